@@ -1,0 +1,53 @@
+/* Refusals: what each kind of denial is called, its status, its JSON document
+ * and its challenge. It knows nothing of requests; respond.c sends what is made here.
+ */
+#ifndef LA_ERRDOC_H
+#define LA_ERRDOC_H
+
+#include "core/slice.h"
+
+#include <apr_pools.h>
+
+typedef enum la_denial_e {
+    LA_DENIAL_MISCONFIGURED, /* zero: what is forgotten is refused */
+    LA_DENIAL_MISSING_TOKEN,
+    LA_DENIAL_MALFORMED_CREDENTIAL,
+    LA_DENIAL_REJECTED,
+    LA_DENIAL_TIMEOUT,
+    LA_DENIAL_OUTAGE,
+    LA_DENIAL_SCOPE,
+    LA_DENIAL_ATTRIBUTE,
+    LA_DENIAL_ACCESS
+} la_denial_e;
+
+/* One denial, complete enough to be answered. */
+typedef struct la_denial_t {
+    la_denial_e kind;
+    int status;          /* HTTP status; la_denial_make() sets the kind's own */
+    const char *message; /* for the client, NUL-terminated UTF-8 */
+    const char *scope;   /* scopes of the resource, space-separated, or NULL */
+    int retry_after_s;   /* for a 503: seconds, 1 to 30 */
+} la_denial_t;
+
+/* A denial with the kind's default status; no scope, Retry-After 1 second.
+ *
+ * message: NULL for the kind's own text (misconfigured, access, malformed credential). Borrowed.
+ */
+la_denial_t la_denial_make(la_denial_e kind, const char *message);
+
+/* The code of spec section 8: "missing_token", "invalid_request" ... A constant. */
+const char *la_denial_code(la_denial_e kind);
+
+/* The default document: {"error": {"message": "..."}}, with "detail" for what is a 403 by nature.
+ * The text lives in `pool`, NUL-terminated, and is valid JSON whatever the message holds. */
+la_slice_t la_errdoc_body(apr_pool_t *pool, const la_denial_t *denial);
+
+/* The WWW-Authenticate value (RFC 6750 section 3), or NULL when the denial has none (a 403 but
+ * insufficient_scope, 5xx). Every 401 has one; `error` and `error_description` stand in it unless no token was
+ * sent or the denial is an outage.
+ *
+ * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4); control characters go.
+ */
+const char *la_errdoc_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
+
+#endif

@@ -1,0 +1,64 @@
+/* The keyed hash: a polynomial over the prime 2^61 - 1 whose coefficients are the
+ * key's bytes, seven at a time, taken at a random point. Two keys of n bytes that were
+ * chosen without knowing the point fall into one of 2^b buckets with a probability of at most about n/3 in 2^b.
+ *
+ * Owns the point, drawn once in each process. Called by whoever collects what an
+ * answer holds, from any thread.
+ */
+#include "core/hash.h"
+
+#include <apr_general.h>
+#include <apr_time.h>
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PRIME_BITS  61
+#define PRIME       (((apr_uint64_t)1 << PRIME_BITS) - 1)
+#define CHUNK_BYTES 7 /* the most that is always below the prime */
+
+static apr_uint64_t point;
+static pthread_once_t point_once = PTHREAD_ONCE_INIT;
+
+static void draw_point(void)
+{
+    apr_uint64_t random = 0;
+
+    /* Without randomness the hash still works; it can be guessed then. */
+    if (apr_generate_random_bytes((unsigned char *)&random, sizeof(random)) != APR_SUCCESS)
+        random = (apr_uint64_t)apr_time_now() ^ (apr_uint64_t)(uintptr_t)&random;
+    point = (random & PRIME) | ((apr_uint64_t)1 << 32); /* never 0 */
+}
+
+/* The point is multiplied in after the chunk, so that the last chunk too reaches the low bits, which are all
+ * that is returned. `sum` stays below 2^62, and the product below 2^124. */
+static apr_uint64_t step(apr_uint64_t sum, apr_uint64_t chunk)
+{
+    unsigned __int128 product = (unsigned __int128)(sum + chunk) * point;
+    apr_uint64_t folded = ((apr_uint64_t)product & PRIME) + (apr_uint64_t)(product >> PRIME_BITS);
+
+    return (folded & PRIME) + (folded >> PRIME_BITS);
+}
+
+unsigned int la_hash_keyed(const char *key, apr_ssize_t *klen)
+{
+    apr_size_t left;
+    apr_uint64_t sum;
+
+    pthread_once(&point_once, draw_point);
+    if (*klen == APR_HASH_KEY_STRING)
+        *klen = (apr_ssize_t)strlen(key);
+    left = (apr_size_t)*klen;
+    sum = step(0, left & PRIME); /* the length counts: "a" is not "a\0" */
+    while (left > 0) {
+        apr_uint64_t chunk = 0;
+        apr_size_t n = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+
+        memcpy(&chunk, key, n);
+        sum = step(sum, chunk);
+        key += n;
+        left -= n;
+    }
+    return (unsigned int)sum;
+}

@@ -1,0 +1,350 @@
+/* JSON text to values and back. Owns the strictness: json-c lets through much that RFC 8259
+ * forbids, so json_scan.c checks the whole text first, and json-c only builds the tree of what is
+ * sound. What a document means is left to the callers.
+ *
+ * Called at startup (key files, error documents) and by request threads. A parsed value is only
+ * read from then on, so several threads may share it: no getter here may let json-c serialise,
+ * because it keeps the text inside the object.
+ */
+#include "core/json.h"
+
+#include "core/json_scan.h"
+
+#include <apr_strings.h>
+
+#include <json-c/json.h>
+
+#include <limits.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPLACEMENT_CHAR 0xFFFDu
+
+/* Members in the tree. json-c keeps the last of those with one name, so a repeated name, however
+ * its characters are escaped, makes this smaller than what the scan counted. */
+static apr_size_t count_members(struct json_object *value)
+{
+    apr_size_t count = 0;
+
+    if (json_object_is_type(value, json_type_array)) {
+        for (apr_size_t i = 0; i < json_object_array_length(value); i++)
+            count += count_members(json_object_array_get_idx(value, i));
+    } else if (json_object_is_type(value, json_type_object)) {
+        struct lh_entry *entry = lh_table_head(json_object_get_object(value));
+
+        for (; entry; entry = lh_entry_next(entry))
+            count += 1 + count_members((struct json_object *)lh_entry_v(entry));
+    }
+    return count;
+}
+
+/* Feeds the whole text, then, since only the next byte ends a number at the top level, a NUL.
+ * Returns 1 when json-c took all of it, with the tree in `root`. */
+static int build_tree(struct json_tokener *tokener, la_slice_t text, struct json_object **root)
+{
+    apr_size_t end = text.len;
+
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    *root = json_tokener_parse_ex(tokener, text.data, (int)text.len);
+    if (json_tokener_get_error(tokener) == json_tokener_continue) {
+        *root = json_tokener_parse_ex(tokener, "", 1);
+        end = 0;
+    }
+    return json_tokener_get_error(tokener) == json_tokener_success &&
+           json_tokener_get_parse_end(tokener) == end;
+}
+
+static apr_status_t free_tree(void *root)
+{
+    json_object_put((struct json_object *)root);
+    return APR_SUCCESS;
+}
+
+/* Makes the tree of a text that the scan found sound. */
+static const char *read_tree(apr_pool_t *pool, la_slice_t text, apr_size_t members,
+                             const la_json_t **value)
+{
+    /* One level more than containers: json-c counts the scalars inside the deepest one. */
+    struct json_tokener *tokener = json_tokener_new_ex(LA_JSON_MAX_DEPTH + 1);
+    struct json_object *root;
+    int complete;
+
+    if (!tokener)
+        return "out of memory";
+    complete = build_tree(tokener, text, &root);
+    json_tokener_free(tokener);
+    if (!complete || count_members(root) != members) {
+        json_object_put(root);
+        return complete ? "duplicate member name" : "not readable";
+    }
+    apr_pool_cleanup_register(pool, root, free_tree, apr_pool_cleanup_null);
+    *value = (const la_json_t *)root;
+    return NULL;
+}
+
+const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **value)
+{
+    la_json_scan_t scan;
+
+    *value = NULL;
+    if (text.len > INT_MAX)
+        return "longer than 2 GB";
+    if (!la_json_scan(text, &scan))
+        return apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT, scan.error, scan.at + 1);
+    if (scan.surrogates)
+        text = la_json_join_surrogates(pool, text);
+    return read_tree(pool, text, scan.members, value);
+}
+
+/* json-c's getters want pointers that are not const, but change nothing. The way through an
+ * integer says to the compiler that dropping the const is meant. */
+static struct json_object *tree_of(const la_json_t *value)
+{
+    return (struct json_object *)(uintptr_t)value;
+}
+
+la_json_e la_json_type(const la_json_t *value)
+{
+    switch (json_object_get_type(tree_of(value))) {
+    case json_type_null:
+        return LA_JSON_NULL;
+    case json_type_boolean:
+        return LA_JSON_BOOLEAN;
+    case json_type_double:
+    case json_type_int:
+        return LA_JSON_NUMBER;
+    case json_type_object:
+        return LA_JSON_OBJECT;
+    case json_type_array:
+        return LA_JSON_ARRAY;
+    case json_type_string:
+        return LA_JSON_STRING;
+    }
+    return LA_JSON_NULL;
+}
+
+int la_json_member(const la_json_t *object, const char *name, const la_json_t **member)
+{
+    struct json_object *found = NULL;
+    int exists = la_json_type(object) == LA_JSON_OBJECT &&
+                 json_object_object_get_ex(tree_of(object), name, &found);
+
+    *member = (const la_json_t *)found;
+    return exists;
+}
+
+int la_json_next(const la_json_t *object, la_json_iterator_t *it, la_slice_t *name,
+                 const la_json_t **value)
+{
+    struct lh_entry *entry = it->entry;
+
+    *name = (la_slice_t){"", 0};
+    *value = NULL;
+    if (la_json_type(object) != LA_JSON_OBJECT)
+        return 0;
+    if (!it->started)
+        entry = lh_table_head(json_object_get_object(tree_of(object)));
+    else if (entry)
+        entry = lh_entry_next(entry);
+    it->started = 1;
+    it->entry = entry;
+    if (!entry)
+        return 0;
+    name->data = (const char *)lh_entry_k(entry);
+    name->len = strlen(name->data);
+    *value = (const la_json_t *)lh_entry_v(entry);
+    return 1;
+}
+
+apr_size_t la_json_count(const la_json_t *value)
+{
+    if (la_json_type(value) == LA_JSON_ARRAY)
+        return json_object_array_length(tree_of(value));
+    if (la_json_type(value) == LA_JSON_OBJECT)
+        return (apr_size_t)json_object_object_length(tree_of(value));
+    return 0;
+}
+
+const la_json_t *la_json_item(const la_json_t *array, apr_size_t index)
+{
+    if (la_json_type(array) != LA_JSON_ARRAY)
+        return NULL;
+    return (const la_json_t *)json_object_array_get_idx(tree_of(array), index);
+}
+
+int la_json_string(const la_json_t *value, la_slice_t *text)
+{
+    *text = (la_slice_t){"", 0};
+    if (la_json_type(value) != LA_JSON_STRING)
+        return 0;
+    text->data = json_object_get_string(tree_of(value));
+    text->len = (apr_size_t)json_object_get_string_len(tree_of(value));
+    return 1;
+}
+
+int la_json_boolean(const la_json_t *value, int *out)
+{
+    int is_boolean = la_json_type(value) == LA_JSON_BOOLEAN;
+
+    *out = is_boolean && json_object_get_boolean(tree_of(value));
+    return is_boolean;
+}
+
+int la_json_number(const la_json_t *value, double *out)
+{
+    double number;
+
+    *out = 0;
+    if (la_json_type(value) != LA_JSON_NUMBER)
+        return 0;
+    number = json_object_get_double(tree_of(value));
+    if (!isfinite(number))
+        return 0;
+    *out = number;
+    return 1;
+}
+
+/* The text of a number, NULL where json-c may have lost it: it clamps integers to 64 bits, and
+ * two great ids must not become one value. Other numbers keep their text as userdata (see
+ * json_object_new_double_s). */
+static const char *number_text(apr_pool_t *pool, struct json_object *number)
+{
+    int64_t value;
+
+    if (json_object_is_type(number, json_type_double))
+        return (const char *)json_object_get_userdata(number);
+    value = json_object_get_int64(number);
+    if (value == INT64_MIN || json_object_get_uint64(number) == UINT64_MAX)
+        return NULL;
+    if (value < 0)
+        return apr_psprintf(pool, "%" APR_INT64_T_FMT, (apr_int64_t)value);
+    return apr_psprintf(pool, "%" APR_UINT64_T_FMT, (apr_uint64_t)json_object_get_uint64(number));
+}
+
+int la_json_scalar_text(apr_pool_t *pool, const la_json_t *value, la_slice_t *text)
+{
+    const char *chars = NULL;
+
+    *text = (la_slice_t){"", 0};
+    switch (la_json_type(value)) {
+    case LA_JSON_STRING:
+        return la_json_string(value, text);
+    case LA_JSON_BOOLEAN:
+        chars = json_object_get_boolean(tree_of(value)) ? "true" : "false";
+        break;
+    case LA_JSON_NUMBER:
+        chars = number_text(pool, tree_of(value));
+        break;
+    case LA_JSON_NULL:
+    case LA_JSON_ARRAY:
+    case LA_JSON_OBJECT:
+        break;
+    }
+    if (!chars)
+        return 0;
+    *text = (la_slice_t){chars, strlen(chars)};
+    return 1;
+}
+
+#define WRITER_FIRST_CAPACITY 64
+
+void la_json_writer_init(la_json_writer_t *writer, apr_pool_t *pool)
+{
+    writer->pool = pool;
+    writer->len = 0;
+    writer->capacity = WRITER_FIRST_CAPACITY;
+    writer->data = apr_palloc(pool, writer->capacity);
+    writer->data[0] = '\0';
+}
+
+/* Makes room for `extra` bytes and the NUL. Doubling keeps the bytes that growth leaves behind
+ * in the pool below the size of the final text. */
+static void writer_reserve(la_json_writer_t *writer, apr_size_t extra)
+{
+    apr_size_t needed, capacity;
+    char *data;
+
+    if (extra >= SIZE_MAX - writer->len)
+        abort();
+    needed = writer->len + extra + 1;
+    if (needed <= writer->capacity)
+        return;
+    capacity = writer->capacity > SIZE_MAX / 2 ? SIZE_MAX : writer->capacity * 2;
+    if (capacity < needed)
+        capacity = needed;
+    data = apr_palloc(writer->pool, capacity);
+    memcpy(data, writer->data, writer->len);
+    writer->data = data;
+    writer->capacity = capacity;
+}
+
+void la_json_write_raw(la_json_writer_t *writer, la_slice_t text)
+{
+    if (text.len == 0)
+        return;
+    writer_reserve(writer, text.len);
+    memcpy(writer->data + writer->len, text.data, text.len);
+    writer->len += text.len;
+    writer->data[writer->len] = '\0';
+}
+
+static void write_unit(la_json_writer_t *writer, unsigned unit)
+{
+    static const char hex[] = "0123456789abcdef";
+    char text[] = {
+        '\\', 'u', hex[unit >> 12 & 15], hex[unit >> 8 & 15], hex[unit >> 4 & 15], hex[unit & 15]};
+
+    la_json_write_raw(writer, (la_slice_t){text, sizeof(text)});
+}
+
+static void write_escaped(la_json_writer_t *writer, unsigned code)
+{
+    static const char plain[] = {'"', '\\', '\b', '\f', '\n', '\r', '\t'};
+    static const char letter[] = {'"', '\\', 'b', 'f', 'n', 'r', 't'};
+    const char *found = code < 0x80 ? memchr(plain, (int)code, sizeof(plain)) : NULL;
+
+    if (found) {
+        char text[] = {'\\', letter[found - plain]};
+
+        la_json_write_raw(writer, (la_slice_t){text, sizeof(text)});
+    } else if (code == LA_NOT_UTF8) {
+        write_unit(writer, REPLACEMENT_CHAR);
+    } else if (code > 0xFFFF) {
+        write_unit(writer, 0xD800 + ((code - 0x10000) >> 10));
+        write_unit(writer, 0xDC00 + ((code - 0x10000) & 0x3FF));
+    } else {
+        write_unit(writer, code);
+    }
+}
+
+/* How many bytes from `start` stand for themselves inside a string. */
+static apr_size_t plain_run(const unsigned char *start, apr_size_t len)
+{
+    apr_size_t i = 0;
+
+    while (i < len && start[i] >= 0x20 && start[i] < 0x7F && start[i] != '"' && start[i] != '\\')
+        i++;
+    return i;
+}
+
+void la_json_write_string(la_json_writer_t *writer, la_slice_t text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.data;
+    apr_size_t at = 0;
+
+    la_json_write_raw(writer, LA_SLICE("\""));
+    while (at < text.len) {
+        apr_size_t run = plain_run(bytes + at, text.len - at);
+        unsigned code;
+
+        la_json_write_raw(writer, (la_slice_t){text.data + at, run});
+        at += run;
+        if (at == text.len)
+            break;
+        at += la_utf8_decode(bytes + at, text.len - at, &code);
+        write_escaped(writer, code);
+    }
+    la_json_write_raw(writer, LA_SLICE("\""));
+}

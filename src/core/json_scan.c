@@ -1,0 +1,343 @@
+/* The grammar of JSON (RFC 8259) and of UTF-8, to the letter. Owns the decision whether a text
+ * is JSON, and what must be rewritten in a sound one before json-c sees it; reading it is left to
+ * json.c, which calls this in whatever thread it is called from.
+ */
+#include "core/json_scan.h"
+
+#include "core/json.h"
+
+#include <string.h>
+
+/* One row of Unicode's table 3-7: which second bytes may follow a lead byte. */
+typedef struct utf8_lead_t {
+    unsigned char first, last;
+    unsigned char following;
+    unsigned char second_low, second_high;
+} utf8_lead_t;
+
+static const utf8_lead_t utf8_leads[] = {
+    {0xC2, 0xDF, 1, 0x80, 0xBF}, {0xE0, 0xE0, 2, 0xA0, 0xBF}, {0xE1, 0xEC, 2, 0x80, 0xBF},
+    {0xED, 0xED, 2, 0x80, 0x9F}, {0xEE, 0xEF, 2, 0x80, 0xBF}, {0xF0, 0xF0, 3, 0x90, 0xBF},
+    {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F},
+};
+
+static const utf8_lead_t *utf8_lead(unsigned char byte)
+{
+    for (apr_size_t i = 0; i < sizeof(utf8_leads) / sizeof(utf8_leads[0]); i++) {
+        if (byte >= utf8_leads[i].first && byte <= utf8_leads[i].last)
+            return &utf8_leads[i];
+    }
+    return NULL;
+}
+
+apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *code)
+{
+    const utf8_lead_t *lead;
+    unsigned value, low, high;
+
+    *code = bytes[0];
+    if (bytes[0] < 0x80)
+        return 1;
+    *code = LA_NOT_UTF8;
+    lead = utf8_lead(bytes[0]);
+    if (!lead)
+        return 1;
+    value = bytes[0] & (0x3Fu >> lead->following);
+    low = lead->second_low;
+    high = lead->second_high;
+    for (apr_size_t i = 1; i <= lead->following; i++) {
+        if (i == len || bytes[i] < low || bytes[i] > high)
+            return i;
+        value = value << 6 | (bytes[i] & 0x3Fu);
+        low = 0x80;
+        high = 0xBF;
+    }
+    *code = value;
+    return lead->following + 1u;
+}
+
+/* The scan: recursive descent over the text, at most LA_JSON_MAX_DEPTH deep. Its functions return
+ * 1 and leave `at` behind what they read, or 0 with `error` set and `at` on the culprit. */
+typedef struct scan_t {
+    const unsigned char *data;
+    apr_size_t len;
+    apr_size_t at;
+    apr_size_t members; /* in all objects together */
+    int surrogates;
+    int depth;
+    const char *error;
+} scan_t;
+
+static int scan_value(scan_t *scan);
+
+static int scan_fail(scan_t *scan, const char *error)
+{
+    scan->error = error;
+    return 0;
+}
+
+/* The next byte; -1 at the end, which no byte equals. */
+static int scan_peek(const scan_t *scan)
+{
+    return scan->at < scan->len ? scan->data[scan->at] : -1;
+}
+
+static int scan_unexpected(scan_t *scan)
+{
+    return scan_fail(scan, scan_peek(scan) < 0 ? "unexpected end" : "unexpected character");
+}
+
+static int scan_take(scan_t *scan, char wanted)
+{
+    if (scan_peek(scan) != wanted)
+        return 0;
+    scan->at++;
+    return 1;
+}
+
+static int scan_expect(scan_t *scan, char wanted)
+{
+    return scan_take(scan, wanted) || scan_unexpected(scan);
+}
+
+static void scan_space(scan_t *scan)
+{
+    while (scan_take(scan, ' ') || scan_take(scan, '\t') || scan_take(scan, '\n') ||
+           scan_take(scan, '\r'))
+        ;
+}
+
+static int scan_literal(scan_t *scan, const char *literal)
+{
+    for (; *literal; literal++) {
+        if (!scan_expect(scan, *literal))
+            return 0;
+    }
+    return 1;
+}
+
+static int scan_digits(scan_t *scan)
+{
+    apr_size_t start = scan->at;
+
+    while (scan_peek(scan) >= '0' && scan_peek(scan) <= '9')
+        scan->at++;
+    return scan->at > start || scan_unexpected(scan);
+}
+
+static int scan_number(scan_t *scan)
+{
+    (void)scan_take(scan, '-');
+    if (!scan_take(scan, '0') && !scan_digits(scan))
+        return 0;
+    if (scan_take(scan, '.') && !scan_digits(scan))
+        return 0;
+    if (scan_take(scan, 'e') || scan_take(scan, 'E')) {
+        if (!scan_take(scan, '+'))
+            (void)scan_take(scan, '-');
+        return scan_digits(scan);
+    }
+    return 1;
+}
+
+static int hex_digit(int byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    if (byte >= 'a' && byte <= 'f')
+        return byte - 'a' + 10;
+    if (byte >= 'A' && byte <= 'F')
+        return byte - 'A' + 10;
+    return -1;
+}
+
+static int scan_hex4(scan_t *scan, unsigned *unit)
+{
+    *unit = 0;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(scan_peek(scan));
+
+        if (digit < 0)
+            return scan_unexpected(scan);
+        *unit = *unit << 4 | (unsigned)digit;
+        scan->at++;
+    }
+    return 1;
+}
+
+/* An escape, from behind its backslash. json-c keeps member names as C strings: a name with
+ * \u0000 would be cut there and pass for another, so none may hold it. */
+static int scan_escape(scan_t *scan, int in_name)
+{
+    static const char plain[] = {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'};
+    int byte = scan_peek(scan);
+    unsigned unit;
+
+    if (scan_take(scan, 'u')) {
+        if (!scan_hex4(scan, &unit))
+            return 0;
+        if (unit >= 0xD800 && unit <= 0xDFFF)
+            scan->surrogates = 1;
+        return !(in_name && unit == 0) || scan_fail(scan, "NUL in a member name");
+    }
+    if (byte < 0 || !memchr(plain, byte, sizeof(plain)))
+        return scan_unexpected(scan);
+    scan->at++;
+    return 1;
+}
+
+/* One raw character of a string; json-c's own check lets overlong forms and surrogates pass. */
+static int scan_character(scan_t *scan)
+{
+    unsigned code;
+    apr_size_t taken;
+
+    if (scan_peek(scan) < 0)
+        return scan_unexpected(scan);
+    taken = la_utf8_decode(scan->data + scan->at, scan->len - scan->at, &code);
+    if (code == LA_NOT_UTF8)
+        return scan_fail(scan, "not UTF-8");
+    if (code < 0x20)
+        return scan_fail(scan, "control character in a string");
+    scan->at += taken;
+    return 1;
+}
+
+static int scan_string(scan_t *scan, int is_name)
+{
+    if (!scan_expect(scan, '"'))
+        return 0;
+    while (!scan_take(scan, '"')) {
+        if (!(scan_take(scan, '\\') ? scan_escape(scan, is_name) : scan_character(scan)))
+            return 0;
+    }
+    return 1;
+}
+
+static int scan_member(scan_t *scan)
+{
+    scan_space(scan);
+    if (!scan_string(scan, 1))
+        return 0;
+    scan_space(scan);
+    scan->members++;
+    return scan_expect(scan, ':') && scan_value(scan);
+}
+
+/* The inside of an array or object, from behind its opening bracket to its `close`. */
+static int scan_items(scan_t *scan, int (*scan_item)(scan_t *), char close)
+{
+    scan_space(scan);
+    if (scan_take(scan, close))
+        return 1;
+    do {
+        if (!scan_item(scan))
+            return 0;
+    } while (scan_take(scan, ','));
+    return scan_expect(scan, close);
+}
+
+static int scan_container(scan_t *scan)
+{
+    int sound;
+
+    if (scan->depth == LA_JSON_MAX_DEPTH)
+        return scan_fail(scan, "nested too deep");
+    scan->depth++;
+    if (scan_take(scan, '{'))
+        sound = scan_items(scan, scan_member, '}');
+    else
+        sound = scan_expect(scan, '[') && scan_items(scan, scan_value, ']');
+    scan->depth--;
+    return sound;
+}
+
+static int scan_bare_value(scan_t *scan)
+{
+    switch (scan_peek(scan)) {
+    case '{':
+    case '[':
+        return scan_container(scan);
+    case '"':
+        return scan_string(scan, 0);
+    case 'n':
+        return scan_literal(scan, "null");
+    case 't':
+        return scan_literal(scan, "true");
+    case 'f':
+        return scan_literal(scan, "false");
+    }
+    return scan_number(scan);
+}
+
+/* A value with the white space around it. */
+static int scan_value(scan_t *scan)
+{
+    scan_space(scan);
+    if (!scan_bare_value(scan))
+        return 0;
+    scan_space(scan);
+    return 1;
+}
+
+int la_json_scan(la_slice_t text, la_json_scan_t *result)
+{
+    scan_t scan = {.data = (const unsigned char *)text.data, .len = text.len};
+    int sound = scan_value(&scan);
+
+    if (sound && scan.at < scan.len)
+        sound = scan_fail(&scan, "more after the value");
+    *result = (la_json_scan_t){scan.error, scan.at, scan.members, scan.surrogates};
+    return sound;
+}
+
+/* The unit that a \u escape at the start of `text` names, 0 where there is no such escape. */
+static unsigned escaped_unit(const unsigned char *text, apr_size_t len)
+{
+    scan_t scan = {.data = text, .len = len};
+    unsigned unit;
+
+    return scan_literal(&scan, "\\u") && scan_hex4(&scan, &unit) ? unit : 0;
+}
+
+/* The character of a surrogate pair, 0 for two units that are none. */
+static unsigned pair_character(unsigned high, unsigned low)
+{
+    if ((high & 0xFC00u) != 0xD800 || (low & 0xFC00u) != 0xDC00)
+        return 0;
+    return 0x10000 + ((high & 0x3FFu) << 10 | (low & 0x3FFu));
+}
+
+static void encode_four(unsigned code, char *out)
+{
+    out[0] = (char)(0xF0 | code >> 18);
+    out[1] = (char)(0x80 | (code >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (code >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (code & 0x3F));
+}
+
+la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text)
+{
+    const unsigned char *in = (const unsigned char *)text.data;
+    char *joined = apr_palloc(pool, text.len);
+    char *out = joined;
+    apr_size_t at = 0;
+
+    while (at < text.len) {
+        unsigned high = escaped_unit(in + at, text.len - at);
+        unsigned code =
+            high ? pair_character(high, escaped_unit(in + at + 6, text.len - at - 6)) : 0;
+
+        if (code) {
+            encode_four(code, out);
+            out += 4;
+            at += 12;
+            continue;
+        }
+        /* A backslash takes its next byte along, or "\\\\ud800" would look like an escape. */
+        if (in[at] == '\\')
+            *out++ = text.data[at++];
+        *out++ = text.data[at++];
+    }
+    return (la_slice_t){joined, (apr_size_t)(out - joined)};
+}

@@ -1,0 +1,44 @@
+/* The strict scan behind la_json_parse() and the UTF-8 decoder that it shares with the writer.
+ * For json.c only; everybody else includes core/json.h.
+ */
+#ifndef LA_JSON_SCAN_H
+#define LA_JSON_SCAN_H
+
+#include "core/slice.h"
+
+#include <apr_pools.h>
+
+/* What a scan found. */
+typedef struct la_json_scan_t {
+    const char *error;  /* a constant text, NULL when sound */
+    apr_size_t at;      /* offset of the culprit, or of the end */
+    apr_size_t members; /* in all objects together, repeated names counted each time */
+    int surrogates;     /* whether a \u escape names one */
+} la_json_scan_t;
+
+/* Checks that `text` is exactly one JSON text (RFC 8259) of at most LA_JSON_MAX_DEPTH levels, in
+ * UTF-8, with no NUL in a member name.
+ *
+ * Returns 1 when it is, else 0 with the reason in `result`.
+ */
+int la_json_scan(la_slice_t text, la_json_scan_t *result);
+
+/* Replaces each surrogate pair written as two escapes by the character's UTF-8. json-c 0.16 would turn
+ * U+1D800 to U+1DFFF, and the same part of the higher planes, into U+FFFD: different names would
+ * become one.
+ *
+ * text: one that la_json_scan() found sound. Returns the new text, in `pool`, no longer than `text`.
+ */
+la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text);
+
+/* The code point of bytes that are not UTF-8; no character is this large. */
+#define LA_NOT_UTF8 0xFFFFFFFFu
+
+/* Decodes the first character of `bytes` (Unicode 15, table 3-7).
+ *
+ * len: bytes available, at least 1. code: the code point, or LA_NOT_UTF8.
+ * Returns how many bytes it takes; where they are not UTF-8, the length of the maximal invalid part.
+ */
+apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *code);
+
+#endif

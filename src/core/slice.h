@@ -1,0 +1,17 @@
+/* A run of bytes with its length: how text travels between the floors.
+ * The bytes are borrowed, need not end in NUL and may hold one.
+ */
+#ifndef LA_SLICE_H
+#define LA_SLICE_H
+
+#include <apr.h>
+
+typedef struct la_slice_t {
+    const char *data;
+    apr_size_t len;
+} la_slice_t;
+
+/* A slice over a string literal. */
+#define LA_SLICE(literal) ((la_slice_t){(literal), sizeof(literal) - 1})
+
+#endif

@@ -1,0 +1,153 @@
+/* RFC 3339 to microseconds, by arithmetic alone: no locale and no time zone of the process takes part.
+ *
+ * Called while files are read, at startup and by the request thread that reads one again.
+ */
+#include "core/timestamp.h"
+
+#define SECONDS_PER_DAY 86400
+
+/* What is left of the text. */
+typedef struct reader_t {
+    const char *p;
+    const char *end;
+} reader_t;
+
+static int take_char(reader_t *reader, const char *choice)
+{
+    for (; reader->p < reader->end && *choice; choice++) {
+        if (*reader->p == *choice) {
+            reader->p++;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Takes exactly `digits` digits, a number from `low` to `high`. */
+static int take_number(reader_t *reader, int digits, int low, int high, int *number)
+{
+    *number = 0;
+    for (; digits > 0; digits--, reader->p++) {
+        if (reader->p == reader->end || *reader->p < '0' || *reader->p > '9') {
+            return 0;
+        }
+        *number = *number * 10 + (*reader->p - '0');
+    }
+    return *number >= low && *number <= high;
+}
+
+static int is_leap(int year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+static int days_in_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+    return days[month - 1] + (month == 2 && is_leap(year));
+}
+
+/* Days from the first of January of the year 0 to that of `year`. */
+static apr_int64_t days_before_year(int year)
+{
+    /* The year 0 is a leap year itself, so each of these counts the one at its start. */
+    return (apr_int64_t)year * 365 + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400;
+}
+
+/* "2027-01-31" as days since 1970. */
+static int take_date(reader_t *reader, apr_int64_t *days)
+{
+    int year;
+    int month;
+    int day;
+
+    if (!take_number(reader, 4, 0, 9999, &year) || !take_char(reader, "-") ||
+        !take_number(reader, 2, 1, 12, &month) || !take_char(reader, "-") ||
+        !take_number(reader, 2, 1, days_in_month(year, month), &day)) {
+        return 0;
+    }
+    *days = days_before_year(year) - days_before_year(1970) + day - 1;
+    for (int m = 1; m < month; m++) {
+        *days += days_in_month(year, m);
+    }
+    return 1;
+}
+
+/* "23:59:60" as seconds; 60 is checked by the caller, who knows the offset. */
+static int take_time(reader_t *reader, int *seconds, int *second)
+{
+    int hour;
+    int minute;
+
+    if (!take_number(reader, 2, 0, 23, &hour) || !take_char(reader, ":") ||
+        !take_number(reader, 2, 0, 59, &minute) || !take_char(reader, ":") ||
+        !take_number(reader, 2, 0, 60, second)) {
+        return 0;
+    }
+    *seconds = hour * 3600 + minute * 60 + *second;
+    return 1;
+}
+
+/* ".5": optional, any number of digits but none. */
+static int take_fraction(reader_t *reader, int *us)
+{
+    int digit;
+    int unit = 100000;
+
+    *us = 0;
+    if (!take_char(reader, ".")) {
+        return 1;
+    }
+    if (!take_number(reader, 1, 0, 9, &digit)) {
+        return 0;
+    }
+    do {
+        *us += digit * unit;
+        unit /= 10;
+    } while (take_number(reader, 1, 0, 9, &digit));
+    return 1;
+}
+
+/* "Z" or "+01:30", as seconds. */
+static int take_offset(reader_t *reader, int *seconds)
+{
+    int west = reader->p < reader->end && *reader->p == '-';
+    int hours;
+    int minutes;
+
+    *seconds = 0;
+    if (take_char(reader, "Zz")) {
+        return 1;
+    }
+    if (!take_char(reader, "+-") || !take_number(reader, 2, 0, 23, &hours) ||
+        !take_char(reader, ":") || !take_number(reader, 2, 0, 59, &minutes)) {
+        return 0;
+    }
+    *seconds = (hours * 3600 + minutes * 60) * (west ? -1 : 1);
+    return 1;
+}
+
+int la_timestamp_parse(la_slice_t text, apr_time_t *at)
+{
+    reader_t reader = {text.data, text.data + text.len};
+    apr_int64_t days;
+    apr_int64_t utc;
+    int seconds;
+    int second;
+    int us;
+    int offset;
+
+    *at = 0;
+    if (!take_date(&reader, &days) || !take_char(&reader, "Tt") ||
+        !take_time(&reader, &seconds, &second) || !take_fraction(&reader, &us) ||
+        !take_offset(&reader, &offset) || reader.p != reader.end) {
+        return 0;
+    }
+    utc = days * SECONDS_PER_DAY + seconds - offset;
+    if (second == 60 && utc % SECONDS_PER_DAY != 0) {
+        return 0;
+    }
+    *at = utc * APR_USEC_PER_SEC + us;
+    return 1;
+}

@@ -1,0 +1,18 @@
+/* Points in time as text (RFC 3339).
+ */
+#ifndef LA_TIMESTAMP_H
+#define LA_TIMESTAMP_H
+
+#include "core/slice.h"
+
+#include <apr_time.h>
+
+/* Reads an RFC 3339 date-time: 2027-01-01T00:00:00Z, 2027-01-01T01:30:00.5+01:30. The day must exist; a second 60
+ * is taken only where leap seconds fall, at the end of a UTC day. Digits beyond microseconds are cut off.
+ *
+ * at: microseconds since 1970, negative before it.
+ * Returns 1, else 0 with `at` 0.
+ */
+int la_timestamp_parse(la_slice_t text, apr_time_t *at);
+
+#endif

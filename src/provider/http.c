@@ -1,0 +1,491 @@
+/* The HTTP client over libcurl: what is asked for, what is taken of the answer, and the handles that keep
+ * connections open between calls. Which URL is called, and what an answer means, is left to the providers.
+ *
+ * la_http_url_check() runs while the configuration is read; clients are made in a child process and
+ * called by its request threads. Nothing of curl exists before the fork.
+ *
+ * A handle is owned by one thread during a call and rests in `idle` otherwise, with the connection it used. The
+ * last one that came back goes out first, so that few connections stay warm rather than many. There
+ * are never more handles than callers, hence nobody waits for one. (apr_reslist would do, but it aborts
+ * the process when its pool goes while a handle is out, as in a prefork child that gets SIGTERM.)
+ */
+#include "provider/http.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+
+#include <curl/curl.h>
+
+/* All header fields of an answer together; curl itself only limits one line. */
+#define HEADER_LIMIT_BYTES ((apr_size_t)64 * 1024)
+
+/* First size of a body's buffer. */
+#define BODY_FIRST_BYTES ((apr_size_t)4096)
+
+struct la_http_t {
+    const la_http_options_t *options;
+    apr_thread_mutex_t *lock; /* guards `idle` */
+    apr_array_header_t
+        *idle; /* of CURL *, the one used last at the end; never grows past max_idle */
+    int max_idle;
+    int ca_bundle; /* curl has a file of the system's authorities */
+};
+
+/* One call under way. In the caller's pool, whose cleanup frees the body. */
+typedef struct exchange_t {
+    char *body; /* malloc'ed, since a pool would keep every buffer it outgrew */
+    apr_size_t len;
+    apr_size_t capacity;
+    apr_size_t limit;
+    apr_size_t header_bytes;
+    const char *refusal; /* why a callback ended the call, else NULL */
+    char error[CURL_ERROR_SIZE];
+} exchange_t;
+
+/* ---- URLs ---- */
+
+/* The part between "://" and the path, or NULL when the URL is neither http nor https. */
+static const char *authority_of(const char *url)
+{
+    if (strncasecmp(url, "http://", 7) == 0) {
+        return url + 7;
+    }
+    return strncasecmp(url, "https://", 8) == 0 ? url + 8 : NULL;
+}
+
+/* What curl's own parser, which takes much for a URL, leaves to us. */
+static const char *check_text(const char *url)
+{
+    const char *authority = authority_of(url);
+    const char *p;
+
+    for (p = url; *p; p++) {
+        if (*p <= ' ' || *p >= 0x7f) {
+            return "a URL holds no spaces, no control characters and nothing beyond ASCII";
+        }
+    }
+    if (!authority) {
+        return "must begin with http:// or https://";
+    }
+    if (strchr(url, '#')) {
+        return "must have no fragment";
+    }
+    if (memchr(authority, '@', strcspn(authority, "/?"))) {
+        return "must have no user and no password";
+    }
+    return strcspn(authority, "/?") > 0 ? NULL : "names no host";
+}
+
+/* One part of a parsed URL in `pool`, NULL when it has none. */
+static const char *url_part(apr_pool_t *pool, CURLU *parsed, CURLUPart which)
+{
+    char *text = NULL;
+    const char *part = NULL;
+
+    if (curl_url_get(parsed, which, &text, 0) == CURLUE_OK && text) {
+        part = apr_pstrdup(pool, text);
+    }
+    curl_free(text);
+    return part;
+}
+
+static const char *parse_url(apr_pool_t *pool, CURLU *parsed, const char *url,
+                             const char **authority)
+{
+    CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, 0);
+    const char *host;
+    const char *port;
+
+    if (code != CURLUE_OK) {
+        return apr_psprintf(pool, "is no URL (%s)", curl_url_strerror(code));
+    }
+    host = url_part(pool, parsed, CURLUPART_HOST);
+    port = url_part(pool, parsed, CURLUPART_PORT);
+    if (!host || !*host) {
+        return "names no host";
+    }
+    if (port && strspn(port, "0") == strlen(port)) {
+        return "port 0 cannot be called";
+    }
+    *authority = port ? apr_pstrcat(pool, host, ":", port, NULL) : host;
+    return NULL;
+}
+
+const char *la_http_url_check(apr_pool_t *pool, const char *url, const char **authority)
+{
+    const char *error = check_text(url);
+    CURLU *parsed;
+
+    *authority = NULL;
+    if (error) {
+        return error;
+    }
+    parsed = curl_url();
+    if (!parsed) {
+        return "out of memory";
+    }
+    error = parse_url(pool, parsed, url, authority);
+    curl_url_cleanup(parsed);
+    return error;
+}
+
+/* ---- the process's client ---- */
+
+static apr_status_t global_cleanup(void *unused)
+{
+    (void)unused;
+    curl_global_cleanup();
+    return APR_SUCCESS;
+}
+
+apr_status_t la_http_child_init(apr_pool_t *pchild)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return APR_EGENERAL;
+    }
+    apr_pool_cleanup_register(pchild, NULL, global_cleanup, apr_pool_cleanup_null);
+    return APR_SUCCESS;
+}
+
+/* Closes the connections at rest. A handle that is out belongs to a thread that never comes back: the process
+ * is ending in the middle of its call. */
+static apr_status_t close_idle(void *data)
+{
+    la_http_t *http = data;
+    CURL **handle;
+
+    while ((handle = apr_array_pop(http->idle)) != NULL) {
+        curl_easy_cleanup(*handle);
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, int max_handles,
+                          la_http_t **http)
+{
+    la_http_t *made = apr_pcalloc(pchild, sizeof(*made));
+    const curl_version_info_data *version = curl_version_info(CURLVERSION_NOW);
+    apr_status_t rv;
+
+    *http = NULL;
+    rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    made->options = options;
+    made->max_idle = max_handles > 0 ? max_handles : 1;
+    made->idle = apr_array_make(pchild, made->max_idle, sizeof(CURL *));
+    made->ca_bundle = version->age >= CURLVERSION_SEVENTH && version->cainfo != NULL;
+    apr_pool_cleanup_register(pchild, made, close_idle, apr_pool_cleanup_null);
+    *http = made;
+    return APR_SUCCESS;
+}
+
+/* A handle for one call, NULL when there is none to be had. */
+static CURL *acquire(la_http_t *http)
+{
+    CURL **rested = NULL;
+    CURL *handle = NULL;
+
+    if (apr_thread_mutex_lock(http->lock) != APR_SUCCESS) {
+        return NULL;
+    }
+    rested = apr_array_pop(http->idle);
+    if (rested) {
+        handle = *rested;
+    }
+    apr_thread_mutex_unlock(http->lock);
+    return handle ? handle : curl_easy_init();
+}
+
+/* Takes a handle back. It is reset at once: its options point into the memory of a call that is over, and curl may
+ * write to an error buffer even while it closes an idle connection. */
+static void release(la_http_t *http, CURL *handle)
+{
+    curl_easy_reset(handle);
+    if (apr_thread_mutex_lock(http->lock) == APR_SUCCESS) {
+        if (http->idle->nelts < http->max_idle) {
+            APR_ARRAY_PUSH(http->idle, CURL *) = handle;
+            handle = NULL;
+        }
+        apr_thread_mutex_unlock(http->lock);
+    }
+    curl_easy_cleanup(handle);
+}
+
+/* ---- what curl calls back ---- */
+
+/* SOCK_CLOEXEC at birth: a flag that is set afterwards leaves a moment in which another thread may fork a
+ * CGI that inherits the connection. */
+static curl_socket_t open_socket(void *unused, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)unused;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* Makes room for `needed` bytes, at most the limit. */
+static int reserve(exchange_t *x, apr_size_t needed)
+{
+    apr_size_t capacity = x->capacity > 0 ? x->capacity : BODY_FIRST_BYTES;
+    char *body;
+
+    if (needed <= x->capacity) {
+        return 1;
+    }
+    while (capacity < needed) {
+        capacity = capacity > x->limit / 2 ? x->limit : capacity * 2;
+    }
+    body = realloc(x->body, capacity);
+    if (!body) {
+        return 0;
+    }
+    x->body = body;
+    x->capacity = capacity;
+    return 1;
+}
+
+static const char too_large[] = "the answer is larger than ResponseLimit";
+
+static size_t take_body(char *data, size_t size, size_t count, void *arg)
+{
+    exchange_t *x = arg;
+    size_t len = size * count; /* curl promises a size of 1 */
+
+    if (len > x->limit - x->len) {
+        x->refusal = too_large;
+        return 0;
+    }
+    if (!reserve(x, x->len + len)) {
+        x->refusal = "out of memory";
+        return 0;
+    }
+    if (len > 0) {
+        memcpy(x->body + x->len, data, len);
+        x->len += len;
+    }
+    return len;
+}
+
+static size_t take_header(char *data, size_t size, size_t count, void *arg)
+{
+    exchange_t *x = arg;
+    size_t len = size * count;
+
+    (void)data;
+    if (len > HEADER_LIMIT_BYTES - x->header_bytes) {
+        x->refusal = "the answer's header fields are too large";
+        return 0;
+    }
+    x->header_bytes += len;
+    return len;
+}
+
+/* ---- setting a handle up ---- */
+
+/* Whether curl took an option; each is one that the call is not safe without. */
+#define SET(handle, option, value) (curl_easy_setopt(handle, option, value) == CURLE_OK)
+
+/* Rounded up, since 0 would mean no limit to curl; it takes no more than an int. */
+static long milliseconds(apr_interval_time_t us)
+{
+    apr_interval_time_t ms = us / 1000 + (us % 1000 != 0);
+
+    if (ms < 1) {
+        return 1;
+    }
+    return ms > INT_MAX ? INT_MAX : (long)ms;
+}
+
+/* QUICK_EXIT: at the deadline a name resolution that hangs is left behind, not waited for. */
+static int set_limits(CURL *handle, const la_http_options_t *options, exchange_t *x)
+{
+    apr_interval_time_t connect_us = options->connect_timeout_us < options->timeout_us
+                                         ? options->connect_timeout_us
+                                         : options->timeout_us;
+
+    return SET(handle, CURLOPT_TIMEOUT_MS, milliseconds(options->timeout_us)) &&
+           SET(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(connect_us)) &&
+           SET(handle, CURLOPT_NOSIGNAL, 1L) && SET(handle, CURLOPT_QUICK_EXIT, 1L) &&
+           SET(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->limit) &&
+           SET(handle, CURLOPT_WRITEFUNCTION, take_body) && SET(handle, CURLOPT_WRITEDATA, x) &&
+           SET(handle, CURLOPT_HEADERFUNCTION, take_header) && SET(handle, CURLOPT_HEADERDATA, x) &&
+           SET(handle, CURLOPT_ERRORBUFFER, x->error);
+}
+
+/* An empty PROXY and NOPROXY keep the environment out. */
+static int set_transport(CURL *handle, const la_http_options_t *options)
+{
+    return SET(handle, CURLOPT_PROTOCOLS_STR, "http,https") &&
+           SET(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+           SET(handle, CURLOPT_FOLLOWLOCATION, 0L) && SET(handle, CURLOPT_MAXCONNECTS, 1L) &&
+           SET(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
+           SET(handle, CURLOPT_PROXY, options->proxy ? options->proxy : "") &&
+           SET(handle, CURLOPT_NOPROXY, "");
+}
+
+/* Which authorities are trusted. CAPATH goes where there is a file: else it would go on trusting the
+ * system's authorities beside ours, and curl would load the file anew for every connection. */
+static int set_authorities(CURL *handle, const la_http_t *http)
+{
+    const char *file = http->options->tls_ca_file;
+
+    return (!file || SET(handle, CURLOPT_CAINFO, file)) &&
+           ((!file && !http->ca_bundle) || SET(handle, CURLOPT_CAPATH, NULL));
+}
+
+static int set_tls(CURL *handle, const la_http_t *http)
+{
+    const la_http_options_t *options = http->options;
+    const char *key = options->tls_key_file ? options->tls_key_file : options->tls_cert_file;
+
+    return SET(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+           SET(handle, CURLOPT_SSL_VERIFYPEER, options->tls_verify ? 1L : 0L) &&
+           SET(handle, CURLOPT_SSL_VERIFYHOST, options->tls_verify ? 2L : 0L) &&
+           set_authorities(handle, http) &&
+           (!options->tls_cert_file || (SET(handle, CURLOPT_SSLCERT, options->tls_cert_file) &&
+                                        SET(handle, CURLOPT_SSLKEY, key)));
+}
+
+static int set_request(CURL *handle, const la_http_request_t *request, struct curl_slist *fields)
+{
+    int set = SET(handle, CURLOPT_URL, request->url) && SET(handle, CURLOPT_HTTPHEADER, fields) &&
+              SET(handle, CURLOPT_USERAGENT, "mod_llama_auth");
+
+    if (strcmp(request->method, "POST") != 0) {
+        return set && SET(handle, CURLOPT_HTTPGET, 1L);
+    }
+    return set && SET(handle, CURLOPT_POST, 1L) &&
+           SET(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
+           SET(handle, CURLOPT_POSTFIELDS, request->body.len > 0 ? request->body.data : "");
+}
+
+/* Appends a line to the list. Returns 0 when memory is out or the line would become two. */
+static int add_line(struct curl_slist **fields, const char *line)
+{
+    struct curl_slist *longer;
+
+    if (strpbrk(line, "\r\n")) {
+        return 0;
+    }
+    longer = curl_slist_append(*fields, line);
+    if (longer) {
+        *fields = longer;
+    }
+    return longer != NULL;
+}
+
+/* The fields to send, as curl wants them; "Name;" is how it writes an empty one. The caller frees the list, also
+ * on failure. */
+static int make_fields(const apr_table_t *headers, apr_pool_t *pool, struct curl_slist **fields)
+{
+    /* Without this curl asks for a 100 before a longer body, and waits a second for it. */
+    int made = add_line(fields, "Expect:");
+    const apr_array_header_t *array = headers ? apr_table_elts(headers) : NULL;
+    int i;
+
+    for (i = 0; made && array && i < array->nelts; i++) {
+        const apr_table_entry_t *field = &APR_ARRAY_IDX(array, i, apr_table_entry_t);
+        const char *line = *field->val ? apr_pstrcat(pool, field->key, ": ", field->val, NULL)
+                                       : apr_pstrcat(pool, field->key, ";", NULL);
+
+        made = add_line(fields, line);
+    }
+    return made;
+}
+
+/* ---- the call ---- */
+
+/* Keeps the last field of each wanted name; of the final answer only, not of a 1xx or a proxy. */
+static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_pool_t *pool)
+{
+    apr_table_t *kept = apr_table_make(pool, 4);
+    struct curl_header *field;
+
+    for (; wanted && *wanted; wanted++) {
+        if (curl_easy_header(handle, *wanted, 0, CURLH_HEADER, -1, &field) == CURLHE_OK &&
+            curl_easy_header(handle, *wanted, field->amount - 1, CURLH_HEADER, -1, &field) ==
+                CURLHE_OK) {
+            apr_table_set(kept, *wanted, field->value);
+        }
+    }
+    return kept;
+}
+
+static void take_failure(const exchange_t *x, CURLcode code, la_http_response_t *response)
+{
+    response->outcome = code == CURLE_OPERATION_TIMEDOUT ? LA_HTTP_TIMEOUT : LA_HTTP_FAILED;
+    if (x->refusal) {
+        response->reason = x->refusal;
+    } else if (code == CURLE_FILESIZE_EXCEEDED) {
+        response->reason = too_large;
+    } else {
+        response->reason = x->error[0] ? x->error : curl_easy_strerror(code);
+    }
+}
+
+static void take_answer(CURL *handle, const la_http_request_t *request, const exchange_t *x,
+                        apr_pool_t *pool, la_http_response_t *response)
+{
+    long status = 0;
+
+    if (curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status < 200 ||
+        status > 599) {
+        response->reason = apr_psprintf(pool, "the answer's status is %ld", status);
+        return;
+    }
+    response->outcome = LA_HTTP_ANSWERED;
+    response->status = (int)status;
+    response->body = (la_slice_t){x->body ? x->body : "", x->len};
+    response->headers = wanted_fields(handle, request->wanted, pool);
+}
+
+static void perform(const la_http_t *http, CURL *handle, const la_http_request_t *request,
+                    exchange_t *x, apr_pool_t *pool, la_http_response_t *response)
+{
+    struct curl_slist *fields = NULL;
+    CURLcode code;
+
+    if (make_fields(request->headers, pool, &fields) && set_limits(handle, http->options, x) &&
+        set_transport(handle, http->options) && set_tls(handle, http) &&
+        set_request(handle, request, fields)) {
+        code = curl_easy_perform(handle);
+        if (code == CURLE_OK) {
+            take_answer(handle, request, x, pool, response);
+        } else {
+            take_failure(x, code, response);
+        }
+    } else {
+        response->reason = "the call could not be made ready";
+    }
+    curl_slist_free_all(fields);
+}
+
+static apr_status_t free_body(void *data)
+{
+    free(((exchange_t *)data)->body);
+    return APR_SUCCESS;
+}
+
+void la_http_call(la_http_t *http, const la_http_request_t *request, apr_pool_t *pool,
+                  la_http_response_t *response)
+{
+    exchange_t *x = apr_pcalloc(pool, sizeof(*x));
+    CURL *handle = acquire(http);
+
+    *response = (la_http_response_t){0};
+    if (!handle) {
+        response->reason = "no handle for a call";
+        return;
+    }
+    x->limit = http->options->response_limit_bytes;
+    apr_pool_cleanup_register(pool, x, free_body, apr_pool_cleanup_null);
+    perform(http, handle, request, x, pool, response);
+    release(http, handle);
+}

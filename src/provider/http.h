@@ -1,0 +1,77 @@
+/* The HTTP client: the only door to libcurl. One client per provider and process; its
+ * connections stay open and are used again by whichever thread comes next.
+ */
+#ifndef LA_HTTP_H
+#define LA_HTTP_H
+
+#include "core/slice.h"
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+/* How one provider's endpoint is called; set by options, constant afterwards. */
+typedef struct la_http_options_t {
+    apr_interval_time_t timeout_us;         /* for the whole call */
+    apr_interval_time_t connect_timeout_us; /* for name resolution, TCP and TLS, within the above */
+    apr_size_t response_limit_bytes;        /* a longer body ends the call */
+    int tls_verify;                         /* 0 accepts any certificate */
+    const char *tls_ca_file;                /* PEM, or NULL for the system's */
+    const char *tls_cert_file;              /* PEM client certificate, or NULL */
+    const char *tls_key_file;               /* its key, or NULL when it is in the same file */
+    const char *proxy; /* http proxy URL, or NULL; the environment's is never used */
+} la_http_options_t;
+
+/* One provider's client in one process. */
+typedef struct la_http_t la_http_t;
+
+typedef struct la_http_request_t {
+    const char *method;         /* "GET" or "POST" */
+    const char *url;            /* one that la_http_url_check() passed */
+    const apr_table_t *headers; /* fields to send, or NULL */
+    la_slice_t body;            /* for POST */
+    const char *const *wanted;  /* names of answer fields to keep, closed with NULL; or NULL */
+} la_http_request_t;
+
+typedef enum la_http_e {
+    LA_HTTP_FAILED, /* zero: resolution, connection, TLS, a reset, a short or oversize body */
+    LA_HTTP_TIMEOUT,
+    LA_HTTP_ANSWERED
+} la_http_e;
+
+typedef struct la_http_response_t {
+    la_http_e outcome;
+    const char *reason; /* on failure, for the log; never holds what was sent */
+    int status;         /* on LA_HTTP_ANSWERED, 200 to 599 */
+    la_slice_t body;    /* in the call's pool; may be empty */
+    apr_table_t
+        *headers; /* the wanted fields that came; the last of each name; never NULL when answered */
+} la_http_response_t;
+
+/* Checks that a URL can be called: http or https, a host, no user or password (secrets would
+ * reach the log), no fragment.
+ *
+ * authority: host, or host:port where the URL names one, in `pool`; what clients are told.
+ * Returns NULL, or what is wrong.
+ */
+const char *la_http_url_check(apr_pool_t *pool, const char *url, const char **authority);
+
+/* libcurl's global state for this process; once per child, before any client. */
+apr_status_t la_http_child_init(apr_pool_t *pchild);
+
+/* Makes a client in a child process; its connections close with `pchild`.
+ *
+ * options: borrowed, must outlive the client. max_handles: threads that may call at once.
+ */
+apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, int max_handles,
+                          la_http_t **http);
+
+/* Makes one call and waits for its end, at most options->timeout_us. No redirect is followed, no
+ * cookie kept, no answer decompressed. Any thread.
+ *
+ * response: filled in every case; its memory is `pool`'s.
+ */
+void la_http_call(la_http_t *http, const la_http_request_t *request, apr_pool_t *pool,
+                  la_http_response_t *response);
+
+#endif

@@ -1,0 +1,42 @@
+/* The key file of the `static` provider: from JSON text to a table of keys, checked to the last member.
+ * A table is never changed once it is made.
+ */
+#ifndef LA_KEYFILE_H
+#define LA_KEYFILE_H
+
+#include "core/identity.h"
+#include "core/token.h"
+#include "provider/provider.h"
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+typedef struct la_keyfile_t la_keyfile_t;
+
+/* One key. */
+typedef struct la_key_t {
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES]; /* SHA-256 of the key */
+    const char *label;                           /* for the log: its id, or "keys[3]" */
+    apr_time_t expires;                          /* not accepted from then on; 0 for never */
+    const la_identity_t *identity;
+    struct la_key_t *next; /* with the same first bytes */
+} la_key_t;
+
+/* Reads a key file, strictly (spec section 4, static).
+ *
+ * common:  PrincipalClaim and Claim of the provider.
+ * pool:    holds the table. scratch: for what is needed only while reading; may be large.
+ * keyfile: NULL on failure.
+ * Returns NULL, or what is wrong, beginning with the entry's position ("keys[3]: duplicate sha256"); it
+ * never quotes the file, where somebody may have put a key by mistake. In `pool`.
+ */
+const char *la_keyfile_parse(la_slice_t text, const la_provider_common_t *common, apr_pool_t *pool,
+                             apr_pool_t *scratch, la_keyfile_t **keyfile);
+
+/* The key with that SHA-256 (LA_TOKEN_DIGEST_BYTES bytes), or NULL. Expired ones too. */
+const la_key_t *la_keyfile_find(const la_keyfile_t *keyfile, const unsigned char *digest);
+
+/* Number of keys. */
+unsigned la_keyfile_count(const la_keyfile_t *keyfile);
+
+#endif

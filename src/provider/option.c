@@ -1,0 +1,309 @@
+/* The parsers behind option tables, and the finding of names and near misses. Runs only while the
+ * configuration is read, in one thread.
+ */
+#include "provider/option.h"
+
+#include "core/claims.h"
+#include "provider/host.h"
+#include "provider/http.h"
+
+#include <apr_file_io.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#define DURATION_MAX_US (APR_TIME_C(3650) * 24 * 3600 * APR_USEC_PER_SEC)
+
+/* The field that the option fills, as a pointer to `type`. */
+#define FIELD(type, option, base) ((type *)(void *)((char *)(base) + (option)->offset))
+
+const char *la_option_text(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                           const char *const *words)
+{
+    (void)count;
+    *FIELD(const char *, option, base) = apr_pstrdup(pool, words[0]);
+    return NULL;
+}
+
+const char *la_option_words(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                            const char *const *words)
+{
+    apr_array_header_t **list = FIELD(apr_array_header_t *, option, base);
+    int i;
+
+    if (!*list) {
+        *list = apr_array_make(pool, count, sizeof(const char *));
+    }
+    for (i = 0; i < count; i++) {
+        APR_ARRAY_PUSH(*list, const char *) = apr_pstrdup(pool, words[i]);
+    }
+    return NULL;
+}
+
+const char *la_option_on_off(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                             const char *const *words)
+{
+    int on = strcasecmp(words[0], "on") == 0;
+
+    (void)pool;
+    (void)count;
+    if (!on && strcasecmp(words[0], "off") != 0) {
+        return "must be on or off";
+    }
+    *FIELD(int, option, base) = on;
+    return NULL;
+}
+
+/* Cuts a leading decimal number off `*text`. Returns 0 when there is none or it is above `max`. */
+static int parse_number(const char **text, apr_int64_t max, apr_int64_t *number)
+{
+    const char *p = *text;
+
+    *number = 0;
+    if (!apr_isdigit(*p)) {
+        return 0;
+    }
+    for (; apr_isdigit(*p); p++) {
+        if (*number > (max - (*p - '0')) / 10) {
+            return 0;
+        }
+        *number = *number * 10 + (*p - '0');
+    }
+    *text = p;
+    return 1;
+}
+
+int la_option_parse_duration(const char *text, apr_interval_time_t *us)
+{
+    static const struct {
+        const char *unit;
+        apr_int64_t us;
+    } units[] = {{"", APR_USEC_PER_SEC},         {"ms", 1000},
+                 {"s", APR_USEC_PER_SEC},        {"m", 60 * APR_USEC_PER_SEC},
+                 {"h", 3600 * APR_USEC_PER_SEC}, {"d", 24 * 3600 * APR_USEC_PER_SEC}};
+    apr_int64_t number;
+    apr_size_t i;
+
+    if (!parse_number(&text, DURATION_MAX_US, &number)) {
+        return 0;
+    }
+    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcasecmp(text, units[i].unit) == 0) {
+            *us = number <= DURATION_MAX_US / units[i].us ? number * units[i].us : -1;
+            return *us >= 0;
+        }
+    }
+    return 0;
+}
+
+const char *la_option_duration(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                               const char *const *words)
+{
+    (void)count;
+    if (!la_option_parse_duration(words[0], FIELD(apr_interval_time_t, option, base))) {
+        return apr_psprintf(
+            pool, "'%s' is no duration: write 500ms, 10s, 5m, 1h, 1d or a number of seconds",
+            words[0]);
+    }
+    return NULL;
+}
+
+const char *la_option_positive_duration(apr_pool_t *pool, const la_option_t *option, void *base,
+                                        int count, const char *const *words)
+{
+    const char *error = la_option_duration(pool, option, base, count, words);
+
+    if (!error && *FIELD(apr_interval_time_t, option, base) == 0) {
+        error = "must be above 0";
+    }
+    return error;
+}
+
+int la_option_parse_size(const char *text, apr_size_t *bytes)
+{
+    apr_int64_t number;
+    int shift = 0;
+
+    if (!parse_number(&text, APR_INT64_MAX >> 30, &number)) {
+        return 0;
+    }
+    if (strcasecmp(text, "K") == 0) {
+        shift = 10;
+    } else if (strcasecmp(text, "M") == 0) {
+        shift = 20;
+    } else if (strcasecmp(text, "G") == 0) {
+        shift = 30;
+    } else if (*text) {
+        return 0;
+    }
+    *bytes = (apr_size_t)number << shift;
+    return 1;
+}
+
+const char *la_option_size(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                           const char *const *words)
+{
+    apr_size_t *bytes = FIELD(apr_size_t, option, base);
+
+    (void)count;
+    if (!la_option_parse_size(words[0], bytes) || *bytes == 0) {
+        return apr_psprintf(
+            pool, "'%s' is no size: write a number of bytes above 0, or 64K, 1M, 1G", words[0]);
+    }
+    return NULL;
+}
+
+const char *la_option_path(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                           const char *const *words)
+{
+    const char *path = la_host()->path(pool, words[0]);
+
+    (void)count;
+    *FIELD(const char *, option, base) = path;
+    return path ? NULL : apr_psprintf(pool, "'%s' is no path", words[0]);
+}
+
+const char *la_option_readable_file(apr_pool_t *pool, const la_option_t *option, void *base,
+                                    int count, const char *const *words)
+{
+    const char *error = la_option_path(pool, option, base, count, words);
+    const char *path = *FIELD(const char *, option, base);
+    char text[120];
+    apr_finfo_t info;
+    apr_file_t *file;
+    apr_status_t rv;
+
+    if (error) {
+        return error;
+    }
+    rv = apr_file_open(&file, path, APR_FOPEN_READ, APR_FPROT_OS_DEFAULT, pool);
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_info_get(&info, APR_FINFO_TYPE, file);
+        apr_file_close(file);
+        if (rv == APR_SUCCESS && info.filetype != APR_REG) {
+            return apr_psprintf(pool, "%s is no regular file", path);
+        }
+    }
+    return rv == APR_SUCCESS
+               ? NULL
+               : apr_psprintf(pool, "%s: %s", path, apr_strerror(rv, text, sizeof(text)));
+}
+
+const char *la_option_url(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                          const char *const *words)
+{
+    la_url_t *url = FIELD(la_url_t, option, base);
+
+    (void)count;
+    url->url = apr_pstrdup(pool, words[0]);
+    return la_http_url_check(pool, url->url, &url->authority);
+}
+
+const char *la_option_proxy(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                            const char *const *words)
+{
+    const char *authority;
+    const char *error = la_http_url_check(pool, words[0], &authority);
+
+    (void)count;
+    *FIELD(const char *, option, base) = apr_pstrdup(pool, words[0]);
+    if (!error && strncasecmp(words[0], "http://", 7) != 0) {
+        error = "must be an http:// URL";
+    }
+    return error;
+}
+
+const char *la_option_regex(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                            const char *const *words)
+{
+    const void *regex = la_host()->regex_compile(pool, words[0]);
+
+    (void)count;
+    *FIELD(const void *, option, base) = regex;
+    return regex ? NULL : apr_psprintf(pool, "'%s' is no regular expression", words[0]);
+}
+
+const char *la_option_claim(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                            const char *const *words)
+{
+    apr_array_header_t **maps = FIELD(apr_array_header_t *, option, base);
+    la_claim_map_t *map;
+
+    (void)count;
+    if (!*words[0] || !*words[1]) {
+        return "neither the claim nor the category may be empty";
+    }
+    if (!*maps) {
+        *maps = apr_array_make(pool, 4, sizeof(la_claim_map_t));
+    }
+    map = apr_array_push(*maps);
+    map->source = apr_pstrdup(pool, words[0]);
+    map->category = apr_pstrdup(pool, words[1]);
+    return NULL;
+}
+
+const la_option_t *la_option_find(const la_option_t *table, const char *name)
+{
+    for (; table->name; table++) {
+        if (strcasecmp(table->name, name) == 0) {
+            return table;
+        }
+    }
+    return NULL;
+}
+
+/* Longest name that is compared; what is longer is nobody's misspelling. */
+#define NAME_MAX_BYTES 40
+
+static int least(int a, int b, int c)
+{
+    int ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance in any case, with two rows of his table in one. */
+static int distance(const char *a, const char *b)
+{
+    int row[NAME_MAX_BYTES + 1];
+    int width = (int)strlen(b);
+    int i;
+    int j;
+
+    for (j = 0; j <= width; j++) {
+        row[j] = j;
+    }
+    for (i = 0; a[i]; i++) {
+        int diagonal = row[0];
+
+        row[0] = i + 1;
+        for (j = 1; j <= width; j++) {
+            int same = apr_tolower(a[i]) == apr_tolower(b[j - 1]);
+            int above = row[j];
+
+            row[j] = least(above + 1, row[j - 1] + 1, diagonal + !same);
+            diagonal = above;
+        }
+    }
+    return row[width];
+}
+
+const char *la_option_nearest(const apr_array_header_t *names, const char *name)
+{
+    const char *best = NULL;
+    int best_distance = (int)strlen(name) / 2 + 1;
+    int i;
+
+    if (strlen(name) > NAME_MAX_BYTES) {
+        return NULL;
+    }
+    for (i = 0; i < names->nelts; i++) {
+        const char *candidate = APR_ARRAY_IDX(names, i, const char *);
+        int d = strlen(candidate) <= NAME_MAX_BYTES ? distance(name, candidate) : best_distance;
+
+        if (d < best_distance) {
+            best = candidate;
+            best_distance = d;
+        }
+    }
+    return best;
+}

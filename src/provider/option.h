@@ -1,0 +1,78 @@
+/* Options of a <LlamaAuthProvider> section: rows of a table, each with a parser that fills one
+ * field. httpd/config.c hands the lines in; nothing here knows httpd.
+ */
+#ifndef LA_OPTION_H
+#define LA_OPTION_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+typedef struct la_option_t la_option_t;
+
+/* Fills the field that `option` names inside `base`.
+ *
+ * base:  the struct that option->offset counts from.
+ * count, words: the arguments, count within option->min_words and max_words; copied where they are kept.
+ * Returns NULL, or what is wrong with the arguments; the caller puts the option's name in front.
+ * A secret's value never stands in that text.
+ */
+typedef const char *la_option_parse_fn(apr_pool_t *pool, const la_option_t *option, void *base,
+                                       int count, const char *const *words);
+
+struct la_option_t {
+    const char *name; /* as it is written in the configuration; compared in any case */
+    la_option_parse_fn *parse;
+    apr_size_t offset;
+    int min_words;
+    int max_words;    /* -1: any number */
+    int repeatable;   /* may stand on several lines */
+    const char *help; /* arguments in the manual's notation: "URL", "on|off" */
+};
+
+/* Where an array of options ends. */
+#define LA_OPTION_END                                                                              \
+    {                                                                                              \
+        NULL, NULL, 0, 0, 0, 0, NULL                                                               \
+    }
+
+/* Parsers. The field behind each: */
+la_option_parse_fn la_option_text;     /* const char * */
+la_option_parse_fn la_option_words;    /* apr_array_header_t * of const char *; lines accumulate */
+la_option_parse_fn la_option_on_off;   /* int */
+la_option_parse_fn la_option_duration; /* apr_interval_time_t, 0 allowed */
+la_option_parse_fn la_option_positive_duration; /* apr_interval_time_t, above 0 */
+la_option_parse_fn la_option_size;              /* apr_size_t, bytes; K, M, G; above 0 */
+la_option_parse_fn la_option_path;              /* const char *, absolute */
+la_option_parse_fn la_option_readable_file; /* const char *, absolute; the file must be readable */
+la_option_parse_fn la_option_url;           /* la_url_t; http or https */
+la_option_parse_fn la_option_proxy;         /* const char *, an http URL */
+la_option_parse_fn la_option_regex;         /* const void *, for la_host()->regex_match */
+la_option_parse_fn la_option_claim; /* apr_array_header_t * of la_claim_map_t; lines accumulate */
+
+/* An endpoint as it is configured. */
+typedef struct la_url_t {
+    const char *url;
+    const char *authority; /* host[:port], as clients may see it */
+} la_url_t;
+
+/* "500ms", "10s", "5m", "1h", "1d" or a bare number of seconds, up to 10 years.
+ *
+ * Returns 1 with microseconds in `us`, else 0.
+ */
+int la_option_parse_duration(const char *text, apr_interval_time_t *us);
+
+/* A number of bytes with an optional K, M or G.
+ *
+ * Returns 1 with the size in `bytes`, else 0.
+ */
+int la_option_parse_size(const char *text, apr_size_t *bytes);
+
+/* The row with that name in any case, or NULL. */
+const la_option_t *la_option_find(const la_option_t *table, const char *name);
+
+/* The name nearest to a misspelled one (edit distance) among those in the array (const char *); NULL when none
+ * is near enough to be meant. */
+const char *la_option_nearest(const apr_array_header_t *names, const char *name);
+
+#endif

@@ -1,0 +1,239 @@
+/* Providers in general: the registry of types, the options that all types share, one call with
+ * its Match, and the verdict of a chain. What a type does itself is in its own file.
+ */
+#include "provider/provider.h"
+
+#include "provider/host.h"
+
+#include <apr_strings.h>
+
+#include <stddef.h>
+
+#define DEFAULT_TIMEOUT_US         (10 * APR_USEC_PER_SEC)
+#define DEFAULT_CONNECT_TIMEOUT_US (3 * APR_USEC_PER_SEC)
+#define DEFAULT_RESPONSE_LIMIT     ((apr_size_t)1024 * 1024)
+
+/* The registry. */
+static const la_provider_type_t *const types[] = {&la_custom_type, &la_static_type, NULL};
+
+#define COMMON(field) offsetof(la_provider_common_t, field)
+
+static const la_option_t common_options[] = {
+    {"Claim", la_option_claim, COMMON(claims), 2, 2, 1, "SOURCE CATEGORY"},
+    {"PrincipalClaim", la_option_words, COMMON(principal_claims), 1, -1, 0, "NAME..."},
+    {"Match", la_option_regex, COMMON(match), 1, 1, 0, "REGEX"},
+    LA_OPTION_END};
+
+/* For types that have an endpoint. */
+static const la_option_t http_options[] = {
+    {"Timeout", la_option_positive_duration, COMMON(http.timeout_us), 1, 1, 0, "DURATION"},
+    {"ConnectTimeout", la_option_positive_duration, COMMON(http.connect_timeout_us), 1, 1, 0,
+     "DURATION"},
+    {"TLSCAFile", la_option_readable_file, COMMON(http.tls_ca_file), 1, 1, 0, "PATH"},
+    {"TLSVerify", la_option_on_off, COMMON(http.tls_verify), 1, 1, 0, "on|off"},
+    {"TLSCertFile", la_option_readable_file, COMMON(http.tls_cert_file), 1, 1, 0, "PATH"},
+    {"TLSKeyFile", la_option_readable_file, COMMON(http.tls_key_file), 1, 1, 0, "PATH"},
+    {"ResponseLimit", la_option_size, COMMON(http.response_limit_bytes), 1, 1, 0, "SIZE"},
+    {"Proxy", la_option_proxy, COMMON(http.proxy), 1, 1, 0, "URL"},
+    LA_OPTION_END};
+
+const la_provider_type_t *la_provider_type_find(const char *name)
+{
+    const la_provider_type_t *const *type;
+
+    for (type = types; *type; type++) {
+        if (strcasecmp((*type)->name, name) == 0) {
+            return *type;
+        }
+    }
+    return NULL;
+}
+
+apr_array_header_t *la_provider_type_names(apr_pool_t *pool)
+{
+    apr_array_header_t *names = apr_array_make(pool, 8, sizeof(const char *));
+    const la_provider_type_t *const *type;
+
+    for (type = types; *type; type++) {
+        APR_ARRAY_PUSH(names, const char *) = (*type)->name;
+    }
+    return names;
+}
+
+la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_provider_type_t *type)
+{
+    la_provider_t *provider = apr_pcalloc(pool, sizeof(*provider));
+
+    provider->name = apr_pstrdup(pool, name);
+    provider->type = type;
+    provider->conf = apr_pcalloc(pool, type->conf_bytes);
+    provider->options_seen = apr_array_make(pool, 8, sizeof(const la_option_t *));
+    provider->common.http.timeout_us = DEFAULT_TIMEOUT_US;
+    provider->common.http.connect_timeout_us = DEFAULT_CONNECT_TIMEOUT_US;
+    provider->common.http.response_limit_bytes = DEFAULT_RESPONSE_LIMIT;
+    provider->common.http.tls_verify = 1;
+    if (type->defaults) {
+        type->defaults(provider->conf);
+    }
+    return provider;
+}
+
+/* Finds an option among those of the provider's type; `base` is the struct its offset counts from. */
+static const la_option_t *find_option(la_provider_t *provider, const char *name, void **base)
+{
+    const la_option_t *option = la_option_find(provider->type->options, name);
+
+    *base = provider->conf;
+    if (!option) {
+        *base = &provider->common;
+        option = la_option_find(common_options, name);
+    }
+    if (!option && provider->type->calls_out) {
+        option = la_option_find(http_options, name);
+    }
+    return option;
+}
+
+static void collect_names(apr_array_header_t *names, const la_option_t *table)
+{
+    for (; table->name; table++) {
+        APR_ARRAY_PUSH(names, const char *) = table->name;
+    }
+}
+
+static const char *unknown_option(const la_provider_t *provider, apr_pool_t *pool, const char *name)
+{
+    apr_array_header_t *names = apr_array_make(pool, 32, sizeof(const char *));
+    const char *nearest;
+
+    collect_names(names, provider->type->options);
+    collect_names(names, common_options);
+    if (provider->type->calls_out) {
+        collect_names(names, http_options);
+    }
+    nearest = la_option_nearest(names, name);
+    if (nearest) {
+        return apr_psprintf(pool, "%s is not an option of a %s provider, did you mean %s?", name,
+                            provider->type->name, nearest);
+    }
+    return apr_psprintf(pool, "%s is not an option of a %s provider; it has %s", name,
+                        provider->type->name, apr_array_pstrcat(pool, names, ' '));
+}
+
+/* Notes that the option was given; returns 0 when it had been and may not be again. */
+static int first_time(la_provider_t *provider, const la_option_t *option)
+{
+    int i;
+
+    for (i = 0; i < provider->options_seen->nelts; i++) {
+        if (APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *) == option) {
+            return option->repeatable;
+        }
+    }
+    APR_ARRAY_PUSH(provider->options_seen, const la_option_t *) = option;
+    return 1;
+}
+
+const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const char *name, int count,
+                            const char *const *words)
+{
+    void *base;
+    const la_option_t *option = find_option(provider, name, &base);
+    const char *error;
+
+    if (!option) {
+        return unknown_option(provider, pool, name);
+    }
+    if (count < option->min_words || (option->max_words >= 0 && count > option->max_words)) {
+        return apr_psprintf(pool, "%s takes %s", option->name, option->help);
+    }
+    if (!first_time(provider, option)) {
+        return apr_psprintf(pool, "%s may be given only once", option->name);
+    }
+    error = option->parse(pool, option, base, count, words);
+    return error ? apr_psprintf(pool, "%s: %s", option->name, error) : NULL;
+}
+
+const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
+{
+    const la_http_options_t *http = &provider->common.http;
+
+    if (http->tls_key_file && !http->tls_cert_file) {
+        return "TLSKeyFile needs TLSCertFile";
+    }
+    if (!http->tls_verify) {
+        la_log(
+            LA_LOG_WARNING,
+            LA_LOGNO(1) "provider %s: TLSVerify is off: whoever can answer in its endpoint's place "
+                        "decides who your users are",
+            provider->name);
+    }
+    return provider->type->finish(provider, pool);
+}
+
+apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (provider->type->calls_out) {
+        rv = la_http_make(pchild, &provider->common.http, la_host()->threads(), &provider->http);
+    }
+    if (rv == APR_SUCCESS && provider->type->child_init) {
+        rv = provider->type->child_init(provider, pchild);
+    }
+    return rv;
+}
+
+void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
+                        la_result_t *result)
+{
+    const void *match = provider->common.match;
+
+    *result = (la_result_t){0};
+    if (match && !la_host()->regex_match(match, call->token)) {
+        result->verdict = LA_VERDICT_NOT_MINE;
+        result->reason = "its Match does not fit";
+        return;
+    }
+    provider->type->verify(provider, call, pool, result);
+    if (result->verdict == LA_VERDICT_ACCEPTED && !result->identity) {
+        *result = (la_result_t){.message = "Authentication service error",
+                                .reason = "accepted without an identity"};
+    }
+}
+
+/* How much a verdict weighs when a chain has none that accepts. */
+static int weight(const la_result_t *result)
+{
+    switch (result->verdict) {
+    case LA_VERDICT_NOT_MINE:
+        return result->message ? 1 : 0;
+    case LA_VERDICT_REJECTED:
+        return 2;
+    case LA_VERDICT_UNAVAILABLE:
+        return 3;
+    case LA_VERDICT_ACCEPTED:
+        return 4;
+    }
+    return 3;
+}
+
+int la_chain_add(la_chain_t *chain, const la_provider_t *provider, const la_result_t *result)
+{
+    if (!chain->provider || weight(result) >= weight(&chain->result)) {
+        chain->provider = provider;
+        chain->result = *result;
+    }
+    return result->verdict == LA_VERDICT_ACCEPTED;
+}
+
+const la_result_t *la_chain_end(la_chain_t *chain)
+{
+    if (chain->provider && chain->result.verdict == LA_VERDICT_NOT_MINE) {
+        chain->result.verdict = LA_VERDICT_REJECTED;
+        if (!chain->result.message) {
+            chain->result.message = "Invalid token";
+        }
+    }
+    return &chain->result;
+}

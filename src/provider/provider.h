@@ -1,0 +1,136 @@
+/* A provider: what validates a token and says who the caller is. One struct per
+ * <LlamaAuthProvider> section, one vtable per type.
+ *
+ * Life cycle: la_provider_make() while the configuration is read, an la_provider_set() per option line,
+ * la_provider_finish() at the section's end; from then on constant but for what a type keeps
+ * per process, made in la_provider_child_init(). la_provider_verify() runs in any thread.
+ */
+#ifndef LA_PROVIDER_H
+#define LA_PROVIDER_H
+
+#include "core/identity.h"
+#include "core/token.h"
+#include "provider/http.h"
+#include "provider/option.h"
+
+typedef struct la_provider_t la_provider_t;
+typedef struct la_provider_type_t la_provider_type_t;
+
+/* The four verdicts of spec section 4. Zero is the one that admits nobody and blames nobody. */
+typedef enum la_verdict_e {
+    LA_VERDICT_UNAVAILABLE,
+    LA_VERDICT_NOT_MINE,
+    LA_VERDICT_REJECTED,
+    LA_VERDICT_ACCEPTED
+} la_verdict_e;
+
+/* What a provider is told of a request. Borrowed for the time of the call. */
+typedef struct la_call_t {
+    la_slice_t token;
+    const unsigned char *digest; /* la_token_digest() of the token */
+    /* The clock when the check began: not the request's time, which a slow client puts far back. */
+    apr_time_t now;
+    const char *path;           /* decoded */
+    const char *query;          /* as it came, without `?`; NULL when there is none */
+    const apr_table_t *headers; /* the request's fields, all of them */
+} la_call_t;
+
+/* What a provider says. Starts zeroed; every pointer lives in the call's pool or longer. */
+typedef struct la_result_t {
+    la_verdict_e verdict;
+    int timed_out;                 /* unavailable because of a timeout */
+    const char *message;           /* for the client, unless accepted */
+    const char *reason;            /* for the log; never a token or a secret; may be NULL */
+    const la_identity_t *identity; /* accepted: not NULL */
+    apr_time_t expires;            /* accepted: no use of the identity from then on; 0 for no end */
+} la_result_t;
+
+/* Options that every type has; those that call out read `http` too. */
+typedef struct la_provider_common_t {
+    apr_array_header_t *claims;           /* of la_claim_map_t; NULL for the type's default */
+    apr_array_header_t *principal_claims; /* of const char *; NULL for the type's default */
+    const void *match;                    /* for la_host()->regex_match; NULL matches all */
+    la_http_options_t http;
+} la_provider_common_t;
+
+struct la_provider_t {
+    const char *name;
+    const la_provider_type_t *type;
+    int index; /* its place among all providers of the configuration */
+    la_provider_common_t common;
+    void *conf;      /* the type's own options; type->conf_bytes, zeroed, then type->defaults */
+    void *state;     /* what the type keeps in a process; NULL before child_init */
+    la_http_t *http; /* its client in this process; NULL for a type that calls nobody */
+    apr_array_header_t *options_seen; /* of const la_option_t *: to refuse a second line */
+};
+
+struct la_provider_type_t {
+    const char *name;           /* as it is written in the configuration */
+    const la_option_t *options; /* its own, offsets into `conf` */
+    apr_size_t conf_bytes;
+    int calls_out; /* has an endpoint: the HTTP and TLS options apply */
+
+    /* Sets defaults in a zeroed `conf`; may be NULL. */
+    void (*defaults)(void *conf);
+
+    /* Checks the options together and readies what can be readied at startup.
+     * pool lives as long as the configuration. Returns NULL, or what is wrong. */
+    const char *(*finish)(la_provider_t *provider, apr_pool_t *pool);
+
+    /* Readies the provider in a child process, after its HTTP client; may be NULL. */
+    apr_status_t (*child_init)(la_provider_t *provider, apr_pool_t *pchild);
+
+    /* Validates a token. result starts zeroed; identity and texts live in `pool`. Any thread. */
+    void (*verify)(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
+                   la_result_t *result);
+
+    /* What a client without a token is told: spec section 5. In `pool` or constant. */
+    const char *(*hint)(const la_provider_t *provider, apr_pool_t *pool);
+};
+
+/* The types. A new one is a new file, a line here and one in the registry (provider.c). */
+extern const la_provider_type_t la_custom_type;
+extern const la_provider_type_t la_static_type;
+
+/* The type of that name (any case), or NULL. */
+const la_provider_type_t *la_provider_type_find(const char *name);
+
+/* Names of all types, for messages: array of const char * in `pool`. */
+apr_array_header_t *la_provider_type_names(apr_pool_t *pool);
+
+/* A provider with its type's defaults; name is copied. All in `pool`. */
+la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_provider_type_t *type);
+
+/* Sets one option from its line.
+ *
+ * Returns NULL, or the whole message: unknown option with the nearest valid name, wrong number of arguments,
+ * a second line of an option that has one, or what the option's parser said.
+ */
+const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const char *option,
+                            int count, const char *const *words);
+
+/* Checks the section as a whole. Returns NULL, or what is wrong. */
+const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool);
+
+/* Readies a provider in a child process. */
+apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild);
+
+/* Asks one provider: NOT_MINE with message NULL when its Match does not fit, else what the type says. An
+ * acceptance without an identity, which only a defect can make, becomes an outage.
+ */
+void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
+                        la_result_t *result);
+
+/* Folds the verdicts of a chain, in order, into one (spec section 4). Starts zeroed. */
+typedef struct la_chain_t {
+    const la_provider_t *provider; /* whose result stands; NULL while nobody was asked */
+    la_result_t result;
+} la_chain_t;
+
+/* Takes in the next provider's result. Returns 1 when the chain ends here (accepted), else 0. */
+int la_chain_add(la_chain_t *chain, const la_provider_t *provider, const la_result_t *result);
+
+/* The chain's result once every provider was asked: accepted, rejected or unavailable, never not-mine. */
+const la_result_t *la_chain_end(la_chain_t *chain);
+
+#endif

@@ -1,0 +1,47 @@
+/* mod_llama_auth: Bearer tokens in front of LLM and MCP servers, for Apache httpd 2.4.
+ *
+ * The index of the house: the module record and the hook registrations. Each hook's home
+ * says what it does; authz.c says why there are so many.
+ */
+#include "httpd/authn.h"
+#include "httpd/authz.h"
+#include "httpd/config.h"
+#include "httpd/lifecycle.h"
+#include "httpd/respond.h"
+
+#include <http_config.h>
+#include <http_protocol.h>
+#include <http_request.h>
+
+static void register_hooks(apr_pool_t *pool)
+{
+    static const char *const before_authz_core[] = {"mod_authz_core.c", NULL};
+
+    (void)pool;
+    ap_hook_pre_config(la_lifecycle_pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(la_lifecycle_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(la_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_optional_fn_retrieve(la_authz_optional_functions, NULL, NULL, APR_HOOK_MIDDLE);
+
+    ap_hook_check_access(la_authz_check_access, NULL, NULL, APR_HOOK_FIRST,
+                         AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_access_ex(la_authz_check_access_ex, NULL, before_authz_core, APR_HOOK_FIRST,
+                            AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_force_authn(la_authz_force_authn, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_check_authn(la_authn_check, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authz(la_authz_check, NULL, before_authz_core, APR_HOOK_REALLY_FIRST,
+                        AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_fixups(la_authz_gate, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_fixups(la_authz_last_fixup, NULL, NULL, APR_HOOK_REALLY_LAST);
+
+    ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
+    la_respond_register();
+}
+
+/* The one symbol that the .so shows; everything else is compiled hidden. */
+extern __attribute__((visibility("default"))) module llama_auth_module;
+
+AP_DECLARE_MODULE(llama_auth) = {
+    STANDARD20_MODULE_STUFF, la_config_create_dir, la_config_merge_dir, la_config_create_server,
+    la_config_merge_server,  la_config_commands,   register_hooks,      AP_MODULE_FLAG_NONE};

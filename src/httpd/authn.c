@@ -1,0 +1,269 @@
+/* Authentication: finds the token, asks the providers in order, and keeps the verdict in the
+ * request. Authorization is authz.c's, the answer to a denial respond.c's.
+ */
+#include "httpd/authn.h"
+
+#include "httpd/authz.h"
+#include "httpd/forward.h"
+#include "httpd/lifecycle.h"
+#include "httpd/respond.h"
+#include "provider/host.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+APLOG_USE_MODULE(llama_auth);
+
+/* Digits of the client id that a log line shows. */
+#define LOG_ID "%.8s"
+
+/* Hex digits of the client id in a principal that stands for one the provider did not name. */
+#define TOKEN_PRINCIPAL "token:%.16s"
+
+/* What Retry-After says while nothing better is known. */
+#define RETRY_AFTER_S 5
+
+int la_authn_is_bearer(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+
+    return type && strcasecmp(type, "Bearer") == 0;
+}
+
+/* Records a denial and says in the log what the client is told. */
+static int deny(request_rec *r, la_denial_e kind, const char *message)
+{
+    la_denial_t denial = la_denial_make(kind, message);
+    const la_dir_conf_t *conf = la_config_dir(r);
+
+    denial.scope = la_policy_scopes(r->pool, conf->scopes, la_authz_method(r));
+    if (kind == LA_DENIAL_TIMEOUT || kind == LA_DENIAL_OUTAGE) {
+        denial.status = la_config_outage_status(r->server);
+        denial.retry_after_s = RETRY_AFTER_S;
+    }
+    return la_respond_deny(r, denial);
+}
+
+static int deny_misconfigured(request_rec *r, const char *missing)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  LA_LOGNO(20) "%s is missing for %s: nobody can be authenticated there", missing,
+                  r->uri);
+    return deny(r, LA_DENIAL_MISCONFIGURED, NULL);
+}
+
+static int deny_without_token(request_rec *r, const la_use_t *use)
+{
+    const la_provider_t *first = use->providers[0];
+
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(21) "no token for %s", r->uri);
+    return deny(r, LA_DENIAL_MISSING_TOKEN, first->type->hint(first, r->pool));
+}
+
+static int deny_malformed(request_rec *r)
+{
+    ap_log_rerror(
+        APLOG_MARK, APLOG_INFO, 0, r,
+        LA_LOGNO(22) "the Authorization field for %s holds no well-formed Bearer credential",
+        r->uri);
+    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, NULL);
+}
+
+static const char *verdict_name(la_verdict_e verdict)
+{
+    switch (verdict) {
+    case LA_VERDICT_UNAVAILABLE:
+        return "unavailable";
+    case LA_VERDICT_NOT_MINE:
+        return "not mine";
+    case LA_VERDICT_REJECTED:
+        return "rejected";
+    case LA_VERDICT_ACCEPTED:
+        return "accepted";
+    }
+    return "unknown";
+}
+
+static void log_verdict(request_rec *r, const la_request_t *state, const la_provider_t *provider,
+                        const la_result_t *result)
+{
+    int outage = result->verdict == LA_VERDICT_UNAVAILABLE;
+    const char *reason = result->reason ? result->reason : result->message;
+
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  LA_LOGNO(23) "provider %s, token " LOG_ID ": %s%s%s", provider->name,
+                  state->client_id, verdict_name(result->verdict), reason ? ": " : "",
+                  reason ? reason : "");
+    if (result->verdict != LA_VERDICT_NOT_MINE && la_lifecycle_outage_turns(provider, outage)) {
+        if (outage) {
+            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                          LA_LOGNO(24) "provider %s is unavailable: %s", provider->name,
+                          reason ? reason : "no reason given");
+        } else {
+            ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
+                          LA_LOGNO(25) "provider %s is available again", provider->name);
+        }
+    }
+}
+
+/* Asks the providers in order and folds what they say. */
+static void ask(request_rec *r, const la_use_t *use, const la_request_t *state,
+                const la_call_t *call, la_chain_t *chain)
+{
+    int i;
+
+    for (i = 0; i < use->count; i++) {
+        const la_provider_t *provider = use->providers[i];
+        la_result_t result;
+
+        la_provider_verify(provider, call, r->pool, &result);
+        log_verdict(r, state, provider, &result);
+        if (la_chain_add(chain, provider, &result)) {
+            return;
+        }
+    }
+}
+
+static int accept_caller(request_rec *r, la_request_t *state, const la_chain_t *chain)
+{
+    la_slice_t principal = la_identity_principal(chain->result.identity);
+
+    state->provider = chain->provider;
+    state->identity = chain->result.identity;
+    state->principal =
+        principal.len ? principal.data : apr_psprintf(r->pool, TOKEN_PRINCIPAL, state->client_id);
+    la_forward_caller(r, state);
+    return OK;
+}
+
+static int conclude(request_rec *r, la_request_t *state, la_chain_t *chain)
+{
+    const la_result_t *result = la_chain_end(chain);
+
+    switch (result->verdict) {
+    case LA_VERDICT_ACCEPTED:
+        return accept_caller(r, state, chain);
+    case LA_VERDICT_REJECTED:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      LA_LOGNO(26) "provider %s rejected token " LOG_ID ": %s",
+                      chain->provider->name, state->client_id,
+                      result->reason ? result->reason : result->message);
+        return deny(r, LA_DENIAL_REJECTED, result->message);
+    case LA_VERDICT_UNAVAILABLE:
+    case LA_VERDICT_NOT_MINE: /* la_chain_end() leaves none */
+        break;
+    }
+    return deny(r, result->timed_out ? LA_DENIAL_TIMEOUT : LA_DENIAL_OUTAGE,
+                result->message ? result->message : "Authentication service error");
+}
+
+static int same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* The state of this request, or of one it came from, that already says who the caller is here. */
+static const la_request_t *earlier_result(const request_rec *r, const la_use_t *use)
+{
+    const request_rec *from;
+
+    for (from = r; from; from = from->prev ? from->prev : from->main) {
+        const la_request_t *state = la_request_get(from);
+
+        if (state && state->identity && state->use == use && same_text(state->uri, r->uri) &&
+            same_text(state->args, r->args)) {
+            return state;
+        }
+    }
+    return NULL;
+}
+
+static int reuse(request_rec *r, const la_request_t *earlier)
+{
+    la_request_t *state = la_request_make(r);
+
+    if (state != earlier) {
+        state->use = earlier->use;
+        state->uri = earlier->uri;
+        state->args = earlier->args;
+        state->provider = earlier->provider;
+        state->identity = earlier->identity;
+        state->principal = earlier->principal;
+        memcpy(state->client_id, earlier->client_id, sizeof(state->client_id));
+    }
+    la_forward_caller(r, state);
+    return OK;
+}
+
+/* The field that carries credentials to this server: another one where it is a forward proxy (RFC 9110 section 11.7.1). */
+static const char *credentials(const request_rec *r)
+{
+    return apr_table_get(r->headers_in,
+                         r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization");
+}
+
+static int authenticate(request_rec *r, const la_use_t *use, la_slice_t token)
+{
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    la_request_t *state = la_request_make(r);
+    la_chain_t chain = {0};
+    la_call_t call = {.token = token,
+                      .digest = digest,
+                      .now = r->request_time,
+                      .path = r->uri,
+                      .query = r->args,
+                      .headers = r->headers_in};
+
+    if (la_token_digest(token, digest) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, LA_LOGNO(27) "libcrypto failed to hash a token");
+        return deny(r, LA_DENIAL_OUTAGE, "Authentication service error");
+    }
+    state->use = use;
+    state->uri = apr_pstrdup(r->pool, r->uri);
+    state->args = apr_pstrdup(r->pool, r->args);
+    state->identity = NULL;
+    la_token_client_id(digest, state->client_id);
+    apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, state->client_id);
+    ask(r, use, state, &call, &chain);
+    return conclude(r, state, &chain);
+}
+
+int la_authn_require(request_rec *r)
+{
+    const la_dir_conf_t *conf = la_config_dir(r);
+    const la_request_t *earlier;
+    la_slice_t token;
+
+    if (!conf->use) {
+        return deny_misconfigured(r, "LlamaAuthUse");
+    }
+    if (!la_authn_is_bearer(r)) {
+        return deny_misconfigured(r, "AuthType Bearer");
+    }
+    earlier = earlier_result(r, conf->use);
+    if (earlier) {
+        return reuse(r, earlier);
+    }
+    switch (la_token_from_authorization(credentials(r), &token)) {
+    case LA_TOKEN_MISSING:
+        return deny_without_token(r, conf->use);
+    case LA_TOKEN_MALFORMED:
+        return deny_malformed(r);
+    case LA_TOKEN_FOUND:
+        break;
+    }
+    return authenticate(r, conf->use, token);
+}
+
+int la_authn_check(request_rec *r)
+{
+    if (la_authn_is_bearer(r)) {
+        return la_authn_require(r);
+    }
+    if (la_authz_in_force(r) && (!la_config_dir(r)->use || !ap_auth_type(r))) {
+        return la_authn_require(r); /* says what is missing */
+    }
+    return DECLINED;
+}

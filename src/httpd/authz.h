@@ -1,0 +1,26 @@
+/* Authorization: RequireScope and RequireAttribute, and the hooks that make them hold
+ * wherever httpd would otherwise skip authentication.
+ */
+#ifndef LA_AUTHZ_H
+#define LA_AUTHZ_H
+
+#include "httpd/request.h"
+
+/* The request's method as a bit of la_methods_t; HEAD counts as GET. */
+la_methods_t la_authz_method(const request_rec *r);
+
+/* Whether RequireScope or RequireAttribute demands something of this request. */
+int la_authz_in_force(const request_rec *r);
+
+/* Hook optional_fn_retrieve: finds mod_authz_core. */
+void la_authz_optional_functions(void);
+
+/* Hooks, in the order in which httpd runs them. */
+int la_authz_check_access(request_rec *r);
+int la_authz_check_access_ex(request_rec *r);
+int la_authz_force_authn(request_rec *r);
+int la_authz_check(request_rec *r);
+int la_authz_gate(request_rec *r);
+int la_authz_last_fixup(request_rec *r);
+
+#endif

@@ -1,0 +1,58 @@
+/* The configuration: one struct per server, one per directory section, and the
+ * command table. Built while httpd reads its files, constant afterwards.
+ */
+#ifndef LA_CONFIG_H
+#define LA_CONFIG_H
+
+#include "core/policy.h"
+#include "provider/provider.h"
+
+#include <httpd.h>
+#include <http_config.h>
+
+/* Main server and virtual hosts. */
+typedef struct la_server_conf_t {
+    int outage_status; /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
+} la_server_conf_t;
+
+/* The providers of one LlamaAuthUse line, in order. */
+typedef struct la_use_t {
+    int count;
+    la_provider_t *const *providers;
+} la_use_t;
+
+/* <Location>, <Directory>, <Files>, <If>, .htaccess. */
+typedef struct la_dir_conf_t {
+    const la_use_t *use;           /* LlamaAuthUse, NULL when not set */
+    const la_policy_t *scopes;     /* RequireScope */
+    const la_policy_t *attributes; /* RequireAttribute */
+} la_dir_conf_t;
+
+/* One <LlamaAuthProvider> section, as the registry keeps it. */
+typedef struct la_provider_entry_t {
+    la_provider_t *provider;
+    const server_rec *server;
+    const char *filename;
+    int line;
+} la_provider_entry_t;
+
+extern const command_rec la_config_commands[];
+
+void *la_config_create_server(apr_pool_t *pool, server_rec *server);
+void *la_config_merge_server(apr_pool_t *pool, void *base, void *add);
+void *la_config_create_dir(apr_pool_t *pool, char *dir);
+void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add);
+
+/* Empties the registry of providers; once before each reading of the configuration, whose pool it is. */
+void la_config_reset(apr_pool_t *pconf);
+
+/* All providers in the order of the configuration: array of la_provider_entry_t. */
+const apr_array_header_t *la_config_providers(void);
+
+const la_dir_conf_t *la_config_dir(const request_rec *r);
+const la_server_conf_t *la_config_server(const server_rec *server);
+
+/* The status for "no provider could answer" on this server. */
+int la_config_outage_status(const server_rec *server);
+
+#endif

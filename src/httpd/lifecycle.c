@@ -1,0 +1,152 @@
+/* The module's life: resets what the configuration builds, shares what all processes must know,
+ * readies providers in each child, and lends the provider floor httpd's functions.
+ *
+ * pre_config and post_config run in the parent (post_config twice at startup), child_init in each child
+ * before its threads; la_lifecycle_outage_turns() in any thread of any child.
+ */
+#include "httpd/lifecycle.h"
+
+#include "httpd/config.h"
+#include "provider/host.h"
+
+#include <apr_shm.h>
+#include <ap_mpm.h>
+#include <ap_regex.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_main.h>
+
+#include <stdatomic.h>
+
+APLOG_USE_MODULE(llama_auth);
+
+/* A continuing outage is logged again after this time. */
+#define OUTAGE_LOG_INTERVAL_US (60 * APR_USEC_PER_SEC)
+
+/* One provider's last known state, in shared memory: 0, or when its outage was logged last (microseconds). */
+typedef _Atomic apr_int64_t outage_t;
+_Static_assert(sizeof(outage_t) == 8, "an outage is one word in shared memory");
+
+static outage_t *outages;
+
+static void host_log(la_log_e level, const char *line)
+{
+    static const int levels[] = {[LA_LOG_ERROR] = APLOG_ERR,
+                                 [LA_LOG_WARNING] = APLOG_WARNING,
+                                 [LA_LOG_NOTICE] = APLOG_NOTICE,
+                                 [LA_LOG_INFO] = APLOG_INFO,
+                                 [LA_LOG_DEBUG] = APLOG_DEBUG};
+
+    ap_log_error(APLOG_MARK, levels[level], 0, ap_server_conf, "%s", line);
+}
+
+static const char *host_path(apr_pool_t *pool, const char *path)
+{
+    return ap_server_root_relative(pool, path);
+}
+
+static const void *host_regex_compile(apr_pool_t *pool, const char *pattern)
+{
+    return ap_pregcomp(pool, pattern, AP_REG_EXTENDED | AP_REG_NOSUB);
+}
+
+static int host_regex_match(const void *regex, la_slice_t text)
+{
+    return ap_regexec_len(regex, text.data, text.len, 0, NULL, 0) == 0;
+}
+
+static int host_threads(void)
+{
+    int threads = 0;
+
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    return threads > 0 ? threads : 1;
+}
+
+static const la_host_t host = {.log = host_log,
+                               .path = host_path,
+                               .regex_compile = host_regex_compile,
+                               .regex_match = host_regex_match,
+                               .threads = host_threads};
+
+int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    la_host_set(&host);
+    la_config_reset(pconf);
+    outages = NULL;
+    return OK;
+}
+
+static apr_status_t share_outages(apr_pool_t *pconf, int count)
+{
+    apr_shm_t *shm;
+    apr_size_t bytes = (apr_size_t)count * sizeof(outage_t);
+    apr_status_t rv = apr_shm_create(&shm, bytes, NULL, pconf);
+
+    if (rv == APR_SUCCESS) {
+        outages = memset(apr_shm_baseaddr_get(shm), 0, bytes);
+    }
+    return rv;
+}
+
+int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    const apr_array_header_t *providers = la_config_providers();
+    apr_status_t rv;
+    int i;
+
+    (void)plog;
+    (void)ptemp;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG || providers->nelts == 0) {
+        return OK;
+    }
+    rv = share_outages(pconf, providers->nelts);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(40) "cannot create shared memory");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    for (i = 0; i < providers->nelts; i++) {
+        const la_provider_entry_t *entry = &APR_ARRAY_IDX(providers, i, la_provider_entry_t);
+
+        entry->provider->index = i;
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, LA_LOGNO(41) "provider %s (%s), %s:%d",
+                     entry->provider->name, entry->provider->type->name, entry->filename,
+                     entry->line);
+    }
+    return OK;
+}
+
+void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    const apr_array_header_t *providers = la_config_providers();
+    apr_status_t rv = la_http_child_init(pchild);
+    int i;
+
+    for (i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
+        rv = la_provider_child_init(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider,
+                                    pchild);
+    }
+    if (rv != APR_SUCCESS) {
+        /* Without its clients this child would refuse everybody; httpd starts another. */
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(42) "cannot ready the providers");
+        exit(APEXIT_CHILDSICK);
+    }
+}
+
+int la_lifecycle_outage_turns(const la_provider_t *provider, int outage)
+{
+    outage_t *state = &outages[provider->index];
+    apr_int64_t logged = atomic_load_explicit(state, memory_order_relaxed);
+    apr_int64_t now;
+
+    if (!outage) {
+        return logged != 0 && atomic_exchange(state, 0) != 0;
+    }
+    now = apr_time_now();
+    if (logged && now >= logged && now - logged < OUTAGE_LOG_INTERVAL_US) {
+        return 0;
+    }
+    return atomic_compare_exchange_strong(state, &logged, now);
+}

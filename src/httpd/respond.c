@@ -1,0 +1,222 @@
+/* Sends an error document. httpd makes the error response; a filter right in front of its protocol filters
+ * gives it our type, length and body, so that HEAD, HTTP/1.0, HTTP/2, Header always and keep-alive stay httpd's business.
+ *
+ * Two things of httpd have to be kept away from a denial: an ErrorDocument (a custom
+ * response of the request's own outranks it) and the reading of a large request body before the answer leaves.
+ */
+#include "httpd/respond.h"
+
+#include "httpd/forward.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mod_core.h>
+#include <util_filter.h>
+
+/* A body up to this size is read and the connection used again; for a larger one it is closed. */
+#define DISCARD_LIMIT_BYTES 65536
+
+static const int require_statuses[] = {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN};
+
+static ap_filter_rec_t *filter_handle;
+
+static request_rec *topmost(request_rec *r)
+{
+    while (r->main) {
+        r = r->main;
+    }
+    return r;
+}
+
+/* Keeps an ErrorDocument from taking over: the text itself is never sent, the filter replaces it. */
+static void shield(request_rec *r, int status)
+{
+    ap_custom_response(r, status, "denied");
+}
+
+static void unshield(request_rec *r, int status)
+{
+    core_request_config *core = ap_get_core_module_config(r->request_config);
+
+    if (core->response_code_strings) {
+        core->response_code_strings[ap_index_of_response(status)] = NULL;
+    }
+}
+
+static const la_denial_t *copy_denial(apr_pool_t *pool, const la_denial_t *denial)
+{
+    la_denial_t *copy = apr_pmemdup(pool, denial, sizeof(*denial));
+
+    copy->message = apr_pstrdup(pool, denial->message);
+    copy->scope = apr_pstrdup(pool, denial->scope);
+    return copy;
+}
+
+static void record(request_rec *r, const la_denial_t *denial)
+{
+    la_request_make(r)->denial = copy_denial(r->pool, denial);
+    apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
+    shield(r, denial->status);
+}
+
+int la_respond_deny(request_rec *r, la_denial_t denial)
+{
+    request_rec *top = topmost(r);
+
+    record(r, &denial);
+    /* mod_dir and mod_negotiation make a subrequest's failure the request's own. Once the request
+     * itself has passed, a failed subrequest is only a gap in a page. */
+    if (top != r && !la_request_make(top)->passed) {
+        record(top, &denial);
+    }
+    return denial.status;
+}
+
+void la_respond_await_require(request_rec *r)
+{
+    apr_size_t i;
+
+    la_request_make(r)->awaiting_require = 1;
+    for (i = 0; i < sizeof(require_statuses) / sizeof(require_statuses[0]); i++) {
+        if (ap_response_code_string(r, ap_index_of_response(require_statuses[i]))) {
+            shield(r, require_statuses[i]);
+        }
+    }
+}
+
+void la_respond_require_held(request_rec *r)
+{
+    la_request_t *state = la_request_get(r);
+    apr_size_t i;
+
+    if (state && state->awaiting_require) {
+        state->awaiting_require = 0;
+        for (i = 0; i < sizeof(require_statuses) / sizeof(require_statuses[0]); i++) {
+            unshield(r, require_statuses[i]);
+        }
+    }
+}
+
+void la_respond_passed(request_rec *r)
+{
+    la_request_t *state = la_request_get(r);
+
+    if (!state) {
+        return;
+    }
+    if (state->denial) {
+        unshield(r, state->denial->status);
+        apr_table_unset(r->notes, LA_NOTE_ERROR);
+        state->denial = NULL;
+    }
+    state->passed = 1;
+}
+
+/* httpd turns 401 into 407 where it acts as a forward proxy. */
+static int status_for_checks(const request_rec *r)
+{
+    return r->status == HTTP_PROXY_AUTHENTICATION_REQUIRED ? HTTP_UNAUTHORIZED : r->status;
+}
+
+/* The denial that the error response at hand is about, or NULL when it is not ours. */
+static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
+{
+    int status = status_for_checks(r);
+
+    if (state->passed) {
+        return NULL;
+    }
+    if (state->denial) {
+        return state->denial->status == status ? state->denial : NULL;
+    }
+    if (state->awaiting_require && (status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN)) {
+        la_denial_t *denial = apr_palloc(r->pool, sizeof(*denial));
+
+        *denial = la_denial_make(LA_DENIAL_ACCESS, NULL);
+        denial->status = status;
+        return denial;
+    }
+    return NULL;
+}
+
+/* A client that announces a large body would hold the worker until it has sent it, and get no answer before. */
+static void close_if_large_body_follows(request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    int large = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL ||
+                (length && apr_atoi64(length) > DISCARD_LIMIT_BYTES);
+
+    if (large && !r->expecting_100 && !r->connection->master) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+}
+
+static void set_headers(request_rec *r, const la_denial_t *denial)
+{
+    const char *challenge = la_errdoc_challenge(r->pool, denial, ap_auth_name(r));
+
+    if (challenge) {
+        apr_table_setn(r->err_headers_out,
+                       r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate",
+                       challenge);
+    }
+    if (denial->status == HTTP_SERVICE_UNAVAILABLE) {
+        apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, denial->retry_after_s));
+    }
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+}
+
+void la_respond_insert_error_filter(request_rec *r)
+{
+    const la_request_t *state = la_request_get(r);
+    const la_denial_t *denial = state ? denial_of(r, state) : NULL;
+
+    if (!denial) {
+        return;
+    }
+    apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
+    close_if_large_body_follows(r);
+    set_headers(r, denial);
+    ap_add_output_filter_handle(filter_handle, apr_pmemdup(r->pool, denial, sizeof(*denial)), r,
+                                r->connection);
+}
+
+/* Drops what httpd wrote and puts the document in its place, once. */
+static apr_status_t error_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    const la_denial_t *denial = f->ctx;
+    apr_bucket *bucket;
+    apr_bucket *next;
+    la_slice_t body;
+
+    for (bucket = APR_BRIGADE_FIRST(bb); bucket != APR_BRIGADE_SENTINEL(bb); bucket = next) {
+        next = APR_BUCKET_NEXT(bucket);
+        if (!APR_BUCKET_IS_METADATA(bucket)) {
+            apr_bucket_delete(bucket);
+        }
+    }
+    if (denial) {
+        f->ctx = NULL;
+        body = la_errdoc_body(f->r->pool, denial);
+        ap_set_content_type(f->r, "application/json");
+        ap_set_content_length(f->r, (apr_off_t)body.len);
+        APR_BRIGADE_INSERT_HEAD(
+            bb, apr_bucket_pool_create(body.data, body.len, f->r->pool, bb->bucket_alloc));
+    }
+    return ap_pass_brigade(f->next, bb);
+}
+
+/* httpd's Require asks for the challenge of a caller it refuses with 401; it is set with the document. */
+int la_respond_note_auth_failure(request_rec *r, const char *auth_type)
+{
+    (void)r;
+    return strcasecmp(auth_type, "Bearer") == 0 ? OK : DECLINED;
+}
+
+void la_respond_register(void)
+{
+    filter_handle =
+        ap_register_output_filter("LLAMA_AUTH_ERROR", error_filter, NULL, AP_FTYPE_CONTENT_SET - 1);
+}

@@ -1,0 +1,29 @@
+/* Denials: recorded by whoever decides, answered by the module's own error document. */
+#ifndef LA_RESPOND_H
+#define LA_RESPOND_H
+
+#include "httpd/request.h"
+
+/* Records a denial and returns the status that the calling hook returns to httpd; never OK.
+ *
+ * denial: copied, with its texts.
+ */
+int la_respond_deny(request_rec *r, la_denial_t denial);
+
+/* Our checks held: if httpd's Require refuses the caller now, that is answered as a denial too. */
+void la_respond_await_require(request_rec *r);
+
+/* httpd's Require held too, or had nothing to say. */
+void la_respond_require_held(request_rec *r);
+
+/* The request goes to its handler: errors from here on are other modules' and stay as they are. */
+void la_respond_passed(request_rec *r);
+
+/* Hooks. */
+void la_respond_insert_error_filter(request_rec *r);
+int la_respond_note_auth_failure(request_rec *r, const char *auth_type);
+
+/* Registers the output filter; once, with the hooks. */
+void la_respond_register(void);
+
+#endif

@@ -24,12 +24,14 @@ typedef struct la_policy_t la_policy_t;
  * methods: the methods that the line covers.
  * words:   the arguments: [all|any] SCOPE... or none. They are copied.
  * Returns NULL, or what is wrong with the line: no scope, a character that RFC 6749 section 3.3 forbids in one,
- * `none` beside other words, `none` beside other lines of the section for the same methods.
+ * `none` beside other words, `none` beside other lines of the section for the same methods (a second `none` is
+ * harmless), a first word that is a keyword but for its case (`None`: it may be meant either way).
  */
 const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
                                  int count, const char *const *words);
 
-/* Adds one `RequireAttribute` line: CATEGORY VALUE... or none. As la_policy_add_scopes(). */
+/* Adds one `RequireAttribute` line: CATEGORY VALUE... or none, as la_policy_add_scopes(). Empty words are refused;
+ * `none VALUE` is a category of that name. */
 const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
                                     la_methods_t methods, int count, const char *const *words);
 

@@ -198,6 +198,34 @@ static void test_tampered(void **state)
     assert_int_equal(check_copy(bytes, len), 0);
 }
 
+/* Counts whose tables would take 2^32 bytes, in blocks that are sound but for that. */
+static void test_counts_wrap(void **state)
+{
+    apr_size_t len;
+    const char *sample = sample_bytes(&len);
+    char bytes[80] = {0};
+
+    (void)state;
+    memcpy(bytes, sample, 4);
+    set32(bytes, 4, 80);
+    for (size_t at = 8; at < 32; at += 8)
+        set32(bytes, at, 79);
+    set32(bytes, 32, 1);
+    for (size_t at = 40; at < 64; at += 8)
+        set32(bytes, at, 79);
+    assert_int_equal(check_copy(bytes, sizeof(bytes)), 1); /* one category without values */
+    set32(bytes, 36, 1 << 29);
+    set32(bytes, 68, 1 << 29);
+    set32(bytes, 72, 79);
+    assert_int_equal(check_copy(bytes, sizeof(bytes)), 0);
+    set32(bytes, 36, 0);
+    set32(bytes, 68, 0);
+    set32(bytes, 32, 1 << 27);
+    assert_int_equal(check_copy(bytes, sizeof(bytes)), 0);
+    set32(bytes, 32, (1 << 27) + 1);
+    assert_int_equal(check_copy(bytes, sizeof(bytes)), 0);
+}
+
 static void test_longer_buffer(void **state)
 {
     apr_size_t len;
@@ -344,6 +372,7 @@ int main(void)
 
     apr_initialize();
     ADD_ROWS(tamper_rows, test_tampered);
+    add("check: counts that wrap", test_counts_wrap, NULL);
     add("check: more bytes than the block", test_longer_buffer, NULL);
     add("check: larger than any block", test_too_large_to_be_ours, NULL);
     add("check: cut at every length", test_truncated, NULL);

@@ -1,0 +1,148 @@
+/* What the test programs of the shared-memory table have in common: a table over bytes of its own, and
+ * values that describe themselves, so that any mixture of two is recognised.
+ */
+#ifndef LA_TABLE_FIXTURE_H
+#define LA_TABLE_FIXTURE_H
+
+#include "core/table.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SECONDS(n) ((apr_time_t)(n)*APR_USEC_PER_SEC)
+#define NOW_US     SECONDS(1700000000)
+#define VALUE_MAX  LA_TABLE_VALUE_MAX_BYTES
+
+typedef struct table_fixture_t {
+    apr_pool_t *pool;
+    void *bytes;
+    apr_size_t size;
+    la_table_t *table;
+} table_fixture_t;
+
+/* Makes a table of so many groups, 45 at most. Shared: a mapping that children see; else a heap block whose ends
+ * AddressSanitizer watches. */
+static inline table_fixture_t table_fixture_make(unsigned groups, int shared)
+{
+    table_fixture_t f = {NULL, NULL, groups * la_table_bytes_min(), NULL};
+
+    apr_pool_create(&f.pool, NULL);
+    f.bytes = shared ? mmap(NULL, f.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+                     : aligned_alloc(LA_TABLE_ALIGN, f.size);
+    if (la_table_format(f.bytes, f.size, shared) != APR_SUCCESS ||
+        la_table_attach(f.bytes, f.size, f.pool, &f.table) != APR_SUCCESS) {
+        abort();
+    }
+    return f;
+}
+
+static inline void table_fixture_drop(table_fixture_t *f, int shared)
+{
+    apr_pool_destroy(f->pool);
+    if (shared) {
+        munmap(f->bytes, f->size);
+    } else {
+        free(f->bytes);
+    }
+}
+
+static inline uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static inline void key_of(uint64_t number, unsigned char *key)
+{
+    for (uint64_t i = 0; i < 4; i++) {
+        uint64_t word = mix(number * 4 + i);
+
+        memcpy(key + 8 * i, &word, 8);
+    }
+}
+
+/* ---- values that describe themselves ------------------------------------------- */
+
+/* The lengths that versions of a value go through: all shapes of a chain. */
+static inline apr_size_t len_of(uint64_t version)
+{
+    static const unsigned short lens[] = {24,  200,  256, 257,  624,   40,    625,  1000,
+                                          250, 4000, 32,  2000, 16384, 17408, 3000, 100};
+
+    return lens[version % (sizeof(lens) / sizeof(lens[0]))];
+}
+
+static inline unsigned char byte_of(uint64_t number, uint64_t version, apr_size_t i)
+{
+    return (unsigned char)(mix(number * 1000003 + version * 31 + i / 8) >> (8 * (i % 8)));
+}
+
+/* Fills a value of len_of(version) bytes and its metadata. */
+static inline apr_size_t describe(uint64_t number, uint64_t version, unsigned char *value,
+                                  la_table_meta_t *meta)
+{
+    apr_size_t len = len_of(version);
+
+    for (apr_size_t i = 0; i < len; i += 8) {
+        uint64_t word = mix(number * 1000003 + version * 31 + i / 8);
+
+        memcpy(value + i, &word, len - i < 8 ? len - i : 8);
+    }
+    memset(meta, (int)byte_of(number, version, VALUE_MAX), sizeof(*meta));
+    meta->provider = (apr_uint32_t)number;
+    meta->epoch = (apr_uint32_t)version;
+    return len;
+}
+
+/* Whether an entry is exactly what describe() gave for this key and some version. */
+static inline int is_whole(uint64_t number, const la_table_entry_t *entry)
+{
+    static __thread unsigned char value[VALUE_MAX];
+    la_table_meta_t meta;
+    apr_size_t len = describe(number, entry->meta.epoch, value, &meta);
+
+    return entry->len == len && entry->meta.provider == meta.provider &&
+           memcmp(entry->meta.client_tag, meta.client_tag, sizeof(meta.client_tag)) == 0 &&
+           memcmp(entry->meta.principal_tag, meta.principal_tag, sizeof(meta.principal_tag)) == 0 &&
+           memcmp(entry->value, value, len) == 0;
+}
+
+static inline void *room_of(void *context, apr_size_t len)
+{
+    return len <= VALUE_MAX ? context : NULL;
+}
+
+/* Stores version `version` of entry `number` for an hour. */
+static inline apr_status_t put_version(const la_table_t *table, uint64_t number, uint64_t version,
+                                       apr_time_t now_us)
+{
+    static __thread unsigned char value[VALUE_MAX];
+    unsigned char key[LA_TABLE_KEY_BYTES];
+    la_table_meta_t meta;
+    apr_size_t len = describe(number, version, value, &meta);
+
+    key_of(number, key);
+    meta.expires_us = now_us + SECONDS(3600);
+    meta.stale_until_us = 0;
+    return la_table_put(table, key, &meta, value, len, now_us);
+}
+
+/* Returns 1 for a hit, 0 for a miss, -1 for an entry that nobody stored. */
+static inline int get_whole(const la_table_t *table, uint64_t number, apr_time_t now_us)
+{
+    static __thread unsigned char value[VALUE_MAX];
+    unsigned char key[LA_TABLE_KEY_BYTES];
+    la_table_entry_t entry;
+
+    key_of(number, key);
+    if (la_table_get(table, key, now_us, room_of, value, &entry) == LA_TABLE_MISS) {
+        return 0;
+    }
+    return is_whole(number, &entry) ? 1 : -1;
+}
+
+#endif

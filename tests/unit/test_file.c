@@ -1,0 +1,294 @@
+/* file.c: what counts as another version of a file, how it is read, and secrets with their reloads. */
+#include "support.h"
+
+#include "provider/file.h"
+
+#include <apr_time.h>
+
+#define START (APR_TIME_C(1800000000) * APR_USEC_PER_SEC)
+#define LATER (START + 2 * LA_FILE_CHECK_INTERVAL_US)
+
+/* ---- reading ---- */
+
+static void test_read(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_file_t *file = la_file_make(pool, write_file(pool, "read", LA_SLICE("a\0b\n")), 4);
+    la_slice_t content;
+
+    (void)state;
+    assert_null(la_file_read(file, pool, &content));
+    assert_int_equal(content.len, 4);
+    assert_memory_equal(content.data, "a\0b\n", 5);
+    assert_string_equal(la_file_path(file), file_path(pool, "read"));
+    apr_pool_destroy(pool);
+}
+
+static void test_read_empty(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_file_t *file = la_file_make(pool, write_text(pool, "empty", ""), 4);
+    la_slice_t content;
+
+    (void)state;
+    assert_null(la_file_read(file, pool, &content));
+    assert_int_equal(content.len, 0);
+    apr_pool_destroy(pool);
+}
+
+static void expect_failure(const char *path, apr_size_t limit, const char *expected)
+{
+    apr_pool_t *pool = new_pool();
+    la_file_t *file = la_file_make(pool, path, limit);
+    la_slice_t content = LA_SLICE("stale");
+
+    assert_string_equal(la_file_read(file, pool, &content), expected);
+    assert_int_equal(content.len, 0);
+    /* What failed is a version too: it is not reported again until it changes. */
+    assert_int_equal(la_file_changed(file, START, pool), 0);
+    apr_pool_destroy(pool);
+}
+
+static void test_read_failures(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    const char *pipe_path = file_path(pool, "pipe");
+
+    (void)state;
+    expect_failure(file_path(pool, "absent"), 9, "open: No such file or directory");
+    expect_failure(directory, 9, "not a regular file");
+    expect_failure(write_text(pool, "large", "12345"), 4, "larger than 4 bytes");
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    expect_failure(pipe_path, 9, "not a regular file");
+    apr_pool_destroy(pool);
+}
+
+/* ---- versions ---- */
+
+static void put_same_size(apr_pool_t *pool)
+{
+    write_text(pool, "watched", "two");
+}
+
+static void put_longer(apr_pool_t *pool)
+{
+    write_text(pool, "watched", "three");
+}
+
+static void put_nothing(apr_pool_t *pool)
+{
+    (void)pool;
+}
+
+static void put_by_rename(apr_pool_t *pool)
+{
+    struct stat before;
+    const char *next = write_text(pool, "watched.new", "two");
+    struct timeval times[2] = {{0, 0}, {0, 0}};
+
+    assert_int_equal(stat(file_path(pool, "watched"), &before), 0);
+    times[0].tv_sec = times[1].tv_sec = before.st_mtime;
+    assert_int_equal(utimes(next, times), 0);
+    assert_int_equal(rename(next, file_path(pool, "watched")), 0);
+}
+
+static void take_away(apr_pool_t *pool)
+{
+    assert_int_equal(unlink(file_path(pool, "watched")), 0);
+}
+
+static void put_directory(apr_pool_t *pool)
+{
+    take_away(pool);
+    assert_int_equal(mkdir(file_path(pool, "watched"), 0700), 0);
+}
+
+typedef struct change_case_t {
+    const char *name;
+    void (*change)(apr_pool_t *);
+    int expected;
+} change_case_t;
+
+static change_case_t change_cases[] = {
+    {"change: none", put_nothing, 0},
+    {"change: same size, other time", put_same_size, 1},
+    {"change: other size", put_longer, 1},
+    {"change: another file of the same name, size and time", put_by_rename, 1},
+    {"change: vanished", take_away, 1},
+    {"change: a directory now", put_directory, 1},
+};
+
+static void test_change(void **state)
+{
+    const change_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_file_t *file;
+    la_slice_t content;
+
+    remove(file_path(pool, "watched"));
+    file = la_file_make(pool, write_text(pool, "watched", "one"), 100);
+    assert_null(la_file_read(file, pool, &content));
+    assert_int_equal(la_file_changed(file, START, pool), 0);
+    row->change(pool);
+    assert_int_equal(la_file_changed(file, START + LA_FILE_CHECK_INTERVAL_US - 1, pool), 0);
+    assert_int_equal(la_file_changed(file, START + LA_FILE_CHECK_INTERVAL_US, pool), row->expected);
+    /* It stays so until it is read again. */
+    assert_int_equal(la_file_changed(file, LATER, pool), row->expected);
+    (void)la_file_read(file, pool, &content);
+    assert_int_equal(la_file_changed(file, LATER + LA_FILE_CHECK_INTERVAL_US, pool), 0);
+    apr_pool_destroy(pool);
+}
+
+static void test_first_look_is_at_once(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_file_t *file = la_file_make(pool, write_text(pool, "first", "one"), 100);
+    la_slice_t content;
+
+    (void)state;
+    assert_null(la_file_read(file, pool, &content));
+    write_text(pool, "first", "three");
+    assert_int_equal(la_file_changed(file, START, pool), 1);
+    apr_pool_destroy(pool);
+}
+
+static void test_clock_set_back(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_file_t *file = la_file_make(pool, write_text(pool, "clock", "one"), 100);
+    la_slice_t content;
+
+    (void)state;
+    assert_null(la_file_read(file, pool, &content));
+    assert_int_equal(la_file_changed(file, LATER, pool), 0);
+    write_text(pool, "clock", "three");
+    assert_int_equal(la_file_changed(file, LATER - 1, pool), 0);
+    assert_int_equal(la_file_changed(file, START - APR_TIME_C(3600) * APR_USEC_PER_SEC, pool), 1);
+    apr_pool_destroy(pool);
+}
+
+/* ---- secrets ---- */
+
+typedef struct secret_case_t {
+    const char *name;
+    const char *spec;
+    la_slice_t content; /* of the file "secret" */
+    const char *value;  /* NULL: refused */
+    const char *error;
+} secret_case_t;
+
+static secret_case_t secret_cases[] = {
+    {"secret: literal", "s3cret word", {"", 0}, "s3cret word", NULL},
+    {"secret: literal, white space kept", " x ", {"", 0}, " x ", NULL},
+    {"secret: literal, empty", "", {"", 0}, NULL, "is empty"},
+    {"secret: literal, line feed", "x\ny", {"", 0}, NULL, "control character"},
+    {"secret: literal, DEL", "x\177", {"", 0}, NULL, "control character"},
+    {"secret: literal, not ASCII", "\xc3\xa9", {"", 0}, "\xc3\xa9", NULL},
+    {"secret: environment", "env:LA_TEST_SET", {"", 0}, "from the environment", NULL},
+    {"secret: environment, unset", "env:LA_TEST_UNSET", {"", 0}, NULL, "no variable LA_TEST_UNSET"},
+    {"secret: environment, empty", "env:LA_TEST_EMPTY", {"", 0}, NULL, "LA_TEST_EMPTY is empty"},
+    {"secret: environment, tab", "env:LA_TEST_TAB", {"", 0}, NULL, "control character"},
+    {"secret: environment, no name", "env:", {"", 0}, NULL, "no variable"},
+    {"secret: file", "file:secret", {"abc", 3}, "abc", NULL},
+    {"secret: file, closing white space", "file:secret", {"a c \t\r\n\n", 8}, "a c", NULL},
+    {"secret: file, leading white space kept", "file:secret", {" abc", 4}, " abc", NULL},
+    {"secret: file, empty", "file:secret", {"", 0}, NULL, "is empty"},
+    {"secret: file, white space only", "file:secret", {"\r\n", 2}, NULL, "is empty"},
+    {"secret: file, two lines", "file:secret", {"a\nb\n", 4}, NULL, "control character"},
+    {"secret: file, NUL", "file:secret", {"a\0b", 3}, NULL, "control character"},
+    {"secret: file, NUL at the end", "file:secret", {"ab\0", 3}, NULL, "control character"},
+    {"secret: file, absent", "file:absent", {"", 0}, NULL, "No such file"},
+    {"secret: file, no path", "file:", {"", 0}, NULL, "names no path"},
+};
+
+static void test_secret(void **state)
+{
+    const secret_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_secret_t *secret = (void *)pool;
+    const char *error;
+
+    write_file(pool, "secret", row->content);
+    error = la_secret_make(pool, row->spec, &secret);
+    if (row->value) {
+        assert_null(error);
+        assert_string_equal(la_secret_get(secret, START, pool), row->value);
+    } else {
+        assert_null(secret);
+        assert_non_null(strstr(error, row->error));
+    }
+    apr_pool_destroy(pool);
+}
+
+static void test_secret_too_large(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_slice_t content = {memset(apr_palloc(pool, 65537), 'x', 65537), 65537};
+    la_secret_t *secret;
+
+    (void)state;
+    write_file(pool, "secret", content);
+    assert_non_null(strstr(la_secret_make(pool, "file:secret", &secret), "larger than 65536"));
+    content.len--;
+    write_file(pool, "secret", content);
+    assert_null(la_secret_make(pool, "file:secret", &secret));
+    apr_pool_destroy(pool);
+}
+
+static void expect_secret(la_secret_t *secret, apr_time_t now, const char *expected, int lines)
+{
+    apr_pool_t *request = new_pool();
+
+    assert_string_equal(la_secret_get(secret, now, request), expected);
+    assert_int_equal(log_lines, lines);
+    apr_pool_destroy(request);
+}
+
+static void test_secret_reload(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_secret_t *secret;
+    apr_time_t now = START;
+
+    (void)state;
+    forget_log();
+    write_text(pool, "secret", "first");
+    assert_null(la_secret_make(pool, "file:secret", &secret));
+    assert_int_equal(la_secret_child_init(secret, pool), APR_SUCCESS);
+    expect_secret(secret, now, "first", 0);
+    write_text(pool, "secret", "second\n");
+    expect_secret(secret, now + LA_FILE_CHECK_INTERVAL_US - 1, "first", 0);
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 0);
+    write_text(pool, "secret", "bro\nken");
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 1);
+    assert_int_equal(log_level, LA_LOG_ERROR);
+    assert_null(strstr(logged, "bro"));
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 1);
+    assert_int_equal(unlink(file_path(pool, "secret")), 0);
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 2);
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 2);
+    write_text(pool, "secret", "third");
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "third", 2);
+    apr_pool_destroy(pool);
+}
+
+int main(void)
+{
+    start();
+    setenv("LA_TEST_SET", "from the environment", 1);
+    setenv("LA_TEST_EMPTY", "", 1);
+    setenv("LA_TEST_TAB", "a\tb", 1);
+    unsetenv("LA_TEST_UNSET");
+    add("read", test_read, NULL);
+    add("read: an empty file", test_read_empty, NULL);
+    add("read: failures", test_read_failures, NULL);
+    for (size_t i = 0; i < ROWS(change_cases); i++)
+        add(change_cases[i].name, test_change, &change_cases[i]);
+    add("the first look is at once", test_first_look_is_at_once, NULL);
+    add("the clock is set back", test_clock_set_back, NULL);
+    for (size_t i = 0; i < ROWS(secret_cases); i++)
+        add(secret_cases[i].name, test_secret, &secret_cases[i]);
+    add("secret: too large", test_secret_too_large, NULL);
+    add("secret: reload", test_secret_reload, NULL);
+    return finish("file");
+}

@@ -1,0 +1,297 @@
+/* keyfile.c: the key file's form, to the last member, and the look-up. */
+#include "support.h"
+
+#include "provider/keyfile.h"
+
+#include "core/claims.h"
+
+/* Digests that begin alike, so that the look-up's chain is walked. */
+#define ZEROS "00000000000000000000000000000000000000000000000000000000000000"
+#define D0    ZEROS "00"
+#define D1    ZEROS "01"
+#define DUP   ZEROS "aB"
+#define DLOW  ZEROS "ab"
+
+#define ENTRY(members) "{\"keys\":[{" members "}]}"
+#define KEY(members)   ENTRY("\"sha256\":\"" D0 "\",\"principal\":\"p\"" members)
+
+static const la_provider_common_t plain;
+
+static const char *parse(apr_pool_t *pool, const char *text, const la_provider_common_t *common,
+                         la_keyfile_t **keyfile)
+{
+    apr_pool_t *scratch = new_pool();
+    size_t len = strlen(text);
+    char *tight = malloc(len > 0 ? len : 1);
+    const char *error;
+
+    assert_non_null(tight);
+    memcpy(tight, text, len);
+    error = la_keyfile_parse((la_slice_t){tight, len}, common, pool, scratch, keyfile);
+    /* Nothing that is kept may lie in either. */
+    free(tight);
+    apr_pool_destroy(scratch);
+    return error;
+}
+
+/* ---- what is refused ---- */
+
+typedef struct bad_case_t {
+    const char *text;
+    const char *error; /* how the message begins */
+} bad_case_t;
+
+#define EXPIRES "keys[0]: expires is not a date and time"
+
+static bad_case_t bad_cases[] = {
+    {"", "unexpected end"},
+    {"{\"keys\":[", "unexpected end"},
+    {"{\"keys\":[]} x", "more after the value"},
+    {"{\"keys\":[],\"keys\":[]}", "duplicate member name"},
+    {"[]", "not a JSON object"},
+    {"null", "not a JSON object"},
+    {"\"keys\"", "not a JSON object"},
+    {"{}", "no list named \"keys\""},
+    {"{\"Keys\":[]}", "no list named \"keys\""},
+    {"{\"keys\":{}}", "no list named \"keys\""},
+    {"{\"keys\":null}", "no list named \"keys\""},
+    {"{\"keys\":[],\"version\":1}", "a field beside \"keys\""},
+    {"{\"keys\":[null]}", "keys[0]: not an object"},
+    {"{\"keys\":[\"" D0 "\"]}", "keys[0]: not an object"},
+    {"{\"keys\":[[]]}", "keys[0]: not an object"},
+    {"{\"keys\":[{}]}", "keys[0]: no sha256"},
+    {ENTRY("\"principal\":\"p\""), "keys[0]: no sha256"},
+    {KEY(",\"key\":\"s3cret\""), "keys[0]: unknown field (number 3)"},
+    {KEY(",\"Expires\":\"2027-01-01T00:00:00Z\""), "keys[0]: unknown field (number 3)"},
+    {KEY(",\"\":1"), "keys[0]: unknown field (number 3)"},
+    {KEY(",\"id\":7"), "keys[0]: id is not a string"},
+    {KEY(",\"id\":null"), "keys[0]: id is not a string"},
+    {KEY(",\"id\":\"\""), "keys[0]: id is not a string, or empty"},
+    {KEY(",\"id\":\"a\\nb\""), "keys[0]: id holds a control character"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":7"), "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":null"), "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":\"\""), "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":\"" ZEROS "0\""),
+     "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":\"" D0 "0\""), "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":\"" ZEROS "0g\""),
+     "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":\"" ZEROS "\\u0000\\u0000\""),
+     "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"sha256\":\"" D0 "\""), "keys[0]: no principal"},
+    {ENTRY("\"sha256\":\"" D0 "\",\"principal\":null"), "keys[0]: the principal is not a string"},
+    {ENTRY("\"sha256\":\"" D0 "\",\"principal\":7"), "keys[0]: the principal is not a string"},
+    {ENTRY("\"sha256\":\"" D0 "\",\"principal\":\"\""), "keys[0]: the principal is empty"},
+    {ENTRY("\"sha256\":\"" D0 "\",\"principal\":\"a\\rb\""),
+     "keys[0]: the principal holds control characters"},
+    {KEY(",\"attributes\":[]"), "keys[0]: attributes are not an object"},
+    {KEY(",\"attributes\":\"admin\""), "keys[0]: attributes are not an object"},
+    {KEY(",\"attributes\":{\"roles\":7}"), "keys[0]: attributes hold "},
+    {KEY(",\"attributes\":{\"roles\":null}"), "keys[0]: attributes hold "},
+    {KEY(",\"attributes\":{\"roles\":[[]]}"), "keys[0]: attributes hold "},
+    {KEY(",\"attributes\":{\"\":[]}"), "keys[0]: attributes hold "},
+    {KEY(",\"expires\":null"), EXPIRES},
+    {KEY(",\"expires\":1798761600"), EXPIRES},
+    {KEY(",\"expires\":\"\""), EXPIRES},
+    {KEY(",\"expires\":\"2027-01-01\""), EXPIRES},
+    {KEY(",\"expires\":\"2027-02-29T00:00:00Z\""), EXPIRES},
+    {KEY(",\"expires\":\"2027-01-01T00:00:00\""), EXPIRES},
+    {KEY(",\"expires\":\"2027-01-01T00:00:00Z\\u0000\""), EXPIRES},
+    {"{\"keys\":[{\"sha256\":\"" D0 "\",\"principal\":\"p\"},{\"sha256\":\"" D0
+     "\",\"principal\":\"q\"}]}",
+     "keys[1]: duplicate sha256"},
+    {"{\"keys\":[{\"sha256\":\"" DUP "\",\"principal\":\"p\"},{\"sha256\":\"" D1
+     "\",\"principal\":\"p\"},{\"sha256\":\"" DLOW "\",\"principal\":\"q\"}]}",
+     "keys[2]: duplicate sha256"},
+    {"{\"keys\":[{\"id\":\"a\",\"sha256\":\"" D0 "\",\"principal\":\"p\"},{\"id\":\"a\","
+     "\"sha256\":\"" D1 "\",\"principal\":\"q\"}]}",
+     "keys[1]: duplicate id"},
+};
+
+static void test_bad(void **state)
+{
+    const bad_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_keyfile_t *keyfile = (void *)pool;
+    const char *error = parse(pool, row->text, &plain, &keyfile);
+
+    assert_non_null(error);
+    assert_null(keyfile);
+    if (strncmp(error, row->error, strlen(row->error)) != 0)
+        fail_msg("%s", error);
+    assert_null(strstr(error, "s3cret"));
+    assert_null(strstr(error, "0000"));
+    apr_pool_destroy(pool);
+}
+
+/* ---- what is read ---- */
+
+typedef struct good_case_t {
+    const char *name;
+    const char *text;
+    const char *label;
+    const char *principal;
+    const char *attributes;
+    apr_int64_t expires_us;
+} good_case_t;
+
+static good_case_t good_cases[] = {
+    {"key: bare", KEY(""), "keys[0]", "p", "{}", 0},
+    {"key: whole",
+     "{\"keys\": [{\"id\": \"ci\", \"sha256\": \"" D0 "\", \"principal\": \"ci-bot\", "
+     "\"attributes\": {\"roles\": [\"ci\"], \"scopes\": [\"models.read\"]}, "
+     "\"expires\": \"2027-01-01T00:00:00Z\"}]}\n",
+     "ci", "ci-bot", "{\"roles\":[\"ci\"],\"scopes\":[\"models.read\"]}",
+     APR_INT64_C(1798761600000000)},
+    {"key: null attributes", KEY(",\"attributes\":null"), "keys[0]", "p", "{}", 0},
+    {"key: one string is one value", KEY(",\"attributes\":{\"scopes\":\"a b\"}"), "keys[0]", "p",
+     "{\"scopes\":[\"a b\"]}", 0},
+    {"key: expired in 1970", KEY(",\"expires\":\"1970-01-01T00:00:00Z\""), "keys[0]", "p", "{}", 1},
+    {"key: expired before 1970", KEY(",\"expires\":\"1907-01-01T00:00:00Z\""), "keys[0]", "p", "{}",
+     1},
+};
+
+static void test_good(void **state)
+{
+    const good_case_t *row = *state;
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    apr_pool_t *pool = new_pool();
+    la_keyfile_t *keyfile;
+    const la_key_t *key;
+
+    assert_null(parse(pool, row->text, &plain, &keyfile));
+    assert_int_equal(la_keyfile_count(keyfile), 1);
+    key = la_keyfile_find(keyfile, digest);
+    assert_non_null(key);
+    assert_string_equal(key->label, row->label);
+    assert_string_equal(la_identity_principal(key->identity).data, row->principal);
+    assert_string_equal(la_identity_attributes_json(key->identity).data, row->attributes);
+    assert_true(key->expires == row->expires_us);
+    apr_pool_destroy(pool);
+}
+
+static void test_no_keys(void **state)
+{
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    apr_pool_t *pool = new_pool();
+    la_keyfile_t *keyfile;
+
+    (void)state;
+    assert_null(parse(pool, "{\"keys\":[]}", &plain, &keyfile));
+    assert_int_equal(la_keyfile_count(keyfile), 0);
+    assert_null(la_keyfile_find(keyfile, digest));
+    apr_pool_destroy(pool);
+}
+
+/* All digests share their first bytes: each is told from the others by its last. */
+static void test_find(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    const char *text = "{\"keys\":[";
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    la_keyfile_t *keyfile;
+
+    (void)state;
+    for (int i = 0; i < 200; i++)
+        text = apr_psprintf(pool, "%s%s{\"sha256\":\"" ZEROS "%02x\",\"principal\":\"p%d\"}", text,
+                            i > 0 ? "," : "", (unsigned)i, i);
+    assert_null(parse(pool, apr_pstrcat(pool, text, "]}", NULL), &plain, &keyfile));
+    assert_int_equal(la_keyfile_count(keyfile), 200);
+    for (int i = 0; i < 256; i++) {
+        const la_key_t *key;
+
+        digest[LA_TOKEN_DIGEST_BYTES - 1] = (unsigned char)i;
+        key = la_keyfile_find(keyfile, digest);
+        assert_int_equal(key != NULL, i < 200);
+        if (key)
+            assert_string_equal(la_identity_principal(key->identity).data,
+                                apr_psprintf(pool, "p%d", i));
+    }
+    digest[0] = 1;
+    assert_null(la_keyfile_find(keyfile, digest));
+    apr_pool_destroy(pool);
+}
+
+/* ---- PrincipalClaim and Claim ---- */
+
+typedef struct claim_case_t {
+    const char *name;
+    const char *principal_claim; /* or NULL */
+    const char *source;          /* of a Claim line to "teams", or NULL */
+    const char *text;
+    const char *principal;  /* NULL: refused */
+    const char *attributes; /* or the error */
+} claim_case_t;
+
+static claim_case_t claim_cases[] = {
+    {"claim: principal from the id", "id", NULL,
+     ENTRY("\"id\":\"ci\",\"sha256\":\"" D0 "\",\"attributes\":{\"a\":[\"b\"]}"), "ci",
+     "{\"a\":[\"b\"]}"},
+    {"claim: principal from the attributes", "mail", NULL,
+     KEY(",\"attributes\":{\"mail\":\"a@b\"}"), "a@b", "{\"mail\":[\"a@b\"]}"},
+    {"claim: principal absent", "mail", NULL, KEY(""), NULL, "keys[0]: no principal"},
+    {"claim: principal of a wrong type", "mail", NULL, KEY(",\"attributes\":{\"mail\":[\"a\"]}"),
+     NULL, "keys[0]: the principal is not a string"},
+    {"claim: principal's own member still checked", "id", NULL,
+     ENTRY("\"id\":\"ci\",\"sha256\":\"" D0 "\",\"principal\":7"), NULL,
+     "keys[0]: the principal is not a string"},
+    {"claim: mapped attributes only", NULL, "groups",
+     KEY(",\"attributes\":{\"groups\":\"x y\",\"roles\":[\"r\"]}"), "p",
+     "{\"teams\":[\"x\",\"y\"]}"},
+    {"claim: mapped from the entry", NULL, "id", KEY(",\"id\":\"ci\""), "p",
+     "{\"teams\":[\"ci\"]}"},
+    {"claim: attributes still checked", NULL, "groups", KEY(",\"attributes\":{\"x\":7}"), NULL,
+     "keys[0]: attributes hold "},
+};
+
+static la_provider_common_t common_of(apr_pool_t *pool, const claim_case_t *row)
+{
+    la_provider_common_t common = {0};
+
+    if (row->principal_claim) {
+        common.principal_claims = apr_array_make(pool, 1, sizeof(const char *));
+        APR_ARRAY_PUSH(common.principal_claims, const char *) = row->principal_claim;
+    }
+    if (row->source) {
+        common.claims = apr_array_make(pool, 1, sizeof(la_claim_map_t));
+        APR_ARRAY_PUSH(common.claims, la_claim_map_t) = (la_claim_map_t){row->source, "teams"};
+    }
+    return common;
+}
+
+static void test_claim(void **state)
+{
+    const claim_case_t *row = *state;
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    apr_pool_t *pool = new_pool();
+    la_provider_common_t common = common_of(pool, row);
+    la_keyfile_t *keyfile;
+    const char *error = parse(pool, row->text, &common, &keyfile);
+
+    if (row->principal) {
+        const la_key_t *key;
+
+        assert_null(error);
+        key = la_keyfile_find(keyfile, digest);
+        assert_string_equal(la_identity_principal(key->identity).data, row->principal);
+        assert_string_equal(la_identity_attributes_json(key->identity).data, row->attributes);
+    } else {
+        assert_non_null(error);
+        assert_int_equal(strncmp(error, row->attributes, strlen(row->attributes)), 0);
+    }
+    apr_pool_destroy(pool);
+}
+
+int main(void)
+{
+    start();
+    for (size_t i = 0; i < ROWS(bad_cases); i++)
+        add(*bad_cases[i].text ? bad_cases[i].text : "(empty)", test_bad, &bad_cases[i]);
+    for (size_t i = 0; i < ROWS(good_cases); i++)
+        add(good_cases[i].name, test_good, &good_cases[i]);
+    add("no keys at all", test_no_keys, NULL);
+    add("find among digests that begin alike", test_find, NULL);
+    for (size_t i = 0; i < ROWS(claim_cases); i++)
+        add(claim_cases[i].name, test_claim, &claim_cases[i]);
+    return finish("keyfile");
+}

@@ -1,0 +1,304 @@
+/* life.c: who lives, and places held by the living. */
+#include "core/life.h"
+
+#include "procs.h"
+
+#define PLACES 8u
+
+typedef struct world_t {
+    la_place_t places[PLACES];
+    _Atomic uint32_t id;
+    _Atomic uint32_t parent_id;
+    _Atomic uint32_t inside;
+    _Atomic uint32_t most;
+    event_t ready;
+    event_t done;
+} world_t;
+
+static la_life_t life;
+static world_t *world;
+
+static int make_world(void **state)
+{
+    (void)state;
+    world = shared_alloc(sizeof(*world));
+    return 0;
+}
+
+static int drop_world(void **state)
+{
+    (void)state;
+    shared_free(world, sizeof(*world));
+    return 0;
+}
+
+/* Says who it is and waits to be killed. */
+static int show_id(void *unused)
+{
+    (void)unused;
+    atomic_store(&world->id, la_life_self(&life));
+    event_set(&world->ready);
+    event_wait(&world->done, 1);
+    return 0;
+}
+
+static void test_self(void **state)
+{
+    uint32_t self = la_life_self(&life);
+
+    (void)state;
+    assert_int_not_equal(self, 0);
+    assert_int_equal(la_life_self(&life), self);
+    assert_int_equal(la_life_alive(&life, self), 1);
+}
+
+static void test_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(la_life_alive(&life, 0), 0);
+    assert_int_equal(la_life_alive(&life, la_life_self(&life) ^ 1), 0);
+}
+
+static void test_child_has_its_own(void **state)
+{
+    uint32_t self = la_life_self(&life);
+    pid_t child = spawn(show_id, NULL);
+
+    (void)state;
+    event_wait(&world->ready, 1);
+    assert_int_not_equal(atomic_load(&world->id), self);
+    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 1);
+    event_set(&world->done);
+    assert_int_equal(reap(child), 0);
+    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 0);
+    assert_int_equal(la_life_self(&life), self);
+}
+
+/* kill(pid, 0) would still find it. */
+static void test_zombie_is_dead(void **state)
+{
+    pid_t child = spawn(show_id, NULL);
+
+    (void)state;
+    event_wait(&world->ready, 1);
+    kill_unreaped(child);
+    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 0);
+    assert_int_equal(kill(child, 0), 0);
+    assert_int_equal(reap(child), -SIGKILL);
+}
+
+static void test_stopped_is_alive(void **state)
+{
+    pid_t child = spawn(show_id, NULL);
+
+    (void)state;
+    event_wait(&world->ready, 1);
+    kill(child, SIGSTOP);
+    wait_state(child, WSTOPPED);
+    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 1);
+    kill_unreaped(child);
+    reap(child);
+}
+
+/* Forks a child that lives on, and ends. */
+static int leave_orphan(void *unused)
+{
+    (void)unused;
+    atomic_store(&world->parent_id, la_life_self(&life));
+    if (fork() == 0) {
+        alarm(HANG_SECONDS);
+        _exit(show_id(NULL));
+    }
+    event_wait(&world->ready, 1);
+    return 0;
+}
+
+static void test_orphan_does_not_keep_it_alive(void **state)
+{
+    pid_t child = spawn(leave_orphan, NULL);
+
+    (void)state;
+    assert_int_equal(reap(child), 0);
+    assert_int_equal(la_life_alive(&life, atomic_load(&world->parent_id)), 0);
+    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 1);
+    event_set(&world->done);
+    wait_until(!la_life_alive(&life, atomic_load(&world->id)));
+}
+
+static void test_no_file(void **state)
+{
+    la_life_t broken;
+    uint32_t index;
+
+    (void)state;
+    la_life_init(&broken, -1);
+    assert_int_equal(la_life_self(&broken), 0);
+    assert_int_equal(la_life_alive(&broken, 77), 1);
+    assert_int_equal(la_place_take(&broken, world->places, PLACES, 1, &index), 0);
+    assert_int_equal(la_place_leave(&broken, &world->places[0], 0), 0);
+    assert_int_equal(la_place_count(world->places, PLACES, 0), 0);
+}
+
+static void test_take_and_leave(void **state)
+{
+    uint32_t index[PLACES + 1];
+    uint32_t seen = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < PLACES; i++) {
+        assert_int_equal(la_place_take(&life, world->places, PLACES, i % 2 + 1, &index[i]), 1);
+        seen |= 1u << index[i];
+    }
+    assert_int_equal(seen, (1u << PLACES) - 1);
+    assert_int_equal(la_place_take(&life, world->places, PLACES, 1, &index[PLACES]), 0);
+    assert_int_equal(la_place_count(world->places, PLACES, 0), PLACES);
+    assert_int_equal(la_place_count(world->places, PLACES, 2), PLACES / 2);
+
+    assert_int_equal(la_place_leave(&life, &world->places[index[0]], 2), 0);
+    assert_int_equal(la_place_leave(&life, &world->places[index[0]], 1), 1);
+    assert_int_equal(la_place_leave(&life, &world->places[index[0]], 1), 0);
+    assert_int_equal(la_place_count(world->places, PLACES, 0), PLACES - 1);
+    la_place_sweep(&life, world->places, PLACES);
+    assert_int_equal(la_place_count(world->places, PLACES, 0), PLACES - 1);
+    assert_int_equal(la_place_take(&life, world->places, PLACES, 1, &index[PLACES]), 1);
+    assert_int_equal(index[PLACES], index[0]);
+}
+
+static void test_no_places(void **state)
+{
+    uint32_t index;
+
+    (void)state;
+    assert_int_equal(la_place_take(&life, world->places, 0, 1, &index), 0);
+}
+
+/* Takes all places and waits to be killed. */
+static int take_all(void *unused)
+{
+    uint32_t index;
+
+    (void)unused;
+    while (la_place_take(&life, world->places, PLACES, 5, &index)) {}
+    event_set(&world->ready);
+    event_wait(&world->done, 1);
+    return 0;
+}
+
+static void test_dead_hold_nothing(void **state)
+{
+    uint32_t index;
+    pid_t child = spawn(take_all, NULL);
+
+    (void)state;
+    event_wait(&world->ready, 1);
+    assert_int_equal(la_place_take(&life, world->places, PLACES, 5, &index), 0);
+    la_place_sweep(&life, world->places, PLACES);
+    assert_int_equal(la_place_count(world->places, PLACES, 5), PLACES);
+
+    kill_unreaped(child);
+    assert_int_equal(la_place_take(&life, world->places, PLACES, 6, &index), 1);
+    assert_int_equal(la_place_count(world->places, PLACES, 5), PLACES - 1);
+    la_place_sweep(&life, world->places, PLACES);
+    assert_int_equal(la_place_count(world->places, PLACES, 0), 1);
+    reap(child);
+}
+
+static void test_garbage_is_free(void **state)
+{
+    uint64_t seed = 11;
+    uint32_t index;
+
+    (void)state;
+    for (uint32_t i = 0; i < PLACES; i++)
+        atomic_store(&world->places[i], i == 0 ? 99 : next_random(&seed));
+    for (uint32_t i = 0; i < PLACES; i++)
+        assert_int_equal(la_place_take(&life, world->places, PLACES, 1, &index), 1);
+    assert_int_equal(la_place_take(&life, world->places, PLACES, 1, &index), 0);
+}
+
+static void *crowd(void *unused)
+{
+    for (int i = 0; i < 300; i++) {
+        uint32_t index;
+        uint32_t now;
+        uint32_t most = atomic_load(&world->most);
+
+        if (!la_place_take(&life, world->places, 3, 1, &index))
+            continue;
+        now = atomic_fetch_add(&world->inside, 1) + 1;
+        while (now > most && !atomic_compare_exchange_weak(&world->most, &most, now)) {}
+        atomic_fetch_sub(&world->inside, 1);
+        if (!la_place_leave(&life, &world->places[index], 1))
+            atomic_store(&world->most, 1000);
+    }
+    return unused;
+}
+
+static int crowd_in_child(void *unused)
+{
+    (void)unused;
+    run_threads(4, crowd, NULL);
+    return 0;
+}
+
+static void test_never_more_than_places(void **state)
+{
+    pid_t child = spawn(crowd_in_child, NULL);
+
+    (void)state;
+    run_threads(4, crowd, NULL);
+    assert_int_equal(reap(child), 0);
+    assert_in_range(atomic_load(&world->most), 1, 3);
+    assert_int_equal(la_place_count(world->places, PLACES, 0), 0);
+}
+
+static void *join_at_once(void *fresh)
+{
+    uint32_t self = la_life_self(fresh);
+    uint32_t none = 0;
+
+    if (!atomic_compare_exchange_strong(&world->id, &none, self) && none != self)
+        atomic_fetch_add(&world->inside, 1);
+    return NULL;
+}
+
+static void test_threads_share_an_id(void **state)
+{
+    la_life_t fresh;
+
+    (void)state;
+    la_life_init(&fresh, life.fd);
+    run_threads(8, join_at_once, &fresh);
+    assert_int_equal(atomic_load(&world->inside), 0);
+    assert_int_not_equal(atomic_load(&world->id), 0);
+}
+
+static void add_here(const char *name, CMUnitTestFunction function)
+{
+    add(name, function, NULL);
+    tests[test_count - 1].setup_func = make_world;
+    tests[test_count - 1].teardown_func = drop_world;
+}
+
+int main(void)
+{
+    int fd;
+
+    if (la_life_open(&fd) != APR_SUCCESS)
+        return 1;
+    la_life_init(&life, fd);
+    add_here("an id of one's own", test_self);
+    add_here("nobody", test_nobody);
+    add_here("a child has its own id", test_child_has_its_own);
+    add_here("a zombie is dead", test_zombie_is_dead);
+    add_here("a stopped process lives", test_stopped_is_alive);
+    add_here("an orphan does not keep its parent alive", test_orphan_does_not_keep_it_alive);
+    add_here("threads share an id", test_threads_share_an_id);
+    add_here("no file: no proof", test_no_file);
+    add_here("take and leave", test_take_and_leave);
+    add_here("no places", test_no_places);
+    add_here("the dead hold nothing", test_dead_hold_nothing);
+    add_here("garbage is free", test_garbage_is_free);
+    add_here("never more than the places", test_never_more_than_places);
+    return run_added("life");
+}

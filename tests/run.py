@@ -1,0 +1,71 @@
+"""Runs the unit programs and the http tests and ends with one plain line: "N passed, M failed".
+
+Usage: run.py [unit] [http] [pytest arguments]. Exits 0 only when something ran and nothing failed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / ".build" / "asan" / "unit"
+
+
+def run_unit(program):
+    """Runs one cmocka program; a crash counts as one failure more than it reported."""
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
+    done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                          text=True, errors="replace", timeout=300)
+    passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
+    failed = len(set(re.findall(r"^\[  FAILED  \] (\S.*)$", done.stdout, re.M)))
+    if done.returncode != 0 and failed == 0:
+        failed = 1
+    if os.environ.get("LA_TEST_VERBOSE") or failed:
+        print(done.stdout, end="")
+    print(f"{program.name}: {passed} passed, {failed} failed", flush=True)
+    return passed, failed
+
+
+def unit():
+    programs = sorted(p for p in UNIT.glob("test_*") if p.is_file() and os.access(p, os.X_OK))
+    wanted = {p.stem for p in (ROOT / "tests" / "unit").glob("test_*.c")}
+    results = [run_unit(p) for p in programs if p.name in wanted]
+    missing = len(wanted) - len(results)
+    return sum(r[0] for r in results), sum(r[1] for r in results) + missing
+
+
+def http(arguments):
+    """Runs pytest; its counts come from the closing line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *arguments, "tests/http"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    last = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        last = line if line.strip() else last
+    process.wait()
+    count = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", last)}
+    failed = count.get("failed", 0) + count.get("error", 0) + count.get("errors", 0)
+    if process.returncode != 0 and failed == 0:
+        failed = 1
+    return count.get("passed", 0), failed
+
+
+def main():
+    which = [a for a in sys.argv[1:] if a in ("unit", "http")]
+    rest = [a for a in sys.argv[1:] if a not in ("unit", "http")]
+    results = []
+    if "unit" in which:
+        results.append(unit())
+    if "http" in which:
+        results.append(http(rest))
+    passed = sum(r[0] for r in results)
+    failed = sum(r[1] for r in results)
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,69 +1,12 @@
-/* table.c, table_write.c, table_check.c in one process: what is stored is found, for as long as it may be; who makes
- * room for whom. test_table_garbage.c has damaged bytes, test_table_crash.c many processes. */
+/* The table in one process: what is stored is found, and for as long as it may be. Others: test_table_evict.c,
+ * test_table_garbage.c (damaged bytes), test_table_threads.c and test_table_crash.c (many processes). */
 #include "core/table.h"
-
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <apr_general.h>
 
 #include "table_fixture.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-#define WAYS        128
-
-static table_fixture_t f;
-
-static int set_up(void **state)
-{
-    (void)state;
-    f = table_fixture_make(1, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    table_fixture_drop(&f, 0);
-    return 0;
-}
-
-static int hit(uint64_t number, apr_time_t now_us)
-{
-    return get_whole(f.table, number, now_us);
-}
-
-static void put(uint64_t number, uint64_t version, apr_time_t now_us)
-{
-    assert_int_equal(put_version(f.table, number, version, now_us), APR_SUCCESS);
-}
-
-static int remove_number(uint64_t number)
-{
-    unsigned char key[LA_TABLE_KEY_BYTES];
-
-    key_of(number, key);
-    return la_table_remove(f.table, key);
-}
-
-static la_table_stats_t stats(void)
-{
-    la_table_stats_t result;
-
-    la_table_stats(f.table, &result);
-    return result;
-}
-
-/* Version 0 has 24 bytes: one chunk. */
-static void fill(apr_time_t first_us)
-{
-    for (unsigned i = 0; i < WAYS; i++) {
-        put(i, 0, first_us + SECONDS(i));
-    }
-}
 
 /* ---- sizes ------------------------------------------------------------------- */
 
@@ -275,8 +218,6 @@ typedef struct time_row_t {
     la_table_e expected;
 } time_row_t;
 
-#define YEARS(n) ((apr_int64_t)(n)*365 * 86400)
-
 static const time_row_t time_rows[] = {
     {"fresh at once", 10, 0, 0, LA_TABLE_FRESH},
     {"fresh till the end", 10, 0, 9, LA_TABLE_FRESH},
@@ -308,94 +249,6 @@ static void test_time(void **state)
     assert_int_equal(la_table_put(f.table, key, &meta, "value", 5, NOW_US), APR_SUCCESS);
     assert_int_equal(la_table_get(f.table, key, NOW_US + SECONDS(row->now), room_of, out, &entry),
                      row->expected);
-}
-
-/* ---- making room --------------------------------------------------------------- */
-
-static void test_least_recently_used_goes(void **state)
-{
-    (void)state;
-    fill(NOW_US);
-    assert_int_equal(stats().entries, WAYS);
-    assert_int_equal(hit(0, NOW_US + SECONDS(200)), 1); /* the oldest is used again */
-    for (unsigned i = 1; i < 20; i++) {
-        put(WAYS + i, 0, NOW_US + SECONDS(200 + i));
-        assert_int_equal(hit(WAYS + i, NOW_US + SECONDS(200 + i)), 1);
-        assert_int_equal(hit(i, NOW_US + SECONDS(i)), 0);
-        assert_int_equal(hit(i + 1, NOW_US + SECONDS(i + 1)), 1);
-        assert_int_equal(hit(0, NOW_US + SECONDS(200)), 1);
-    }
-    assert_int_equal(stats().evictions, 19);
-    assert_null(la_table_validate(f.table));
-}
-
-static void test_expired_goes_first(void **state)
-{
-    unsigned char key[LA_TABLE_KEY_BYTES];
-    la_table_meta_t meta = {.expires_us = NOW_US + SECONDS(500)};
-
-    (void)state;
-    fill(NOW_US);
-    key_of(77, key);
-    assert_int_equal(la_table_put(f.table, key, &meta, "", 0, NOW_US + SECONDS(400)), APR_SUCCESS);
-    put(1000, 0, NOW_US + SECONDS(500));
-    assert_int_equal(hit(0, NOW_US), 1);
-    assert_int_equal(hit(1000, NOW_US + SECONDS(500)), 1);
-    assert_int_equal(stats().evictions, 0);
-    assert_int_equal(stats().entries, WAYS);
-}
-
-static void test_from_the_future_goes_first(void **state)
-{
-    (void)state;
-    fill(NOW_US);
-    put(77, 0, NOW_US + SECONDS(YEARS(10))); /* stored while the clock was wrong */
-    put(1000, 0, NOW_US + SECONDS(200));
-    assert_int_equal(hit(0, NOW_US), 1);
-    assert_int_equal(hit(77, NOW_US + SECONDS(YEARS(10))), 0);
-    assert_int_equal(stats().evictions, 0);
-}
-
-/* An entry used while the clock was ahead counts as unused, not as just used, once it is right again. */
-static void test_used_in_the_future(void **state)
-{
-    (void)state;
-    fill(NOW_US);
-    assert_int_equal(hit(77, NOW_US + SECONDS(3000)), 1);
-    put(1000, 0, NOW_US + SECONDS(200));
-    assert_int_equal(hit(77, NOW_US + SECONDS(200)), 0);
-    assert_int_equal(hit(0, NOW_US + SECONDS(200)), 1);
-}
-
-static void test_a_hit_writes_seldom(void **state)
-{
-    unsigned char *copy = malloc(f.size);
-
-    (void)state;
-    put(1, 0, NOW_US);
-    memcpy(copy, f.bytes, f.size);
-    assert_int_equal(hit(1, NOW_US + SECONDS(4) - 1), 1);
-    assert_int_equal(hit(1, NOW_US - SECONDS(3)), 1);
-    assert_int_equal(hit(2, NOW_US), 0);
-    assert_memory_equal(copy, f.bytes, f.size);
-    assert_int_equal(hit(1, NOW_US + SECONDS(4)), 1);
-    assert_int_not_equal(memcmp(copy, f.bytes, f.size), 0);
-    free(copy);
-}
-
-static void test_a_large_value_takes_what_it_needs(void **state)
-{
-    (void)state;
-    fill(NOW_US);
-    put(1000, 13, NOW_US + SECONDS(200)); /* 48 chunks */
-    for (unsigned i = 0; i < WAYS; i++) {
-        assert_int_equal(hit(i, NOW_US + SECONDS(i)), i >= 48);
-    }
-    assert_int_equal(hit(1000, NOW_US + SECONDS(200)), 1);
-    assert_int_equal(stats().evictions, 48);
-    put(1001, 13, NOW_US + SECONDS(201));
-    assert_int_equal(hit(1000, NOW_US + SECONDS(201)), 1);
-    assert_null(la_table_validate(f.table));
 }
 
 /* ---- removing and counting ------------------------------------------------------- */
@@ -466,8 +319,6 @@ static void test_many_keys(void **state)
 
 /* ---- */
 
-#define PLAIN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 static size_t add(struct CMUnitTest *tests, size_t count, const char *name, CMUnitTestFunction test,
                   const void *row)
 {
@@ -504,12 +355,6 @@ int main(void)
         PLAIN(test_no_room),
         PLAIN(test_moves_between_sizes),
         PLAIN(test_small_after_large_expired),
-        PLAIN(test_least_recently_used_goes),
-        PLAIN(test_expired_goes_first),
-        PLAIN(test_from_the_future_goes_first),
-        PLAIN(test_used_in_the_future),
-        PLAIN(test_a_hit_writes_seldom),
-        PLAIN(test_a_large_value_takes_what_it_needs),
         PLAIN(test_sweep),
         PLAIN(test_stats),
         PLAIN(test_many_keys),

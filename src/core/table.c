@@ -1,0 +1,485 @@
+/* The shared-memory table, but for its writers: layout, look-ups, removal.
+ *
+ * Owns the layout drawn here; the types are in table_layout.h, and table_write.c
+ * stores, table_check.c counts and validates. What a value means, how keys are made and how long entries live is the cache's
+ * business. Called from any thread of any child; la_table_format() only from the parent before the
+ * children start.
+ *
+ *   offset 0
+ *   header        magic | size | counters in 16 stripes
+ *   locks         [group_count]              64 bytes: robust mutex | chunks in use
+ *   links         [group_count]             128 bytes: per chunk, the number of the next in its chain
+ *   tags          [group_count]             256 bytes: per chunk, 16 bits of the key of the entry that
+ *                                                      starts there, 0 where none does
+ *   chunks        [group_count][128]        384 bytes each:
+ *
+ *         +0  state | touched_us            state: count of changes << 2 | EMPTY, WRITING or HEAD
+ *        +16  key (32) | size | sum         HEAD: an entry starts here
+ *        +64  metadata (64)
+ *       +128  value (256)
+ *
+ *        +16  value (368)                   EMPTY: the tail of a chain, or free
+ *
+ * The key chooses a group and a way in it, its home. A group is a small heap of its own: an entry is a
+ * chain of chunks anywhere in it, the first as near after its home as there was room.
+ * So one layout fits identities of 200 bytes and of 16 KB in any mixture, where size classes with
+ * shares fixed at startup waste the shares that nobody needs; there is one place at a time where a
+ * key can be, hence no older copy of it in another class; and with 128 ways the groups fill evenly:
+ * of a million entries of one chunk in 512 MB all but about ten find room.
+ * A hit reads a line of tags and the lines of the entry, and writes nothing. Tags and entries are
+ * apart so that the tags of a large table still fit a processor's cache.
+ *
+ * What makes it safe
+ *
+ * 1. State words are the only truth. An entry exists while the state of its first chunk is HEAD. Tags
+ *    and links are hints: a wrong one leads to a miss. Which chunks are free is written nowhere; a writer
+ *    derives it from the heads. So a writer that dies leaves nothing to mend but its WRITING chunk.
+ * 2. A reader reads the state, copies, and reads the state again: a seqlock (H.-J. Boehm, "Can seqlocks
+ *    get along with programming language memory models?", 2012). All words are C11 atomics. The
+ *    same state word covers the tails: a writer takes a chunk from an entry only after that
+ *    entry's state has changed, so who copied foreign bytes finds a changed state.
+ * 3. Only who holds the group's lock makes a HEAD. Anybody may make a HEAD EMPTY, by compare-and-swap
+ *    with the state under which it was read: removal needs no lock. States never repeat.
+ * 4. State and touched_us keep their place in tails too, so that no byte of a value is ever read as a state,
+ *    nor written by a reader that comes late.
+ * 5. A checksum over key, size, metadata and value refuses what changed by any other means.
+ * 6. Every number that comes out of the shared bytes is bounded before it is used: sizes, links, mutex kind.
+ *
+ * tests/model/table.pml is the model of 1 to 3.
+ */
+#include "core/table.h"
+
+#include "core/table_layout.h"
+
+#include <apr_strings.h>
+
+#include <stdint.h>
+
+#define TABLE_MAGIC 0x3130454c4241544cu /* "LTABLE01": a new layout has a new one */
+
+/* Looks at an entry that is being written: with the pauses, about the time a long copy takes. */
+#define READ_ATTEMPTS 48
+
+#define GROUP_BYTES                                                                                \
+    (sizeof(la_table_lock_t) + sizeof(la_table_links_t) + sizeof(la_table_tags_t) +                \
+     LA_TABLE_WAYS * sizeof(la_table_chunk_t))
+
+#define EVERY_TAG 0x0001000100010001u
+
+/* ---- geometry ---------------------------------------------------------------- */
+
+apr_size_t la_table_bytes_min(void)
+{
+    return sizeof(la_table_header_t) + GROUP_BYTES;
+}
+
+static apr_status_t geometry(void *bytes, apr_size_t size, la_table_t *table)
+{
+    apr_size_t groups;
+
+    if (!bytes || (uintptr_t)bytes % LA_TABLE_ALIGN != 0) {
+        return APR_EINVAL;
+    }
+    if (size < la_table_bytes_min()) {
+        return APR_ENOSPC;
+    }
+    groups = (size - sizeof(la_table_header_t)) / GROUP_BYTES;
+    /* Sizes below are parts of `size`, so none of them overflows. */
+    table->group_count = groups < UINT32_MAX ? (apr_uint32_t)groups : UINT32_MAX;
+    table->size = size;
+    table->header = bytes;
+    table->locks = (la_table_lock_t *)(void *)(table->header + 1);
+    table->links = (la_table_links_t *)(void *)(table->locks + table->group_count);
+    table->tags = (la_table_tags_t *)(void *)(table->links + table->group_count);
+    table->chunks = (la_table_chunk_t *)(void *)(table->tags + table->group_count);
+    return APR_SUCCESS;
+}
+
+apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed)
+{
+    la_table_t table;
+    apr_status_t rv = geometry(bytes, size, &table);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (!zeroed) {
+        memset(bytes, 0, size);
+    }
+    for (apr_uint32_t i = 0; i < table.group_count; i++) {
+        rv = la_table_lock_init(&table.locks[i].mutex);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    la_table_store(&table.header->size, size);
+    atomic_store_explicit(&table.header->magic, TABLE_MAGIC, memory_order_release);
+    return APR_SUCCESS;
+}
+
+/* Learns from a lock of its own what a sound one looks like. */
+static apr_status_t learn_lock_kind(la_table_t *table)
+{
+    pthread_mutex_t mutex;
+    apr_status_t rv = la_table_lock_init(&mutex);
+
+    if (rv == APR_SUCCESS) {
+        table->lock_kind = la_table_lock_kind(&mutex);
+        pthread_mutex_destroy(&mutex);
+    }
+    return rv;
+}
+
+apr_status_t la_table_attach(void *bytes, apr_size_t size, apr_pool_t *pool, la_table_t **table)
+{
+    la_table_t sketch = {0};
+    apr_status_t rv = geometry(bytes, size, &sketch);
+
+    *table = NULL;
+    if (rv == APR_SUCCESS) {
+        rv = learn_lock_kind(&sketch);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (atomic_load_explicit(&sketch.header->magic, memory_order_acquire) != TABLE_MAGIC ||
+        la_table_load(&sketch.header->size) != size) {
+        return APR_EGENERAL;
+    }
+    *table = apr_pmemdup(pool, &sketch, sizeof(sketch));
+    return APR_SUCCESS;
+}
+
+/* ---- finding ----------------------------------------------------------------- */
+
+/* The ways among the four of a word of tags whose tag is this: bit 16 n + 15 for the n-th. */
+static apr_uint64_t matches(apr_uint64_t word, apr_uint64_t tag)
+{
+    const apr_uint64_t low = 0x7fff * EVERY_TAG;
+    apr_uint64_t differ = word ^ (tag * EVERY_TAG);
+
+    return ~(((differ & low) + low) | differ | low);
+}
+
+/* Visits the ways that may hold a key, from its home on. */
+typedef struct search_t {
+    const la_table_word_t *words;
+    apr_uint64_t found;
+    apr_uint32_t home_word;
+    apr_uint32_t step;
+} search_t;
+
+static search_t search_start(const la_table_t *table, const la_table_place_t *place)
+{
+    return (search_t){table->tags[place->group].word, 0, place->home / LA_TABLE_TAGS_PER_WORD, 0};
+}
+
+/* Returns 1 and the next way, or 0 after the last one. */
+static int search_next(search_t *search, apr_uint64_t tag, apr_uint32_t *way)
+{
+    while (!search->found) {
+        if (search->step == LA_TABLE_TAG_WORDS) {
+            return 0;
+        }
+        search->found =
+            matches(la_table_load(
+                        &search->words[(search->home_word + search->step++) % LA_TABLE_TAG_WORDS]),
+                    tag);
+    }
+    *way = (search->home_word + search->step - 1) % LA_TABLE_TAG_WORDS * LA_TABLE_TAGS_PER_WORD +
+           (apr_uint32_t)__builtin_ctzll(search->found) / 16;
+    search->found &= search->found - 1;
+    return 1;
+}
+
+static int key_is(const la_table_chunk_t *chunk, const apr_uint64_t *key)
+{
+    apr_uint64_t differ = 0;
+
+    for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
+        differ |= la_table_load(&chunk->u.head.key[i]) ^ key[i];
+    }
+    return differ == 0;
+}
+
+/* Whether all that was read since `state` was loaded belongs to that state. */
+static int unchanged(const la_table_chunk_t *chunk, apr_uint64_t state)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return la_table_load(&chunk->state) == state;
+}
+
+/* ---- copying ------------------------------------------------------------------- */
+
+static la_table_sum_t copy_words(const la_table_word_t *from, unsigned char *to, apr_size_t len,
+                                 la_table_sum_t sum)
+{
+    apr_uint64_t word;
+    apr_size_t whole = len / 8;
+
+    for (apr_size_t i = 0; i < whole; i++) {
+        word = la_table_load(&from[i]);
+        memcpy(to + 8 * i, &word, 8);
+        sum = la_table_sum_add(sum, word);
+    }
+    if (len % 8) {
+        word = la_table_load(&from[whole]);
+        memcpy(to + 8 * whole, &word, len % 8);
+        sum = la_table_sum_add(sum, word);
+    }
+    return sum;
+}
+
+/* Follows the chain from `way`. A torn link leads to some chunk of the group, `len` ends the walk. */
+static la_table_sum_t copy_tails(const la_table_t *table, apr_uint32_t group, apr_uint32_t way,
+                                 unsigned char *to, apr_size_t len, la_table_sum_t sum)
+{
+    while (len > 0) {
+        apr_size_t part = len < LA_TABLE_TAIL_VALUE_BYTES ? len : LA_TABLE_TAIL_VALUE_BYTES;
+
+        way = atomic_load_explicit(&table->links[group].next[way], memory_order_relaxed) %
+              LA_TABLE_WAYS;
+        sum = copy_words(la_table_chunk(table, group, way)->u.tail, to, part, sum);
+        to += part;
+        len -= part;
+    }
+    return sum;
+}
+
+/* Returns memory for `len` bytes, that of an earlier attempt if it is long enough. */
+static unsigned char *room_for(la_table_room_t *room, apr_size_t len)
+{
+    if (!room->bytes || room->len < len) {
+        room->bytes = room->give(room->context, len);
+        room->len = len;
+    }
+    return room->bytes;
+}
+
+static apr_uint64_t copy_entry(const la_table_t *table, const la_table_place_t *place,
+                               apr_uint32_t way, la_table_entry_t *entry)
+{
+    const la_table_chunk_t *chunk = la_table_chunk(table, place->group, way);
+    apr_size_t in_head =
+        entry->len < LA_TABLE_HEAD_VALUE_BYTES ? entry->len : LA_TABLE_HEAD_VALUE_BYTES;
+    la_table_sum_t sum = la_table_sum_start(place->key, entry->len);
+
+    sum = copy_words(chunk->u.head.meta, (unsigned char *)&entry->meta, sizeof(entry->meta), sum);
+    sum = copy_words(chunk->u.head.value, entry->value, in_head, sum);
+    return copy_tails(table, place->group, way, (unsigned char *)entry->value + in_head,
+                      entry->len - in_head, sum)
+        .total;
+}
+
+la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *place,
+                              apr_uint32_t way, la_table_room_t *room, la_table_entry_t *entry)
+{
+    const la_table_chunk_t *chunk = la_table_chunk(table, place->group, way);
+    apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
+    apr_uint64_t size = la_table_load(&chunk->u.head.size);
+    apr_uint64_t expected = la_table_load(&chunk->u.head.sum);
+    apr_uint64_t sum;
+
+    if (la_table_kind(state) != LA_TABLE_HEAD) {
+        return la_table_kind(state) == LA_TABLE_WRITING ? LA_TABLE_READ_TORN : LA_TABLE_READ_OTHER;
+    }
+    if (!key_is(chunk, place->key)) {
+        return LA_TABLE_READ_OTHER;
+    }
+    entry->value = size <= LA_TABLE_VALUE_MAX_BYTES ? room_for(room, size) : NULL;
+    entry->len = size;
+    if (!entry->value) {
+        return unchanged(chunk, state) ? LA_TABLE_READ_OTHER : LA_TABLE_READ_TORN;
+    }
+    sum = copy_entry(table, place, way, entry);
+    if (!unchanged(chunk, state)) {
+        return LA_TABLE_READ_TORN;
+    }
+    return sum == expected ? LA_TABLE_READ_WHOLE : LA_TABLE_READ_OTHER;
+}
+
+/* ---- looking up ------------------------------------------------------------------ */
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us)
+{
+    if (meta->stored_us > now_us &&
+        (apr_uint64_t)meta->stored_us - (apr_uint64_t)now_us > LA_TABLE_CLOCK_SLACK_US) {
+        return LA_TABLE_MISS;
+    }
+    if (now_us < meta->expires_us) {
+        return LA_TABLE_FRESH;
+    }
+    return now_us < meta->stale_until_us ? LA_TABLE_STALE : LA_TABLE_MISS;
+}
+
+/* Asks for the chunk in which most keys are, while the tags are looked at: in a large table neither is
+ * in a processor's cache, and this way their delays do not add up. */
+static void prefetch_home(const la_table_t *table, const la_table_place_t *place)
+{
+    const la_table_chunk_t *chunk = la_table_chunk(table, place->group, place->home);
+
+    for (apr_size_t i = 0; i < sizeof(*chunk); i += 64) {
+        __builtin_prefetch((const char *)chunk + i);
+    }
+}
+
+/* One walk over the ways. `way` is where the entry was found. */
+static la_table_read_e search_once(const la_table_t *table, const la_table_place_t *place,
+                                   la_table_room_t *room, la_table_entry_t *entry,
+                                   apr_uint32_t *way)
+{
+    search_t search = search_start(table, place);
+    la_table_read_e result = LA_TABLE_READ_OTHER;
+
+    while (search_next(&search, place->tag, way)) {
+        la_table_read_e read = la_table_read(table, place, *way, room, entry);
+
+        if (read == LA_TABLE_READ_WHOLE) {
+            return read;
+        }
+        if (read == LA_TABLE_READ_TORN) {
+            result = read;
+        }
+    }
+    return result;
+}
+
+/* Notes that an entry is in use; without care for who else has the chunk by now, as a wrong time
+ * of use harms nobody. */
+static void touch(la_table_chunk_t *chunk, apr_time_t now_us)
+{
+    apr_uint64_t now = (apr_uint64_t)now_us;
+    apr_uint64_t away = now - la_table_load(&chunk->touched_us);
+
+    if (away >= LA_TABLE_TOUCH_US && 0 - away >= LA_TABLE_TOUCH_US) {
+        la_table_store(&chunk->touched_us, now);
+    }
+}
+
+la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_time_t now_us,
+                        la_table_room_fn *room, void *context, la_table_entry_t *entry)
+{
+    la_table_place_t place = la_table_place(table, key);
+    la_table_room_t memory = {room, context, NULL, 0};
+    la_table_read_e read = LA_TABLE_READ_TORN;
+    la_table_e verdict = LA_TABLE_MISS;
+    apr_uint32_t way = 0;
+
+    prefetch_home(table, &place);
+    for (int i = 0; i < READ_ATTEMPTS && read == LA_TABLE_READ_TORN; i++) {
+        read = search_once(table, &place, &memory, entry, &way);
+        if (read == LA_TABLE_READ_TORN) {
+            pause_briefly();
+        }
+    }
+    if (read == LA_TABLE_READ_WHOLE) {
+        verdict = la_table_judge(&entry->meta, now_us);
+    }
+    if (verdict != LA_TABLE_MISS) {
+        touch(la_table_chunk(table, place.group, way), now_us);
+    }
+    return verdict;
+}
+
+/* ---- removing -------------------------------------------------------------------- */
+
+/* Makes a HEAD EMPTY if it still is what was read under `state`. */
+static int kill_head(la_table_chunk_t *chunk, apr_uint64_t state)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(&chunk->state, &state,
+                                                   la_table_next(state, LA_TABLE_EMPTY),
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Removes all that one walk finds. Returns 1 when something was being written meanwhile. */
+static int remove_once(const la_table_t *table, const la_table_place_t *place, int *removed)
+{
+    search_t search = search_start(table, place);
+    apr_uint32_t way;
+    int again = 0;
+
+    while (search_next(&search, place->tag, &way)) {
+        la_table_chunk_t *chunk = la_table_chunk(table, place->group, way);
+        apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
+
+        if (la_table_kind(state) == LA_TABLE_WRITING) {
+            again = 1;
+        } else if (la_table_kind(state) == LA_TABLE_HEAD && key_is(chunk, place->key)) {
+            if (kill_head(chunk, state)) {
+                *removed = 1;
+            } else {
+                again = 1;
+            }
+        }
+    }
+    return again;
+}
+
+int la_table_remove(const la_table_t *table, const unsigned char *key)
+{
+    la_table_place_t place = la_table_place(table, key);
+    int removed = 0;
+
+    for (int i = 0; i < READ_ATTEMPTS && remove_once(table, &place, &removed); i++) {
+        pause_briefly();
+    }
+    if (removed) {
+        la_table_tidy(table, place.group);
+    }
+    return removed;
+}
+
+/* Returns 1 when the entry that starts in `chunk` was dropped. An entry that is being written is left alone:
+ * nobody can read it, and what is put now is later than the sweep. */
+static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *context)
+{
+    la_table_meta_t meta;
+    la_table_sum_t unused = {0, 0};
+
+    for (int i = 0; i < READ_ATTEMPTS; i++) {
+        apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
+
+        if (la_table_kind(state) != LA_TABLE_HEAD) {
+            return 0;
+        }
+        copy_words(chunk->u.head.meta, (unsigned char *)&meta, sizeof(meta), unused);
+        if (!unchanged(chunk, state)) {
+            continue;
+        }
+        if (!drop(context, &meta)) {
+            return 0;
+        }
+        if (kill_head(chunk, state)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context)
+{
+    apr_size_t dropped = 0;
+
+    for (apr_uint32_t group = 0; group < table->group_count; group++) {
+        apr_size_t before = dropped;
+
+        for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+            if (la_table_tag(table, group, way) != 0) {
+                dropped +=
+                    (apr_size_t)sweep_chunk(la_table_chunk(table, group, way), drop, context);
+            }
+        }
+        if (dropped != before) {
+            la_table_tidy(table, group);
+        }
+    }
+    return dropped;
+}

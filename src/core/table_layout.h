@@ -1,0 +1,243 @@
+/* What table.c (reading) and table_write.c (writing) share: the types of the layout that is
+ * drawn in table.c, and the small steps of its protocol. Nobody else includes this.
+ */
+#ifndef LA_TABLE_LAYOUT_H
+#define LA_TABLE_LAYOUT_H
+
+#include "core/table.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+typedef _Atomic apr_uint64_t la_table_word_t;
+
+/* Chunks of a group, and the ways a key can be stored in it. */
+#define LA_TABLE_WAYS 128u
+
+#define LA_TABLE_KEY_WORDS        4u
+#define LA_TABLE_META_WORDS       8u
+#define LA_TABLE_HEAD_VALUE_BYTES 256u
+#define LA_TABLE_TAIL_VALUE_BYTES 368u
+#define LA_TABLE_TAGS_PER_WORD    4u
+#define LA_TABLE_TAG_WORDS        (LA_TABLE_WAYS / LA_TABLE_TAGS_PER_WORD)
+#define LA_TABLE_STRIPES          16u
+
+/* The two low bits of a chunk's state; the others count its changes. */
+typedef enum la_table_kind_e {
+    LA_TABLE_EMPTY = 0,   /* free, or the tail of a chain */
+    LA_TABLE_WRITING = 1, /* being written, or left so by a writer that died */
+    LA_TABLE_HEAD = 2     /* a whole entry starts here */
+} la_table_kind_e;
+
+typedef struct la_table_chunk_t {
+    /* These two words keep their meaning whatever the chunk is used for: readers with an outdated tag
+     * look at the first, and may write the second. */
+    la_table_word_t state;
+    la_table_word_t touched_us;
+    union {
+        struct {
+            la_table_word_t key[LA_TABLE_KEY_WORDS];
+            la_table_word_t size; /* of the value, in bytes */
+            la_table_word_t sum;
+            la_table_word_t meta[LA_TABLE_META_WORDS];
+            la_table_word_t value[LA_TABLE_HEAD_VALUE_BYTES / 8];
+        } head;
+        la_table_word_t tail[LA_TABLE_TAIL_VALUE_BYTES / 8];
+    } u;
+} la_table_chunk_t;
+
+typedef struct la_table_lock_t {
+    pthread_mutex_t mutex;
+    _Atomic apr_uint32_t used; /* chunks in use after the last store, for statistics */
+} __attribute__((aligned(64))) la_table_lock_t;
+
+typedef struct la_table_links_t {
+    _Atomic unsigned char next[LA_TABLE_WAYS]; /* the chunk that follows in a chain */
+} la_table_links_t;
+
+typedef struct la_table_tags_t {
+    la_table_word_t word[LA_TABLE_TAG_WORDS];
+} la_table_tags_t;
+
+typedef struct la_table_stripe_t {
+    la_table_word_t stores;
+    la_table_word_t evictions;
+    la_table_word_t failures;
+    la_table_word_t too_large;
+    la_table_word_t unused[4];
+} la_table_stripe_t;
+
+typedef struct la_table_header_t {
+    la_table_word_t magic;
+    la_table_word_t size;
+    la_table_word_t unused[6];
+    la_table_stripe_t stripe[LA_TABLE_STRIPES];
+} la_table_header_t;
+
+/* A process's own idea of where everything is; nothing in it was read from the shared bytes. */
+struct la_table_t {
+    la_table_header_t *header;
+    la_table_lock_t *locks;
+    la_table_links_t *links;
+    la_table_tags_t *tags;
+    la_table_chunk_t *chunks;
+    apr_size_t size;
+    apr_uint32_t group_count;
+    int lock_kind; /* see la_table_lock() */
+};
+
+/* A key and where it belongs. */
+typedef struct la_table_place_t {
+    apr_uint64_t key[LA_TABLE_KEY_WORDS];
+    apr_uint32_t group;
+    apr_uint32_t home; /* the way it is put in when that is free */
+    apr_uint64_t tag;  /* 1 to 65535 */
+} la_table_place_t;
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "words are read and written without a lock");
+_Static_assert(ATOMIC_CHAR_LOCK_FREE == 2, "so are links");
+_Static_assert(sizeof(la_table_word_t) == 8, "a word has 64 bits");
+_Static_assert(sizeof(la_table_meta_t) == 8u * LA_TABLE_META_WORDS, "metadata is whole words");
+_Static_assert(sizeof(la_table_chunk_t) == 384, "six lines, no padding");
+_Static_assert(sizeof(la_table_lock_t) == 64, "a lock has a line of its own");
+_Static_assert(sizeof(la_table_links_t) % 64 == 0, "rows of links begin on a line");
+_Static_assert(sizeof(la_table_tags_t) % 64 == 0, "rows of tags begin on a line");
+_Static_assert(sizeof(la_table_header_t) % 64 == 0, "what follows begins on a line");
+_Static_assert(LA_TABLE_WAYS <= 256, "a link has 8 bits");
+_Static_assert(LA_TABLE_KEY_BYTES == 8u * LA_TABLE_KEY_WORDS, "a key is whole words");
+_Static_assert(LA_TABLE_VALUE_MAX_BYTES <=
+                   LA_TABLE_HEAD_VALUE_BYTES + (LA_TABLE_WAYS / 2 - 1) * LA_TABLE_TAIL_VALUE_BYTES,
+               "a group holds two of the longest values");
+
+/* ---- states ------------------------------------------------------------------ */
+
+static inline apr_uint64_t la_table_kind(apr_uint64_t state)
+{
+    return state & 3;
+}
+
+/* The state that follows, one change later: no state ever comes back. */
+static inline apr_uint64_t la_table_next(apr_uint64_t state, la_table_kind_e kind)
+{
+    return (((state >> 2) + 1) << 2) | (apr_uint64_t)kind;
+}
+
+static inline apr_uint64_t la_table_load(const la_table_word_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline void la_table_store(la_table_word_t *word, apr_uint64_t value)
+{
+    atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+/* ---- geometry ---------------------------------------------------------------- */
+
+static inline la_table_chunk_t *la_table_chunk(const la_table_t *table, apr_uint32_t group,
+                                               apr_uint32_t way)
+{
+    return table->chunks + (apr_size_t)group * LA_TABLE_WAYS + way;
+}
+
+/* Chunks of an entry whose value has `len` bytes. */
+static inline apr_uint32_t la_table_chunks_of(apr_size_t len)
+{
+    return len <= LA_TABLE_HEAD_VALUE_BYTES ? 1
+                                            : 1 + (apr_uint32_t)((len - LA_TABLE_HEAD_VALUE_BYTES +
+                                                                  LA_TABLE_TAIL_VALUE_BYTES - 1) /
+                                                                 LA_TABLE_TAIL_VALUE_BYTES);
+}
+
+/* The digest's bits are spent once: 32 for the group, 16 for the tag, 7 for the way. */
+static inline la_table_place_t la_table_place(const la_table_t *table, const unsigned char *key)
+{
+    la_table_place_t place;
+
+    memcpy(place.key, key, sizeof(place.key));
+    place.group = (apr_uint32_t)(((place.key[0] & 0xffffffffu) * table->group_count) >> 32);
+    place.home = (apr_uint32_t)(place.key[1] % LA_TABLE_WAYS);
+    place.tag = place.key[1] >> 48;
+    place.tag += place.tag == 0;
+    return place;
+}
+
+static inline apr_uint64_t la_table_tag(const la_table_t *table, apr_uint32_t group,
+                                        apr_uint32_t way)
+{
+    apr_uint64_t word = la_table_load(&table->tags[group].word[way / LA_TABLE_TAGS_PER_WORD]);
+
+    return (word >> (16 * (way % LA_TABLE_TAGS_PER_WORD))) & 0xffff;
+}
+
+/* ---- checksum ---------------------------------------------------------------- */
+
+/* Guards against bytes that changed by other means than the protocol: stray writes, and garbage. It is
+ * no defence against who can write the segment. */
+typedef struct la_table_sum_t {
+    apr_uint64_t total;
+    apr_uint64_t salt;
+} la_table_sum_t;
+
+static inline la_table_sum_t la_table_sum_add(la_table_sum_t sum, apr_uint64_t word)
+{
+    apr_uint64_t salted = word ^ sum.salt;
+
+    sum.total += (salted & 0xffffffffu) * (salted >> 32);
+    sum.salt += 0x9e3779b97f4a7c15u;
+    return sum;
+}
+
+static inline la_table_sum_t la_table_sum_start(const apr_uint64_t *key, apr_uint64_t size)
+{
+    la_table_sum_t sum = {size, 0x6a09e667f3bcc909u};
+
+    for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
+        sum = la_table_sum_add(sum, key[i]);
+    }
+    return sum;
+}
+
+/* ---- between the two files ----------------------------------------------------- */
+
+/* Copies a whole entry of `place` out of a chunk; see table.c. */
+typedef enum la_table_read_e {
+    LA_TABLE_READ_OTHER, /* none of this key */
+    LA_TABLE_READ_TORN,  /* being written: worth another look */
+    LA_TABLE_READ_WHOLE
+} la_table_read_e;
+
+/* Memory that a room function gave. */
+typedef struct la_table_room_t {
+    la_table_room_fn *give;
+    void *context;
+    unsigned char *bytes;
+    apr_size_t len;
+} la_table_room_t;
+
+la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *place,
+                              apr_uint32_t way, la_table_room_t *room, la_table_entry_t *entry);
+
+/* Fresh, stale, or a miss where the entry is past use at this time. */
+la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
+
+/* Adds to a counter of the stripe that a group belongs to. */
+#define la_table_count(table, group, counter)                                                      \
+    ((void)atomic_fetch_add_explicit(&(table)->header->stripe[(group) % LA_TABLE_STRIPES].counter, \
+                                     1, memory_order_relaxed))
+
+/* The lock of a group, for writers. Returns APR_SUCCESS or APR_TIMEUP; the first is undone by
+ * la_table_unlock(). What a dead owner left is cleared away. */
+apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group,
+                           apr_interval_time_t wait_us);
+void la_table_unlock(const la_table_t *table, apr_uint32_t group);
+
+/* The kind of lock in bytes that la_table_lock() compares with. */
+apr_status_t la_table_lock_init(pthread_mutex_t *mutex);
+int la_table_lock_kind(const pthread_mutex_t *mutex);
+
+/* Clears the tags of what was removed in a group, unless its lock is taken. */
+void la_table_tidy(const la_table_t *table, apr_uint32_t group);
+
+#endif

@@ -1,0 +1,145 @@
+/* The gate in front of each provider: how many calls may be in flight from all processes together
+ * (MaxConcurrent), and whether any is made at all after outages (Breaker).
+ *
+ * Life cycle: before the fork la_gates_format() once, then la_gates_attach() anywhere; a handle serves any
+ * number of threads, and forked children too. A call goes
+ *   la_gate_allow() -> la_gate_enter() -> the call -> la_gate_leave() -> la_gate_report();
+ * who is allowed always reports, with LA_GATE_NO_CALL when it could not enter.
+ *
+ * Whatever the bytes hold, a call returns within its budget and stays within the bytes; garbage
+ * that looks like an open breaker lasts until open_us or probe_us is over.
+ */
+#ifndef LA_GATE_H
+#define LA_GATE_H
+
+#include "core/life.h"
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+/* What the bytes must be aligned to. */
+#define LA_GATE_ALIGN 64
+
+typedef struct la_gates_t la_gates_t;
+
+/* One provider's limits; the same in all processes. */
+typedef struct la_gate_terms_t {
+    apr_uint32_t limit; /* calls in flight, 1 to the permits of the geometry */
+    apr_uint32_t
+        max_waiting; /* requests that wait for a permit, 0 to the permits of the geometry */
+    apr_interval_time_t wait_us; /* how long each of them waits */
+    apr_uint32_t failures;       /* consecutive outages that open the breaker; 0: there is none */
+    apr_interval_time_t open_us; /* how long no call is made then */
+    apr_interval_time_t
+        probe_us; /* what a probe may take: past it, it is lost and another is sent */
+} la_gate_terms_t;
+
+/* A place among the calls in flight. */
+typedef struct la_gate_permit_t {
+    apr_uint32_t index;
+    apr_uint32_t mark;
+} la_gate_permit_t;
+
+typedef enum la_gate_e {
+    LA_GATE_REFUSED, /* zero; the breaker is open, or a probe is under way */
+    LA_GATE_CALL,
+    LA_GATE_PROBE /* the one call that decides whether the breaker closes */
+} la_gate_e;
+
+/* What la_gate_allow() said, for la_gate_report(). */
+typedef struct la_gate_pass_t {
+    la_gate_e kind;
+    apr_uint64_t word;            /* the breaker as it was */
+    apr_interval_time_t retry_us; /* refused: when to ask again, above 0 */
+} la_gate_pass_t;
+
+/* How a call ended. */
+typedef enum la_gate_result_e {
+    LA_GATE_OUTAGE,  /* the provider was unavailable */
+    LA_GATE_SUCCESS, /* it answered, whatever it said of the token */
+    LA_GATE_NO_CALL  /* it was not asked, or the caller gave up for reasons of its own */
+} la_gate_result_e;
+
+/* What a report did, for the log: told to one caller only. */
+typedef enum la_gate_change_e { LA_GATE_SAME, LA_GATE_OPENED, LA_GATE_CLOSED } la_gate_change_e;
+
+typedef enum la_gate_phase_e {
+    LA_GATE_PHASE_CLOSED,
+    LA_GATE_PHASE_OPEN, /* refuses, or if retry_us is 0 sends the next request as a probe */
+    LA_GATE_PHASE_PROBING
+} la_gate_phase_e;
+
+/* A gate as the status page shows it. Counters start when the bytes are formatted. */
+typedef struct la_gate_state_t {
+    la_gate_phase_e phase;
+    apr_uint32_t failures;        /* consecutive outages so far; closed only */
+    apr_interval_time_t retry_us; /* how long the gate still refuses; 0 when it does not */
+    apr_uint32_t in_flight;
+    apr_uint32_t waiting;
+    apr_uint64_t openings;    /* of the breaker, from closed */
+    apr_uint64_t refusals;    /* by the breaker */
+    apr_uint64_t exhaustions; /* by the limit */
+} la_gate_state_t;
+
+/* Bytes for that many gates.
+ *
+ * permits: the largest limit of any of them.
+ * Returns 0 when a number is not allowed: 0, above 65536 permits, above 4096 gates.
+ */
+apr_size_t la_gates_bytes(apr_uint32_t gates, apr_uint32_t permits);
+
+/* Makes `bytes` (la_gates_bytes() of them, aligned to LA_GATE_ALIGN) gates that are closed and empty; nobody
+ * may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
+apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permits);
+
+/* Makes a handle on formatted bytes; only the arguments set the bounds.
+ *
+ * life: of this server; must outlive the handle.
+ * made: lives in `pool`; NULL on failure.
+ * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for another
+ * geometry or layout.
+ */
+apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits, la_life_t *life,
+                             apr_pool_t *pool, la_gates_t **made);
+
+/* Asks for a permit, waiting up to terms->wait_us for one.
+ *
+ * index: of the provider. permit: for la_gate_leave(). What a killed process held is free again.
+ * Returns 1, or 0 when the permits are exhausted (or `index` is none).
+ */
+int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+                  la_gate_permit_t *permit);
+
+/* Gives the permit back, from any thread of the process that entered; a second time does nothing. */
+void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit);
+
+/* Asks the breaker.
+ *
+ * now: la_clock_us(), or any clock that all processes share. If it is put back, a breaker that is open
+ * sends its probe at once.
+ */
+la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+                        apr_time_t now, la_gate_pass_t *pass);
+
+/* Tells the breaker how the call went that was allowed with `pass`. What calls report that were allowed before
+ * the breaker opened is of no account afterwards, nor what a probe reports that was given up.
+ * After LA_GATE_NO_CALL the next request is the probe.
+ */
+la_gate_change_e la_gate_report(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+                                const la_gate_pass_t *pass, la_gate_result_e result,
+                                apr_time_t now);
+
+/* Closes the breaker: the gate is another provider's from now on. Atomic; also for the parent. */
+void la_gate_reset(la_gates_t *gates, apr_uint32_t index);
+
+/* The state of a gate; each number is right for itself. Calls and waiters of dead processes are left out. */
+void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+                  apr_time_t now, la_gate_state_t *state);
+
+/* Checks the invariants of gates that nobody uses at the moment; for tests and fuzzers.
+ *
+ * Returns NULL, or the first that does not hold as a literal.
+ */
+const char *la_gates_validate(const la_gates_t *gates);
+
+#endif

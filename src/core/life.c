@@ -1,0 +1,196 @@
+/* Proof of life, and places held by the living.
+ *
+ * Owns the ids and the record locks behind them, and the format of a place. What places are for
+ * (waiters of flight.c, calls of gate.c) and where they lie is up to their callers. Any thread of
+ * any process that inherited the file.
+ *
+ * Record locks (F_SETLK) rather than locks of an open file (F_OFD_SETLK): the former belong to a process and are not
+ * inherited, so a child forked by the holder never keeps it alive.
+ */
+#include "core/life.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* Ids that are drawn before giving up; the second one is never needed in practice. */
+#define LIFE_DRAWS 8
+
+/* Holders that one look over the places remembers as living, to ask the kernel once for each. */
+#define ROLL_SIZE 16
+
+typedef struct roll_t {
+    uint32_t alive[ROLL_SIZE];
+    unsigned int next;
+} roll_t;
+
+_Static_assert(sizeof(la_place_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
+               "a place is one plain word for every process");
+
+apr_status_t la_life_open(int *fd)
+{
+    *fd = memfd_create("llama-auth-life", MFD_CLOEXEC);
+    return *fd < 0 ? errno : APR_SUCCESS;
+}
+
+void la_life_init(la_life_t *life, int fd)
+{
+    life->fd = fd;
+    atomic_init(&life->self, 0);
+    atomic_init(&life->turn, 0);
+}
+
+static struct flock byte_of(uint32_t id)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)id, .l_len = 1};
+
+    return lock;
+}
+
+static uint32_t draw_id(const la_life_t *life)
+{
+    for (int i = 0; i < LIFE_DRAWS; i++) {
+        uint32_t id = 0;
+        struct flock lock;
+
+        if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id) || id == 0) {
+            continue;
+        }
+        lock = byte_of(id);
+        if (fcntl(life->fd, F_SETLK, &lock) == 0) {
+            return id;
+        }
+    }
+    return 0;
+}
+
+/* Of two threads that join at once the later takes the earlier's id; its own byte stays locked, unused. */
+static uint32_t join_living(la_life_t *life, uint32_t pid, uint64_t void_self)
+{
+    uint32_t id = draw_id(life);
+    uint64_t self = ((uint64_t)pid << 32) | id;
+
+    if (id != 0 && !atomic_compare_exchange_strong(&life->self, &void_self, self)) {
+        return (uint32_t)void_self;
+    }
+    return id;
+}
+
+uint32_t la_life_self(la_life_t *life)
+{
+    uint32_t pid = (uint32_t)getpid();
+    uint64_t self = atomic_load_explicit(&life->self, memory_order_acquire);
+
+    return (uint32_t)(self >> 32) == pid ? (uint32_t)self : join_living(life, pid, self);
+}
+
+int la_life_alive(la_life_t *life, uint32_t id)
+{
+    struct flock lock = byte_of(id);
+
+    if (id == 0) {
+        return 0;
+    }
+    if (id == la_life_self(life)) {
+        return 1; /* the kernel names only other processes' locks */
+    }
+    return fcntl(life->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+/* la_life_alive() with a memory that lasts for one look over the places. */
+static int on_roll(la_life_t *life, roll_t *roll, uint32_t id)
+{
+    for (unsigned int i = 0; i < ROLL_SIZE; i++) {
+        if (roll->alive[i] == id) {
+            return 1;
+        }
+    }
+    if (!la_life_alive(life, id)) {
+        return 0;
+    }
+    roll->alive[roll->next++ % ROLL_SIZE] = id;
+    return 1;
+}
+
+static int take_free(la_place_t *places, uint32_t count, uint32_t start, uint64_t mine,
+                     uint32_t *index)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = (uint32_t)(((uint64_t)start + i) % count);
+        uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
+
+        if (seen == 0 && atomic_compare_exchange_strong(&places[at], &seen, mine)) {
+            *index = at;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int take_dead(la_life_t *life, la_place_t *places, uint32_t count, uint64_t mine,
+                     uint32_t *index)
+{
+    roll_t roll = {{(uint32_t)(mine >> 32)}, 1};
+
+    for (uint32_t at = 0; at < count; at++) {
+        uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
+        uint32_t holder = (uint32_t)(seen >> 32);
+
+        if ((holder == 0 || !on_roll(life, &roll, holder)) &&
+            atomic_compare_exchange_strong(&places[at], &seen, mine)) {
+            *index = at;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int la_place_take(la_life_t *life, la_place_t *places, uint32_t count, uint32_t mark,
+                  uint32_t *index)
+{
+    uint64_t mine = ((uint64_t)la_life_self(life) << 32) | mark;
+    uint32_t start;
+
+    *index = 0;
+    if (mine >> 32 == 0 || count == 0) {
+        return 0;
+    }
+    start = atomic_fetch_add_explicit(&life->turn, 1, memory_order_relaxed);
+    return take_free(places, count, start + (uint32_t)(mine >> 32), mine, index) ||
+           take_dead(life, places, count, mine, index);
+}
+
+int la_place_leave(la_life_t *life, la_place_t *place, uint32_t mark)
+{
+    uint64_t mine = ((uint64_t)la_life_self(life) << 32) | mark;
+
+    return mine >> 32 != 0 && atomic_compare_exchange_strong(place, &mine, 0);
+}
+
+void la_place_sweep(la_life_t *life, la_place_t *places, uint32_t count)
+{
+    roll_t roll = {{la_life_self(life)}, 1};
+
+    for (uint32_t at = 0; at < count; at++) {
+        uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
+        uint32_t holder = (uint32_t)(seen >> 32);
+
+        if (seen != 0 && (holder == 0 || !on_roll(life, &roll, holder))) {
+            atomic_compare_exchange_strong(&places[at], &seen, 0);
+        }
+    }
+}
+
+uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark)
+{
+    uint32_t taken = 0;
+
+    for (uint32_t at = 0; at < count; at++) {
+        uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
+
+        taken += seen != 0 && (mark == 0 || (uint32_t)seen == mark);
+    }
+    return taken;
+}

@@ -139,17 +139,17 @@ static const char *add_category(la_slice_t category, const la_json_t *values,
     la_slice_t value;
 
     if (category.len == 0)
-        return "a category without a name";
+        return "attributes hold a category without a name";
     la_identity_add_category(builder, category);
     if (la_json_string(values, &value)) {
         la_identity_add(builder, category, value);
         return NULL;
     }
     if (la_json_type(values) != LA_JSON_ARRAY)
-        return "a category that is neither a list nor a string";
+        return "attributes hold a category that is neither a list nor a string";
     for (apr_size_t i = 0; i < la_json_count(values); i++) {
         if (!la_json_string(la_json_item(values, i), &value))
-            return "a category's value that is not a string";
+            return "attributes hold a value that is not a string";
         la_identity_add(builder, category, value);
     }
     return NULL;
@@ -163,7 +163,7 @@ const char *la_claims_attributes(const la_json_t *attributes, la_identity_builde
     la_slice_t category;
 
     if (attributes && la_json_type(attributes) != LA_JSON_OBJECT)
-        return "not an object";
+        return "attributes are not an object";
     while (!error && la_json_next(attributes, &it, &category, &values))
         error = add_category(category, values, builder);
     return error;

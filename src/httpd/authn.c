@@ -5,8 +5,8 @@
 
 #include "httpd/authz.h"
 #include "httpd/forward.h"
-#include "httpd/lifecycle.h"
 #include "httpd/respond.h"
+#include "httpd/shared.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>
@@ -22,8 +22,8 @@ APLOG_USE_MODULE(llama_auth);
 /* Hex digits of the client id in a principal that stands for one the provider did not name. */
 #define TOKEN_PRINCIPAL "token:%.16s"
 
-/* What Retry-After says while nothing better is known. */
-#define RETRY_AFTER_S 5
+/* What Retry-After says when the breaker does not know better. */
+#define RETRY_AFTER_S 1
 
 int la_authn_is_bearer(request_rec *r)
 {
@@ -33,7 +33,7 @@ int la_authn_is_bearer(request_rec *r)
 }
 
 /* Records a denial and says in the log what the client is told. */
-static int deny(request_rec *r, la_denial_e kind, const char *message)
+static int deny_for(request_rec *r, la_denial_e kind, const char *message, int retry_after_s)
 {
     la_denial_t denial = la_denial_make(kind, message);
     const la_dir_conf_t *conf = la_config_dir(r);
@@ -41,9 +41,14 @@ static int deny(request_rec *r, la_denial_e kind, const char *message)
     denial.scope = la_policy_scopes(r->pool, conf->scopes, la_authz_method(r));
     if (kind == LA_DENIAL_TIMEOUT || kind == LA_DENIAL_OUTAGE) {
         denial.status = la_config_outage_status(r->server);
-        denial.retry_after_s = RETRY_AFTER_S;
+        denial.retry_after_s = retry_after_s;
     }
     return la_respond_deny(r, denial);
+}
+
+static int deny(request_rec *r, la_denial_e kind, const char *message)
+{
+    return deny_for(r, kind, message, RETRY_AFTER_S);
 }
 
 static int deny_misconfigured(request_rec *r, const char *missing)
@@ -96,7 +101,7 @@ static void log_verdict(request_rec *r, const la_request_t *state, const la_prov
                   LA_LOGNO(23) "provider %s, token " LOG_ID ": %s%s%s", provider->name,
                   state->client_id, verdict_name(result->verdict), reason ? ": " : "",
                   reason ? reason : "");
-    if (result->verdict != LA_VERDICT_NOT_MINE && la_lifecycle_outage_turns(provider, outage)) {
+    if (result->verdict != LA_VERDICT_NOT_MINE && la_shared_outage_turns(provider, outage)) {
         if (outage) {
             ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                           LA_LOGNO(24) "provider %s is unavailable: %s", provider->name,
@@ -118,7 +123,7 @@ static void ask(request_rec *r, const la_use_t *use, const la_request_t *state,
         const la_provider_t *provider = use->providers[i];
         la_result_t result;
 
-        la_provider_verify(provider, call, r->pool, &result);
+        la_lookup(la_shared_get(), provider, call, r->pool, &result);
         log_verdict(r, state, provider, &result);
         if (la_chain_add(chain, provider, &result)) {
             return;
@@ -142,6 +147,7 @@ static int conclude(request_rec *r, la_request_t *state, la_chain_t *chain)
 {
     const la_result_t *result = la_chain_end(chain);
 
+    apr_table_setn(r->notes, LA_NOTE_CACHE, la_source_name(result->source));
     switch (result->verdict) {
     case LA_VERDICT_ACCEPTED:
         return accept_caller(r, state, chain);
@@ -155,8 +161,9 @@ static int conclude(request_rec *r, la_request_t *state, la_chain_t *chain)
     case LA_VERDICT_NOT_MINE: /* la_chain_end() leaves none */
         break;
     }
-    return deny(r, result->timed_out ? LA_DENIAL_TIMEOUT : LA_DENIAL_OUTAGE,
-                result->message ? result->message : "Authentication service error");
+    return deny_for(r, result->timed_out ? LA_DENIAL_TIMEOUT : LA_DENIAL_OUTAGE,
+                    result->message ? result->message : "Authentication service error",
+                    result->retry_after_s ? result->retry_after_s : RETRY_AFTER_S);
 }
 
 static int same_text(const char *a, const char *b)
@@ -214,6 +221,7 @@ static int authenticate(request_rec *r, const la_use_t *use, la_slice_t token)
                       .now = r->request_time,
                       .path = r->uri,
                       .query = r->args,
+                      .client_ip = r->useragent_ip,
                       .headers = r->headers_in};
 
     if (la_token_digest(token, digest) != APR_SUCCESS) {

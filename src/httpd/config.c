@@ -4,20 +4,26 @@
  */
 #include "httpd/config.h"
 
+#include "core/cache.h"
+
 #include <apr_lib.h>
 #include <apr_strings.h>
 
 extern module AP_MODULE_DECLARE_DATA llama_auth_module;
 
 #define DEFAULT_OUTAGE_STATUS HTTP_UNAUTHORIZED
+#define DEFAULT_CACHE_BYTES   ((apr_size_t)32 * 1024 * 1024)
 
 /* Providers of the configuration that is in force (or being read). */
 static apr_array_header_t *registry;
 
 void *la_config_create_server(apr_pool_t *pool, server_rec *server)
 {
+    la_server_conf_t *conf = apr_pcalloc(pool, sizeof(*conf));
+
     (void)server;
-    return apr_pcalloc(pool, sizeof(la_server_conf_t));
+    conf->cache_bytes = DEFAULT_CACHE_BYTES;
+    return conf;
 }
 
 void *la_config_merge_server(apr_pool_t *pool, void *base, void *add)
@@ -27,6 +33,7 @@ void *la_config_merge_server(apr_pool_t *pool, void *base, void *add)
     la_server_conf_t *merged = apr_pcalloc(pool, sizeof(*merged));
 
     merged->outage_status = child->outage_status ? child->outage_status : parent->outage_status;
+    merged->cache_bytes = parent->cache_bytes;
     return merged;
 }
 
@@ -73,6 +80,11 @@ int la_config_outage_status(const server_rec *server)
     int status = la_config_server(server)->outage_status;
 
     return status ? status : DEFAULT_OUTAGE_STATUS;
+}
+
+apr_size_t la_config_cache_bytes(const server_rec *main_server)
+{
+    return la_config_server(main_server)->cache_bytes;
 }
 
 /* Whether a provider defined on one server can be used, or clashes, on another: its own and the main server's. */
@@ -333,11 +345,38 @@ static const char *set_outage_status(cmd_parms *cmd, void *dconf, const char *ar
     return NULL;
 }
 
+static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
+    apr_size_t least = la_cache_bytes_min();
+
+    (void)dconf;
+    if (cmd->server->is_virtual) {
+        return "LlamaAuthCacheSize belongs to the main server: there is one cache for all";
+    }
+    if (strcasecmp(arg, "off") == 0) {
+        conf->cache_bytes = 0;
+        return NULL;
+    }
+    if (!la_option_parse_size(arg, &conf->cache_bytes)) {
+        return apr_psprintf(cmd->pool, "LlamaAuthCacheSize: '%s' is no size: write 64M, 1G or off",
+                            arg);
+    }
+    if (conf->cache_bytes < least) {
+        return apr_psprintf(
+            cmd->pool, "LlamaAuthCacheSize: %s is too small, the least is %" APR_SIZE_T_FMT "K",
+            arg, (least + 1023) / 1024);
+    }
+    return NULL;
+}
+
 const command_rec la_config_commands[] = {
     AP_INIT_RAW_ARGS("<LlamaAuthProvider", provider_section, NULL, RSRC_CONF,
                      "defines a provider that validates tokens: its name and its type"),
     AP_INIT_TAKE1("LlamaAuthOutageStatus", set_outage_status, NULL, RSRC_CONF,
                   "status when no provider could answer: 401 or 503"),
+    AP_INIT_TAKE1("LlamaAuthCacheSize", set_cache_size, NULL, RSRC_CONF,
+                  "size of the shared-memory cache (K, M, G), or off"),
     AP_INIT_TAKE_ARGV("LlamaAuthUse", set_use, NULL, OR_AUTHCFG, "the providers to ask, in order"),
     AP_INIT_TAKE_ARGV("RequireScope", set_scope, NULL, OR_AUTHCFG,
                       "[all|any] and the scopes a caller must have, or none"),

@@ -12,7 +12,8 @@
 
 /* Main server and virtual hosts. */
 typedef struct la_server_conf_t {
-    int outage_status; /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
+    int outage_status;      /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
+    apr_size_t cache_bytes; /* LlamaAuthCacheSize: main server only; 0 is off */
 } la_server_conf_t;
 
 /* The providers of one LlamaAuthUse line, in order. */
@@ -51,6 +52,9 @@ const apr_array_header_t *la_config_providers(void);
 
 const la_dir_conf_t *la_config_dir(const request_rec *r);
 const la_server_conf_t *la_config_server(const server_rec *server);
+
+/* LlamaAuthCacheSize in bytes; 0 is off. */
+apr_size_t la_config_cache_bytes(const server_rec *main_server);
 
 /* The status for "no provider could answer" on this server. */
 int la_config_outage_status(const server_rec *server);

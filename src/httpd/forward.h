@@ -9,6 +9,7 @@
 #define LA_NOTE_PROVIDER   "llama_auth.provider"
 #define LA_NOTE_ATTRIBUTES "llama_auth.attributes"
 #define LA_NOTE_MESSAGE    "llama_auth.message"
+#define LA_NOTE_CACHE      "llama_auth.cache"
 #define LA_NOTE_ERROR      "llama_auth.error"
 
 /* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). The notes point into the

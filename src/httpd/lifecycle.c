@@ -1,33 +1,22 @@
-/* The module's life: resets what the configuration builds, shares what all processes must know,
- * readies providers in each child, and lends the provider floor httpd's functions.
+/* The module's life: resets what the configuration builds, has shared memory made, readies providers in each child,
+ * and lends the provider floor httpd's functions.
  *
  * pre_config and post_config run in the parent (post_config twice at startup), child_init in each child
- * before its threads; la_lifecycle_outage_turns() in any thread of any child.
+ * before its threads.
  */
 #include "httpd/lifecycle.h"
 
 #include "httpd/config.h"
+#include "httpd/shared.h"
 #include "provider/host.h"
 
-#include <apr_shm.h>
 #include <ap_mpm.h>
 #include <ap_regex.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
 
-#include <stdatomic.h>
-
 APLOG_USE_MODULE(llama_auth);
-
-/* A continuing outage is logged again after this time. */
-#define OUTAGE_LOG_INTERVAL_US (60 * APR_USEC_PER_SEC)
-
-/* One provider's last known state, in shared memory: 0, or when its outage was logged last (microseconds). */
-typedef _Atomic apr_int64_t outage_t;
-_Static_assert(sizeof(outage_t) == 8, "an outage is one word in shared memory");
-
-static outage_t *outages;
 
 static void host_log(la_log_e level, const char *line)
 {
@@ -63,11 +52,20 @@ static int host_threads(void)
     return threads > 0 ? threads : 1;
 }
 
+static int host_workers(void)
+{
+    int processes = 0;
+
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &processes);
+    return (processes > 0 ? processes : 1) * host_threads();
+}
+
 static const la_host_t host = {.log = host_log,
                                .path = host_path,
                                .regex_compile = host_regex_compile,
                                .regex_match = host_regex_match,
-                               .threads = host_threads};
+                               .threads = host_threads,
+                               .workers = host_workers};
 
 int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
@@ -75,26 +73,12 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     (void)ptemp;
     la_host_set(&host);
     la_config_reset(pconf);
-    outages = NULL;
     return OK;
-}
-
-static apr_status_t share_outages(apr_pool_t *pconf, int count)
-{
-    apr_shm_t *shm;
-    apr_size_t bytes = (apr_size_t)count * sizeof(outage_t);
-    apr_status_t rv = apr_shm_create(&shm, bytes, NULL, pconf);
-
-    if (rv == APR_SUCCESS) {
-        outages = memset(apr_shm_baseaddr_get(shm), 0, bytes);
-    }
-    return rv;
 }
 
 int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     const apr_array_header_t *providers = la_config_providers();
-    apr_status_t rv;
     int i;
 
     (void)plog;
@@ -102,9 +86,7 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG || providers->nelts == 0) {
         return OK;
     }
-    rv = share_outages(pconf, providers->nelts);
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(40) "cannot create shared memory");
+    if (la_shared_create(pconf, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     for (i = 0; i < providers->nelts; i++) {
@@ -121,9 +103,16 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
 void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
 {
     const apr_array_header_t *providers = la_config_providers();
-    apr_status_t rv = la_http_child_init(pchild);
+    apr_status_t rv;
     int i;
 
+    if (providers->nelts == 0) {
+        return;
+    }
+    rv = la_http_child_init(pchild);
+    if (rv == APR_SUCCESS) {
+        rv = la_shared_attach(pchild, s);
+    }
     for (i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
         rv = la_provider_child_init(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider,
                                     pchild);
@@ -133,20 +122,4 @@ void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(42) "cannot ready the providers");
         exit(APEXIT_CHILDSICK);
     }
-}
-
-int la_lifecycle_outage_turns(const la_provider_t *provider, int outage)
-{
-    outage_t *state = &outages[provider->index];
-    apr_int64_t logged = atomic_load_explicit(state, memory_order_relaxed);
-    apr_int64_t now;
-
-    if (!outage) {
-        return logged != 0 && atomic_exchange(state, 0) != 0;
-    }
-    now = apr_time_now();
-    if (logged && now >= logged && now - logged < OUTAGE_LOG_INTERVAL_US) {
-        return 0;
-    }
-    return atomic_compare_exchange_strong(state, &logged, now);
 }

@@ -2,19 +2,11 @@
 #ifndef LA_LIFECYCLE_H
 #define LA_LIFECYCLE_H
 
-#include "provider/provider.h"
-
 #include <httpd.h>
 
 /* Hooks. */
 int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
 int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s);
-
-/* Takes note of whether a provider is in an outage, for all processes together.
- *
- * Returns 1 when that deserves a line in the log: it changed, or an outage has gone on for another minute.
- */
-int la_lifecycle_outage_turns(const la_provider_t *provider, int outage);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "core/claims.h"
 #include "core/form.h"
+#include "core/freshness.h"
 #include "core/json.h"
 #include "provider/file.h"
 
@@ -290,7 +291,7 @@ static const char *take_attributes(const la_provider_common_t *common, const la_
         return la_claims_attributes(claims->second, builder);
     }
     if (claims->second && la_json_type(claims->second) != LA_JSON_OBJECT) {
-        return "not an object";
+        return "attributes are not an object";
     }
     la_claims_map(claims, common->claims, builder, pool);
     return NULL;
@@ -305,19 +306,29 @@ static const char *take_message(const la_json_t *answer, la_identity_builder_t *
         return NULL;
     }
     if (!la_json_string(member, &text)) {
-        return "not a string";
+        return "message is not a string";
     }
     la_identity_set_message(builder, text);
     return NULL;
 }
 
-static const char *check_expires_in(const la_json_t *answer)
+/* Bounds the caching; a null is as good as none. */
+static const char *take_expires_in(const la_json_t *answer, la_result_t *result)
 {
     const la_json_t *member;
+    apr_interval_time_t us;
     double seconds;
 
-    if (la_json_member(answer, "expires_in", &member) && !la_json_number(member, &seconds)) {
+    if (!la_json_member(answer, "expires_in", &member) || !member) {
+        return NULL;
+    }
+    if (!la_json_number(member, &seconds)) {
         return "not a number";
+    }
+    us = la_freshness_seconds(seconds);
+    if (!result->max_age_known || us < result->max_age_us) {
+        result->max_age_known = 1;
+        result->max_age_us = us;
     }
     return NULL;
 }
@@ -333,27 +344,24 @@ static const la_json_t *attributes_of(const la_json_t *answer)
     return attributes;
 }
 
-/* Reads the whole answer into the builder. Returns NULL, or which member is of the wrong form. */
+/* Reads the whole answer into the builder. Returns NULL, or what is of the wrong form. */
 static const char *read_answer(const la_provider_common_t *common, const la_json_t *answer,
-                               la_identity_builder_t *builder, apr_pool_t *pool)
+                               la_identity_builder_t *builder, apr_pool_t *pool,
+                               la_result_t *result)
 {
     la_claims_t claims = {answer, attributes_of(answer)};
-    const char *member = "principal";
     const char *error = take_principal(common, &claims, builder, pool);
 
     if (!error) {
-        member = "attributes";
         error = take_attributes(common, &claims, builder, pool);
     }
     if (!error) {
-        member = "message";
         error = take_message(answer, builder);
     }
     if (!error) {
-        member = "expires_in";
-        error = check_expires_in(answer);
+        error = take_expires_in(answer, result);
     }
-    return error ? apr_psprintf(pool, "the answer's %s: %s", member, error) : NULL;
+    return error ? apr_pstrcat(pool, "in the answer ", error, NULL) : NULL;
 }
 
 /* Judges the body of a 200. */
@@ -369,7 +377,7 @@ static void judge_body(const la_provider_common_t *common, la_slice_t body, apr_
     } else if (la_json_type(answer) != LA_JSON_OBJECT) {
         error = "the answer is not a JSON object";
     } else {
-        error = read_answer(common, answer, builder, pool);
+        error = read_answer(common, answer, builder, pool, result);
     }
     if (error) {
         unavailable(result, MESSAGE_MALFORMED, error);
@@ -390,6 +398,8 @@ static void judge_answer(const la_provider_common_t *common, const la_http_respo
                          apr_pool_t *pool, la_result_t *result)
 {
     if (response->status == 200) {
+        result->max_age_known = la_freshness_cache_control(
+            apr_table_get(response->headers, "Cache-Control"), &result->max_age_us);
         judge_body(common, response->body, pool, result);
         return;
     }
@@ -405,7 +415,9 @@ static void ask(const la_provider_t *provider, const la_call_t *call, apr_pool_t
 {
     const custom_conf_t *conf = provider->conf;
     apr_table_t *headers = apr_table_make(pool, 4);
-    la_http_request_t request = {.method = "POST", .url = conf->endpoint.url, .headers = headers};
+    static const char *const wanted[] = {"Cache-Control", NULL};
+    la_http_request_t request = {
+        .method = "POST", .url = conf->endpoint.url, .headers = headers, .wanted = wanted};
 
     apr_table_setn(headers, "Content-Type", "application/json");
     apr_table_setn(headers, "Accept", "application/json");
@@ -442,6 +454,7 @@ const la_provider_type_t la_custom_type = {
     .options = custom_options,
     .conf_bytes = sizeof(custom_conf_t),
     .calls_out = 1,
+    .cache_vary = "path params",
     .finish = custom_finish,
     .child_init = custom_child_init,
     .verify = custom_verify,

@@ -32,6 +32,9 @@ typedef struct la_host_t {
 
     /* Threads that may run requests in one process, at least 1; known once the configuration is read. */
     int (*threads)(void);
+
+    /* Requests that the server can work on at once in all processes, at least 1; known as above. */
+    int (*workers)(void);
 } la_host_t;
 
 /* Installs the server's functions; `host` must live as long as the module. */

@@ -11,12 +11,12 @@
  */
 #include "provider/http.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
@@ -190,7 +190,7 @@ apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, 
 /* A handle for one call, NULL when there is none to be had. */
 static CURL *acquire(la_http_t *http)
 {
-    CURL **rested = NULL;
+    CURL **rested;
     CURL *handle = NULL;
 
     if (apr_thread_mutex_lock(http->lock) != APR_SUCCESS) {
@@ -297,26 +297,34 @@ static long milliseconds(apr_interval_time_t us)
 {
     apr_interval_time_t ms = us / 1000 + (us % 1000 != 0);
 
-    if (ms < 1) {
-        return 1;
-    }
-    return ms > INT_MAX ? INT_MAX : (long)ms;
+    return ms > INT_MAX ? INT_MAX : ms < 1 ? 1 : (long)ms;
 }
 
 /* QUICK_EXIT: at the deadline a name resolution that hangs is left behind, not waited for. */
 static int set_limits(CURL *handle, const la_http_options_t *options, exchange_t *x)
 {
-    apr_interval_time_t connect_us = options->connect_timeout_us < options->timeout_us
-                                         ? options->connect_timeout_us
-                                         : options->timeout_us;
-
     return SET(handle, CURLOPT_TIMEOUT_MS, milliseconds(options->timeout_us)) &&
-           SET(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(connect_us)) &&
+           SET(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options->connect_timeout_us)) &&
            SET(handle, CURLOPT_NOSIGNAL, 1L) && SET(handle, CURLOPT_QUICK_EXIT, 1L) &&
            SET(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->limit) &&
            SET(handle, CURLOPT_WRITEFUNCTION, take_body) && SET(handle, CURLOPT_WRITEDATA, x) &&
            SET(handle, CURLOPT_HEADERFUNCTION, take_header) && SET(handle, CURLOPT_HEADERDATA, x) &&
            SET(handle, CURLOPT_ERRORBUFFER, x->error);
+}
+
+/* Whether the connection that this handle used last cannot be used again: the endpoint has closed it, or sent what
+ * nobody asked for, which curl would take for the answer to the next question, about somebody else. */
+static int is_spoilt(CURL *handle)
+{
+    curl_socket_t connection = CURL_SOCKET_BAD;
+    char byte;
+
+    if (curl_easy_getinfo(handle, CURLINFO_ACTIVESOCKET, &connection) != CURLE_OK ||
+        connection == CURL_SOCKET_BAD) {
+        return 0;
+    }
+    return recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+           (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 /* An empty PROXY and NOPROXY keep the environment out. */
@@ -326,6 +334,7 @@ static int set_transport(CURL *handle, const la_http_options_t *options)
            SET(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
            SET(handle, CURLOPT_FOLLOWLOCATION, 0L) && SET(handle, CURLOPT_MAXCONNECTS, 1L) &&
            SET(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
+           SET(handle, CURLOPT_FRESH_CONNECT, (long)is_spoilt(handle)) &&
            SET(handle, CURLOPT_PROXY, options->proxy ? options->proxy : "") &&
            SET(handle, CURLOPT_NOPROXY, "");
 }
@@ -402,17 +411,17 @@ static int make_fields(const apr_table_t *headers, apr_pool_t *pool, struct curl
 
 /* ---- the call ---- */
 
-/* Keeps the last field of each wanted name; of the final answer only, not of a 1xx or a proxy. */
+/* Keeps the wanted fields, lines of one name joined by ", "; of the final answer only, not of a 1xx or a proxy. */
 static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_pool_t *pool)
 {
     apr_table_t *kept = apr_table_make(pool, 4);
     struct curl_header *field;
+    size_t i;
 
     for (; wanted && *wanted; wanted++) {
-        if (curl_easy_header(handle, *wanted, 0, CURLH_HEADER, -1, &field) == CURLHE_OK &&
-            curl_easy_header(handle, *wanted, field->amount - 1, CURLH_HEADER, -1, &field) ==
-                CURLHE_OK) {
-            apr_table_set(kept, *wanted, field->value);
+        for (i = 0; curl_easy_header(handle, *wanted, i, CURLH_HEADER, -1, &field) == CURLHE_OK;
+             i++) {
+            apr_table_merge(kept, *wanted, field->value);
         }
     }
     return kept;
@@ -421,12 +430,9 @@ static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_p
 static void take_failure(const exchange_t *x, CURLcode code, la_http_response_t *response)
 {
     response->outcome = code == CURLE_OPERATION_TIMEDOUT ? LA_HTTP_TIMEOUT : LA_HTTP_FAILED;
-    if (x->refusal) {
-        response->reason = x->refusal;
-    } else if (code == CURLE_FILESIZE_EXCEEDED) {
-        response->reason = too_large;
-    } else {
-        response->reason = x->error[0] ? x->error : curl_easy_strerror(code);
+    response->reason = x->error[0] ? x->error : curl_easy_strerror(code);
+    if (x->refusal || code == CURLE_FILESIZE_EXCEEDED) {
+        response->reason = x->refusal ? x->refusal : too_large;
     }
 }
 

@@ -44,8 +44,8 @@ typedef struct la_http_response_t {
     const char *reason; /* on failure, for the log; never holds what was sent */
     int status;         /* on LA_HTTP_ANSWERED, 200 to 599 */
     la_slice_t body;    /* in the call's pool; may be empty */
-    apr_table_t
-        *headers; /* the wanted fields that came; the last of each name; never NULL when answered */
+    apr_table_t *
+        headers; /* the wanted fields that came, lines of one name joined by ", "; never NULL when answered */
 } la_http_response_t;
 
 /* Checks that a URL can be called: http or https, a host, no user or password (secrets would
@@ -61,7 +61,8 @@ apr_status_t la_http_child_init(apr_pool_t *pchild);
 
 /* Makes a client in a child process; its connections close with `pchild`.
  *
- * options: borrowed, must outlive the client. max_handles: threads that may call at once.
+ * options: borrowed, must outlive the client. max_handles: threads that may call at once; so many connections
+ * are kept between calls.
  */
 apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, int max_handles,
                           la_http_t **http);

@@ -173,17 +173,14 @@ static const char *read_principal(const reading_t *reading, const la_claims_t *c
     int found = la_json_member(claims->first, "principal", &member);
 
     if (found && !la_json_string(member, &text)) {
-        return "principal is not a string";
+        return "the principal is not a string";
     }
     if (names) {
         error = la_claims_principal(claims, names, builder, &found);
     } else {
         error = found ? la_identity_set_principal(builder, text) : NULL;
     }
-    if (error) {
-        return apr_psprintf(reading->pool, "the principal: %s", error);
-    }
-    return found ? NULL : "no principal";
+    return error || found ? error : "no principal";
 }
 
 static const char *read_attributes(const reading_t *reading, const la_claims_t *claims,
@@ -194,13 +191,10 @@ static const char *read_attributes(const reading_t *reading, const la_claims_t *
         reading->common->claims ? la_identity_builder_make(reading->entry_pool) : builder;
     const char *error = la_claims_attributes(claims->second, whole);
 
-    if (error) {
-        return apr_psprintf(reading->pool, "attributes: %s", error);
-    }
-    if (reading->common->claims) {
+    if (!error && reading->common->claims) {
         la_claims_map(claims, reading->common->claims, builder, reading->entry_pool);
     }
-    return NULL;
+    return error;
 }
 
 static const char *read_identity(const reading_t *reading, const la_json_t *entry, la_key_t *key)

@@ -222,6 +222,86 @@ const char *la_option_regex(apr_pool_t *pool, const la_option_t *option, void *b
     return regex ? NULL : apr_psprintf(pool, "'%s' is no regular expression", words[0]);
 }
 
+/* One field of CacheVary; returns 0 when there is none of that name. */
+static int add_vary(apr_pool_t *pool, la_vary_t *vary, const char *word)
+{
+    static const char header[] = "header:";
+
+    if (strcasecmp(word, "path") == 0) {
+        vary->path = 1;
+    } else if (strcasecmp(word, "params") == 0) {
+        vary->params = 1;
+    } else if (strcasecmp(word, "client_ip") == 0) {
+        vary->client_ip = 1;
+    } else if (strncasecmp(word, header, sizeof(header) - 1) == 0 && word[sizeof(header) - 1]) {
+        if (!vary->headers) {
+            vary->headers = apr_array_make(pool, 2, sizeof(const char *));
+        }
+        APR_ARRAY_PUSH(vary->headers, const char *) = apr_pstrdup(pool, word + sizeof(header) - 1);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+const char *la_option_vary(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                           const char *const *words)
+{
+    la_vary_t vary = {0};
+    int i;
+
+    if (count > 1 || strcasecmp(words[0], "none") != 0) {
+        for (i = 0; i < count; i++) {
+            if (!add_vary(pool, &vary, words[i])) {
+                return apr_psprintf(pool,
+                                    "'%s' is none of path, params, header:NAME, client_ip, or "
+                                    "none alone",
+                                    words[i]);
+            }
+        }
+    }
+    if (vary.headers && vary.headers->nelts > LA_VARY_HEADERS_MAX) {
+        return apr_psprintf(pool, "names more than %d headers", LA_VARY_HEADERS_MAX);
+    }
+    *FIELD(la_vary_t, option, base) = vary;
+    return NULL;
+}
+
+const char *la_option_permits(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                              const char *const *words)
+{
+    const char *text = words[0];
+    apr_int64_t number;
+
+    (void)count;
+    if (!parse_number(&text, LA_PERMITS_MAX, &number) || *text || number == 0) {
+        return apr_psprintf(pool, "'%s' is no number from 1 to %d", words[0], LA_PERMITS_MAX);
+    }
+    *FIELD(apr_uint32_t, option, base) = (apr_uint32_t)number;
+    return NULL;
+}
+
+const char *la_option_breaker(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                              const char *const *words)
+{
+    la_breaker_t *breaker = FIELD(la_breaker_t, option, base);
+    const char *text = words[0];
+    apr_int64_t failures;
+
+    if (count == 1 && strcasecmp(words[0], "off") == 0) {
+        *breaker = (la_breaker_t){0};
+        return NULL;
+    }
+    if (count != 2 || !parse_number(&text, 1000000, &failures) || *text || failures == 0) {
+        return "takes a number of failures above 0 and a duration, or off";
+    }
+    if (!la_option_parse_duration(words[1], &breaker->open_us) || breaker->open_us == 0) {
+        return apr_psprintf(pool, "'%s' is no duration above 0", words[1]);
+    }
+    breaker->failures = (apr_uint32_t)failures;
+    return NULL;
+}
+
 const char *la_option_claim(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                             const char *const *words)
 {

@@ -48,6 +48,9 @@ la_option_parse_fn la_option_readable_file; /* const char *, absolute; the file 
 la_option_parse_fn la_option_url;           /* la_url_t; http or https */
 la_option_parse_fn la_option_proxy;         /* const char *, an http URL */
 la_option_parse_fn la_option_regex;         /* const void *, for la_host()->regex_match */
+la_option_parse_fn la_option_vary;          /* la_vary_t */
+la_option_parse_fn la_option_breaker;       /* la_breaker_t */
+la_option_parse_fn la_option_permits;       /* apr_uint32_t, 1 to LA_PERMITS_MAX */
 la_option_parse_fn la_option_claim; /* apr_array_header_t * of la_claim_map_t; lines accumulate */
 
 /* An endpoint as it is configured. */
@@ -55,6 +58,26 @@ typedef struct la_url_t {
     const char *url;
     const char *authority; /* host[:port], as clients may see it */
 } la_url_t;
+
+/* What a verdict depends on besides the token. */
+typedef struct la_vary_t {
+    int path;
+    int params;
+    int client_ip;
+    apr_array_header_t *headers; /* of const char *; NULL when there are none */
+} la_vary_t;
+
+/* Most headers that CacheVary may name. */
+#define LA_VARY_HEADERS_MAX 16
+
+/* When calls to a provider stop for a while. */
+typedef struct la_breaker_t {
+    apr_uint32_t failures;       /* consecutive outages; 0: never */
+    apr_interval_time_t open_us; /* how long */
+} la_breaker_t;
+
+/* Largest MaxConcurrent. */
+#define LA_PERMITS_MAX 10000
 
 /* "500ms", "10s", "5m", "1h", "1d" or a bare number of seconds, up to 10 years.
  *

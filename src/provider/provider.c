@@ -12,6 +12,10 @@
 #define DEFAULT_TIMEOUT_US         (10 * APR_USEC_PER_SEC)
 #define DEFAULT_CONNECT_TIMEOUT_US (3 * APR_USEC_PER_SEC)
 #define DEFAULT_RESPONSE_LIMIT     ((apr_size_t)1024 * 1024)
+#define DEFAULT_TTL_US             (300 * APR_USEC_PER_SEC)
+#define DEFAULT_NEGATIVE_TTL_US    (10 * APR_USEC_PER_SEC)
+#define DEFAULT_MAX_CONCURRENT     64
+#define DEFAULT_BREAKER            ((la_breaker_t){5, 10 * APR_USEC_PER_SEC})
 
 /* The registry. */
 static const la_provider_type_t *const types[] = {&la_custom_type, &la_static_type, NULL};
@@ -24,8 +28,18 @@ static const la_option_t common_options[] = {
     {"Match", la_option_regex, COMMON(match), 1, 1, 0, "REGEX"},
     LA_OPTION_END};
 
+/* For types whose verdicts are cached. */
+static const la_option_t cache_options[] = {
+    {"CacheTTL", la_option_duration, COMMON(cache_ttl_us), 1, 1, 0, "DURATION"},
+    {"CacheNegativeTTL", la_option_duration, COMMON(cache_negative_ttl_us), 1, 1, 0, "DURATION"},
+    {"CacheStale", la_option_duration, COMMON(cache_stale_us), 1, 1, 0, "DURATION"},
+    {"CacheVary", la_option_vary, COMMON(vary), 1, -1, 0, "FIELD..."},
+    LA_OPTION_END};
+
 /* For types that have an endpoint. */
 static const la_option_t http_options[] = {
+    {"MaxConcurrent", la_option_permits, COMMON(max_concurrent), 1, 1, 0, "N"},
+    {"Breaker", la_option_breaker, COMMON(breaker), 1, 2, 0, "FAILURES DURATION"},
     {"Timeout", la_option_positive_duration, COMMON(http.timeout_us), 1, 1, 0, "DURATION"},
     {"ConnectTimeout", la_option_positive_duration, COMMON(http.connect_timeout_us), 1, 1, 0,
      "DURATION"},
@@ -60,6 +74,22 @@ apr_array_header_t *la_provider_type_names(apr_pool_t *pool)
     return names;
 }
 
+static void set_defaults(la_provider_common_t *common, const la_provider_type_t *type)
+{
+    common->http.timeout_us = DEFAULT_TIMEOUT_US;
+    common->http.connect_timeout_us = DEFAULT_CONNECT_TIMEOUT_US;
+    common->http.response_limit_bytes = DEFAULT_RESPONSE_LIMIT;
+    common->http.tls_verify = 1;
+    common->cache_ttl_us = DEFAULT_TTL_US;
+    common->cache_negative_ttl_us = DEFAULT_NEGATIVE_TTL_US;
+    common->max_concurrent = DEFAULT_MAX_CONCURRENT;
+    common->breaker = DEFAULT_BREAKER;
+    if (type->cache_vary) {
+        common->vary.path = strstr(type->cache_vary, "path") != NULL;
+        common->vary.params = strstr(type->cache_vary, "params") != NULL;
+    }
+}
+
 la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_provider_type_t *type)
 {
     la_provider_t *provider = apr_pcalloc(pool, sizeof(*provider));
@@ -67,29 +97,45 @@ la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_pro
     provider->name = apr_pstrdup(pool, name);
     provider->type = type;
     provider->conf = apr_pcalloc(pool, type->conf_bytes);
+    provider->definition = apr_psprintf(pool, "%s %s\n", type->name, name);
     provider->options_seen = apr_array_make(pool, 8, sizeof(const la_option_t *));
-    provider->common.http.timeout_us = DEFAULT_TIMEOUT_US;
-    provider->common.http.connect_timeout_us = DEFAULT_CONNECT_TIMEOUT_US;
-    provider->common.http.response_limit_bytes = DEFAULT_RESPONSE_LIMIT;
-    provider->common.http.tls_verify = 1;
+    set_defaults(&provider->common, type);
     if (type->defaults) {
         type->defaults(provider->conf);
     }
     return provider;
 }
 
+/* Option tables that apply to a type besides its own, closed with NULL. */
+static void shared_tables(const la_provider_type_t *type, const la_option_t *tables[4])
+{
+    int count = 0;
+
+    tables[count++] = common_options;
+    if (type->cache_vary) {
+        tables[count++] = cache_options;
+    }
+    if (type->calls_out) {
+        tables[count++] = http_options;
+    }
+    tables[count] = NULL;
+}
+
 /* Finds an option among those of the provider's type; `base` is the struct its offset counts from. */
 static const la_option_t *find_option(la_provider_t *provider, const char *name, void **base)
 {
     const la_option_t *option = la_option_find(provider->type->options, name);
+    const la_option_t *tables[4];
+    int i;
 
     *base = provider->conf;
-    if (!option) {
-        *base = &provider->common;
-        option = la_option_find(common_options, name);
+    if (option) {
+        return option;
     }
-    if (!option && provider->type->calls_out) {
-        option = la_option_find(http_options, name);
+    *base = &provider->common;
+    shared_tables(provider->type, tables);
+    for (i = 0; tables[i] && !option; i++) {
+        option = la_option_find(tables[i], name);
     }
     return option;
 }
@@ -104,12 +150,14 @@ static void collect_names(apr_array_header_t *names, const la_option_t *table)
 static const char *unknown_option(const la_provider_t *provider, apr_pool_t *pool, const char *name)
 {
     apr_array_header_t *names = apr_array_make(pool, 32, sizeof(const char *));
+    const la_option_t *tables[4];
     const char *nearest;
+    int i;
 
     collect_names(names, provider->type->options);
-    collect_names(names, common_options);
-    if (provider->type->calls_out) {
-        collect_names(names, http_options);
+    shared_tables(provider->type, tables);
+    for (i = 0; tables[i]; i++) {
+        collect_names(names, tables[i]);
     }
     nearest = la_option_nearest(names, name);
     if (nearest) {
@@ -134,6 +182,20 @@ static int first_time(la_provider_t *provider, const la_option_t *option)
     return 1;
 }
 
+/* Adds a line to the definition; lengths keep one word's end from being read as the next one's beginning. */
+static void define(la_provider_t *provider, apr_pool_t *pool, const la_option_t *option, int count,
+                   const char *const *words)
+{
+    int i;
+
+    provider->definition = apr_pstrcat(pool, provider->definition, option->name, NULL);
+    for (i = 0; i < count; i++) {
+        provider->definition = apr_psprintf(pool, "%s %" APR_SIZE_T_FMT ":%s", provider->definition,
+                                            strlen(words[i]), words[i]);
+    }
+    provider->definition = apr_pstrcat(pool, provider->definition, "\n", NULL);
+}
+
 const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const char *name, int count,
                             const char *const *words)
 {
@@ -150,6 +212,7 @@ const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const cha
     if (!first_time(provider, option)) {
         return apr_psprintf(pool, "%s may be given only once", option->name);
     }
+    define(provider, pool, option, count, words);
     error = option->parse(pool, option, base, count, words);
     return error ? apr_psprintf(pool, "%s: %s", option->name, error) : NULL;
 }
@@ -157,7 +220,11 @@ const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const cha
 const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     const la_http_options_t *http = &provider->common.http;
+    la_slice_t definition = {provider->definition, strlen(provider->definition)};
 
+    if (la_token_digest(definition, provider->fingerprint) != APR_SUCCESS) {
+        return "libcrypto failed";
+    }
     if (http->tls_key_file && !http->tls_cert_file) {
         return "TLSKeyFile needs TLSCertFile";
     }
@@ -184,17 +251,17 @@ apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild)
     return rv;
 }
 
-void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
-                        la_result_t *result)
+int la_provider_matches(const la_provider_t *provider, la_slice_t token)
 {
     const void *match = provider->common.match;
 
+    return !match || la_host()->regex_match(match, token);
+}
+
+void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
+                        la_result_t *result)
+{
     *result = (la_result_t){0};
-    if (match && !la_host()->regex_match(match, call->token)) {
-        result->verdict = LA_VERDICT_NOT_MINE;
-        result->reason = "its Match does not fit";
-        return;
-    }
     provider->type->verify(provider, call, pool, result);
     if (result->verdict == LA_VERDICT_ACCEPTED && !result->identity) {
         *result = (la_result_t){.message = "Authentication service error",

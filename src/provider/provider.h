@@ -32,8 +32,19 @@ typedef struct la_call_t {
     apr_time_t now;
     const char *path;           /* decoded */
     const char *query;          /* as it came, without `?`; NULL when there is none */
+    const char *client_ip;      /* as text */
     const apr_table_t *headers; /* the request's fields, all of them */
 } la_call_t;
+
+/* Where a result comes from: the values of the note llama_auth.cache. */
+typedef enum la_source_e {
+    LA_SOURCE_OFF,
+    LA_SOURCE_HIT,
+    LA_SOURCE_MISS,
+    LA_SOURCE_NEGATIVE,
+    LA_SOURCE_STALE,
+    LA_SOURCE_COALESCED
+} la_source_e;
 
 /* What a provider says. Starts zeroed; every pointer lives in the call's pool or longer. */
 typedef struct la_result_t {
@@ -43,6 +54,10 @@ typedef struct la_result_t {
     const char *reason;            /* for the log; never a token or a secret; may be NULL */
     const la_identity_t *identity; /* accepted: not NULL */
     apr_time_t expires;            /* accepted: no use of the identity from then on; 0 for no end */
+    int max_age_known;             /* accepted: the provider bounded the caching, by max_age_us */
+    apr_interval_time_t max_age_us;
+    int retry_after_s;  /* unavailable: when to ask again; 0 when nothing is known */
+    la_source_e source; /* where it comes from; set by la_lookup() */
 } la_result_t;
 
 /* Options that every type has; those that call out read `http` too. */
@@ -51,6 +66,12 @@ typedef struct la_provider_common_t {
     apr_array_header_t *principal_claims; /* of const char *; NULL for the type's default */
     const void *match;                    /* for la_host()->regex_match; NULL matches all */
     la_http_options_t http;
+    apr_interval_time_t cache_ttl_us;          /* CacheTTL; 0: no acceptance is kept */
+    apr_interval_time_t cache_negative_ttl_us; /* CacheNegativeTTL; 0: no rejection is kept */
+    apr_interval_time_t cache_stale_us;        /* CacheStale */
+    la_vary_t vary;                            /* CacheVary */
+    apr_uint32_t max_concurrent;               /* MaxConcurrent */
+    la_breaker_t breaker;                      /* Breaker */
 } la_provider_common_t;
 
 struct la_provider_t {
@@ -61,6 +82,9 @@ struct la_provider_t {
     void *conf;      /* the type's own options; type->conf_bytes, zeroed, then type->defaults */
     void *state;     /* what the type keeps in a process; NULL before child_init */
     la_http_t *http; /* its client in this process; NULL for a type that calls nobody */
+    const char
+        *definition; /* the section's lines, unambiguously; what the fingerprint is made of */
+    unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES]; /* tells this definition from any other */
     apr_array_header_t *options_seen; /* of const la_option_t *: to refuse a second line */
 };
 
@@ -68,7 +92,9 @@ struct la_provider_type_t {
     const char *name;           /* as it is written in the configuration */
     const la_option_t *options; /* its own, offsets into `conf` */
     apr_size_t conf_bytes;
-    int calls_out; /* has an endpoint: the HTTP and TLS options apply */
+    int calls_out; /* has an endpoint: the HTTP and TLS options, MaxConcurrent and Breaker apply */
+    const char
+        *cache_vary; /* CacheVary's default, space-separated; NULL: verdicts are not cached */
 
     /* Sets defaults in a zeroed `conf`; may be NULL. */
     void (*defaults)(void *conf);
@@ -115,8 +141,11 @@ const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool);
 /* Readies a provider in a child process. */
 apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild);
 
-/* Asks one provider: NOT_MINE with message NULL when its Match does not fit, else what the type says. An
- * acceptance without an identity, which only a defect can make, becomes an outage.
+/* Whether the provider's Match fits the token. */
+int la_provider_matches(const la_provider_t *provider, la_slice_t token);
+
+/* Asks the provider itself, past any cache. An acceptance without an identity, which only a
+ * defect can make, becomes an outage. result: zeroed here.
  */
 void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                         la_result_t *result);

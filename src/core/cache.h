@@ -1,0 +1,118 @@
+/* The cache of verdicts: what a provider said of a token, kept in shared memory for all processes.
+ * Acceptances and rejections live in tables of their own, so that no flood of invalid tokens evicts a valid identity.
+ *
+ * Life cycle: the parent formats the bytes before it forks; each child attaches. The secret lives in process memory
+ * only, so that what is in the shared bytes tells nothing of a token. All calls but la_cache_format() may
+ * run in any number of threads and processes at once.
+ */
+#ifndef LA_CACHE_H
+#define LA_CACHE_H
+
+#include "core/identity.h"
+#include "core/slice.h"
+#include "core/table.h"
+#include "core/token.h"
+
+/* Bytes of the secret under which keys are made. */
+#define LA_CACHE_SECRET_BYTES 32
+
+/* Bytes of a provider definition's fingerprint. */
+#define LA_CACHE_FINGERPRINT_BYTES 32
+
+typedef struct la_cache_t la_cache_t;
+
+typedef struct la_cache_key_t {
+    unsigned char bytes[LA_TABLE_KEY_BYTES];
+} la_cache_key_t;
+
+typedef enum la_cache_e {
+    LA_CACHE_MISS,
+    LA_CACHE_HIT,      /* an acceptance in force */
+    LA_CACHE_NEGATIVE, /* a rejection in force */
+    LA_CACHE_STALE     /* an acceptance past its time, for use while the provider is unavailable */
+} la_cache_e;
+
+/* What was found. All in the look-up's pool. */
+typedef struct la_cache_found_t {
+    const la_identity_t *identity; /* hit and stale */
+    const char *message;           /* negative: for the client */
+} la_cache_found_t;
+
+/* How long an acceptance holds. Times in microseconds; an end of 0 is no end. */
+typedef struct la_cache_times_t {
+    apr_interval_time_t ttl_us;   /* fresh for */
+    apr_interval_time_t stale_us; /* and then for use in an outage */
+    apr_time_t end;               /* neither beyond this */
+} la_cache_times_t;
+
+/* Events that are counted, in shared memory, for all processes together. */
+typedef enum la_cache_count_e {
+    LA_CACHE_COUNT_HIT,
+    LA_CACHE_COUNT_MISS,
+    LA_CACHE_COUNT_NEGATIVE,
+    LA_CACHE_COUNT_STALE,
+    LA_CACHE_COUNT_COALESCED,
+    LA_CACHE_COUNT_TOO_LARGE,
+    LA_CACHE_COUNTS
+} la_cache_count_e;
+
+/* The least size that la_cache_format() takes. */
+apr_size_t la_cache_bytes_min(void);
+
+/* Makes an empty cache of `size` bytes.
+ *
+ * bytes: aligned to LA_TABLE_ALIGN, zero, as a new anonymous mapping is.
+ * Returns APR_SUCCESS, APR_ENOSPC below la_cache_bytes_min(), or what la_table_format() returns.
+ */
+apr_status_t la_cache_format(void *bytes, apr_size_t size);
+
+/* Makes this process's handle.
+ *
+ * bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same in all processes, never in the bytes.
+ * cache: lives in `pool`; NULL on failure.
+ * Returns APR_SUCCESS, what la_table_attach() returns, or APR_EGENERAL when libcrypto fails.
+ */
+apr_status_t la_cache_attach(void *bytes, apr_size_t size,
+                             const unsigned char secret[LA_CACHE_SECRET_BYTES], apr_pool_t *pool,
+                             la_cache_t **cache);
+
+/* The key of a verdict: HMAC-SHA256 (RFC 2104) over the length-prefixed provider fingerprint, token digest and
+ * fields. The digest stands for the token, which it is as unique as, and spares hashing a long one twice.
+ *
+ * fields: what else the verdict depends on, in a fixed order; a slice with data NULL is absent, not empty.
+ * Returns APR_SUCCESS or APR_EGENERAL when libcrypto fails; there is no key then.
+ */
+apr_status_t la_cache_key(const la_cache_t *cache,
+                          const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
+                          const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
+                          const la_slice_t *fields, apr_size_t count, la_cache_key_t *key);
+
+/* Looks a verdict up: no lock, no system call, no JSON; the identity is one copy in `pool`.
+ *
+ * now: the clock's time, not the request's.
+ * found: complete for what is returned; counts nothing, see la_cache_count().
+ */
+la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_time_t now,
+                        apr_pool_t *pool, la_cache_found_t *found);
+
+/* Keeps an acceptance, and forgets a rejection of the same key. One whose time is over before it begins is not
+ * kept. Returns 1 when it is kept; an identity too large is counted.
+ */
+int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
+                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now);
+
+/* Keeps a rejection for ttl_us (0: not at all), and forgets an acceptance of the same key in any case. */
+void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key, const char *message,
+                     apr_interval_time_t ttl_us, apr_time_t now);
+
+/* Counts one event. Threads count in places of their own as far as there are. */
+void la_cache_count(const la_cache_t *cache, la_cache_count_e event);
+
+/* The sum of an event over all processes since the cache was formatted. */
+apr_uint64_t la_cache_counted(const la_cache_t *cache, la_cache_count_e event);
+
+/* The tables behind it: for status and tests. */
+const la_table_t *la_cache_accepted(const la_cache_t *cache);
+const la_table_t *la_cache_rejected(const la_cache_t *cache);
+
+#endif

@@ -1,0 +1,239 @@
+/* What all processes share, in anonymous shared memory that they inherit:
+ *
+ *   cache     in the process's pool and remembered across restarts (httpd's retained data), so that a
+ *             graceful restart loses no verdict. Its secret lives in the parent's own memory.
+ *   runtime   gates, flights and outages; one for each generation of children, in the configuration's pool.
+ *
+ * The parent creates and never reads what children wrote; children attach in child_init.
+ */
+#include "httpd/shared.h"
+
+#include "httpd/config.h"
+#include "provider/host.h"
+
+#include <apr_general.h>
+#include <apr_shm.h>
+#include <http_log.h>
+
+#include <stdatomic.h>
+
+APLOG_USE_MODULE(llama_auth);
+
+/* A continuing outage is logged again after this time. */
+#define OUTAGE_LOG_INTERVAL_US (60 * APR_USEC_PER_SEC)
+
+/* Keys that can be in flight at once. */
+#define FLIGHT_SLOTS 1024
+
+/* Most requests that can wait for flights at once, whatever the number of workers. */
+#define FLIGHT_SEATS_MAX 16384
+
+/* Under this name the cache is remembered across restarts; a new layout gets a new name. */
+#define RETAINED_KEY "mod_llama_auth cache 1"
+
+/* One provider's last known state: 0, or when its outage was logged last (microseconds). */
+typedef _Atomic apr_int64_t outage_t;
+_Static_assert(sizeof(outage_t) == 8, "an outage is one word in shared memory");
+
+/* What outlives a restart. */
+typedef struct retained_t {
+    apr_shm_t *shm;
+    apr_size_t bytes; /* of the cache; 0: none */
+    unsigned char secret[LA_CACHE_SECRET_BYTES];
+    int life_fd;
+    int life_open;
+} retained_t;
+
+/* Where the parts of the runtime segment are, and how large. */
+typedef struct runtime_t {
+    char *gates;
+    char *flight;
+    outage_t *outages;
+    apr_uint32_t providers;
+    apr_uint32_t permits;
+    apr_uint32_t seats;
+} runtime_t;
+
+static retained_t *retained;
+static runtime_t runtime;
+static la_life_t life;
+static la_shared_t shared;
+
+/* The segment's start may be misaligned: it is made larger by one line, and used from the first aligned byte. */
+static char *aligned_base(apr_shm_t *shm)
+{
+    apr_uintptr_t base = (apr_uintptr_t)apr_shm_baseaddr_get(shm);
+
+    return (char *)((base + LA_TABLE_ALIGN - 1) / LA_TABLE_ALIGN * LA_TABLE_ALIGN);
+}
+
+static apr_size_t rounded(apr_size_t bytes)
+{
+    return (bytes + LA_TABLE_ALIGN - 1) / LA_TABLE_ALIGN * LA_TABLE_ALIGN;
+}
+
+static apr_status_t failed(server_rec *s, apr_status_t rv, const char *what)
+{
+    ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(40) "cannot make %s", what);
+    return rv;
+}
+
+/* ---- the cache ---- */
+
+static apr_status_t create_cache(server_rec *s, apr_size_t bytes)
+{
+    apr_status_t rv =
+        apr_shm_create(&retained->shm, bytes + LA_TABLE_ALIGN, NULL, s->process->pool);
+
+    if (rv != APR_SUCCESS) {
+        retained->shm = NULL;
+        return failed(s, rv, "the cache's shared memory (LlamaAuthCacheSize)");
+    }
+    rv = la_cache_format(aligned_base(retained->shm), bytes);
+    if (rv == APR_SUCCESS) {
+        rv = apr_generate_random_bytes(retained->secret, sizeof(retained->secret));
+    }
+    if (rv != APR_SUCCESS) {
+        return failed(s, rv, "the cache");
+    }
+    retained->bytes = bytes;
+    return APR_SUCCESS;
+}
+
+static apr_status_t keep_or_create_cache(server_rec *s)
+{
+    apr_size_t bytes = la_config_cache_bytes(s);
+
+    if (retained->shm && retained->bytes == bytes) {
+        return APR_SUCCESS;
+    }
+    if (retained->shm) {
+        apr_shm_destroy(retained->shm);
+        retained->shm = NULL;
+        retained->bytes = 0;
+    }
+    return bytes ? create_cache(s, bytes) : APR_SUCCESS;
+}
+
+static void remember(void)
+{
+    retained = ap_retained_data_get(RETAINED_KEY);
+    if (!retained) {
+        retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
+    }
+}
+
+/* ---- the runtime ---- */
+
+static apr_uint32_t most_permits(const apr_array_header_t *providers)
+{
+    apr_uint32_t most = 1;
+    int i;
+
+    for (i = 0; i < providers->nelts; i++) {
+        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+        most = provider->common.max_concurrent > most ? provider->common.max_concurrent : most;
+    }
+    return most;
+}
+
+static apr_uint32_t seats(void)
+{
+    int workers = la_host()->workers();
+
+    return workers < FLIGHT_SEATS_MAX ? (apr_uint32_t)workers : FLIGHT_SEATS_MAX;
+}
+
+static apr_status_t format_runtime(void)
+{
+    apr_status_t rv = la_gates_format(runtime.gates, runtime.providers, runtime.permits);
+
+    return rv == APR_SUCCESS ? la_flight_format(runtime.flight, FLIGHT_SLOTS, runtime.seats) : rv;
+}
+
+static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
+{
+    const apr_array_header_t *providers = la_config_providers();
+    apr_size_t gates_bytes;
+    apr_size_t flight_bytes;
+    apr_shm_t *shm;
+    apr_status_t rv;
+
+    runtime.providers = (apr_uint32_t)providers->nelts;
+    runtime.permits = most_permits(providers);
+    runtime.seats = seats();
+    gates_bytes = rounded(la_gates_bytes(runtime.providers, runtime.permits));
+    flight_bytes = rounded(la_flight_bytes(FLIGHT_SLOTS, runtime.seats));
+    if (gates_bytes == 0 || flight_bytes == 0) {
+        return failed(s, APR_EINVAL, "gates for that many providers");
+    }
+    rv = apr_shm_create(
+        &shm, gates_bytes + flight_bytes + runtime.providers * sizeof(outage_t) + LA_TABLE_ALIGN,
+        NULL, pconf);
+    if (rv != APR_SUCCESS) {
+        return failed(s, rv, "shared memory");
+    }
+    runtime.gates = aligned_base(shm);
+    runtime.flight = runtime.gates + gates_bytes;
+    runtime.outages = (outage_t *)(void *)(runtime.flight + flight_bytes);
+    rv = format_runtime();
+    return rv == APR_SUCCESS ? rv : failed(s, rv, "gates and flights");
+}
+
+apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    remember();
+    if (!retained->life_open) {
+        rv = la_life_open(&retained->life_fd);
+        retained->life_open = rv == APR_SUCCESS;
+    }
+    if (rv != APR_SUCCESS) {
+        return failed(main_server, rv, "the file that tells which processes live");
+    }
+    la_life_init(&life, retained->life_fd);
+    rv = keep_or_create_cache(main_server);
+    return rv == APR_SUCCESS ? create_runtime(pconf, main_server) : rv;
+}
+
+/* ---- in a child ---- */
+
+apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
+{
+    apr_status_t rv = la_gates_attach(runtime.gates, runtime.providers, runtime.permits, &life,
+                                      pchild, &shared.gates);
+
+    if (rv == APR_SUCCESS) {
+        rv = la_flight_attach(runtime.flight, FLIGHT_SLOTS, runtime.seats, &life, pchild,
+                              &shared.flight);
+    }
+    shared.cache = NULL;
+    if (rv == APR_SUCCESS && retained->bytes) {
+        rv = la_cache_attach(aligned_base(retained->shm), retained->bytes, retained->secret, pchild,
+                             &shared.cache);
+    }
+    return rv == APR_SUCCESS ? rv : failed(main_server, rv, "a child's view of shared memory");
+}
+
+const la_shared_t *la_shared_get(void)
+{
+    return &shared;
+}
+
+int la_shared_outage_turns(const la_provider_t *provider, int outage)
+{
+    outage_t *state = &runtime.outages[provider->index];
+    apr_int64_t logged = atomic_load_explicit(state, memory_order_relaxed);
+    apr_int64_t now;
+
+    if (!outage) {
+        return logged != 0 && atomic_exchange(state, 0) != 0;
+    }
+    now = apr_time_now();
+    if (logged && now >= logged && now - logged < OUTAGE_LOG_INTERVAL_US) {
+        return 0;
+    }
+    return atomic_compare_exchange_strong(state, &logged, now);
+}

@@ -1,0 +1,28 @@
+/* What all processes of the server share: the cache, flights, gates, and what is known of outages. */
+#ifndef LA_SHARED_H
+#define LA_SHARED_H
+
+#include "provider/lookup.h"
+
+#include <httpd.h>
+
+/* Makes the shared memory; in the parent, after the configuration was read. The cache of the
+ * generation before is kept when its size is the same.
+ *
+ * Returns APR_SUCCESS; else it has logged what failed.
+ */
+apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server);
+
+/* Makes this child's handles. Returns APR_SUCCESS; else it has logged what failed. */
+apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server);
+
+/* This child's handles. */
+const la_shared_t *la_shared_get(void);
+
+/* Takes note of whether a provider is in an outage, for all processes together.
+ *
+ * Returns 1 when that deserves a line in the log: it changed, or an outage has gone on for another minute.
+ */
+int la_shared_outage_turns(const la_provider_t *provider, int outage);
+
+#endif

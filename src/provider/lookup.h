@@ -1,0 +1,31 @@
+/* One provider asked the short way: through the cache, one call for all who ask the same at once, and
+ * the gate in front of the call.
+ */
+#ifndef LA_LOOKUP_H
+#define LA_LOOKUP_H
+
+#include "core/cache.h"
+#include "core/flight.h"
+#include "core/gate.h"
+#include "provider/provider.h"
+
+/* What the processes share, as this process reaches it. */
+typedef struct la_shared_t {
+    la_cache_t *cache;   /* NULL: LlamaAuthCacheSize off */
+    la_flight_t *flight; /* never NULL where there is a cache */
+    la_gates_t *gates;   /* one for each provider, by its index */
+} la_shared_t;
+
+/* The verdict of one provider on one token, from wherever it is had soonest; result->source says where. NOT_MINE with
+ * message NULL when the provider's Match does not fit. Any thread; waits at most twice the provider's Timeout, and the
+ * time of a call.
+ *
+ * result: zeroed here; what it points to lives in `pool`.
+ */
+void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const la_call_t *call,
+               apr_pool_t *pool, la_result_t *result);
+
+/* The name of a source, as the note llama_auth.cache has it. */
+const char *la_source_name(la_source_e source);
+
+#endif

@@ -192,16 +192,6 @@ static int search_next(search_t *search, apr_uint64_t tag, apr_uint32_t *way)
     return 1;
 }
 
-static int key_is(const la_table_chunk_t *chunk, const apr_uint64_t *key)
-{
-    apr_uint64_t differ = 0;
-
-    for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
-        differ |= la_table_load(&chunk->u.head.key[i]) ^ key[i];
-    }
-    return differ == 0;
-}
-
 /* Whether all that was read since `state` was loaded belongs to that state. */
 static int unchanged(const la_table_chunk_t *chunk, apr_uint64_t state)
 {
@@ -283,7 +273,7 @@ la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *p
     if (la_table_kind(state) != LA_TABLE_HEAD) {
         return la_table_kind(state) == LA_TABLE_WRITING ? LA_TABLE_READ_TORN : LA_TABLE_READ_OTHER;
     }
-    if (!key_is(chunk, place->key)) {
+    if (!la_table_key_is(chunk, place->key)) {
         return LA_TABLE_READ_OTHER;
     }
     entry->value = size <= LA_TABLE_VALUE_MAX_BYTES ? room_for(room, size) : NULL;
@@ -412,7 +402,7 @@ static int remove_once(const la_table_t *table, const la_table_place_t *place, i
 
         if (la_table_kind(state) == LA_TABLE_WRITING) {
             again = 1;
-        } else if (la_table_kind(state) == LA_TABLE_HEAD && key_is(chunk, place->key)) {
+        } else if (la_table_kind(state) == LA_TABLE_HEAD && la_table_key_is(chunk, place->key)) {
             if (kill_head(chunk, state)) {
                 *removed = 1;
             } else {

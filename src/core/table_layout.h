@@ -171,6 +171,17 @@ static inline apr_uint64_t la_table_tag(const la_table_t *table, apr_uint32_t gr
     return (word >> (16 * (way % LA_TABLE_TAGS_PER_WORD))) & 0xffff;
 }
 
+/* For a reader it is true of what was there if the state is the same before and after. */
+static inline int la_table_key_is(const la_table_chunk_t *chunk, const apr_uint64_t *key)
+{
+    apr_uint64_t differ = 0;
+
+    for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
+        differ |= la_table_load(&chunk->u.head.key[i]) ^ key[i];
+    }
+    return differ == 0;
+}
+
 /* ---- checksum ---------------------------------------------------------------- */
 
 /* Guards against bytes that changed by other means than the protocol: stray writes, and garbage. It is

@@ -63,27 +63,29 @@ int la_table_lock_kind(const pthread_mutex_t *mutex)
 #endif
 }
 
-/* The wait is measured by a clock that nobody sets, where the C library can. */
+/* The wait is measured by a clock that nobody sets, where the C library can and ThreadSanitizer follows. */
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+#if __GLIBC_PREREQ(2, 30)
+#define LOCK_CLOCK               CLOCK_MONOTONIC
+#define lock_until(mutex, until) pthread_mutex_clocklock((mutex), LOCK_CLOCK, (until))
+#endif
+#endif
+#ifndef LOCK_CLOCK
+#define LOCK_CLOCK               CLOCK_REALTIME
+#define lock_until(mutex, until) pthread_mutex_timedlock((mutex), (until))
+#endif
+
 static int lock_within(pthread_mutex_t *mutex, apr_interval_time_t wait_us)
 {
     struct timespec until;
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
-    const clockid_t clock = CLOCK_MONOTONIC;
-#else
-    const clockid_t clock = CLOCK_REALTIME;
-#endif
 
-    if (clock_gettime(clock, &until) != 0) {
+    if (clock_gettime(LOCK_CLOCK, &until) != 0) {
         return errno;
     }
     until.tv_nsec += (long)wait_us * 1000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
-    return pthread_mutex_clocklock(mutex, clock, &until);
-#else
-    return pthread_mutex_timedlock(mutex, &until);
-#endif
+    return lock_until(mutex, &until);
 }
 
 static void set_tag(const la_table_t *table, apr_uint32_t group, apr_uint32_t way, apr_uint64_t tag)
@@ -313,24 +315,23 @@ static apr_uint32_t take(plan_t *plan, apr_uint32_t way, apr_uint32_t head)
     return way;
 }
 
-/* The live entry of this key, or LA_TABLE_WAYS. */
-static apr_uint32_t find(const plan_t *plan, const la_table_place_t *place)
+/* The live entry of this key, or LA_TABLE_WAYS. A second one, which only damage can make, is dropped. */
+static apr_uint32_t find(plan_t *plan, const la_table_place_t *place)
 {
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
-        const la_table_chunk_t *chunk = la_table_chunk(plan->table, plan->group, way);
-        apr_uint64_t differ = 0;
+    apr_uint32_t found = LA_TABLE_WAYS;
 
-        if (plan->owner[way] != way || la_table_tag(plan->table, plan->group, way) != place->tag) {
+    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+        if (plan->owner[way] != way || la_table_tag(plan->table, plan->group, way) != place->tag ||
+            !la_table_key_is(la_table_chunk(plan->table, plan->group, way), place->key)) {
             continue;
         }
-        for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
-            differ |= la_table_load(&chunk->u.head.key[i]) ^ place->key[i];
-        }
-        if (!differ) {
-            return way;
+        if (found == LA_TABLE_WAYS) {
+            found = way;
+        } else {
+            drop(plan, way);
         }
     }
-    return LA_TABLE_WAYS;
+    return found;
 }
 
 /* Steps 1 and 2: the chunks to write to, in order, their states such that nobody reads them. A head that

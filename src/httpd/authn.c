@@ -218,7 +218,7 @@ static int authenticate(request_rec *r, const la_use_t *use, la_slice_t token)
     la_chain_t chain = {0};
     la_call_t call = {.token = token,
                       .digest = digest,
-                      .now = r->request_time,
+                      .now = apr_time_now(), /* a request may have begun long ago */
                       .path = r->uri,
                       .query = r->args,
                       .client_ip = r->useragent_ip,

@@ -219,7 +219,7 @@ static const char *provider_section(cmd_parms *cmd, void *dconf, const char *arg
     const char *error = open_section(cmd, arg, &provider);
 
     (void)dconf;
-    if (error) {
+    if (!provider) {
         return error;
     }
     for (line = cmd->directive->first_child; line; line = line->next) {
@@ -280,7 +280,8 @@ static int listed(la_provider_t *const *providers, int count, const la_provider_
 static const char *set_use(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_dir_conf_t *conf = dconf;
-    la_provider_t **providers = apr_pcalloc(cmd->pool, (apr_size_t)(argc + 1) * sizeof(*providers));
+    la_provider_t **providers =
+        apr_pcalloc(cmd->pool, ((apr_size_t)argc + 1) * sizeof(la_provider_t *));
     la_use_t *use = apr_pcalloc(cmd->pool, sizeof(*use));
     int i;
 

@@ -22,7 +22,7 @@
 #define RETRY_MAX_S 30
 
 /* A leader's time beyond its own deadlines, for what is between them. */
-#define LEAD_SLACK_US (100 * 1000)
+#define LEAD_SLACK_US APR_TIME_C(100000)
 
 /* Most fields a verdict can depend on; CacheVary's headers beyond it are refused at startup. */
 #define FIELDS_MAX (3 + LA_VARY_HEADERS_MAX)

@@ -77,9 +77,12 @@ int la_option_parse_duration(const char *text, apr_interval_time_t *us)
     static const struct {
         const char *unit;
         apr_int64_t us;
-    } units[] = {{"", APR_USEC_PER_SEC},         {"ms", 1000},
-                 {"s", APR_USEC_PER_SEC},        {"m", 60 * APR_USEC_PER_SEC},
-                 {"h", 3600 * APR_USEC_PER_SEC}, {"d", 24 * 3600 * APR_USEC_PER_SEC}};
+    } units[] = {{"", APR_USEC_PER_SEC},
+                 {"ms", 1000},
+                 {"s", APR_USEC_PER_SEC},
+                 {"m", APR_TIME_C(60) * APR_USEC_PER_SEC},
+                 {"h", APR_TIME_C(3600) * APR_USEC_PER_SEC},
+                 {"d", APR_TIME_C(86400) * APR_USEC_PER_SEC}};
     apr_int64_t number;
     apr_size_t i;
 

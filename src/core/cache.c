@@ -33,13 +33,23 @@ typedef struct stripe_t {
 _Static_assert(LA_CACHE_COUNTS <= 8, "every event has a place in a stripe");
 _Static_assert(sizeof(stripe_t) == 64, "a stripe is one cache line");
 
+/* Keyed contexts that are kept ready; a thread that finds those it looks at taken makes one for itself. */
+#define MACS      64
+#define MAC_TRIES 4
+
+typedef struct mac_t {
+    _Alignas(64) atomic_flag taken;
+    EVP_MAC_CTX *context;
+} mac_t;
+
 #define COUNTER_BYTES (STRIPES * sizeof(stripe_t))
 
 struct la_cache_t {
     stripe_t *stripes;
     la_table_t *accepted;
     la_table_t *rejected;
-    EVP_MAC_CTX *mac; /* keyed; copied for each use */
+    EVP_MAC_CTX *keyed; /* only ever copied */
+    mac_t *macs;
     unsigned process; /* spreads processes over stripes */
 };
 
@@ -87,9 +97,15 @@ apr_status_t la_cache_format(void *bytes, apr_size_t size)
     return rv;
 }
 
-static apr_status_t free_mac(void *mac)
+static apr_status_t free_macs(void *data)
 {
-    EVP_MAC_CTX_free(mac);
+    la_cache_t *cache = data;
+    int i;
+
+    for (i = 0; i < MACS; i++) {
+        EVP_MAC_CTX_free(cache->macs[i].context);
+    }
+    EVP_MAC_CTX_free(cache->keyed);
     return APR_SUCCESS;
 }
 
@@ -108,6 +124,24 @@ static EVP_MAC_CTX *make_mac(const unsigned char *secret)
     }
     EVP_MAC_CTX_free(mac);
     return NULL;
+}
+
+/* Makes the contexts ready, all with the same key. */
+static apr_status_t make_macs(la_cache_t *cache, const unsigned char *secret, apr_pool_t *pool)
+{
+    int i;
+
+    cache->macs =
+        (mac_t *)(((apr_uintptr_t)apr_pcalloc(pool, (MACS + 1) * sizeof(mac_t)) + 63) / 64 * 64);
+    apr_pool_cleanup_register(pool, cache, free_macs, apr_pool_cleanup_null);
+    cache->keyed = make_mac(secret);
+    for (i = 0; i < MACS; i++) {
+        cache->macs[i].context = cache->keyed ? EVP_MAC_CTX_dup(cache->keyed) : NULL;
+        if (!cache->macs[i].context) {
+            return APR_EGENERAL;
+        }
+    }
+    return APR_SUCCESS;
 }
 
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
@@ -130,13 +164,9 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
     }
     made->stripes = bytes;
     made->process = (unsigned)getpid();
-    made->mac = make_mac(secret);
-    if (!made->mac) {
-        return APR_EGENERAL;
-    }
-    apr_pool_cleanup_register(pool, made->mac, free_mac, apr_pool_cleanup_null);
-    *cache = made;
-    return APR_SUCCESS;
+    rv = make_macs(made, secret, pool);
+    *cache = rv == APR_SUCCESS ? made : NULL;
+    return rv;
 }
 
 /* A length in front of each part keeps one part's end from being read as the next one's beginning. */
@@ -148,23 +178,62 @@ static int mix(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
            (len == 0 || EVP_MAC_update(mac, (const unsigned char *)data, len) == 1);
 }
 
-apr_status_t la_cache_key(const la_cache_t *cache,
-                          const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
-                          const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                          const la_slice_t *fields, apr_size_t count, la_cache_key_t *key)
+/* A number for the calling thread: its address tells it from others of its process. */
+static unsigned thread_number(void)
 {
-    EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(cache->mac);
+    return (unsigned)((apr_uintptr_t)apr_os_thread_current() >> 12);
+}
+
+/* Takes a context that nobody uses at the moment, or NULL. */
+static mac_t *take_mac(const la_cache_t *cache)
+{
+    unsigned first = thread_number();
+    unsigned i;
+
+    for (i = 0; i < MAC_TRIES; i++) {
+        mac_t *mac = &cache->macs[(first + i) % MACS];
+
+        if (!atomic_flag_test_and_set_explicit(&mac->taken, memory_order_acquire)) {
+            return mac;
+        }
+    }
+    return NULL;
+}
+
+/* Runs the whole HMAC with a context that is this thread's own for the time. */
+static int make_key(EVP_MAC_CTX *mac, const unsigned char *fingerprint, const unsigned char *digest,
+                    const la_slice_t *fields, apr_size_t count, la_cache_key_t *key)
+{
     apr_size_t len = 0;
     apr_size_t i;
-    int sound = mac && mix(mac, (const char *)fingerprint, LA_CACHE_FINGERPRINT_BYTES) &&
+    int sound = EVP_MAC_init(mac, NULL, 0, NULL) == 1 &&
+                mix(mac, (const char *)fingerprint, LA_CACHE_FINGERPRINT_BYTES) &&
                 mix(mac, (const char *)digest, LA_TOKEN_DIGEST_BYTES);
 
     for (i = 0; sound && i < count; i++) {
         sound = mix(mac, fields[i].data, fields[i].data ? fields[i].len : 0);
     }
-    sound = sound && EVP_MAC_final(mac, key->bytes, &len, sizeof(key->bytes)) == 1 &&
-            len == sizeof(key->bytes);
-    EVP_MAC_CTX_free(mac);
+    return sound && EVP_MAC_final(mac, key->bytes, &len, sizeof(key->bytes)) == 1 &&
+           len == sizeof(key->bytes);
+}
+
+apr_status_t la_cache_key(const la_cache_t *cache,
+                          const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
+                          const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
+                          const la_slice_t *fields, apr_size_t count, la_cache_key_t *key)
+{
+    mac_t *ready = take_mac(cache);
+    EVP_MAC_CTX *own;
+    int sound;
+
+    if (ready) {
+        sound = make_key(ready->context, fingerprint, digest, fields, count, key);
+        atomic_flag_clear_explicit(&ready->taken, memory_order_release);
+    } else {
+        own = EVP_MAC_CTX_dup(cache->keyed);
+        sound = own && make_key(own, fingerprint, digest, fields, count, key);
+        EVP_MAC_CTX_free(own);
+    }
     return sound ? APR_SUCCESS : APR_EGENERAL;
 }
 
@@ -259,9 +328,7 @@ void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key, const c
 
 void la_cache_count(const la_cache_t *cache, la_cache_count_e event)
 {
-    /* A thread's address tells it from others of its process, the process number from other processes. */
-    unsigned thread = (unsigned)((apr_uintptr_t)apr_os_thread_current() >> 12);
-    stripe_t *stripe = &cache->stripes[(thread + cache->process) % STRIPES];
+    stripe_t *stripe = &cache->stripes[(thread_number() + cache->process) % STRIPES];
 
     atomic_fetch_add_explicit(&stripe->counts[event], 1, memory_order_relaxed);
 }

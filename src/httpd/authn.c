@@ -5,6 +5,7 @@
 
 #include "httpd/authz.h"
 #include "httpd/forward.h"
+#include "httpd/memo.h"
 #include "httpd/respond.h"
 #include "httpd/shared.h"
 #include "provider/host.h"
@@ -54,7 +55,7 @@ static int deny(request_rec *r, la_denial_e kind, const char *message)
 static int deny_misconfigured(request_rec *r, const char *missing)
 {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  LA_LOGNO(20) "%s is missing for %s: nobody can be authenticated there", missing,
+                  LA_LOGNO(0020) "%s is missing for %s: nobody can be authenticated there", missing,
                   r->uri);
     return deny(r, LA_DENIAL_MISCONFIGURED, NULL);
 }
@@ -63,7 +64,7 @@ static int deny_without_token(request_rec *r, const la_use_t *use)
 {
     const la_provider_t *first = use->providers[0];
 
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(21) "no token for %s", r->uri);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0021) "no token for %s", r->uri);
     return deny(r, LA_DENIAL_MISSING_TOKEN, first->type->hint(first, r->pool));
 }
 
@@ -71,7 +72,7 @@ static int deny_malformed(request_rec *r)
 {
     ap_log_rerror(
         APLOG_MARK, APLOG_INFO, 0, r,
-        LA_LOGNO(22) "the Authorization field for %s holds no well-formed Bearer credential",
+        LA_LOGNO(0022) "the Authorization field for %s holds no well-formed Bearer credential",
         r->uri);
     return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, NULL);
 }
@@ -98,17 +99,17 @@ static void log_verdict(request_rec *r, const la_request_t *state, const la_prov
     const char *reason = result->reason ? result->reason : result->message;
 
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                  LA_LOGNO(23) "provider %s, token " LOG_ID ": %s%s%s", provider->name,
+                  LA_LOGNO(0023) "provider %s, token " LOG_ID ": %s%s%s", provider->name,
                   state->client_id, verdict_name(result->verdict), reason ? ": " : "",
                   reason ? reason : "");
     if (result->verdict != LA_VERDICT_NOT_MINE && la_shared_outage_turns(provider, outage)) {
         if (outage) {
             ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                          LA_LOGNO(24) "provider %s is unavailable: %s", provider->name,
+                          LA_LOGNO(0024) "provider %s is unavailable: %s", provider->name,
                           reason ? reason : "no reason given");
         } else {
             ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
-                          LA_LOGNO(25) "provider %s is available again", provider->name);
+                          LA_LOGNO(0025) "provider %s is available again", provider->name);
         }
     }
 }
@@ -153,7 +154,7 @@ static int conclude(request_rec *r, la_request_t *state, la_chain_t *chain)
         return accept_caller(r, state, chain);
     case LA_VERDICT_REJECTED:
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      LA_LOGNO(26) "provider %s rejected token " LOG_ID ": %s",
+                      LA_LOGNO(0026) "provider %s rejected token " LOG_ID ": %s",
                       chain->provider->name, state->client_id,
                       result->reason ? result->reason : result->message);
         return deny(r, LA_DENIAL_REJECTED, result->message);
@@ -224,15 +225,15 @@ static int authenticate(request_rec *r, const la_use_t *use, la_slice_t token)
                       .client_ip = r->useragent_ip,
                       .headers = r->headers_in};
 
-    if (la_token_digest(token, digest) != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, LA_LOGNO(27) "libcrypto failed to hash a token");
+    if (la_memo_digest(r, token, digest, state->client_id, &call.memo) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      LA_LOGNO(0027) "libcrypto failed to hash a token");
         return deny(r, LA_DENIAL_OUTAGE, "Authentication service error");
     }
     state->use = use;
     state->uri = apr_pstrdup(r->pool, r->uri);
     state->args = apr_pstrdup(r->pool, r->args);
     state->identity = NULL;
-    la_token_client_id(digest, state->client_id);
     apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, state->client_id);
     ask(r, use, state, &call, &chain);
     return conclude(r, state, &chain);

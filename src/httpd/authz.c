@@ -6,7 +6,9 @@
  *   force_authn      Require all granted, Require ip: authenticate nevertheless
  *   auth_checker     the rules themselves; success leaves httpd's Require to speak
  *   fixups           the gate: httpd skips all of the above for an internal redirect or a
- *                    subrequest in the same section, even when the first request was refused
+ *                    subrequest in the same section, even when the first request was refused; and once more
+ *                    at the end, since mod_dir and mod_negotiation put another section's configuration and
+ *                    handler into the request, checked for GET whatever the method is
  */
 #include "httpd/authz.h"
 
@@ -68,7 +70,7 @@ static int deny(request_rec *r, la_denial_e kind, const char *message, const cha
     const la_request_t *state = la_request_get(r);
 
     denial.scope = scope;
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(30) "%s, token %.8s, for %s: %s",
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0030) "%s, token %.8s, for %s: %s",
                   r->user ? r->user : "nobody", state ? state->client_id : "", r->uri, message);
     return la_respond_deny(r, denial);
 }
@@ -164,24 +166,41 @@ static int enforce(request_rec *r)
     return status == OK ? check_rules(r) : status;
 }
 
+/* Sees to it that the rules in force were checked. */
+static int ensure_checked(request_rec *r)
+{
+    if (!la_authz_in_force(r) || checked_here(r)) {
+        return OK;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  LA_LOGNO(0031) "%s was not checked on httpd's way here, so it is now", r->uri);
+    return enforce(r);
+}
+
 int la_authz_gate(request_rec *r)
 {
-    int status = OK;
+    int status;
 
     inherit_caller(r);
-    if (la_authz_in_force(r) && !checked_here(r)) {
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                      LA_LOGNO(31) "%s was not checked on httpd's way here, so it is now", r->uri);
-        status = enforce(r);
+    status = ensure_checked(r);
+    if (status != OK) {
+        return status;
     }
-    if (status == OK) {
-        la_respond_require_held(r);
-    }
-    return status == OK ? DECLINED : status;
+    la_respond_require_held(r);
+    return DECLINED;
 }
 
 int la_authz_last_fixup(request_rec *r)
 {
+    const char *principal = apr_table_get(r->notes, LA_NOTE_PRINCIPAL);
+    int status = ensure_checked(r);
+
+    if (status != OK) {
+        return status;
+    }
+    if (!r->user && principal) {
+        la_forward_user(r, principal);
+    }
     la_respond_passed(r);
     return DECLINED;
 }

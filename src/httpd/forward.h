@@ -16,4 +16,7 @@
  * identity, which must live as long as the request. */
 void la_forward_caller(request_rec *r, const la_request_t *state);
 
+/* Sets r->user and r->ap_auth_type alone, where the notes came with another request's (mod_dir's index). */
+void la_forward_user(request_rec *r, const char *principal);
+
 #endif

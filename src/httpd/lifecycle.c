@@ -93,7 +93,7 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
         const la_provider_entry_t *entry = &APR_ARRAY_IDX(providers, i, la_provider_entry_t);
 
         entry->provider->index = i;
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, LA_LOGNO(41) "provider %s (%s), %s:%d",
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, LA_LOGNO(0041) "provider %s (%s), %s:%d",
                      entry->provider->name, entry->provider->type->name, entry->filename,
                      entry->line);
     }
@@ -119,7 +119,7 @@ void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
     }
     if (rv != APR_SUCCESS) {
         /* Without its clients this child would refuse everybody; httpd starts another. */
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(42) "cannot ready the providers");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(0042) "cannot ready the providers");
         exit(APEXIT_CHILDSICK);
     }
 }

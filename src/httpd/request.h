@@ -25,8 +25,10 @@ typedef struct la_request_t {
 
     /* The answer. */
     const la_denial_t *denial; /* why this request is refused; NULL while it is not */
-    int awaiting_require;      /* our checks held, httpd's Require is still to speak */
-    int passed;                /* everything held: errors from here on are not ours */
+    const char *realm;    /* of the section that refused it, not necessarily this request's own */
+    int awaiting_require; /* our checks held, httpd's Require is still to speak */
+    int gated;            /* authentication and authorization of this request itself are over */
+    int passed;           /* everything held: errors from here on are not ours */
 } la_request_t;
 
 /* The request's state, or NULL. */

@@ -54,9 +54,31 @@ static const la_denial_t *copy_denial(apr_pool_t *pool, const la_denial_t *denia
     return copy;
 }
 
-static void record(request_rec *r, const la_denial_t *denial)
+/* AuthName without the backslashes that httpd puts before its quotes: la_errdoc_challenge() quotes for itself. */
+static const char *realm_of(request_rec *r)
 {
-    la_request_make(r)->denial = copy_denial(r->pool, denial);
+    const char *name = ap_auth_name(r);
+    char *realm = apr_pstrdup(r->pool, name);
+    char *to = realm;
+
+    for (; name && *name; name++) {
+        if (name[0] == '\\' && (name[1] == '"' || name[1] == '\\')) {
+            name++;
+        }
+        *to++ = *name;
+    }
+    if (to) {
+        *to = '\0';
+    }
+    return realm;
+}
+
+static void record(request_rec *r, const la_denial_t *denial, const char *realm)
+{
+    la_request_t *state = la_request_make(r);
+
+    state->denial = copy_denial(r->pool, denial);
+    state->realm = apr_pstrdup(r->pool, realm);
     apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
     shield(r, denial->status);
 }
@@ -64,12 +86,14 @@ static void record(request_rec *r, const la_denial_t *denial)
 int la_respond_deny(request_rec *r, la_denial_t denial)
 {
     request_rec *top = topmost(r);
+    const la_request_t *top_state = la_request_get(top);
+    const char *realm = realm_of(r);
 
-    record(r, &denial);
-    /* mod_dir and mod_negotiation make a subrequest's failure the request's own. Once the request
-     * itself has passed, a failed subrequest is only a gap in a page. */
-    if (top != r && !la_request_make(top)->passed) {
-        record(top, &denial);
+    record(r, &denial, realm);
+    /* In its fixups a request takes a failed look-up's status for its own (mod_dir, mod_negotiation). Before them a
+     * look-up is a question (RewriteCond -U), after them a gap in a page. */
+    if (top != r && top_state && top_state->gated && !top_state->passed) {
+        record(top, &denial, realm);
     }
     return denial.status;
 }
@@ -88,24 +112,22 @@ void la_respond_await_require(request_rec *r)
 
 void la_respond_require_held(request_rec *r)
 {
-    la_request_t *state = la_request_get(r);
+    la_request_t *state = la_request_make(r);
     apr_size_t i;
 
-    if (state && state->awaiting_require) {
+    if (state->awaiting_require) {
         state->awaiting_require = 0;
         for (i = 0; i < sizeof(require_statuses) / sizeof(require_statuses[0]); i++) {
             unshield(r, require_statuses[i]);
         }
     }
+    state->gated = 1;
 }
 
 void la_respond_passed(request_rec *r)
 {
-    la_request_t *state = la_request_get(r);
+    la_request_t *state = la_request_make(r);
 
-    if (!state) {
-        return;
-    }
     if (state->denial) {
         unshield(r, state->denial->status);
         apr_table_unset(r->notes, LA_NOTE_ERROR);
@@ -141,21 +163,22 @@ static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
     return NULL;
 }
 
-/* A client that announces a large body would hold the worker until it has sent it, and get no answer before. */
+/* A client that announces a large body, or waits for leave to send one, would hold the worker until it has sent
+ * it, and get no answer before. */
 static void close_if_large_body_follows(request_rec *r)
 {
     const char *length = apr_table_get(r->headers_in, "Content-Length");
-    int large = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL ||
+    int large = r->expecting_100 || apr_table_get(r->headers_in, "Transfer-Encoding") != NULL ||
                 (length && apr_atoi64(length) > DISCARD_LIMIT_BYTES);
 
-    if (large && !r->expecting_100 && !r->connection->master) {
+    if (large && !r->connection->master) {
         r->connection->keepalive = AP_CONN_CLOSE;
     }
 }
 
-static void set_headers(request_rec *r, const la_denial_t *denial)
+static void set_headers(request_rec *r, const la_denial_t *denial, const char *realm)
 {
-    const char *challenge = la_errdoc_challenge(r->pool, denial, ap_auth_name(r));
+    const char *challenge = la_errdoc_challenge(r->pool, denial, realm);
 
     if (challenge) {
         apr_table_setn(r->err_headers_out,
@@ -178,7 +201,7 @@ void la_respond_insert_error_filter(request_rec *r)
     }
     apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
     close_if_large_body_follows(r);
-    set_headers(r, denial);
+    set_headers(r, denial, state->realm ? state->realm : realm_of(r));
     ap_add_output_filter_handle(filter_handle, apr_pmemdup(r->pool, denial, sizeof(*denial)), r,
                                 r->connection);
 }

@@ -13,7 +13,7 @@ int la_respond_deny(request_rec *r, la_denial_t denial);
 /* Our checks held: if httpd's Require refuses the caller now, that is answered as a denial too. */
 void la_respond_await_require(request_rec *r);
 
-/* httpd's Require held too, or had nothing to say. */
+/* httpd's Require held too, or had nothing to say. From here on a denied look-up can become the request's own denial. */
 void la_respond_require_held(request_rec *r);
 
 /* The request goes to its handler: errors from here on are other modules' and stay as they are. */

@@ -74,7 +74,7 @@ static apr_size_t rounded(apr_size_t bytes)
 
 static apr_status_t failed(server_rec *s, apr_status_t rv, const char *what)
 {
-    ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(40) "cannot make %s", what);
+    ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(0040) "cannot make %s", what);
     return rv;
 }
 

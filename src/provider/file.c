@@ -297,7 +297,7 @@ static void refresh(la_secret_t *secret, apr_time_t now, apr_pool_t *pool)
     }
     error = load_secret(secret, pool);
     if (error) {
-        la_log(LA_LOG_ERROR, LA_LOGNO(2) "%s: %s; the secret read before stays in force",
+        la_log(LA_LOG_ERROR, LA_LOGNO(0002) "%s: %s; the secret read before stays in force",
                la_file_path(secret->file), error);
     }
 }

@@ -46,7 +46,7 @@ const la_host_t *la_host(void);
 /* la_host()->log with a format (apr_psprintf's: no %zu). Unique numbers: LA_LOGNO in the text. */
 void la_log(la_log_e level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A log line's own number, unique in the source and never used again: LA_LOGNO(12) -> "LA0012: ". */
+/* A log line's own number, four digits, unique in the source and never used again: LA_LOGNO(0012) -> "LA0012: ". */
 #define LA_LOGNO(number) "LA" #number ": "
 
 #endif

@@ -102,11 +102,12 @@ static void log_breaker(const la_provider_t *provider, la_gate_change_e change)
     case LA_GATE_SAME:
         break;
     case LA_GATE_OPENED:
-        la_log(LA_LOG_WARNING, LA_LOGNO(50) "provider %s: no calls for a while, its breaker opened",
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0050) "provider %s: no calls for a while, its breaker opened",
                provider->name);
         break;
     case LA_GATE_CLOSED:
-        la_log(LA_LOG_NOTICE, LA_LOGNO(51) "provider %s: its breaker closed", provider->name);
+        la_log(LA_LOG_NOTICE, LA_LOGNO(0051) "provider %s: its breaker closed", provider->name);
         break;
     }
 }
@@ -153,7 +154,7 @@ static la_slice_t text(const char *value)
     return (la_slice_t){value, value ? strlen(value) : 0};
 }
 
-static apr_status_t make_key(lookup_t *l)
+static apr_status_t compute_key(lookup_t *l)
 {
     const la_vary_t *vary = &l->provider->common.vary;
     la_slice_t fields[FIELDS_MAX];
@@ -176,6 +177,51 @@ static apr_status_t make_key(lookup_t *l)
     }
     return la_cache_key(l->shared->cache, l->provider->fingerprint, l->call->digest, fields, count,
                         &l->key);
+}
+
+/* Whether the remembered key is this look-up's: same provider, token, path and query. */
+static int remembered(const lookup_t *l, const la_key_memo_t *memo)
+{
+    const la_call_t *call = l->call;
+
+    return memo->provider == l->provider &&
+           memcmp(memo->digest, call->digest, sizeof(memo->digest)) == 0 &&
+           strcmp(memo->path, call->path) == 0 && memo->has_query == (call->query != NULL) &&
+           (!call->query || strcmp(memo->query, call->query) == 0);
+}
+
+static void remember(const lookup_t *l, la_key_memo_t *memo)
+{
+    const la_call_t *call = l->call;
+    apr_size_t path = strlen(call->path);
+    apr_size_t query = call->query ? strlen(call->query) : 0;
+
+    memo->provider = NULL;
+    if (path < sizeof(memo->path) && query < sizeof(memo->query)) {
+        memcpy(memo->path, call->path, path + 1);
+        memcpy(memo->query, call->query ? call->query : "", query + 1);
+        memcpy(memo->digest, call->digest, sizeof(memo->digest));
+        memo->has_query = call->query != NULL;
+        memo->key = l->key;
+        memo->provider = l->provider;
+    }
+}
+
+static apr_status_t make_key(lookup_t *l)
+{
+    const la_vary_t *vary = &l->provider->common.vary;
+    la_key_memo_t *memo = vary->client_ip || vary->headers ? NULL : l->call->memo;
+    apr_status_t rv;
+
+    if (memo && remembered(l, memo)) {
+        l->key = memo->key;
+        return APR_SUCCESS;
+    }
+    rv = compute_key(l);
+    if (memo && rv == APR_SUCCESS) {
+        remember(l, memo);
+    }
+    return rv;
 }
 
 static void accept_cached(la_result_t *result, const la_identity_t *identity, la_source_e source)
@@ -343,6 +389,16 @@ static void fly(lookup_t *l, la_result_t *result)
 
 /* ---- the whole ---- */
 
+/* In an outage. Looks once more: what may serve by now was settled before a call that may have taken long. */
+static void fall_back(lookup_t *l, la_result_t *result)
+{
+    l->stale = NULL;
+    if (!from_cache(l, result) && l->stale) {
+        la_cache_count(l->shared->cache, LA_CACHE_COUNT_STALE);
+        accept_cached(result, l->stale, LA_SOURCE_STALE);
+    }
+}
+
 static void through_cache(lookup_t *l, la_result_t *result)
 {
     static const la_cache_count_e counted[] = {
@@ -364,8 +420,7 @@ static void through_cache(lookup_t *l, la_result_t *result)
         verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */
     }
     if (result->verdict == LA_VERDICT_UNAVAILABLE && l->stale) {
-        la_cache_count(l->shared->cache, LA_CACHE_COUNT_STALE);
-        accept_cached(result, l->stale, LA_SOURCE_STALE);
+        fall_back(l, result);
     }
 }
 

@@ -16,6 +16,20 @@ typedef struct la_shared_t {
     la_gates_t *gates;   /* one for each provider, by its index */
 } la_shared_t;
 
+/* Longest path and query whose key is remembered. */
+#define LA_KEY_MEMO_BYTES 256
+
+/* The last cache key made for a connection, so that a client that asks the same again over the same connection costs no
+ * digest. Starts zeroed; used by one thread at a time. */
+struct la_key_memo_t {
+    const la_provider_t *provider; /* NULL while there is nothing to remember */
+    la_cache_key_t key;
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    int has_query;
+    char path[LA_KEY_MEMO_BYTES];
+    char query[LA_KEY_MEMO_BYTES];
+};
+
 /* The verdict of one provider on one token, from wherever it is had soonest; result->source says where. NOT_MINE with
  * message NULL when the provider's Match does not fit. Any thread; waits at most twice the provider's Timeout, and the
  * time of a call.

@@ -231,8 +231,9 @@ const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
     if (!http->tls_verify) {
         la_log(
             LA_LOG_WARNING,
-            LA_LOGNO(1) "provider %s: TLSVerify is off: whoever can answer in its endpoint's place "
-                        "decides who your users are",
+            LA_LOGNO(
+                0001) "provider %s: TLSVerify is off: whoever can answer in its endpoint's place "
+                      "decides who your users are",
             provider->name);
     }
     return provider->type->finish(provider, pool);

@@ -15,6 +15,7 @@
 
 typedef struct la_provider_t la_provider_t;
 typedef struct la_provider_type_t la_provider_type_t;
+typedef struct la_key_memo_t la_key_memo_t;
 
 /* The four verdicts of spec section 4. Zero is the one that admits nobody and blames nobody. */
 typedef enum la_verdict_e {
@@ -34,6 +35,7 @@ typedef struct la_call_t {
     const char *query;          /* as it came, without `?`; NULL when there is none */
     const char *client_ip;      /* as text */
     const apr_table_t *headers; /* the request's fields, all of them */
+    la_key_memo_t *memo;        /* lookup.h; NULL: nothing is remembered */
 } la_call_t;
 
 /* Where a result comes from: the values of the note llama_auth.cache. */

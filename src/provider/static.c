@@ -101,9 +101,9 @@ static void refresh(store_t *store, apr_time_t now, apr_pool_t *pool)
     if (la_file_changed(store->file, now, pool)) {
         error = load(store, pool);
         if (error) {
-            la_log(LA_LOG_ERROR, LA_LOGNO(3) "%s; the keys read before stay in force", error);
+            la_log(LA_LOG_ERROR, LA_LOGNO(0003) "%s; the keys read before stay in force", error);
         } else {
-            la_log(LA_LOG_INFO, LA_LOGNO(4) "%s: read again, %u keys", la_file_path(store->file),
+            la_log(LA_LOG_INFO, LA_LOGNO(0004) "%s: read again, %u keys", la_file_path(store->file),
                    la_keyfile_count(store->keys));
         }
     }
@@ -148,9 +148,10 @@ static void check_readable(const char *path, apr_pool_t *pool)
         apr_file_close(handle);
         return;
     }
-    la_log(LA_LOG_WARNING,
-           LA_LOGNO(5) "%s: %s: changes to it, revocations too, will not be seen before a restart",
-           path, apr_strerror(rv, text, sizeof(text)));
+    la_log(
+        LA_LOG_WARNING,
+        LA_LOGNO(0005) "%s: %s: changes to it, revocations too, will not be seen before a restart",
+        path, apr_strerror(rv, text, sizeof(text)));
 }
 
 static apr_status_t static_child_init(la_provider_t *provider, apr_pool_t *pchild)

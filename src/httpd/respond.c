@@ -83,6 +83,21 @@ static void record(request_rec *r, const la_denial_t *denial, const char *realm)
     shield(r, denial->status);
 }
 
+static void set_headers(request_rec *r, const la_denial_t *denial, const char *realm)
+{
+    const char *challenge = la_errdoc_challenge(r->pool, denial, realm);
+
+    if (challenge) {
+        apr_table_setn(r->err_headers_out,
+                       r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate",
+                       challenge);
+    }
+    if (denial->status == HTTP_SERVICE_UNAVAILABLE) {
+        apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, denial->retry_after_s));
+    }
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+}
+
 int la_respond_deny(request_rec *r, la_denial_t denial)
 {
     request_rec *top = topmost(r);
@@ -90,6 +105,7 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
     const char *realm = realm_of(r);
 
     record(r, &denial, realm);
+    set_headers(r, &denial, realm); /* mod_dav and others copy a look-up's challenge from here */
     /* In its fixups a request takes a failed look-up's status for its own (mod_dir, mod_negotiation). Before them a
      * look-up is a question (RewriteCond -U), after them a gap in a page. */
     if (top != r && top_state && top_state->gated && !top_state->passed) {
@@ -174,21 +190,6 @@ static void close_if_large_body_follows(request_rec *r)
     if (large && !r->connection->master) {
         r->connection->keepalive = AP_CONN_CLOSE;
     }
-}
-
-static void set_headers(request_rec *r, const la_denial_t *denial, const char *realm)
-{
-    const char *challenge = la_errdoc_challenge(r->pool, denial, realm);
-
-    if (challenge) {
-        apr_table_setn(r->err_headers_out,
-                       r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate",
-                       challenge);
-    }
-    if (denial->status == HTTP_SERVICE_UNAVAILABLE) {
-        apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, denial->retry_after_s));
-    }
-    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }
 
 void la_respond_insert_error_filter(request_rec *r)

@@ -100,22 +100,39 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     return OK;
 }
 
+/* A pool that lives as long as the process. httpd destroys pchild while threads may still be in the middle of a call
+ * (in prefork even inside a signal handler), so nothing that a call uses may be in it; the kernel
+ * takes everything back a moment later. */
+static apr_status_t immortal_pool(apr_pool_t **pool)
+{
+    static apr_pool_t *immortal;
+    apr_status_t rv = apr_pool_create_unmanaged_ex(&immortal, NULL, NULL);
+
+    *pool = immortal;
+    return rv;
+}
+
 void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
 {
     const apr_array_header_t *providers = la_config_providers();
+    apr_pool_t *process;
     apr_status_t rv;
     int i;
 
+    (void)pchild;
     if (providers->nelts == 0) {
         return;
     }
-    rv = la_http_child_init(pchild);
+    rv = immortal_pool(&process);
     if (rv == APR_SUCCESS) {
-        rv = la_shared_attach(pchild, s);
+        rv = la_http_child_init(process);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = la_shared_attach(process, s);
     }
     for (i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
         rv = la_provider_child_init(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider,
-                                    pchild);
+                                    process);
     }
     if (rv != APR_SUCCESS) {
         /* Without its clients this child would refuse everybody; httpd starts another. */

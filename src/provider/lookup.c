@@ -112,6 +112,21 @@ static void log_breaker(const la_provider_t *provider, la_gate_change_e change)
     }
 }
 
+/* What a verdict says of the provider's health; who was not concerned may not even have called. */
+static la_gate_result_e gate_result(la_verdict_e verdict)
+{
+    switch (verdict) {
+    case LA_VERDICT_UNAVAILABLE:
+        return LA_GATE_OUTAGE;
+    case LA_VERDICT_NOT_MINE:
+        return LA_GATE_NO_CALL;
+    case LA_VERDICT_REJECTED:
+    case LA_VERDICT_ACCEPTED:
+        return LA_GATE_SUCCESS;
+    }
+    return LA_GATE_OUTAGE;
+}
+
 /* Asks the provider, if the breaker allows it and a permit is to be had. */
 static void call_provider(const lookup_t *l, la_result_t *result)
 {
@@ -131,7 +146,7 @@ static void call_provider(const lookup_t *l, la_result_t *result)
     if (la_gate_enter(gates, index, &terms, &permit)) {
         la_provider_verify(provider, l->call, l->pool, result);
         la_gate_leave(gates, index, &permit);
-        outcome = result->verdict == LA_VERDICT_UNAVAILABLE ? LA_GATE_OUTAGE : LA_GATE_SUCCESS;
+        outcome = gate_result(result->verdict);
     } else {
         unavailable(result, MESSAGE_ERROR, "MaxConcurrent calls are in flight");
     }

@@ -6,7 +6,12 @@
 
 #include "core/table.h"
 
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
 #include <stdint.h>
+#include <cmocka.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +19,8 @@
 #define SECONDS(n) ((apr_time_t)(n)*APR_USEC_PER_SEC)
 #define NOW_US     SECONDS(1700000000)
 #define VALUE_MAX  LA_TABLE_VALUE_MAX_BYTES
+#define WAYS       128
+#define YEARS(n)   ((apr_int64_t)(n)*365 * 86400)
 
 typedef struct table_fixture_t {
     apr_pool_t *pool;
@@ -113,7 +120,10 @@ static inline int is_whole(uint64_t number, const la_table_entry_t *entry)
 
 static inline void *room_of(void *context, apr_size_t len)
 {
-    return len <= VALUE_MAX ? context : NULL;
+    if (len > VALUE_MAX) {
+        abort(); /* the table promises not to ask for more */
+    }
+    return context;
 }
 
 /* Stores version `version` of entry `number` for an hour. */
@@ -144,5 +154,64 @@ static inline int get_whole(const la_table_t *table, uint64_t number, apr_time_t
     }
     return is_whole(number, &entry) ? 1 : -1;
 }
+
+/* ---- a table of one group for each test --------------------------------------------- */
+
+static table_fixture_t f;
+
+static inline int set_up(void **state)
+{
+    (void)state;
+    f = table_fixture_make(1, 0);
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    (void)state;
+    table_fixture_drop(&f, 0);
+    return 0;
+}
+
+static inline int hit(uint64_t number, apr_time_t now_us)
+{
+    return get_whole(f.table, number, now_us);
+}
+
+static inline void put(uint64_t number, uint64_t version, apr_time_t now_us)
+{
+    assert_int_equal(put_version(f.table, number, version, now_us), APR_SUCCESS);
+}
+
+static inline int remove_number(uint64_t number)
+{
+    unsigned char key[LA_TABLE_KEY_BYTES];
+
+    key_of(number, key);
+    return la_table_remove(f.table, key);
+}
+
+static inline la_table_stats_t stats(void)
+{
+    la_table_stats_t result;
+
+    la_table_stats(f.table, &result);
+    return result;
+}
+
+/* Version 0 has 24 bytes: one chunk. */
+static inline void fill(apr_time_t first_us)
+{
+    for (unsigned i = 0; i < WAYS; i++) {
+        put(i, 0, first_us + SECONDS(i));
+    }
+}
+
+static inline int is_provider(void *context, const la_table_meta_t *meta)
+{
+    return meta->provider == *(const apr_uint32_t *)context;
+}
+
+#define PLAIN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 #endif

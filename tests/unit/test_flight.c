@@ -1,108 +1,9 @@
-/* flight.c and flight_wait.c with processes and threads: who leads, who waits, and what becomes of it when
- * somebody is killed or stopped. States that no test can time are made by hand in test_flight_states.c.
+/* flight.c: who leads, with processes and threads, when some are killed anywhere, and when the bytes
+ * are garbage. Waiting and taking over stand in test_flight_wait.c.
  */
-#include "core/flight.h"
+#include "core/flight_layout.h"
 
-#include "procs.h"
-
-#include <apr_strings.h>
-
-#define SLOTS 32u
-#define SEATS 600u
-
-#define FOREVER (10 * HANG_SECONDS * APR_USEC_PER_SEC)
-
-typedef struct world_t {
-    _Atomic uint32_t answers[LA_FLIGHT_SHARED + 1]; /* how often each was given */
-    _Atomic uint32_t wrong;                         /* outcomes that are not for the key */
-    event_t led;                                    /* somebody leads */
-    event_t go;
-    event_t ended;
-    _Atomic uint32_t running;
-} world_t;
-
-static la_life_t life;
-static world_t *world;
-static void *bytes;
-static la_flight_t *flight;
-static apr_pool_t *pool;
-static la_flight_terms_t terms; /* of a test; children inherit it */
-
-static int make_world_of(uint32_t slots, uint32_t seats)
-{
-    bytes = shared_alloc(la_flight_bytes(slots, seats));
-    world = shared_alloc(sizeof(*world));
-    terms = (la_flight_terms_t){.lead_us = FOREVER, .wait_us = FOREVER, .max_waiters = SEATS};
-    return apr_pool_create(&pool, NULL) != APR_SUCCESS ||
-           la_flight_format(bytes, slots, seats) != APR_SUCCESS ||
-           la_flight_attach(bytes, slots, seats, &life, pool, &flight) != APR_SUCCESS;
-}
-
-static int make_world(void **state)
-{
-    (void)state;
-    return make_world_of(SLOTS, SEATS);
-}
-
-static int make_small_world(void **state)
-{
-    (void)state;
-    return make_world_of(LA_FLIGHT_WAYS, 2);
-}
-
-static int drop_world(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
-    shared_free(world, sizeof(*world));
-    shared_free(bytes, la_flight_bytes(SLOTS, SEATS));
-    return 0;
-}
-
-static void make_key(unsigned char *key, uint64_t number)
-{
-    for (size_t i = 0; i < LA_FLIGHT_KEY_BYTES / 8; i++) {
-        uint64_t word = next_random(&number);
-
-        memcpy(key + 8 * i, &word, 8);
-    }
-}
-
-static la_flight_outcome_t outcome_for(uint64_t number)
-{
-    la_flight_outcome_t outcome = {.code = (apr_uint32_t)number + 1};
-
-    apr_snprintf(outcome.text, sizeof(outcome.text), "outcome %" APR_UINT64_T_FMT, number);
-    outcome.len = (apr_uint32_t)strlen(outcome.text);
-    return outcome;
-}
-
-static la_flight_e begin(uint64_t number, la_flight_ticket_t *ticket)
-{
-    unsigned char key[LA_FLIGHT_KEY_BYTES];
-    la_flight_outcome_t outcome;
-    la_flight_outcome_t expected = outcome_for(number);
-    la_flight_e answer;
-
-    make_key(key, number);
-    answer = la_flight_begin(flight, key, &terms, ticket, &outcome);
-    atomic_fetch_add(&world->answers[answer], 1);
-    if (answer == LA_FLIGHT_SHARED && memcmp(&outcome, &expected, sizeof(outcome)) != 0)
-        atomic_fetch_add(&world->wrong, 1);
-    return answer;
-}
-
-static int end(uint64_t number, const la_flight_ticket_t *ticket)
-{
-    la_flight_outcome_t outcome = outcome_for(number);
-
-    return la_flight_end(flight, ticket, &outcome);
-}
-
-static uint32_t given(la_flight_e answer)
-{
-    return atomic_load(&world->answers[answer]);
-}
+#include "flights.h"
 
 /* ---- one thread -------------------------------------------------------------------- */
 
@@ -133,8 +34,8 @@ static void test_size(void **state)
     assert_int_equal(la_flight_bytes(row->slots, row->seats) != 0, row->allowed);
     if (!row->allowed) {
         assert_int_equal(la_flight_format(dummy, row->slots, row->seats), APR_EINVAL);
-        assert_int_equal(
-            la_flight_attach(bytes, row->slots, row->seats, &life, pool, &flight), APR_EINVAL);
+        assert_int_equal(la_flight_attach(bytes, row->slots, row->seats, &life, pool, &flight),
+                         APR_EINVAL);
         assert_null(flight);
     }
 }
@@ -214,9 +115,21 @@ static void test_no_proof_of_life(void **state)
     assert_int_equal(begin(1, &ticket), LA_FLIGHT_ALONE);
 }
 
+/* Whether all slots can be had again, none being left in the hands of a process that lives. */
+static int all_idle(void)
+{
+    for (uint32_t i = 0; i < flight->slot_count; i++) {
+        la_flight_phase_e phase = la_flight_phase(la_flight_load(&flight->slots[i].control));
+
+        if (phase != LA_FLIGHT_FREE && phase != LA_FLIGHT_DONE)
+            return 0;
+    }
+    return 1;
+}
+
 /* ---- one call ------------------------------------------------------------------------ */
 
-#define CROWD        500u
+#define CROWD             500u
 #define CROWD_PER_PROCESS 125u
 
 /* Leads, and ends when all the others wait; or is one of them. */
@@ -252,300 +165,8 @@ static void test_crowd(void **state)
     assert_int_equal(given(LA_FLIGHT_SHARED), CROWD - 1);
     assert_int_equal(atomic_load(&world->wrong), 0);
     assert_int_equal(la_flight_waiting(flight), 0);
+    assert_true(all_idle());
     assert_null(la_flight_validate(flight));
-}
-
-/* Waits once; the answer is counted in `world`. The exit code is the answer. */
-static int one_visit(void *unused)
-{
-    la_flight_ticket_t ticket;
-
-    (void)unused;
-    return (int)begin(7, &ticket);
-}
-
-typedef struct outcome_case_t {
-    const char *name;
-    uint32_t len;
-    char fill;
-} outcome_case_t;
-
-static outcome_case_t outcome_cases[] = {
-    {"outcome: empty", 0, 0},
-    {"outcome: zeros", 9, 0},
-    {"outcome: one byte", 1, 'x'},
-    {"outcome: longest", LA_FLIGHT_TEXT_BYTES, 'y'},
-};
-
-static const outcome_case_t *outcome_case;
-
-static int compare_outcome(void *unused)
-{
-    unsigned char key[LA_FLIGHT_KEY_BYTES];
-    la_flight_ticket_t ticket;
-    la_flight_outcome_t outcome;
-    int same;
-
-    (void)unused;
-    make_key(key, 7);
-    if (la_flight_begin(flight, key, &terms, &ticket, &outcome) != LA_FLIGHT_SHARED)
-        return 1;
-    same = outcome.code == 0xfffffffeu && outcome.len == outcome_case->len;
-    for (uint32_t i = 0; i < LA_FLIGHT_TEXT_BYTES; i++)
-        same &= outcome.text[i] == (i < outcome_case->len ? outcome_case->fill : 0);
-    return same ? 0 : 2;
-}
-
-static void test_outcome(void **state)
-{
-    la_flight_ticket_t ticket;
-    la_flight_outcome_t outcome;
-    pid_t child;
-
-    outcome_case = *state;
-    memset(&outcome, 0xee, sizeof(outcome)); /* what lies behind the text does not travel */
-    outcome.code = 0xfffffffeu;
-    outcome.len = outcome_case->len;
-    memset(outcome.text, outcome_case->fill, outcome_case->len);
-    assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
-    child = spawn(compare_outcome, NULL);
-    wait_until(la_flight_waiting(flight) == 1);
-    assert_int_equal(la_flight_end(flight, &ticket, &outcome), 1);
-    assert_int_equal(reap(child), 0);
-}
-
-static void test_nothing_to_share(void **state)
-{
-    la_flight_outcome_t overlong = {.len = LA_FLIGHT_TEXT_BYTES + 1};
-
-    (void)state;
-    for (int i = 0; i < 2; i++) {
-        la_flight_ticket_t ticket;
-        pid_t child;
-
-        assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
-        child = spawn(one_visit, NULL);
-        wait_until(la_flight_waiting(flight) == 1);
-        assert_int_equal(la_flight_end(flight, &ticket, i == 0 ? NULL : &overlong), 1);
-        assert_int_equal(reap(child), LA_FLIGHT_ALONE);
-        assert_null(la_flight_validate(flight));
-    }
-}
-
-/* ---- limits -------------------------------------------------------------------------- */
-
-static void test_waiter_times_out(void **state)
-{
-    la_flight_ticket_t ticket;
-    la_flight_ticket_t none;
-
-    (void)state;
-    assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
-    terms.wait_us = 30000;
-    assert_int_equal(begin(7, &none), LA_FLIGHT_TIMED_OUT);
-    terms.wait_us = 0;
-    assert_int_equal(begin(7, &none), LA_FLIGHT_TIMED_OUT);
-    assert_int_equal(la_flight_waiting(flight), 0);
-    assert_int_equal(end(7, &none), 0);
-    assert_int_equal(end(7, &ticket), 1);
-}
-
-static void test_limit_of_one_key(void **state)
-{
-    la_flight_ticket_t ticket;
-    la_flight_ticket_t other;
-    pid_t children[3];
-
-    (void)state;
-    terms.max_waiters = ROWS(children);
-    assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
-    for (size_t i = 0; i < ROWS(children); i++)
-        children[i] = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == ROWS(children));
-    assert_int_equal(begin(7, &other), LA_FLIGHT_BUSY);
-    assert_int_equal(begin(8, &other), LA_FLIGHT_LEADER); /* another key has its own limit */
-    terms.max_waiters = 0;
-    assert_int_equal(begin(8, &ticket), LA_FLIGHT_BUSY);
-    assert_int_equal(la_flight_waiting(flight), ROWS(children));
-
-    /* The dead make room. */
-    terms.max_waiters = ROWS(children);
-    kill_unreaped(children[0]);
-    children[1] = (reap(children[0]), children[1]);
-    children[0] = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == ROWS(children));
-    for (size_t i = 0; i < ROWS(children); i++) {
-        kill_unreaped(children[i]);
-        reap(children[i]);
-    }
-    assert_null(la_flight_validate(flight));
-}
-
-/* Two seats in all, and both waiters are killed. */
-static void test_seats_in_all(void **state)
-{
-    la_flight_ticket_t tickets[2];
-    la_flight_ticket_t none;
-    pid_t children[2];
-
-    (void)state;
-    assert_int_equal(begin(7, &tickets[0]), LA_FLIGHT_LEADER);
-    assert_int_equal(begin(8, &tickets[1]), LA_FLIGHT_LEADER);
-    for (size_t i = 0; i < ROWS(children); i++)
-        children[i] = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == 2);
-    assert_int_equal(begin(8, &none), LA_FLIGHT_BUSY);
-    for (size_t i = 0; i < ROWS(children); i++)
-        kill_unreaped(children[i]);
-    terms.wait_us = 0;
-    assert_int_equal(begin(8, &none), LA_FLIGHT_TIMED_OUT); /* there was a seat */
-    for (size_t i = 0; i < ROWS(children); i++)
-        reap(children[i]);
-    assert_int_equal(end(7, &tickets[0]), 1);
-    assert_null(la_flight_validate(flight));
-}
-
-/* ---- leaders that are killed or stopped ------------------------------------------------- */
-
-/* Leads, and then does not end. The exit code says whether the end it made in the end counted. */
-static int lead_and_hang(void *unused)
-{
-    la_flight_ticket_t ticket;
-
-    (void)unused;
-    if (begin(7, &ticket) != LA_FLIGHT_LEADER)
-        return 9;
-    event_set(&world->led);
-    event_wait(&world->ended, 1);
-    return end(7, &ticket);
-}
-
-#define WAITERS     8u
-#define WAITER_PROCESSES 2u
-
-/* Waits, and leads if it has to: then it ends at once. */
-static void *heir_visit(void *unused)
-{
-    la_flight_ticket_t ticket;
-
-    if (begin(7, &ticket) == LA_FLIGHT_LEADER && !end(7, &ticket))
-        atomic_fetch_add(&world->wrong, 1);
-    return unused;
-}
-
-static int heirs(void *unused)
-{
-    run_threads(WAITERS / WAITER_PROCESSES, heir_visit, unused);
-    return 0;
-}
-
-static void start_heirs(pid_t children[WAITER_PROCESSES])
-{
-    for (size_t i = 0; i < WAITER_PROCESSES; i++)
-        children[i] = spawn(heirs, NULL);
-    wait_until(la_flight_waiting(flight) == WAITERS);
-}
-
-static void reap_heirs(const pid_t children[WAITER_PROCESSES])
-{
-    for (size_t i = 0; i < WAITER_PROCESSES; i++)
-        assert_int_equal(reap(children[i]), 0);
-    /* The one that was killed or stopped led too. */
-    assert_int_equal(given(LA_FLIGHT_LEADER), 2);
-    assert_int_equal(given(LA_FLIGHT_SHARED), WAITERS - 1);
-    assert_int_equal(atomic_load(&world->wrong), 0);
-    assert_null(la_flight_validate(flight));
-}
-
-static void test_leader_killed(void **state)
-{
-    pid_t children[WAITER_PROCESSES];
-    pid_t leader = spawn(lead_and_hang, NULL);
-
-    (void)state;
-    event_wait(&world->led, 1);
-    start_heirs(children);
-    kill_unreaped(leader);
-    reap_heirs(children);
-    assert_int_equal(reap(leader), -SIGKILL);
-}
-
-/* The successor is killed as well. */
-static void test_leaders_killed_in_turn(void **state)
-{
-    pid_t leaders[3];
-    pid_t children[WAITER_PROCESSES];
-
-    (void)state;
-    for (uint32_t i = 0; i < ROWS(leaders); i++) {
-        leaders[i] = spawn(lead_and_hang, NULL);
-        wait_until(given(LA_FLIGHT_LEADER) + la_flight_waiting(flight) == i + 1);
-    }
-    for (uint32_t i = 0; i < ROWS(leaders); i++) {
-        pid_t leads = -1;
-
-        event_wait(&world->led, i + 1);
-        /* Which of those that are left leads is not ours to say: the one with a lead but no seat. */
-        for (size_t j = 0; j < ROWS(leaders) && leads < 0; j++) {
-            uint32_t waiting = la_flight_waiting(flight);
-
-            if (leaders[j] == 0)
-                continue;
-            (void)waiting;
-            leads = leaders[j];
-        }
-        kill_unreaped(leads);
-        reap(leads);
-        for (size_t j = 0; j < ROWS(leaders); j++)
-            leaders[j] = leaders[j] == leads ? 0 : leaders[j];
-        if (i == 0)
-            continue;
-    }
-    start_heirs(children);
-    for (size_t i = 0; i < WAITER_PROCESSES; i++)
-        assert_int_equal(reap(children[i]), 0);
-}
-
-static void test_leader_stopped(void **state)
-{
-    pid_t children[WAITER_PROCESSES];
-    pid_t leader;
-
-    (void)state;
-    terms.lead_us = 300000;
-    leader = spawn(lead_and_hang, NULL);
-    event_wait(&world->led, 1);
-    kill(leader, SIGSTOP);
-    wait_state(leader, WSTOPPED);
-    terms.lead_us = FOREVER; /* the leader's own deadline is what counts, and the heir has time */
-    start_heirs(children);
-    reap_heirs(children);
-
-    /* It wakes up and ends what is not its own any more. */
-    event_set(&world->ended);
-    kill(leader, SIGCONT);
-    assert_int_equal(reap(leader), 0);
-    assert_null(la_flight_validate(flight));
-}
-
-/* Nobody waited while it was stopped: the first to come takes over at once. */
-static void test_leader_stopped_long_ago(void **state)
-{
-    la_flight_ticket_t ticket;
-    pid_t leader;
-
-    (void)state;
-    terms.lead_us = 1000;
-    leader = spawn(lead_and_hang, NULL);
-    event_wait(&world->led, 1);
-    kill(leader, SIGSTOP);
-    wait_state(leader, WSTOPPED);
-    wait_until(begin(7, &ticket) == LA_FLIGHT_LEADER);
-    terms.lead_us = FOREVER;
-    event_set(&world->ended);
-    kill(leader, SIGCONT);
-    assert_int_equal(reap(leader), 0);
-    assert_int_equal(end(7, &ticket), 1);
 }
 
 /* What a dead process held in a full group is used again. */
@@ -607,20 +228,7 @@ static int storm_process(void *unused)
     return 0;
 }
 
-/* In one process, for ThreadSanitizer. */
-static void test_storm_of_threads(void **state)
-{
-    pid_t clock;
-
-    (void)state;
-    clock = spawn(storm_process, NULL); /* and one beside */
-    for (int round = 0; round < 4; round++) {
-        atomic_store(&world->go, 0);
-        run_threads(1, storm_visits, NULL);
-    }
-    reap(clock);
-}
-
+/* A number of visits. */
 static void *storm_limited(void *unused)
 {
     uint64_t seed = (uintptr_t)&seed;
@@ -632,7 +240,7 @@ static void *storm_limited(void *unused)
         if (begin(number, &ticket) == LA_FLIGHT_LEADER) {
             sched_yield();
             if (!end(number, &ticket))
-                atomic_fetch_add(&world->wrong, 1);
+                atomic_fetch_add(&world->lost, 1);
         }
     }
     return unused;
@@ -651,11 +259,12 @@ static void test_threads_and_processes(void **state)
     (void)state;
     run_threads(8, storm_limited, NULL);
     assert_int_equal(reap(child), 0);
-    assert_int_equal(atomic_load(&world->wrong), 0);
+    assert_int_equal(atomic_load(&world->wrong) + atomic_load(&world->lost), 0);
     assert_int_equal(given(LA_FLIGHT_TIMED_OUT) + given(LA_FLIGHT_BUSY), 0);
     assert_int_equal(given(LA_FLIGHT_LEADER) + given(LA_FLIGHT_SHARED) + given(LA_FLIGHT_ALONE),
                      12 * 400);
     assert_int_equal(la_flight_waiting(flight), 0);
+    assert_true(all_idle());
     assert_null(la_flight_validate(flight));
 }
 
@@ -670,11 +279,11 @@ static void test_killed_anywhere(void **state)
     for (size_t i = 0; i < ROWS(children); i++)
         children[i] = spawn(storm_process, NULL);
     for (uint32_t round = 0; round < 60; round++) {
-        uint32_t before = given(LA_FLIGHT_LEADER);
+        uint32_t leads = given(LA_FLIGHT_LEADER) + (uint32_t)(next_random(&seed) % 20);
         size_t victim = next_random(&seed) % ROWS(children);
 
         event_wait(&world->led, (uint32_t)ROWS(children) + round);
-        wait_until(given(LA_FLIGHT_LEADER) > before + next_random(&seed) % 20);
+        wait_until(given(LA_FLIGHT_LEADER) > leads);
         kill(children[victim], SIGKILL);
         reap(children[victim]);
         children[victim] = spawn(storm_process, NULL);
@@ -738,16 +347,30 @@ static void test_garbage(void **state)
     assert_non_null(la_flight_validate(flight));
 
     /* And on what it left, with nobody to repair it. */
-    atomic_store(&world->wrong, 0);
     storm_limited(NULL);
-    for (size_t i = 0; i < la_flight_bytes(SLOTS, SEATS); i++)
-        ((unsigned char *)bytes)[i] = 0xff;
+    memset(bytes, 0xff, la_flight_bytes(SLOTS, SEATS));
     storm_limited(NULL);
+    memset(bytes, 0, la_flight_bytes(SLOTS, SEATS));
+    storm_limited(NULL);
+    assert_int_equal(atomic_load(&world->wrong), 0);
 }
 
-static void add_in(int (*setup)(void **), const char *name, CMUnitTestFunction function, void *row)
+int main(void)
 {
-    add(name, function, row);
-    tests[test_count - 1].setup_func = setup;
-    tests[test_count - 1].teardown_func = drop_world;
+    if (!open_life())
+        return 1;
+    for (size_t i = 0; i < ROWS(size_cases); i++)
+        add_in(make_world, size_cases[i].name, test_size, &size_cases[i]);
+    add_in(make_world, "formatted for another geometry", test_other_geometry, NULL);
+    add_in(make_world, "nothing is remembered", test_nothing_is_remembered, NULL);
+    add_in(make_world, "a ticket of nobody", test_ticket_of_nobody, NULL);
+    add_in(make_world, "keys are apart", test_keys_are_apart, NULL);
+    add_in(make_small_world, "slots run out", test_slots_run_out, NULL);
+    add_in(make_small_world, "slots of the dead are used again", test_slots_of_the_dead, NULL);
+    add_in(make_world, "no proof of life: alone", test_no_proof_of_life, NULL);
+    add_in(make_world, "500 visits in 4 processes: one call", test_crowd, NULL);
+    add_in(make_world, "threads and processes on a few keys", test_threads_and_processes, NULL);
+    add_in(make_world, "processes killed anywhere", test_killed_anywhere, NULL);
+    add_in(make_world, "garbage at any time", test_garbage, NULL);
+    return run_added("flight");
 }

@@ -253,11 +253,6 @@ static void test_time(void **state)
 
 /* ---- removing and counting ------------------------------------------------------- */
 
-static int is_provider(void *context, const la_table_meta_t *meta)
-{
-    return meta->provider == *(const apr_uint32_t *)context;
-}
-
 static int is_any(void *context, const la_table_meta_t *meta)
 {
     (void)context;

@@ -1,0 +1,80 @@
+"""The error log of a server under test: lines since a mark, waiting for one, and the verdict at the end."""
+
+import re
+import time
+
+LINE = re.compile(r"^\[[^\]]*\] \[(?P<module>[^\]:]*):(?P<level>\w+)\] (?P<rest>.*)$")
+SEVERE = ("emerg", "alert", "crit", "error")
+CRASH = re.compile(r"exit signal|AddressSanitizer|LeakSanitizer|runtime error:|Assertion|AH00046|\*\*\* ")
+
+PATIENCE = 20
+SHORTEST_SECRET = 8
+
+
+def await_until(condition, what, patience=PATIENCE):
+    """Polls until the condition gives something true, and returns that."""
+    deadline = time.monotonic() + patience
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"waited {patience} s in vain for {what}"
+        time.sleep(0.01)
+
+
+class Entry:
+    """One line: module, level, and all of it as text."""
+
+    def __init__(self, text):
+        self.text = text
+        match = LINE.match(text)
+        self.module = match.group("module") if match else ""
+        self.level = match.group("level") if match else ""
+
+    @property
+    def severe(self):
+        return self.level in SEVERE
+
+    def __repr__(self):
+        return self.text
+
+
+class ErrorLog:
+    def __init__(self, *paths):
+        self.path = paths[0]
+        self.paths = paths
+
+    def mark(self):
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def since(self, mark=0, module=None, level=None):
+        """Complete lines after the mark, of one module and level if named."""
+        if not self.path.exists():
+            return []
+        with open(self.path, "rb") as file:
+            file.seek(mark)
+            text = file.read().decode("utf-8", "replace")
+        entries = [Entry(line) for line in text.split("\n")[:-1]]
+        return [e for e in entries if module in (None, e.module) and level in (None, e.level)]
+
+    def await_line(self, pattern, mark=0, **kind):
+        def found():
+            return next((e for e in self.since(mark, **kind) if re.search(pattern, e.text)), None)
+        return await_until(found, f"a log line like {pattern!r}")
+
+    def everything(self):
+        return b"\n".join(path.read_bytes() for path in self.paths if path.exists())
+
+    def verdict(self, expected, secrets):
+        """What is wrong with the log at the end, in words; an empty list if nothing is."""
+        wrong = []
+        text = self.everything()
+        for line in text.decode("utf-8", "replace").split("\n"):
+            if CRASH.search(line):
+                wrong.append(f"crash: {line}")
+            elif Entry(line).severe and not any(re.search(e, line) for e in expected):
+                wrong.append(f"unexpected: {line}")
+        for secret in secrets:
+            if len(secret) >= SHORTEST_SECRET and secret[:64] in text:
+                wrong.append(f"a secret reached the log: {secret[:64]!r}")
+        return wrong

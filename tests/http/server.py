@@ -1,0 +1,260 @@
+"""A private httpd for a test class: its own ServerRoot, a free loopback port, one MPM, started in the
+foreground as a child of the tests and stopped by pid. Also `httpd -t` for the configuration tests."""
+
+import base64
+import grp
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from client import Connection
+from endpoint import Endpoint
+from errorlog import ErrorLog, await_until
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = Path(os.environ.get("LA_MODULE", ROOT / ".build" / "release" / "mod_llama_auth.so")).resolve()
+BASE_MODULES = ("authn_core", "authz_core", "authz_host", "authz_user", "alias", "dir", "mime", "headers", "env")
+NOTES = ("principal", "client_id", "provider", "attributes", "message", "cache", "error",
+         "attribute.roles", "attribute.teams", "attribute.scopes")
+THREADS = 8
+
+
+def apxs(name):
+    tool = shutil.which("apxs") or shutil.which("apxs2")
+    assert tool, "apxs is missing: apt-get install apache2-dev"
+    return subprocess.run([tool, "-q", name], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def find_httpd():
+    if "LA_HTTPD" in os.environ:
+        return os.environ["LA_HTTPD"]
+    return os.path.join(apxs("SBINDIR"), apxs("PROGNAME"))
+
+
+HTTPD = find_httpd()
+MODULES = apxs("LIBEXECDIR")
+
+
+def sanitizer_environment():
+    """An instrumented module needs its runtimes loaded first."""
+    if "asan" not in str(MODULE):
+        return {}
+    names = ("libasan.so", "libubsan.so")
+    found = [subprocess.run(["gcc", f"-print-file-name={n}"], capture_output=True, text=True).stdout.strip() for n in names]
+    return {"LD_PRELOAD": ":".join(found), "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def unprivileged():
+    """User and group that httpd's children run as when the tests run as root."""
+    for user, group in (("www-data", "www-data"), ("nobody", "nogroup"), ("nobody", "nobody")):
+        try:
+            return pwd.getpwnam(user), grp.getgrnam(group)
+        except KeyError:
+            pass
+    raise AssertionError("no unprivileged user to run httpd as")
+
+
+def key_entry(key, principal, attributes=None, name=None, **more):
+    """One entry of a static provider's file (spec section 4)."""
+    entry = {"id": name or principal, "sha256": hashlib.sha256(key.encode()).hexdigest(), "principal": principal}
+    if attributes is not None:
+        entry["attributes"] = attributes
+    return {**entry, **more}
+
+
+def client_id(token):
+    return hashlib.sha256(token if isinstance(token, bytes) else token.encode()).hexdigest()[:32]
+
+
+class Httpd:
+    """Life: made, configured with write() and configure(), start(), requests, stop(), remove()."""
+
+    def __init__(self, mpm="event", modules=(), processes=2, expected=(), env=None, notes=True, module=True):
+        self.root = Path(tempfile.mkdtemp(prefix="la-http-"))
+        self.root.chmod(0o755)
+        self.mpm = mpm
+        self.modules = BASE_MODULES + tuple(modules)
+        self.processes = processes
+        self.expected = ["server reached MaxRequestWorkers setting", *expected]
+        self.env = dict(env or {})
+        self.notes = notes
+        self.module = module
+        self.port = free_port()
+        self.ports = [self.port]
+        self.process = None
+        self.secrets = set()
+        self.endpoints = {}
+        self.text = ""
+        for name in ("conf", "htdocs", "logs", "run"):
+            (self.root / name).mkdir()
+        self.write("htdocs/index.html", "hello\n")
+        self.write("conf/mime.types", "text/html html\ntext/plain txt\n")
+        self.log = ErrorLog(self.root / "logs" / "error.log", self.root / "logs" / "stderr.log")
+
+    # ---- before the start ------------------------------------------------------------------------
+
+    def write(self, path, content):
+        """A file below the ServerRoot; replaced in one step, as an administrator should do it."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".new")
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+        os.replace(temporary, target)
+        return target
+
+    def write_keys(self, path, *entries):
+        return self.write(path, json.dumps({"keys": list(entries)}, indent=1))
+
+    def write_passwords(self, path, **users):
+        def line(user, password):
+            digest = base64.b64encode(hashlib.sha1(password.encode()).digest()).decode()
+            return f"{user}:{{SHA}}{digest}\n"
+        return self.write(path, "".join(line(u, p) for u, p in users.items()))
+
+    def endpoint(self, name="main", **arguments):
+        """The endpoint of that name, started on first use and stopped with the server."""
+        if name not in self.endpoints:
+            self.endpoints[name] = Endpoint(**arguments)
+        return self.endpoints[name]
+
+    def listen(self):
+        """One more port, for a virtual host."""
+        self.ports.append(free_port())
+        return self.ports[-1]
+
+    def configure(self, text):
+        self.text = text
+        self.write("conf/test.conf", text)
+        self.write("conf/httpd.conf", self.skeleton())
+
+    def skeleton(self):
+        lines = [f'ServerRoot "{self.root}"', "ServerName 127.0.0.1", "DefaultRuntimeDir run", "PidFile run/httpd.pid"]
+        lines += [f"Listen 127.0.0.1:{port}" for port in self.ports]
+        lines += [f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in (f"mpm_{self.mpm}", *self.modules)]
+        if self.module:
+            lines.append(f"LoadModule llama_auth_module {MODULE}")
+        if os.geteuid() == 0:
+            user, group = unprivileged()
+            lines += [f"User {user.pw_name}", f"Group {group.gr_name}"]
+        lines += [
+            "TypesConfig conf/mime.types", 'DocumentRoot "htdocs"', "ErrorLog logs/error.log",
+            "LogLevel info" + (" llama_auth:trace8" if self.module else ""),
+            'LogFormat "%>s %u %{llama_auth.principal}n %{llama_auth.error}n %r" test',
+            "CustomLog logs/access.log test", "Timeout 30", "KeepAliveTimeout 30", "MaxKeepAliveRequests 0",
+            *self.mpm_lines()]
+        if self.notes:
+            lines += [f'Header always set X-Note-{n.replace(".", "-").replace("_", "-")} "expr=%{{note:llama_auth.{n}}}"'
+                      for n in NOTES]
+            lines += ['Header always set X-Note-user "expr=%{REMOTE_USER}"',
+                      'Header always set X-Note-type "expr=%{AUTH_TYPE}"']
+        lines.append("Include conf/test.conf")
+        return "\n".join(lines) + "\n"
+
+    @property
+    def workers(self):
+        """Threads that can run requests, all processes together."""
+        return self.processes * THREADS
+
+    def mpm_lines(self):
+        if self.mpm == "prefork":
+            return [f"StartServers {self.workers // 2}", f"MaxRequestWorkers {self.workers}", "MinSpareServers 2"]
+        return [f"StartServers {self.processes}", f"ServerLimit {self.processes}", f"ThreadsPerChild {THREADS}",
+                f"MaxRequestWorkers {self.workers}", "MinSpareThreads 1", f"MaxSpareThreads {self.workers}"]
+
+    # ---- the process -----------------------------------------------------------------------------
+
+    def environment(self):
+        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", **sanitizer_environment(), **self.env}
+
+    def command(self, *arguments):
+        return [HTTPD, "-d", str(self.root), "-f", str(self.root / "conf" / "httpd.conf"), *arguments]
+
+    def check(self, user=None):
+        """`httpd -t`: exit status and everything it said."""
+        done = subprocess.run(self.command("-t"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+                              env=self.environment(), user=user, cwd=self.root)
+        return done.returncode, done.stdout.decode("utf-8", "replace")
+
+    def start(self):
+        for endpoint in self.endpoints.values():
+            endpoint.secrets = self.secrets
+        stderr = open(self.root / "logs" / "stderr.log", "ab")
+        with stderr:
+            self.process = subprocess.Popen(self.command("-DFOREGROUND"), stdin=subprocess.DEVNULL, stdout=stderr,
+                                            stderr=stderr, env=self.environment(), cwd=self.root,
+                                            start_new_session=True)  # it signals its whole group when it ends
+        await_until(self.serving, "httpd to serve")
+
+    def serving(self):
+        """httpd listens while it reads its configuration a second time, so only its log says that it is ready."""
+        if self.process.poll() is not None:
+            raise AssertionError("httpd did not start:\n" + self.log.everything().decode("utf-8", "replace"))
+        return any("resuming normal operations" in line.text for line in self.log.since())
+
+    def graceful(self):
+        """SIGUSR1, and waits until the new generation serves."""
+        mark = self.log.mark()
+        self.process.send_signal(signal.SIGUSR1)
+        self.log.await_line("resuming normal operations", mark)
+
+    def children(self):
+        """The pids of the server's child processes."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+
+    def stop(self):
+        """Ends the server; returns what its log says was wrong."""
+        if self.process is None:
+            return []
+        wrong = []
+        if self.process.poll() is not None:
+            wrong.append(f"httpd was gone, status {self.process.returncode}")
+        else:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                wrong.append("httpd did not end within 30 s of SIGTERM")
+        self.process = None
+        return wrong + self.log.verdict(self.expected, self.secrets)
+
+    def remove(self):
+        for endpoint in self.endpoints.values():
+            endpoint.stop()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    # ---- requests --------------------------------------------------------------------------------
+
+    def connect(self, port=None):
+        return Connection(port or self.port, self.secrets)
+
+    def request(self, method, path, port=None, **arguments):
+        with self.connect(port) as connection:
+            return connection.request(method, path, **arguments)
+
+    def get(self, path, **arguments):
+        return self.request("GET", path, **arguments)
+
+    def expect(self, *patterns):
+        """Declares error lines that belong to the test from here on."""
+        self.expected += patterns
+
+    def access_lines(self):
+        path = self.root / "logs" / "access.log"
+        return path.read_text("utf-8", "replace").splitlines() if path.exists() else []

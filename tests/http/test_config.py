@@ -1,0 +1,293 @@
+"""What httpd -t refuses: every mistake is named with its file, its line and, where there is one, the nearest valid
+name. In the tables `>>` marks the line that must be named."""
+
+import os
+import re
+
+import pytest
+
+from server import key_entry, unprivileged
+
+KEYS = "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n"
+CUSTOM = "<LlamaAuthProvider corp custom>\nEndpoint http://127.0.0.1:1/\n</LlamaAuthProvider>\n"
+
+
+def custom(*lines):
+    return "<LlamaAuthProvider corp custom>\nEndpoint http://127.0.0.1:1/\n" + "\n".join(lines) + "\n</LlamaAuthProvider>\n"
+
+
+def located(*lines):
+    return KEYS + "<Location /x>\nAuthType Bearer\nAuthName x\n" + "\n".join(lines) + "\n</Location>\n"
+
+
+REFUSED = {
+    # the section's first line
+    "unknown type": (">><LlamaAuthProvider corp oauth9>\nEndpoint http://h/\n</LlamaAuthProvider>", "oauth9.*not a type"),
+    "misspelled type": (">><LlamaAuthProvider corp custm>\nEndpoint http://h/\n</LlamaAuthProvider>", "custm.*did you mean custom"),
+    "misspelled static": (">><LlamaAuthProvider corp statc>\nFile x\n</LlamaAuthProvider>", "did you mean static"),
+    "no name, no type": (">><LlamaAuthProvider>\nEndpoint http://h/\n</LlamaAuthProvider>", "name and a type"),
+    "no type": (">><LlamaAuthProvider corp>\nEndpoint http://h/\n</LlamaAuthProvider>", "name and a type"),
+    "three words": (">><LlamaAuthProvider corp custom static>\nEndpoint http://h/\n</LlamaAuthProvider>", "name and a type"),
+    "empty name": ('>><LlamaAuthProvider "" custom>\nEndpoint http://h/\n</LlamaAuthProvider>', "name"),
+    "name with a slash": (">><LlamaAuthProvider a/b custom>\nEndpoint http://h/\n</LlamaAuthProvider>", "name"),
+    "name with a space": ('>><LlamaAuthProvider "a b" custom>\nEndpoint http://h/\n</LlamaAuthProvider>', "name"),
+    "duplicate name": (CUSTOM + ">><LlamaAuthProvider corp static>\nFile conf/keys.json\n</LlamaAuthProvider>", "corp.*already.*test.conf:1"),
+    "duplicate in a virtual host": (CUSTOM + "<VirtualHost *>\n>><LlamaAuthProvider corp static>\nFile conf/keys.json\n"
+                                    "</LlamaAuthProvider>\n</VirtualHost>", "corp.*already"),
+    "duplicate of a virtual host's": ("<VirtualHost *>\n" + CUSTOM + "</VirtualHost>\n>><LlamaAuthProvider corp static>\n"
+                                      "File conf/keys.json\n</LlamaAuthProvider>", "corp.*already"),
+    "unclosed": ("<LlamaAuthProvider corp custom>\nEndpoint http://h/\n", "LlamaAuthProvider"),
+    "closed by another": ("<LlamaAuthProvider corp custom>\nEndpoint http://h/\n>></Location>", "LlamaAuthProvider|Location"),
+    "no closing bracket": (">><LlamaAuthProvider corp custom\nEndpoint http://h/\n</LlamaAuthProvider>", "closing|'>'"),
+    "in a Location": ("<Location />\n>><LlamaAuthProvider corp custom>\nEndpoint http://h/\n</LlamaAuthProvider>\n</Location>", "not allowed"),
+    "in a Directory": ("<Directory />\n>><LlamaAuthProvider corp custom>\nEndpoint http://h/\n</LlamaAuthProvider>\n</Directory>", "not allowed"),
+
+    # options
+    "unknown option": (custom(">>Colour blue"), "Colour.*not an option"),
+    "misspelled option": (custom(">>TimeOut2 3s"), "TimeOut2.*did you mean Timeout"),
+    "misspelled Endpoint": ("<LlamaAuthProvider corp custom>\n>>Endpont http://h/\n</LlamaAuthProvider>", "Endpont.*did you mean Endpoint"),
+    "misspelled TLSCAFile": (custom(">>TLSCAFiles x"), "did you mean TLSCAFile"),
+    "misspelled File": ("<LlamaAuthProvider k static>\n>>Fil conf/keys.json\n</LlamaAuthProvider>", "Fil .*did you mean File"),
+    "File in a custom": (custom(">>File conf/keys.json"), "File.*not an option of a custom"),
+    "Endpoint in a static": ("<LlamaAuthProvider k static>\nFile conf/keys.json\n>>Endpoint http://h/\n</LlamaAuthProvider>",
+                             "Endpoint.*not an option of a static"),
+    "Timeout in a static": ("<LlamaAuthProvider k static>\nFile conf/keys.json\n>>Timeout 3s\n</LlamaAuthProvider>", "Timeout.*not an option"),
+    "option twice": (custom(">>Endpoint http://other/"), "Endpoint.*once"),
+    "option without argument": (custom(">>Timeout"), "Timeout.*takes"),
+    "option with too many": (custom(">>Timeout 3s 4s"), "Timeout.*takes"),
+    "a directive of httpd": (custom(">>DocumentRoot /tmp"), "DocumentRoot.*not an option"),
+    "another directive of ours": (custom(">>LlamaAuthOutageStatus 503"), "LlamaAuthOutageStatus.*not an option"),
+    "nested provider": (custom(">><LlamaAuthProvider inner static>\nFile x\n</LlamaAuthProvider>"), "inside|section"),
+    "nested Location": (custom(">><Location />\nRequire all granted\n</Location>"), "inside|section"),
+    "missing Endpoint": (">><LlamaAuthProvider corp custom>\nTimeout 3s\n</LlamaAuthProvider>", "Endpoint.*missing"),
+    "missing File": (">><LlamaAuthProvider corp static>\n</LlamaAuthProvider>", "File.*missing"),
+
+    # durations, sizes, switches
+    "duration of a word": (custom(">>Timeout soon"), "Timeout.*soon"),
+    "duration of an unknown unit": (custom(">>Timeout 3w"), "Timeout.*3w"),
+    "duration with a space": (custom('>>Timeout "3 s"'), "Timeout"),
+    "negative duration": (custom(">>Timeout -1s"), "Timeout.*-1s"),
+    "fraction of a duration": (custom(">>Timeout 1.5s"), "Timeout"),
+    "empty duration": (custom('>>Timeout ""'), "Timeout"),
+    "duration of 0": (custom(">>Timeout 0"), "Timeout.*above 0"),
+    "connect duration of 0": (custom(">>ConnectTimeout 0s"), "ConnectTimeout.*above 0"),
+    "duration beyond reason": (custom(">>Timeout 99999999999999999999s"), "Timeout"),
+    "duration beyond ten years": (custom(">>Timeout 4000d"), "Timeout"),
+    "size of a word": (custom(">>ResponseLimit large"), "ResponseLimit.*large"),
+    "size of 0": (custom(">>ResponseLimit 0"), "ResponseLimit.*above 0"),
+    "negative size": (custom(">>ResponseLimit -5"), "ResponseLimit"),
+    "size of an unknown unit": (custom(">>ResponseLimit 5T"), "ResponseLimit.*5T"),
+    "size beyond 64 bits": (custom(">>ResponseLimit 99999999999999999999G"), "ResponseLimit"),
+    "switch of a word": (custom(">>TLSVerify maybe"), "TLSVerify.*on or off"),
+    "MaxConcurrent 0": (custom(">>MaxConcurrent 0"), "MaxConcurrent"),
+
+    # URLs
+    "URL of another scheme": ("<LlamaAuthProvider c custom>\n>>Endpoint ftp://host/\n</LlamaAuthProvider>", "Endpoint.*http"),
+    "URL of a file": ("<LlamaAuthProvider c custom>\n>>Endpoint file:///etc/passwd\n</LlamaAuthProvider>", "Endpoint.*http"),
+    "URL without scheme": ("<LlamaAuthProvider c custom>\n>>Endpoint auth.example.com/validate\n</LlamaAuthProvider>", "Endpoint.*http"),
+    "URL without host": ("<LlamaAuthProvider c custom>\n>>Endpoint http:///validate\n</LlamaAuthProvider>", "Endpoint.*host"),
+    "URL with a password": ("<LlamaAuthProvider c custom>\n>>Endpoint http://user:hunter2-secret@host/\n</LlamaAuthProvider>", "Endpoint.*password"),
+    "URL with a fragment": ("<LlamaAuthProvider c custom>\n>>Endpoint http://host/#x\n</LlamaAuthProvider>", "Endpoint"),
+    "URL with a space": ('<LlamaAuthProvider c custom>\n>>Endpoint "http://host/a b"\n</LlamaAuthProvider>', "Endpoint"),
+    "URL with port 0": ("<LlamaAuthProvider c custom>\n>>Endpoint http://host:0/\n</LlamaAuthProvider>", "Endpoint.*port"),
+    "URL with a high port": ("<LlamaAuthProvider c custom>\n>>Endpoint http://host:70000/\n</LlamaAuthProvider>", "Endpoint"),
+    "URL with a port of letters": ("<LlamaAuthProvider c custom>\n>>Endpoint http://host:http/\n</LlamaAuthProvider>", "Endpoint"),
+    "empty URL": ('<LlamaAuthProvider c custom>\n>>Endpoint ""\n</LlamaAuthProvider>', "Endpoint"),
+    "proxy of another scheme": (custom(">>Proxy socks5://host:1"), "Proxy.*http"),
+    "proxy without scheme": (custom(">>Proxy host:3128"), "Proxy"),
+
+    # the others
+    "broken expression": (custom('>>Match "(unclosed"'), "Match.*expression"),
+    "Claim without category": (custom(">>Claim groups"), "Claim.*takes"),
+    "Claim with three words": (custom(">>Claim groups teams roles"), "Claim.*takes"),
+    "Claim without source": (custom('>>Claim "" teams'), "Claim.*empty"),
+    "PrincipalClaim without name": (custom(">>PrincipalClaim"), "PrincipalClaim.*takes"),
+    "SendHeaders all and more": (custom(">>SendHeaders all X-Y"), "SendHeaders"),
+    "SendHeaders of no name": (custom('>>SendHeaders "X Y"'), "SendHeaders"),
+    "SendHeaders of the credential": (custom(">>SendHeaders Authorization"), "SendHeaders.*Authorization"),
+    "SecretHeader without value": (custom(">>SecretHeader X-Key"), "SecretHeader.*takes"),
+    "SecretHeader of no name": (custom('>>SecretHeader "X Key" v'), "SecretHeader"),
+    "SecretHeader of the client's": (custom(">>SecretHeader Content-Length 5"), "SecretHeader.*Content-Length"),
+    "secret of an unset variable": (custom(">>SecretHeader X-Key env:LA_TEST_UNSET"), "SecretHeader.*LA_TEST_UNSET"),
+    "secret of an empty variable": (custom(">>SecretHeader X-Key env:LA_TEST_EMPTY"), "SecretHeader.*LA_TEST_EMPTY.*empty"),
+    "secret of a missing file": (custom(">>SecretHeader X-Key file:conf/no-such-file"), "SecretHeader.*conf/no-such-file.*No such file"),
+    "secret of an empty file": (custom(">>SecretHeader X-Key file:conf/empty"), "SecretHeader.*conf/empty.*empty"),
+    "secret of two lines": (custom(">>SecretHeader X-Key file:conf/lines"), "SecretHeader.*conf/lines.*control"),
+    "secret of a directory": (custom(">>SecretHeader X-Key file:conf"), "SecretHeader.*regular"),
+    "empty secret": (custom('>>SecretHeader X-Key ""'), "SecretHeader.*empty"),
+    "missing TLSCAFile": (custom(">>TLSCAFile conf/no-such-file"), "TLSCAFile.*conf/no-such-file.*No such file"),
+    "TLSCAFile is a directory": (custom(">>TLSCAFile conf"), "TLSCAFile.*regular"),
+    "missing TLSCertFile": (custom(">>TLSCertFile conf/no-such-file"), "TLSCertFile.*No such file"),
+    "missing TLSKeyFile": (custom("TLSCertFile conf/lines", ">>TLSKeyFile conf/no-such-file"), "TLSKeyFile.*No such file"),
+    "key without certificate": (">>" + custom("TLSKeyFile conf/lines"), "TLSKeyFile.*TLSCertFile"),
+    "missing key file": (">><LlamaAuthProvider k static>\nFile conf/no-such-file\n</LlamaAuthProvider>", "conf/no-such-file.*No such file"),
+
+    # directives
+    "use of an unknown provider": (located(">>LlamaAuthUse nobody"), "nobody"),
+    "use of a misspelled provider": (located(">>LlamaAuthUse keis"), "keis.*did you mean keys"),
+    "use in another case": (located(">>LlamaAuthUse KEYS"), "KEYS.*did you mean keys"),
+    "use of nothing": (located(">>LlamaAuthUse"), "LlamaAuthUse"),
+    "use of one twice": (located(">>LlamaAuthUse keys keys"), "keys.*twice"),
+    "second use": (located("LlamaAuthUse keys", ">>LlamaAuthUse keys"), "LlamaAuthUse.*once"),
+    "use before the definition": ("<Location /x>\n>>LlamaAuthUse corp\n</Location>\n" + CUSTOM, "corp"),
+    "use of another host's": ("<VirtualHost *>\n" + CUSTOM + "</VirtualHost>\n<Location /x>\n>>LlamaAuthUse corp\n</Location>", "corp"),
+    "use in If": (KEYS + '<If "true">\n>>LlamaAuthUse keis\n</If>', "keis.*did you mean keys"),
+    "use in Files": (KEYS + "<Files x>\n>>LlamaAuthUse keis\n</Files>", "keis.*did you mean keys"),
+    "outage status 500": (">>LlamaAuthOutageStatus 500", "LlamaAuthOutageStatus.*401 or 503"),
+    "outage status of a word": (">>LlamaAuthOutageStatus unavailable", "LlamaAuthOutageStatus"),
+    "outage status of nothing": (">>LlamaAuthOutageStatus", "LlamaAuthOutageStatus"),
+    "outage status in a Location": ("<Location />\n>>LlamaAuthOutageStatus 503\n</Location>", "not allowed"),
+    "scope of nothing": (located(">>RequireScope"), "RequireScope"),
+    "all of nothing": (located(">>RequireScope all"), "RequireScope"),
+    "any of nothing": (located(">>RequireScope any"), "RequireScope"),
+    "scope with a space": (located('>>RequireScope "a b"'), "RequireScope.*a b"),
+    "scope with a quote": (located('>>RequireScope "a\\"b"'), "RequireScope"),
+    "scope with a backslash": (located(">>RequireScope a\\b"), "RequireScope"),
+    "scope beyond ASCII": (located(">>RequireScope é"), "RequireScope"),
+    "empty scope": (located('>>RequireScope ""'), "RequireScope"),
+    "none beside a scope": (located(">>RequireScope none a"), "RequireScope.*none"),
+    "a scope beside none": (located(">>RequireScope a none"), "RequireScope.*none"),
+    "none after a line": (located("RequireScope a", ">>RequireScope none"), "RequireScope.*none"),
+    "a line after none": (located("RequireScope none", ">>RequireScope a"), "RequireScope.*none"),
+    "None in another case": (located(">>RequireScope None"), "RequireScope.*none"),
+    "ANY in another case": (located(">>RequireScope ANY a"), "RequireScope.*any"),
+    "none after a Limit": (located("<Limit GET>\nRequireScope a\n</Limit>", ">>RequireScope none"), "RequireScope.*none"),
+    "attribute of nothing": (located(">>RequireAttribute"), "RequireAttribute"),
+    "attribute without value": (located(">>RequireAttribute roles"), "RequireAttribute"),
+    "attribute with an empty value": (located('>>RequireAttribute roles "" x'), "RequireAttribute.*empty"),
+    "attribute with an empty category": (located('>>RequireAttribute "" x'), "RequireAttribute.*empty"),
+    "attribute none after a line": (located("RequireAttribute roles x", ">>RequireAttribute none"), "RequireAttribute.*none"),
+    "misspelled directive": (located(">>RequireScopes a"), "RequireScopes"),
+}
+
+ACCEPTED = {
+    "every option of a custom": custom(
+        "SendHeaders none", "SecretHeader X-Key literal", "Timeout 500ms", "ConnectTimeout 1", "Match ^tok-", "Claim a b", "Claim c d",
+        "PrincipalClaim a b c", "TLSVerify on", "ResponseLimit 64K", "Proxy http://127.0.0.1:3128", "TLSCAFile conf/lines",
+        "TLSCertFile conf/lines", "TLSKeyFile conf/lines"),
+    "every option of a static": "<LlamaAuthProvider k static>\nFile conf/keys.json\nMatch ^key-\nClaim id ids\nPrincipalClaim principal\n</LlamaAuthProvider>",
+    "durations": "".join(f"<LlamaAuthProvider p{n} custom>\nEndpoint http://h/\nTimeout {d}\n</LlamaAuthProvider>\n"
+                         for n, d in enumerate(("1ms", "10s", "5m", "1h", "1d", "30", "10S"))),
+    "options in any case": "<LlamaAuthProvider p CUSTOM>\nENDPOINT http://h/\ntimeout 3s\ntlsverify OFF\n</LlamaAuthProvider>",
+    "names of every kind": "".join(f"<LlamaAuthProvider {n} custom>\nEndpoint https://h/\n</LlamaAuthProvider>\n"
+                                   for n in ("a", "A", "a-b", "a.b", "a_b", "9", "custom", "none")),
+    "comments and empty lines": "<LlamaAuthProvider p custom>\n# a comment\n\n  Endpoint http://h/  \n</LlamaAuthProvider>",
+    "line continued": "<LlamaAuthProvider p custom>\nEndpoint \\\nhttp://h/\n</LlamaAuthProvider>",
+    "IfDefine inside": "<LlamaAuthProvider p custom>\n<IfDefine !NOTHING>\nEndpoint http://h/\n</IfDefine>\n</LlamaAuthProvider>",
+    "IfModule around": "<IfModule llama_auth_module>\n" + CUSTOM + "</IfModule>",
+    "same name in two virtual hosts": "".join(f"<VirtualHost *:{port}>\n{CUSTOM}</VirtualHost>\n" for port in (1, 2)),
+    "URLs": "".join(f"<LlamaAuthProvider p{n} custom>\nEndpoint {u}\n</LlamaAuthProvider>\n" for n, u in enumerate(
+        ("http://h", "https://h:8443/a/b?c=d", "http://[::1]:8080/", "HTTPS://H/", "http://127.0.0.1"))),
+    "policy lines": located("LlamaAuthUse keys", "RequireScope all none any", "RequireScope any a b", "RequireAttribute roles x y",
+                            "RequireAttribute none x", "RequireScope https://example.com/scope:read"),
+    "none for some methods, a scope for others": located("LlamaAuthUse keys", "<Limit GET>\nRequireScope none\n</Limit>",
+                                                         "<LimitExcept GET>\nRequireScope a\n</LimitExcept>"),
+    "outage status": "LlamaAuthOutageStatus 503\n<VirtualHost *>\nLlamaAuthOutageStatus 401\n</VirtualHost>",
+    "secret in the environment": custom("SecretHeader X-Key env:LA_TEST_SET"),
+    "secret in a file": custom("SecretHeader X-Key file:conf/secret"),
+}
+
+
+@pytest.fixture
+def ready(bare):
+    bare.env.update(LA_TEST_EMPTY="", LA_TEST_SET="value")
+    bare.write_keys("conf/keys.json", key_entry("some-key-or-other", "alice"))
+    bare.write("conf/empty", "")
+    bare.write("conf/lines", "one\ntwo\n")
+    bare.write("conf/secret", "a secret\n")
+    return bare
+
+
+def marked(text):
+    """The configuration without its mark, and the number of the marked line."""
+    lines = text.split("\n")
+    number = next((n for n, line in enumerate(lines, 1) if line.startswith(">>")), None)
+    return "\n".join(line.removeprefix(">>") for line in lines) + "\n", number
+
+
+def names_line(said, file, number):
+    return re.search(rf"line {number} of \S*{file}|{file}:{number}\b", said)
+
+
+@pytest.mark.parametrize("text, pattern", REFUSED.values(), ids=REFUSED.keys())
+def test_refused(ready, text, pattern):
+    text, number = marked(text)
+    ready.configure(text)
+    status, said = ready.check()
+    assert status != 0, said
+    assert re.search(pattern, said, re.S), said
+    assert "hunter2" not in said
+    if number:
+        assert names_line(said, "test.conf", number), said
+
+
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(ready, text):
+    ready.configure(text)
+    status, said = ready.check()
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("name", ["misspelled option", "URL of another scheme", "missing Endpoint", "use of a misspelled provider",
+                                  "none after a line", "duration of 0"])
+def test_error_in_an_included_file(ready, name):
+    text, number = marked(REFUSED[name][0])
+    ready.write("conf/more/inner.conf", text)
+    ready.configure("# one\n# two\n<IfModule llama_auth_module>\nInclude conf/more/*.conf\n</IfModule>\n")
+    status, said = ready.check()
+    assert status != 0 and re.search(REFUSED[name][1], said, re.S), said
+    assert names_line(said, "inner.conf", number), said
+
+
+def test_options_included_into_a_section(ready):
+    ready.write("conf/options.conf", "Timeout 3s\nEndpoint http://h/\nColour blue\n")
+    ready.configure("<LlamaAuthProvider p custom>\nInclude conf/options.conf\n</LlamaAuthProvider>\n")
+    status, said = ready.check()
+    assert status != 0 and names_line(said, "options.conf", 3), said
+
+
+def test_section_with_included_options_works(ready):
+    ready.write("conf/options.conf", "Timeout 3s\nEndpoint http://h/\n")
+    ready.configure("<LlamaAuthProvider p custom>\nInclude conf/options.conf\n</LlamaAuthProvider>\n")
+    assert ready.check()[0] == 0
+
+
+@pytest.mark.parametrize("line", ["SecretHeader X-Key file:conf/private", "TLSCAFile conf/private"])
+def test_unreadable_file(ready, line):
+    ready.write("conf/private", "private\n").chmod(0)
+    ready.configure(custom(line))
+    user = None
+    if os.geteuid() == 0:
+        user = unprivileged()[0].pw_uid
+        for directory in ("logs", "run"):
+            os.chown(ready.root / directory, user, -1)
+    status, said = ready.check(user)
+    assert status != 0 and "ermission denied" in said and "conf/private" in said, said
+    assert names_line(said, "test.conf", 3), said
+
+
+def test_first_of_two_mistakes_is_named(ready):
+    ready.configure(custom("Colour blue", "Shape round"))
+    status, said = ready.check()
+    assert status != 0 and "Colour" in said and names_line(said, "test.conf", 3), said
+
+
+def test_a_literal_secret_is_never_shown(ready):
+    ready.configure(custom("SecretHeader X-Key very-secret-literal", "Colour blue"))
+    assert "very-secret-literal" not in ready.check()[1]
+    ready.configure(custom("SecretHeader X-Key very-secret-literal another-secret-word"))
+    said = ready.check()[1]
+    assert "very-secret-literal" not in said and "another-secret-word" not in said
+
+
+def test_tls_verify_off_warns(ready):
+    ready.configure(custom("TLSVerify off"))
+    status, said = ready.check()
+    assert status == 0 and "TLSVerify" in said and "corp" in said
+
+
+def test_server_does_not_start_either(ready):
+    ready.configure(custom("Colour blue"))
+    with pytest.raises(AssertionError, match="did not start"):
+        ready.start()
+    ready.process = None

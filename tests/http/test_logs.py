@@ -1,0 +1,156 @@
+"""The error log: who is told what, how often, and never a token (spec section 10)."""
+
+import re
+
+import pytest
+
+from behaviour import accept, hang, reply, reset
+from callers import BEARER, key_of, write_callers
+from client import build
+from configs import everywhere, location, provider
+from conftest import every_mpm, new_token
+from server import client_id
+
+NUMBERED = re.compile(r"LA\d{4}: ")
+
+
+@every_mpm
+class TestLines:
+    processes = 1
+    expected = (r"is unavailable", r"AH01631")
+
+    @staticmethod
+    def configure(httpd):
+        return (write_callers(httpd) + provider("ep", httpd.endpoint().url(), "Timeout 300ms") + location("/ep/", "ep") +
+                f"<Location /keys/>\n{BEARER}RequireScope b\n</Location>\n" + everywhere(httpd, "/ep") + everywhere(httpd, "/keys"))
+
+    def lines(self, httpd, mark, level):
+        found = httpd.log.since(mark, "llama_auth", level)
+        assert all(NUMBERED.search(line.text) for line in found), found
+        return [line.text for line in found]
+
+    def test_rejection_is_info_with_the_client_id(self, httpd):
+        token = httpd.endpoint().on(new_token(), reply(403, b""))
+        mark = httpd.log.mark()
+        assert httpd.get("/ep/x", token=token).status == 401
+        lines = self.lines(httpd, mark, "info")
+        identity = client_id(token)
+        assert any(identity[:8] in line and "ep" in line for line in lines), lines
+        assert not any(identity[:9] in line for line in lines)
+        assert not self.lines(httpd, mark, "error") and not self.lines(httpd, mark, "warn")
+
+    def test_unknown_key_is_info(self, httpd):
+        mark = httpd.log.mark()
+        assert httpd.get("/keys/x", token="unknown-key-for-the-log").status == 401
+        lines = self.lines(httpd, mark, "info")
+        assert any(client_id("unknown-key-for-the-log")[:8] in line for line in lines), lines
+        assert not self.lines(httpd, mark, "error")
+
+    def test_missing_scope_is_info(self, httpd):
+        mark = httpd.log.mark()
+        assert httpd.get("/keys/x", token=key_of("some")).status == 403
+        lines = self.lines(httpd, mark, "info")
+        assert any("required scope: b" in line and client_id(key_of("some"))[:8] in line for line in lines), lines
+        assert not self.lines(httpd, mark, "error")
+
+    @pytest.mark.parametrize("headers", [[], [("Authorization", "Basic eDp5")]], ids=["missing", "malformed"])
+    def test_client_mistakes_are_info(self, httpd, headers):
+        mark = httpd.log.mark()
+        assert httpd.get("/keys/x", headers=headers).status == 401
+        assert len(self.lines(httpd, mark, "info")) == 1
+        assert not self.lines(httpd, mark, "error") and not self.lines(httpd, mark, "warn")
+
+    def test_success_is_silent_at_info(self, httpd):
+        mark = httpd.log.mark()
+        assert httpd.get("/keys/x", token=key_of("full")).status == 200
+        assert not self.lines(httpd, mark, "info") and not self.lines(httpd, mark, "notice")
+
+    def test_outage_is_one_error_for_each_state_change(self, httpd):
+        def ask(behaviour):
+            return httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), behaviour)).status
+        assert ask(accept("a")) == 200
+        mark = httpd.log.mark()
+        for behaviour in (reply(500, b""), reset, reply(200, b"no"), hang, reply(429, b"")):
+            assert ask(behaviour) == 401
+        errors = self.lines(httpd, mark, "error")
+        assert len(errors) == 1 and "ep" in errors[0] and "500" in errors[0], errors
+        assert ask(accept("a")) == 200
+        assert len([line for line in self.lines(httpd, mark, "notice") if "ep" in line]) == 1
+        assert ask(reset) == 401
+        assert len(self.lines(httpd, mark, "error")) == 2
+
+    def test_a_rejection_shows_that_the_provider_is_there(self, httpd):
+        def ask(behaviour):
+            httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), behaviour))
+        ask(accept("a"))
+        mark = httpd.log.mark()
+        ask(reply(500, b""))
+        ask(reply(403, b""))
+        ask(reply(500, b""))
+        assert len(self.lines(httpd, mark, "error")) == 2
+
+    @pytest.mark.parametrize("behaviour, reason", [
+        (reply(503, b""), "503"), (reply(200, b"nope"), "JSON"), (reply(200, {"principal": 7}), "principal"), (hang, "imed out"),
+        (reply(200, {"attributes": []}), "attributes")], ids=["status", "not JSON", "principal", "timeout", "attributes"])
+    def test_outage_names_its_reason(self, httpd, behaviour, reason):
+        assert httpd.get("/ep/x", token=new_token()).status == 200
+        mark = httpd.log.mark()
+        httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), behaviour))
+        errors = self.lines(httpd, mark, "error")
+        assert len(errors) == 1 and reason in errors[0], errors
+
+    def test_an_answer_is_never_quoted(self, httpd):
+        canary = "canary-in-an-answer"
+        for body in (canary.encode(), f'{{"principal": ["{canary}"]}}'.encode(), f'{{"{canary}": 1, "{canary}": 2}}'.encode(),
+                     f'{{"principal": "x", "attributes": "{canary}"}}'.encode(), f'{{"{canary}'.encode()):
+            httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), reply(200, body)))
+        httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), reply(403, {"error": canary})))
+        assert canary.encode() not in httpd.log.everything()
+
+    def test_startup_names_the_providers(self, httpd):
+        said = [line.text for line in httpd.log.since(0, "llama_auth", "info")]
+        for name, kind in (("ep", "custom"), ("keys", "static")):
+            assert any(re.search(rf"provider {name} \({kind}\).*test.conf:\d+", line) for line in said), said
+
+    def test_control_characters_cannot_forge_a_line(self, httpd):
+        mark = httpd.log.mark()
+        token = httpd.endpoint().on(new_token(), accept("mallory", {"roles": ["x\n[error] forged"]}, message="hi\nforged"))
+        assert httpd.get("/ep/x%0Aforged%0D", token=token).status in (200, 404)
+        assert httpd.get("/keys/x%0Aforged", token=key_of("some")).status == 403
+        for line in httpd.log.since(mark):
+            assert not line.text.startswith(("forged", "[error] forged")), line
+
+
+class TestCanary:
+    """A token in every place where a client can put it is in no log at trace8, in no answer, in no environment."""
+    expected = (r"is unavailable", r"AH01631", r"AH00135", r"LlamaAuthUse is missing")
+    CANARY = "canary-4f1d0c-token"
+
+    @staticmethod
+    def configure(httpd):
+        return (write_callers(httpd) + provider("ep", httpd.endpoint().url(), "Timeout 300ms", "Match ^canary") +
+                location("/ep/", "ep", "keys") + location("/keys/", "keys") +
+                "<Location /broken/>\nAuthType Bearer\nRequireScope a\n</Location>\n" +
+                "".join(everywhere(httpd, path) for path in ("/ep", "/keys", "/broken")))
+
+    def test_nowhere(self, httpd):
+        canary, seen = self.CANARY, []
+        behaviours = [accept("alice", message="fine"), reply(403, b""), reply(500, b""), reply(200, b"no"), reset, hang]
+        for number, behaviour in enumerate(behaviours):
+            seen.append(httpd.get("/ep/x", token=httpd.endpoint().on(f"{canary}-{number}", behaviour)))
+        for path in ("/ep/x", "/keys/x", "/broken/x"):
+            for value in (f"Bearer {canary}", f"Bearer {canary},{canary}", f"Basic {canary}", canary, f"Bearer {canary} {canary}",
+                          f"Bearer\t{canary}", f"Bearer {canary}é", f"Bearer {canary}" + "x" * 8000):
+                seen.append(httpd.get(path, headers=[("Authorization", value)]))
+                seen.append(httpd.request("POST", path, headers=[("Authorization", value)], body=b"x" * 100))
+        with httpd.connect() as connection:
+            connection.send(build("MADEUP", "/keys/x", token=canary))
+            seen.append(connection.read())
+        assert len(seen) > 40
+        for response in seen:
+            assert canary.encode() not in response.body
+            assert not any(canary in value for _, value in response.headers), response
+        assert canary.encode() not in httpd.log.everything()
+        assert not any(canary in line for line in httpd.access_lines())
+        for line in httpd.log.since(0):
+            assert line.module != "llama_auth" or NUMBERED.search(line.text), line

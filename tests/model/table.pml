@@ -1,0 +1,487 @@
+/* A model of how src/core/table*.c publishes: no reader accepts an entry that is a mixture of two, nor one
+ * that it should no longer find, whatever writers are killed on the way.
+ *
+ * Memory is not sequentially consistent here, but that of C11 without promises: each location has the
+ * list of all its values; a thread has a view, the oldest value of each location that it may still read, and any
+ * read may return any value that is not older. What is released and acquired is a view. A fence that is missing in the
+ * code is missing here in the same place and with the same effect; no step is reordered by hand.
+ * (After Kang, Hur, Lahav, Vafeiadis, Dreyer: "A promising semantics for relaxed-memory concurrency", 2017.)
+ *
+ * The table is one group of two chunks. An entry is one chunk, or two with the other one as tail. Two keys, 0 and 1. The
+ * value of every word is the number of the put that wrote it. The checksum is left out: the protocol
+ * must do without it. Tags are left out: a reader may look at any chunk, as with an outdated tag.
+ *
+ * Processes: two writers that put once each, any key and size, and may die after any step; one removes
+ * key 0; one reads key 0; the first writer reads what it wrote.
+ *
+ * run.sh checks it, and that each of the flags below, which take one thing out of the protocol, makes it fail:
+ * NO_RECHECK NO_ACQUIRE_FENCE NO_RELEASE_FENCE NO_WRITING NO_RETIRE RELAXED_PUBLISH RELAXED_FIRST_READ
+ * STATE_REPEATS NO_LOCK BLIND_REMOVE
+ */
+
+#define CHUNKS   2
+#define PER      4 /* locations of a chunk */
+#define LOCS     8 /* CHUNKS * PER */
+#define MSGS     9 /* values a location can have one after the other */
+#define S(c)     ((c) * PER)     /* state: version * 4 + kind */
+#define X(c)     ((c) * PER + 1) /* head: key and part of the value; or a tail's value */
+#define Y(c)     ((c) * PER + 2) /* head: size and the rest of the value */
+#define L(c)     ((c) * PER + 3) /* link */
+#define EMPTY    0
+#define WRITING  1
+#define HEAD     2
+#define KIND(s)  ((s) % 4)
+#ifdef STATE_REPEATS
+#define NEXT(s, kind) (kind)
+#else
+#define NEXT(s, kind) (((s) / 4 + 1) * 4 + (kind))
+#endif
+#define PUTS     4 /* put 0: nothing was ever written; put 1: what is there at first */
+
+byte count[LOCS];             /* values so far */
+byte value[LOCS * MSGS];
+byte seen[LOCS * MSGS * LOCS]; /* the view released with each */
+
+byte key[PUTS];
+byte size[PUTS];
+byte puts = 1;
+
+bool locked;
+byte lock_view[LOCS];
+byte running;
+
+/* ---- memory ----------------------------------------------------------------- */
+
+/* Each process has: view (what it may still read), pending (what relaxed reads saw, until an acquire
+ * fence), fenced (its view at the last release fence). */
+#define MEMORY                                                                                     \
+    byte view[LOCS];                                                                               \
+    byte pending[LOCS];                                                                            \
+    byte fenced[LOCS];                                                                             \
+    byte i;                                                                                        \
+    byte at
+
+#define JOIN(to, from) to = (to > from -> to : from)
+
+inline read(loc, acquire, out)
+{
+    atomic {
+        at = view[loc];
+        do
+        :: at < count[loc] - 1 -> at++
+        :: break
+        od;
+        skip;
+        d_step {
+            view[loc] = at;
+            out = value[(loc) * MSGS + at];
+            i = 0;
+            do
+            :: i < LOCS ->
+                JOIN(pending[i], seen[((loc) * MSGS + at) * LOCS + i]);
+                if
+                :: acquire -> JOIN(view[i], seen[((loc) * MSGS + at) * LOCS + i])
+                :: else
+                fi;
+                i++
+            :: else -> break
+            od;
+            at = 0;
+            i = 0
+        }
+    }
+}
+
+/* Appends a value. Every location is written under the lock, but for the compare-and-swap of a removal, so
+ * the end is where it belongs. */
+inline append(loc, val, release)
+{
+    d_step {
+        at = count[loc];
+        assert(at < MSGS);
+        value[(loc) * MSGS + at] = val;
+        view[loc] = at;
+        i = 0;
+        do
+        :: i < LOCS ->
+            seen[((loc) * MSGS + at) * LOCS + i] = (release -> view[i] : fenced[i]);
+            i++
+        :: else -> break
+        od;
+        seen[((loc) * MSGS + at) * LOCS + (loc)] = at;
+        count[loc] = at + 1;
+        at = 0;
+        i = 0
+    }
+}
+
+/* Reads the newest value and, if it is what was expected, appends another one. */
+inline compare_and_swap(loc, expected, val, done)
+{
+    atomic {
+        d_step {
+            at = count[loc] - 1;
+            done = (value[(loc) * MSGS + at] == expected);
+            i = 0;
+            do
+            :: i < LOCS ->
+                if
+                :: done -> JOIN(view[i], seen[((loc) * MSGS + at) * LOCS + i])
+                :: else
+                fi;
+                i++
+            :: else -> break
+            od;
+            i = 0
+        }
+        if
+        :: done -> append(loc, val, true)
+        :: else -> at = 0
+        fi
+    }
+}
+
+inline acquire_fence()
+{
+    d_step {
+        i = 0;
+        do
+        :: i < LOCS -> JOIN(view[i], pending[i]); i++
+        :: else -> break
+        od;
+        i = 0
+    }
+}
+
+inline release_fence()
+{
+    d_step {
+        i = 0;
+        do
+        :: i < LOCS -> fenced[i] = view[i]; i++
+        :: else -> break
+        od;
+        i = 0
+    }
+}
+
+inline lock()
+{
+    atomic {
+#ifndef NO_LOCK
+        !locked;
+#endif
+        d_step {
+            locked = true;
+            i = 0;
+            do
+            :: i < LOCS -> JOIN(view[i], lock_view[i]); i++
+            :: else -> break
+            od;
+            i = 0
+        }
+    }
+}
+
+/* A death unlocks too: the kernel passes the lock on. */
+inline unlock()
+{
+    d_step {
+        i = 0;
+        do
+        :: i < LOCS -> JOIN(lock_view[i], view[i]); i++
+        :: else -> break
+        od;
+        i = 0;
+        locked = false
+    }
+}
+
+/* ---- la_table_get() ----------------------------------------------------------- */
+
+#define READER                                                                                     \
+    byte c, s1, s2, x, y, l, z
+
+/* Looks for key 0 once. Nothing older than `oldest` may be found. */
+inline get(oldest)
+{
+    if
+    :: c = 0
+    :: c = 1
+    fi;
+#ifdef RELAXED_FIRST_READ
+    read(S(c), false, s1);
+#else
+    read(S(c), true, s1);
+#endif
+    if
+    :: KIND(s1) == HEAD ->
+        read(X(c), false, x);
+        if
+        :: key[x] == 0 ->
+            read(Y(c), false, y);
+            z = x;
+            if
+            :: size[y] == 2 ->
+                read(L(c), false, l);
+                read(X(l), false, z)
+            :: else
+            fi;
+#ifndef NO_ACQUIRE_FENCE
+            acquire_fence();
+#endif
+            s2 = s1;
+#ifndef NO_RECHECK
+            read(S(c), false, s2);
+#endif
+            if
+            :: s1 == s2 ->
+                assert(x != 0 && x == y && x == z); /* whole */
+                assert(x >= oldest)                 /* and not outlived */
+            :: else
+            fi
+        :: else
+        fi
+    :: else
+    fi;
+    d_step { c = 0; s1 = 0; s2 = 0; x = 0; y = 0; l = 0; z = 0 }
+}
+
+/* ---- la_table_put() ----------------------------------------------------------- */
+
+/* In one step: what a writer reads under the lock changes by removals only, and these only make
+ * room that it does not use. */
+inline make_plan()
+{
+    atomic {
+        same = CHUNKS;
+        c = 0;
+        do
+        :: c < CHUNKS ->
+            owner[c] = CHUNKS;
+            read(S(c), false, s1);
+            state[c] = s1;
+            c++
+        :: else -> break
+        od;
+        c = 0;
+        do
+        :: c < CHUNKS ->
+            if
+            :: KIND(state[c]) == HEAD ->
+                read(X(c), false, x);
+                read(Y(c), false, y);
+                assert(x == y && owner[c] == CHUNKS); /* what lives is whole, and nobody else's */
+                owner[c] = c;
+                if
+                :: size[x] == 2 -> read(L(c), false, l); assert(l != c); owner[l] = c
+                :: else
+                fi;
+                if
+                :: key[x] == key[me] -> assert(same == CHUNKS); same = c /* a key is there once */
+                :: else
+                fi
+            :: else
+            fi;
+            c++
+        :: else -> break
+        od;
+        /* Which chunk becomes the head: that of the old entry, else a free one, else a victim's. */
+        if
+        :: same < CHUNKS -> h = same
+        :: same == CHUNKS && owner[0] == CHUNKS -> h = 0
+        :: same == CHUNKS && owner[1] == CHUNKS -> h = 1
+        :: same == CHUNKS && owner[0] != CHUNKS && owner[1] != CHUNKS -> h = 0
+        :: same == CHUNKS && owner[0] != CHUNKS && owner[1] != CHUNKS -> h = 1
+        fi;
+        t = 1 - h;
+        c = 0; s1 = 0; x = 0; y = 0; l = 0
+    }
+}
+
+/* Makes chunk `v` EMPTY if it starts an entry, or was left WRITING. */
+inline retire(v)
+{
+    if
+    :: KIND(state[v]) != EMPTY ->
+#ifndef NO_RETIRE
+        append(S(v), NEXT(state[v], EMPTY), false);
+        state[v] = NEXT(state[v], EMPTY)
+#else
+        skip
+#endif
+    :: else
+    fi
+}
+
+#define MAY_DIE                                                                                    \
+    if                                                                                             \
+    :: goto died                                                                                   \
+    :: skip                                                                                        \
+    fi
+
+proctype writer(bool looks)
+{
+    MEMORY;
+    READER;
+    byte owner[CHUNKS];
+    byte state[CHUNKS];
+    byte me, same, h, t;
+
+    lock();
+    d_step {
+        puts++;
+        me = puts
+    }
+    if
+    :: key[me] = 0
+    :: key[me] = 1
+    fi;
+    if
+    :: size[me] = 1
+    :: size[me] = 2
+    fi;
+    make_plan();
+    /* Victims: whoever else has the head's chunk, or the tail's if one is needed. */
+    if
+    :: owner[h] < CHUNKS && owner[h] != h -> retire(owner[h]); MAY_DIE
+    :: else
+    fi;
+    if
+    :: size[me] == 2 -> retire(t); MAY_DIE
+    :: else
+    fi;
+    if
+    :: size[me] == 2 && owner[t] < CHUNKS && owner[t] != t && owner[t] != h ->
+        retire(owner[t]); MAY_DIE
+    :: else
+    fi;
+#ifndef NO_WRITING
+    append(S(h), NEXT(state[h], WRITING), false);
+    state[h] = NEXT(state[h], WRITING);
+    MAY_DIE;
+#endif
+#ifndef NO_RELEASE_FENCE
+    release_fence();
+#endif
+    append(X(h), me, false);
+    MAY_DIE;
+    if
+    :: size[me] == 2 ->
+        append(L(h), t, false);
+        MAY_DIE;
+        append(X(t), me, false);
+        MAY_DIE
+    :: else
+    fi;
+    append(Y(h), me, false);
+    MAY_DIE;
+#ifdef RELAXED_PUBLISH
+    append(S(h), NEXT(state[h], HEAD), false);
+#else
+    append(S(h), NEXT(state[h], HEAD), true);
+#endif
+    MAY_DIE;
+    unlock();
+    if
+    :: looks && key[me] == 0 -> get(me)
+    :: else
+    fi;
+    running--;
+    goto done;
+died:
+    unlock();
+    running--;
+done:
+    skip
+}
+
+/* ---- la_table_remove() -------------------------------------------------------- */
+
+proctype remover()
+{
+    MEMORY;
+    byte c, s1, x;
+    bool swapped;
+
+    do
+    :: c < CHUNKS ->
+        read(S(c), true, s1);
+        if
+        :: KIND(s1) == HEAD ->
+            read(X(c), false, x);
+            if
+            :: key[x] == 0 ->
+                acquire_fence();
+#ifdef BLIND_REMOVE
+                append(S(c), NEXT(s1, EMPTY), true)
+#else
+                compare_and_swap(S(c), s1, NEXT(s1, EMPTY), swapped)
+#endif
+            :: else
+            fi
+        :: else
+        fi;
+        d_step { s1 = 0; x = 0; swapped = false };
+        c++
+    :: else -> break
+    od;
+    running--
+}
+
+proctype reader()
+{
+    MEMORY;
+    READER;
+
+    get(0);
+    running--
+}
+
+/* ---- the whole ------------------------------------------------------------------ */
+
+init
+{
+    MEMORY;
+    READER;
+    byte owner[CHUNKS];
+    byte state[CHUNKS];
+    byte me, same, h, t;
+
+    atomic {
+        /* Put 1: key 0 in chunk 0, with or without a tail, or key 1. */
+        key[0] = 2;
+        if
+        :: key[1] = 0
+        :: key[1] = 1
+        fi;
+        if
+        :: size[1] = 1
+        :: size[1] = 2
+        fi;
+        do
+        :: i < LOCS -> count[i] = 1; i++
+        :: else -> break
+        od;
+        i = 0;
+        value[S(0) * MSGS] = HEAD;
+        value[X(0) * MSGS] = 1;
+        value[Y(0) * MSGS] = 1;
+        value[L(0) * MSGS] = 1;
+        if
+        :: size[1] == 2 -> value[X(1) * MSGS] = 1
+        :: else
+        fi;
+        running = 4;
+        run writer(true);
+        run writer(false);
+        run remover();
+        run reader()
+    }
+    running == 0;
+    /* Whatever happened, the next writer finds a sound group: make_plan() asserts it. */
+    lock();
+    key[0] = 2;
+    make_plan();
+    unlock()
+}

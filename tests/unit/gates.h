@@ -1,0 +1,80 @@
+/* What the tests of gate.c share: gates in shared memory. */
+#ifndef LA_TEST_GATES_H
+#define LA_TEST_GATES_H
+
+#include "core/gate.h"
+
+#include "procs.h"
+
+#define GATES   3u
+#define PERMITS 16u
+#define GATE    1u
+
+#define FOREVER (10 * HANG_SECONDS * APR_USEC_PER_SEC)
+
+typedef struct world_t {
+    _Atomic uint32_t inside;
+    _Atomic uint32_t most;
+    _Atomic uint32_t entered;
+    event_t ready;
+    event_t go;
+} world_t;
+
+static la_life_t life;
+static world_t *world;
+static void *bytes;
+static la_gates_t *gates;
+static apr_pool_t *pool;
+static la_gate_terms_t terms;
+
+static inline int make_world(void **state)
+{
+    (void)state;
+    bytes = shared_alloc(la_gates_bytes(GATES, PERMITS));
+    world = shared_alloc(sizeof(*world));
+    terms = (la_gate_terms_t){.limit = 3,
+                              .max_waiting = PERMITS,
+                              .wait_us = 0,
+                              .failures = 3,
+                              .open_us = 10 * APR_USEC_PER_SEC,
+                              .probe_us = 20 * APR_USEC_PER_SEC};
+    return apr_pool_create(&pool, NULL) != APR_SUCCESS ||
+           la_gates_format(bytes, GATES, PERMITS) != APR_SUCCESS ||
+           la_gates_attach(bytes, GATES, PERMITS, &life, pool, &gates) != APR_SUCCESS;
+}
+
+static inline int drop_world(void **state)
+{
+    (void)state;
+    apr_pool_destroy(pool);
+    shared_free(world, sizeof(*world));
+    shared_free(bytes, la_gates_bytes(GATES, PERMITS));
+    return 0;
+}
+
+static inline la_gate_state_t read_gate(apr_time_t now)
+{
+    la_gate_state_t state;
+
+    la_gate_read(gates, GATE, &terms, now, &state);
+    return state;
+}
+
+static inline int open_life(void)
+{
+    int fd;
+
+    if (la_life_open(&fd) != APR_SUCCESS)
+        return 0;
+    la_life_init(&life, fd);
+    return 1;
+}
+
+static inline void add_in(const char *name, CMUnitTestFunction function, void *row)
+{
+    add(name, function, row);
+    tests[test_count - 1].setup_func = make_world;
+    tests[test_count - 1].teardown_func = drop_world;
+}
+
+#endif

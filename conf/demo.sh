@@ -2,7 +2,8 @@
 # Starts a private httpd with demo.conf, walks through the main job with curl, and checks each answer.
 # On a terminal it keeps serving afterwards. Usage: demo.sh MODULE.so; called by `make -f Makefile.apxs demo`.
 #
-# LA_DEMO_WRAP=asan|valgrind runs httpd -X under the tool and fails on any report that names our source.
+# LA_DEMO_WRAP=asan|valgrind runs httpd -X under the tool and fails on any report that names our source. Leaks are
+# valgrind's: LeakSanitizer does not look for pointers in the memory of APR pools.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 apxs=$(command -v apxs || command -v apxs2)
@@ -37,7 +38,7 @@ serve() {
     asan)
         mode=-X
         run=(env "LD_PRELOAD=$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
-            "ASAN_OPTIONS=log_path=$LA_RUN/report:exitcode=0" "UBSAN_OPTIONS=log_path=$LA_RUN/report:print_stacktrace=1") ;;
+            "ASAN_OPTIONS=log_path=$LA_RUN/report:exitcode=0:detect_leaks=0" "UBSAN_OPTIONS=log_path=$LA_RUN/report:print_stacktrace=1") ;;
     valgrind)
         mode=-X
         run=(valgrind --quiet --leak-check=full --num-callers=30 --log-file="$LA_RUN/report.%p") ;;

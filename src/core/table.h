@@ -23,7 +23,7 @@
 #define LA_TABLE_PURGE_TAG_BYTES 16
 
 /* Longest value: an identity of 16 KB and what the cache puts in front of it. */
-#define LA_TABLE_VALUE_MAX_BYTES (17u * 1024)
+#define LA_TABLE_VALUE_MAX_BYTES ((apr_size_t)17 * 1024)
 
 /* What the bytes of a table must be aligned to. */
 #define LA_TABLE_ALIGN 64

@@ -102,7 +102,7 @@ static void key_of(const survey_t *survey, apr_uint32_t way, unsigned char *key)
     for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
         apr_uint64_t word = la_table_load(&chunk->u.head.key[i]);
 
-        memcpy(key + 8 * i, &word, 8);
+        memcpy(key + (apr_size_t)8 * i, &word, 8);
     }
 }
 

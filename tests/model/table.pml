@@ -11,8 +11,9 @@
  * value of every word is the number of the put that wrote it. The checksum is left out: the protocol
  * must do without it. Tags are left out: a reader may look at any chunk, as with an outdated tag.
  *
- * Processes: two writers that put once each, any key and size, and may die after any step; one removes
- * key 0; one reads key 0; the first writer reads what it wrote.
+ * Two writers put once each, any key and size, and may die after any step; one process removes key 0.
+ * Then one looks for key 0: a reader, or a writer after its put. Looking after all is written loses no
+ * case: nothing is ever forgotten, and a view, not the hour, says which of the old values may be read.
  *
  * run.sh checks it, and that each of the flags below, which take one thing out of the protocol, makes it fail:
  * NO_RECHECK NO_ACQUIRE_FENCE NO_RELEASE_FENCE NO_WRITING NO_RETIRE RELAXED_PUBLISH RELAXED_FIRST_READ
@@ -36,6 +37,7 @@
 #else
 #define NEXT(s, kind) (((s) / 4 + 1) * 4 + (kind))
 #endif
+#define WRITERS  2
 #define PUTS     4 /* put 0: nothing was ever written; put 1: what is there at first */
 
 byte count[LOCS];             /* values so far */
@@ -48,7 +50,8 @@ byte puts = 1;
 
 bool locked;
 byte lock_view[LOCS];
-byte running;
+byte running; /* who may still write */
+byte looker;  /* who looks at the end: WRITERS for one that never wrote */
 
 /* ---- memory ----------------------------------------------------------------- */
 
@@ -320,7 +323,7 @@ inline retire(v)
     :: skip                                                                                        \
     fi
 
-proctype writer(bool looks)
+proctype writer(byte number)
 {
     MEMORY;
     READER;
@@ -383,11 +386,11 @@ proctype writer(bool looks)
 #endif
     MAY_DIE;
     unlock();
-    if
-    :: looks && key[me] == 0 -> get(me)
-    :: else
-    fi;
+    d_step { same = 0; h = 0; t = 0; state[0] = 0; state[1] = 0; owner[0] = 0; owner[1] = 0 };
     running--;
+    if
+    :: running == 0 && looker == number && key[me] == 0 -> get(me)
+    fi;
     goto done;
 died:
     unlock();
@@ -434,8 +437,8 @@ proctype reader()
     MEMORY;
     READER;
 
-    get(0);
-    running--
+    running == 0 && looker == WRITERS;
+    get(0)
 }
 
 /* ---- the whole ------------------------------------------------------------------ */
@@ -472,9 +475,14 @@ init
         :: size[1] == 2 -> value[X(1) * MSGS] = 1
         :: else
         fi;
-        running = 4;
-        run writer(true);
-        run writer(false);
+        if
+        :: looker = 0
+        :: looker = 1
+        :: looker = WRITERS
+        fi;
+        running = WRITERS + 1;
+        run writer(0);
+        run writer(1);
         run remover();
         run reader()
     }

@@ -119,7 +119,8 @@ static breaker_case_t breaker_cases[] = {
     {"breaker: one is enough", "o", 1, 1},
     {"breaker: an acceptance between", "ooaoo", 3, 0},
     {"breaker: a rejection between", "ooroo", 3, 0},
-    {"breaker: not mine between", "oonoo", 3, 0},
+    {"breaker: not mine counts as nothing", "oon", 3, 0},
+    {"breaker: not mine between", "oono", 3, 1},
     {"breaker: consecutive again", "ooaooo", 3, 1},
     {"breaker: off", "oooooooooo", 0, 0},
 };

@@ -66,7 +66,7 @@ static la_vary_t vary_of(const char *letters)
     return vary;
 }
 
-static la_source_e ask(const asked_t *asked)
+static la_source_e ask(const asked_t *asked, la_key_memo_t *memo)
 {
     visit_t *visit = make_visit(asked->token);
     apr_table_t *headers = apr_table_make(pool, 4);
@@ -75,6 +75,7 @@ static la_source_e ask(const asked_t *asked)
     visit->call.query = asked->query;
     visit->call.client_ip = asked->ip;
     visit->call.headers = headers;
+    visit->call.memo = memo;
     apr_table_setn(headers, "Accept", "*/*");
     if (asked->tenant) {
         apr_table_setn(headers, "X-Tenant", asked->tenant);
@@ -87,15 +88,55 @@ static la_source_e ask(const asked_t *asked)
     return visit->result.source;
 }
 
-static void test_vary(void **state)
+static void assert_varies(const vary_case_t *row, la_key_memo_t *memo)
 {
     static const asked_t first = {T, P, Q, I, B, NULL};
-    const vary_case_t *row = *state;
 
     provider->common.vary = vary_of(row->vary);
-    assert_int_equal(ask(&first), LA_SOURCE_MISS);
-    assert_int_equal(ask(&row->other), row->same ? LA_SOURCE_HIT : LA_SOURCE_MISS);
-    assert_int_equal(ask(&first), LA_SOURCE_HIT);
+    assert_int_equal(ask(&first, memo), LA_SOURCE_MISS);
+    assert_int_equal(ask(&row->other, memo), row->same ? LA_SOURCE_HIT : LA_SOURCE_MISS);
+    assert_int_equal(ask(&row->other, memo), LA_SOURCE_HIT);
+    assert_int_equal(ask(&first, memo), LA_SOURCE_HIT);
+    assert_int_equal(ask(&first, memo), LA_SOURCE_HIT);
+    assert_int_equal(ask(&first, NULL), LA_SOURCE_HIT);
+}
+
+/* What a connection remembers makes no difference. */
+static void test_vary(void **state)
+{
+    la_key_memo_t memo = {0};
+
+    assert_varies(*state, NULL);
+    provider = make_provider("remembered", 1);
+    assert_varies(*state, &memo);
+}
+
+/* Paths and queries about as long as what is remembered, and two providers over one connection. */
+static void test_memo_bounds(void **state)
+{
+    la_key_memo_t memo = {0};
+    char *path = apr_pcalloc(pool, 2 * LA_KEY_MEMO_BYTES);
+    la_provider_t *other = make_provider("other", 1);
+    la_provider_t *corp = provider;
+
+    (void)state;
+    corp->common.vary = other->common.vary = vary_of("pq");
+    memset(path, 'p', LA_KEY_MEMO_BYTES - 3);
+    for (size_t len = LA_KEY_MEMO_BYTES - 2; len < LA_KEY_MEMO_BYTES + 20; len++) {
+        asked_t by_path = {T, path, NULL, I, B, NULL};
+        asked_t by_query = {T, P, path, I, B, NULL};
+
+        path[len - 1] = 'p';
+        for (int round = 0; round < 3; round++) {
+            la_source_e expected = round ? LA_SOURCE_HIT : LA_SOURCE_MISS;
+
+            provider = corp;
+            assert_int_equal(ask(&by_path, &memo), expected);
+            provider = other;
+            assert_int_equal(ask(&by_path, &memo), expected);
+            assert_int_equal(ask(&by_query, &memo), expected);
+        }
+    }
 }
 
 /* The same token at a provider that is defined otherwise, be it in its name only. */
@@ -136,6 +177,7 @@ static void test_match(void **state)
 int main(void)
 {
     ADD_ROWS(vary_cases, test_vary);
+    add_in_world("vary: what a connection remembers", test_memo_bounds, NULL);
     add_in_world("vary: another definition", test_other_definition, NULL);
     add_in_world("match", test_match, NULL);
     return run_lookups("lookup, what it depends on");

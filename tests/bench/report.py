@@ -1,0 +1,182 @@
+"""The measurements as Markdown, to be quoted in README.md."""
+
+import statistics
+
+import httpd
+
+DASH = ""
+WORKERS = httpd.PROCESSES * httpd.THREADS
+
+
+def render(facts, rounds, extras):
+    """The whole report. facts: lines about the machine; rounds: slices.Rounds; extras: {part: its result}."""
+    records = [r for r in rounds.records.values()]
+    parts = ["## Measured", "", *facts, _quality(rounds), ""]
+    parts += _speed("Warm: the verdict is cached, or the credentials are static", records, cold=False)
+    parts += _speed("Cold: a new token with each request", records, cold=True)
+    parts += _parallel(extras.get("parallel"))
+    parts += _instructions(extras.get("instructions"))
+    parts += _table_lookups(extras.get("table"))
+    parts += _budgets(records, extras)
+    parts += _notes(records, extras)
+    return "\n".join(parts) + "\n"
+
+
+def grid(head, lines):
+    """A Markdown table; every column but the first is flush right."""
+    rule = ["---"] + ["--:"] * (len(head) - 1)
+    return ["| " + " | ".join(map(str, cells)) + " |" for cells in [head, rule, *lines]] + [""]
+
+
+def _quality(rounds):
+    return (f"Medians of {rounds.rounds} rounds; in brackets the smallest and the largest. {rounds.repeated} disturbed "
+            f"slices were run again, {rounds.disturbed} stayed disturbed and are left out where enough others remain.")
+
+
+def _speed(title, records, cold):
+    members = [r for r in records if r.slices and not r.failure and r.row.base and r.row.cold == cold]
+    bases = {r.row.base for r in members}
+    shown = [r for r in records if r in members or r.row.name in bases]
+    if not members:
+        return []
+    head = ["", "CPU us/request", "over no auth", "throughput against no auth"]
+    head += ["p99 ms", "connections for N calls"] if cold else ["endpoint calls per request"]
+    return [f"### {title}", ""] + grid(head, [_speed_line(r, cold) for r in shown])
+
+
+def _speed_line(record, cold):
+    cpu = _median(record, "cpu_us")
+    line = [record.row.title, f"{cpu:.1f}"]
+    if record.over_us:
+        line += [_spread(record.over_us), f"{statistics.median(record.throughput):.2f}"]
+    else:
+        line += ["0", "1.00"]
+    if cold:
+        calls, connections = _most_connections(record)
+        line += [f"{_median(record, 'p99_ms'):.1f}", f"{connections:,} for {calls:,}" if record.row.base else DASH]
+    else:
+        line.append(_calls(record))
+    return line
+
+
+def _most_connections(record):
+    """(calls, connections) of the round with the most connections."""
+    return max(record.endpoint, key=lambda pair: pair[1])
+
+
+def _calls(record):
+    requests = sum(s.requests for s in record.slices)
+    share = sum(s.calls for s in record.slices) / requests
+    return f"{share:.2f}" if share >= 0.005 else DASH
+
+
+def _spread(values):
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+def _median(record, name):
+    return statistics.median(record.values(name))
+
+
+def _parallel(outcomes):
+    if not outcomes:
+        return []
+    lines = [[o.title, f"{o.calls:,}", o.answers, f"{o.seconds:.2f}"] for o in outcomes if not o.note]
+    return ["### 500 requests at once with one new token, endpoint answering after 300 ms", ""] + \
+        grid(["", "calls", "answers", "seconds"], lines)
+
+
+def _instructions(counts):
+    if not counts:
+        return []
+    lines = [[c.title, f"{c.total:,.0f}", f"{c.ours:,.0f}" if c.ours else DASH] for c in counts.values() if not c.note]
+    return ["### Instructions per request (callgrind, whole server)", ""] + \
+        grid(["", "all", "in mod_llama_auth's functions and what they call"], lines)
+
+
+def _table_lookups(values):
+    if not values:
+        return []
+    lines = [[name.replace("_", " "), value, unit] for name, value, unit in values]
+    return ["### The cache's table alone", ""] + grid(["", "value", "unit"], lines)
+
+
+def _budgets(records, extras):
+    """What ../shared/targets.md section 2 demands, beside what was measured."""
+    lines = []
+    for record in records:
+        budget = record.row.budget
+        if not budget or not record.over_us or record.failure:
+            continue
+        title = record.row.title
+        if budget.over_us is not None:
+            lines.append(_at_most(f"{title}: us over no auth", budget.over_us, statistics.median(record.over_us), 1))
+        if budget.cpu_us is not None:
+            lines.append(_at_most(f"{title}: CPU us/request", budget.cpu_us, _median(record, "cpu_us"), 1))
+        if budget.throughput is not None:
+            measured = statistics.median(record.throughput)
+            lines.append([f"{title}: throughput", f"at least {budget.throughput}", f"{measured:.3f}",
+                          _verdict(measured >= budget.throughput)])
+    lines += _other_budgets({r.row.name: r for r in records}, extras)
+    return ["### Budgets", ""] + grid(["", "budget", "measured", "met"], lines) if lines else []
+
+
+def _other_budgets(records, extras):
+    lines = []
+    hot, many = records.get("cached-40"), records.get("tokens-5000")
+    if hot and many and hot.over_us and many.over_us:
+        dearer = statistics.median(many.over_us) - statistics.median(hot.over_us)
+        lines.append(_at_most("5,000 tokens in use: us over a single hot one", 1, dearer, 1))
+    count = (extras.get("instructions") or {}).get("cached-40")
+    if count and not count.note:
+        lines.append(_at_most("instructions at 40 bytes", 9000, count.ours, 0))
+    for outcome in extras.get("parallel") or []:
+        if outcome.title == "mod_llama_auth" and not outcome.note:
+            lines.append(_at_most("calls for 500 parallel misses", 1, outcome.calls, 0))
+    for scheme in ("http", "tls"):
+        ours, peer = records.get(f"cold-{scheme}"), records.get(f"openidc-cold-{scheme}")
+        if ours and ours.over_us and not ours.failure:
+            lines.append(_at_most(f"connections, {ours.row.title}", WORKERS, _most_connections(ours)[1], 0))
+            if peer and peer.over_us:
+                ratio = _median(peer, "cpu_us") / _median(ours, "cpu_us")
+                lines.append([f"{ours.row.title}: cheaper than mod_auth_openidc", "at least 1.8 times", f"{ratio:.1f}",
+                              _verdict(ratio >= 1.8)])
+    plain, cold = records.get("plain"), records.get("cold-tls")
+    for title, record in (("cached", hot), ("cold over TLS", cold)):
+        if plain and record and record.memory_kb and plain.memory_kb:
+            more = statistics.median(record.memory_kb) - statistics.median(plain.memory_kb)
+            lines.append(_at_most(f"private memory of a process over httpd's own, {title}: KB", 1024, more, 0))
+    lines += _table_budgets({name: float(value) for name, value, _ in extras.get("table") or []})
+    if extras.get("startup") is not None:
+        lines.append(_at_most("start-up over httpd's own: ms", 20, extras["startup"], 1))
+    return lines
+
+
+def _table_budgets(values):
+    """From tests/bench/table.c's own names; a name that it does not print is passed over."""
+    lines = []
+    if (alone := values.get("lookup_1000_entries_1_process")) is not None:
+        lines.append(_at_most("look-up in the table alone: ns", 100, alone, 1))
+    if (rate := values.get("rate_per_core_8_processes_1000_entries")) is not None:
+        lines.append(["look-ups by 8 processes: rate per core against one process", "at least 0.9", f"{rate:.2f}",
+                      _verdict(rate >= 0.9)])
+    if (ratio := values.get("lookup_1000000_over_1000")) is not None:
+        lines.append(_at_most("look-up among 1,000,000 entries against 1,000", 1.3, ratio, 2))
+    return lines
+
+
+def _at_most(title, budget, measured, digits):
+    return [title, f"at most {budget:,}", f"{measured:,.{digits}f}", _verdict(measured <= budget)]
+
+
+def _verdict(met):
+    return "yes" if met else "NO"
+
+
+def _notes(records, extras):
+    notes = [f"- {r.row.name}: failed: {r.failure}" for r in records if r.failure]
+    notes += [f"- {name}: left out: {why}" for name, why in extras.get("refused", {}).items()]
+    notes += [f"- parallel misses, {o.title}: {o.note}" for o in extras.get("parallel") or [] if o.note]
+    notes += [f"- instructions, {c.title}: {c.note}" for c in (extras.get("instructions") or {}).values() if c.note]
+    notes += [f"- {line}" for line in extras.get("notes", [])]
+    return ["### Notes", "", *(" ".join(note.split()) for note in notes), ""] if notes else []

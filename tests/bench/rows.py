@@ -1,0 +1,169 @@
+"""The rows of the table: what each server is configured with, what its clients send, what it is held against.
+
+A row that its httpd refuses (a directive that does not exist yet, a module that is not built) is left out with a note.
+"""
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import httpd
+import nginx
+from httpd import Setup
+from load import Load
+
+TOKEN_40 = "tok-" + "0123456789abcdefghijklmnopqrstuvwxyz"
+TOKEN_900 = ("tok-" + "0123456789abcdefghijklmnopqrstuvwxyz" * 25)[:900]
+
+OURS = Path(os.environ.get("LA_MODULE", ".build/release/mod_llama_auth.so")).resolve()
+SCOPES = "    RequireScope models.read\n    RequireScope telemetry.read\n"
+FORWARD = ("    LlamaAuthForward X-Auth-User-Id principal\n    LlamaAuthForward X-Auth-Attributes attributes\n"
+           "    LlamaAuthForward X-Auth-Teams attribute:teams\n")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What ../shared/targets.md section 2 demands of a row; None where it demands nothing."""
+    cpu_us: float = None
+    over_us: float = None
+    throughput: float = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """`setup(lab, endpoint)` for an httpd row, `peer(lab, name, endpoint)` for an nginx row.
+
+    base: the row without authentication around it, "" for those themselves. extra: measured only when named.
+    """
+    name: str
+    title: str
+    load: Load
+    base: str = "plain"
+    cold: bool = False
+    extra: bool = False
+    setup: Callable = None
+    peer: Callable = None
+    budget: Budget = None
+
+    def refusal(self, lab, endpoint):
+        return httpd.refusal(lab, self.name, self.setup(lab, endpoint)) if self.setup else ""
+
+    def start(self, lab, endpoint):
+        if self.setup:
+            return httpd.start(lab, self.name, self.setup(lab, endpoint))
+        return self.peer(lab, self.name, endpoint)
+
+
+def _plain(_lab, _endpoint):
+    return Setup()
+
+
+def ours(provider="custom", options="", rules="", tls=False):
+    """mod_llama_auth with one provider."""
+    def setup(lab, endpoint):
+        where = f"https://127.0.0.1:{endpoint.tls}" if tls else f"http://127.0.0.1:{endpoint.http}"
+        lines = options.format(where=where, cert=lab.cert, keys=_key_file(lab))
+        return Setup(module=("llama_auth_module", OURS),
+                     server_part=f"<LlamaAuthProvider bench {provider}>\n{lines}</LlamaAuthProvider>",
+                     location_part="    AuthType Bearer\n    AuthName bench\n    LlamaAuthUse bench\n"
+                                   f"    Require valid-user\n{rules}")
+    return setup
+
+
+def _key_file(lab):
+    """The key file, written once: a server that starts may be reading it."""
+    if (path := lab.root / "keys.json").exists():
+        return path
+    entry = {"id": "bench", "sha256": hashlib.sha256(TOKEN_40.encode()).hexdigest(), "principal": "alice",
+             "attributes": {"roles": ["admin"], "scopes": ["models.read", "telemetry.read"]}}
+    return lab.write("keys.json", json.dumps({"keys": [entry]}))
+
+
+CUSTOM = "    Endpoint {where}/validate\n"
+CUSTOM_TLS = CUSTOM + "    TLSCAFile {cert}\n"
+
+
+def openidc(verify="introspection", tls=True, more=""):
+    """Debian's mod_auth_openidc as an OAuth 2 resource server.
+
+    It takes an http endpoint only from server metadata, which it then reads from its cache with each request;
+    hence the rows where the scheme does not matter use TLS.
+    """
+    def setup(lab, endpoint):
+        if verify == "jwt":
+            lines = f"OIDCOAuthVerifyCertFiles bench#{lab.cert}"
+        else:
+            where = (f"OIDCOAuthIntrospectionEndpoint https://127.0.0.1:{endpoint.tls}/introspect" if tls
+                     else f"OIDCOAuthServerMetadataURL http://127.0.0.1:{endpoint.http}/metadata")
+            lines = f"{where}\nOIDCOAuthClientID bench\nOIDCOAuthClientSecret secret\nOIDCCABundlePath {lab.cert}"
+        return Setup(module=("auth_openidc_module", httpd.module_path("mod_auth_openidc.so")),
+                     server_part=f"OIDCCryptoPassphrase bench\nOIDCOAuthRemoteUserClaim sub\n{lines}\n{more}",
+                     location_part="    AuthType oauth20\n    Require valid-user")
+    return setup
+
+
+def nginx_peer(protected=True, cache="", tls=False):
+    def start(lab, name, endpoint):
+        port = endpoint.tls if tls else endpoint.http
+        return nginx.start_peer(lab, name, port, protected, cache, tls=tls)
+    return start
+
+
+def all_rows(lab):
+    """Every row, in the order of the report; the base of a group comes first."""
+    short, long, new = Load(TOKEN_40), Load(TOKEN_900), Load(mode="unique")
+    jwt = Load(lab.jwt({"iss": "https://idp.example", "sub": "alice", "aud": "bench", "exp": int(time.time()) + 86400,
+                        "iat": int(time.time()), "scope": "models.read telemetry.read"}))
+    return [
+        Row("plain", "httpd, no authentication", Load(), base="", setup=_plain),
+        Row("again", "the same once more: what is only noise", Load(), setup=_plain),
+        Row("cached-40", "mod_llama_auth, cached, 40-byte token", short,
+            setup=ours(options=CUSTOM), budget=Budget(over_us=3, throughput=0.95)),
+        Row("cached-900", "mod_llama_auth, cached, 900-byte token", long,
+            setup=ours(options=CUSTOM), budget=Budget(over_us=4, throughput=0.94)),
+        Row("scopes", "mod_llama_auth, cached, two RequireScope", short, setup=ours(options=CUSTOM, rules=SCOPES)),
+        Row("forward", "mod_llama_auth, cached, two RequireScope, three LlamaAuthForward", short,
+            setup=ours(options=CUSTOM, rules=SCOPES + FORWARD), budget=Budget(over_us=5)),
+        Row("static", "mod_llama_auth, `static` key", short,
+            setup=ours("static", "    File {keys}\n"), budget=Budget(over_us=3)),
+        Row("tokens-5000", "mod_llama_auth, cached, 5,000 tokens in turn", Load(mode="many", count=5000),
+            setup=ours(options=CUSTOM)),
+        Row("tokens-100000", "mod_llama_auth, cached, 100,000 tokens in turn", Load(mode="many", count=100000),
+            setup=ours(options=CUSTOM), extra=True),
+        Row("openidc-40", "mod_auth_openidc, introspection cached, 40-byte token", short, setup=openidc()),
+        Row("openidc-900", "mod_auth_openidc, introspection over http, 900-byte token", long,
+            setup=openidc(tls=False)),
+        Row("openidc-jwt", "mod_auth_openidc, local RS256 JWT", jwt, setup=openidc("jwt")),
+        Row("openidc-5000", "mod_auth_openidc, introspection cached, 5,000 tokens in turn",
+            Load(mode="many", count=5000), setup=openidc(more="OIDCCacheShmMax 20000"), extra=True),
+        Row("cold-http", "mod_llama_auth, `custom` over http", new, cold=True,
+            setup=ours(options=CUSTOM), budget=Budget(cpu_us=150)),
+        Row("cold-tls", "mod_llama_auth, `custom` over TLS", new, cold=True,
+            setup=ours(options=CUSTOM_TLS, tls=True), budget=Budget(cpu_us=200)),
+        Row("openidc-cold-http", "mod_auth_openidc, introspection over http", new, cold=True,
+            setup=openidc(tls=False)),
+        Row("openidc-cold-tls", "mod_auth_openidc, introspection over TLS", new, cold=True, setup=openidc()),
+        Row("nginx", "nginx, no authentication", Load(), base="", peer=nginx_peer(protected=False)),
+        Row("nginx-40", "nginx, auth_request with proxy_cache, 40-byte token", short, base="nginx",
+            peer=nginx_peer(cache=nginx.CACHED)),
+        Row("nginx-900", "nginx, auth_request with proxy_cache, 900-byte token", long, base="nginx",
+            peer=nginx_peer(cache=nginx.CACHED)),
+        Row("nginx-cold-http", "nginx, auth_request over http", new, base="nginx", cold=True, peer=nginx_peer()),
+        Row("nginx-cold-tls", "nginx, auth_request over TLS", new, base="nginx", cold=True, peer=nginx_peer(tls=True)),
+    ]
+
+
+def choose(rows, only):
+    """The rows named in `only` and their bases; without it all but the extra ones."""
+    if not only:
+        return [row for row in rows if not row.extra]
+    known = {row.name for row in rows}
+    unknown = set(only) - known
+    if unknown:
+        raise SystemExit(f"bench: no such row: {', '.join(sorted(unknown))} (--list names them)")
+    bases = {row.base for row in rows if row.name in only}
+    return [row for row in rows if row.name in only or row.name in bases]

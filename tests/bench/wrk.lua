@@ -1,0 +1,40 @@
+-- What wrk sends and what it prints. Arguments after the URL: MODE PREFIX COUNT START
+--   fixed    the same request always; wrk builds it once from its -H options
+--   unique   a token that was never sent before in each request: PREFIX and a counter, 40 bytes
+--   many     COUNT tokens in turn, 40 bytes each, beginning after the one numbered START
+-- Ends with one line of JSON.
+
+local function request_with(serial)
+   local token = prefix .. string.format("%0" .. (40 - #prefix) .. "d", serial)
+   return head .. token .. "\r\n\r\n"
+end
+
+function init(args)
+   prefix = args[2] or ""
+   local mode, count, serial = args[1], tonumber(args[3] or 0), tonumber(args[4] or 0)
+   head = "GET " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host .. "\r\nAuthorization: Bearer "
+   if mode == "unique" then
+      request = function()
+         serial = serial + 1
+         return request_with(serial)
+      end
+   elseif mode == "many" then
+      request = function()
+         serial = serial % count + 1
+         return request_with(serial)
+      end
+   else
+      local same = wrk.format()
+      request = function()
+         return same
+      end
+   end
+end
+
+function done(summary, latency, requests)
+   local e = summary.errors
+   print(string.format(
+      'RESULT {"requests": %d, "us": %d, "bad_status": %d, "bad_socket": %d, "p50_us": %d, "p99_us": %d}',
+      summary.requests, summary.duration, e.status, e.connect + e.read + e.write + e.timeout,
+      latency:percentile(50), latency:percentile(99)))
+end

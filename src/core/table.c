@@ -309,18 +309,20 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us)
     return now_us < meta->stale_until_us ? LA_TABLE_STALE : LA_TABLE_MISS;
 }
 
-/* Asks for the chunk in which most keys are, while the tags are looked at: in a large table neither is
- * in a processor's cache, and this way their delays do not add up. */
-static void prefetch_home(const la_table_t *table, const la_table_place_t *place)
+/* Asks for the chunk in which most keys are, and the tags for those that are not: in a large table neither
+ * is in a processor's cache, and this way their delays do not add up. */
+static void prefetch(const la_table_t *table, const la_table_place_t *place)
 {
     const la_table_chunk_t *chunk = la_table_chunk(table, place->group, place->home);
 
     for (apr_size_t i = 0; i < sizeof(*chunk); i += 64) {
         __builtin_prefetch((const char *)chunk + i);
     }
+    __builtin_prefetch(&table->tags[place->group].word[place->home / LA_TABLE_TAGS_PER_WORD]);
 }
 
-/* One walk over the ways. `way` is where the entry was found. */
+/* Looks at the home, whatever its tag says, then at all ways with the key's tag. `way` is where the entry was
+ * found. */
 static la_table_read_e search_once(const la_table_t *table, const la_table_place_t *place,
                                    la_table_room_t *room, la_table_entry_t *entry,
                                    apr_uint32_t *way)
@@ -328,6 +330,11 @@ static la_table_read_e search_once(const la_table_t *table, const la_table_place
     search_t search = search_start(table, place);
     la_table_read_e result = LA_TABLE_READ_OTHER;
 
+    *way = place->home;
+    if (la_table_tag(table, place->group, *way) == place->tag &&
+        la_table_read(table, place, *way, room, entry) == LA_TABLE_READ_WHOLE) {
+        return LA_TABLE_READ_WHOLE;
+    }
     while (search_next(&search, place->tag, way)) {
         la_table_read_e read = la_table_read(table, place, *way, room, entry);
 
@@ -362,7 +369,7 @@ la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_t
     la_table_e verdict = LA_TABLE_MISS;
     apr_uint32_t way = 0;
 
-    prefetch_home(table, &place);
+    prefetch(table, &place);
     for (int i = 0; i < READ_ATTEMPTS && read == LA_TABLE_READ_TORN; i++) {
         read = search_once(table, &place, &memory, entry, &way);
         if (read == LA_TABLE_READ_TORN) {

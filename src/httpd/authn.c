@@ -92,25 +92,40 @@ static const char *verdict_name(la_verdict_e verdict)
     return "unknown";
 }
 
+/* What a result shows of the provider's health: a cached one nothing, a stale one an outage. */
+static int tells_of_health(const la_result_t *result)
+{
+    return result->verdict != LA_VERDICT_NOT_MINE && result->source != LA_SOURCE_HIT &&
+           result->source != LA_SOURCE_NEGATIVE;
+}
+
+static void log_health(request_rec *r, const la_provider_t *provider, int outage,
+                       const char *reason)
+{
+    if (!la_shared_outage_turns(provider, outage)) {
+        return;
+    }
+    if (outage) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, LA_LOGNO(0024) "provider %s is unavailable: %s",
+                      provider->name, reason ? reason : "no reason given");
+    } else {
+        ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
+                      LA_LOGNO(0025) "provider %s is available again", provider->name);
+    }
+}
+
 static void log_verdict(request_rec *r, const la_request_t *state, const la_provider_t *provider,
                         const la_result_t *result)
 {
-    int outage = result->verdict == LA_VERDICT_UNAVAILABLE;
+    int stale = result->source == LA_SOURCE_STALE;
     const char *reason = result->reason ? result->reason : result->message;
 
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                  LA_LOGNO(0023) "provider %s, token " LOG_ID ": %s%s%s", provider->name,
-                  state->client_id, verdict_name(result->verdict), reason ? ": " : "",
-                  reason ? reason : "");
-    if (result->verdict != LA_VERDICT_NOT_MINE && la_shared_outage_turns(provider, outage)) {
-        if (outage) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                          LA_LOGNO(0024) "provider %s is unavailable: %s", provider->name,
-                          reason ? reason : "no reason given");
-        } else {
-            ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
-                          LA_LOGNO(0025) "provider %s is available again", provider->name);
-        }
+                  LA_LOGNO(0023) "provider %s, token " LOG_ID ", cache %s: %s%s%s", provider->name,
+                  state->client_id, la_source_name(result->source), verdict_name(result->verdict),
+                  reason ? ": " : "", reason ? reason : "");
+    if (tells_of_health(result)) {
+        log_health(r, provider, stale || result->verdict == LA_VERDICT_UNAVAILABLE, reason);
     }
 }
 

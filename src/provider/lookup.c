@@ -407,10 +407,13 @@ static void fly(lookup_t *l, la_result_t *result)
 /* In an outage. Looks once more: what may serve by now was settled before a call that may have taken long. */
 static void fall_back(lookup_t *l, la_result_t *result)
 {
+    const char *reason = result->reason ? result->reason : result->message;
+
     l->stale = NULL;
     if (!from_cache(l, result) && l->stale) {
         la_cache_count(l->shared->cache, LA_CACHE_COUNT_STALE);
         accept_cached(result, l->stale, LA_SOURCE_STALE);
+        result->reason = reason; /* the log is to tell of the outage all the same */
     }
 }
 

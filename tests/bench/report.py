@@ -29,8 +29,11 @@ def grid(head, lines):
 
 
 def _quality(rounds):
-    return (f"Medians of {rounds.rounds} rounds; in brackets the smallest and the largest. {rounds.repeated} disturbed "
-            f"slices were run again, {rounds.disturbed} stayed disturbed and are left out where enough others remain.")
+    slices = sum(len(record.slices) for record in rounds.records.values())
+    loud = " **The machine was not quiet: not to be quoted.**" if rounds.disturbed > slices / 4 else ""
+    return (f"Medians of {rounds.rounds} rounds; in brackets the smallest and the largest. Disturbed slices were "
+            f"run again ({rounds.repeated} times); {rounds.disturbed} of {slices} stayed disturbed and are left out "
+            f"where enough others remain.{loud}")
 
 
 def _speed(title, records, cold):

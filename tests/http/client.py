@@ -89,8 +89,9 @@ def build(method, path, headers=(), body=b"", version="1.1", token=None, host="1
 class Connection:
     """One TCP connection. `secrets` collects every credential that is sent, for the search in the logs."""
 
-    def __init__(self, port, secrets=None, host="127.0.0.1"):
-        self.socket = socket.create_connection((host, port), timeout=PATIENCE)
+    def __init__(self, port, secrets=None, host="127.0.0.1", source=None):
+        """source: the address to come from, another one of the loopback interface's."""
+        self.socket = socket.create_connection((host, port), timeout=PATIENCE, source_address=source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.secrets = secrets if secrets is not None else set()
@@ -185,3 +186,30 @@ class Connection:
             return True
         except socket.timeout:
             return False
+
+
+class Visitor:
+    """A client as programs are: keeps its connection, and opens another when the server has ended it between two
+    requests, which httpd does to idle connections when its workers are busy."""
+
+    def __init__(self, connect):
+        self.connect = connect
+        self.connection = connect()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def get(self, path, **arguments):
+        for _ in range(3):
+            try:
+                self.connection.send(build("GET", path, **arguments))
+                if self.connection.buffer or self.connection.fill():
+                    return self.connection.read()
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            self.connection.close()
+            self.connection = self.connect()
+        raise AssertionError("httpd closed three connections in a row before it answered")

@@ -2,7 +2,7 @@
 
 A test class has `configure(httpd)`, a static method that returns configuration text and may write files and
 start endpoints; and, where it needs them, the attributes `modules` (more httpd modules), `expected` (patterns of
-error lines that belong to the tests), `processes`, `env`. A class runs under each MPM when it is marked with
+error lines that belong to the tests), `processes`, `env`, `notes`. A class runs under each MPM when it is marked with
 `every_mpm`.
 """
 
@@ -49,7 +49,7 @@ def httpd(request, mpm):
     owner = request.cls
     server = Httpd(mpm=mpm, modules=getattr(owner, "modules", ()), processes=getattr(owner, "processes", 2),
                    expected=getattr(owner, "expected", ()), env=getattr(owner, "env", None),
-                   module=getattr(owner, "module", True))
+                   module=getattr(owner, "module", True), notes=getattr(owner, "notes", True))
     try:
         server.pki = request.getfixturevalue("pki") if getattr(owner, "needs_pki", False) else None
         server.configure(owner.configure(server))

@@ -64,7 +64,9 @@ def verify(response, status, body, challenge, method="GET"):
     assert response.header("Retry-After") is None
     for name in ("ETag", "Last-Modified", "Accept-Ranges", "Content-Encoding", "Content-Range"):
         assert response.header(name) is None
-    if method != "HEAD":
+    if method == "HEAD":
+        assert response.header("Content-Length") in (None, str(len(body)))
+    else:
         assert response.header("Content-Length") == str(len(body))
         assert response.header("Transfer-Encoding") is None
 
@@ -181,6 +183,20 @@ class TestBodies:
             response = connection.read()
             verify(response, status, body, challenge)
             assert response.interim == []
+            assert connection.closed()
+
+    @pytest.mark.parametrize("size", [1, 1000, 65535, 65536])
+    def test_connection_is_kept_after_a_body_that_came(self, httpd, size):
+        path, caller, status, body, challenge = DENIALS["missing"]
+        with httpd.connect() as connection:
+            verify(connection.request("POST", path, body=b"x" * size), status, body, challenge)
+            assert connection.get("/index.html").body == b"hello\n"
+
+    @pytest.mark.parametrize("size", [65537, 1_000_000, 5_000_000])
+    def test_answer_survives_a_body_that_nobody_reads(self, httpd, size):
+        path, caller, status, body, challenge = DENIALS["rejected"]
+        with httpd.connect() as connection:
+            verify(connection.request("POST", path, headers=headers_of(caller), body=b"x" * size), status, body, challenge)
             assert connection.closed()
 
     def test_expect_100_continue_of_one_who_may(self, httpd):

@@ -139,6 +139,12 @@ class TestRules:
         else:
             check(response, expected)
 
+    @pytest.mark.parametrize("number", [pytest.param(number, id=name) for number, (name, (_, expectations)) in enumerate(RULES.items())
+                                        if expectations.get("anon") == 401])
+    def test_unknown_token_is_no_better_than_none(self, httpd, number):
+        response = httpd.get(f"/r/{number}/x", token="token-of-nobody-at-all")
+        assert (response.status, response.note("error"), response.message) == (401, "invalid_token", "Invalid API key")
+
 
 @every_mpm
 class TestEveryMpm:

@@ -4,7 +4,7 @@ shows a protected page to somebody who may not see it."""
 import pytest
 
 from callers import BEARER, check, key_of, passed, write_callers
-from behaviour import reply
+from behaviour import accept, reply
 from configs import location, provider
 from conftest import every_mpm, new_token
 
@@ -223,6 +223,58 @@ class TestCalls:
         token = httpd.endpoint().on(new_token(), reply(401, b""))
         assert httpd.get("/all/index.html", token=token).status == 401
         assert len(httpd.endpoint().calls_for(token)) == 1
+
+
+class TestProviders:
+    """A redirect into a section with other providers asks those."""
+    modules = ("rewrite",)
+
+    @staticmethod
+    def configure(httpd):
+        pages(httpd)
+        return (provider("one", httpd.endpoint("one").url()) + provider("two", httpd.endpoint("two").url()) +
+                location("/public/", "one") + location("/protected/", "two", lines=("RequireScope s",)) +
+                f'<Directory "{httpd.root}/htdocs/public">\nRewriteEngine On\nRewriteRule "^late$" "/protected/page.txt" [L]\n</Directory>\n')
+
+    @pytest.mark.parametrize("one, two, status, code", [
+        (accept("a", {"scopes": ["s"]}), accept("b", {"scopes": ["s"]}), 200, None),
+        (accept("a", {"scopes": ["s"]}), accept("b"), 403, "insufficient_scope"),
+        (accept("a", {"scopes": ["s"]}), reply(403, b""), 401, "invalid_token"),
+        (reply(403, b""), accept("b", {"scopes": ["s"]}), 401, "invalid_token")],
+        ids=["both accept", "second has no scope", "second rejects", "first rejects"])
+    def test_identity_is_the_second_ones(self, httpd, token, one, two, status, code):
+        httpd.endpoint("one").on(token, one)
+        httpd.endpoint("two").on(token, two)
+        response = httpd.get("/public/late", token=token)
+        assert (response.status, response.note("error")) == (status, code)
+        assert (SECRET in response.body) == (status == 200)
+        if status == 200:
+            assert (response.note("user"), response.note("provider")) == ("b", "two")
+
+
+class TestForwardProxy:
+    """As a forward proxy httpd asks with 407, and the credential is Proxy-Authorization."""
+    modules = ("proxy", "proxy_http")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.endpoint("backend").default = reply(200, b"backend page")
+        return write_callers(httpd) + f'ProxyRequests On\n<Proxy "*">\n{BEARER}RequireScope b\n</Proxy>\n'
+
+    @pytest.mark.parametrize("caller, status", [("anon", 407), ("bare", 403), ("full", 200)])
+    def test_proxy_authorization(self, httpd, caller, status):
+        headers = [("Proxy-Authorization", "Bearer " + key_of(caller))] if caller != "anon" else []
+        response = httpd.get(httpd.endpoint("backend").url("/page"), headers=headers)
+        assert response.status == status
+        if status == 407:
+            assert response.header("Proxy-Authenticate") == 'Bearer realm="policy", scope="b"'
+            assert response.header("WWW-Authenticate") is None
+        if status != 200:
+            assert response.header("Content-Type") == "application/json" and "error" in response.json
+
+    def test_authorization_is_for_the_origin(self, httpd):
+        response = httpd.get(httpd.endpoint("backend").url("/page"), token=key_of("full"))
+        assert response.status == 407
 
 
 class TestProxy:

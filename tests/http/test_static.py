@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import threading
 
 import pytest
 
+from behaviour import Hold, reply
+from client import build
 from errorlog import await_until
 from server import client_id, key_entry, unprivileged
 
@@ -137,6 +140,56 @@ BROKEN = {
     "unknown field": lambda good: good.replace('"principal"', '"principle"'),
     "short digest": lambda good: good.replace('"sha256": "', '"sha256": "0'),
 }
+
+
+class TestReloadDuringARequest:
+    """A request that is under way keeps the identity it was given, however often the file is replaced meanwhile."""
+    processes = 1
+    modules = ("proxy", "proxy_http")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.write_keys("conf/keys.json", key_entry(ALICE, "alice"))
+        return PROVIDER + LOCATION + f"<Location /slow/>\nProxyPass {httpd.endpoint('backend').url('/')}\n</Location>\n"
+
+    def test_identity_stays(self, httpd):
+        backend = httpd.endpoint("backend")
+        backend.default = hold = Hold(reply(200, b"done"))
+        attributes = {"roles": [f"role-number-{n}" for n in range(200)]}
+        httpd.write_keys("conf/keys.json", key_entry(ALICE, "alice-the-first", attributes))
+        await_until(lambda: httpd.get("/", token=ALICE).note("user") == "alice-the-first", "the first version")
+        with httpd.connect() as connection:
+            connection.send(build("GET", "/slow/x", token=ALICE))
+            await_until(lambda: backend.calls, "the request to reach the backend")
+            for version in ("second", "third"):
+                httpd.write_keys("conf/keys.json", key_entry(ALICE, version, {"roles": ["x" * 5000]}))
+                await_until(lambda: httpd.get("/", token=ALICE).note("user") == version, "the next version")
+            hold.release()
+            response = connection.read()
+        assert (response.status, response.body) == (200, b"done")
+        assert response.note("principal") == response.note("user") == "alice-the-first"
+        assert json.loads(response.note("attributes")) == attributes
+        assert response.note("attribute.roles") == ",".join(attributes["roles"])
+
+    def test_under_load(self, httpd):
+        wrong, stop = [], threading.Event()
+
+        def client():
+            with httpd.visitor() as visitor:
+                while not stop.is_set():
+                    response = visitor.get("/", token=ALICE)
+                    if response.status != 200:
+                        wrong.append(response)
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for version in ("one", "two", "three"):
+            httpd.write_keys("conf/keys.json", key_entry(ALICE, version, {"roles": ["x" * 1000] * 10}))
+            await_until(lambda: httpd.get("/", token=ALICE).note("user") == version, "the next version")
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not wrong, wrong[0]
 
 
 class TestBrokenReload:

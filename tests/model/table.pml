@@ -12,7 +12,7 @@
  * must do without it. Tags are left out: a reader may look at any chunk, as with an outdated tag.
  *
  * Two writers put once each, any key and size, and may die after any step; one process removes key 0.
- * Then one looks for key 0: a reader, or a writer after its put. Looking after all is written loses no
+ * Then one looks for key 0: a reader, a writer after its put, or the remover. Looking after all is written loses no
  * case: nothing is ever forgotten, and a view, not the hour, says which of the old values may be read.
  *
  * run.sh checks it, and that each of the flags below, which take one thing out of the protocol, makes it fail:
@@ -38,6 +38,7 @@
 #define NEXT(s, kind) (((s) / 4 + 1) * 4 + (kind))
 #endif
 #define WRITERS  2
+#define NOBODY   255
 #define PUTS     4 /* put 0: nothing was ever written; put 1: what is there at first */
 
 byte count[LOCS];             /* values so far */
@@ -47,11 +48,12 @@ byte seen[LOCS * MSGS * LOCS]; /* the view released with each */
 byte key[PUTS];
 byte size[PUTS];
 byte puts = 1;
+byte puts_done;
 
 bool locked;
 byte lock_view[LOCS];
 byte running; /* who may still write */
-byte looker;  /* who looks at the end: WRITERS for one that never wrote */
+byte looker;  /* who looks at the end: a writer, or WRITERS for the reader, or the next for the remover */
 
 /* ---- memory ----------------------------------------------------------------- */
 
@@ -196,7 +198,25 @@ inline unlock()
         :: else -> break
         od;
         i = 0;
-        locked = false
+        locked = false;
+        puts_done++
+    }
+}
+
+/* A process that does nothing any more keeps no view, so that states that differ in nothing else are one. */
+inline forget()
+{
+    d_step {
+        i = 0;
+        do
+        :: i < LOCS ->
+            view[i] = 0;
+            pending[i] = 0;
+            fenced[i] = 0;
+            i++
+        :: else -> break
+        od;
+        i = 0
     }
 }
 
@@ -331,6 +351,9 @@ proctype writer(byte number)
     byte state[CHUNKS];
     byte me, same, h, t;
 
+#ifndef NO_LOCK
+    puts_done == number; /* they are alike, so one order will do */
+#endif
     lock();
     d_step {
         puts++;
@@ -352,11 +375,6 @@ proctype writer(byte number)
     fi;
     if
     :: size[me] == 2 -> retire(t); MAY_DIE
-    :: else
-    fi;
-    if
-    :: size[me] == 2 && owner[t] < CHUNKS && owner[t] != t && owner[t] != h ->
-        retire(owner[t]); MAY_DIE
     :: else
     fi;
 #ifndef NO_WRITING
@@ -388,12 +406,14 @@ proctype writer(byte number)
     unlock();
     d_step { same = 0; h = 0; t = 0; state[0] = 0; state[1] = 0; owner[0] = 0; owner[1] = 0 };
     running--;
-    if
-    :: running == 0 && looker == number && key[me] == 0 -> get(me)
-    fi;
+    atomic {
+        looker == number && key[me] == 0;
+        get(me)
+    };
     goto done;
 died:
     unlock();
+    forget();
     running--;
 done:
     skip
@@ -401,14 +421,20 @@ done:
 
 /* ---- la_table_remove() -------------------------------------------------------- */
 
+/* Looks at one chunk, any. What it reads it may as well read just before it swaps: see the head. What it removed it does
+ * not find again. */
 proctype remover()
 {
     MEMORY;
-    byte c, s1, x;
+    READER;
+    byte gone;
     bool swapped;
 
-    do
-    :: c < CHUNKS ->
+    if
+    :: c = 0
+    :: c = 1
+    fi;
+    atomic {
         read(S(c), true, s1);
         if
         :: KIND(s1) == HEAD ->
@@ -417,19 +443,26 @@ proctype remover()
             :: key[x] == 0 ->
                 acquire_fence();
 #ifdef BLIND_REMOVE
-                append(S(c), NEXT(s1, EMPTY), true)
+                append(S(c), NEXT(s1, EMPTY), true);
+                swapped = true;
 #else
-                compare_and_swap(S(c), s1, NEXT(s1, EMPTY), swapped)
+                compare_and_swap(S(c), s1, NEXT(s1, EMPTY), swapped);
 #endif
+                if
+                :: swapped -> gone = x
+                :: else
+                fi
             :: else
             fi
         :: else
         fi;
-        d_step { s1 = 0; x = 0; swapped = false };
-        c++
-    :: else -> break
-    od;
-    running--
+        d_step { c = 0; s1 = 0; x = 0; swapped = false };
+        running--
+    };
+    atomic {
+        looker == WRITERS + 1 && gone > 0;
+        get(gone + 1)
+    }
 }
 
 proctype reader()
@@ -437,8 +470,10 @@ proctype reader()
     MEMORY;
     READER;
 
-    running == 0 && looker == WRITERS;
-    get(0)
+    atomic {
+        looker == WRITERS;
+        get(0)
+    }
 }
 
 /* ---- the whole ------------------------------------------------------------------ */
@@ -449,10 +484,10 @@ init
     READER;
     byte owner[CHUNKS];
     byte state[CHUNKS];
-    byte me, same, h, t;
+    byte me, same, h, t; /* me: 0, whose key nobody has */
 
     atomic {
-        /* Put 1: key 0 in chunk 0, with or without a tail, or key 1. */
+        /* Put 1 is there in chunk 0, with or without a tail. Put 0 is what was never written: of no key. */
         key[0] = 2;
         if
         :: key[1] = 0
@@ -475,21 +510,24 @@ init
         :: size[1] == 2 -> value[X(1) * MSGS] = 1
         :: else
         fi;
-        if
-        :: looker = 0
-        :: looker = 1
-        :: looker = WRITERS
-        fi;
+        looker = NOBODY;
         running = WRITERS + 1;
         run writer(0);
         run writer(1);
         run remover();
         run reader()
     }
-    running == 0;
-    /* Whatever happened, the next writer finds a sound group: make_plan() asserts it. */
-    lock();
-    key[0] = 2;
-    make_plan();
-    unlock()
+    atomic {
+        running == 0;
+        /* Whatever happened, the next writer finds a sound group: make_plan() asserts it. */
+        lock();
+        make_plan();
+        forget();
+        if
+        :: looker = 0
+        :: looker = 1
+        :: looker = WRITERS
+        :: looker = WRITERS + 1
+        fi
+    }
 }

@@ -316,6 +316,9 @@ static void test_stale(void **state)
     }
     assert_int_equal(calls(), 1);
     assert_int_equal(counted(LA_CACHE_COUNT_STALE), row->source == LA_SOURCE_STALE);
+    if (row->source == LA_SOURCE_STALE) {
+        assert_string_equal(result.reason, row->answer.message); /* for the log */
+    }
 }
 
 /* Once rejected, it is no longer there for the outage that follows. */

@@ -1,0 +1,42 @@
+"""What the kernel says of a server's processes: memory, descriptors, who owns a connection."""
+
+import os
+
+
+def resident(pid):
+    """Bytes of memory that are the process's own or in use by it."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def shared_mappings(pid):
+    """Address ranges of the anonymous shared memory that a process has mapped."""
+    with open(f"/proc/{pid}/maps") as file:
+        rows = [line.split() for line in file if "/dev/zero" in line]
+    return [tuple(int(end, 16) for end in row[0].split("-")) for row in rows if row[1].endswith("s")]
+
+
+def shared_memory(pid):
+    """The bytes of all of it, pages that nobody ever touched left out."""
+    pieces = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for start, end in shared_mappings(pid):
+            memory.seek(start)
+            pieces.append(memory.read(end - start))
+    return b"".join(pieces)
+
+
+def owner_of(port, pids):
+    """Which of the processes has the TCP connection whose own end is at this port of the loopback interface."""
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in file][1:]
+    inodes = {f"socket:[{row[9]}]" for row in rows if int(row[1].split(":")[1], 16) == port}
+    for pid in pids:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
+                return pid
+    return None

@@ -11,12 +11,16 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
+#include <http_connection.h>
 #include <http_request.h>
 #include <mod_core.h>
 #include <util_filter.h>
 
 /* A body up to this size is read and the connection used again; for a larger one it is closed. */
 #define DISCARD_LIMIT_BYTES 65536
+
+/* How long such a body is waited for: it follows its header closely, or never. */
+#define DISCARD_WAIT_US (APR_USEC_PER_SEC / 4)
 
 static const int require_statuses[] = {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN};
 
@@ -179,15 +183,49 @@ static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
     return NULL;
 }
 
-/* A client that announces a large body, or waits for leave to send one, would hold the worker until it has sent
- * it, and get no answer before. */
-static void close_if_large_body_follows(request_rec *r)
+/* Reads the rest of a small body as it comes, for DISCARD_WAIT_US at most. Returns 1 when all of it came. */
+static int body_comes(request_rec *r)
+{
+    apr_socket_t *socket = ap_get_conn_socket(r->connection);
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    apr_time_t deadline = apr_time_now() + DISCARD_WAIT_US;
+    apr_interval_time_t timeout = -1;
+    int ended = 0;
+
+    apr_socket_timeout_get(socket, &timeout);
+    apr_socket_timeout_set(socket, DISCARD_WAIT_US);
+    while (!ended && apr_time_now() < deadline &&
+           ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ,
+                          HUGE_STRING_LEN) == APR_SUCCESS &&
+           !APR_BRIGADE_EMPTY(bb)) {
+        ended = APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
+        apr_brigade_cleanup(bb);
+    }
+    apr_brigade_cleanup(bb);
+    apr_socket_timeout_set(socket, timeout);
+    return ended;
+}
+
+/* Whether the body is so small that reading it is cheaper than a new connection. */
+static int body_is_small(request_rec *r, apr_off_t length)
+{
+    apr_off_t limit = ap_get_limit_req_body(r);
+
+    return length <= DISCARD_LIMIT_BYTES && (limit <= 0 || length <= limit);
+}
+
+/* A client that announces a large body, waits for leave to send one, or is slow to send a small one would hold the
+ * worker until httpd has read it, and get no answer before: the connection is closed instead. */
+static void close_unless_body_comes(request_rec *r)
 {
     const char *length = apr_table_get(r->headers_in, "Content-Length");
-    int large = r->expecting_100 || apr_table_get(r->headers_in, "Transfer-Encoding") != NULL ||
-                (length && apr_atoi64(length) > DISCARD_LIMIT_BYTES);
+    apr_off_t bytes = length ? apr_atoi64(length) : 0;
+    int chunked = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL;
 
-    if (large && !r->connection->master) {
+    if (r->connection->master || !(chunked || bytes || r->expecting_100)) {
+        return;
+    }
+    if (chunked || r->expecting_100 || !body_is_small(r, bytes) || !body_comes(r)) {
         r->connection->keepalive = AP_CONN_CLOSE;
     }
 }
@@ -201,7 +239,7 @@ void la_respond_insert_error_filter(request_rec *r)
         return;
     }
     apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
-    close_if_large_body_follows(r);
+    close_unless_body_comes(r);
     set_headers(r, denial, state->realm ? state->realm : realm_of(r));
     ap_add_output_filter_handle(filter_handle, apr_pmemdup(r->pool, denial, sizeof(*denial)), r,
                                 r->connection);

@@ -19,6 +19,8 @@
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
+
+#include <malloc.h>
 #include <apr_thread_mutex.h>
 #include <apr_thread_rwlock.h>
 
@@ -89,6 +91,7 @@ static const char *load(store_t *store, apr_pool_t *pool)
     if (version) {
         apr_pool_destroy(version);
     }
+    malloc_trim(0); /* else each thread that happens to read the file keeps what the parser took */
     return error;
 }
 

@@ -15,12 +15,11 @@
 #include "provider/host.h"
 #include "provider/keyfile.h"
 
+#include <malloc.h>
 #include <stddef.h>
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
-
-#include <malloc.h>
 #include <apr_thread_mutex.h>
 #include <apr_thread_rwlock.h>
 

@@ -1,9 +1,9 @@
 /* The shared-memory table, but for its writers: layout, look-ups, removal.
  *
- * Owns the layout drawn here; the types are in table_layout.h, and table_write.c
- * stores, table_check.c counts and validates. What a value means, how keys are made and how long entries live is the cache's
- * business. Called from any thread of any child; la_table_format() only from the parent before the
- * children start.
+ * Owns the layout drawn here; the types are in table_layout.h. table_write.c stores, table_check.c
+ * counts and validates. What a value means, how keys are made and how long entries live is the
+ * cache's business. Called from any thread of any child; la_table_format() only from the parent before
+ * the children start.
  *
  *   offset 0
  *   header        magic | size | counters in 16 stripes
@@ -321,8 +321,8 @@ static void prefetch(const la_table_t *table, const la_table_place_t *place)
     __builtin_prefetch(&table->tags[place->group].word[place->home / LA_TABLE_TAGS_PER_WORD]);
 }
 
-/* Looks at the home, whatever its tag says, then at all ways with the key's tag. `way` is where the entry was
- * found. */
+/* Looks at the home, where most keys are, then at all ways with the key's tag. `way` is where the entry
+ * was found. */
 static la_table_read_e search_once(const la_table_t *table, const la_table_place_t *place,
                                    la_table_room_t *room, la_table_entry_t *entry,
                                    apr_uint32_t *way)

@@ -92,9 +92,10 @@ apr_size_t la_table_bytes_min(void);
 /* Makes an empty table of `size` bytes.
  *
  * bytes: aligned to LA_TABLE_ALIGN.
- * zeroed: 1 when the bytes are known to be zero, as a new anonymous mapping is, so that it need not be paged in.
- * Returns APR_SUCCESS, APR_EINVAL when misaligned, APR_ENOSPC when smaller than la_table_bytes_min(), or what
- * initialising a lock returned.
+ * zeroed: 1 when the bytes are known to be zero, as a new anonymous mapping is, so that it need not
+ * be paged in.
+ * Returns APR_SUCCESS, APR_EINVAL when misaligned, APR_ENOSPC when smaller than la_table_bytes_min(),
+ * or what initialising a lock returned.
  */
 apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
 
@@ -107,8 +108,8 @@ apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
  */
 apr_status_t la_table_attach(void *bytes, apr_size_t size, apr_pool_t *pool, la_table_t **table);
 
-/* Looks `key` up and copies what is found. Takes no lock and makes no system call; gives up on an entry that is
- * being written after a few microseconds.
+/* Looks `key` up and copies what is found. Takes no lock and makes no system call; gives up on an entry
+ * that is being written after a few microseconds.
  *
  * key: LA_TABLE_KEY_BYTES bytes.
  * now_us: the time now, not that of the request's start (see LA_TABLE_CLOCK_SLACK_US).
@@ -118,13 +119,13 @@ apr_status_t la_table_attach(void *bytes, apr_size_t size, apr_pool_t *pool, la_
 la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_time_t now_us,
                         la_table_room_fn *room, void *context, la_table_entry_t *entry);
 
-/* Stores a value under `key` in place of what was there. Makes room by dropping, in the key's part of the table, what has
- * expired and then what was not used for longest. When it returns, with success or not, the value that
- * was there before is not found any more.
+/* Stores a value under `key` in place of what was there. Makes room by dropping, in the key's part of the
+ * table, what has expired and then what was not used for longest. When it returns, with success or not,
+ * the value that was there before is not found any more.
  *
  * meta: copied, but stored_us, which becomes now_us.
- * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, or APR_TIMEUP when another writer was in the way for
- * LA_TABLE_LOCK_WAIT_US or its lock is beyond repair.
+ * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, or APR_TIMEUP when another writer was in
+ * the way for LA_TABLE_LOCK_WAIT_US or its lock is beyond repair.
  */
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           const la_table_meta_t *meta, const void *value, apr_size_t len,

@@ -98,7 +98,8 @@ typedef struct la_table_place_t {
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "words are read and written without a lock");
 _Static_assert(ATOMIC_CHAR_LOCK_FREE == 2, "so are links");
 _Static_assert(sizeof(la_table_word_t) == 8, "a word has 64 bits");
-_Static_assert(sizeof(la_table_meta_t) == (size_t)8 * LA_TABLE_META_WORDS, "metadata is whole words");
+_Static_assert(sizeof(la_table_meta_t) == (size_t)8 * LA_TABLE_META_WORDS,
+               "metadata is whole words");
 _Static_assert(sizeof(la_table_chunk_t) == 384, "six lines, no padding");
 _Static_assert(sizeof(la_table_lock_t) == 64, "a lock has a line of its own");
 _Static_assert(sizeof(la_table_links_t) % 64 == 0, "rows of links begin on a line");

@@ -283,11 +283,18 @@ int la_authn_require(request_rec *r)
 
 int la_authn_check(request_rec *r)
 {
+    const char *type = ap_auth_type(r);
+
     if (la_authn_is_bearer(r)) {
         return la_authn_require(r);
     }
-    if (la_authz_in_force(r) && (!la_config_dir(r)->use || !ap_auth_type(r))) {
+    if (la_authz_in_force(r) && (!la_config_dir(r)->use || !type || !*type)) {
         return la_authn_require(r); /* says what is missing */
     }
     return DECLINED;
+}
+
+int la_authn_nobody(request_rec *r)
+{
+    return la_authz_in_force(r) ? deny_misconfigured(r, "AuthType Bearer") : DECLINED;
 }

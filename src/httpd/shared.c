@@ -125,9 +125,17 @@ static void remember(void)
 
 /* ---- the runtime ---- */
 
+static apr_uint32_t seats(void)
+{
+    int workers = la_host()->workers();
+
+    return workers < FLIGHT_SEATS_MAX ? (apr_uint32_t)workers : FLIGHT_SEATS_MAX;
+}
+
+/* Places of a gate: for the largest MaxConcurrent, and for as many requests to wait as there are workers. */
 static apr_uint32_t most_permits(const apr_array_header_t *providers)
 {
-    apr_uint32_t most = 1;
+    apr_uint32_t most = seats();
     int i;
 
     for (i = 0; i < providers->nelts; i++) {
@@ -136,13 +144,6 @@ static apr_uint32_t most_permits(const apr_array_header_t *providers)
         most = provider->common.max_concurrent > most ? provider->common.max_concurrent : most;
     }
     return most;
-}
-
-static apr_uint32_t seats(void)
-{
-    int workers = la_host()->workers();
-
-    return workers < FLIGHT_SEATS_MAX ? (apr_uint32_t)workers : FLIGHT_SEATS_MAX;
 }
 
 static apr_status_t format_runtime(void)

@@ -11,6 +11,9 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
 #define DURATION_MAX_US (APR_TIME_C(3650) * 24 * 3600 * APR_USEC_PER_SEC)
 
 /* The field that the option fills, as a pointer to `type`. */
@@ -34,6 +37,9 @@ const char *la_option_words(apr_pool_t *pool, const la_option_t *option, void *b
         *list = apr_array_make(pool, count, sizeof(const char *));
     }
     for (i = 0; i < count; i++) {
+        if (!*words[i]) {
+            return "a name may not be empty";
+        }
         APR_ARRAY_PUSH(*list, const char *) = apr_pstrdup(pool, words[i]);
     }
     return NULL;
@@ -191,6 +197,23 @@ const char *la_option_readable_file(apr_pool_t *pool, const la_option_t *option,
                : apr_psprintf(pool, "%s: %s", path, apr_strerror(rv, text, sizeof(text)));
 }
 
+const char *la_option_certificates(apr_pool_t *pool, const la_option_t *option, void *base,
+                                   int count, const char *const *words)
+{
+    const char *error = la_option_readable_file(pool, option, base, count, words);
+    const char *path = *FIELD(const char *, option, base);
+    BIO *file = error ? NULL : BIO_new_file(path, "r");
+    X509 *certificate = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+
+    if (!error && !certificate) {
+        error = apr_psprintf(pool, "%s holds no certificate in PEM", path);
+    }
+    X509_free(certificate);
+    BIO_free(file);
+    ERR_clear_error();
+    return error;
+}
+
 const char *la_option_url(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                           const char *const *words)
 {
@@ -225,6 +248,19 @@ const char *la_option_regex(apr_pool_t *pool, const la_option_t *option, void *b
     return regex ? NULL : apr_psprintf(pool, "'%s' is no regular expression", words[0]);
 }
 
+/* RFC 9110 section 5.6.2: what the name of a header field is made of. */
+static int is_field_name(const char *name)
+{
+    const char *p;
+
+    for (p = name; *p; p++) {
+        if (!apr_isalnum(*p) && !strchr("!#$%&'*+-.^_`|~", *p)) {
+            return 0;
+        }
+    }
+    return p != name;
+}
+
 /* One field of CacheVary; returns 0 when there is none of that name. */
 static int add_vary(apr_pool_t *pool, la_vary_t *vary, const char *word)
 {
@@ -236,7 +272,8 @@ static int add_vary(apr_pool_t *pool, la_vary_t *vary, const char *word)
         vary->params = 1;
     } else if (strcasecmp(word, "client_ip") == 0) {
         vary->client_ip = 1;
-    } else if (strncasecmp(word, header, sizeof(header) - 1) == 0 && word[sizeof(header) - 1]) {
+    } else if (strncasecmp(word, header, sizeof(header) - 1) == 0 &&
+               is_field_name(word + sizeof(header) - 1)) {
         if (!vary->headers) {
             vary->headers = apr_array_make(pool, 2, sizeof(const char *));
         }

@@ -1,9 +1,9 @@
-/* Measures look-ups in the shared-memory table alone: values of 200 bytes, among 1,000 and 1,000,000 entries in
- * 512 MB, by 1 to 8 processes, and prints `name value unit` a line.
+/* Measures look-ups in the shared-memory table alone: values of 200 bytes, among 1,000 and 1,000,000
+ * entries in 512 MB, by 1 to 8 processes, and prints `name value unit` a line.
  *
- * Every figure is CPU time, so that other work on the machine counts as little as it can, and the median of rounds in which
- * all cases take turns. Each look-up depends on the result of the one before: nothing overlaps, as
- * nothing does between requests. What the choice of the next key costs is measured too and taken off.
+ * Every figure is CPU time, so that other work on the machine counts as little as it can, and the
+ * median of rounds in which all cases take turns. Each look-up depends on the result of the one before:
+ * nothing overlaps, as nothing does between requests. What the choice of the next key costs is measured too and taken off.
  *
  *   gcc -std=gnu11 -O2 -D_GNU_SOURCE -Isrc $(apr-1-config --includes --cppflags) tests/bench/table.c \
  *       src/core/table.c src/core/table_write.c src/core/table_check.c -lapr-1 -lpthread -o table

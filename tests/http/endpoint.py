@@ -110,7 +110,8 @@ class Endpoint:
         self.numbers = count(1)
         self.listener = socket.create_server((host, 0), backlog=128)
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.listen, daemon=True).start()
+        self.acceptor = threading.Thread(target=self.listen, daemon=True)
+        self.acceptor.start()
 
     def url(self, path="/validate", host="127.0.0.1"):
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}{path}"
@@ -146,6 +147,8 @@ class Endpoint:
 
     def stop(self):
         self.stopping.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the acceptor: it must not meet the next listener under this number
+        self.acceptor.join()
         self.listener.close()
         with self.lock:
             peers = list(self.peers)

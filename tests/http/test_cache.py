@@ -58,8 +58,8 @@ class TestSources:
         tokens = [new_token() for _ in range(3)]
         with httpd.connect() as connection:
             for turn in range(4):
-                for token in tokens + tokens[:1] * 2:
-                    for path in ("/v1/a", "/v1/b?c=d"):
+                for number, token in enumerate(tokens + tokens[:1] * 2):
+                    for path in ("/v1/a", "/v1/b?c=d")[::1 if number % 2 else -1]:  # as the last one, and another
                         answer = connection.get(path, token=token)
                         check_own(token, answer)
                         assert turn == 0 or source(answer) == "hit"

@@ -45,7 +45,8 @@ class TestMany:
     def configure(httpd):
         httpd.endpoint().default = by_name
         return ("ThreadLimit 130\nThreadsPerChild 130\nMaxRequestWorkers 520\nMaxSpareThreads 520\n" + STATUS +
-                provider("corp", httpd.endpoint().url()) + location("/v1", "corp") + everywhere(httpd, "/v1"))
+                provider("corp", httpd.endpoint().url(), "Breaker 5 1h") + location("/v1", "corp") +
+                everywhere(httpd, "/v1"))
 
     def run(self, httpd, token, behaviour):
         """Lets the endpoint answer when all requests are under way."""
@@ -119,7 +120,8 @@ class TestDeath:
     @staticmethod
     def configure(httpd):
         httpd.endpoint().default = by_name
-        return STATUS + provider("corp", httpd.endpoint().url()) + location("/v1", "corp") + everywhere(httpd, "/v1")
+        return (STATUS + provider("corp", httpd.endpoint().url(), "Timeout 1h") +  # nobody takes over for the time it takes
+                location("/v1", "corp") + everywhere(httpd, "/v1"))
 
     def leader(self, httpd, token, numbers):
         """The process that made the last call for this token, which is the numbers-th."""

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pki import openssl
 from server import key_entry, unprivileged
 
 KEYS = "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n"
@@ -117,8 +118,12 @@ REFUSED = {
     "empty secret": (custom('>>SecretHeader X-Key ""'), "SecretHeader.*empty"),
     "missing TLSCAFile": (custom(">>TLSCAFile conf/no-such-file"), "TLSCAFile.*conf/no-such-file.*No such file"),
     "TLSCAFile is a directory": (custom(">>TLSCAFile conf"), "TLSCAFile.*regular"),
+    "TLSCAFile is no PEM": (custom(">>TLSCAFile conf/lines"), "TLSCAFile.*conf/lines.*no certificate"),
+    "TLSCertFile is no PEM": (custom(">>TLSCertFile conf/lines"), "TLSCertFile.*conf/lines.*no certificate"),
+    "CacheVary of no header": (custom(">>CacheVary 'header:X-Tenant,'"), "CacheVary.*X-Tenant"),
+    "empty PrincipalClaim": (custom(">>PrincipalClaim ''"), "PrincipalClaim.*empty"),
     "missing TLSCertFile": (custom(">>TLSCertFile conf/no-such-file"), "TLSCertFile.*No such file"),
-    "missing TLSKeyFile": (custom("TLSCertFile conf/lines", ">>TLSKeyFile conf/no-such-file"), "TLSKeyFile.*No such file"),
+    "missing TLSKeyFile": (custom("TLSCertFile conf/ca.pem", ">>TLSKeyFile conf/no-such-file"), "TLSKeyFile.*No such file"),
     "key without certificate": (">>" + custom("TLSKeyFile conf/lines"), "TLSKeyFile.*TLSCertFile"),
     "missing key file": (">><LlamaAuthProvider k static>\nFile conf/no-such-file\n</LlamaAuthProvider>", "conf/no-such-file.*No such file"),
 
@@ -166,8 +171,8 @@ REFUSED = {
 ACCEPTED = {
     "every option of a custom": custom(
         "SendHeaders none", "SecretHeader X-Key literal", "Timeout 500ms", "ConnectTimeout 1", "Match ^tok-", "Claim a b", "Claim c d",
-        "PrincipalClaim a b c", "TLSVerify on", "ResponseLimit 64K", "Proxy http://127.0.0.1:3128", "TLSCAFile conf/lines",
-        "TLSCertFile conf/lines", "TLSKeyFile conf/lines"),
+        "PrincipalClaim a b c", "TLSVerify on", "ResponseLimit 64K", "Proxy http://127.0.0.1:3128", "TLSCAFile conf/ca.pem",
+        "TLSCertFile conf/ca.pem", "TLSKeyFile conf/lines"),
     "every option of a static": "<LlamaAuthProvider k static>\nFile conf/keys.json\nMatch ^key-\nClaim id ids\nPrincipalClaim principal\n</LlamaAuthProvider>",
     "durations": "".join(f"<LlamaAuthProvider p{n} custom>\nEndpoint http://h/\nTimeout {d}\n</LlamaAuthProvider>\n"
                          for n, d in enumerate(("1ms", "10s", "5m", "1h", "1d", "30", "10S"))),
@@ -197,6 +202,8 @@ def ready(bare):
     bare.write_keys("conf/keys.json", key_entry("some-key-or-other", "alice"))
     bare.write("conf/empty", "")
     bare.write("conf/lines", "one\ntwo\n")
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=test",
+            "-keyout", "ca.key", "-out", "ca.pem", directory=bare.root / "conf")
     bare.write("conf/secret", "a secret\n")
     return bare
 

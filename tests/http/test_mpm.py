@@ -13,6 +13,7 @@ from client import build
 from configs import location, provider
 from conftest import every_mpm, new_token
 from errorlog import await_until
+from server import MODULE
 
 
 def in_parallel(count, work):
@@ -214,6 +215,7 @@ class TestAddressSpace:
         round_of_requests(300)
         assert self.descriptors(httpd, pid) <= before + 4
 
+    @pytest.mark.skipif("asan" in str(MODULE), reason="AddressSanitizer keeps freed memory")
     @pytest.mark.parametrize("size", [100_000])
     def test_memory_does_not_grow_with_requests(self, httpd, size):
         body = reply(200, {"principal": "a", "pad": "x" * size})

@@ -2,6 +2,7 @@
 
 import random
 import re
+import select
 import selectors
 import socket
 import subprocess
@@ -44,6 +45,10 @@ class Burst:
             connection = httpd.connect()
             connection.send(build("GET", path, token=token))
             self.connections.append(connection)
+
+    def answered(self):
+        """How many have an answer that can be read; waits for a moment if none has."""
+        return len(select.select([connection.socket for connection in self.connections], [], [], 0.01)[0])
 
     def read(self):
         """The answers in order; None where the connection ended without one."""

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Checks the model of the table's publish protocol, and that it fails when anything is taken out of the protocol. Needs Debian's
-# spin and gcc.
+# Checks the model of the table's publish protocol, and that it fails when anything is taken out of the
+# protocol. Needs Debian's spin and gcc.
 #
-# Usage: tests/model/run.sh [directory for what is built]. About a minute, 250 MB. Exits 0 when all is as it should be.
+# Usage: tests/model/run.sh [directory for what is built]. About a minute, 300 MB. Exits 0 when all is as
+# it should be.
 set -eu
 
 model=$(cd "$(dirname "$0")" && pwd)/table.pml

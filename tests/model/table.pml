@@ -1,23 +1,19 @@
 /* A model of how src/core/table*.c publishes: no reader accepts an entry that is a mixture of two, nor one
  * that it should no longer find, whatever writers are killed on the way.
  *
- * Memory is not sequentially consistent here, but that of C11 without promises: each location has the
- * list of all its values; a thread has a view, the oldest value of each location that it may still read, and any
- * read may return any value that is not older. What is released and acquired is a view. A fence that is missing in the
- * code is missing here in the same place and with the same effect; no step is reordered by hand.
- * (After Kang, Hur, Lahav, Vafeiadis, Dreyer: "A promising semantics for relaxed-memory concurrency", 2017.)
- *
- * The table is one group of two chunks. An entry is one chunk, or two with the other one as tail. Two keys, 0 and 1. The
- * value of every word is the number of the put that wrote it. The checksum is left out: the protocol
- * must do without it. Tags are left out: a reader may look at any chunk, as with an outdated tag.
+ * The table is one group of two chunks. An entry is one chunk, or two with the other one as tail. Two
+ * keys, 0 and 1. The value of every word is the number of the put that wrote it. The checksum is
+ * left out: the protocol must do without it. Tags are left out: a reader may look at any chunk, as
+ * with an outdated tag. Memory is not sequentially consistent, see memory.pml.
  *
  * Two writers put once each, any key and size, and may die after any step; one process removes key 0.
- * Then one looks for key 0: a reader, a writer after its put, or the remover. Looking after all is written loses no
- * case: nothing is ever forgotten, and a view, not the hour, says which of the old values may be read.
+ * Then one looks for key 0: a reader, a writer after its put, or the remover. Looking after all is
+ * written loses no case: nothing is ever forgotten, and a view, not the hour, says which of the old
+ * values may be read.
  *
- * run.sh checks it, and that each of the flags below, which take one thing out of the protocol, makes it fail:
- * NO_RECHECK NO_ACQUIRE_FENCE NO_RELEASE_FENCE NO_WRITING NO_RETIRE RELAXED_PUBLISH RELAXED_FIRST_READ
- * STATE_REPEATS NO_LOCK BLIND_REMOVE
+ * run.sh checks it, and that each of these flags, which take one thing out of the protocol, makes it
+ * fail: NO_RECHECK NO_ACQUIRE_FENCE NO_RELEASE_FENCE NO_WRITING NO_RETIRE RELAXED_PUBLISH
+ * RELAXED_FIRST_READ STATE_REPEATS NO_LOCK BLIND_REMOVE
  */
 
 #define CHUNKS   2
@@ -41,184 +37,13 @@
 #define NOBODY   255
 #define PUTS     4 /* put 0: nothing was ever written; put 1: what is there at first */
 
-byte count[LOCS];             /* values so far */
-byte value[LOCS * MSGS];
-byte seen[LOCS * MSGS * LOCS]; /* the view released with each */
-
 byte key[PUTS];
 byte size[PUTS];
 byte puts = 1;
-byte puts_done;
-
-bool locked;
-byte lock_view[LOCS];
 byte running; /* who may still write */
-byte looker;  /* who looks at the end: a writer, or WRITERS for the reader, or the next for the remover */
+byte looker;  /* who looks at the end: a writer, WRITERS for the reader, the next for the remover */
 
-/* ---- memory ----------------------------------------------------------------- */
-
-/* Each process has: view (what it may still read), pending (what relaxed reads saw, until an acquire
- * fence), fenced (its view at the last release fence). */
-#define MEMORY                                                                                     \
-    byte view[LOCS];                                                                               \
-    byte pending[LOCS];                                                                            \
-    byte fenced[LOCS];                                                                             \
-    byte i;                                                                                        \
-    byte at
-
-#define JOIN(to, from) to = (to > from -> to : from)
-
-inline read(loc, acquire, out)
-{
-    atomic {
-        at = view[loc];
-        do
-        :: at < count[loc] - 1 -> at++
-        :: break
-        od;
-        skip;
-        d_step {
-            view[loc] = at;
-            out = value[(loc) * MSGS + at];
-            i = 0;
-            do
-            :: i < LOCS ->
-                JOIN(pending[i], seen[((loc) * MSGS + at) * LOCS + i]);
-                if
-                :: acquire -> JOIN(view[i], seen[((loc) * MSGS + at) * LOCS + i])
-                :: else
-                fi;
-                i++
-            :: else -> break
-            od;
-            at = 0;
-            i = 0
-        }
-    }
-}
-
-/* Appends a value. Every location is written under the lock, but for the compare-and-swap of a removal, so
- * the end is where it belongs. */
-inline append(loc, val, release)
-{
-    d_step {
-        at = count[loc];
-        assert(at < MSGS);
-        value[(loc) * MSGS + at] = val;
-        view[loc] = at;
-        i = 0;
-        do
-        :: i < LOCS ->
-            seen[((loc) * MSGS + at) * LOCS + i] = (release -> view[i] : fenced[i]);
-            i++
-        :: else -> break
-        od;
-        seen[((loc) * MSGS + at) * LOCS + (loc)] = at;
-        count[loc] = at + 1;
-        at = 0;
-        i = 0
-    }
-}
-
-/* Reads the newest value and, if it is what was expected, appends another one. */
-inline compare_and_swap(loc, expected, val, done)
-{
-    atomic {
-        d_step {
-            at = count[loc] - 1;
-            done = (value[(loc) * MSGS + at] == expected);
-            i = 0;
-            do
-            :: i < LOCS ->
-                if
-                :: done -> JOIN(view[i], seen[((loc) * MSGS + at) * LOCS + i])
-                :: else
-                fi;
-                i++
-            :: else -> break
-            od;
-            i = 0
-        }
-        if
-        :: done -> append(loc, val, true)
-        :: else -> at = 0
-        fi
-    }
-}
-
-inline acquire_fence()
-{
-    d_step {
-        i = 0;
-        do
-        :: i < LOCS -> JOIN(view[i], pending[i]); i++
-        :: else -> break
-        od;
-        i = 0
-    }
-}
-
-inline release_fence()
-{
-    d_step {
-        i = 0;
-        do
-        :: i < LOCS -> fenced[i] = view[i]; i++
-        :: else -> break
-        od;
-        i = 0
-    }
-}
-
-inline lock()
-{
-    atomic {
-#ifndef NO_LOCK
-        !locked;
-#endif
-        d_step {
-            locked = true;
-            i = 0;
-            do
-            :: i < LOCS -> JOIN(view[i], lock_view[i]); i++
-            :: else -> break
-            od;
-            i = 0
-        }
-    }
-}
-
-/* A death unlocks too: the kernel passes the lock on. */
-inline unlock()
-{
-    d_step {
-        i = 0;
-        do
-        :: i < LOCS -> JOIN(lock_view[i], view[i]); i++
-        :: else -> break
-        od;
-        i = 0;
-        locked = false;
-        puts_done++
-    }
-}
-
-/* A process that does nothing any more keeps no view, so that states that differ in nothing else are one. */
-inline forget()
-{
-    d_step {
-        i = 0;
-        do
-        :: i < LOCS ->
-            view[i] = 0;
-            pending[i] = 0;
-            fenced[i] = 0;
-            i++
-        :: else -> break
-        od;
-        i = 0
-    }
-}
+#include "memory.pml"
 
 /* ---- la_table_get() ----------------------------------------------------------- */
 
@@ -352,7 +177,7 @@ proctype writer(byte number)
     byte me, same, h, t;
 
 #ifndef NO_LOCK
-    puts_done == number; /* they are alike, so one order will do */
+    unlocks == number; /* they are alike, so one order will do */
 #endif
     lock();
     d_step {
@@ -421,8 +246,8 @@ done:
 
 /* ---- la_table_remove() -------------------------------------------------------- */
 
-/* Looks at one chunk, any. What it reads it may as well read just before it swaps: see the head. What it removed it does
- * not find again. */
+/* Looks at one chunk, any. What it reads it may as well read just before it swaps: see the head. What
+ * it removed it does not find again. */
 proctype remover()
 {
     MEMORY;

@@ -146,6 +146,9 @@ class Endpoint:
         await_until(lambda: not self.peers & set(peers), "connections to end")
 
     def stop(self):
+        """Ends it; a second time does nothing."""
+        if self.stopping.is_set():
+            return
         self.stopping.set()
         self.listener.shutdown(socket.SHUT_RDWR)  # wakes the acceptor: it must not meet the next listener under this number
         self.acceptor.join()

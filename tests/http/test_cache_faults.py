@@ -234,7 +234,7 @@ class TestGone:
 
     def test_warm_and_cold(self, httpd, token):
         check_own(token, httpd.get("/", token=token))
-        httpd.endpoint().stop()
+        httpd.endpoints.pop("main").stop()
         seen = []
 
         def stale():

@@ -13,6 +13,17 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def open_files(pid):
+    """What the descriptors stand for; nothing of a process that is gone."""
+    found = set()
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            found.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    except FileNotFoundError:
+        pass
+    return found
+
+
 def shared_mappings(pid):
     """Address ranges of the anonymous shared memory that a process has mapped."""
     with open(f"/proc/{pid}/maps") as file:
@@ -35,8 +46,4 @@ def owner_of(port, pids):
     with open("/proc/net/tcp") as file:
         rows = [line.split() for line in file][1:]
     inodes = {f"socket:[{row[9]}]" for row in rows if int(row[1].split(":")[1], 16) == port}
-    for pid in pids:
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
-                return pid
-    return None
+    return next((pid for pid in pids if inodes & open_files(pid)), None)

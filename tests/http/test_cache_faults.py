@@ -8,6 +8,7 @@ from configs import everywhere, location, provider
 from conftest import new_token
 from errorlog import await_until
 from processes import descriptors, resident, shared_mappings
+from server import sanitizer_environment
 from test_cache import source
 from test_cache_segment import restart
 from traffic import Burst, Doorman, Load, by_name, check_own, flood
@@ -81,8 +82,9 @@ class TestRestartsUnderLoad:
                 await_until(lambda: load.failures or load.answers >= before + 30, "answers")
                 restart(httpd)
             assert not load.failures, load.failures[0]
-        assert self.footprint(httpd) == footprint
-        assert resident(httpd.process.pid) - memory < 100_000 * self.RESTARTS
+        await_until(lambda: self.footprint(httpd) == footprint, f"{footprint} to be so again")
+        if not sanitizer_environment():  # which keeps freed memory for a while
+            assert resident(httpd.process.pid) - memory < 50_000 * self.RESTARTS
         assert not httpd.log.since(module="llama_auth", level="error")
 
     def test_known_caller_is_a_hit_all_along(self, httpd, token):

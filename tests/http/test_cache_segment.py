@@ -25,11 +25,11 @@ def source(response):
 
 
 def restart(httpd, how=signal.SIGUSR1):
-    """Restarts, and waits until no process of the old generation is left."""
+    """Restarts, and waits until all processes are of the new generation."""
     old, mark = set(httpd.children()), httpd.log.mark()
     httpd.process.send_signal(how)
     httpd.log.await_line("resuming normal operations", mark)
-    await_until(lambda: not old & set(httpd.children()), "the old children to end")
+    await_until(lambda: httpd.children() and not old & set(httpd.children()), "the new children")
 
 
 # ---- restarts ------------------------------------------------------------------------------------------------

@@ -281,8 +281,8 @@ class TestQueue:
         tokens = [new_token() for _ in range(httpd.workers - 8)]
         too_many = len(tokens) - httpd.workers // 2
         burst = Burst(httpd, [("/wide", token) for token in tokens])
-        await_until(lambda: burst.answered() == too_many, "refusals")
-        assert counted.most == counted.calls == LIMIT
+        await_until(lambda: burst.answered() == too_many and counted.calls == LIMIT, "refusals and calls")
+        assert counted.most == LIMIT
         counted.released.set()
         answers = burst.read()
         assert sorted(answer.status for answer in answers) == [200] * (httpd.workers // 2) + [503] * too_many

@@ -199,6 +199,60 @@ class TestWays:
             assert connection.get("/protected/page.txt", token=key_of("full")).body == SECRET
 
 
+class TestSkippedByHttpd:
+    """httpd checks nothing again for a request that it makes itself and that meets the same sections, even when
+    the first request was refused or was made with a method that no rule covers. We do."""
+    modules = ("include", "filter")
+    expected = (r"AH01630: client denied", r"AH01374|AH01375|unable to include")
+
+    @staticmethod
+    def configure(httpd):
+        for name in ("limit", "address"):
+            httpd.write(f"htdocs/{name}/page.txt", SECRET)
+            httpd.write(f"htdocs/{name}/page.shtml", 'before <!--#include virtual="page.txt" --> after')
+        return write_callers(httpd) + f'''
+AddType text/html .shtml
+AddOutputFilter INCLUDES .shtml
+<Directory "{httpd.root}/htdocs">
+    Options +Includes
+</Directory>
+<Location /limit/>
+    {BEARER}
+    <Limit GET>
+        RequireScope b
+    </Limit>
+    Require all granted
+    ErrorDocument 404 /limit/page.txt
+    ErrorDocument 405 /limit/page.txt
+</Location>
+<Location /address/>
+    {BEARER}
+    RequireScope b
+    Require ip 192.0.2.1
+    ErrorDocument 403 /address/page.txt
+</Location>
+'''
+
+    @pytest.mark.parametrize("caller, seen", [("anon", False), ("some", False), ("full", True)])
+    @pytest.mark.parametrize("method, path, status", [("POST", "/limit/nothing", 404), ("PUT", "/limit/page.txt", 405)])
+    def test_error_document_is_a_get(self, httpd, method, path, status, caller, seen):
+        response = httpd.request(method, path, token=key_of(caller))
+        assert (SECRET in response.body) == seen
+        assert response.status in ((status,) if seen else (status, 401, 403))
+
+    @pytest.mark.parametrize("caller, seen", [("anon", False), ("some", False), ("full", True)])
+    def test_include_is_a_get(self, httpd, caller, seen):
+        response = httpd.request("POST", "/limit/page.shtml", token=key_of(caller))
+        assert response.status == 200 and response.body.startswith(b"before ")
+        assert (SECRET in response.body) == seen
+
+    @pytest.mark.parametrize("caller, seen", [("anon", False), ("some", False), ("full", True)])
+    def test_error_document_of_one_who_was_refused(self, httpd, caller, seen):
+        response = httpd.get("/address/page.txt", token=key_of(caller))
+        assert (SECRET in response.body) == seen
+        assert response.status in (401, 403)
+
+
 @every_mpm
 class TestCalls:
     """How often the endpoint is asked: once per request, whatever httpd makes of it."""

@@ -82,7 +82,9 @@ class TestRestartsUnderLoad:
                 await_until(lambda: load.failures or load.answers >= before + 30, "answers")
                 restart(httpd)
             assert not load.failures, load.failures[0]
-        await_until(lambda: self.footprint(httpd) == footprint, f"{footprint} to be so again")
+        # No more than before; the first look may have met a restart's own descriptor that is gone by now.
+        await_until(lambda: all(now <= footprint[what] for what, now in self.footprint(httpd).items()),
+                    f"no more than {footprint}")
         if not sanitizer_environment():  # which keeps freed memory for a while
             assert resident(httpd.process.pid) - memory < 50_000 * self.RESTARTS
         assert not httpd.log.since(module="llama_auth", level="error")

@@ -14,6 +14,7 @@ from configs import everywhere, location, provider
 from conftest import every_mpm, new_token
 from errorlog import await_until
 from processes import shared_mappings, shared_memory
+from server import sanitizer_environment
 from test_mpm import in_parallel
 from traffic import Burst, Doorman, by_name, check_own, name_of
 
@@ -156,6 +157,8 @@ class TestSizes:
         assert line.severe and re.search(r"\(\d+\)", line.text), line
 
     def test_more_than_the_process_may_have(self, bare):
+        if sanitizer_environment():
+            pytest.skip("AddressSanitizer needs more address space itself")
         limit = 4 << 30
         self.refused(bare, "8G", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
 

@@ -227,6 +227,7 @@ class TestRedirect:
 
 
 class TestSecretHeader:
+    processes = 1  # each process looks at the file for itself, within a second
     env = {"LA_TEST_SECRET": "secret-from-the-environment"}
 
     @staticmethod

@@ -178,7 +178,7 @@ static int conclude(request_rec *r, la_request_t *state, la_chain_t *chain)
         break;
     }
     return deny_for(r, result->timed_out ? LA_DENIAL_TIMEOUT : LA_DENIAL_OUTAGE,
-                    result->message ? result->message : "Authentication service error",
+                    result->message ? result->message : LA_MESSAGE_ERROR,
                     result->retry_after_s ? result->retry_after_s : RETRY_AFTER_S);
 }
 
@@ -208,13 +208,7 @@ static int reuse(request_rec *r, const la_request_t *earlier)
     la_request_t *state = la_request_make(r);
 
     if (state != earlier) {
-        state->use = earlier->use;
-        state->uri = earlier->uri;
-        state->args = earlier->args;
-        state->provider = earlier->provider;
-        state->identity = earlier->identity;
-        state->principal = earlier->principal;
-        memcpy(state->client_id, earlier->client_id, sizeof(state->client_id));
+        la_request_take_caller(state, earlier);
     }
     la_forward_caller(r, state);
     return OK;
@@ -243,7 +237,7 @@ static int authenticate(request_rec *r, const la_use_t *use, la_slice_t token)
     if (la_memo_digest(r, token, digest, state->client_id, &call.memo) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0027) "libcrypto failed to hash a token");
-        return deny(r, LA_DENIAL_OUTAGE, "Authentication service error");
+        return deny(r, LA_DENIAL_OUTAGE, LA_MESSAGE_ERROR);
     }
     state->use = use;
     state->uri = apr_pstrdup(r->pool, r->uri);

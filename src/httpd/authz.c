@@ -135,13 +135,7 @@ static void inherit_caller(request_rec *r)
 
     if (from && from->identity && !(state && state->identity)) {
         state = la_request_make(r);
-        *state = (la_request_t){.use = from->use,
-                                .uri = from->uri,
-                                .args = from->args,
-                                .provider = from->provider,
-                                .identity = from->identity,
-                                .principal = from->principal};
-        memcpy(state->client_id, from->client_id, sizeof(state->client_id));
+        la_request_take_caller(state, from);
         la_forward_caller(r, state);
     }
 }

@@ -18,3 +18,14 @@ la_request_t *la_request_make(request_rec *r)
     }
     return state;
 }
+
+void la_request_take_caller(la_request_t *state, const la_request_t *from)
+{
+    state->use = from->use;
+    state->uri = from->uri;
+    state->args = from->args;
+    state->provider = from->provider;
+    state->identity = from->identity;
+    state->principal = from->principal;
+    memcpy(state->client_id, from->client_id, sizeof(state->client_id));
+}

@@ -37,4 +37,7 @@ la_request_t *la_request_get(const request_rec *r);
 /* The request's state, made when there is none. */
 la_request_t *la_request_make(request_rec *r);
 
+/* Copies what authentication found from the state of a request that this one came from. */
+void la_request_take_caller(la_request_t *state, const la_request_t *from);
+
 #endif

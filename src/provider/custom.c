@@ -20,8 +20,6 @@
 
 /* Messages to the client, as the specification words them. */
 #define MESSAGE_MALFORMED "Invalid authentication response format"
-#define MESSAGE_TIMEOUT   "Authentication service timeout"
-#define MESSAGE_ERROR     "Authentication service error"
 
 /* Which of the request's header fields the endpoint sees. */
 typedef enum send_e { SEND_ALL, SEND_NONE, SEND_NAMED } send_e;
@@ -382,7 +380,7 @@ static void judge_body(const la_provider_common_t *common, la_slice_t body, apr_
     if (error) {
         unavailable(result, MESSAGE_MALFORMED, error);
     } else if (la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
-        unavailable(result, MESSAGE_ERROR, "the identity is too large");
+        unavailable(result, LA_MESSAGE_ERROR, "the identity is too large");
     } else {
         result->verdict = LA_VERDICT_ACCEPTED;
     }
@@ -440,11 +438,11 @@ static void custom_verify(const la_provider_t *provider, const la_call_t *call, 
         judge_answer(&provider->common, &response, pool, result);
         break;
     case LA_HTTP_TIMEOUT:
-        unavailable(result, MESSAGE_TIMEOUT, response.reason);
+        unavailable(result, LA_MESSAGE_TIMEOUT, response.reason);
         result->timed_out = 1;
         break;
     case LA_HTTP_FAILED:
-        unavailable(result, MESSAGE_ERROR, response.reason);
+        unavailable(result, LA_MESSAGE_ERROR, response.reason);
         break;
     }
 }

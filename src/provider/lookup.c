@@ -15,9 +15,6 @@
 
 #include <apr_strings.h>
 
-#define MESSAGE_TIMEOUT "Authentication service timeout"
-#define MESSAGE_ERROR   "Authentication service error"
-
 /* Longest Retry-After. */
 #define RETRY_MAX_S 30
 
@@ -59,7 +56,7 @@ const char *la_source_name(la_source_e source)
 static void unavailable(la_result_t *result, const char *message, const char *reason)
 {
     *result = (la_result_t){.verdict = LA_VERDICT_UNAVAILABLE,
-                            .timed_out = strcmp(message, MESSAGE_TIMEOUT) == 0,
+                            .timed_out = strcmp(message, LA_MESSAGE_TIMEOUT) == 0,
                             .message = message,
                             .reason = reason};
 }
@@ -139,7 +136,7 @@ static void call_provider(const lookup_t *l, la_result_t *result)
     la_gate_pass_t pass;
 
     if (la_gate_allow(gates, index, &terms, la_clock_us(), &pass) == LA_GATE_REFUSED) {
-        unavailable(result, MESSAGE_ERROR, "its breaker is open");
+        unavailable(result, LA_MESSAGE_ERROR, "its breaker is open");
         result->retry_after_s = seconds_to_retry(pass.retry_us);
         return;
     }
@@ -148,7 +145,7 @@ static void call_provider(const lookup_t *l, la_result_t *result)
         la_gate_leave(gates, index, &permit);
         outcome = gate_result(result->verdict);
     } else {
-        unavailable(result, MESSAGE_ERROR, "MaxConcurrent calls are in flight");
+        unavailable(result, LA_MESSAGE_ERROR, "MaxConcurrent calls are in flight");
     }
     log_breaker(provider, la_gate_report(gates, index, &terms, &pass, outcome, la_clock_us()));
 }
@@ -391,11 +388,11 @@ static void fly(lookup_t *l, la_result_t *result)
     case LA_FLIGHT_ALONE:
         break;
     case LA_FLIGHT_BUSY:
-        unavailable(result, MESSAGE_ERROR, "too many requests wait for the same answer");
+        unavailable(result, LA_MESSAGE_ERROR, "too many requests wait for the same answer");
         result->source = LA_SOURCE_COALESCED;
         return;
     case LA_FLIGHT_TIMED_OUT:
-        unavailable(result, MESSAGE_TIMEOUT, "waited for another request's call");
+        unavailable(result, LA_MESSAGE_TIMEOUT, "waited for another request's call");
         result->source = LA_SOURCE_COALESCED;
         return;
     }
@@ -424,7 +421,7 @@ static void through_cache(lookup_t *l, la_result_t *result)
     int shareable;
 
     if (make_key(l) != APR_SUCCESS) {
-        unavailable(result, MESSAGE_ERROR, "libcrypto failed to make a cache key");
+        unavailable(result, LA_MESSAGE_ERROR, "libcrypto failed to make a cache key");
         return;
     }
     if (from_cache(l, result)) {

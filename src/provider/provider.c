@@ -265,8 +265,8 @@ void la_provider_verify(const la_provider_t *provider, const la_call_t *call, ap
     *result = (la_result_t){0};
     provider->type->verify(provider, call, pool, result);
     if (result->verdict == LA_VERDICT_ACCEPTED && !result->identity) {
-        *result = (la_result_t){.message = "Authentication service error",
-                                .reason = "accepted without an identity"};
+        *result =
+            (la_result_t){.message = LA_MESSAGE_ERROR, .reason = "accepted without an identity"};
     }
 }
 

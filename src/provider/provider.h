@@ -38,6 +38,10 @@ typedef struct la_call_t {
     la_key_memo_t *memo;        /* lookup.h; NULL: nothing is remembered */
 } la_call_t;
 
+/* What a client is told of an outage that the specification has no other words for. */
+#define LA_MESSAGE_TIMEOUT "Authentication service timeout"
+#define LA_MESSAGE_ERROR   "Authentication service error"
+
 /* Where a result comes from: the values of the note llama_auth.cache. */
 typedef enum la_source_e {
     LA_SOURCE_OFF,

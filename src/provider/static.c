@@ -199,7 +199,7 @@ static void static_verify(const la_provider_t *provider, const la_call_t *call, 
     refresh(store, call->now, pool);
     if (apr_thread_rwlock_rdlock(store->readers) != APR_SUCCESS) {
         result->verdict = LA_VERDICT_UNAVAILABLE;
-        result->message = "Authentication service error";
+        result->message = LA_MESSAGE_ERROR;
         result->reason = "the key file's lock failed";
         return;
     }

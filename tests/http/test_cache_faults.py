@@ -124,7 +124,7 @@ class TestOutage:
                 provider("late", url, brief, f"CacheStale {TTL * 1000:.0f}ms", "Breaker off")]
         places = "".join(location(f"/{name}", name) + everywhere(httpd, f"/{name}") for name in ("stale", "brief", "late"))
         return ("".join(long) + places +
-                f"<VirtualHost 127.0.0.1:{httpd.other}>\nLlamaAuthOutageStatus 503\n</VirtualHost>\n")
+                f"<VirtualHost 127.0.0.1:{httpd.other}>\nServerName 127.0.0.1\nLlamaAuthOutageStatus 503\n</VirtualHost>\n")
 
     def until_asked(self, httpd, path, token, port=None):
         """Asks until the endpoint is asked again; hits until then. Returns that answer."""

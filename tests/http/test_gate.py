@@ -49,7 +49,7 @@ class TestBreaker:
         return ("LlamaAuthOutageStatus 503\n" +
                 "".join(provider(name, url, *options) + location(f"/{name}", name) + everywhere(httpd, f"/{name}")
                         for name, options in kinds.items()).replace("Breaker 5 10s\n", "") +  # the default
-                f"<VirtualHost 127.0.0.1:{httpd.other}>\nLlamaAuthOutageStatus 401\n</VirtualHost>\n")
+                f"<VirtualHost 127.0.0.1:{httpd.other}>\nServerName 127.0.0.1\nLlamaAuthOutageStatus 401\n</VirtualHost>\n")
 
     def ask(self, httpd, name, behaviour=by_name, port=None):
         """One request with a new token. Returns the answer and whether it made a call."""

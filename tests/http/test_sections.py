@@ -111,7 +111,7 @@ class TestVirtualHosts:
         httpd.write_keys("conf/third.json", key_entry("key-of-the-third-host", "third"))
 
         def host(port, *lines):
-            return f"<VirtualHost 127.0.0.1:{port}>\n" + "\n".join(lines) + "\n</VirtualHost>\n"
+            return f"<VirtualHost 127.0.0.1:{port}>\nServerName 127.0.0.1\n" + "\n".join(lines) + "\n</VirtualHost>\n"
 
         def own(name):
             return (f"<LlamaAuthProvider own static>\nFile conf/{name}.json\n</LlamaAuthProvider>\n<Location /own/>\nAuthType Bearer\n"

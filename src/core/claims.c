@@ -28,24 +28,19 @@ static int find_member(const la_json_t *object, la_slice_t name, const la_json_t
     return 0;
 }
 
-/* Walks nested objects along the dots of `name`; an empty segment names the member "". */
+/* Walks nested objects along the dots of `name`; an empty segment names the member "". In each object the rest of the name is
+ * tried as it is before it is cut at its first dot, since names may hold dots themselves (Kubernetes' `extra`). */
 static int find_path(const la_json_t *object, const char *name, const la_json_t **claim)
 {
-    const la_json_t *value = object;
-
-    *claim = NULL;
     for (;;) {
         la_slice_t segment = {name, strcspn(name, ".")};
 
-        if (!find_member(value, segment, &value))
+        if (la_json_member(object, name, claim))
+            return 1;
+        if (!name[segment.len] || !find_member(object, segment, &object))
             return 0;
-        name += segment.len;
-        if (!*name)
-            break;
-        name++;
+        name += segment.len + 1;
     }
-    *claim = value;
-    return 1;
 }
 
 int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t **claim)

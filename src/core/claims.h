@@ -22,7 +22,8 @@ typedef struct la_claims_t {
 } la_claims_t;
 
 /* Finds a claim: a member with that literal name, else the path that its dots spell through
- * nested objects ("realm_access.roles"). A literal name wins in either object before any path does.
+ * nested objects ("realm_access.roles"); what is left of the path may be a name with dots
+ * ("extra.example.org/team"). A literal name wins in either object before any path does.
  *
  * claim: the value, NULL for a JSON null or when not found.
  * Returns 1 when found, else 0.

@@ -258,13 +258,6 @@ static la_slice_t question(const custom_conf_t *conf, const la_call_t *call, apr
 
 /* ---- the verdict ---- */
 
-static void unavailable(la_result_t *result, const char *message, const char *reason)
-{
-    result->verdict = LA_VERDICT_UNAVAILABLE;
-    result->message = message;
-    result->reason = reason;
-}
-
 /* The principal: without PrincipalClaim the answer's own member, and no category of that name. */
 static const char *take_principal(const la_provider_common_t *common, const la_claims_t *claims,
                                   la_identity_builder_t *builder, apr_pool_t *pool)
@@ -378,9 +371,10 @@ static void judge_body(const la_provider_common_t *common, la_slice_t body, apr_
         error = read_answer(common, answer, builder, pool, result);
     }
     if (error) {
-        unavailable(result, MESSAGE_MALFORMED, error);
+        la_result_set(result, LA_VERDICT_UNAVAILABLE, MESSAGE_MALFORMED, error);
     } else if (la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
-        unavailable(result, LA_MESSAGE_ERROR, "the identity is too large");
+        la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
+                      "the identity is too large");
     } else {
         result->verdict = LA_VERDICT_ACCEPTED;
     }
@@ -401,11 +395,10 @@ static void judge_answer(const la_provider_common_t *common, const la_http_respo
         judge_body(common, response->body, pool, result);
         return;
     }
-    unavailable(result, apr_psprintf(pool, "Authentication failed: %d", response->status),
-                apr_psprintf(pool, "the endpoint answered %d", response->status));
-    if (is_refusal(response->status)) {
-        result->verdict = LA_VERDICT_REJECTED;
-    }
+    la_result_set(result,
+                  is_refusal(response->status) ? LA_VERDICT_REJECTED : LA_VERDICT_UNAVAILABLE,
+                  apr_psprintf(pool, "Authentication failed: %d", response->status),
+                  apr_psprintf(pool, "the endpoint answered %d", response->status));
 }
 
 static void ask(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
@@ -433,17 +426,10 @@ static void custom_verify(const la_provider_t *provider, const la_call_t *call, 
     la_http_response_t response;
 
     ask(provider, call, pool, &response);
-    switch (response.outcome) {
-    case LA_HTTP_ANSWERED:
+    if (response.outcome == LA_HTTP_ANSWERED) {
         judge_answer(&provider->common, &response, pool, result);
-        break;
-    case LA_HTTP_TIMEOUT:
-        unavailable(result, LA_MESSAGE_TIMEOUT, response.reason);
-        result->timed_out = 1;
-        break;
-    case LA_HTTP_FAILED:
-        unavailable(result, LA_MESSAGE_ERROR, response.reason);
-        break;
+    } else {
+        la_result_set_failed(result, &response);
     }
 }
 

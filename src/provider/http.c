@@ -11,6 +11,8 @@
  */
 #include "provider/http.h"
 
+#include "core/futex.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -300,10 +302,18 @@ static long milliseconds(apr_interval_time_t us)
     return ms > INT_MAX ? INT_MAX : ms < 1 ? 1 : (long)ms;
 }
 
-/* QUICK_EXIT: at the deadline a name resolution that hangs is left behind, not waited for. */
-static int set_limits(CURL *handle, const la_http_options_t *options, exchange_t *x)
+static apr_interval_time_t time_left(const la_http_options_t *options, apr_time_t deadline_us)
 {
-    return SET(handle, CURLOPT_TIMEOUT_MS, milliseconds(options->timeout_us)) &&
+    apr_interval_time_t left = deadline_us ? deadline_us - la_clock_us() : options->timeout_us;
+
+    return left < options->timeout_us ? left : options->timeout_us;
+}
+
+/* QUICK_EXIT: at the deadline a name resolution that hangs is left behind, not waited for. */
+static int set_limits(CURL *handle, const la_http_options_t *options, apr_time_t deadline_us,
+                      exchange_t *x)
+{
+    return SET(handle, CURLOPT_TIMEOUT_MS, milliseconds(time_left(options, deadline_us))) &&
            SET(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options->connect_timeout_us)) &&
            SET(handle, CURLOPT_NOSIGNAL, 1L) && SET(handle, CURLOPT_QUICK_EXIT, 1L) &&
            SET(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->limit) &&
@@ -458,7 +468,8 @@ static void perform(const la_http_t *http, CURL *handle, const la_http_request_t
     struct curl_slist *fields = NULL;
     CURLcode code;
 
-    if (make_fields(request->headers, pool, &fields) && set_limits(handle, http->options, x) &&
+    if (make_fields(request->headers, pool, &fields) &&
+        set_limits(handle, http->options, request->deadline_us, x) &&
         set_transport(handle, http->options) && set_tls(handle, http) &&
         set_request(handle, request, fields)) {
         code = curl_easy_perform(handle);

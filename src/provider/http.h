@@ -31,6 +31,8 @@ typedef struct la_http_request_t {
     const apr_table_t *headers; /* fields to send, or NULL */
     la_slice_t body;            /* for POST */
     const char *const *wanted;  /* names of answer fields to keep, closed with NULL; or NULL */
+    apr_time_t
+        deadline_us; /* of la_clock_us(): the call ends by then, where that is sooner than its Timeout; 0: none */
 } la_http_request_t;
 
 typedef enum la_http_e {

@@ -17,6 +17,17 @@
 #define DEFAULT_MAX_CONCURRENT     64
 #define DEFAULT_BREAKER            ((la_breaker_t){5, 10 * APR_USEC_PER_SEC})
 
+const la_claim_map_t la_oauth_claims[] = {{"sub", "roles"},
+                                          {"username", "roles"},
+                                          {"groups", "teams"},
+                                          {"team", "teams"},
+                                          {"project", "projects"},
+                                          {"tenant", "namespaces"},
+                                          {"namespace", "namespaces"},
+                                          {"scope", LA_CATEGORY_SCOPES},
+                                          {"scp", LA_CATEGORY_SCOPES},
+                                          {NULL, NULL}};
+
 /* The registry. */
 static const la_provider_type_t *const types[] = {&la_custom_type, &la_static_type, NULL};
 
@@ -217,6 +228,27 @@ const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const cha
     return error ? apr_psprintf(pool, "%s: %s", option->name, error) : NULL;
 }
 
+/* Without Claim and PrincipalClaim lines a type's own defaults hold, where it has any. */
+static void set_default_claims(la_provider_common_t *common, const la_provider_type_t *type,
+                               apr_pool_t *pool)
+{
+    const la_claim_map_t *map;
+    const char *const *name;
+
+    if (type->claims && !common->claims) {
+        common->claims = apr_array_make(pool, 16, sizeof(la_claim_map_t));
+        for (map = type->claims; map->source; map++) {
+            APR_ARRAY_PUSH(common->claims, la_claim_map_t) = *map;
+        }
+    }
+    if (type->principal_claims && !common->principal_claims) {
+        common->principal_claims = apr_array_make(pool, 4, sizeof(const char *));
+        for (name = type->principal_claims; *name; name++) {
+            APR_ARRAY_PUSH(common->principal_claims, const char *) = *name;
+        }
+    }
+}
+
 const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     const la_http_options_t *http = &provider->common.http;
@@ -236,6 +268,7 @@ const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
                       "decides who your users are",
             provider->name);
     }
+    set_default_claims(&provider->common, provider->type, pool);
     return provider->type->finish(provider, pool);
 }
 
@@ -257,6 +290,21 @@ int la_provider_matches(const la_provider_t *provider, la_slice_t token)
     const void *match = provider->common.match;
 
     return !match || la_host()->regex_match(match, token);
+}
+
+void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,
+                   const char *reason)
+{
+    result->verdict = verdict;
+    result->message = message;
+    result->reason = reason;
+}
+
+void la_result_set_failed(la_result_t *result, const la_http_response_t *response)
+{
+    result->timed_out = response->outcome == LA_HTTP_TIMEOUT;
+    la_result_set(result, LA_VERDICT_UNAVAILABLE,
+                  result->timed_out ? LA_MESSAGE_TIMEOUT : LA_MESSAGE_ERROR, response->reason);
 }
 
 void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,

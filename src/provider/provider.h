@@ -8,6 +8,7 @@
 #ifndef LA_PROVIDER_H
 #define LA_PROVIDER_H
 
+#include "core/claims.h"
 #include "core/identity.h"
 #include "core/token.h"
 #include "provider/http.h"
@@ -16,6 +17,7 @@
 typedef struct la_provider_t la_provider_t;
 typedef struct la_provider_type_t la_provider_type_t;
 typedef struct la_key_memo_t la_key_memo_t;
+typedef struct la_gates_t la_gates_t;
 
 /* The four verdicts of spec section 4. Zero is the one that admits nobody and blames nobody. */
 typedef enum la_verdict_e {
@@ -35,7 +37,8 @@ typedef struct la_call_t {
     const char *query;          /* as it came, without `?`; NULL when there is none */
     const char *client_ip;      /* as text */
     const apr_table_t *headers; /* the request's fields, all of them */
-    la_key_memo_t *memo;        /* lookup.h; NULL: nothing is remembered */
+    const char *resource; /* LlamaAuthResource: an audience that is ours here; NULL for none */
+    la_key_memo_t *memo;  /* lookup.h; NULL: nothing is remembered */
 } la_call_t;
 
 /* What a client is told of an outage that the specification has no other words for. */
@@ -62,7 +65,9 @@ typedef struct la_result_t {
     apr_time_t expires;            /* accepted: no use of the identity from then on; 0 for no end */
     int max_age_known;             /* accepted: the provider bounded the caching, by max_age_us */
     apr_interval_time_t max_age_us;
-    int retry_after_s;  /* unavailable: when to ask again; 0 when nothing is known */
+    int retry_after_s; /* unavailable: when to ask again; 0 when nothing is known */
+    apr_uint64_t
+        epoch; /* what a type with an epoch() judged by; kept only where that was still in force */
     la_source_e source; /* where it comes from; set by la_lookup() */
 } la_result_t;
 
@@ -88,6 +93,9 @@ struct la_provider_t {
     void *conf;      /* the type's own options; type->conf_bytes, zeroed, then type->defaults */
     void *state;     /* what the type keeps in a process; NULL before child_init */
     la_http_t *http; /* its client in this process; NULL for a type that calls nobody */
+    void *
+        segment; /* type->shared_bytes that all processes share, aligned to LA_GATE_ALIGN; else NULL */
+    la_gates_t *gates; /* those of all providers, in this process; its own by `index` */
     const char
         *definition; /* the section's lines, unambiguously; what the fingerprint is made of */
     unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES]; /* tells this definition from any other */
@@ -99,6 +107,12 @@ struct la_provider_type_t {
     const la_option_t *options; /* its own, offsets into `conf` */
     apr_size_t conf_bytes;
     int calls_out; /* has an endpoint: the HTTP and TLS options, MaxConcurrent and Breaker apply */
+    int judges_alone; /* verify() makes no call for a token: it needs no permit and waits for nobody */
+    int checks_audience; /* verdicts depend on la_call_t.resource */
+    apr_size_t
+        shared_bytes; /* for provider->segment; kept over restarts while the definition is the same */
+    const la_claim_map_t *claims;        /* Claim's default, closed with a NULL source; or NULL */
+    const char *const *principal_claims; /* PrincipalClaim's default, closed with NULL; or NULL */
     const char
         *cache_vary; /* CacheVary's default, space-separated; NULL: verdicts are not cached */
 
@@ -118,11 +132,28 @@ struct la_provider_type_t {
 
     /* What a client without a token is told: spec section 5. In `pool` or constant. */
     const char *(*hint)(const la_provider_t *provider, apr_pool_t *pool);
+
+    /* What verdicts hang on besides the definition: those made under another epoch are never met in
+     * the cache. Asked on every request, so cheap. NULL: nothing. */
+    apr_uint64_t (*epoch)(const la_provider_t *provider, apr_time_t now, apr_pool_t *scratch);
+
+    /* Called about once a second by one thread of each process that is no request's; may be NULL. */
+    void (*tick)(const la_provider_t *provider, apr_pool_t *scratch);
+
+    /* The issuer of its tokens (RFC 9728's authorization server), or NULL when it is not known. */
+    const char *(*issuer)(const la_provider_t *provider);
 };
 
 /* The types. A new one is a new file, a line here and one in the registry (provider.c). */
 extern const la_provider_type_t la_custom_type;
+extern const la_provider_type_t la_kubernetes_type;
+extern const la_provider_type_t la_introspection_type;
+extern const la_provider_type_t la_jwt_type;
+extern const la_provider_type_t la_github_type;
 extern const la_provider_type_t la_static_type;
+
+/* Claims that introspection and jwt map by default. */
+extern const la_claim_map_t la_oauth_claims[];
 
 /* The type of that name (any case), or NULL. */
 const la_provider_type_t *la_provider_type_find(const char *name);
@@ -149,6 +180,13 @@ apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild)
 
 /* Whether the provider's Match fits the token. */
 int la_provider_matches(const la_provider_t *provider, la_slice_t token);
+
+/* Makes a result of a verdict. message: for the client; reason: for the log, or NULL. */
+void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,
+                   const char *reason);
+
+/* Makes a result of a call that brought no answer: unavailable, with the message that the specification has for it. */
+void la_result_set_failed(la_result_t *result, const la_http_response_t *response);
 
 /* Asks the provider itself, past any cache. An acceptance without an identity, which only a
  * defect can make, becomes an outage. result: zeroed here.

@@ -1,0 +1,17 @@
+/* Base64url without padding, as JOSE writes bytes (RFC 7515 section 2, RFC 4648 section 5). */
+#ifndef LA_BASE64URL_H
+#define LA_BASE64URL_H
+
+#include "core/slice.h"
+
+#include <apr_pools.h>
+
+/* Decodes, strictly: foreign characters (`+`, `/`, `=`, white space), a length that no bytes encode to and
+ * unused bits that are not zero are refused, so that bytes have one spelling.
+ *
+ * bytes: in `pool`, closed with a NUL that is not counted; empty on failure. An empty text is no bytes.
+ * Returns 1, else 0.
+ */
+int la_base64url_decode(apr_pool_t *pool, la_slice_t text, la_slice_t *bytes);
+
+#endif

@@ -1,0 +1,38 @@
+/* Whether what a token says of itself allows its use here and now: `exp`, `nbf`, `iat`, `aud`, `iss` (RFC 7519 section
+ * 4.1, RFC 7662 section 2.2). The same check for claims in a JWT and in an introspection answer.
+ */
+#ifndef LA_VALIDITY_H
+#define LA_VALIDITY_H
+
+#include "core/json.h"
+
+#include <apr_tables.h>
+#include <apr_time.h>
+
+/* What is demanded. */
+typedef struct la_validity_terms_t {
+    apr_time_t now;
+    apr_interval_time_t leeway_us;
+    const apr_array_header_t
+        *audiences; /* of const char *: one of them must be in `aud`; NULL: not demanded */
+    const char
+        *resource;      /* one more accepted audience, where audiences are demanded; may be NULL */
+    const char *issuer; /* `iss` must be this; NULL: not demanded */
+    int require_exp;    /* a token without `exp` is refused */
+} la_validity_terms_t;
+
+/* Checks the claims. A claim of the wrong type, JSON null included, is an error and never an absent claim (CVE-2026-25537): times are
+ * finite numbers (whole or not), `iss` a string, `aud` a string or a list of strings. Used from `nbf` on and until before
+ * `exp`, both with the leeway; times of any size are clamped, not overflowed. `iat` has no say.
+ *
+ * expires: when it may no longer be used (`exp` and the leeway), 0 where it has no `exp`; no `exp`, however small or large, makes it
+ *          0. Set on success.
+ * Returns NULL, or the reason for the log ("aud is not for us"), a literal.
+ */
+const char *la_validity_check(const la_json_t *claims, const la_validity_terms_t *terms,
+                              apr_time_t *expires);
+
+/* Whether `iss` is a string other than `issuer`: then it is another issuer's token, for another provider to judge. */
+int la_validity_is_foreign(const la_json_t *claims, const char *issuer);
+
+#endif

@@ -1,0 +1,23 @@
+/* An issuer's metadata (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3): where its keys and its introspection endpoint are. */
+#ifndef LA_DISCOVERY_H
+#define LA_DISCOVERY_H
+
+#include "provider/http.h"
+
+/* Checks an issuer while the configuration is read: an http or https URL without query and fragment. Returns NULL, or what is wrong.
+ * authority: as la_http_url_check(). */
+const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, const char **authority);
+
+/* Fetches the metadata and takes one URL out of it ("jwks_uri", "introspection_endpoint"). Tried in this order, each only when
+ * the one before was 404 or another 4xx: ISSUER/.well-known/openid-configuration, and with the issuer's path inserted behind the
+ * well-known name, /.well-known/oauth-authorization-server and /.well-known/openid-configuration. `issuer` in the document must be
+ * the issuer, character for character; the URL must be callable, and https where the issuer is https.
+ *
+ * deadline_us: of la_clock_us(), for all the calls together.
+ * url: in `pool`, NULL on failure.
+ * Returns NULL, or why there is none, for the log; in `pool` or a literal.
+ */
+const char *la_discovery_find(la_http_t *http, const char *issuer, const char *member,
+                              apr_time_t deadline_us, apr_pool_t *pool, const char **url);
+
+#endif

@@ -1,0 +1,78 @@
+/* A document of the outside world that all processes share: a key set, an issuer's metadata. It is fetched before it is needed, kept in
+ * shared memory, fetched again before it is due, and kept when that fails.
+ *
+ * Who fetches: whoever comes first, in any process, of the background tick and of requests; the provider's gate lets one fetch at a
+ * time. The tick comes about once a second; where there is none (mod_watchdog is not loaded), or it is stuck, a request
+ * fetches a little later, and the others go on with what there is. A fetch that failed is tried again after one second, then two, up to
+ * ten.
+ *
+ * The memory may hold anything: what is read is checked against its own digest, and a writer that died leaves the
+ * version before.
+ */
+#ifndef LA_DOCUMENT_H
+#define LA_DOCUMENT_H
+
+#include "core/slice.h"
+#include "provider/provider.h"
+
+/* Largest document. */
+#define LA_DOCUMENT_MAX_BYTES ((apr_size_t)256 * 1024)
+
+/* How soon after one early fetch another may follow. */
+#define LA_DOCUMENT_COOL_DOWN_US (10 * APR_USEC_PER_SEC)
+
+/* One document, as this process sees it. */
+typedef struct la_document_t la_document_t;
+
+/* What a fetch is about; constant for the life of the process. */
+typedef struct la_document_source_t {
+    /* Fetches and checks the document. Called by one thread at a time of all processes, and takes at most the provider's Timeout in all.
+     *
+     * bytes: what is to be kept, in `pool`, up to LA_DOCUMENT_MAX_BYTES.
+     * Returns NULL, or why there is none, for the log, in `pool` or a literal.
+     */
+    const char *(*fetch)(const la_provider_t *provider, apr_pool_t *pool, la_slice_t *bytes);
+    apr_interval_time_t
+        refresh_us;   /* a document is used for so long; fetched again after nine tenths of it */
+    const char *what; /* for the log: "the key set" */
+} la_document_source_t;
+
+/* Bytes of shared memory that a document takes: for a type's shared_bytes. */
+apr_size_t la_document_bytes(void);
+
+/* Makes this process's view. A NULL provider->segment gives a document of this process alone (in tests).
+ *
+ * source: must outlive the process.
+ */
+apr_status_t la_document_attach(const la_provider_t *provider, const la_document_source_t *source,
+                                apr_pool_t *pchild, la_document_t **document);
+
+/* The version in force: a digest of its bytes, so the same on all machines; 0 while there is none. One atomic load. */
+apr_uint64_t la_document_version(const la_document_t *document);
+
+/* Copies the document. Returns 1 with its version, or 0 when there is none that is whole. */
+int la_document_read(const la_document_t *document, apr_pool_t *pool, la_slice_t *bytes,
+                     apr_uint64_t *version);
+
+/* How a wish for a newer document ended. */
+typedef enum la_document_e {
+    LA_DOCUMENT_FAILED, /* zero: it was tried, now or a moment ago, and there is none that is newer */
+    LA_DOCUMENT_CURRENT, /* fetched (or found) just now, or not due: what there is is what is to be had */
+    LA_DOCUMENT_BUSY /* somebody else fetches, and the time to wait for them was over */
+} la_document_e;
+
+/* The background's tick: fetches if that is due and nobody else does. Does not wait. */
+void la_document_tick(la_document_t *document, apr_pool_t *scratch);
+
+/* A request's turn, before it uses the document. With one in force: fetches if the tick is late, and does not wait for others. With
+ * none: fetches or waits for who does, at most the provider's ConnectTimeout, and fails at once within the pause after a failure.
+ */
+la_document_e la_document_ensure(la_document_t *document, apr_pool_t *scratch);
+
+/* A request found that the version it used lacks something. If a newer one is in force by now: current. Else fetches early, or
+ * waits for who does; at most once in LA_DOCUMENT_COOL_DOWN_US for all processes together. Within it: failed if the last
+ * fetch failed, else current.
+ */
+la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_pool_t *scratch);
+
+#endif

@@ -15,6 +15,11 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
+#include <mod_watchdog.h>
+#include <mpm_common.h>
+
+#include <signal.h>
+#include <stdatomic.h>
 
 APLOG_USE_MODULE(llama_auth);
 
@@ -76,6 +81,69 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     return OK;
 }
 
+/* Set once this child's providers are ready. */
+static atomic_int ready;
+
+/* mod_watchdog calls it about once a second, in a thread of each child. */
+static apr_status_t tick(int state, void *data, apr_pool_t *pool)
+{
+    const apr_array_header_t *providers = la_config_providers();
+    apr_pool_t *scratch;
+    int i;
+
+    (void)data;
+    if (state == AP_WATCHDOG_STATE_STOPPING || !atomic_load(&ready)) {
+        return APR_SUCCESS;
+    }
+    apr_pool_create(&scratch, pool);
+    for (i = 0; i < providers->nelts; i++) {
+        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+        if (provider->type->tick) {
+            provider->type->tick(provider, scratch);
+        }
+    }
+    apr_pool_destroy(scratch);
+    return APR_SUCCESS;
+}
+
+static int any_ticks(const apr_array_header_t *providers)
+{
+    int i;
+
+    for (i = 0; i < providers->nelts; i++) {
+        if (APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider->type->tick) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Has a thread of mod_watchdog in each child refresh what providers fetch ahead; without that module requests do it. */
+static int start_background(server_rec *s, apr_pool_t *pconf)
+{
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
+    ap_watchdog_t *watchdog;
+    apr_status_t rv;
+
+    if (!any_ticks(la_config_providers()) || !get || !add) {
+        return OK;
+    }
+    rv = get(&watchdog, "_llama_auth_", 0, 0, pconf);
+    if (rv == APR_SUCCESS) {
+        rv = add(watchdog, AP_WD_TM_INTERVAL, NULL, tick);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     LA_LOGNO(0043) "cannot register with mod_watchdog");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
 int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     const apr_array_header_t *providers = la_config_providers();
@@ -93,11 +161,12 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
         const la_provider_entry_t *entry = &APR_ARRAY_IDX(providers, i, la_provider_entry_t);
 
         entry->provider->index = i;
+        entry->provider->document_gate = providers->nelts + i;
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, LA_LOGNO(0041) "provider %s (%s), %s:%d",
                      entry->provider->name, entry->provider->type->name, entry->filename,
                      entry->line);
     }
-    return OK;
+    return start_background(s, pconf);
 }
 
 /* A pool that lives as long as the process. httpd destroys pchild while threads may still be in the middle of a call
@@ -112,18 +181,13 @@ static apr_status_t immortal_pool(apr_pool_t **pool)
     return rv;
 }
 
-void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
+static apr_status_t ready_providers(server_rec *s)
 {
     const apr_array_header_t *providers = la_config_providers();
     apr_pool_t *process;
-    apr_status_t rv;
+    apr_status_t rv = immortal_pool(&process);
     int i;
 
-    (void)pchild;
-    if (providers->nelts == 0) {
-        return;
-    }
-    rv = immortal_pool(&process);
     if (rv == APR_SUCCESS) {
         rv = la_http_child_init(process);
     }
@@ -131,12 +195,43 @@ void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
         rv = la_shared_attach(process, s);
     }
     for (i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
-        rv = la_provider_child_init(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider,
-                                    process);
+        la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+        provider->gates = la_shared_get()->gates;
+        rv = la_provider_child_init(provider, process);
     }
+    return rv;
+}
+
+/* Prefork's children end inside the handlers of these signals, which must not find libcurl or libcrypto half ready. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, AP_SIG_GRACEFUL);
+    sigaddset(&signals, AP_SIG_GRACEFUL_STOP);
+    pthread_sigmask(SIG_BLOCK, &signals, before);
+}
+
+void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    sigset_t before;
+    apr_status_t rv;
+
+    (void)pchild;
+    if (la_config_providers()->nelts == 0) {
+        return;
+    }
+    hold_signals(&before);
+    rv = ready_providers(s);
     if (rv != APR_SUCCESS) {
         /* Without its clients this child would refuse everybody; httpd starts another. */
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, LA_LOGNO(0042) "cannot ready the providers");
         exit(APEXIT_CHILDSICK);
     }
+    atomic_store(&ready, 1);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -2,9 +2,11 @@
  *
  *   cache     in the process's pool and remembered across restarts (httpd's retained data), so that a
  *             graceful restart loses no verdict. Its secret lives in the parent's own memory.
+ *   segments  what types keep for a provider (key sets), remembered like the cache: at a restart a provider of the same
+ *             definition gets a copy of what there was.
  *   runtime   gates, flights and outages; one for each generation of children, in the configuration's pool.
  *
- * The parent creates and never reads what children wrote; children attach in child_init.
+ * The parent creates, copies, and never understands what children wrote; children attach in child_init.
  */
 #include "httpd/shared.h"
 
@@ -35,6 +37,13 @@ APLOG_USE_MODULE(llama_auth);
 typedef _Atomic apr_int64_t outage_t;
 _Static_assert(sizeof(outage_t) == 8, "an outage is one word in shared memory");
 
+/* Where one provider's segment is. Parent's own memory. */
+typedef struct segment_t {
+    unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES];
+    apr_size_t bytes;
+    void *address;
+} segment_t;
+
 /* What outlives a restart. */
 typedef struct retained_t {
     apr_shm_t *shm;
@@ -42,6 +51,9 @@ typedef struct retained_t {
     unsigned char secret[LA_CACHE_SECRET_BYTES];
     int life_fd;
     int life_open;
+    apr_pool_t *segments_pool; /* holds the two below, and is replaced with them; NULL: none yet */
+    segment_t *segments;
+    int segment_count;
 } retained_t;
 
 /* Where the parts of the runtime segment are, and how large. */
@@ -50,6 +62,8 @@ typedef struct runtime_t {
     char *flight;
     outage_t *outages;
     apr_uint32_t providers;
+    apr_uint32_t
+        gate_count; /* for each provider one of its calls; then for each one of its document's fetches */
     apr_uint32_t permits;
     apr_uint32_t seats;
 } runtime_t;
@@ -123,6 +137,78 @@ static void remember(void)
     }
 }
 
+/* ---- segments ---- */
+
+static apr_size_t segment_bytes(const la_provider_t *provider)
+{
+    return provider->type->shared_bytes ? rounded(provider->type->shared_bytes()) : 0;
+}
+
+/* Gives the provider its part, with what a provider of the same definition had. */
+static void fill_segment(segment_t *segment, const la_provider_t *provider, char *address)
+{
+    int i;
+
+    memcpy(segment->fingerprint, provider->fingerprint, sizeof(segment->fingerprint));
+    segment->bytes = segment_bytes(provider);
+    segment->address = address;
+    for (i = 0; i < retained->segment_count; i++) {
+        const segment_t *old = &retained->segments[i];
+
+        if (old->bytes == segment->bytes &&
+            memcmp(old->fingerprint, segment->fingerprint, sizeof(old->fingerprint)) == 0) {
+            memcpy(address, old->address, old->bytes);
+            return;
+        }
+    }
+}
+
+/* Lays the segments out; the old ones are gone then, but for the children that still have them mapped. */
+static void replace_segments(const apr_array_header_t *providers, apr_pool_t *pool, char *address)
+{
+    segment_t *made = apr_pcalloc(pool, sizeof(*made) * (apr_size_t)providers->nelts);
+    int i;
+
+    for (i = 0; i < providers->nelts; i++) {
+        la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+        if (segment_bytes(provider) > 0) {
+            fill_segment(&made[i], provider, address);
+            provider->segment = address;
+            address += made[i].bytes;
+        }
+    }
+    if (retained->segments_pool) {
+        apr_pool_destroy(retained->segments_pool);
+    }
+    retained->segments_pool = pool;
+    retained->segments = made;
+    retained->segment_count = providers->nelts;
+}
+
+static apr_status_t create_segments(server_rec *s)
+{
+    const apr_array_header_t *providers = la_config_providers();
+    apr_size_t bytes = LA_TABLE_ALIGN;
+    apr_pool_t *pool;
+    apr_shm_t *shm;
+    apr_status_t rv;
+    int i;
+
+    for (i = 0; i < providers->nelts; i++) {
+        bytes += segment_bytes(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider);
+    }
+    apr_pool_create(&pool, s->process->pool);
+    apr_pool_tag(pool, "llama_auth segments");
+    rv = apr_shm_create(&shm, bytes, NULL, pool);
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(pool);
+        return failed(s, rv, "shared memory for key sets");
+    }
+    replace_segments(providers, pool, aligned_base(shm));
+    return APR_SUCCESS;
+}
+
 /* ---- the runtime ---- */
 
 static apr_uint32_t seats(void)
@@ -148,7 +234,7 @@ static apr_uint32_t most_permits(const apr_array_header_t *providers)
 
 static apr_status_t format_runtime(void)
 {
-    apr_status_t rv = la_gates_format(runtime.gates, runtime.providers, runtime.permits);
+    apr_status_t rv = la_gates_format(runtime.gates, runtime.gate_count, runtime.permits);
 
     return rv == APR_SUCCESS ? la_flight_format(runtime.flight, FLIGHT_SLOTS, runtime.seats) : rv;
 }
@@ -162,9 +248,10 @@ static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
     apr_status_t rv;
 
     runtime.providers = (apr_uint32_t)providers->nelts;
+    runtime.gate_count = 2 * runtime.providers;
     runtime.permits = most_permits(providers);
     runtime.seats = seats();
-    gates_bytes = rounded(la_gates_bytes(runtime.providers, runtime.permits));
+    gates_bytes = rounded(la_gates_bytes(runtime.gate_count, runtime.permits));
     flight_bytes = rounded(la_flight_bytes(FLIGHT_SLOTS, runtime.seats));
     if (gates_bytes == 0 || flight_bytes == 0) {
         return failed(s, APR_EINVAL, "gates for that many providers");
@@ -196,6 +283,9 @@ apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
     }
     la_life_init(&life, retained->life_fd);
     rv = keep_or_create_cache(main_server);
+    if (rv == APR_SUCCESS) {
+        rv = create_segments(main_server);
+    }
     return rv == APR_SUCCESS ? create_runtime(pconf, main_server) : rv;
 }
 
@@ -203,7 +293,7 @@ apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
 
 apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
 {
-    apr_status_t rv = la_gates_attach(runtime.gates, runtime.providers, runtime.permits, &life,
+    apr_status_t rv = la_gates_attach(runtime.gates, runtime.gate_count, runtime.permits, &life,
                                       pchild, &shared.gates);
 
     if (rv == APR_SUCCESS) {

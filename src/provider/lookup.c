@@ -21,8 +21,8 @@
 /* A leader's time beyond its own deadlines, for what is between them. */
 #define LEAD_SLACK_US APR_TIME_C(100000)
 
-/* Most fields a verdict can depend on; CacheVary's headers beyond it are refused at startup. */
-#define FIELDS_MAX (3 + LA_VARY_HEADERS_MAX)
+/* Most fields a verdict can depend on: path, params, address, resource, epoch and CacheVary's headers. */
+#define FIELDS_MAX (5 + LA_VARY_HEADERS_MAX)
 
 /* One look-up under way. */
 typedef struct lookup_t {
@@ -31,6 +31,7 @@ typedef struct lookup_t {
     const la_call_t *call;
     apr_pool_t *pool;
     la_cache_key_t key;
+    apr_uint64_t epoch;         /* of the type's, when the key was made; 0 for a type without */
     const la_identity_t *stale; /* an acceptance past its time, or NULL */
 } lookup_t;
 
@@ -152,7 +153,7 @@ static void call_provider(const lookup_t *l, la_result_t *result)
 
 static void verify(const lookup_t *l, la_result_t *result)
 {
-    if (l->provider->type->calls_out) {
+    if (l->provider->type->calls_out && !l->provider->type->judges_alone) {
         call_provider(l, result);
     } else {
         la_provider_verify(l->provider, l->call, l->pool, result);
@@ -166,8 +167,10 @@ static la_slice_t text(const char *value)
     return (la_slice_t){value, value ? strlen(value) : 0};
 }
 
+/* A fixed order for one definition of a provider, so that no field can be taken for another. */
 static apr_status_t compute_key(lookup_t *l)
 {
+    const la_provider_type_t *type = l->provider->type;
     const la_vary_t *vary = &l->provider->common.vary;
     la_slice_t fields[FIELDS_MAX];
     apr_size_t count = 0;
@@ -182,6 +185,12 @@ static apr_status_t compute_key(lookup_t *l)
     if (vary->client_ip) {
         fields[count++] = text(l->call->client_ip);
     }
+    if (type->checks_audience) {
+        fields[count++] = text(l->call->resource);
+    }
+    if (type->epoch) {
+        fields[count++] = (la_slice_t){(const char *)&l->epoch, sizeof(l->epoch)};
+    }
     for (i = 0; vary->headers && i < vary->headers->nelts; i++) {
         const char *name = APR_ARRAY_IDX(vary->headers, i, const char *);
 
@@ -191,12 +200,13 @@ static apr_status_t compute_key(lookup_t *l)
                         &l->key);
 }
 
-/* Whether the remembered key is this look-up's: same provider, token, path and query. */
+/* Whether the remembered key is this look-up's: same provider, epoch, resource, token, path and query. */
 static int remembered(const lookup_t *l, const la_key_memo_t *memo)
 {
     const la_call_t *call = l->call;
 
-    return memo->provider == l->provider &&
+    return memo->provider == l->provider && memo->epoch == l->epoch &&
+           memo->resource == call->resource &&
            memcmp(memo->digest, call->digest, sizeof(memo->digest)) == 0 &&
            strcmp(memo->path, call->path) == 0 && memo->has_query == (call->query != NULL) &&
            (!call->query || strcmp(memo->query, call->query) == 0);
@@ -214,6 +224,8 @@ static void remember(const lookup_t *l, la_key_memo_t *memo)
         memcpy(memo->query, call->query ? call->query : "", query + 1);
         memcpy(memo->digest, call->digest, sizeof(memo->digest));
         memo->has_query = call->query != NULL;
+        memo->epoch = l->epoch;
+        memo->resource = call->resource;
         memo->key = l->key;
         memo->provider = l->provider;
     }
@@ -223,8 +235,10 @@ static apr_status_t make_key(lookup_t *l)
 {
     const la_vary_t *vary = &l->provider->common.vary;
     la_key_memo_t *memo = vary->client_ip || vary->headers ? NULL : l->call->memo;
+    const la_provider_type_t *type = l->provider->type;
     apr_status_t rv;
 
+    l->epoch = type->epoch ? type->epoch(l->provider, l->call->now, l->pool) : 0;
     if (memo && remembered(l, memo)) {
         l->key = memo->key;
         return APR_SUCCESS;
@@ -263,12 +277,16 @@ static int from_cache(lookup_t *l, la_result_t *result)
     return 0;
 }
 
-/* Keeps what the provider said. Returns 1 when waiters may use it too: an acceptance only where it was kept. */
+/* Keeps what the provider said. Returns 1 when waiters may use it too: an acceptance only where it was kept. What was
+ * judged by another epoch than the key's is nobody else's. */
 static int keep(const lookup_t *l, const la_result_t *result)
 {
     const la_provider_common_t *common = &l->provider->common;
     la_cache_times_t times = {common->cache_ttl_us, common->cache_stale_us, result->expires};
 
+    if (result->epoch != l->epoch) {
+        return 0;
+    }
     switch (result->verdict) {
     case LA_VERDICT_ACCEPTED:
         if (result->max_age_known && result->max_age_us < times.ttl_us) {
@@ -429,7 +447,7 @@ static void through_cache(lookup_t *l, la_result_t *result)
         return;
     }
     la_cache_count(l->shared->cache, LA_CACHE_COUNT_MISS);
-    if (l->provider->common.cache_ttl_us > 0) {
+    if (l->provider->common.cache_ttl_us > 0 && !l->provider->type->judges_alone) {
         fly(l, result);
     } else {
         verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */

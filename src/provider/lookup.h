@@ -25,6 +25,8 @@ struct la_key_memo_t {
     const la_provider_t *provider; /* NULL while there is nothing to remember */
     la_cache_key_t key;
     unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    apr_uint64_t epoch;
+    const char *resource; /* the configuration's own; compared as a pointer */
     int has_query;
     char path[LA_KEY_MEMO_BYTES];
     char query[LA_KEY_MEMO_BYTES];

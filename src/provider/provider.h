@@ -88,16 +88,16 @@ typedef struct la_provider_common_t {
 struct la_provider_t {
     const char *name;
     const la_provider_type_t *type;
-    int index; /* its place among all providers of the configuration */
+    int index;         /* its place among all providers of the configuration, and its gate */
+    int document_gate; /* the gate in front of its document's fetches */
     la_provider_common_t common;
-    void *conf;      /* the type's own options; type->conf_bytes, zeroed, then type->defaults */
-    void *state;     /* what the type keeps in a process; NULL before child_init */
-    la_http_t *http; /* its client in this process; NULL for a type that calls nobody */
-    void *
-        segment; /* type->shared_bytes that all processes share, aligned to LA_GATE_ALIGN; else NULL */
-    la_gates_t *gates; /* those of all providers, in this process; its own by `index` */
+    void *conf;        /* the type's own options; type->conf_bytes, zeroed, then type->defaults */
+    void *state;       /* what the type keeps in a process; NULL before child_init */
+    la_http_t *http;   /* its client in this process; NULL for a type that calls nobody */
+    void *segment;     /* type->shared_bytes(), shared by all processes, 64-byte aligned; or NULL */
+    la_gates_t *gates; /* those of all providers, in this process; NULL before child_init */
     const char
-        *definition; /* the section's lines, unambiguously; what the fingerprint is made of */
+        *definition; /* the section's lines, unambiguously: what the fingerprint is made of */
     unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES]; /* tells this definition from any other */
     apr_array_header_t *options_seen; /* of const la_option_t *: to refuse a second line */
 };
@@ -107,14 +107,15 @@ struct la_provider_type_t {
     const la_option_t *options; /* its own, offsets into `conf` */
     apr_size_t conf_bytes;
     int calls_out; /* has an endpoint: the HTTP and TLS options, MaxConcurrent and Breaker apply */
-    int judges_alone; /* verify() makes no call for a token: it needs no permit and waits for nobody */
-    int checks_audience; /* verdicts depend on la_call_t.resource */
-    apr_size_t
-        shared_bytes; /* for provider->segment; kept over restarts while the definition is the same */
+    int judges_alone; /* verify() calls nobody for a token: it needs no permit, and nobody waits for it */
+    int checks_audience;    /* verdicts depend on la_call_t.resource */
+    const char *cache_vary; /* CacheVary's default, space-separated; NULL: nothing is cached */
     const la_claim_map_t *claims;        /* Claim's default, closed with a NULL source; or NULL */
     const char *const *principal_claims; /* PrincipalClaim's default, closed with NULL; or NULL */
-    const char
-        *cache_vary; /* CacheVary's default, space-separated; NULL: verdicts are not cached */
+
+    /* Bytes of provider->segment; zeroed at first, kept over restarts while the definition is the
+     * same. NULL: it needs none. */
+    apr_size_t (*shared_bytes)(void);
 
     /* Sets defaults in a zeroed `conf`; may be NULL. */
     void (*defaults)(void *conf);

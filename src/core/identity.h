@@ -19,7 +19,7 @@
 /* What notes of attributes begin with; a note's name is this and the category. */
 #define LA_NOTE_ATTRIBUTE_PREFIX "llama_auth.attribute."
 
-/* The flat block, 8-byte aligned; its layout is drawn in identity.c. */
+/* The flat block, 8-byte aligned; its layout is drawn in identity_layout.h. */
 typedef struct la_identity_t la_identity_t;
 
 typedef struct la_identity_builder_t la_identity_builder_t;
@@ -81,6 +81,15 @@ apr_size_t la_identity_count(const la_identity_t *identity);
  * point into the block, NUL-terminated. */
 void la_identity_note(const la_identity_t *identity, apr_size_t index, const char **name,
                       const char **value);
+
+/* The index of that category; la_identity_count() when there is none. */
+apr_size_t la_identity_find(const la_identity_t *identity, la_slice_t category);
+
+/* How many values the category at `index` has; 0 where there is no such category. */
+apr_size_t la_identity_value_count(const la_identity_t *identity, apr_size_t index);
+
+/* One value, as it came, NUL-terminated; index and value below the counts. Points into the block. */
+la_slice_t la_identity_value(const la_identity_t *identity, apr_size_t index, apr_size_t value);
 
 /* Whether the category exists and holds exactly this value. */
 int la_identity_has(const la_identity_t *identity, la_slice_t category, la_slice_t value);

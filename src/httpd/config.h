@@ -29,26 +29,12 @@ typedef struct la_dir_conf_t {
     const la_policy_t *attributes; /* RequireAttribute */
 } la_dir_conf_t;
 
-/* One <LlamaAuthProvider> section, as the registry keeps it. */
-typedef struct la_provider_entry_t {
-    la_provider_t *provider;
-    const server_rec *server;
-    const char *filename;
-    int line;
-} la_provider_entry_t;
-
 extern const command_rec la_config_commands[];
 
 void *la_config_create_server(apr_pool_t *pool, server_rec *server);
 void *la_config_merge_server(apr_pool_t *pool, void *base, void *add);
 void *la_config_create_dir(apr_pool_t *pool, char *dir);
 void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add);
-
-/* Empties the registry of providers; once before each reading of the configuration, whose pool it is. */
-void la_config_reset(apr_pool_t *pconf);
-
-/* All providers in the order of the configuration: array of la_provider_entry_t. */
-const apr_array_header_t *la_config_providers(void);
 
 const la_dir_conf_t *la_config_dir(const request_rec *r);
 const la_server_conf_t *la_config_server(const server_rec *server);

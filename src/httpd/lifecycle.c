@@ -6,7 +6,7 @@
  */
 #include "httpd/lifecycle.h"
 
-#include "httpd/config.h"
+#include "httpd/registry.h"
 #include "httpd/shared.h"
 #include "provider/host.h"
 
@@ -77,7 +77,7 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     (void)plog;
     (void)ptemp;
     la_host_set(&host);
-    la_config_reset(pconf);
+    la_registry_reset(pconf);
     return OK;
 }
 
@@ -87,7 +87,7 @@ static atomic_int ready;
 /* mod_watchdog calls it about once a second, in a thread of each child. */
 static apr_status_t tick(int state, void *data, apr_pool_t *pool)
 {
-    const apr_array_header_t *providers = la_config_providers();
+    const apr_array_header_t *providers = la_registry_providers();
     apr_pool_t *scratch;
     int i;
 
@@ -129,7 +129,7 @@ static int start_background(server_rec *s, apr_pool_t *pconf)
     ap_watchdog_t *watchdog;
     apr_status_t rv;
 
-    if (!any_ticks(la_config_providers()) || !get || !add) {
+    if (!any_ticks(la_registry_providers()) || !get || !add) {
         return OK;
     }
     rv = get(&watchdog, "_llama_auth_", 0, 0, pconf);
@@ -146,7 +146,7 @@ static int start_background(server_rec *s, apr_pool_t *pconf)
 
 int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
-    const apr_array_header_t *providers = la_config_providers();
+    const apr_array_header_t *providers = la_registry_providers();
     int i;
 
     (void)plog;
@@ -183,7 +183,7 @@ static apr_status_t immortal_pool(apr_pool_t **pool)
 
 static apr_status_t ready_providers(server_rec *s)
 {
-    const apr_array_header_t *providers = la_config_providers();
+    const apr_array_header_t *providers = la_registry_providers();
     apr_pool_t *process;
     apr_status_t rv = immortal_pool(&process);
     int i;
@@ -222,7 +222,7 @@ void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
     apr_status_t rv;
 
     (void)pchild;
-    if (la_config_providers()->nelts == 0) {
+    if (la_registry_providers()->nelts == 0) {
         return;
     }
     hold_signals(&before);

@@ -11,6 +11,7 @@
 #include "httpd/shared.h"
 
 #include "httpd/config.h"
+#include "httpd/registry.h"
 #include "provider/host.h"
 
 #include <apr_general.h>
@@ -188,7 +189,7 @@ static void replace_segments(const apr_array_header_t *providers, apr_pool_t *po
 
 static apr_status_t create_segments(server_rec *s)
 {
-    const apr_array_header_t *providers = la_config_providers();
+    const apr_array_header_t *providers = la_registry_providers();
     apr_size_t bytes = LA_TABLE_ALIGN;
     apr_pool_t *pool;
     apr_shm_t *shm;
@@ -241,7 +242,7 @@ static apr_status_t format_runtime(void)
 
 static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
 {
-    const apr_array_header_t *providers = la_config_providers();
+    const apr_array_header_t *providers = la_registry_providers();
     apr_size_t gates_bytes;
     apr_size_t flight_bytes;
     apr_shm_t *shm;

@@ -1,0 +1,318 @@
+/* Identities: collecting a principal and attributes, and making the flat block of them. A builder belongs to one
+ * request and one thread.
+ */
+#include "core/identity.h"
+
+#include "core/hash.h"
+#include "core/identity_layout.h"
+#include "core/json.h"
+
+#include <string.h>
+
+typedef struct item_t {
+    la_slice_t text;
+    struct item_t *next;
+} item_t;
+
+typedef struct group_t {
+    la_slice_t name;
+    apr_uint32_t index;
+    apr_uint32_t value_count;
+    item_t *first;
+    item_t **end; /* where the next value is linked */
+    struct group_t *next;
+} group_t;
+
+/* One hash for the values of all categories: a hash each would make a megabyte of
+ * empty categories cost forty. A value's key is its category's index, then its bytes. */
+struct la_identity_builder_t {
+    apr_pool_t *pool;
+    la_slice_t principal;
+    la_slice_t message;
+    apr_hash_t *groups; /* name -> group_t */
+    apr_hash_t *values; /* index and value -> group_t, only to know it exists */
+    apr_uint32_t group_count;
+    apr_uint32_t value_count;
+    group_t *first;
+    group_t **end;
+};
+
+/* Copies `text` behind `head` bytes that the caller fills, with a NUL after it. */
+static char *copy_behind(apr_pool_t *pool, apr_size_t head, la_slice_t text)
+{
+    char *copy = apr_palloc(pool, head + text.len + 1);
+
+    if (text.len > 0) /* memcpy from NULL is undefined even then */
+        memcpy(copy + head, text.data, text.len);
+    copy[head + text.len] = '\0';
+    return copy;
+}
+
+la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool)
+{
+    la_identity_builder_t *builder = apr_pcalloc(pool, sizeof(*builder));
+
+    builder->pool = pool;
+    builder->groups = apr_hash_make_custom(pool, la_hash_keyed);
+    builder->values = apr_hash_make_custom(pool, la_hash_keyed);
+    builder->end = &builder->first;
+    return builder;
+}
+
+/* Length in bytes of the control character at `at`: C0, DEL, or C1 in UTF-8; 0 for anything else. */
+static apr_size_t control_at(la_slice_t text, apr_size_t at)
+{
+    unsigned char byte = (unsigned char)text.data[at];
+
+    if (byte < 0x20 || byte == 0x7f)
+        return 1;
+    if (byte == 0xc2 && at + 1 < text.len && ((unsigned char)text.data[at + 1] & 0xe0) == 0x80)
+        return 2;
+    return 0;
+}
+
+const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal)
+{
+    if (principal.len == 0)
+        return "the principal is empty";
+    for (apr_size_t i = 0; i < principal.len; i++) {
+        if (control_at(principal, i))
+            return "the principal holds control characters";
+    }
+    builder->principal = (la_slice_t){copy_behind(builder->pool, 0, principal), principal.len};
+    return NULL;
+}
+
+void la_identity_set_message(la_identity_builder_t *builder, la_slice_t message)
+{
+    char *copy = copy_behind(builder->pool, 0, message);
+    apr_size_t len = 0;
+
+    for (apr_size_t i = 0; i < message.len; len++) {
+        apr_size_t control = control_at(message, i);
+
+        copy[len] = message.data[i];
+        if (control)
+            copy[len] = ' ';
+        i += control ? control : 1;
+    }
+    builder->message = (la_slice_t){copy, len};
+}
+
+static group_t *group_for(la_identity_builder_t *builder, la_slice_t name)
+{
+    group_t *group = apr_hash_get(builder->groups, name.data, (apr_ssize_t)name.len);
+
+    if (group != NULL)
+        return group;
+    group = apr_pcalloc(builder->pool, sizeof(*group));
+    group->name = (la_slice_t){copy_behind(builder->pool, 0, name), name.len};
+    group->index = builder->group_count++;
+    group->end = &group->first;
+    *builder->end = group;
+    builder->end = &group->next;
+    apr_hash_set(builder->groups, group->name.data, (apr_ssize_t)name.len, group);
+    return group;
+}
+
+void la_identity_add_category(la_identity_builder_t *builder, la_slice_t category)
+{
+    group_for(builder, category);
+}
+
+void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_slice_t value)
+{
+    group_t *group = group_for(builder, category);
+    apr_size_t head = sizeof(group->index);
+    char *key = copy_behind(builder->pool, head, value);
+    apr_ssize_t klen = (apr_ssize_t)(head + value.len);
+    item_t *item;
+
+    memcpy(key, &group->index, head);
+    if (apr_hash_get(builder->values, key, klen) != NULL)
+        return;
+    apr_hash_set(builder->values, key, klen, group);
+    item = apr_pcalloc(builder->pool, sizeof(*item));
+    item->text = (la_slice_t){key + head, value.len};
+    *group->end = item;
+    group->end = &item->next;
+    group->value_count++;
+    builder->value_count++;
+}
+
+/* ---- building --------------------------------------------------------------- */
+
+/* Percent-encodes for a note; a comma only where `value` says that it would read as a separator.
+ * Returns the length, and writes unless `out` is NULL. */
+static apr_size_t encode(char *out, la_slice_t text, int value)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    apr_size_t len = 0;
+
+    for (apr_size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        int plain = byte >= 0x20 && byte < 0x7f && byte != '%' && !(value && byte == ',');
+
+        if (out != NULL && plain) {
+            out[len] = (char)byte;
+        } else if (out != NULL) {
+            out[len] = '%';
+            out[len + 1] = digits[byte >> 4];
+            out[len + 2] = digits[byte & 15];
+        }
+        len += plain ? 1 : 3;
+    }
+    return len;
+}
+
+/* Adds a length to a total that may not pass LA_IDENTITY_MAX_BYTES. */
+static int add_bytes(apr_size_t *total, apr_size_t len)
+{
+    if (len > LA_IDENTITY_MAX_BYTES - *total)
+        return 0;
+    *total += len;
+    return 1;
+}
+
+/* What a text takes in the block as it is and encoded, with the byte after each: NUL, or the comma
+ * between joined values. */
+static apr_size_t text_bytes(la_slice_t text, int value)
+{
+    if (text.len > LA_IDENTITY_MAX_BYTES)
+        return text.len;
+    return text.len + 1 + encode(NULL, text, value) + 1;
+}
+
+/* The block's size without the attributes' JSON; 0 when it is too large already. */
+static apr_size_t measure(const la_identity_builder_t *builder)
+{
+    apr_size_t total = sizeof(la_identity_t) + 3;
+    int fits = add_bytes(&total, builder->principal.len) && add_bytes(&total, builder->message.len);
+
+    for (const group_t *group = builder->first; fits && group != NULL; group = group->next) {
+        apr_size_t joined_nul = group->first == NULL; /* else the last value's byte */
+
+        fits = add_bytes(&total, sizeof(category_t) + sizeof(LA_NOTE_ATTRIBUTE_PREFIX) - 1) &&
+               add_bytes(&total, text_bytes(group->name, 0) + joined_nul);
+        for (const item_t *item = group->first; fits && item != NULL; item = item->next)
+            fits = add_bytes(&total, sizeof(span_t) + text_bytes(item->text, 1));
+    }
+    return fits ? total : 0;
+}
+
+static la_slice_t attributes_json(const la_identity_builder_t *builder)
+{
+    la_json_writer_t writer;
+
+    la_json_writer_init(&writer, builder->pool);
+    la_json_write_raw(&writer, LA_SLICE("{"));
+    for (const group_t *group = builder->first; group != NULL; group = group->next) {
+        la_json_write_string(&writer, group->name);
+        la_json_write_raw(&writer, LA_SLICE(":["));
+        for (const item_t *item = group->first; item != NULL; item = item->next) {
+            la_json_write_string(&writer, item->text);
+            if (item->next != NULL)
+                la_json_write_raw(&writer, LA_SLICE(","));
+        }
+        la_json_write_raw(&writer, group->next != NULL ? LA_SLICE("],") : LA_SLICE("]"));
+    }
+    la_json_write_raw(&writer, LA_SLICE("}"));
+    return (la_slice_t){writer.data, writer.len};
+}
+
+/* While a block is written its `size` is where the next string goes; measure() has
+ * made sure that nothing here runs past the end. */
+static void append(la_identity_t *block, la_slice_t text)
+{
+    if (text.len > 0)
+        memcpy((char *)block + block->size, text.data, text.len);
+    block->size += (apr_uint32_t)text.len;
+}
+
+static void append_encoded(la_identity_t *block, la_slice_t text, int value)
+{
+    block->size += (apr_uint32_t)encode((char *)block + block->size, text, value);
+}
+
+/* Closes the string that began at `start`. */
+static span_t finish(la_identity_t *block, apr_uint32_t start)
+{
+    span_t span = {start, block->size - start};
+
+    append(block, LA_SLICE("\0"));
+    return span;
+}
+
+static span_t put(la_identity_t *block, la_slice_t text)
+{
+    apr_uint32_t start = block->size;
+
+    append(block, text);
+    return finish(block, start);
+}
+
+static span_t put_note_name(la_identity_t *block, la_slice_t name)
+{
+    apr_uint32_t start = block->size;
+
+    append(block, LA_SLICE(LA_NOTE_ATTRIBUTE_PREFIX));
+    append_encoded(block, name, 0);
+    return finish(block, start);
+}
+
+static span_t put_joined(la_identity_t *block, const item_t *items)
+{
+    apr_uint32_t start = block->size;
+
+    for (const item_t *item = items; item != NULL; item = item->next) {
+        append_encoded(block, item->text, 1);
+        if (item->next != NULL)
+            append(block, LA_SLICE(","));
+    }
+    return finish(block, start);
+}
+
+static void put_categories(la_identity_t *block, const group_t *group)
+{
+    category_t *category = block->categories;
+    span_t *value = (span_t *)(void *)(block->categories + block->category_count);
+    apr_uint32_t first_value = 0;
+
+    for (; group != NULL; group = group->next, category++) {
+        category->name = put(block, group->name);
+        category->note = put_note_name(block, group->name);
+        category->joined = put_joined(block, group->first);
+        category->first_value = first_value;
+        category->value_count = group->value_count;
+        first_value += group->value_count;
+        for (const item_t *item = group->first; item != NULL; item = item->next)
+            *value++ = put(block, item->text);
+    }
+}
+
+apr_status_t la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
+                               const la_identity_t **identity)
+{
+    apr_size_t size = measure(builder);
+    la_identity_t *block;
+    la_slice_t json;
+
+    *identity = NULL;
+    if (size == 0)
+        return APR_ENOSPC;
+    json = attributes_json(builder);
+    if (!add_bytes(&size, json.len))
+        return APR_ENOSPC;
+    block = apr_palloc(pool, size);
+    block->magic = IDENTITY_MAGIC;
+    block->category_count = builder->group_count;
+    block->value_count = builder->value_count;
+    block->size = (apr_uint32_t)(sizeof(*block) + builder->group_count * sizeof(category_t) +
+                                 builder->value_count * sizeof(span_t));
+    block->principal = put(block, builder->principal);
+    block->message = put(block, builder->message);
+    block->attributes = put(block, json);
+    put_categories(block, builder->first);
+    *identity = block;
+    return APR_SUCCESS;
+}

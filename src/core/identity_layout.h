@@ -1,0 +1,59 @@
+/* The layout of an identity's block, for the two files that know it: identity.c reads, identity_build.c makes.
+ *
+ *   offset
+ *      0  magic | size                  size: of the whole block
+ *      8  principal                     a span: offset from the block's start | length
+ *     16  message                       span
+ *     24  attributes                    span: the JSON text
+ *     32  category_count | value_count
+ *     40  categories[category_count]    32 bytes each, in order of arrival:
+ *           +0  name                    span
+ *           +8  note                    span: name of the note
+ *          +16  joined                  span: value of the note
+ *          +24  first_value | value_count
+ *      .  values[value_count]           a span each: the first category's, the second's ...
+ *      .  strings                       bytes of the spans, a NUL after each (not in its length)
+ *
+ * All numbers are 32 bits wide in the machine's byte order: a block stays on its
+ * machine. There is no padding, so equal identities are equal bytes. Whoever
+ * changes the layout changes the magic.
+ */
+#ifndef LA_IDENTITY_LAYOUT_H
+#define LA_IDENTITY_LAYOUT_H
+
+#include "core/identity.h"
+
+#include <stdint.h>
+
+#define IDENTITY_MAGIC 0x3149414cu /* "LAI1" */
+
+typedef struct span_t {
+    apr_uint32_t offset;
+    apr_uint32_t len;
+} span_t;
+
+typedef struct category_t {
+    span_t name;
+    span_t note;
+    span_t joined;
+    apr_uint32_t first_value;
+    apr_uint32_t value_count;
+} category_t;
+
+struct la_identity_t {
+    apr_uint32_t magic;
+    apr_uint32_t size;
+    span_t principal;
+    span_t message;
+    span_t attributes;
+    apr_uint32_t category_count;
+    apr_uint32_t value_count;
+    category_t categories[];
+};
+
+_Static_assert(sizeof(span_t) == 8, "a span has no padding");
+_Static_assert(sizeof(category_t) == 32, "a category has no padding");
+_Static_assert(sizeof(la_identity_t) == 40, "the header has no padding");
+_Static_assert(LA_IDENTITY_MAX_BYTES <= UINT32_MAX, "offsets have 32 bits");
+
+#endif

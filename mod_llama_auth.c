@@ -6,7 +6,10 @@
 #include "httpd/authn.h"
 #include "httpd/authz.h"
 #include "httpd/config.h"
+#include "httpd/forward.h"
 #include "httpd/lifecycle.h"
+#include "httpd/metadata.h"
+#include "httpd/require.h"
 #include "httpd/respond.h"
 
 #include <http_config.h>
@@ -17,12 +20,12 @@ static void register_hooks(apr_pool_t *pool)
 {
     static const char *const before_authz_core[] = {"mod_authz_core.c", NULL};
 
-    (void)pool;
     ap_hook_pre_config(la_lifecycle_pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(la_lifecycle_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(la_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_optional_fn_retrieve(la_authz_optional_functions, NULL, NULL, APR_HOOK_MIDDLE);
 
+    ap_hook_post_read_request(la_forward_scrub, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_check_access(la_authz_check_access, NULL, NULL, APR_HOOK_FIRST,
                          AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_access_ex(la_authz_check_access_ex, NULL, before_authz_core, APR_HOOK_FIRST,
@@ -36,9 +39,11 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_fixups(la_authz_gate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(la_authz_last_fixup, NULL, NULL, APR_HOOK_REALLY_LAST);
 
+    ap_hook_handler(la_metadata_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
     la_respond_register();
+    la_require_register(pool);
 }
 
 /* The one symbol that the .so shows; everything else is compiled hidden. */

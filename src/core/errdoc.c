@@ -30,6 +30,8 @@ static const row_t rows[] = {
     [LA_DENIAL_MISSING_TOKEN] = {401, "missing_token", "message", NULL, "Authentication required"},
     [LA_DENIAL_MALFORMED_CREDENTIAL] = {401, "invalid_request", "message", "invalid_request",
                                         "Invalid Authorization header format"},
+    [LA_DENIAL_SEVERAL_TOKENS] = {400, "invalid_request", "message", "invalid_request",
+                                  "More than one token in the request"},
     [LA_DENIAL_REJECTED] = {401, "invalid_token", "message", "invalid_token", "Invalid token"},
     [LA_DENIAL_TIMEOUT] = {401, "provider_timeout", "message", NULL,
                            "Authentication service timeout"},
@@ -146,5 +148,8 @@ const char *la_errdoc_challenge(apr_pool_t *pool, const la_denial_t *denial, con
     if (denial->scope != NULL && denial->scope[0] != '\0')
         challenge =
             apr_pstrcat(pool, challenge, ", scope=\"", plain(pool, denial->scope), "\"", NULL);
+    if (denial->resource_metadata != NULL)
+        challenge = apr_pstrcat(pool, challenge, ", resource_metadata=\"",
+                                quoted(pool, denial->resource_metadata), "\"", NULL);
     return challenge;
 }

@@ -12,6 +12,7 @@ typedef enum la_denial_e {
     LA_DENIAL_MISCONFIGURED, /* zero: what is forgotten is refused */
     LA_DENIAL_MISSING_TOKEN,
     LA_DENIAL_MALFORMED_CREDENTIAL,
+    LA_DENIAL_SEVERAL_TOKENS,
     LA_DENIAL_REJECTED,
     LA_DENIAL_TIMEOUT,
     LA_DENIAL_OUTAGE,
@@ -23,10 +24,11 @@ typedef enum la_denial_e {
 /* One denial, complete enough to be answered. */
 typedef struct la_denial_t {
     la_denial_e kind;
-    int status;          /* HTTP status; la_denial_make() sets the kind's own */
-    const char *message; /* for the client, NUL-terminated UTF-8 */
-    const char *scope;   /* scopes of the resource, space-separated, or NULL */
-    int retry_after_s;   /* for a 503: seconds, 1 to 30 */
+    int status;                    /* HTTP status; la_denial_make() sets the kind's own */
+    const char *message;           /* for the client, NUL-terminated UTF-8 */
+    const char *scope;             /* scopes of the resource, space-separated, or NULL */
+    const char *resource_metadata; /* URL for the challenge (RFC 9728 section 5.1), or NULL */
+    int retry_after_s;             /* for a 503: seconds, 1 to 30 */
 } la_denial_t;
 
 /* A denial with the kind's default status; no scope, Retry-After 1 second.

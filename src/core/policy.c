@@ -99,8 +99,7 @@ static const char *add_line(apr_pool_t *pool, const la_policy_t **policy, la_met
     return NULL;
 }
 
-/* RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ) */
-static int is_scope(const char *word)
+int la_policy_is_scope(const char *word)
 {
     const char *at = word;
 
@@ -114,7 +113,7 @@ static const char *scopes_fault(apr_pool_t *pool, int count, const char *const *
     if (count == 0)
         return "a scope is missing";
     for (int i = 0; i < count; i++) {
-        if (!is_scope(words[i]))
+        if (!la_policy_is_scope(words[i]))
             return apr_pstrcat(pool, "'", words[i],
                                "' is no scope: 1 or more of the characters that RFC 6749 section "
                                "3.3 allows (visible ASCII but \" and \\)",

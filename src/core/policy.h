@@ -18,6 +18,9 @@ typedef apr_uint64_t la_methods_t;
 /* The lines of one section, scopes or attributes. Opaque; NULL is a policy without lines. */
 typedef struct la_policy_t la_policy_t;
 
+/* Whether a word is a scope (RFC 6749 section 3.3): visible ASCII characters but `"` and `\`, at least one. */
+int la_policy_is_scope(const char *word);
+
 /* Adds one `RequireScope` line to a section's policy.
  *
  * policy:  the policy so far, replaced by one with the line; may point to NULL.

@@ -40,6 +40,11 @@ static int is_visible(la_slice_t text)
     return foreign == 0;
 }
 
+int la_token_is_well_formed(la_slice_t text)
+{
+    return text.len > 0 && text.len <= LA_TOKEN_MAX_BYTES && is_visible(text);
+}
+
 la_token_e la_token_from_authorization(const char *value, la_slice_t *token)
 {
     la_slice_t found;
@@ -51,7 +56,7 @@ la_token_e la_token_from_authorization(const char *value, la_slice_t *token)
         return LA_TOKEN_MALFORMED;
     found.data = value + BEARER_LEN + strspn(value + BEARER_LEN, " ");
     found.len = strnlen(found.data, LA_TOKEN_MAX_BYTES + 1);
-    if (found.len == 0 || found.len > LA_TOKEN_MAX_BYTES || !is_visible(found))
+    if (!la_token_is_well_formed(found))
         return LA_TOKEN_MALFORMED;
     *token = found;
     return LA_TOKEN_FOUND;

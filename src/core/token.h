@@ -23,6 +23,9 @@ typedef enum la_token_e {
     LA_TOKEN_FOUND
 } la_token_e;
 
+/* Whether a text can be a token: 1 to LA_TOKEN_MAX_BYTES visible ASCII characters but comma. */
+int la_token_is_well_formed(la_slice_t text);
+
 /* Cuts the token out of an Authorization field value (RFC 6750 section 2.1,
  * RFC 9110 section 11.4): the scheme in any case, one or more spaces, then 1 to
  * LA_TOKEN_MAX_BYTES visible ASCII characters but comma. A comma is refused since

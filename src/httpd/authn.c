@@ -4,6 +4,7 @@
 #include "httpd/authn.h"
 
 #include "httpd/authz.h"
+#include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/memo.h"
 #include "httpd/respond.h"
@@ -70,11 +71,16 @@ static int deny_without_token(request_rec *r, const la_use_t *use)
 
 static int deny_malformed(request_rec *r)
 {
-    ap_log_rerror(
-        APLOG_MARK, APLOG_INFO, 0, r,
-        LA_LOGNO(0022) "the Authorization field for %s holds no well-formed Bearer credential",
-        r->uri);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  LA_LOGNO(0022) "the credential for %s is not well-formed", r->uri);
     return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, NULL);
+}
+
+static int deny_several(request_rec *r)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0028) "more than one token for %s",
+                  r->uri);
+    return deny(r, LA_DENIAL_SEVERAL_TOKENS, NULL);
 }
 
 static const char *verdict_name(la_verdict_e verdict)
@@ -188,14 +194,15 @@ static int same_text(const char *a, const char *b)
 }
 
 /* The state of this request, or of one it came from, that already says who the caller is here. */
-static const la_request_t *earlier_result(const request_rec *r, const la_use_t *use)
+static const la_request_t *earlier_result(const request_rec *r, const la_dir_conf_t *conf)
 {
     const request_rec *from;
 
     for (from = r; from; from = from->prev ? from->prev : from->main) {
         const la_request_t *state = la_request_get(from);
 
-        if (state && state->identity && state->use == use && same_text(state->uri, r->uri) &&
+        if (state && state->identity && state->use == conf->use &&
+            state->resource == conf->resource && same_text(state->uri, r->uri) &&
             same_text(state->args, r->args)) {
             return state;
         }
@@ -214,14 +221,23 @@ static int reuse(request_rec *r, const la_request_t *earlier)
     return OK;
 }
 
-/* The field that carries credentials to this server: another one where it is a forward proxy (RFC 9110 section 11.7.1). */
-static const char *credentials(const request_rec *r)
+/* The request's token; of a request that this one came from, where it was taken out of the headers that both share. */
+static la_credential_e find_token(request_rec *r, const la_dir_conf_t *conf, la_slice_t *token)
 {
-    return apr_table_get(r->headers_in,
-                         r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization");
+    const request_rec *from;
+
+    for (from = r; from; from = from->prev ? from->prev : from->main) {
+        const la_request_t *state = la_request_get(from);
+
+        if (state && state->removed_token.len > 0) {
+            *token = state->removed_token;
+            return LA_CREDENTIAL_FOUND;
+        }
+    }
+    return la_credential_find(r, conf->sources, token);
 }
 
-static int authenticate(request_rec *r, const la_use_t *use, la_slice_t token)
+static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t token)
 {
     unsigned char digest[LA_TOKEN_DIGEST_BYTES];
     la_request_t *state = la_request_make(r);
@@ -230,21 +246,24 @@ static int authenticate(request_rec *r, const la_use_t *use, la_slice_t token)
                       .digest = digest,
                       .now = apr_time_now(), /* a request may have begun long ago */
                       .path = r->uri,
-                      .query = r->args,
+                      .query = la_credential_query(r, conf->sources),
                       .client_ip = r->useragent_ip,
-                      .headers = r->headers_in};
+                      .headers = r->headers_in,
+                      .hidden = {la_sources_all_headers(), la_sources_headers(conf->sources)},
+                      .resource = conf->resource ? conf->resource->url : NULL};
 
     if (la_memo_digest(r, token, digest, state->client_id, &call.memo) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0027) "libcrypto failed to hash a token");
         return deny(r, LA_DENIAL_OUTAGE, LA_MESSAGE_ERROR);
     }
-    state->use = use;
+    state->use = conf->use;
+    state->resource = conf->resource;
     state->uri = apr_pstrdup(r->pool, r->uri);
     state->args = apr_pstrdup(r->pool, r->args);
     state->identity = NULL;
     apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, state->client_id);
-    ask(r, use, state, &call, &chain);
+    ask(r, conf->use, state, &call, &chain);
     return conclude(r, state, &chain);
 }
 
@@ -260,25 +279,40 @@ int la_authn_require(request_rec *r)
     if (!la_authn_is_bearer(r)) {
         return deny_misconfigured(r, "AuthType Bearer");
     }
-    earlier = earlier_result(r, conf->use);
+    earlier = earlier_result(r, conf);
     if (earlier) {
         return reuse(r, earlier);
     }
-    switch (la_token_from_authorization(credentials(r), &token)) {
-    case LA_TOKEN_MISSING:
+    switch (find_token(r, conf, &token)) {
+    case LA_CREDENTIAL_MISSING:
         return deny_without_token(r, conf->use);
-    case LA_TOKEN_MALFORMED:
+    case LA_CREDENTIAL_MALFORMED:
         return deny_malformed(r);
-    case LA_TOKEN_FOUND:
+    case LA_CREDENTIAL_SEVERAL:
+        return deny_several(r);
+    case LA_CREDENTIAL_FOUND:
         break;
     }
-    return authenticate(r, conf->use, token);
+    return authenticate(r, conf, token);
+}
+
+/* The Fetch standard's CORS-preflight request. */
+int la_authn_is_preflight(request_rec *r)
+{
+    return r->method_number == M_OPTIONS && la_config_dir(r)->preflight == LA_ON &&
+           apr_table_get(r->headers_in, "Origin") &&
+           apr_table_get(r->headers_in, "Access-Control-Request-Method") && la_authn_is_bearer(r);
 }
 
 int la_authn_check(request_rec *r)
 {
     const char *type = ap_auth_type(r);
 
+    if (la_authn_is_preflight(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                      LA_LOGNO(0029) "a CORS preflight for %s passes", r->uri);
+        return OK;
+    }
     if (la_authn_is_bearer(r)) {
         return la_authn_require(r);
     }

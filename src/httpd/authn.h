@@ -14,6 +14,9 @@ int la_authn_require(request_rec *r);
 /* Whether `AuthType Bearer` holds here. */
 int la_authn_is_bearer(request_rec *r);
 
+/* Whether this is a CORS preflight that LlamaAuthPreflight lets through, and so without a caller. */
+int la_authn_is_preflight(request_rec *r);
+
 /* Hooks check_authn: before all others, and after them for an AuthType that nobody serves. */
 int la_authn_check(request_rec *r);
 int la_authn_nobody(request_rec *r);

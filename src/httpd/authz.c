@@ -13,6 +13,7 @@
 #include "httpd/authz.h"
 
 #include "httpd/authn.h"
+#include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/respond.h"
 #include "provider/host.h"
@@ -49,9 +50,16 @@ static int require_applies(request_rec *r)
     return some_auth_required && some_auth_required(r);
 }
 
+/* Whether our rules have a say: a preflight that may pass is not asked who it is. */
+static int demands_caller(request_rec *r)
+{
+    return la_authz_in_force(r) && !la_authn_is_preflight(r);
+}
+
 int la_authz_check_access(request_rec *r)
 {
-    return la_authz_in_force(r) && ap_satisfies(r) == SATISFY_ANY ? HTTP_UNAUTHORIZED : DECLINED;
+    la_credential_redact(r, la_config_dir(r)->sources);
+    return demands_caller(r) && ap_satisfies(r) == SATISFY_ANY ? HTTP_UNAUTHORIZED : DECLINED;
 }
 
 int la_authz_check_access_ex(request_rec *r)
@@ -61,7 +69,7 @@ int la_authz_check_access_ex(request_rec *r)
 
 int la_authz_force_authn(request_rec *r)
 {
-    return la_authz_in_force(r) ? OK : DECLINED;
+    return demands_caller(r) ? OK : DECLINED;
 }
 
 static int deny(request_rec *r, la_denial_e kind, const char *message, const char *scope)
@@ -99,6 +107,9 @@ int la_authz_check(request_rec *r)
     const la_request_t *state = la_request_get(r);
     int status;
 
+    if (la_authn_is_preflight(r)) {
+        return OK;
+    }
     if (la_authz_in_force(r)) {
         status = check_rules(r);
         if (status != OK) {
@@ -163,7 +174,7 @@ static int enforce(request_rec *r)
 /* Sees to it that the rules in force were checked. */
 static int ensure_checked(request_rec *r)
 {
-    if (!la_authz_in_force(r) || checked_here(r)) {
+    if (!demands_caller(r) || checked_here(r)) {
         return OK;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
@@ -181,6 +192,10 @@ int la_authz_gate(request_rec *r)
         return status;
     }
     la_respond_require_held(r);
+    if (r->user && !*r->user && la_authn_is_preflight(r)) {
+        r->user = NULL; /* httpd's mark for a caller that nobody authenticated */
+    }
+    la_forward_to_handler(r);
     return DECLINED;
 }
 
@@ -195,6 +210,7 @@ int la_authz_last_fixup(request_rec *r)
     if (!r->user && principal) {
         la_forward_user(r, principal);
     }
+    la_forward_to_handler(r);
     la_respond_passed(r);
     return DECLINED;
 }

@@ -5,10 +5,13 @@
 #include "httpd/config.h"
 
 #include "core/cache.h"
+#include "httpd/forward.h"
 #include "httpd/registry.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+
+#include <stddef.h>
 
 extern module AP_MODULE_DECLARE_DATA llama_auth_module;
 
@@ -50,6 +53,13 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     merged->use = child->use ? child->use : parent->use;
     merged->scopes = la_policy_merge(pool, parent->scopes, child->scopes);
     merged->attributes = la_policy_merge(pool, parent->attributes, child->attributes);
+    merged->sources = child->sources ? child->sources : parent->sources;
+    merged->forwards = la_forwards_merge(pool, parent->forwards, child->forwards);
+    merged->documents = la_documents_merge(pool, parent->documents, child->documents);
+    merged->resource = child->resource ? child->resource : parent->resource;
+    merged->forward_token = child->forward_token ? child->forward_token : parent->forward_token;
+    merged->env = child->env ? child->env : parent->env;
+    merged->preflight = child->preflight ? child->preflight : parent->preflight;
     return merged;
 }
 
@@ -140,6 +150,96 @@ static const char *set_attribute(cmd_parms *cmd, void *dconf, int argc, char *co
                                                      (const char *const *)argv));
 }
 
+/* Whether the line is read at startup, and not for a request that met an .htaccess. */
+static int at_startup(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL;
+}
+
+/* A header that carries the caller is taken off every request, so a token in it would never be seen. */
+static const char *clash_with_forward(cmd_parms *cmd, const apr_array_header_t *headers)
+{
+    int i;
+
+    for (i = 0; i < headers->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(headers, i, const char *);
+
+        if (la_forward_is_reserved(name)) {
+            return apr_psprintf(
+                cmd->pool, "%s is the header of a LlamaAuthForward, no client can send it", name);
+        }
+    }
+    return NULL;
+}
+
+static const char *set_sources(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_dir_conf_t *conf = dconf;
+    const char *error = conf->sources
+                            ? "may be given only once in a section; it takes several sources"
+                            : la_sources_parse(cmd->pool, argc, argv, &conf->sources);
+
+    if (!error) {
+        error = clash_with_forward(cmd, la_sources_headers(conf->sources));
+    }
+    if (!error && at_startup(cmd)) {
+        la_sources_announce(conf->sources);
+    }
+    return in_directive(cmd, error);
+}
+
+static const char *clash_with_source(cmd_parms *cmd, const char *header)
+{
+    const apr_array_header_t *names = la_sources_all_headers();
+    int i;
+
+    for (i = 0; i < names->nelts; i++) {
+        if (strcasecmp(APR_ARRAY_IDX(names, i, const char *), header) == 0) {
+            return apr_psprintf(cmd->pool, "%s is the header of a LlamaAuthTokenSource", header);
+        }
+    }
+    return NULL;
+}
+
+static const char *set_forward(cmd_parms *cmd, void *dconf, const char *header, const char *what)
+{
+    la_dir_conf_t *conf = dconf;
+    const char *error = clash_with_source(cmd, header);
+
+    if (!error) {
+        error = la_forwards_add(cmd->pool, &conf->forwards, header, what);
+    }
+    if (!error && at_startup(cmd)) {
+        la_forward_reserve(apr_pstrdup(cmd->pool, header));
+    }
+    return in_directive(cmd, error);
+}
+
+static const char *set_document(cmd_parms *cmd, void *dconf, const char *status, const char *what)
+{
+    la_dir_conf_t *conf = dconf;
+
+    return in_directive(cmd, la_documents_add(cmd->pool, &conf->documents, status, what));
+}
+
+static const char *set_resource(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_dir_conf_t *conf = dconf;
+
+    return in_directive(cmd, conf->resource
+                                 ? "may be given only once in a section"
+                                 : la_resource_parse(cmd->pool, argc, argv, &conf->resource));
+}
+
+/* For on|off of directory scope; cmd->info is where in la_dir_conf_t. */
+static const char *set_switch(cmd_parms *cmd, void *dconf, int on)
+{
+    la_switch_e *field = (la_switch_e *)(void *)((char *)dconf + (apr_size_t)cmd->info);
+
+    *field = on ? LA_ON : LA_OFF;
+    return NULL;
+}
+
 static const char *set_outage_status(cmd_parms *cmd, void *dconf, const char *arg)
 {
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
@@ -180,6 +280,8 @@ static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
     return NULL;
 }
 
+#define SWITCH(field) (void *)offsetof(la_dir_conf_t, field)
+
 const command_rec la_config_commands[] = {
     AP_INIT_RAW_ARGS("<LlamaAuthProvider", la_registry_section, NULL, RSRC_CONF,
                      "defines a provider that validates tokens: its name and its type"),
@@ -192,4 +294,21 @@ const command_rec la_config_commands[] = {
                       "[all|any] and the scopes a caller must have, or none"),
     AP_INIT_TAKE_ARGV("RequireAttribute", set_attribute, NULL, OR_AUTHCFG,
                       "a category and values of which a caller must have one, or none"),
+    AP_INIT_TAKE_ARGV("LlamaAuthTokenSource", set_sources, NULL, OR_AUTHCFG,
+                      "where the token is: Authorization, header:NAME, query:NAME, cookie:NAME"),
+    AP_INIT_TAKE2("LlamaAuthForward", set_forward, NULL, OR_AUTHCFG,
+                  "a request header for the backend, and what it says: principal, client_id, "
+                  "provider, attributes, "
+                  "attribute:CATEGORY"),
+    AP_INIT_FLAG("LlamaAuthForwardToken", set_switch, SWITCH(forward_token), OR_AUTHCFG,
+                 "whether the token goes on to the backend"),
+    AP_INIT_FLAG("LlamaAuthEnv", set_switch, SWITCH(env), OR_AUTHCFG,
+                 "whether LLAMA_AUTH_* environment variables are set"),
+    AP_INIT_FLAG("LlamaAuthPreflight", set_switch, SWITCH(preflight), OR_AUTHCFG,
+                 "whether a CORS preflight is let through without a token"),
+    AP_INIT_TAKE2(
+        "LlamaAuthErrorDocument", set_document, NULL, OR_AUTHCFG,
+        "a status or default, and a JSON text, file:PATH or llama, openai, anthropic, problem"),
+    AP_INIT_TAKE_ARGV("LlamaAuthResource", set_resource, NULL, OR_AUTHCFG,
+                      "the protected resource's URL (RFC 9728), and its scopes"),
     {NULL}};

@@ -5,7 +5,12 @@
 #define LA_CONFIG_H
 
 #include "core/policy.h"
+#include "httpd/credential.h"
+#include "httpd/documents.h"
+#include "httpd/metadata.h"
 #include "provider/provider.h"
+
+typedef struct la_forwards_t la_forwards_t; /* forward.h */
 
 #include <httpd.h>
 #include <http_config.h>
@@ -22,11 +27,21 @@ typedef struct la_use_t {
     la_provider_t *const *providers;
 } la_use_t;
 
-/* <Location>, <Directory>, <Files>, <If>, .htaccess. */
+/* on|off, where being neither matters for nesting. */
+typedef enum la_switch_e { LA_UNSET, LA_ON, LA_OFF } la_switch_e;
+
+/* <Location>, <Directory>, <Files>, <If>, .htaccess. A pointer is NULL when nothing is set. */
 typedef struct la_dir_conf_t {
-    const la_use_t *use;           /* LlamaAuthUse, NULL when not set */
-    const la_policy_t *scopes;     /* RequireScope */
-    const la_policy_t *attributes; /* RequireAttribute */
+    const la_use_t *use;             /* LlamaAuthUse */
+    const la_policy_t *scopes;       /* RequireScope */
+    const la_policy_t *attributes;   /* RequireAttribute */
+    const la_sources_t *sources;     /* LlamaAuthTokenSource; NULL is Authorization */
+    const la_forwards_t *forwards;   /* LlamaAuthForward */
+    const la_documents_t *documents; /* LlamaAuthErrorDocument */
+    const la_resource_t *resource;   /* LlamaAuthResource */
+    la_switch_e forward_token;       /* LlamaAuthForwardToken; not set is on */
+    la_switch_e env;                 /* LlamaAuthEnv; not set is off */
+    la_switch_e preflight;           /* LlamaAuthPreflight; not set is off */
 } la_dir_conf_t;
 
 extern const command_rec la_config_commands[];

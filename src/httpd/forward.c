@@ -1,9 +1,407 @@
-/* Tells the rest of the server who the caller is. Called once the caller is known, and again
- * for each internal redirect and subrequest that inherits the caller.
+/* Tells the rest of the server who the caller is: notes, headers for the backend, environment.
+ *
+ * The names of all LlamaAuthForward lines are reserved: a client's own fields of such a name are removed from every request
+ * before anybody reads them, compared as CGI would see them, since X_User, X.User and x-user become one variable.
  */
 #include "httpd/forward.h"
 
+#include "httpd/credential.h"
+
+#include <apr_lib.h>
 #include <apr_strings.h>
+#include <http_protocol.h>
+
+typedef enum what_e {
+    WHAT_PRINCIPAL,
+    WHAT_CLIENT_ID,
+    WHAT_PROVIDER,
+    WHAT_ATTRIBUTES,
+    WHAT_ATTRIBUTE
+} what_e;
+
+typedef struct line_t {
+    const char *header;
+    what_e what;
+    la_slice_t category; /* WHAT_ATTRIBUTE */
+} line_t;
+
+struct la_forwards_t {
+    apr_array_header_t *lines; /* of line_t */
+};
+
+/* ---- names ---- */
+
+static char cgi_char(char c)
+{
+    return apr_isalnum(c) ? (char)apr_toupper(c) : '_';
+}
+
+static int same_name(const char *a, const char *b)
+{
+    for (; *a && cgi_char(*a) == cgi_char(*b); a++, b++) {}
+    return !*a && !*b;
+}
+
+/* Reserved names, and a bit for each of their lengths, which keeps most fields from being compared. */
+static apr_array_header_t *reserved;
+static apr_uint64_t reserved_lengths;
+
+static apr_uint64_t length_bit(apr_size_t len)
+{
+    return (apr_uint64_t)1 << (len & 63);
+}
+
+void la_forward_reset(apr_pool_t *pconf)
+{
+    reserved = apr_array_make(pconf, 4, sizeof(const char *));
+    reserved_lengths = 0;
+}
+
+int la_forward_is_reserved(const char *name)
+{
+    int i;
+
+    if (!(reserved_lengths & length_bit(strlen(name)))) {
+        return 0;
+    }
+    for (i = 0; i < reserved->nelts; i++) {
+        if (same_name(name, APR_ARRAY_IDX(reserved, i, const char *))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void la_forward_reserve(const char *header)
+{
+    if (!la_forward_is_reserved(header)) {
+        APR_ARRAY_PUSH(reserved, const char *) = header;
+        reserved_lengths |= length_bit(strlen(header));
+    }
+}
+
+/* ---- the directive ---- */
+
+/* RFC 9110 section 5.6.2. */
+static int is_field_name(const char *name)
+{
+    const char *p;
+
+    for (p = name; apr_isalnum(*p) || (*p && strchr("!#$%&'*+-.^_`|~", *p)); p++) {}
+    return p > name && !*p;
+}
+
+/* Fields that HTTP, the connection or authentication itself needs; `Proxy` would become HTTP_PROXY. */
+static int is_vital(const char *name)
+{
+    static const char *const names[] = {"Authorization",
+                                        "Proxy-Authorization",
+                                        "Cookie",
+                                        "Host",
+                                        "Connection",
+                                        "Keep-Alive",
+                                        "Content-Length",
+                                        "Content-Type",
+                                        "Transfer-Encoding",
+                                        "TE",
+                                        "Trailer",
+                                        "Upgrade",
+                                        "Expect",
+                                        "Range",
+                                        "Proxy",
+                                        "Proxy-Connection",
+                                        "Origin",
+                                        NULL};
+    const char *const *vital;
+
+    for (vital = names; *vital; vital++) {
+        if (same_name(name, *vital)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static const char *parse_what(apr_pool_t *pool, const char *word, line_t *line)
+{
+    static const char *const names[] = {[WHAT_PRINCIPAL] = "principal",
+                                        [WHAT_CLIENT_ID] = "client_id",
+                                        [WHAT_PROVIDER] = "provider",
+                                        [WHAT_ATTRIBUTES] = "attributes"};
+    static const char prefix[] = "attribute:";
+    const char *category;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcasecmp(word, names[i]) == 0) {
+            line->what = (what_e)i;
+            return NULL;
+        }
+    }
+    if (strncasecmp(word, prefix, sizeof(prefix) - 1) == 0 && word[sizeof(prefix) - 1]) {
+        category = apr_pstrdup(pool, word + sizeof(prefix) - 1);
+        line->what = WHAT_ATTRIBUTE;
+        line->category = (la_slice_t){category, strlen(category)};
+        return NULL;
+    }
+    return apr_psprintf(
+        pool, "'%s' is none of principal, client_id, provider, attributes, attribute:CATEGORY",
+        word);
+}
+
+static const line_t *find_line(const apr_array_header_t *lines, const char *header)
+{
+    int i;
+
+    for (i = 0; i < lines->nelts; i++) {
+        const line_t *line = &APR_ARRAY_IDX(lines, i, line_t);
+
+        if (same_name(line->header, header)) {
+            return line;
+        }
+    }
+    return NULL;
+}
+
+const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
+                            const char *what)
+{
+    la_forwards_t *made = apr_palloc(pool, sizeof(*made));
+    line_t line = {.header = apr_pstrdup(pool, header)};
+    const char *error = parse_what(pool, what, &line);
+
+    if (error) {
+        return error;
+    }
+    if (!is_field_name(header)) {
+        return apr_psprintf(pool, "'%s' is no name of a header field", header);
+    }
+    if (is_vital(header)) {
+        return apr_psprintf(pool, "%s cannot carry the caller: the request needs it itself",
+                            header);
+    }
+    if (*forwards && find_line((*forwards)->lines, header)) {
+        return apr_psprintf(pool, "%s is named twice in this section", header);
+    }
+    made->lines = *forwards ? apr_array_copy(pool, (*forwards)->lines)
+                            : apr_array_make(pool, 2, sizeof(line_t));
+    APR_ARRAY_PUSH(made->lines, line_t) = line;
+    *forwards = made;
+    return NULL;
+}
+
+const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
+                                       const la_forwards_t *section)
+{
+    la_forwards_t *made;
+    int i;
+
+    if (!parent || !section) {
+        return section ? section : parent;
+    }
+    made = apr_palloc(pool, sizeof(*made));
+    made->lines = apr_array_copy(pool, section->lines);
+    for (i = 0; i < parent->lines->nelts; i++) {
+        const line_t *line = &APR_ARRAY_IDX(parent->lines, i, line_t);
+
+        if (!find_line(section->lines, line->header)) {
+            APR_ARRAY_PUSH(made->lines, line_t) = *line;
+        }
+    }
+    return made;
+}
+
+/* ---- what clients may not say ---- */
+
+/* A Connection field without reserved names: a proxy takes the fields that it names off the request. */
+static const char *clean_connection(apr_pool_t *pool, const char *value)
+{
+    const char *kept = NULL;
+    char *rest = apr_pstrdup(pool, value);
+    char *name;
+
+    while ((name = strsep(&rest, ",")) != NULL) {
+        char *end;
+
+        for (; *name == ' ' || *name == '\t'; name++) {}
+        for (end = name + strlen(name); end > name && (end[-1] == ' ' || end[-1] == '\t'); end--) {}
+        *end = '\0';
+        if (*name && !la_forward_is_reserved(name)) {
+            kept = kept ? apr_pstrcat(pool, kept, ", ", name, NULL) : name;
+        }
+    }
+    return kept;
+}
+
+static void scrub_connection(request_rec *r)
+{
+    const char *value = apr_table_get(r->headers_in, "Connection");
+    const char *kept = value ? clean_connection(r->pool, value) : NULL;
+
+    if (value && !kept) {
+        apr_table_unset(r->headers_in, "Connection");
+    } else if (value && strcmp(kept, value) != 0) {
+        apr_table_setn(r->headers_in, "Connection", kept);
+    }
+}
+
+static void scrub_table(apr_table_t *fields)
+{
+    const apr_array_header_t *array = apr_table_elts(fields);
+    int i;
+
+    for (i = array->nelts - 1; i >= 0; i--) {
+        const char *name = APR_ARRAY_IDX(array, i, apr_table_entry_t).key;
+
+        if (la_forward_is_reserved(name)) {
+            apr_table_unset(fields, name);
+            i = i < array->nelts ? i : array->nelts;
+        }
+    }
+}
+
+int la_forward_scrub(request_rec *r)
+{
+    if (reserved->nelts > 0) {
+        scrub_table(r->headers_in);
+        scrub_connection(r);
+    }
+    return DECLINED;
+}
+
+/* ---- headers and environment ---- */
+
+/* What a line sends, or NULL when there is nothing to send. */
+static const char *value_of(const line_t *line, const la_request_t *state)
+{
+    const la_identity_t *identity = state->identity;
+    const char *name;
+    const char *value;
+    apr_size_t index;
+
+    switch (line->what) {
+    case WHAT_PRINCIPAL:
+        return state->principal;
+    case WHAT_CLIENT_ID:
+        return state->client_id;
+    case WHAT_PROVIDER:
+        return state->provider->name;
+    case WHAT_ATTRIBUTES:
+        return la_identity_attributes_json(identity).data;
+    case WHAT_ATTRIBUTE:
+        index = la_identity_find(identity, line->category);
+        if (index == la_identity_count(identity)) {
+            return NULL;
+        }
+        la_identity_note(identity, index, &name, &value);
+        return value;
+    }
+    return NULL;
+}
+
+static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_request_t *state)
+{
+    int i;
+
+    for (i = 0; i < forwards->lines->nelts; i++) {
+        const line_t *line = &APR_ARRAY_IDX(forwards->lines, i, line_t);
+        const char *value = value_of(line, state);
+
+        if (value) {
+            apr_table_setn(r->headers_in, line->header, value);
+        }
+    }
+}
+
+/* Removes what an .htaccess names, which was not known when the request came, and what was set for a
+ * section that the request has left. */
+static void unset_headers(request_rec *r, const la_forwards_t *forwards)
+{
+    const apr_array_header_t *array = apr_table_elts(r->headers_in);
+    int i;
+
+    for (i = array->nelts - 1; i >= 0; i--) {
+        const char *name = APR_ARRAY_IDX(array, i, apr_table_entry_t).key;
+
+        if (la_forward_is_reserved(name) || (forwards && find_line(forwards->lines, name))) {
+            apr_table_unset(r->headers_in, name);
+            i = i < array->nelts ? i : array->nelts;
+        }
+    }
+}
+
+/* LLAMA_AUTH_ATTRIBUTE_ and the category in capitals, from the name of its note. */
+static const char *variable_name(apr_pool_t *pool, const char *note)
+{
+    char *name = apr_pstrcat(pool, "LLAMA_AUTH_ATTRIBUTE_",
+                             note + sizeof(LA_NOTE_ATTRIBUTE_PREFIX) - 1, NULL);
+    char *p;
+
+    for (p = name; *p; p++) {
+        *p = cgi_char(*p);
+    }
+    return name;
+}
+
+static void set_environment(request_rec *r, const la_request_t *state)
+{
+    const la_identity_t *identity = state->identity;
+    apr_table_t *env = r->subprocess_env;
+    apr_size_t i;
+
+    apr_table_setn(env, "LLAMA_AUTH_PRINCIPAL", state->principal);
+    apr_table_setn(env, "LLAMA_AUTH_CLIENT_ID", state->client_id);
+    apr_table_setn(env, "LLAMA_AUTH_PROVIDER", state->provider->name);
+    apr_table_setn(env, "LLAMA_AUTH_ATTRIBUTES", la_identity_attributes_json(identity).data);
+    for (i = la_identity_count(identity); i > 0;
+         i--) { /* backwards: of two with one name the first stays */
+        const char *note;
+        const char *value;
+
+        la_identity_note(identity, i - 1, &note, &value);
+        apr_table_setn(env, variable_name(r->pool, note), value);
+    }
+}
+
+/* Once: a request that this one is redirected to finds the token in its state. */
+static void take_token_out(request_rec *r, la_request_t *state, const la_sources_t *sources)
+{
+    la_slice_t token;
+
+    if (la_credential_find(r, sources, &token) == LA_CREDENTIAL_FOUND) {
+        state->removed_token =
+            (la_slice_t){apr_pstrmemdup(r->pool, token.data, token.len), token.len};
+    }
+    la_credential_remove(r, sources);
+}
+
+void la_forward_to_handler(request_rec *r)
+{
+    const la_dir_conf_t *conf = la_config_dir(r);
+    la_request_t *state = la_request_get(r);
+    int known = state && state->identity;
+
+    if (state && state->forwarded_conf == r->per_dir_config) {
+        return;
+    }
+    if (conf->forwards || ((r->prev || r->main) && reserved->nelts > 0)) {
+        unset_headers(r, conf->forwards);
+    }
+    if (known && conf->forwards) {
+        set_headers(r, conf->forwards, state);
+    }
+    if (known && conf->env == LA_ON) {
+        set_environment(r, state);
+    }
+    if (conf->forward_token == LA_OFF && conf->use) {
+        take_token_out(r, la_request_make(r), conf->sources);
+    }
+    if (state) {
+        state->forwarded_conf = r->per_dir_config;
+    }
+}
+
+/* ---- notes ---- */
 
 typedef void set_note_fn(apr_table_t *notes, const char *name, const char *value);
 

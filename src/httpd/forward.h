@@ -1,4 +1,6 @@
-/* What others see of the caller: the request notes. */
+/* What others see of the caller: the request notes, request headers for the backend (LlamaAuthForward) and environment variables
+ * (LlamaAuthEnv); and that nobody else speaks in their name.
+ */
 #ifndef LA_FORWARD_H
 #define LA_FORWARD_H
 
@@ -12,11 +14,37 @@
 #define LA_NOTE_CACHE      "llama_auth.cache"
 #define LA_NOTE_ERROR      "llama_auth.error"
 
+/* Adds one line to a section's.
+ *
+ * forwards: the lines so far, replaced; may point to NULL. Returns NULL, or what is wrong.
+ */
+const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
+                            const char *what);
+
+/* A nested section's lines beside its parent's; a header that both name is the nested section's. Either may be NULL. */
+const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
+                                       const la_forwards_t *section);
+
+/* The headers that requests may not bring, since some section sends them: one more, while the configuration is read; and
+ * the emptying of that list before (its memory is pconf's). */
+void la_forward_reset(apr_pool_t *pconf);
+void la_forward_reserve(const char *header);
+
+/* Whether a field's name is a reserved one, as CGI would see it: any case, every character but letters and digits as `_`. */
+int la_forward_is_reserved(const char *name);
+
 /* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). The notes point into the
  * identity, which must live as long as the request. */
 void la_forward_caller(request_rec *r, const la_request_t *state);
 
 /* Sets r->user and r->ap_auth_type alone, where the notes came with another request's (mod_dir's index). */
 void la_forward_user(request_rec *r, const char *principal);
+
+/* Sets headers and environment for the handler, by the section that the request is in now; takes the token out where
+ * LlamaAuthForwardToken is off. May be called again after the section has changed. */
+void la_forward_to_handler(request_rec *r);
+
+/* Hook post_read_request: removes reserved headers that the client sent, and their names from Connection. */
+int la_forward_scrub(request_rec *r);
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "httpd/lifecycle.h"
 
+#include "httpd/credential.h"
+#include "httpd/forward.h"
 #include "httpd/registry.h"
 #include "httpd/shared.h"
 #include "provider/host.h"
@@ -78,6 +80,8 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     (void)ptemp;
     la_host_set(&host);
     la_registry_reset(pconf);
+    la_sources_reset(pconf);
+    la_forward_reset(pconf);
     return OK;
 }
 

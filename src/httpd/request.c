@@ -24,6 +24,7 @@ void la_request_take_caller(la_request_t *state, const la_request_t *from)
     state->use = from->use;
     state->uri = from->uri;
     state->args = from->args;
+    state->resource = from->resource;
     state->provider = from->provider;
     state->identity = from->identity;
     state->principal = from->principal;

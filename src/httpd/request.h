@@ -14,10 +14,14 @@ typedef struct la_request_t {
     const la_use_t *use;
     const char *uri;
     const char *args;
+    const la_resource_t *resource;
     const la_provider_t *provider; /* who accepted */
     const la_identity_t *identity; /* the caller; NULL unless accepted */
     const char *principal;
     char client_id[LA_CLIENT_ID_LEN + 1]; /* empty while there is no token */
+    la_slice_t
+        removed_token; /* taken out of the request by LlamaAuthForwardToken off; else empty */
+    const void *forwarded_conf; /* headers and environment were set by this configuration */
 
     /* Authorization: the rules of this configuration were checked for this method, and held. */
     const void *checked_conf;
@@ -25,10 +29,11 @@ typedef struct la_request_t {
 
     /* The answer. */
     const la_denial_t *denial; /* why this request is refused; NULL while it is not */
-    const char *realm;    /* of the section that refused it, not necessarily this request's own */
-    int awaiting_require; /* our checks held, httpd's Require is still to speak */
-    int gated;            /* authentication and authorization of this request itself are over */
-    int passed;           /* everything held: errors from here on are not ours */
+    const char *realm; /* of the section that refused it, not necessarily this request's own */
+    const la_errform_t *form; /* the document's; of that section too */
+    int awaiting_require;     /* our checks held, httpd's Require is still to speak */
+    int gated;                /* authentication and authorization of this request itself are over */
+    int passed;               /* everything held: errors from here on are not ours */
 } la_request_t;
 
 /* The request's state, or NULL. */

@@ -77,12 +77,14 @@ static const char *realm_of(request_rec *r)
     return realm;
 }
 
-static void record(request_rec *r, const la_denial_t *denial, const char *realm)
+static void record(request_rec *r, const la_denial_t *denial, const char *realm,
+                   const la_errform_t *form)
 {
     la_request_t *state = la_request_make(r);
 
     state->denial = copy_denial(r->pool, denial);
     state->realm = apr_pstrdup(r->pool, realm);
+    state->form = form;
     apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
     shield(r, denial->status);
 }
@@ -102,18 +104,27 @@ static void set_headers(request_rec *r, const la_denial_t *denial, const char *r
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }
 
+static const char *metadata_of(const request_rec *r)
+{
+    const la_resource_t *resource = la_config_dir(r)->resource;
+
+    return resource ? resource->metadata_url : NULL;
+}
+
 int la_respond_deny(request_rec *r, la_denial_t denial)
 {
     request_rec *top = topmost(r);
     const la_request_t *top_state = la_request_get(top);
     const char *realm = realm_of(r);
+    const la_errform_t *form = la_documents_form(la_config_dir(r)->documents, denial.status);
 
-    record(r, &denial, realm);
+    denial.resource_metadata = metadata_of(r);
+    record(r, &denial, realm, form);
     set_headers(r, &denial, realm); /* mod_dav and others copy a look-up's challenge from here */
     /* In its fixups a request takes a failed look-up's status for its own (mod_dir, mod_negotiation). Before them a
      * look-up is a question (RewriteCond -U), after them a gap in a page. */
     if (top != r && top_state && top_state->gated && !top_state->passed) {
-        record(top, &denial, realm);
+        record(top, &denial, realm, form);
     }
     return denial.status;
 }
@@ -178,6 +189,7 @@ static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
 
         *denial = la_denial_make(LA_DENIAL_ACCESS, NULL);
         denial->status = status;
+        denial->resource_metadata = metadata_of(r);
         return denial;
     }
     return NULL;
@@ -230,25 +242,55 @@ static void close_unless_body_comes(request_rec *r)
     }
 }
 
+/* What the filter puts in the place of httpd's document. */
+typedef struct answer_t {
+    const la_denial_t *denial;
+    const la_errform_t *form;
+    la_errcontext_t context;
+} answer_t;
+
+/* mod_unique_id's, else the one that httpd's log lines about this request have, if there were any. */
+static const char *request_id(request_rec *r)
+{
+    const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
+
+    return id ? id : topmost(r)->log_id;
+}
+
+static answer_t *make_answer(request_rec *r, const la_request_t *state, const la_denial_t *denial,
+                             const char *realm)
+{
+    answer_t *answer = apr_palloc(r->pool, sizeof(*answer));
+
+    answer->denial = denial;
+    answer->form = state->denial ? state->form
+                                 : la_documents_form(la_config_dir(r)->documents, denial->status);
+    answer->context = (la_errcontext_t){realm, r->method, r->uri, request_id(r)};
+    return answer;
+}
+
 void la_respond_insert_error_filter(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
     const la_denial_t *denial = state ? denial_of(r, state) : NULL;
+    const char *realm;
 
     if (!denial) {
         return;
     }
+    realm = state->realm ? state->realm : realm_of(r);
     apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
     close_unless_body_comes(r);
-    set_headers(r, denial, state->realm ? state->realm : realm_of(r));
-    ap_add_output_filter_handle(filter_handle, apr_pmemdup(r->pool, denial, sizeof(*denial)), r,
+    set_headers(r, denial, realm);
+    ap_add_output_filter_handle(filter_handle, make_answer(r, state, denial, realm), r,
                                 r->connection);
 }
 
 /* Drops what httpd wrote and puts the document in its place, once. */
 static apr_status_t error_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
-    const la_denial_t *denial = f->ctx;
+    const answer_t *answer = f->ctx;
+    const char *content_type;
     apr_bucket *bucket;
     apr_bucket *next;
     la_slice_t body;
@@ -259,10 +301,11 @@ static apr_status_t error_filter(ap_filter_t *f, apr_bucket_brigade *bb)
             apr_bucket_delete(bucket);
         }
     }
-    if (denial) {
+    if (answer) {
         f->ctx = NULL;
-        body = la_errdoc_body(f->r->pool, denial);
-        ap_set_content_type(f->r, "application/json");
+        body = la_errform_write(f->r->pool, answer->form, answer->denial, &answer->context,
+                                &content_type);
+        ap_set_content_type(f->r, content_type);
         ap_set_content_length(f->r, (apr_off_t)body.len);
         APR_BRIGADE_INSERT_HEAD(
             bb, apr_bucket_pool_create(body.data, body.len, f->r->pool, bb->bucket_alloc));

@@ -173,15 +173,16 @@ static const char *custom_hint(const la_provider_t *provider, apr_pool_t *pool)
 
 typedef struct field_filter_t {
     const send_headers_t *send;
+    const la_call_t *call;
     apr_table_t *fields;
 } field_filter_t;
 
-static int is_named(const send_headers_t *send, const char *name)
+static int is_among(const apr_array_header_t *names, const char *name)
 {
     int i;
 
-    for (i = 0; i < send->names->nelts; i++) {
-        if (strcasecmp(name, APR_ARRAY_IDX(send->names, i, const char *)) == 0) {
+    for (i = 0; names && i < names->nelts; i++) {
+        if (strcasecmp(name, APR_ARRAY_IDX(names, i, const char *)) == 0) {
             return 1;
         }
     }
@@ -191,8 +192,11 @@ static int is_named(const send_headers_t *send, const char *name)
 static int take_field(void *data, const char *name, const char *value)
 {
     field_filter_t *filter = data;
+    const send_headers_t *send = filter->send;
 
-    if (!is_credential(name) && (filter->send->which == SEND_ALL || is_named(filter->send, name))) {
+    if (!is_credential(name) && !is_among(filter->call->hidden[0], name) &&
+        !is_among(filter->call->hidden[1], name) &&
+        (send->which == SEND_ALL || is_among(send->names, name))) {
         apr_table_addn(filter->fields, name, value);
     }
     return 1;
@@ -213,14 +217,14 @@ static la_slice_t lower(apr_pool_t *pool, const char *name)
 }
 
 static void write_headers(la_json_writer_t *writer, const send_headers_t *send,
-                          const apr_table_t *headers, apr_pool_t *pool)
+                          const la_call_t *call, apr_pool_t *pool)
 {
-    field_filter_t filter = {send, apr_table_make(pool, 16)};
+    field_filter_t filter = {send, call, apr_table_make(pool, 16)};
     const apr_array_header_t *fields;
     int i;
 
     if (send->which != SEND_NONE) {
-        apr_table_do(take_field, &filter, headers, NULL);
+        apr_table_do(take_field, &filter, call->headers, NULL);
     }
     /* Repeated fields become one, joined by ", " (RFC 9110 section 5.3): a JSON name stands once. */
     apr_table_compress(filter.fields, APR_OVERLAP_TABLES_MERGE);
@@ -249,7 +253,7 @@ static la_slice_t question(const custom_conf_t *conf, const la_call_t *call, apr
     la_json_write_raw(&writer, LA_SLICE(",\"request\":{\"path\":"));
     la_json_write_string(&writer, slice_of(call->path));
     la_json_write_raw(&writer, LA_SLICE(",\"headers\":"));
-    write_headers(&writer, &conf->send_headers, call->headers, pool);
+    write_headers(&writer, &conf->send_headers, call, pool);
     la_json_write_raw(&writer, LA_SLICE(",\"params\":"));
     la_form_write(&writer, call->query ? call->query : "", pool);
     la_json_write_raw(&writer, LA_SLICE("}}"));

@@ -33,10 +33,11 @@ typedef struct la_call_t {
     const unsigned char *digest; /* la_token_digest() of the token */
     /* The clock when the check began: not the request's time, which a slow client puts far back. */
     apr_time_t now;
-    const char *path;           /* decoded */
-    const char *query;          /* as it came, without `?`; NULL when there is none */
-    const char *client_ip;      /* as text */
-    const apr_table_t *headers; /* the request's fields, all of them */
+    const char *path;                    /* decoded */
+    const char *query;                   /* as it came, without `?`; NULL when there is none */
+    const char *client_ip;               /* as text */
+    const apr_table_t *headers;          /* the request's fields, all of them */
+    const apr_array_header_t *hidden[2]; /* of const char *: fields that may hold tokens; or NULL */
     const char *resource; /* LlamaAuthResource: an audience that is ours here; NULL for none */
     la_key_memo_t *memo;  /* lookup.h; NULL: nothing is remembered */
 } la_call_t;

@@ -1,0 +1,36 @@
+/* The forms of an error document: the presets of spec section 8, and templates of an administrator's own. */
+#ifndef LA_ERRFORM_H
+#define LA_ERRFORM_H
+
+#include "core/errdoc.h"
+
+/* One form. Constant. */
+typedef struct la_errform_t la_errform_t;
+
+/* What a document may say besides the denial. NULL is empty. */
+typedef struct la_errcontext_t {
+    const char *realm;
+    const char *method;
+    const char *path;
+    const char *request_id;
+} la_errcontext_t;
+
+/* The preset of that name, `llama`, `openai`, `anthropic` or `problem` (RFC 9457), in any case; else NULL. */
+const la_errform_t *la_errform_preset(const char *name);
+
+/* Reads a template: one JSON object, in whose string values `%{message}`, `%{status}`, `%{code}`, `%{scope}`, `%{realm}`,
+ * `%{method}`, `%{path}`, `%{request_id}` stand for what they name; member names are as they are.
+ *
+ * text: copied. form: in `pool`, NULL on failure.
+ * Returns NULL, or what is wrong: no JSON, no object, a placeholder that does not exist or does not end.
+ */
+const char *la_errform_parse(apr_pool_t *pool, la_slice_t text, const la_errform_t **form);
+
+/* Writes a document, which is valid JSON whatever the values hold.
+ *
+ * form: NULL is `llama`. content_type: a constant. Returns the text, in `pool`, NUL-terminated.
+ */
+la_slice_t la_errform_write(apr_pool_t *pool, const la_errform_t *form, const la_denial_t *denial,
+                            const la_errcontext_t *context, const char **content_type);
+
+#endif

@@ -1,0 +1,30 @@
+/* Named values in a query string and in a Cookie field: finding them, and taking them out. For tokens that come
+ * there instead of in Authorization.
+ */
+#ifndef LA_PARAMS_H
+#define LA_PARAMS_H
+
+#include "core/slice.h"
+
+#include <apr_pools.h>
+
+/* How many parameters of the query string (application/x-www-form-urlencoded) have that name, decoded, and a value that is not empty.
+ *
+ * query: without `?`; NULL is empty. value: of the first one, decoded, in `pool`; it may hold any byte. Empty when there is none.
+ */
+int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_slice_t *value);
+
+/* The query string without the parameters of that name, the others as they were; NULL when none is left. In `pool`, or `query`
+ * itself. */
+const char *la_params_query_without(apr_pool_t *pool, const char *query, const char *name);
+
+/* How many cookies of a Cookie field (RFC 6265 section 4.2.1) have exactly that name and a value that is not empty.
+ *
+ * field: NULL is empty. value: of the first one, without the quotes around it; points into `field`.
+ */
+int la_params_cookie(const char *field, const char *name, la_slice_t *value);
+
+/* The Cookie field without the cookies of that name; NULL when none is left. In `pool`, or `field` itself. */
+const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const char *name);
+
+#endif

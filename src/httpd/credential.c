@@ -1,0 +1,369 @@
+/* Token sources: the parsing of their line, and the request's side of each kind. What a query string or a Cookie
+ * field is made of is core/params.c's, what a token is core/token.c's.
+ */
+#include "httpd/credential.h"
+
+#include "core/params.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+typedef enum kind_e { KIND_AUTHORIZATION, KIND_HEADER, KIND_QUERY, KIND_COOKIE } kind_e;
+
+typedef struct source_t {
+    kind_e kind;
+    const char *name; /* NULL for Authorization */
+} source_t;
+
+struct la_sources_t {
+    int count;
+    source_t *sources;
+    apr_array_header_t *headers;
+    int in_query;
+};
+
+/* ---- the directive ---- */
+
+/* RFC 9110 section 5.6.2: field names, and what cookie names are made of. */
+static int is_token(const char *name)
+{
+    const char *p;
+
+    for (p = name; apr_isalnum(*p) || (*p && strchr("!#$%&'*+-.^_`|~", *p)); p++) {}
+    return p > name && !*p;
+}
+
+static const char *parse_one(apr_pool_t *pool, const char *word, source_t *source)
+{
+    static const struct {
+        const char *prefix;
+        kind_e kind;
+    } prefixes[] = {{"header:", KIND_HEADER}, {"query:", KIND_QUERY}, {"cookie:", KIND_COOKIE}};
+    apr_size_t i;
+
+    if (strcasecmp(word, "Authorization") == 0) {
+        *source = (source_t){KIND_AUTHORIZATION, NULL};
+        return NULL;
+    }
+    for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        apr_size_t len = strlen(prefixes[i].prefix);
+
+        if (strncasecmp(word, prefixes[i].prefix, len) == 0) {
+            *source = (source_t){prefixes[i].kind, apr_pstrdup(pool, word + len)};
+            return is_token(source->name)
+                       ? NULL
+                       : apr_psprintf(pool, "'%s' names nothing that can be in a request", word);
+        }
+    }
+    return apr_psprintf(pool, "'%s' is none of Authorization, header:NAME, query:NAME, cookie:NAME",
+                        word);
+}
+
+/* Fields that are never a token's alone. */
+static const char *check_header(apr_pool_t *pool, const source_t *source)
+{
+    static const char *const others[] = {"Authorization", "Proxy-Authorization", "Cookie",
+                                         "Host",          "Connection",          "Content-Length",
+                                         "Content-Type",  "Transfer-Encoding",   NULL};
+    const char *const *other;
+
+    for (other = others; source->kind == KIND_HEADER && *other; other++) {
+        if (strcasecmp(source->name, *other) == 0) {
+            return apr_psprintf(pool, "header:%s cannot hold a bare token", source->name);
+        }
+    }
+    return NULL;
+}
+
+static int same_source(const source_t *a, const source_t *b)
+{
+    return a->kind == b->kind &&
+           (!a->name || (a->kind == KIND_HEADER ? strcasecmp(a->name, b->name)
+                                                : strcmp(a->name, b->name)) == 0);
+}
+
+static const char *add_source(apr_pool_t *pool, la_sources_t *sources, const char *word)
+{
+    source_t source;
+    const char *error = parse_one(pool, word, &source);
+    int i;
+
+    error = error ? error : check_header(pool, &source);
+    if (error) {
+        return error;
+    }
+    for (i = 0; i < sources->count; i++) {
+        if (same_source(&sources->sources[i], &source)) {
+            return apr_psprintf(pool, "%s is named twice", word);
+        }
+    }
+    sources->sources[sources->count++] = source;
+    sources->in_query |= source.kind == KIND_QUERY;
+    if (source.kind == KIND_HEADER || source.kind == KIND_COOKIE) {
+        APR_ARRAY_PUSH(sources->headers, const char *) =
+            source.kind == KIND_HEADER ? source.name : "Cookie";
+    }
+    return NULL;
+}
+
+const char *la_sources_parse(apr_pool_t *pool, int count, char *const words[],
+                             const la_sources_t **sources)
+{
+    la_sources_t *made = apr_pcalloc(pool, sizeof(*made));
+    const char *error = count > 0 ? NULL : "takes the places where a token may be";
+    int i;
+
+    made->sources = apr_pcalloc(pool, (apr_size_t)(count + 1) * sizeof(source_t));
+    made->headers = apr_array_make(pool, 2, sizeof(const char *));
+    for (i = 0; i < count && !error; i++) {
+        error = add_source(pool, made, words[i]);
+    }
+    *sources = made;
+    return error;
+}
+
+const apr_array_header_t *la_sources_headers(const la_sources_t *sources)
+{
+    return sources ? sources->headers : NULL;
+}
+
+static apr_array_header_t *all_headers;
+
+void la_sources_reset(apr_pool_t *pconf)
+{
+    all_headers = apr_array_make(pconf, 2, sizeof(const char *));
+}
+
+void la_sources_announce(const la_sources_t *sources)
+{
+    apr_array_cat(all_headers, sources->headers);
+}
+
+const apr_array_header_t *la_sources_all_headers(void)
+{
+    return all_headers;
+}
+
+static int has_kind(const la_sources_t *sources, kind_e kind)
+{
+    int i;
+
+    for (i = 0; i < sources->count; i++) {
+        if (sources->sources[i].kind == kind) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources_t *sources)
+{
+    apr_array_header_t *methods = apr_array_make(pool, 2, sizeof(const char *));
+
+    if (!sources || has_kind(sources, KIND_AUTHORIZATION)) {
+        APR_ARRAY_PUSH(methods, const char *) = "header";
+    }
+    if (sources && sources->in_query) {
+        APR_ARRAY_PUSH(methods, const char *) = "query";
+    }
+    return methods;
+}
+
+/* ---- finding ---- */
+
+/* The field that carries credentials to this server: another one where it is a forward proxy (RFC 9110 section 11.7.1). */
+static const char *credentials_field(const request_rec *r)
+{
+    return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
+}
+
+static la_credential_e from_authorization(const request_rec *r, la_slice_t *token)
+{
+    switch (
+        la_token_from_authorization(apr_table_get(r->headers_in, credentials_field(r)), token)) {
+    case LA_TOKEN_MISSING:
+        return LA_CREDENTIAL_MISSING;
+    case LA_TOKEN_MALFORMED:
+        return LA_CREDENTIAL_MALFORMED;
+    case LA_TOKEN_FOUND:
+        return LA_CREDENTIAL_FOUND;
+    }
+    return LA_CREDENTIAL_MALFORMED;
+}
+
+static la_credential_e judge(int count, la_slice_t text, la_slice_t *token)
+{
+    *token = text;
+    if (count != 1) {
+        return count ? LA_CREDENTIAL_SEVERAL : LA_CREDENTIAL_MISSING;
+    }
+    return la_token_is_well_formed(text) ? LA_CREDENTIAL_FOUND : LA_CREDENTIAL_MALFORMED;
+}
+
+static la_credential_e from_header(const request_rec *r, const char *name, la_slice_t *token)
+{
+    const char *value = apr_table_get(r->headers_in, name);
+    la_slice_t text = {value ? value : "", value ? strlen(value) : 0};
+
+    return judge(text.len > 0, text, token);
+}
+
+static la_credential_e from_source(request_rec *r, const source_t *source, la_slice_t *token)
+{
+    la_slice_t text;
+    int count;
+
+    switch (source->kind) {
+    case KIND_AUTHORIZATION:
+        return from_authorization(r, token);
+    case KIND_HEADER:
+        return from_header(r, source->name, token);
+    case KIND_QUERY:
+        count = la_params_query(r->pool, r->args, source->name, &text);
+        return judge(count, text, token);
+    case KIND_COOKIE:
+        count = la_params_cookie(apr_table_get(r->headers_in, "Cookie"), source->name, &text);
+        return judge(count, text, token);
+    }
+    return LA_CREDENTIAL_MALFORMED;
+}
+
+la_credential_e la_credential_find(request_rec *r, const la_sources_t *sources, la_slice_t *token)
+{
+    la_credential_e found = LA_CREDENTIAL_MISSING;
+    int i;
+
+    if (!sources) {
+        return from_authorization(r, token);
+    }
+    for (i = 0; i < sources->count; i++) {
+        la_slice_t text;
+        la_credential_e here = from_source(r, &sources->sources[i], &text);
+
+        if (here == LA_CREDENTIAL_MISSING) {
+            continue;
+        }
+        if (found != LA_CREDENTIAL_MISSING) {
+            return LA_CREDENTIAL_SEVERAL;
+        }
+        found = here;
+        *token = text;
+    }
+    return found;
+}
+
+/* ---- taking out ---- */
+
+static const char *without(request_rec *r, const la_sources_t *sources, const char *query)
+{
+    int i;
+
+    for (i = 0; i < sources->count; i++) {
+        if (sources->sources[i].kind == KIND_QUERY) {
+            query = la_params_query_without(r->pool, query, sources->sources[i].name);
+        }
+    }
+    return query;
+}
+
+const char *la_credential_query(request_rec *r, const la_sources_t *sources)
+{
+    return sources && sources->in_query ? without(r, sources, r->args) : r->args;
+}
+
+/* A URI as it came, without tokens in its query string. */
+static char *clean_uri(request_rec *r, const la_sources_t *sources, const char *uri)
+{
+    const char *mark = strchr(uri, '?');
+    const char *query = mark ? without(r, sources, mark + 1) : NULL;
+
+    if (!mark) {
+        return apr_pstrdup(r->pool, uri);
+    }
+    return apr_pstrcat(r->pool, apr_pstrmemdup(r->pool, uri, (apr_size_t)(mark - uri)),
+                       query ? "?" : NULL, query, NULL);
+}
+
+void la_credential_redact(request_rec *r, const la_sources_t *sources)
+{
+    const char *start;
+    const char *end;
+
+    if (!sources || !sources->in_query || !r->args || !r->the_request) {
+        return;
+    }
+    start = strchr(r->the_request, ' ');
+    end = start ? strchr(start + 1, ' ') : NULL;
+    if (start) {
+        const char *uri = apr_pstrmemdup(r->pool, start + 1,
+                                         end ? (apr_size_t)(end - start - 1) : strlen(start + 1));
+
+        r->the_request = apr_pstrcat(
+            r->pool,
+            apr_pstrmemdup(r->pool, r->the_request, (apr_size_t)(start + 1 - r->the_request)),
+            clean_uri(r, sources, uri), end, NULL);
+    }
+}
+
+static void remove_cookie(request_rec *r, const char *name)
+{
+    const char *field = apr_table_get(r->headers_in, "Cookie");
+    const char *rest = field ? la_params_cookie_without(r->pool, field, name) : NULL;
+
+    if (rest) {
+        apr_table_setn(r->headers_in, "Cookie", rest);
+    } else {
+        apr_table_unset(r->headers_in, "Cookie");
+    }
+}
+
+/* All that a handler may read a query string from. */
+static void remove_from_query(request_rec *r, const la_sources_t *sources)
+{
+    if (!r->args) {
+        return;
+    }
+    r->args = (char *)apr_pstrdup(r->pool, without(r, sources, r->args));
+    r->parsed_uri.query = r->args;
+    r->unparsed_uri = clean_uri(r, sources, r->unparsed_uri);
+}
+
+/* Credentials of another scheme are not ours to take away. */
+static void remove_authorization(request_rec *r)
+{
+    const char *value = apr_table_get(r->headers_in, credentials_field(r));
+
+    if (value && strncasecmp(value, "Bearer", 6) == 0) {
+        apr_table_unset(r->headers_in, credentials_field(r));
+    }
+}
+
+void la_credential_remove(request_rec *r, const la_sources_t *sources)
+{
+    int i;
+
+    if (!sources) {
+        remove_authorization(r);
+        return;
+    }
+    for (i = 0; i < sources->count; i++) {
+        const source_t *source = &sources->sources[i];
+
+        switch (source->kind) {
+        case KIND_AUTHORIZATION:
+            remove_authorization(r);
+            break;
+        case KIND_HEADER:
+            apr_table_unset(r->headers_in, source->name);
+            break;
+        case KIND_COOKIE:
+            remove_cookie(r, source->name);
+            break;
+        case KIND_QUERY:
+            break;
+        }
+    }
+    if (sources->in_query) {
+        remove_from_query(r, sources);
+    }
+}

@@ -1,0 +1,122 @@
+/* LlamaAuthErrorDocument lines: read while the configuration is read, so that a template that cannot work stops the start.
+ */
+#include "httpd/documents.h"
+
+#include "provider/file.h"
+#include "provider/host.h"
+
+#include <apr_strings.h>
+
+#include <string.h>
+
+/* Largest template. */
+#define TEMPLATE_LIMIT_BYTES ((apr_size_t)64 * 1024)
+
+/* The statuses that the module answers with. */
+static const int statuses[] = {400, 401, 403, 500, 503};
+#define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
+
+struct la_documents_t {
+    const la_errform_t *forms[STATUSES];
+    const la_errform_t *fallback; /* `default` */
+};
+
+static const char *read_file(apr_pool_t *pool, const char *name, const la_errform_t **form)
+{
+    const char *path = la_host()->path(pool, name);
+    la_slice_t text;
+    const char *error;
+
+    if (!path) {
+        return apr_psprintf(pool, "'%s' is no path", name);
+    }
+    error = la_file_read(la_file_make(pool, path, TEMPLATE_LIMIT_BYTES), pool, &text);
+    if (!error) {
+        error = la_errform_parse(pool, text, form);
+    }
+    return error ? apr_pstrcat(pool, path, ": ", error, NULL) : NULL;
+}
+
+static const char *read_form(apr_pool_t *pool, const char *what, const la_errform_t **form)
+{
+    static const char prefix[] = "file:";
+
+    *form = la_errform_preset(what);
+    if (*form) {
+        return NULL;
+    }
+    if (strncmp(what, prefix, sizeof(prefix) - 1) == 0) {
+        return read_file(pool, what + sizeof(prefix) - 1, form);
+    }
+    if (*what != '{') {
+        return apr_psprintf(
+            pool,
+            "'%s' is no JSON object, no file:PATH and none of llama, openai, anthropic, problem",
+            what);
+    }
+    return la_errform_parse(pool, (la_slice_t){what, strlen(what)}, form);
+}
+
+/* The place of a status, written as a number or `default`; NULL for any other word. */
+static const la_errform_t **place(la_documents_t *documents, const char *status)
+{
+    apr_size_t i;
+
+    if (strcasecmp(status, "default") == 0) {
+        return &documents->fallback;
+    }
+    for (i = 0; i < STATUSES; i++) {
+        char text[12];
+
+        apr_snprintf(text, sizeof(text), "%d", statuses[i]);
+        if (strcmp(text, status) == 0) {
+            return &documents->forms[i];
+        }
+    }
+    return NULL;
+}
+
+const char *la_documents_add(apr_pool_t *pool, const la_documents_t **documents, const char *status,
+                             const char *what)
+{
+    la_documents_t *made = *documents ? apr_pmemdup(pool, *documents, sizeof(*made))
+                                      : apr_pcalloc(pool, sizeof(*made));
+    const la_errform_t **form = place(made, status);
+
+    if (!form) {
+        return apr_psprintf(pool, "'%s' is none of 400, 401, 403, 500, 503, default", status);
+    }
+    if (*form) {
+        return apr_psprintf(pool, "%s is named twice in this section", status);
+    }
+    *documents = made;
+    return read_form(pool, what, form);
+}
+
+const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t *parent,
+                                         const la_documents_t *section)
+{
+    la_documents_t *merged;
+    apr_size_t i;
+
+    if (!parent || !section || section->fallback) {
+        return section ? section : parent;
+    }
+    merged = apr_pmemdup(pool, parent, sizeof(*merged));
+    for (i = 0; i < STATUSES; i++) {
+        merged->forms[i] = section->forms[i] ? section->forms[i] : parent->forms[i];
+    }
+    return merged;
+}
+
+const la_errform_t *la_documents_form(const la_documents_t *documents, int status)
+{
+    apr_size_t i;
+
+    for (i = 0; documents && i < STATUSES; i++) {
+        if (statuses[i] == status && documents->forms[i]) {
+            return documents->forms[i];
+        }
+    }
+    return documents ? documents->fallback : NULL;
+}

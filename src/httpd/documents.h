@@ -1,0 +1,26 @@
+/* LlamaAuthErrorDocument: which form an error document has, by status. */
+#ifndef LA_DOCUMENTS_H
+#define LA_DOCUMENTS_H
+
+#include "core/errform.h"
+
+/* The lines of one section. Constant. */
+typedef struct la_documents_t la_documents_t;
+
+/* Adds one line to a section's.
+ *
+ * documents: the lines so far, replaced; may point to NULL. status: 400, 401, 403, 500, 503 or `default`.
+ * what: a JSON text, file:PATH (relative to ServerRoot, read now) or a preset's name.
+ * Returns NULL, or what is wrong.
+ */
+const char *la_documents_add(apr_pool_t *pool, const la_documents_t **documents, const char *status,
+                             const char *what);
+
+/* A nested section's lines over its parent's; its `default` line replaces all of the parent's. Either may be NULL. */
+const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t *parent,
+                                         const la_documents_t *section);
+
+/* The form for a status; NULL is the module's own. */
+const la_errform_t *la_documents_form(const la_documents_t *documents, int status);
+
+#endif

@@ -1,0 +1,181 @@
+/* RFC 9728: tells clients which authorization server to get a token from. The document is public, and the same for
+ * everybody; where it is served is up to the configuration.
+ */
+#include "httpd/metadata.h"
+
+#include "core/json.h"
+#include "core/policy.h"
+#include "httpd/config.h"
+#include "httpd/credential.h"
+#include "provider/host.h"
+
+#include <apr_strings.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+APLOG_USE_MODULE(llama_auth);
+
+#define WELL_KNOWN "/.well-known/oauth-protected-resource"
+
+/* ---- the directive ---- */
+
+/* The well-known part goes between the authority and the path; a path of `/` alone goes away. */
+static const char *metadata_url(apr_pool_t *pool, const char *url)
+{
+    const char *authority = strstr(url, "://") + 3;
+    const char *path = authority + strcspn(authority, "/?");
+    const char *origin = apr_pstrmemdup(pool, url, (apr_size_t)(path - url));
+
+    if (*path == '/' && (path[1] == '\0' || path[1] == '?')) {
+        path++;
+    }
+    return apr_pstrcat(pool, origin, WELL_KNOWN, path, NULL);
+}
+
+static const char *add_scopes(apr_pool_t *pool, int count, char *const words[],
+                              apr_array_header_t *scopes)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        if (!la_policy_is_scope(words[i])) {
+            return apr_psprintf(pool, "'%s' is no scope (RFC 6749 section 3.3)", words[i]);
+        }
+        APR_ARRAY_PUSH(scopes, const char *) = apr_pstrdup(pool, words[i]);
+    }
+    return NULL;
+}
+
+const char *la_resource_parse(apr_pool_t *pool, int count, char *const words[],
+                              const la_resource_t **resource)
+{
+    la_resource_t *made = apr_pcalloc(pool, sizeof(*made));
+    apr_array_header_t *scopes = apr_array_make(pool, 4, sizeof(const char *));
+    const char *authority;
+    const char *error;
+
+    *resource = made;
+    if (count == 0) {
+        return "takes the resource's URL, and scopes";
+    }
+    error = la_http_url_check(pool, words[0], &authority);
+    if (!error && strpbrk(words[0], "\"\\<>")) {
+        error = "holds a character that no URL has";
+    }
+    if (error) {
+        return apr_psprintf(pool, "'%s' %s", words[0], error);
+    }
+    made->url = apr_pstrdup(pool, words[0]);
+    made->metadata_url = metadata_url(pool, made->url);
+    made->scopes = scopes;
+    return add_scopes(pool, count - 1, words + 1, scopes);
+}
+
+/* ---- the document ---- */
+
+static void write_strings(la_json_writer_t *writer, const apr_array_header_t *texts)
+{
+    int i;
+
+    la_json_write_raw(writer, LA_SLICE("["));
+    for (i = 0; i < texts->nelts; i++) {
+        const char *text = APR_ARRAY_IDX(texts, i, const char *);
+
+        la_json_write_raw(writer, i > 0 ? LA_SLICE(", ") : LA_SLICE(""));
+        la_json_write_string(writer, (la_slice_t){text, strlen(text)});
+    }
+    la_json_write_raw(writer, LA_SLICE("]"));
+}
+
+static int listed(const apr_array_header_t *texts, const char *text)
+{
+    int i;
+
+    for (i = 0; i < texts->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(texts, i, const char *), text) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The issuers of the section's providers, each once. */
+static apr_array_header_t *issuers(apr_pool_t *pool, const la_use_t *use)
+{
+    apr_array_header_t *found = apr_array_make(pool, 2, sizeof(const char *));
+    int i;
+
+    for (i = 0; use && i < use->count; i++) {
+        const la_provider_t *provider = use->providers[i];
+        const char *issuer = provider->type->issuer ? provider->type->issuer(provider) : NULL;
+
+        if (issuer && !listed(found, issuer)) {
+            APR_ARRAY_PUSH(found, const char *) = issuer;
+        }
+    }
+    return found;
+}
+
+static la_slice_t document(request_rec *r, const la_dir_conf_t *conf)
+{
+    apr_array_header_t *servers = issuers(r->pool, conf->use);
+    la_json_writer_t writer;
+
+    la_json_writer_init(&writer, r->pool);
+    la_json_write_raw(&writer, LA_SLICE("{\"resource\": "));
+    la_json_write_string(&writer, (la_slice_t){conf->resource->url, strlen(conf->resource->url)});
+    if (servers->nelts > 0) {
+        la_json_write_raw(&writer, LA_SLICE(", \"authorization_servers\": "));
+        write_strings(&writer, servers);
+    }
+    if (conf->resource->scopes->nelts > 0) {
+        la_json_write_raw(&writer, LA_SLICE(", \"scopes_supported\": "));
+        write_strings(&writer, conf->resource->scopes);
+    }
+    la_json_write_raw(&writer, LA_SLICE(", \"bearer_methods_supported\": "));
+    write_strings(&writer, la_sources_bearer_methods(r->pool, conf->sources));
+    la_json_write_raw(&writer, LA_SLICE("}"));
+    return (la_slice_t){writer.data, writer.len};
+}
+
+/* Any page may read it; a preflight is answered for those that send fields of their own (MCP-Protocol-Version). */
+static void open_to_all_origins(request_rec *r)
+{
+    apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", "*");
+    if (r->method_number == M_OPTIONS) {
+        apr_table_setn(r->headers_out, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS");
+        apr_table_setn(r->headers_out, "Access-Control-Allow-Headers", "*");
+        apr_table_setn(r->headers_out, "Access-Control-Max-Age", "86400");
+    }
+}
+
+int la_metadata_handler(request_rec *r)
+{
+    const la_dir_conf_t *conf = la_config_dir(r);
+    la_slice_t body;
+
+    if (!r->handler || strcmp(r->handler, "llama-auth-metadata") != 0) {
+        return DECLINED;
+    }
+    r->allowed |= (AP_METHOD_BIT << M_GET) | (AP_METHOD_BIT << M_OPTIONS);
+    if (r->method_number != M_GET && r->method_number != M_OPTIONS) {
+        return HTTP_METHOD_NOT_ALLOWED;
+    }
+    if (!conf->resource) {
+        ap_log_rerror(
+            APLOG_MARK, APLOG_ERR, 0, r,
+            LA_LOGNO(0032) "LlamaAuthResource is missing for %s: there is no metadata to serve",
+            r->uri);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    open_to_all_origins(r);
+    if (r->method_number == M_OPTIONS) {
+        r->status = HTTP_NO_CONTENT;
+        return OK;
+    }
+    body = document(r, conf);
+    ap_set_content_type(r, "application/json");
+    ap_set_content_length(r, (apr_off_t)body.len);
+    ap_rwrite(body.data, (int)body.len, r);
+    return OK;
+}

@@ -1,0 +1,178 @@
+/* Authorization providers and expression functions over the caller that authn.c found. They only read what is known: a
+ * caller of another AuthType, or nobody, has no attributes.
+ *
+ * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: a module of the older kind would have httpd
+ * run everything again for each internal redirect.
+ */
+#include "httpd/require.h"
+
+#include "core/policy.h"
+#include "httpd/request.h"
+
+#include <ap_expr.h>
+#include <apr_strings.h>
+#include <http_config.h>
+#include <http_request.h>
+#include <mod_auth.h>
+
+/* A parsed line: any of `values` in `category`. */
+typedef struct demand_t {
+    la_slice_t category;
+    const char **values; /* closed with NULL */
+} demand_t;
+
+static const la_identity_t *identity_of(const request_rec *r)
+{
+    const la_request_t *state = la_request_get(r);
+
+    return state ? state->identity : NULL;
+}
+
+static demand_t *split(apr_pool_t *pool, const char *line)
+{
+    demand_t *demand = apr_pcalloc(pool, sizeof(*demand));
+    apr_array_header_t *words = apr_array_make(pool, 4, sizeof(const char *));
+
+    while (*line) {
+        APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(pool, &line);
+    }
+    APR_ARRAY_PUSH(words, const char *) = NULL;
+    demand->values = (const char **)words->elts;
+    return demand;
+}
+
+static const char *parse_scope(cmd_parms *cmd, const char *line, const void **parsed)
+{
+    demand_t *demand = split(cmd->pool, line);
+    const char **word;
+
+    demand->category = LA_SLICE(LA_CATEGORY_SCOPES);
+    if (!demand->values[0]) {
+        return "Require llama-scope takes scopes, of which the caller must have one";
+    }
+    for (word = demand->values; *word; word++) {
+        if (!la_policy_is_scope(*word)) {
+            return apr_psprintf(
+                cmd->pool, "Require llama-scope: '%s' is no scope (RFC 6749 section 3.3)", *word);
+        }
+    }
+    *parsed = demand;
+    return NULL;
+}
+
+static const char *parse_attribute(cmd_parms *cmd, const char *line, const void **parsed)
+{
+    demand_t *demand = split(cmd->pool, line);
+    const char **word;
+
+    if (!demand->values[0] || !demand->values[1]) {
+        return "Require llama-attribute takes a category and values, of which the caller must have "
+               "one";
+    }
+    for (word = demand->values; *word; word++) {
+        if (!**word) {
+            return "Require llama-attribute: neither the category nor a value may be empty";
+        }
+    }
+    demand->category = (la_slice_t){demand->values[0], strlen(demand->values[0])};
+    demand->values++;
+    *parsed = demand;
+    return NULL;
+}
+
+static authz_status check(request_rec *r, const char *line, const void *parsed)
+{
+    const demand_t *demand = parsed;
+    const la_identity_t *identity = identity_of(r);
+    const char **value;
+
+    (void)line;
+    if (!r->user) {
+        return AUTHZ_DENIED_NO_USER;
+    }
+    for (value = demand->values; identity && *value; value++) {
+        if (la_identity_has(identity, demand->category, (la_slice_t){*value, strlen(*value)})) {
+            return AUTHZ_GRANTED;
+        }
+    }
+    return AUTHZ_DENIED;
+}
+
+static const authz_provider scope_provider = {check, parse_scope};
+static const authz_provider attribute_provider = {check, parse_attribute};
+
+/* ---- expressions ---- */
+
+/* The values of a category, as they came. */
+static apr_array_header_t *attribute_list(ap_expr_eval_ctx_t *context, const void *data,
+                                          const char *category)
+{
+    apr_array_header_t *values = apr_array_make(context->p, 4, sizeof(const char *));
+    const la_identity_t *identity = context->r ? identity_of(context->r) : NULL;
+    apr_size_t index;
+    apr_size_t i;
+
+    (void)data;
+    if (!identity) {
+        return values;
+    }
+    index = la_identity_find(identity, (la_slice_t){category, strlen(category)});
+    for (i = 0; i < la_identity_value_count(identity, index); i++) {
+        APR_ARRAY_PUSH(values, const char *) = la_identity_value(identity, index, i).data;
+    }
+    return values;
+}
+
+/* The same as one text, as the note llama_auth.attribute.<category> has it. */
+static const char *attribute_text(ap_expr_eval_ctx_t *context, const void *data,
+                                  const char *category)
+{
+    const la_identity_t *identity = context->r ? identity_of(context->r) : NULL;
+    const char *name;
+    const char *value = "";
+    apr_size_t index;
+
+    (void)data;
+    if (identity) {
+        index = la_identity_find(identity, (la_slice_t){category, strlen(category)});
+        if (index < la_identity_count(identity)) {
+            la_identity_note(identity, index, &name, &value);
+        }
+    }
+    return value;
+}
+
+/* httpd's look-up hands functions out through void pointers. */
+typedef union function_t {
+    ap_expr_list_func_t *list;
+    ap_expr_string_func_t *text;
+    const void *pointer;
+} function_t;
+
+static int lookup(ap_expr_lookup_parms *parms)
+{
+    function_t function = {0};
+
+    if (strcasecmp(parms->name, "llama_attribute") != 0) {
+        return DECLINED;
+    }
+    if (parms->type == AP_EXPR_FUNC_LIST) {
+        function.list = attribute_list;
+    } else if (parms->type == AP_EXPR_FUNC_STRING) {
+        function.text = attribute_text;
+    } else {
+        return DECLINED;
+    }
+    *parms->func = function.pointer;
+    *parms->data = NULL;
+    return OK;
+}
+
+void la_require_register(apr_pool_t *pool)
+{
+    ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "llama-scope", AUTHZ_PROVIDER_VERSION,
+                              &scope_provider, AP_AUTH_INTERNAL_PER_CONF);
+    ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "llama-attribute", AUTHZ_PROVIDER_VERSION,
+                              &attribute_provider, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_expr_lookup(lookup, NULL, NULL, APR_HOOK_MIDDLE);
+}

@@ -1,0 +1,12 @@
+/* The caller's attributes for httpd's own language of access control: `Require llama-scope`, `Require llama-attribute`, and
+ * llama_attribute() in expressions.
+ */
+#ifndef LA_REQUIRE_H
+#define LA_REQUIRE_H
+
+#include <apr_pools.h>
+
+/* Registers the authorization providers and the expression functions; once, with the hooks. */
+void la_require_register(apr_pool_t *pool);
+
+#endif

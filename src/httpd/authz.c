@@ -193,7 +193,7 @@ int la_authz_gate(request_rec *r)
     }
     la_respond_require_held(r);
     if (r->user && !*r->user && la_authn_is_preflight(r)) {
-        r->user = NULL; /* httpd's mark for a caller that nobody authenticated */
+        r->user = NULL;
     }
     la_forward_to_handler(r);
     return DECLINED;

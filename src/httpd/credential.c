@@ -326,6 +326,10 @@ static void remove_from_query(request_rec *r, const la_sources_t *sources)
     r->args = (char *)apr_pstrdup(r->pool, without(r, sources, r->args));
     r->parsed_uri.query = r->args;
     r->unparsed_uri = clean_uri(r, sources, r->unparsed_uri);
+    if (r->proxyreq == PROXYREQ_REVERSE && r->filename) {
+        r->filename =
+            clean_uri(r, sources, r->filename); /* with nocanon it holds the query string too */
+    }
 }
 
 /* Credentials of another scheme are not ours to take away. */

@@ -393,7 +393,7 @@ void la_forward_to_handler(request_rec *r)
     if (known && conf->env == LA_ON) {
         set_environment(r, state);
     }
-    if (conf->forward_token == LA_OFF && conf->use) {
+    if (conf->forward_token == LA_OFF) {
         take_token_out(r, la_request_make(r), conf->sources);
     }
     if (state) {

@@ -69,21 +69,12 @@ static const char *parse_review(apr_pool_t *pool, const la_option_t *option, voi
     return NULL;
 }
 
-static const char *parse_reviewer(apr_pool_t *pool, const la_option_t *option, void *base,
-                                  int count, const char *const *words)
-{
-    la_secret_t **reviewer = (void *)((char *)base + option->offset);
-
-    (void)count;
-    return la_secret_make(pool, words[0], reviewer);
-}
-
 #define CONF(field) offsetof(kubernetes_conf_t, field)
 
 static const la_option_t kubernetes_options[] = {
     {"ApiServer", la_option_url, CONF(server), 1, 1, 0, "URL"},
     {"Review", parse_review, CONF(review), 1, 1, 0, "token|self"},
-    {"ReviewerToken", parse_reviewer, CONF(reviewer), 1, 1, 0, "SECRET"},
+    {"ReviewerToken", la_option_secret, CONF(reviewer), 1, 1, 0, "SECRET"},
     {"Audience", la_option_words, CONF(audiences), 1, -1, 0, "AUD..."},
     LA_OPTION_END};
 

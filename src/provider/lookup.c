@@ -64,9 +64,7 @@ static void unavailable(la_result_t *result, const char *message, const char *re
 
 /* ---- the call ---- */
 
-/* Requests that may wait for a permit. Together with the calls in flight they hold at most half of the
- * server's workers, so that known callers are still served while an endpoint hangs. */
-static apr_uint32_t max_waiting(apr_uint32_t limit)
+apr_uint32_t la_lookup_max_waiting(apr_uint32_t limit)
 {
     apr_uint32_t workers = (apr_uint32_t)la_host()->workers();
     apr_uint32_t half = workers / 2;
@@ -79,7 +77,7 @@ static apr_uint32_t max_waiting(apr_uint32_t limit)
 static la_gate_terms_t gate_terms(const la_provider_common_t *common)
 {
     return (la_gate_terms_t){.limit = common->max_concurrent,
-                             .max_waiting = max_waiting(common->max_concurrent),
+                             .max_waiting = la_lookup_max_waiting(common->max_concurrent),
                              .wait_us = common->http.connect_timeout_us,
                              .failures = common->breaker.failures,
                              .open_us = common->breaker.open_us,

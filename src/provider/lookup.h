@@ -41,6 +41,10 @@ struct la_key_memo_t {
 void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const la_call_t *call,
                apr_pool_t *pool, la_result_t *result);
 
+/* How many requests may wait for one of `limit` permits. Together with the calls in flight they hold at most half of the
+ * server's workers, so that known callers are still served while an endpoint hangs. */
+apr_uint32_t la_lookup_max_waiting(apr_uint32_t limit);
+
 /* The name of a source, as the note llama_auth.cache has it. */
 const char *la_source_name(la_source_e source);
 

@@ -4,6 +4,7 @@
 #include "provider/option.h"
 
 #include "core/claims.h"
+#include "provider/file.h"
 #include "provider/host.h"
 #include "provider/http.h"
 
@@ -25,6 +26,12 @@ const char *la_option_text(apr_pool_t *pool, const la_option_t *option, void *ba
     (void)count;
     *FIELD(const char *, option, base) = apr_pstrdup(pool, words[0]);
     return NULL;
+}
+
+const char *la_option_word(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                           const char *const *words)
+{
+    return *words[0] ? la_option_text(pool, option, base, count, words) : "may not be empty";
 }
 
 const char *la_option_words(apr_pool_t *pool, const la_option_t *option, void *base, int count,
@@ -236,6 +243,13 @@ const char *la_option_proxy(apr_pool_t *pool, const la_option_t *option, void *b
         error = "must be an http:// URL";
     }
     return error;
+}
+
+const char *la_option_secret(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                             const char *const *words)
+{
+    (void)count;
+    return la_secret_make(pool, words[0], FIELD(la_secret_t *, option, base));
 }
 
 const char *la_option_regex(apr_pool_t *pool, const la_option_t *option, void *base, int count,

@@ -38,6 +38,7 @@ struct la_option_t {
 
 /* Parsers. The field behind each: */
 la_option_parse_fn la_option_text; /* const char * */
+la_option_parse_fn la_option_word; /* const char *, not empty */
 la_option_parse_fn
     la_option_words; /* apr_array_header_t * of const char *, none empty; lines accumulate */
 la_option_parse_fn la_option_on_off;            /* int */
@@ -49,6 +50,7 @@ la_option_parse_fn la_option_readable_file; /* const char *, absolute; the file 
 la_option_parse_fn la_option_certificates;  /* as la_option_readable_file; PEM, at least one */
 la_option_parse_fn la_option_url;           /* la_url_t; http or https */
 la_option_parse_fn la_option_proxy;         /* const char *, an http URL */
+la_option_parse_fn la_option_secret;        /* la_secret_t *, of file.h */
 la_option_parse_fn la_option_regex;         /* const void *, for la_host()->regex_match */
 la_option_parse_fn la_option_vary;          /* la_vary_t */
 la_option_parse_fn la_option_breaker;       /* la_breaker_t */

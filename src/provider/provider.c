@@ -29,8 +29,13 @@ const la_claim_map_t la_oauth_claims[] = {{"sub", "roles"},
                                           {NULL, NULL}};
 
 /* The registry. */
-static const la_provider_type_t *const types[] = {&la_custom_type, &la_kubernetes_type,
-                                                  &la_github_type, &la_static_type, NULL};
+static const la_provider_type_t *const types[] = {&la_custom_type,
+                                                  &la_kubernetes_type,
+                                                  &la_introspection_type,
+                                                  &la_jwt_type,
+                                                  &la_github_type,
+                                                  &la_static_type,
+                                                  NULL};
 
 #define COMMON(field) offsetof(la_provider_common_t, field)
 

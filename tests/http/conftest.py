@@ -11,8 +11,9 @@ import uuid
 
 import pytest
 
-pytest.register_assert_rewrite("callers", "client", "endpoint", "errorlog")
+pytest.register_assert_rewrite("callers", "client", "endpoint", "errorlog", "keyserver")
 
+from idp import Idp
 from pki import Authority
 from server import MODULE, Httpd
 
@@ -38,6 +39,13 @@ def pki(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("pki"))
 
 
+@pytest.fixture(scope="session")
+def idp():
+    server = Idp()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="class")
 def mpm(request):
     return getattr(request, "param", "event")
@@ -52,6 +60,7 @@ def httpd(request, mpm):
                    module=getattr(owner, "module", True), notes=getattr(owner, "notes", True))
     try:
         server.pki = request.getfixturevalue("pki") if getattr(owner, "needs_pki", False) else None
+        server.idp = request.getfixturevalue("idp") if getattr(owner, "needs_idp", False) else None
         server.configure(owner.configure(server))
         server.start()
         yield server

@@ -24,9 +24,6 @@ CONFIG = f"""
     <Limit PUT>
         RequireAttribute roles admin
     </Limit>
-    <Limit DELETE>
-        Require user full
-    </Limit>
 </Location>
 <Location /.well-known/oauth-protected-resource/mcp>
     SetHandler llama-auth-metadata

@@ -1,0 +1,391 @@
+/* JWK sets to keys. Owns what a key may be used for, and the secrets of oct keys; whether the numbers of a public key are sound is
+ * pubkey.c's. Where sets come from and when they are read again is keyset.c's, which key a token is verified with is jwt.c's.
+ *
+ * Called while the configuration is checked, and by whichever thread takes a new set over, once per version. A set
+ * comes from outside, so the work for one is bounded.
+ */
+#include "core/jwk.h"
+
+#include "core/base64url.h"
+#include "core/json.h"
+#include "core/pubkey.h"
+
+#include <apr_strings.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#include <stdint.h>
+#include <string.h>
+
+/* How much of a kid goes to the log. */
+#define KID_SHOWN 40
+
+/* One key being read. */
+typedef struct draft_t {
+    apr_pool_t *pool;    /* the set's */
+    apr_pool_t *scratch; /* gone before the set is returned */
+    const la_json_t *json;
+    la_jwa_set_t allowed;
+    unsigned int *effort; /* what is left of LA_PUBKEY_EFFORT */
+    la_jwk_t key;
+} draft_t;
+
+/* ---- members ---- */
+
+static int equals(la_slice_t text, const char *literal)
+{
+    return text.len == strlen(literal) && memcmp(text.data, literal, text.len) == 0;
+}
+
+/* text: data NULL where the member is absent. Returns NULL, or why it is no text. */
+static const char *optional_text(const draft_t *draft, const char *name, la_slice_t *text)
+{
+    const la_json_t *member;
+
+    *text = (la_slice_t){NULL, 0};
+    if (la_json_member(draft->json, name, &member) && !la_json_string(member, text)) {
+        return apr_pstrcat(draft->pool, name, " is not a string", NULL);
+    }
+    return NULL;
+}
+
+static const char *required_text(const draft_t *draft, const char *name, la_slice_t *text)
+{
+    const char *reason = optional_text(draft, name, text);
+
+    if (!reason && !text->data) {
+        reason = apr_pstrcat(draft->pool, "no ", name, NULL);
+    }
+    return reason;
+}
+
+/* bytes: in `pool`. */
+static const char *required_bytes(const draft_t *draft, apr_pool_t *pool, const char *name,
+                                  la_slice_t *bytes)
+{
+    la_slice_t text;
+    const char *reason = required_text(draft, name, &text);
+
+    if (!reason && !la_base64url_decode(pool, text, bytes)) {
+        reason = apr_pstrcat(draft->pool, name, " is not base64url", NULL);
+    }
+    return reason;
+}
+
+/* ---- what a key is for ---- */
+
+static const char *check_operations(const la_json_t *operations)
+{
+    int verifies = 0;
+
+    if (la_json_type(operations) != LA_JSON_ARRAY) {
+        return "key_ops is not a list";
+    }
+    for (apr_size_t i = 0; i < la_json_count(operations); i++) {
+        la_slice_t operation;
+
+        if (!la_json_string(la_json_item(operations, i), &operation)) {
+            return "key_ops holds something that is not a string";
+        }
+        verifies |= equals(operation, "verify");
+    }
+    return verifies ? NULL : "key_ops is without verify";
+}
+
+static const char *check_purpose(const draft_t *draft)
+{
+    const la_json_t *operations;
+    la_slice_t use;
+    const char *reason = optional_text(draft, "use", &use);
+
+    if (!reason && use.data && !equals(use, "sig")) {
+        reason = "use is not sig";
+    }
+    if (!reason && la_json_member(draft->json, "key_ops", &operations)) {
+        reason = check_operations(operations);
+    }
+    return reason;
+}
+
+static const char *take_algorithm(draft_t *draft)
+{
+    la_slice_t alg;
+    const char *reason = optional_text(draft, "alg", &alg);
+
+    draft->key.algorithms = LA_JWA_DEFAULT | LA_JWA_HMAC;
+    if (!reason && alg.data) {
+        draft->key.algorithms = la_jwa_named(alg);
+        reason = draft->key.algorithms ? NULL : "alg is no signature algorithm that is known";
+    }
+    return reason;
+}
+
+/* Leaves the algorithms that its `alg`, the key's type and the configuration agree on. */
+static const char *narrow(draft_t *draft, la_jwa_set_t type)
+{
+    draft->key.algorithms &= type;
+    if (!draft->key.algorithms) {
+        return "alg does not fit the type of key";
+    }
+    draft->key.algorithms &= draft->allowed;
+    return draft->key.algorithms ? NULL : "none of its algorithms is configured";
+}
+
+/* ---- RSA, EC, OKP (RFC 7518 section 6, RFC 8037 section 2) ---- */
+
+static const char *read_rsa(draft_t *draft)
+{
+    la_slice_t modulus;
+    la_slice_t exponent;
+    const char *reason = narrow(draft, LA_JWA_RSA);
+
+    if (!reason) {
+        reason = required_bytes(draft, draft->scratch, "n", &modulus);
+    }
+    if (!reason) {
+        reason = required_bytes(draft, draft->scratch, "e", &exponent);
+    }
+    return reason ? reason
+                  : la_pubkey_rsa(draft->pool, modulus, exponent, draft->effort, &draft->key.key);
+}
+
+typedef struct curve_t {
+    const char *name;
+    la_jwa_set_t algorithm;
+} curve_t;
+
+static const curve_t ec_curves[] = {
+    {"P-256", LA_JWA_ES256}, {"P-384", LA_JWA_ES384}, {"P-521", LA_JWA_ES512}, {NULL, 0}};
+
+static const curve_t okp_curves[] = {
+    {"Ed25519", LA_JWA_ED25519}, {"Ed448", LA_JWA_ED448}, {NULL, 0}};
+
+/* Finds the curve that `crv` names, and narrows the algorithms to its own. */
+static const char *take_curve(draft_t *draft, const curve_t *curves, const char **name)
+{
+    la_slice_t crv;
+    const char *reason = required_text(draft, "crv", &crv);
+
+    if (reason) {
+        return reason;
+    }
+    for (; curves->name; curves++) {
+        if (equals(crv, curves->name)) {
+            *name = curves->name;
+            return narrow(draft, curves->algorithm);
+        }
+    }
+    return "crv is none that is known";
+}
+
+static const char *read_ec(draft_t *draft)
+{
+    const char *curve;
+    la_slice_t x;
+    la_slice_t y;
+    const char *reason = take_curve(draft, ec_curves, &curve);
+
+    if (!reason) {
+        reason = required_bytes(draft, draft->scratch, "x", &x);
+    }
+    if (!reason) {
+        reason = required_bytes(draft, draft->scratch, "y", &y);
+    }
+    return reason ? reason : la_pubkey_ec(draft->pool, curve, x, y, &draft->key.key);
+}
+
+static const char *read_okp(draft_t *draft)
+{
+    const char *curve;
+    la_slice_t x;
+    const char *reason = take_curve(draft, okp_curves, &curve);
+
+    if (!reason) {
+        reason = required_bytes(draft, draft->scratch, "x", &x);
+    }
+    return reason ? reason : la_pubkey_okp(draft->pool, curve, x, &draft->key.key);
+}
+
+/* ---- oct (RFC 7518 section 6.4) ---- */
+
+static apr_status_t cleanse(void *data)
+{
+    const la_slice_t *secret = data;
+
+    /* A slice is const, its bytes are a pool's. */
+    OPENSSL_cleanse((void *)(uintptr_t)secret->data, secret->len);
+    return APR_SUCCESS;
+}
+
+/* Has a secret in `pool` overwritten when the pool goes. */
+static void cleanse_with(apr_pool_t *pool, la_slice_t secret)
+{
+    apr_pool_cleanup_register(pool, apr_pmemdup(pool, &secret, sizeof(secret)), cleanse,
+                              apr_pool_cleanup_null);
+}
+
+/* What a secret is long enough for (RFC 7518 section 3.2). */
+static la_jwa_set_t hmac_for(apr_size_t bytes)
+{
+    return (bytes >= 32 ? LA_JWA_HS256 : 0) | (bytes >= 48 ? LA_JWA_HS384 : 0) |
+           (bytes >= 64 ? LA_JWA_HS512 : 0);
+}
+
+static const char *read_oct(draft_t *draft)
+{
+    la_slice_t secret;
+    const char *reason = narrow(draft, LA_JWA_HMAC);
+
+    if (!reason) {
+        reason = required_bytes(draft, draft->scratch, "k", &secret);
+    }
+    if (reason) {
+        return reason;
+    }
+    cleanse_with(draft->scratch, secret);
+    draft->key.algorithms &= hmac_for(secret.len);
+    if (!draft->key.algorithms) {
+        return apr_psprintf(draft->pool, "oct key of %" APR_SIZE_T_FMT " bits", secret.len * 8);
+    }
+    draft->key.secret.data = apr_pmemdup(draft->pool, secret.data, secret.len);
+    draft->key.secret.len = secret.len;
+    cleanse_with(draft->pool, draft->key.secret);
+    return NULL;
+}
+
+/* ---- the set ---- */
+
+static const char *read_by_type(draft_t *draft)
+{
+    la_slice_t kty;
+    const char *reason = required_text(draft, "kty", &kty);
+
+    if (reason) {
+        return reason;
+    }
+    if (equals(kty, "RSA")) {
+        return read_rsa(draft);
+    }
+    if (equals(kty, "EC")) {
+        return read_ec(draft);
+    }
+    if (equals(kty, "OKP")) {
+        return read_okp(draft);
+    }
+    return equals(kty, "oct") ? read_oct(draft) : "kty is none that is known";
+}
+
+/* Returns NULL, or why the key is skipped. */
+static const char *read_key(draft_t *draft)
+{
+    la_slice_t kid;
+    const char *reason;
+
+    if (la_json_type(draft->json) != LA_JSON_OBJECT) {
+        return "not an object";
+    }
+    reason = optional_text(draft, "kid", &kid);
+    if (!reason && kid.data) {
+        draft->key.kid.data = apr_pstrmemdup(draft->pool, kid.data, kid.len);
+        draft->key.kid.len = kid.len;
+    }
+    if (!reason) {
+        reason = check_purpose(draft);
+    }
+    if (!reason) {
+        reason = take_algorithm(draft);
+    }
+    return reason ? reason : read_by_type(draft);
+}
+
+/* " (kid a1)", or nothing. What could pass for another part of the line becomes a question mark. */
+static const char *describe_kid(apr_pool_t *pool, la_slice_t kid)
+{
+    apr_size_t len = kid.len < KID_SHOWN ? kid.len : KID_SHOWN;
+    char *shown;
+
+    if (!kid.data) {
+        return "";
+    }
+    shown = apr_pstrmemdup(pool, kid.data, len);
+    for (apr_size_t i = 0; i < len; i++) {
+        if (shown[i] <= ' ' || shown[i] > '~' || strchr("()\"\\", shown[i])) {
+            shown[i] = '?';
+        }
+    }
+    return apr_pstrcat(pool, " (kid ", shown, len < kid.len ? "..." : "", ")", NULL);
+}
+
+static void read_keys(apr_pool_t *pool, apr_pool_t *scratch, const la_json_t *list,
+                      la_jwa_set_t allowed, la_jwks_t *set)
+{
+    apr_size_t count = la_json_count(list);
+    la_jwk_t *keys = apr_pcalloc(pool, count * sizeof(*keys));
+    unsigned int effort = LA_PUBKEY_EFFORT;
+
+    set->keys = keys;
+    set->skipped = apr_array_make(pool, 0, sizeof(const char *));
+    for (apr_size_t i = 0; i < count; i++) {
+        draft_t draft = {.pool = pool, .scratch = scratch, .allowed = allowed, .effort = &effort};
+        const char *reason;
+
+        draft.json = la_json_item(list, i);
+        reason = read_key(&draft);
+        if (!reason) {
+            keys[set->count++] = draft.key;
+        } else {
+            APR_ARRAY_PUSH(set->skipped, const char *) =
+                apr_psprintf(pool, "keys[%" APR_SIZE_T_FMT "]%s: %s", i,
+                             describe_kid(pool, draft.key.kid), reason);
+        }
+    }
+}
+
+/* Nothing of a set without a usable key is returned, so one reason stands for all. */
+static const char *why_unusable(apr_pool_t *pool, const la_jwks_t *set)
+{
+    return set->skipped->nelts == 0
+               ? "no keys in the set"
+               : apr_pstrcat(pool, "no usable key in the set: ",
+                             APR_ARRAY_IDX(set->skipped, 0, const char *), NULL);
+}
+
+/* reason: in `pool`, since JSON and its complaints go with `scratch`. */
+static const char *parse(apr_pool_t *pool, apr_pool_t *scratch, la_slice_t text,
+                         la_jwa_set_t allowed, la_jwks_t *set)
+{
+    const la_json_t *document;
+    const la_json_t *list;
+    const char *error = la_json_parse(scratch, text, &document);
+
+    if (error) {
+        return apr_pstrcat(pool, "not JSON: ", error, NULL);
+    }
+    if (la_json_type(document) != LA_JSON_OBJECT) {
+        return "not a JSON object";
+    }
+    if (!la_json_member(document, "keys", &list) || la_json_type(list) != LA_JSON_ARRAY) {
+        return "no list named keys";
+    }
+    if (la_json_count(list) > LA_JWK_MAX_KEYS) {
+        return apr_psprintf(pool, "more than %d keys", LA_JWK_MAX_KEYS);
+    }
+    read_keys(pool, scratch, list, allowed, set);
+    return set->count > 0 ? NULL : why_unusable(pool, set);
+}
+
+const char *la_jwks_parse(apr_pool_t *pool, la_slice_t text, la_jwa_set_t allowed,
+                          const la_jwks_t **set)
+{
+    la_jwks_t *made = apr_pcalloc(pool, sizeof(*made));
+    apr_pool_t *scratch;
+    const char *reason;
+
+    apr_pool_create(&scratch, pool);
+    reason = parse(pool, scratch, text, allowed, made);
+    apr_pool_destroy(scratch);
+    ERR_clear_error();
+    *set = reason ? NULL : made;
+    return reason;
+}

@@ -1,0 +1,363 @@
+/* Signed JSON Web Tokens. Owns the order of the checks, which is from cheap to dear, and the verification of one signature with
+ * one key; which keys there are is jwk.c's, what claims mean validity.c's.
+ *
+ * Runs in any request thread; keys are shared and not changed.
+ */
+#include "core/jwt.h"
+
+#include "core/base64url.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include <apr_strings.h>
+
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+
+/* Longest DER form of an ECDSA signature: two integers of 66 bytes with a sign byte, and their headers. */
+#define ECDSA_DER_MAX_BYTES 160
+
+/* ---- taking apart ---- */
+
+/* Splits at the dots. Returns 0 unless there are just two. */
+static int split(la_slice_t token, la_slice_t parts[3])
+{
+    const char *first = token.len ? memchr(token.data, '.', token.len) : NULL;
+    const char *end = token.data + token.len;
+    const char *second;
+
+    if (!first) {
+        return 0;
+    }
+    second = memchr(first + 1, '.', (apr_size_t)(end - first - 1));
+    if (!second || memchr(second + 1, '.', (apr_size_t)(end - second - 1))) {
+        return 0;
+    }
+    parts[0] = (la_slice_t){token.data, (apr_size_t)(first - token.data)};
+    parts[1] = (la_slice_t){first + 1, (apr_size_t)(second - first - 1)};
+    parts[2] = (la_slice_t){second + 1, (apr_size_t)(end - second - 1)};
+    return 1;
+}
+
+/* A header parameter that is a string where it is present. */
+static int take_string(const la_json_t *header, const char *name, la_slice_t *text)
+{
+    const la_json_t *value;
+
+    *text = (la_slice_t){NULL, 0};
+    return !la_json_member(header, name, &value) || la_json_string(value, text);
+}
+
+static const char *take_algorithm(const la_json_t *header, la_jwt_t *jwt)
+{
+    const la_json_t *value;
+    la_slice_t name;
+
+    if (!la_json_member(header, "alg", &value)) {
+        return "alg is missing";
+    }
+    if (!la_json_string(value, &name)) {
+        return "alg is not a string";
+    }
+    jwt->algorithms = la_jwa_named(name);
+    return jwt->algorithms ? NULL : "alg is none that is known";
+}
+
+/* Keys that come with the token (`jwk`, `jku`, `x5u`, `x5c`) are left where they are. */
+static const char *read_header(const la_json_t *header, la_jwt_t *jwt)
+{
+    const la_json_t *value;
+
+    if (la_json_type(header) != LA_JSON_OBJECT) {
+        return "the header is not an object";
+    }
+    if (la_json_member(header, "crit", &value)) {
+        return "crit demands what is not understood";
+    }
+    if (la_json_member(header, "b64", &value)) {
+        return "b64 is not understood";
+    }
+    if (!take_string(header, "kid", &jwt->kid)) {
+        return "kid is not a string";
+    }
+    if (!take_string(header, "typ", &jwt->type)) {
+        return "typ is not a string";
+    }
+    return take_algorithm(header, jwt);
+}
+
+static const char *parse_object(apr_pool_t *pool, la_slice_t text, const char *what,
+                                const la_json_t **value)
+{
+    const char *error = la_json_parse(pool, text, value);
+
+    if (error) {
+        return apr_psprintf(pool, "the %s is not JSON: %s", what, error);
+    }
+    return la_json_type(*value) == LA_JSON_OBJECT
+               ? NULL
+               : apr_psprintf(pool, "the %s is not an object", what);
+}
+
+static const char *read_claims(apr_pool_t *pool, la_slice_t part, la_jwt_t *jwt)
+{
+    la_slice_t text;
+
+    if (!la_base64url_decode(pool, part, &text)) {
+        return "the claims are not base64url";
+    }
+    return parse_object(pool, text, "claims part", &jwt->claims);
+}
+
+static const char *read_signature(apr_pool_t *pool, la_slice_t part, la_jwt_t *jwt)
+{
+    if (!la_base64url_decode(pool, part, &jwt->signature)) {
+        return "the signature is not base64url";
+    }
+    return jwt->signature.len > 0 ? NULL : "it is not signed";
+}
+
+la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const char **reason)
+{
+    const la_json_t *header;
+    la_slice_t parts[3];
+    la_slice_t text;
+
+    *jwt = (la_jwt_t){0};
+    if (!split(token, parts) || !la_base64url_decode(pool, parts[0], &text) || text.len == 0 ||
+        text.data[0] != '{') {
+        *reason = "not a JWT";
+        return LA_JWT_FOREIGN;
+    }
+    *reason = parse_object(pool, text, "header", &header);
+    *reason = *reason ? *reason : read_header(header, jwt);
+    *reason = *reason ? *reason : read_signature(pool, parts[2], jwt);
+    *reason = *reason ? *reason : read_claims(pool, parts[1], jwt);
+    jwt->signing_input =
+        (la_slice_t){token.data, (apr_size_t)(parts[1].data + parts[1].len - token.data)};
+    return *reason ? LA_JWT_REFUSED : LA_JWT_GOOD;
+}
+
+/* ---- one signature, one key ---- */
+
+static const EVP_MD *digest_of(la_jwa_set_t algorithm)
+{
+    const char *name = la_jwa_digest(algorithm);
+
+    if (!name) {
+        return NULL; /* EdDSA has its own */
+    }
+    return strcmp(name, "SHA256") == 0   ? EVP_sha256()
+           : strcmp(name, "SHA384") == 0 ? EVP_sha384()
+                                         : EVP_sha512();
+}
+
+/* RFC 7518 section 3.5: MGF1 with the same digest, a salt as long as it. */
+static int set_pss(EVP_PKEY_CTX *context, const EVP_MD *digest)
+{
+    return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
+           EVP_PKEY_CTX_set_rsa_mgf1_md(context, digest) == 1 &&
+           EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
+}
+
+static int verify_with(EVP_PKEY *key, la_jwa_set_t algorithm, la_slice_t input,
+                       la_slice_t signature)
+{
+    static const la_jwa_set_t pss = LA_JWA_PS256 | LA_JWA_PS384 | LA_JWA_PS512;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    const EVP_MD *digest = digest_of(algorithm);
+    EVP_PKEY_CTX *key_context = NULL;
+    int good = context && EVP_DigestVerifyInit(context, &key_context, digest, NULL, key) == 1;
+
+    if (good && (algorithm & pss)) {
+        good = set_pss(key_context, digest);
+    }
+    good = good && EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.len,
+                                    (const unsigned char *)input.data, input.len) == 1;
+    EVP_MD_CTX_free(context);
+    return good;
+}
+
+/* Bytes of one coordinate: half of a signature (RFC 7518 section 3.4). */
+static apr_size_t coordinate_bytes(la_jwa_set_t algorithm)
+{
+    return algorithm == LA_JWA_ES256 ? 32 : algorithm == LA_JWA_ES384 ? 48 : 66;
+}
+
+/* r and s side by side, as JOSE has them, in the form that OpenSSL wants. */
+static int to_der(la_slice_t signature, unsigned char der[ECDSA_DER_MAX_BYTES], int *len)
+{
+    const unsigned char *bytes = (const unsigned char *)signature.data;
+    int half = (int)(signature.len / 2);
+    BIGNUM *r = BN_bin2bn(bytes, half, NULL);
+    BIGNUM *s = BN_bin2bn(bytes + half, half, NULL);
+    ECDSA_SIG *pair = ECDSA_SIG_new();
+    unsigned char *end = der;
+
+    if (!r || !s || !pair || ECDSA_SIG_set0(pair, r, s) != 1) {
+        BN_free(r);
+        BN_free(s);
+        ECDSA_SIG_free(pair);
+        return 0;
+    }
+    *len = i2d_ECDSA_SIG(pair, NULL) <= ECDSA_DER_MAX_BYTES ? i2d_ECDSA_SIG(pair, &end) : 0;
+    ECDSA_SIG_free(pair);
+    return *len > 0;
+}
+
+static int verify_ecdsa(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
+                        la_slice_t signature)
+{
+    unsigned char der[ECDSA_DER_MAX_BYTES];
+    int len;
+
+    return signature.len == 2 * coordinate_bytes(algorithm) && to_der(signature, der, &len) &&
+           verify_with(key->key, algorithm, input,
+                       (la_slice_t){(const char *)der, (apr_size_t)len});
+}
+
+static int verify_hmac(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
+                       la_slice_t signature)
+{
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    size_t len = 0;
+    int made = EVP_Q_mac(NULL, "HMAC", NULL, la_jwa_digest(algorithm), NULL, key->secret.data,
+                         key->secret.len, (const unsigned char *)input.data, input.len, mac,
+                         sizeof(mac), &len) != NULL;
+    int good = made && len == signature.len && CRYPTO_memcmp(mac, signature.data, len) == 0;
+
+    OPENSSL_cleanse(mac, sizeof(mac));
+    return good;
+}
+
+/* algorithm: one, and one of the key's. */
+static int verify_one(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
+                      la_slice_t signature)
+{
+    int good;
+
+    if (algorithm & LA_JWA_HMAC) {
+        good = !key->key && verify_hmac(key, algorithm, input, signature);
+    } else if (algorithm & LA_JWA_EC) {
+        good = key->key && verify_ecdsa(key, algorithm, input, signature);
+    } else {
+        good = key->key && verify_with(key->key, algorithm, input, signature);
+    }
+    ERR_clear_error();
+    return good;
+}
+
+/* ---- choosing a key ---- */
+
+static int is_named(const la_jwk_t *key, la_slice_t kid)
+{
+    return key->kid.data && key->kid.len == kid.len &&
+           memcmp(key->kid.data, kid.data, kid.len) == 0;
+}
+
+static la_jwt_verified_e judge(int good, const char **reason)
+{
+    *reason = good ? NULL : "the signature is wrong";
+    return good ? LA_JWT_VERIFIED : LA_JWT_BAD;
+}
+
+/* Tries each key of that name that fits. */
+static la_jwt_verified_e verify_named(const la_jwt_t *jwt, const la_jwks_t *keys,
+                                      la_jwa_set_t wanted, const char **reason)
+{
+    int named = 0;
+    int fitting = 0;
+    int good = 0;
+    apr_size_t i;
+
+    for (i = 0; i < keys->count && !good; i++) {
+        const la_jwk_t *key = &keys->keys[i];
+
+        if (is_named(key, jwt->kid)) {
+            named = 1;
+            if (key->algorithms & wanted) {
+                fitting = 1;
+                good =
+                    verify_one(key, key->algorithms & wanted, jwt->signing_input, jwt->signature);
+            }
+        }
+    }
+    if (!named) {
+        *reason = "its key is unknown";
+        return LA_JWT_UNKNOWN_KEY;
+    }
+    if (!fitting) {
+        *reason = "its key is for another algorithm";
+        return LA_JWT_BAD;
+    }
+    return judge(good, reason);
+}
+
+static la_jwt_verified_e verify_unnamed(const la_jwt_t *jwt, const la_jwks_t *keys,
+                                        la_jwa_set_t wanted, const char **reason)
+{
+    const la_jwk_t *found = NULL;
+    apr_size_t i;
+
+    for (i = 0; i < keys->count; i++) {
+        const la_jwk_t *key = &keys->keys[i];
+
+        if (!(key->algorithms & wanted)) {
+            continue;
+        }
+        if (found) {
+            *reason = "it names no key, and several fit";
+            return LA_JWT_BAD;
+        }
+        found = key;
+    }
+    if (!found) {
+        *reason = "it names no key, and none fits";
+        return LA_JWT_BAD;
+    }
+    return judge(verify_one(found, found->algorithms & wanted, jwt->signing_input, jwt->signature),
+                 reason);
+}
+
+la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
+                                la_jwa_set_t allowed, const char **reason)
+{
+    la_jwa_set_t wanted = jwt->algorithms & allowed;
+
+    (void)pool;
+    if (!wanted) {
+        *reason = "alg is not among Algorithms";
+        return LA_JWT_BAD;
+    }
+    return jwt->kid.data ? verify_named(jwt, keys, wanted, reason)
+                         : verify_unnamed(jwt, keys, wanted, reason);
+}
+
+/* A media type without the prefix that may be left out. */
+static la_slice_t short_type(la_slice_t type)
+{
+    static const char prefix[] = "application/";
+    apr_size_t len = sizeof(prefix) - 1;
+
+    if (type.len > len && strncasecmp(type.data, prefix, len) == 0) {
+        return (la_slice_t){type.data + len, type.len - len};
+    }
+    return type;
+}
+
+int la_jwt_type_is(const la_jwt_t *jwt, const char *type)
+{
+    la_slice_t own;
+    la_slice_t wanted = short_type((la_slice_t){type, strlen(type)});
+
+    if (!jwt->type.data) {
+        return 0;
+    }
+    own = short_type(jwt->type);
+    return own.len == wanted.len && strncasecmp(own.data, wanted.data, own.len) == 0;
+}

@@ -1,0 +1,163 @@
+/* The claims that bound a token's use. Decides nothing but that: who the caller is comes from elsewhere. Any thread.
+ *
+ * Times stay doubles until they are known to be in range: NumericDate is any JSON number, 1e300 too.
+ */
+#include "core/validity.h"
+
+#include <string.h>
+
+/* Ten thousand years, in seconds either way: what is beyond is clamped to it. */
+#define SECONDS_MAX 3.2e11
+
+typedef enum found_e { FOUND_ABSENT, FOUND_GOOD, FOUND_WRONG } found_e;
+
+/* A NumericDate (RFC 7519 section 2) in microseconds. */
+static found_e find_time(const la_json_t *claims, const char *name, apr_time_t *at)
+{
+    const la_json_t *claim;
+    double seconds;
+
+    *at = 0;
+    if (!la_json_member(claims, name, &claim)) {
+        return FOUND_ABSENT;
+    }
+    if (!la_json_number(claim, &seconds)) {
+        return FOUND_WRONG;
+    }
+    seconds = seconds > SECONDS_MAX ? SECONDS_MAX : seconds < -SECONDS_MAX ? -SECONDS_MAX : seconds;
+    *at = (apr_time_t)(seconds * APR_USEC_PER_SEC);
+    return FOUND_GOOD;
+}
+
+static const char *check_end(const la_json_t *claims, const la_validity_terms_t *terms,
+                             apr_time_t *expires)
+{
+    apr_time_t exp;
+
+    *expires = 0;
+    switch (find_time(claims, "exp", &exp)) {
+    case FOUND_ABSENT:
+        return terms->require_exp ? "exp is missing" : NULL;
+    case FOUND_WRONG:
+        return "exp is not a number";
+    case FOUND_GOOD:
+        break;
+    }
+    exp += terms->leeway_us;
+    if (exp <= terms->now || exp <= 0) {
+        return "it has expired";
+    }
+    *expires = exp;
+    return NULL;
+}
+
+static const char *check_begin(const la_json_t *claims, const la_validity_terms_t *terms)
+{
+    apr_time_t nbf;
+
+    switch (find_time(claims, "nbf", &nbf)) {
+    case FOUND_ABSENT:
+        return NULL;
+    case FOUND_WRONG:
+        return "nbf is not a number";
+    case FOUND_GOOD:
+        break;
+    }
+    return nbf - terms->leeway_us > terms->now ? "it is not valid yet (nbf)" : NULL;
+}
+
+static int same(la_slice_t text, const char *expected)
+{
+    return text.len == strlen(expected) && memcmp(text.data, expected, text.len) == 0;
+}
+
+static const char *check_issuer(const la_json_t *claims, const char *issuer)
+{
+    const la_json_t *claim;
+    la_slice_t text;
+
+    if (!la_json_member(claims, "iss", &claim)) {
+        return issuer ? "iss is missing" : NULL;
+    }
+    if (!la_json_string(claim, &text)) {
+        return "iss is not a string";
+    }
+    return !issuer || same(text, issuer) ? NULL : "iss is another issuer";
+}
+
+static int is_ours(la_slice_t audience, const la_validity_terms_t *terms)
+{
+    int i;
+
+    if (terms->resource && same(audience, terms->resource)) {
+        return 1;
+    }
+    for (i = 0; i < terms->audiences->nelts; i++) {
+        if (same(audience, APR_ARRAY_IDX(terms->audiences, i, const char *))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* One string, or a list of nothing but strings. `ours` is set when one of them is. */
+static int read_audience(const la_json_t *claim, const la_validity_terms_t *terms, int *ours)
+{
+    apr_size_t count = la_json_type(claim) == LA_JSON_ARRAY ? la_json_count(claim) : 0;
+    la_slice_t text;
+    apr_size_t i;
+
+    *ours = 0;
+    if (la_json_string(claim, &text)) {
+        *ours = terms->audiences && is_ours(text, terms);
+        return 1;
+    }
+    for (i = 0; i < count; i++) {
+        if (!la_json_string(la_json_item(claim, i), &text)) {
+            return 0;
+        }
+        *ours |= terms->audiences && is_ours(text, terms);
+    }
+    return la_json_type(claim) == LA_JSON_ARRAY;
+}
+
+static const char *check_audience(const la_json_t *claims, const la_validity_terms_t *terms)
+{
+    const la_json_t *claim;
+    int ours;
+
+    if (!la_json_member(claims, "aud", &claim)) {
+        return terms->audiences ? "aud is missing" : NULL;
+    }
+    if (!read_audience(claim, terms, &ours)) {
+        return "aud is neither a string nor a list of strings";
+    }
+    return ours || !terms->audiences ? NULL : "aud is not for us";
+}
+
+static const char *check_issue_time(const la_json_t *claims)
+{
+    apr_time_t iat;
+
+    return find_time(claims, "iat", &iat) == FOUND_WRONG ? "iat is not a number" : NULL;
+}
+
+const char *la_validity_check(const la_json_t *claims, const la_validity_terms_t *terms,
+                              apr_time_t *expires)
+{
+    const char *reason = check_end(claims, terms, expires);
+
+    reason = reason ? reason : check_begin(claims, terms);
+    reason = reason ? reason : check_issue_time(claims);
+    reason = reason ? reason : check_issuer(claims, terms->issuer);
+    return reason ? reason : check_audience(claims, terms);
+}
+
+int la_validity_is_foreign(const la_json_t *claims, const char *issuer)
+{
+    const la_json_t *claim;
+    la_slice_t text;
+
+    return issuer && la_json_member(claims, "iss", &claim) && la_json_string(claim, &text) &&
+           !same(text, issuer);
+}

@@ -1,0 +1,342 @@
+/* A document that all processes share. Owns when it is fetched and by whom; what it is, and how it is fetched, is its source's.
+ *
+ * In the provider's segment:
+ *
+ *   version    of the bytes in force: the first 8 bytes of their SHA-256; 0: there are none
+ *   due        when the next fetch is due    } la_clock_us()
+ *   early      when an early one may follow  }
+ *   logged     when a failure was logged last; 0: the last fetch succeeded, or none was made
+ *   failures   fetches that failed in a row
+ *   current    the slot in force, 0 or 1
+ *   slots[2]   length, bytes
+ *
+ * Who holds the gate's one permit writes the slot that is not in force, then `current`, then `version`. A reader copies and
+ * digests what it copied: bytes that do not give the version are not used. So a writer that dies leaves the version
+ * before, and no value that is found here is trusted further than that: a time too far ahead is as good as now.
+ */
+#include "provider/document.h"
+
+#include "core/futex.h"
+#include "core/gate.h"
+#include "core/token.h"
+#include "provider/host.h"
+#include "provider/lookup.h"
+
+#include <apr_strings.h>
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* How much later than the tick a request does its work. */
+#define REQUEST_GRACE_US (2 * APR_USEC_PER_SEC)
+
+/* The pause after a first failure; each one more doubles it, up to the longest. */
+#define PAUSE_FIRST_US   APR_USEC_PER_SEC
+#define PAUSE_LONGEST_US (10 * APR_USEC_PER_SEC)
+
+/* A continuing failure is logged again after this time. */
+#define LOG_INTERVAL_US (60 * APR_USEC_PER_SEC)
+
+/* Copies until a writer is given up that changes the document all the time. */
+#define READ_ATTEMPTS 3
+
+typedef struct slot_t {
+    apr_uint32_t len;
+    char bytes[LA_DOCUMENT_MAX_BYTES];
+} slot_t;
+
+typedef struct segment_t {
+    _Atomic apr_uint64_t version;
+    _Atomic apr_int64_t due_us;
+    _Atomic apr_int64_t early_us;
+    _Atomic apr_int64_t logged_us;
+    _Atomic apr_uint32_t failures;
+    _Atomic apr_uint32_t current;
+    slot_t slots[2];
+} segment_t;
+
+_Static_assert(sizeof(_Atomic apr_uint64_t) == 8, "a version is one word in shared memory");
+
+struct la_document_t {
+    const la_provider_t *provider;
+    const la_document_source_t *source;
+    segment_t *segment;
+};
+
+apr_size_t la_document_bytes(void)
+{
+    return sizeof(segment_t);
+}
+
+apr_status_t la_document_attach(const la_provider_t *provider, const la_document_source_t *source,
+                                apr_pool_t *pchild, la_document_t **document)
+{
+    la_document_t *made = apr_palloc(pchild, sizeof(*made));
+
+    made->provider = provider;
+    made->source = source;
+    made->segment = provider->segment ? provider->segment : apr_pcalloc(pchild, sizeof(segment_t));
+    *document = made;
+    return APR_SUCCESS;
+}
+
+/* ---- the bytes ---- */
+
+/* The version that bytes have; 0 when libcrypto fails. */
+static apr_uint64_t version_of(la_slice_t bytes)
+{
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    apr_uint64_t version;
+
+    if (la_token_digest(bytes, digest) != APR_SUCCESS) {
+        return 0;
+    }
+    memcpy(&version, digest, sizeof(version));
+    return version ? version : 1;
+}
+
+apr_uint64_t la_document_version(const la_document_t *document)
+{
+    return atomic_load_explicit(&document->segment->version, memory_order_acquire);
+}
+
+static int copy_slot(const slot_t *slot, apr_pool_t *pool, la_slice_t *bytes)
+{
+    apr_uint32_t len = slot->len;
+
+    if (len > sizeof(slot->bytes)) {
+        return 0;
+    }
+    *bytes = (la_slice_t){apr_pstrmemdup(pool, slot->bytes, len), len};
+    return 1;
+}
+
+/* Gives up a version whose bytes are not there, so that it is fetched anew. */
+static void give_up(segment_t *segment, apr_uint64_t version)
+{
+    if (atomic_compare_exchange_strong(&segment->version, &version, 0)) {
+        atomic_store(&segment->due_us, 0);
+    }
+}
+
+int la_document_read(const la_document_t *document, apr_pool_t *pool, la_slice_t *bytes,
+                     apr_uint64_t *version)
+{
+    segment_t *segment = document->segment;
+    int i;
+
+    for (i = 0; i < READ_ATTEMPTS; i++) {
+        *version = la_document_version(document);
+        if (*version == 0) {
+            return 0;
+        }
+        if (copy_slot(&segment->slots[atomic_load(&segment->current) & 1], pool, bytes) &&
+            version_of(*bytes) == *version) {
+            return 1;
+        }
+    }
+    give_up(segment, *version);
+    *version = 0;
+    return 0;
+}
+
+/* Puts bytes in force. Only the holder of the permit writes. */
+static const char *publish(segment_t *segment, la_slice_t bytes, apr_uint64_t *version)
+{
+    apr_uint32_t next = (atomic_load(&segment->current) & 1) ^ 1;
+
+    if (bytes.len > LA_DOCUMENT_MAX_BYTES) {
+        return "it is larger than a document may be";
+    }
+    *version = version_of(bytes);
+    if (*version == 0) {
+        return "libcrypto failed to digest it";
+    }
+    segment->slots[next].len = (apr_uint32_t)bytes.len;
+    memcpy(segment->slots[next].bytes, bytes.data, bytes.len);
+    atomic_store_explicit(&segment->current, next, memory_order_release);
+    atomic_store_explicit(&segment->version, *version, memory_order_release);
+    return NULL;
+}
+
+/* ---- time ---- */
+
+/* Whether a time has come; `most`: how far ahead it can be if nobody tampered with it. */
+static int has_come(const _Atomic apr_int64_t *at, apr_time_t now, apr_interval_time_t most)
+{
+    apr_int64_t time = atomic_load(at);
+
+    return time <= now || time > now + most;
+}
+
+static int is_due(const la_document_t *document, apr_time_t now)
+{
+    apr_interval_time_t refresh = document->source->refresh_us;
+
+    return has_come(&document->segment->due_us, now,
+                    refresh > PAUSE_LONGEST_US ? refresh : PAUSE_LONGEST_US);
+}
+
+static int may_be_early(const la_document_t *document, apr_time_t now)
+{
+    return has_come(&document->segment->early_us, now, LA_DOCUMENT_COOL_DOWN_US);
+}
+
+static apr_interval_time_t pause_after(apr_uint32_t failures)
+{
+    apr_interval_time_t pause = PAUSE_FIRST_US;
+
+    while (failures-- > 1 && pause < PAUSE_LONGEST_US) {
+        pause *= 2;
+    }
+    return pause < PAUSE_LONGEST_US ? pause : PAUSE_LONGEST_US;
+}
+
+/* ---- fetching ---- */
+
+static void note_failure(const la_document_t *document, const char *error)
+{
+    segment_t *segment = document->segment;
+    apr_time_t now = la_clock_us();
+    apr_int64_t logged = atomic_load(&segment->logged_us);
+    apr_uint32_t failures = atomic_load(&segment->failures);
+
+    failures = failures < APR_UINT32_MAX ? failures + 1 : failures;
+    atomic_store(&segment->failures, failures);
+    atomic_store(&segment->due_us, now + pause_after(failures));
+    if (logged && !has_come(&segment->logged_us, now - LOG_INTERVAL_US, LOG_INTERVAL_US)) {
+        return;
+    }
+    if (atomic_compare_exchange_strong(&segment->logged_us, &logged, now)) {
+        la_log(LA_LOG_ERROR, LA_LOGNO(0060) "provider %s: cannot fetch %s: %s%s",
+               document->provider->name, document->source->what, error,
+               la_document_version(document) ? "; what was fetched before stays in force" : "");
+    }
+}
+
+static void note_success(const la_document_t *document, apr_uint64_t before, apr_uint64_t version)
+{
+    segment_t *segment = document->segment;
+    int again = atomic_exchange(&segment->logged_us, 0) != 0;
+
+    atomic_store(&segment->failures, 0);
+    atomic_store(&segment->due_us, la_clock_us() + document->source->refresh_us / 10 * 9);
+    if (again || version != before) {
+        la_log(again ? LA_LOG_NOTICE : LA_LOG_INFO, LA_LOGNO(0061) "provider %s: fetched %s%s, %s",
+               document->provider->name, document->source->what, again ? " again" : "",
+               version != before ? "it is new" : "it is the same");
+    }
+}
+
+/* Returns 1 when there is a document that was fetched just now. */
+static int fetch(const la_document_t *document, apr_pool_t *pool)
+{
+    apr_uint64_t before = la_document_version(document);
+    apr_uint64_t version = 0;
+    la_slice_t bytes = {"", 0};
+    const char *error = document->source->fetch(document->provider, pool, &bytes);
+
+    if (!error) {
+        error = publish(document->segment, bytes, &version);
+    }
+    if (error) {
+        note_failure(document, error);
+        return 0;
+    }
+    note_success(document, before, version);
+    return 1;
+}
+
+static la_gate_terms_t terms_of(apr_interval_time_t wait_us)
+{
+    return (la_gate_terms_t){
+        .limit = 1, .max_waiting = wait_us ? la_lookup_max_waiting(1) : 0, .wait_us = wait_us};
+}
+
+/* Why somebody fetches. */
+typedef enum why_e { WHY_DUE, WHY_EARLY } why_e;
+
+/* What there is to say without fetching: 1 and the answer, or 0 when a fetch is to be made. */
+static int settled(const la_document_t *document, why_e why, apr_uint64_t used,
+                   la_document_e *answer)
+{
+    apr_uint64_t version = la_document_version(document);
+    apr_time_t now = la_clock_us();
+
+    if (version != used && version != 0) {
+        *answer = LA_DOCUMENT_CURRENT;
+        return 1;
+    }
+    if (why == WHY_DUE ? is_due(document, now) : may_be_early(document, now)) {
+        return 0;
+    }
+    *answer = atomic_load(&document->segment->failures) ? LA_DOCUMENT_FAILED : LA_DOCUMENT_CURRENT;
+    return 1;
+}
+
+/* Fetches, unless somebody else did so meanwhile. */
+static la_document_e fetch_unless_settled(const la_document_t *document, why_e why,
+                                          apr_uint64_t used, apr_pool_t *scratch)
+{
+    apr_time_t begun = la_clock_us();
+    la_document_e answer;
+
+    if (settled(document, why, used, &answer)) {
+        return answer;
+    }
+    answer = fetch(document, scratch) ? LA_DOCUMENT_CURRENT : LA_DOCUMENT_FAILED;
+    if (why == WHY_EARLY) {
+        /* Not before: who comes while it is under way is to wait for it. */
+        atomic_store(&document->segment->early_us, begun + LA_DOCUMENT_COOL_DOWN_US);
+    }
+    return answer;
+}
+
+/* The same with the permit, which is waited for. */
+static la_document_e try_fetch(const la_document_t *document, why_e why, apr_uint64_t used,
+                               apr_interval_time_t wait_us, apr_pool_t *scratch)
+{
+    const la_provider_t *provider = document->provider;
+    la_gate_terms_t terms = terms_of(wait_us);
+    apr_uint32_t gate = (apr_uint32_t)provider->document_gate;
+    la_gate_permit_t permit;
+    la_document_e answer;
+
+    if (settled(document, why, used, &answer)) {
+        return answer;
+    }
+    if (!provider->gates) {
+        return fetch_unless_settled(document, why, used, scratch);
+    }
+    if (!la_gate_enter(provider->gates, gate, &terms, &permit)) {
+        return LA_DOCUMENT_BUSY;
+    }
+    answer = fetch_unless_settled(document, why, used, scratch);
+    la_gate_leave(provider->gates, gate, &permit);
+    return answer;
+}
+
+void la_document_tick(la_document_t *document, apr_pool_t *scratch)
+{
+    try_fetch(document, WHY_DUE, la_document_version(document), 0, scratch);
+}
+
+la_document_e la_document_ensure(la_document_t *document, apr_pool_t *scratch)
+{
+    apr_uint64_t version = la_document_version(document);
+
+    if (version == 0) {
+        return try_fetch(document, WHY_DUE, 0, document->provider->common.http.connect_timeout_us,
+                         scratch);
+    }
+    if (is_due(document, la_clock_us() - REQUEST_GRACE_US)) {
+        try_fetch(document, WHY_DUE, version, 0, scratch);
+    }
+    return LA_DOCUMENT_CURRENT;
+}
+
+la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_pool_t *scratch)
+{
+    return try_fetch(document, WHY_EARLY, used, document->provider->common.http.connect_timeout_us,
+                     scratch);
+}

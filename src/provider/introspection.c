@@ -1,0 +1,422 @@
+/* The `introspection` provider: an OAuth2 server is asked about each token (RFC 7662). Owns its options, how the module shows who it
+ * is, and the verdict on the answer; times, audience and issuer are judged by core's validity.c, and where an
+ * Issuer's endpoint is, is found ahead of need by discovery.c and kept for all processes by document.c.
+ *
+ * Options and finish run while the configuration is read; verify in any request thread, under a permit of the provider's
+ * gate; fetch under the one of its document's gate.
+ */
+#include "provider/provider.h"
+
+#include "core/claims.h"
+#include "core/futex.h"
+#include "core/json.h"
+#include "core/validity.h"
+#include "provider/discovery.h"
+#include "provider/document.h"
+#include "provider/file.h"
+#include "provider/host.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include <apr_base64.h>
+#include <apr_escape.h>
+#include <apr_strings.h>
+
+/* Messages to the client, as the specification words them. */
+#define MESSAGE_INACTIVE  "Token not active"
+#define MESSAGE_MALFORMED "Token introspection error"
+
+/* How old a discovered endpoint may get. */
+#define DISCOVERY_REFRESH_US (3600 * APR_USEC_PER_SEC)
+
+/* How the module shows who it is (RFC 6749 section 2.3.1, RFC 7662 section 2.1). */
+typedef enum auth_e { AUTH_BASIC, AUTH_POST, AUTH_BEARER, AUTH_NONE } auth_e;
+
+typedef struct introspection_conf_t {
+    la_url_t endpoint;
+    la_url_t issuer;
+    const char *client_id;
+    la_secret_t *client_secret;
+    auth_e auth;
+    apr_array_header_t *audiences; /* of const char *; NULL: none is demanded */
+    const char *expect_issuer;     /* NULL: any */
+    apr_interval_time_t leeway_us;
+    la_document_source_t source; /* of the endpoint's URL, where only the Issuer is known */
+    const char *hint;
+} introspection_conf_t;
+
+/* ---- options ---- */
+
+static const char *parse_auth(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                              const char *const *words)
+{
+    static const char *const names[] = {[AUTH_BASIC] = "basic",
+                                        [AUTH_POST] = "post",
+                                        [AUTH_BEARER] = "bearer",
+                                        [AUTH_NONE] = "none"};
+    auth_e *auth = (void *)((char *)base + option->offset);
+    apr_size_t i;
+
+    (void)count;
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcasecmp(words[0], names[i]) == 0) {
+            *auth = (auth_e)i;
+            return NULL;
+        }
+    }
+    return apr_psprintf(pool, "'%s' is none of basic, post, bearer, none", words[0]);
+}
+
+#define CONF(field) offsetof(introspection_conf_t, field)
+
+static const la_option_t introspection_options[] = {
+    {"Endpoint", la_option_url, CONF(endpoint), 1, 1, 0, "URL"},
+    {"Issuer", la_discovery_issuer_option, CONF(issuer), 1, 1, 0, "URL"},
+    {"ClientId", la_option_word, CONF(client_id), 1, 1, 0, "ID"},
+    {"ClientSecret", la_option_secret, CONF(client_secret), 1, 1, 0, "SECRET"},
+    {"ClientAuth", parse_auth, CONF(auth), 1, 1, 0, "basic|post|bearer|none"},
+    {"Audience", la_option_words, CONF(audiences), 1, -1, 0, "AUD..."},
+    {"ExpectIssuer", la_option_word, CONF(expect_issuer), 1, 1, 0, "ISS"},
+    {"Leeway", la_option_duration, CONF(leeway_us), 1, 1, 0, "DURATION"},
+    LA_OPTION_END};
+
+/* ---- the section's end, and the process's beginning ---- */
+
+/* Whether the module has what it needs to show who it is, and nothing that it would not show. */
+static const char *check_credentials(const introspection_conf_t *conf)
+{
+    switch (conf->auth) {
+    case AUTH_BASIC:
+    case AUTH_POST:
+        if (!conf->client_id || !conf->client_secret) {
+            return "ClientId and ClientSecret are needed; an endpoint that asks for neither has "
+                   "ClientAuth none";
+        }
+        return NULL;
+    case AUTH_BEARER:
+        if (!conf->client_secret) {
+            return "ClientAuth bearer needs ClientSecret";
+        }
+        return conf->client_id ? "ClientAuth bearer has no use for ClientId" : NULL;
+    case AUTH_NONE:
+        return conf->client_secret ? "ClientAuth none has no use for ClientSecret" : NULL;
+    }
+    return "ClientAuth is unknown";
+}
+
+/* The document's fetch: the endpoint's URL is the document. */
+static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_slice_t *bytes)
+{
+    const introspection_conf_t *conf = provider->conf;
+    const char *url;
+    const char *error =
+        la_discovery_find(provider->http, conf->issuer.url, "introspection_endpoint",
+                          la_clock_us() + provider->common.http.timeout_us, pool, &url);
+
+    *bytes = error ? LA_SLICE("") : (la_slice_t){url, strlen(url)};
+    return error;
+}
+
+static void warn_of_plain_http(const la_provider_t *provider, const char *option,
+                               const la_url_t *url)
+{
+    if (url->url && la_discovery_is_exposed(url)) {
+        la_log(
+            LA_LOG_WARNING,
+            LA_LOGNO(0080) "provider %s: %s is plain http: tokens can be read on their way to %s",
+            provider->name, option, url->authority);
+    }
+}
+
+static const char *introspection_finish(la_provider_t *provider, apr_pool_t *pool)
+{
+    introspection_conf_t *conf = provider->conf;
+    const char *error = check_credentials(conf);
+    const char *from = conf->issuer.url ? conf->issuer.url : conf->endpoint.authority;
+
+    if (!conf->endpoint.url && !conf->issuer.url) {
+        return "Endpoint or Issuer is missing";
+    }
+    if (error) {
+        return error;
+    }
+    if (!conf->expect_issuer) {
+        conf->expect_issuer = conf->issuer.url;
+    }
+    conf->hint =
+        apr_pstrcat(pool, "Authentication required. Please provide a valid OAuth2 Bearer token ",
+                    conf->issuer.url ? "from " : "validated by ", from, NULL);
+    conf->source = (la_document_source_t){.fetch = fetch,
+                                          .refresh_us = DISCOVERY_REFRESH_US,
+                                          .what = "the introspection endpoint's URL"};
+    warn_of_plain_http(provider, conf->endpoint.url ? "Endpoint" : "Issuer",
+                       conf->endpoint.url ? &conf->endpoint : &conf->issuer);
+    return NULL;
+}
+
+static apr_status_t introspection_child_init(la_provider_t *provider, apr_pool_t *pchild)
+{
+    introspection_conf_t *conf = provider->conf;
+    la_document_t *document = NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (conf->client_secret) {
+        rv = la_secret_child_init(conf->client_secret, pchild);
+    }
+    if (rv == APR_SUCCESS && !conf->endpoint.url) {
+        rv = la_document_attach(provider, &conf->source, pchild, &document);
+    }
+    provider->state = document; /* NULL: the endpoint is configured */
+    return rv;
+}
+
+static void introspection_tick(const la_provider_t *provider, apr_pool_t *scratch)
+{
+    if (provider->state) {
+        la_document_tick(provider->state, scratch);
+    }
+}
+
+static const char *introspection_hint(const la_provider_t *provider, apr_pool_t *pool)
+{
+    const introspection_conf_t *conf = provider->conf;
+
+    (void)pool;
+    return conf->hint;
+}
+
+static const char *introspection_issuer(const la_provider_t *provider)
+{
+    const introspection_conf_t *conf = provider->conf;
+
+    return conf->issuer.url;
+}
+
+/* ---- the question ---- */
+
+/* As application/x-www-form-urlencoded has it. */
+static const char *encode(apr_pool_t *pool, const char *text)
+{
+    return apr_pescape_urlencoded(pool, text);
+}
+
+static const char *basic(apr_pool_t *pool, const char *id, const char *secret)
+{
+    const char *pair = apr_pstrcat(pool, encode(pool, id), ":", encode(pool, secret), NULL);
+    int len = (int)strlen(pair);
+    char *text = apr_palloc(pool, (apr_size_t)apr_base64_encode_len(len));
+
+    apr_base64_encode_binary(text, (const unsigned char *)pair, len);
+    return apr_pstrcat(pool, "Basic ", text, NULL);
+}
+
+/* Adds what shows who asks to the fields, or returns it to be added to the body. */
+static const char *authenticate(const introspection_conf_t *conf, const la_call_t *call,
+                                apr_table_t *headers, apr_pool_t *pool)
+{
+    const char *secret =
+        conf->client_secret ? la_secret_get(conf->client_secret, call->now, pool) : "";
+
+    switch (conf->auth) {
+    case AUTH_BASIC:
+        apr_table_setn(headers, "Authorization", basic(pool, conf->client_id, secret));
+        return "";
+    case AUTH_POST:
+        return apr_pstrcat(pool, "&client_id=", encode(pool, conf->client_id),
+                           "&client_secret=", encode(pool, secret), NULL);
+    case AUTH_BEARER:
+        apr_table_setn(headers, "Authorization", apr_pstrcat(pool, "Bearer ", secret, NULL));
+        return "";
+    case AUTH_NONE:
+        return conf->client_id
+                   ? apr_pstrcat(pool, "&client_id=", encode(pool, conf->client_id), NULL)
+                   : "";
+    }
+    return "";
+}
+
+/* Where to ask; NULL while nobody knows. */
+static const char *endpoint_of(const la_provider_t *provider, apr_pool_t *pool)
+{
+    const introspection_conf_t *conf = provider->conf;
+    la_document_t *document = provider->state;
+    apr_uint64_t version;
+    la_slice_t url;
+
+    if (conf->endpoint.url) {
+        return conf->endpoint.url;
+    }
+    (void)la_document_ensure(document, pool); /* what came of it, the next line sees */
+    return la_document_read(document, pool, &url, &version) ? url.data : NULL;
+}
+
+static void ask(const la_provider_t *provider, const la_call_t *call, const char *url,
+                apr_pool_t *pool, la_http_response_t *response)
+{
+    apr_table_t *headers = apr_table_make(pool, 4);
+    const char *token = encode(pool, apr_pstrmemdup(pool, call->token.data, call->token.len));
+    la_http_request_t request = {.method = "POST", .url = url, .headers = headers};
+    const char *credentials = authenticate(provider->conf, call, headers, pool);
+    const char *body =
+        apr_pstrcat(pool, "token=", token, "&token_type_hint=access_token", credentials, NULL);
+
+    apr_table_setn(headers, "Content-Type", "application/x-www-form-urlencoded");
+    apr_table_setn(headers, "Accept", "application/json");
+    request.body = (la_slice_t){body, strlen(body)};
+    la_http_call(provider->http, &request, pool, response);
+}
+
+/* ---- the verdict ---- */
+
+static void malformed(la_result_t *result, const char *reason)
+{
+    la_result_set(result, LA_VERDICT_UNAVAILABLE, MESSAGE_MALFORMED, reason);
+}
+
+static void inactive(la_result_t *result, const char *reason)
+{
+    la_result_set(result, LA_VERDICT_REJECTED, MESSAGE_INACTIVE, reason);
+}
+
+/* Only JSON true is active: "true", 1 and null are not. */
+static int is_active(const la_json_t *answer)
+{
+    const la_json_t *member;
+    int active = 0;
+
+    return la_json_member(answer, "active", &member) && la_json_boolean(member, &active) && active;
+}
+
+/* Who the caller is. Returns NULL, or what is malformed. */
+static const char *read_claims(const la_provider_common_t *common, const la_json_t *answer,
+                               la_identity_builder_t *builder, apr_pool_t *pool)
+{
+    la_claims_t claims = {answer, NULL};
+    int found;
+    const char *error = la_claims_principal(&claims, common->principal_claims, builder, &found);
+
+    la_claims_map(&claims, common->claims, builder, pool);
+    return error || found ? error : "no member names the principal";
+}
+
+/* Judges what is said of an active token. */
+static void judge_active(const la_provider_t *provider, const la_call_t *call,
+                         const la_json_t *answer, apr_pool_t *pool, la_result_t *result)
+{
+    const introspection_conf_t *conf = provider->conf;
+    la_identity_builder_t *builder = la_identity_builder_make(pool);
+    la_validity_terms_t terms = {.now = call->now,
+                                 .leeway_us = conf->leeway_us,
+                                 .audiences = conf->audiences,
+                                 .resource = call->resource,
+                                 .issuer = conf->expect_issuer};
+    const char *error = la_validity_check(answer, &terms, &result->expires);
+
+    if (error) {
+        inactive(result, error);
+        return;
+    }
+    error = read_claims(&provider->common, answer, builder, pool);
+    if (error) {
+        malformed(result, error);
+    } else if (la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
+        malformed(result, "the identity is too large");
+    } else {
+        result->verdict = LA_VERDICT_ACCEPTED;
+    }
+}
+
+static void judge_body(const la_provider_t *provider, const la_call_t *call, la_slice_t body,
+                       apr_pool_t *pool, la_result_t *result)
+{
+    const la_json_t *answer;
+    const char *error = la_json_parse(pool, body, &answer);
+
+    if (error) {
+        malformed(result, apr_psprintf(pool, "the answer is not JSON: %s", error));
+    } else if (la_json_type(answer) != LA_JSON_OBJECT) {
+        malformed(result, "the answer is not a JSON object");
+    } else if (!is_active(answer)) {
+        inactive(result, "active is not true");
+    } else {
+        judge_active(provider, call, answer, pool, result);
+    }
+}
+
+/* RFC 7009 section 2.2.1: a server that introspects no tokens of this kind says so with an error. */
+static int is_unsupported_type(apr_pool_t *pool, const la_http_response_t *response)
+{
+    const la_json_t *answer;
+    const la_json_t *member;
+    la_slice_t text;
+
+    return response->status == 400 && !la_json_parse(pool, response->body, &answer) &&
+           la_json_member(answer, "error", &member) && la_json_string(member, &text) &&
+           text.len == strlen("unsupported_token_type") &&
+           memcmp(text.data, "unsupported_token_type", text.len) == 0;
+}
+
+static const char *status_reason(apr_pool_t *pool, int status)
+{
+    return status == 401 || status == 403
+               ? apr_psprintf(
+                     pool,
+                     "the endpoint answered %d to our own credentials: ClientId, ClientSecret or "
+                     "ClientAuth are wrong",
+                     status)
+               : apr_psprintf(pool, "the endpoint answered %d", status);
+}
+
+static void judge_answer(const la_provider_t *provider, const la_call_t *call,
+                         const la_http_response_t *response, apr_pool_t *pool, la_result_t *result)
+{
+    if (response->status == 200) {
+        judge_body(provider, call, response->body, pool, result);
+    } else if (is_unsupported_type(pool, response)) {
+        inactive(result, "the endpoint does not support this type of token");
+    } else {
+        la_result_set(result, LA_VERDICT_UNAVAILABLE,
+                      apr_psprintf(pool, "Token introspection failed: %d", response->status),
+                      status_reason(pool, response->status));
+    }
+}
+
+static void introspection_verify(const la_provider_t *provider, const la_call_t *call,
+                                 apr_pool_t *pool, la_result_t *result)
+{
+    const char *url = endpoint_of(provider, pool);
+    la_http_response_t response;
+
+    if (!url) {
+        la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
+                      "the issuer's introspection endpoint is not known yet");
+        return;
+    }
+    ask(provider, call, url, pool, &response);
+    if (response.outcome == LA_HTTP_ANSWERED) {
+        judge_answer(provider, call, &response, pool, result);
+    } else {
+        la_result_set_failed(result, &response);
+    }
+}
+
+static const char *const principal_claims[] = {"sub", "username", "client_id", NULL};
+
+const la_provider_type_t la_introspection_type = {
+    .name = "introspection",
+    .options = introspection_options,
+    .conf_bytes = sizeof(introspection_conf_t),
+    .calls_out = 1,
+    .checks_audience = 1,
+    .cache_vary = "",
+    .claims = la_oauth_claims,
+    .principal_claims = principal_claims,
+    .shared_bytes = la_document_bytes,
+    .finish = introspection_finish,
+    .child_init = introspection_child_init,
+    .verify = introspection_verify,
+    .hint = introspection_hint,
+    .tick = introspection_tick,
+    .issuer = introspection_issuer,
+};

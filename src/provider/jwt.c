@@ -1,0 +1,498 @@
+/* The `jwt` provider: JSON Web Tokens that are verified in process. Owns its options, how its key set is fetched, and the order
+ * in which a token is judged; what the signature and the claims are worth is core's (jwt.c, validity.c), where keys are kept is
+ * keyset.c's and document.c's, how an issuer is asked for them is discovery.c's.
+ *
+ * Options and finish run while the configuration is read; verify and epoch in any request thread; fetch in whichever thread
+ * of any process comes first, the background's tick or a request.
+ */
+#include "provider/provider.h"
+
+#include "core/futex.h"
+#include "core/jwt.h"
+#include "core/validity.h"
+#include "provider/discovery.h"
+#include "provider/document.h"
+#include "provider/file.h"
+#include "provider/host.h"
+#include "provider/keyset.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#define MESSAGE_INVALID "Invalid JWT token"
+
+#define DEFAULT_AUDIENCE   "llama-stack"
+#define DEFAULT_REFRESH_US (3600 * APR_USEC_PER_SEC)
+#define DEFAULT_LEEWAY_US  (60 * APR_USEC_PER_SEC)
+
+typedef struct jwt_conf_t {
+    la_url_t jwks_uri;
+    const char *jwks_file;
+    la_url_t issuer;
+    const char *expect_issuer;     /* finish() makes it the Issuer if it is not set; NULL: any */
+    apr_array_header_t *audiences; /* of const char *; NULL: none is demanded */
+    int any_audience;              /* Audience none */
+    la_jwa_set_t algorithms;
+    la_secret_t *jwks_token;
+    apr_interval_time_t jwks_refresh_us; /* 0: not set */
+    apr_interval_time_t leeway_us;
+    const char *require_type;
+    int require_exp;
+    la_document_source_t source; /* of the key set, unless it is a file */
+    const char *hint;
+    const char *public_issuer; /* what RFC 9728 calls an authorization server, or NULL */
+} jwt_conf_t;
+
+/* What a process keeps. */
+typedef struct jwt_state_t {
+    la_document_t *document; /* NULL: the keys are in a file */
+    la_keyset_t *keyset;
+} jwt_state_t;
+
+/* ---- options ---- */
+
+/* Every name that Algorithms takes. */
+#define ALGORITHM_NAMES                                                                            \
+    "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519 Ed448 HS256 HS384 HS512"
+
+static const char *parse_algorithms(apr_pool_t *pool, const la_option_t *option, void *base,
+                                    int count, const char *const *words)
+{
+    la_jwa_set_t *algorithms = (void *)((char *)base + option->offset);
+    int i;
+
+    *algorithms = 0;
+    for (i = 0; i < count; i++) {
+        la_jwa_set_t named = la_jwa_named((la_slice_t){words[i], strlen(words[i])});
+
+        if (!named) {
+            return apr_psprintf(pool, "'%s' is no algorithm that verifies; there are %s", words[i],
+                                ALGORITHM_NAMES);
+        }
+        *algorithms |= named;
+    }
+    return NULL;
+}
+
+static const char *parse_audience(apr_pool_t *pool, const la_option_t *option, void *base,
+                                  int count, const char *const *words)
+{
+    jwt_conf_t *conf = base;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        if (strcasecmp(words[i], "none") == 0) {
+            conf->any_audience = 1;
+        }
+    }
+    if (conf->any_audience) {
+        return count == 1 ? NULL : "none stands alone";
+    }
+    return la_option_words(pool, option, base, count, words);
+}
+
+static const char *parse_word(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                              const char *const *words)
+{
+    return *words[0] ? la_option_text(pool, option, base, count, words) : "may not be empty";
+}
+
+static const char *parse_secret(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                                const char *const *words)
+{
+    (void)count;
+    return la_secret_make(pool, words[0], (la_secret_t **)(void *)((char *)base + option->offset));
+}
+
+#define CONF(field) offsetof(jwt_conf_t, field)
+
+static const la_option_t jwt_options[] = {
+    {"JwksUri", la_option_url, CONF(jwks_uri), 1, 1, 0, "URL"},
+    {"JwksFile", la_option_path, CONF(jwks_file), 1, 1, 0, "PATH"},
+    {"Issuer", la_discovery_issuer_option, CONF(issuer), 1, 1, 0, "URL"},
+    {"ExpectIssuer", parse_word, CONF(expect_issuer), 1, 1, 0, "ISS"},
+    {"Audience", parse_audience, CONF(audiences), 1, -1, 0, "AUD...|none"},
+    {"Algorithms", parse_algorithms, CONF(algorithms), 1, -1, 0, "ALG..."},
+    {"JwksToken", parse_secret, CONF(jwks_token), 1, 1, 0, "SECRET"},
+    {"JwksRefresh", la_option_positive_duration, CONF(jwks_refresh_us), 1, 1, 0, "DURATION"},
+    {"Leeway", la_option_duration, CONF(leeway_us), 1, 1, 0, "DURATION"},
+    {"RequireType", parse_word, CONF(require_type), 1, 1, 0, "TYP"},
+    {"RequireExp", la_option_on_off, CONF(require_exp), 1, 1, 0, "on|off"},
+    LA_OPTION_END};
+
+static void jwt_defaults(void *base)
+{
+    jwt_conf_t *conf = base;
+
+    conf->algorithms = LA_JWA_DEFAULT;
+    conf->leeway_us = DEFAULT_LEEWAY_US;
+    conf->require_exp = 1;
+}
+
+/* ---- the key set ---- */
+
+/* Gets the key set from its URL. JwksToken was entrusted to the places that the configuration names: a URL that metadata
+ * names gets it where it is on the issuer's own server. */
+static const char *get(const la_provider_t *provider, const char *url, apr_time_t deadline_us,
+                       apr_pool_t *pool, la_slice_t *bytes)
+{
+    const jwt_conf_t *conf = provider->conf;
+    int own = conf->jwks_uri.url || la_discovery_same_origin(url, conf->issuer.url);
+    apr_table_t *headers = apr_table_make(pool, 2);
+    const char *error;
+    int status;
+
+    apr_table_setn(headers, "Accept", "application/jwk-set+json, application/json");
+    if (conf->jwks_token && own) {
+        const char *token = la_secret_get(conf->jwks_token, apr_time_now(), pool);
+
+        apr_table_setn(headers, "Authorization", apr_pstrcat(pool, "Bearer ", token, NULL));
+    }
+    error = la_discovery_get(provider->http, url, headers, deadline_us, pool, bytes, &status);
+    if (error && status && conf->jwks_token && !own) {
+        return apr_pstrcat(pool, error, " (JwksToken is not sent there unless by JwksUri)", NULL);
+    }
+    if (!error && bytes->len > LA_DOCUMENT_MAX_BYTES) {
+        return apr_psprintf(pool, "the key set is larger than %" APR_SIZE_T_FMT " bytes",
+                            LA_DOCUMENT_MAX_BYTES);
+    }
+    return error ? error : la_keyset_check(*bytes, conf->algorithms, pool);
+}
+
+/* The document's fetch: one deadline for all its calls. */
+static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_slice_t *bytes)
+{
+    const jwt_conf_t *conf = provider->conf;
+    apr_time_t deadline_us = la_clock_us() + provider->common.http.timeout_us;
+    const char *url = conf->jwks_uri.url;
+    const char *error = NULL;
+
+    *bytes = LA_SLICE("");
+    if (!url) {
+        error = la_discovery_find(provider->http, conf->issuer.url, "jwks_uri", deadline_us, pool,
+                                  &url);
+    }
+    return error ? error : get(provider, url, deadline_us, pool, bytes);
+}
+
+/* ---- the section's end, and the process's beginning ---- */
+
+static void warn_of_plain_http(const la_provider_t *provider, const char *option,
+                               const la_url_t *url)
+{
+    if (url->url && la_discovery_is_exposed(url)) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0070) "provider %s: %s is plain http: whoever can answer in the place of "
+                              "%s decides who your users are",
+               provider->name, option, url->authority);
+    }
+}
+
+static void warn(const la_provider_t *provider)
+{
+    const jwt_conf_t *conf = provider->conf;
+
+    if (conf->any_audience) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0071) "provider %s: Audience is none: a token that was made for any other "
+                              "service of the issuer is accepted here",
+               provider->name);
+    }
+    warn_of_plain_http(provider, "JwksUri", &conf->jwks_uri);
+    /* An issuer beside JwksUri or JwksFile is a name: nobody calls it. */
+    if (!conf->jwks_uri.url && !conf->jwks_file) {
+        warn_of_plain_http(provider, "Issuer", &conf->issuer);
+    }
+}
+
+/* Where keys come from: just one place. An Issuer beside one is the expected `iss` and no more. */
+static const char *check_source(const jwt_conf_t *conf, apr_pool_t *pool)
+{
+    if (conf->jwks_uri.url && conf->jwks_file) {
+        return "JwksUri and JwksFile are two sources of keys; give one";
+    }
+    if (!conf->jwks_uri.url && !conf->jwks_file && !conf->issuer.url) {
+        return "JwksUri, JwksFile or Issuer is missing";
+    }
+    if (!conf->jwks_file) {
+        return NULL;
+    }
+    if (conf->jwks_token || conf->jwks_refresh_us) {
+        return "JwksToken and JwksRefresh have no use with JwksFile, which is read when it changes";
+    }
+    return la_keyset_check_file(conf->jwks_file, conf->algorithms, pool);
+}
+
+/* What others are told of the issuer. */
+static void introduce(jwt_conf_t *conf, apr_pool_t *pool)
+{
+    const char *issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
+    const char *authority;
+
+    conf->hint = "Authentication required. Please provide a valid OAuth2 Bearer token in the "
+                 "Authorization header";
+    if (issuer) {
+        conf->hint = apr_pstrcat(pool,
+                                 "Authentication required. Please provide a valid OAuth2 Bearer "
+                                 "token from ",
+                                 issuer, NULL);
+        conf->public_issuer = la_discovery_issuer_check(pool, issuer, &authority) ? NULL : issuer;
+    }
+}
+
+static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
+{
+    jwt_conf_t *conf = provider->conf;
+    const char *error = check_source(conf, pool);
+
+    if (error) {
+        return error;
+    }
+    if (!conf->audiences && !conf->any_audience) {
+        conf->audiences = apr_array_make(pool, 1, sizeof(const char *));
+        APR_ARRAY_PUSH(conf->audiences, const char *) = DEFAULT_AUDIENCE;
+    }
+    introduce(conf, pool);
+    if (!conf->expect_issuer) {
+        conf->expect_issuer = conf->issuer.url;
+    }
+    conf->source = (la_document_source_t){
+        .fetch = fetch,
+        .refresh_us = conf->jwks_refresh_us ? conf->jwks_refresh_us : DEFAULT_REFRESH_US,
+        .what = "the key set"};
+    warn(provider);
+    return NULL;
+}
+
+static const char *jwt_hint(const la_provider_t *provider, apr_pool_t *pool)
+{
+    const jwt_conf_t *conf = provider->conf;
+
+    (void)pool;
+    return conf->hint;
+}
+
+static const char *jwt_issuer(const la_provider_t *provider)
+{
+    const jwt_conf_t *conf = provider->conf;
+
+    return conf->public_issuer;
+}
+
+static apr_status_t jwt_child_init(la_provider_t *provider, apr_pool_t *pchild)
+{
+    jwt_conf_t *conf = provider->conf;
+    jwt_state_t *state = apr_pcalloc(pchild, sizeof(*state));
+    apr_status_t rv = APR_SUCCESS;
+
+    if (conf->jwks_token) {
+        rv = la_secret_child_init(conf->jwks_token, pchild);
+    }
+    if (rv == APR_SUCCESS && !conf->jwks_file) {
+        rv = la_document_attach(provider, &conf->source, pchild, &state->document);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = la_keyset_make(provider->name, state->document, conf->jwks_file, conf->algorithms,
+                            pchild, &state->keyset);
+    }
+    provider->state = rv == APR_SUCCESS ? state : NULL;
+    return rv;
+}
+
+static apr_uint64_t jwt_epoch(const la_provider_t *provider, apr_time_t now, apr_pool_t *scratch)
+{
+    const jwt_state_t *state = provider->state;
+
+    return la_keyset_epoch(state->keyset, now, scratch);
+}
+
+static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
+{
+    const jwt_state_t *state = provider->state;
+
+    if (state->document) {
+        la_document_tick(state->document, scratch);
+    }
+}
+
+/* ---- the verdict ---- */
+
+/* One token under judgement. */
+typedef struct judgement_t {
+    const la_provider_t *provider;
+    const la_call_t *call;
+    apr_pool_t *pool;
+    la_jwt_t jwt;
+    la_result_t *result;
+} judgement_t;
+
+static void reject(const judgement_t *j, const char *reason)
+{
+    la_result_set(j->result, LA_VERDICT_REJECTED, MESSAGE_INVALID, reason);
+}
+
+static void give_up(const judgement_t *j, const char *reason)
+{
+    la_result_set(j->result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, reason);
+}
+
+/* Takes the token apart and looks whose it is, before any key is asked for. Returns 1 when it is ours to verify; else the
+ * result is set. */
+static int is_ours(judgement_t *j)
+{
+    const jwt_conf_t *conf = j->provider->conf;
+    const char *reason = NULL;
+
+    switch (la_jwt_parse(j->pool, j->call->token, &j->jwt, &reason)) {
+    case LA_JWT_FOREIGN:
+        la_result_set(j->result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, reason);
+        return 0;
+    case LA_JWT_REFUSED:
+        reject(j, reason);
+        return 0;
+    case LA_JWT_GOOD:
+        break;
+    }
+    if (conf->expect_issuer && la_validity_is_foreign(j->jwt.claims, conf->expect_issuer)) {
+        la_result_set(j->result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, "iss is another issuer");
+        return 0;
+    }
+    if (conf->require_type && !la_jwt_type_is(&j->jwt, conf->require_type)) {
+        reject(j, "typ is not the one that RequireType names");
+        return 0;
+    }
+    return 1;
+}
+
+/* Verifies with the keys in force, which become the result's epoch. Returns 0 when there are none. */
+static int try_keys(const judgement_t *j, la_jwt_verified_e *verified, const char **reason)
+{
+    const jwt_conf_t *conf = j->provider->conf;
+    const jwt_state_t *state = j->provider->state;
+    la_keyset_hold_t hold = {0};
+
+    *verified = LA_JWT_BAD;
+    *reason = "there are no keys yet";
+    if (!la_keyset_hold(state->keyset, j->call->now, j->pool, &hold)) {
+        return 0;
+    }
+    j->result->epoch = hold.version;
+    *verified = la_jwt_verify(j->pool, &j->jwt, hold.keys, conf->algorithms, reason);
+    la_keyset_release(state->keyset, &hold);
+    return 1;
+}
+
+/* The key may be newer than the set: the token is tried once more with a newer one. While that cannot be had, nobody knows
+ * whether it is good. Returns 1 when there is an answer; else the result is set. */
+static int try_newer_keys(const judgement_t *j, la_jwt_verified_e *verified, const char **reason)
+{
+    const jwt_state_t *state = j->provider->state;
+    la_document_e ended = la_document_renew(state->document, j->result->epoch, j->pool);
+
+    if (!try_keys(j, verified, reason)) {
+        give_up(j, *reason);
+        return 0;
+    }
+    if (*verified == LA_JWT_UNKNOWN_KEY && ended != LA_DOCUMENT_CURRENT) {
+        give_up(j, "the key set does not have its kid, and a newer one cannot be had");
+        return 0;
+    }
+    return 1;
+}
+
+/* Returns 1 when the signature is right; else the result is set. */
+static int is_signed(const judgement_t *j)
+{
+    const jwt_state_t *state = j->provider->state;
+    la_jwt_verified_e verified;
+    const char *reason;
+
+    if (state->document) {
+        (void)la_document_ensure(state->document, j->pool); /* what came of it, try_keys() sees */
+    }
+    if (!try_keys(j, &verified, &reason)) {
+        give_up(j, reason);
+        return 0;
+    }
+    if (verified == LA_JWT_UNKNOWN_KEY && state->document &&
+        !try_newer_keys(j, &verified, &reason)) {
+        return 0;
+    }
+    if (verified != LA_JWT_VERIFIED) {
+        reject(j, reason);
+        return 0;
+    }
+    return 1;
+}
+
+/* Who the claims say the caller is. Returns NULL, or why they name nobody. */
+static const char *read_claims(const judgement_t *j, la_identity_builder_t *builder)
+{
+    const la_provider_common_t *common = &j->provider->common;
+    la_claims_t claims = {j->jwt.claims, NULL};
+    int found;
+    const char *error = la_claims_principal(&claims, common->principal_claims, builder, &found);
+
+    la_claims_map(&claims, common->claims, builder, j->pool);
+    return error || found ? error : "no claim names the principal";
+}
+
+/* What becomes of a token with a right signature. */
+static void judge_claims(const judgement_t *j)
+{
+    const jwt_conf_t *conf = j->provider->conf;
+    la_identity_builder_t *builder = la_identity_builder_make(j->pool);
+    la_validity_terms_t terms = {.now = j->call->now,
+                                 .leeway_us = conf->leeway_us,
+                                 .audiences = conf->audiences,
+                                 .resource = j->call->resource,
+                                 .issuer = conf->expect_issuer,
+                                 .require_exp = conf->require_exp};
+    const char *error = la_validity_check(j->jwt.claims, &terms, &j->result->expires);
+
+    error = error ? error : read_claims(j, builder);
+    if (error) {
+        reject(j, error);
+    } else if (la_identity_build(builder, j->pool, &j->result->identity) != APR_SUCCESS) {
+        give_up(j, "the identity is too large");
+    } else {
+        j->result->verdict = LA_VERDICT_ACCEPTED;
+    }
+}
+
+static void jwt_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
+                       la_result_t *result)
+{
+    judgement_t j = {.provider = provider, .call = call, .pool = pool, .result = result};
+
+    /* What is refused before any key is asked for is kept like the rest. */
+    result->epoch = jwt_epoch(provider, call->now, pool);
+    if (is_ours(&j) && is_signed(&j)) {
+        judge_claims(&j);
+    }
+}
+
+static const char *const principal_claims[] = {"sub", "username", "client_id", NULL};
+
+const la_provider_type_t la_jwt_type = {
+    .name = "jwt",
+    .options = jwt_options,
+    .conf_bytes = sizeof(jwt_conf_t),
+    .calls_out = 1,
+    .judges_alone = 1,
+    .checks_audience = 1,
+    .cache_vary = "",
+    .claims = la_oauth_claims,
+    .principal_claims = principal_claims,
+    .shared_bytes = la_document_bytes,
+    .defaults = jwt_defaults,
+    .finish = jwt_finish,
+    .child_init = jwt_child_init,
+    .verify = jwt_verify,
+    .hint = jwt_hint,
+    .epoch = jwt_epoch,
+    .tick = jwt_tick,
+    .issuer = jwt_issuer,
+};

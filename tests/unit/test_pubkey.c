@@ -1,0 +1,256 @@
+/* pubkey.c: numbers that make a key and numbers that must not. How JWKs are read is in test_jwk.c and test_jwk_hostile.c. */
+#include "support.h"
+
+#include "core/base64url.h"
+#include "core/pubkey.h"
+
+#include "jose.h"
+
+#include <openssl/bn.h>
+#include <openssl/err.h>
+
+/* ---- RSA: products of primes that documents give ---- */
+
+typedef BIGNUM *prime_fn(BIGNUM *);
+
+typedef struct rsa_case_t {
+    const char *name;
+    prime_fn *first;
+    prime_fn *second; /* NULL: 1 */
+    BN_ULONG times;
+    la_slice_t exponent;
+    const char *reason;
+    int bits;
+} rsa_case_t;
+
+#define P768  BN_get_rfc2409_prime_768
+#define P1024 BN_get_rfc2409_prime_1024
+#define P1536 BN_get_rfc3526_prime_1536
+#define P2048 BN_get_rfc3526_prime_2048
+#define P3072 BN_get_rfc3526_prime_3072
+#define P4096 BN_get_rfc3526_prime_4096
+#define P6144 BN_get_rfc3526_prime_6144
+#define P8192 BN_get_rfc3526_prime_8192
+#define F4    LA_SLICE("\x01\x00\x01")
+
+static rsa_case_t rsa_cases[] = {
+    {"RSA: 2304 bits", P768, P1536, 1, F4, NULL, 2304},
+    {"RSA: 2560 bits", P1024, P1536, 1, F4, NULL, 2560},
+    {"RSA: 4096 bits", P1024, P3072, 1, F4, NULL, 4096},
+    {"RSA: 8192 bits", P2048, P6144, 1, F4, NULL, 8192},
+    {"RSA: e of 3", P768, P1536, 1, LA_SLICE("\x03"), NULL, 2304},
+    {"RSA: e of 64 bits", P768, P1536, 1, LA_SLICE("\x80\0\0\0\0\0\0\1"), NULL, 2304},
+    {"RSA: e of 64 bits, 8192 bits", P2048, P6144, 1, LA_SLICE("\x80\0\0\0\0\0\0\1"), NULL, 8192},
+    {"RSA: e behind zeros", P768, P1536, 1, LA_SLICE("\0\0\0\0\0\0\0\0\0\0\0\3"), NULL, 2304},
+    {"RSA: 1792 bits", P768, P1024, 1, F4, "RSA key of 1792 bits", 0},
+    {"RSA: 8194 bits", P2048, P6144, 3, F4, "RSA key of more than 8192 bits", 0},
+    {"RSA: 16384 bits", P8192, P8192, 1, F4, "RSA key of more than 8192 bits", 0},
+    {"RSA: a prime of 2048 bits", P2048, NULL, 1, F4, "RSA modulus is prime", 0},
+    {"RSA: a prime of 4096 bits", P4096, NULL, 1, F4, "RSA modulus is prime", 0},
+    {"RSA: a prime of 8192 bits", P8192, NULL, 1, F4, "RSA modulus is prime", 0},
+    {"RSA: a prime squared", P1024, P1024, 1, F4, "RSA modulus is unsound", 0},
+    {"RSA: a small factor", P1024, P1536, 3, F4, "RSA modulus is unsound", 0},
+    {"RSA: another small factor", P1024, P1536, 751, F4, "RSA modulus is unsound", 0},
+    {"RSA: even", P1024, P1536, 2, F4, "RSA modulus is even", 0},
+    {"RSA: 0", P1024, P1536, 0, F4, "RSA key of 0 bits", 0},
+    {"RSA: e of 1", P768, P1536, 1, LA_SLICE("\x01"), "RSA exponent is 1", 0},
+    {"RSA: e of 1 behind zeros", P768, P1536, 1, LA_SLICE("\0\0\x01"), "RSA exponent is 1", 0},
+    {"RSA: e of 0", P768, P1536, 1, LA_SLICE("\0"), "RSA exponent is even", 0},
+    {"RSA: no e", P768, P1536, 1, LA_SLICE(""), "RSA exponent is even", 0},
+    {"RSA: e even", P768, P1536, 1, LA_SLICE("\x01\x00"), "RSA exponent is even", 0},
+    {"RSA: e of 65 bits", P768, P1536, 1, LA_SLICE("\1\0\0\0\0\0\0\0\1"),
+     "RSA exponent of more than 64 bits", 0},
+};
+
+static la_slice_t modulus_of(apr_pool_t *pool, const rsa_case_t *row)
+{
+    BN_CTX *context = BN_CTX_new();
+    BIGNUM *n = row->first(NULL);
+    BIGNUM *other = row->second ? row->second(NULL) : NULL;
+    unsigned char *bytes;
+    int len;
+
+    if (other)
+        assert_int_equal(BN_mul(n, n, other, context), 1);
+    assert_int_equal(BN_mul_word(n, row->times), 1);
+    len = BN_num_bytes(n);
+    bytes = apr_palloc(pool, (apr_size_t)len + 1);
+    assert_int_equal(BN_bn2bin(n, bytes), len);
+    BN_free(other);
+    BN_free(n);
+    BN_CTX_free(context);
+    return (la_slice_t){(const char *)bytes, (apr_size_t)len};
+}
+
+static void check_reason(const char *reason, const char *expected, const EVP_PKEY *key)
+{
+    ERR_clear_error();
+    if (expected) {
+        assert_non_null(reason);
+        assert_string_equal(reason, expected);
+        assert_null(key);
+    } else {
+        if (reason)
+            fail_msg("%s", reason);
+        assert_non_null(key);
+    }
+}
+
+static void test_rsa(void **state)
+{
+    const rsa_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    unsigned int effort = LA_PUBKEY_EFFORT;
+    EVP_PKEY *key = (void *)pool;
+    const char *reason = la_pubkey_rsa(pool, modulus_of(pool, row), row->exponent, &effort, &key);
+
+    check_reason(reason, row->reason, key);
+    if (!reason)
+        assert_int_equal(EVP_PKEY_get_bits(key), row->bits);
+    apr_pool_destroy(pool);
+}
+
+/* What a set may cost: eight keys of 8192 bits, and then not even a small one. A key that costs nothing is still told why. */
+static void test_effort(void **state)
+{
+    static const rsa_case_t prime = {"", P8192, NULL, 1, F4, NULL, 0};
+    static const rsa_case_t small = {"", P768, P1024, 1, F4, NULL, 0};
+    apr_pool_t *pool = new_pool();
+    unsigned int effort = LA_PUBKEY_EFFORT;
+    EVP_PKEY *key;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        assert_string_equal(la_pubkey_rsa(pool, modulus_of(pool, &prime), F4, &effort, &key),
+                            "RSA modulus is prime");
+    }
+    assert_int_equal(effort, 0);
+    assert_string_equal(la_pubkey_rsa(pool, modulus_of(pool, &rsa_cases[0]), F4, &effort, &key),
+                        "the set's RSA keys are too many and too large to be checked");
+    assert_null(key);
+    assert_string_equal(la_pubkey_rsa(pool, modulus_of(pool, &small), F4, &effort, &key),
+                        "RSA key of 1792 bits");
+    apr_pool_destroy(pool);
+}
+
+/* As many keys of the usual size as a set may hold are within it. */
+static void test_usual(void **state)
+{
+    unsigned int cost = LA_PUBKEY_EFFORT;
+    apr_pool_t *pool = new_pool();
+    la_slice_t modulus;
+    EVP_PKEY *key;
+
+    (void)state;
+    assert_int_equal(la_base64url_decode(pool, slice_of_text(RFC7520_RSA_N), &modulus), 1);
+    assert_null(la_pubkey_rsa(pool, modulus, F4, &cost, &key));
+    assert_true((LA_PUBKEY_EFFORT - cost) * 256 <= LA_PUBKEY_EFFORT);
+    apr_pool_destroy(pool);
+}
+
+/* ---- points ---- */
+
+typedef struct point_case_t {
+    const char *name;
+    const char *curve;
+    const char *point; /* base64url */
+    const char *reason;
+} point_case_t;
+
+#define ZERO_27  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define ON_CURVE NULL
+#define SMALL    "the point is of small order"
+#define OFF      "the point is not on the curve"
+
+static point_case_t point_cases[] = {
+    {"Ed25519: RFC 8037", "Ed25519", RFC8037_X, ON_CURVE},
+    {"Ed25519: y = 3", "Ed25519", "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", ON_CURVE},
+    {"Ed25519: y = 3 and a sign", "Ed25519", "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+     ON_CURVE},
+    {"Ed25519: order 1", "Ed25519", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", SMALL},
+    {"Ed25519: order 1 and a sign", "Ed25519", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+     SMALL},
+    {"Ed25519: order 2", "Ed25519", "7P_______________________________________38", SMALL},
+    {"Ed25519: order 2 and a sign", "Ed25519", "7P________________________________________8",
+     SMALL},
+    {"Ed25519: order 4", "Ed25519", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", SMALL},
+    {"Ed25519: order 4 and a sign", "Ed25519", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+     SMALL},
+    {"Ed25519: order 8", "Ed25519", "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU", SMALL},
+    {"Ed25519: order 8 and a sign", "Ed25519", "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_IU",
+     SMALL},
+    {"Ed25519: order 8, the other", "Ed25519", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
+     SMALL},
+    {"Ed25519: the other and a sign", "Ed25519", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o",
+     SMALL},
+    {"Ed25519: y = p, for 0", "Ed25519", "7f_______________________________________38", OFF},
+    {"Ed25519: y = p + 1, for 1", "Ed25519", "7v_______________________________________38", OFF},
+    {"Ed25519: y = p + 3, for 3", "Ed25519", "8P_______________________________________38", OFF},
+    {"Ed25519: all ones", "Ed25519", "__________________________________________8", OFF},
+    {"Ed25519: y = 2", "Ed25519", "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", OFF},
+    {"Ed25519: nothing", "Ed25519", "", "x of 0 bytes"},
+    {"Ed25519: a byte more", "Ed25519", "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+     "x of 33 bytes"},
+
+    {"Ed448: RFC 8032", "Ed448", RFC8032_ED448_X, ON_CURVE},
+    {"Ed448: y = 3", "Ed448", "AwAA" ZERO_27 ZERO_27, ON_CURVE},
+    {"Ed448: order 1", "Ed448", "AQAA" ZERO_27 ZERO_27, SMALL},
+    {"Ed448: order 2", "Ed448",
+     "_v____________________________________7___________________________________8A", SMALL},
+    {"Ed448: order 4", "Ed448", "AAAA" ZERO_27 ZERO_27, SMALL},
+    {"Ed448: y = p, for 0", "Ed448",
+     "______________________________________7___________________________________8A", OFF},
+    {"Ed448: the bits above y", "Ed448", "BQAA" ZERO_27 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB",
+     OFF},
+    {"Ed448: y = 2", "Ed448", "AgAA" ZERO_27 ZERO_27, OFF},
+};
+
+static void test_point(void **state)
+{
+    const point_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    EVP_PKEY *key = (void *)pool;
+    const char *reason;
+    la_slice_t point;
+
+    assert_int_equal(la_base64url_decode(pool, slice_of_text(row->point), &point), 1);
+    reason = la_pubkey_okp(pool, row->curve, point, &key);
+    check_reason(reason, row->reason, key);
+    apr_pool_destroy(pool);
+}
+
+/* Keys that OpenSSL makes are all taken: what is asked of a point is not too much. */
+static void test_generated(void **state)
+{
+    static const char *const names[] = {"Ed25519", "Ed448"};
+
+    (void)state;
+    for (size_t i = 0; i < 100; i++) {
+        EVP_PKEY *made = EVP_PKEY_Q_keygen(NULL, NULL, i % 2 ? "ED448" : "ED25519");
+        apr_pool_t *pool = new_pool();
+        unsigned char bytes[57];
+        size_t len = sizeof(bytes);
+        const char *reason;
+        EVP_PKEY *key;
+
+        assert_int_equal(EVP_PKEY_get_raw_public_key(made, bytes, &len), 1);
+        reason = la_pubkey_okp(pool, names[i % 2], (la_slice_t){(const char *)bytes, len}, &key);
+        check_reason(reason, NULL, key);
+        assert_int_equal(EVP_PKEY_eq(made, key), 1);
+        EVP_PKEY_free(made);
+        apr_pool_destroy(pool);
+    }
+}
+
+int main(void)
+{
+    start();
+    for (size_t i = 0; i < ROWS(rsa_cases); i++)
+        add(rsa_cases[i].name, test_rsa, &rsa_cases[i]);
+    add("RSA: effort", test_effort, NULL);
+    add("RSA: the usual set", test_usual, NULL);
+    for (size_t i = 0; i < ROWS(point_cases); i++)
+        add(point_cases[i].name, test_point, &point_cases[i]);
+    add("EdDSA: generated keys", test_generated, NULL);
+    return finish("pubkey");
+}

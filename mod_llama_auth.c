@@ -32,8 +32,6 @@ static void register_hooks(apr_pool_t *pool)
                             AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_force_authn(la_authz_force_authn, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_authn(la_authn_check, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
-    ap_hook_check_authn(la_authn_nobody, NULL, NULL, APR_HOOK_REALLY_LAST,
-                        AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(la_authz_check, NULL, before_authz_core, APR_HOOK_REALLY_FIRST,
                         AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_fixups(la_authz_gate, NULL, NULL, APR_HOOK_REALLY_FIRST);

@@ -1,8 +1,9 @@
-/* JWK sets to keys. Owns what a key may be used for, and the secrets of oct keys; whether the numbers of a public key are sound is
- * pubkey.c's. Where sets come from and when they are read again is keyset.c's, which key a token is verified with is jwt.c's.
+/* JWK sets to keys. Owns what a key may be used for, and the secrets of oct keys; whether the numbers of a public key
+ * are sound is pubkey.c's. Where sets come from and when they are read again is keyset.c's, which key a token is
+ * verified with is jwt.c's.
  *
  * Called while the configuration is checked, and by whichever thread takes a new set over, once per version. A set
- * comes from outside, so the work for one is bounded.
+ * comes from outside, so the work for one is bounded. What json-c held of an oct key's text is freed, but not overwritten.
  */
 #include "core/jwk.h"
 
@@ -35,7 +36,7 @@ typedef struct draft_t {
 
 static int equals(la_slice_t text, const char *literal)
 {
-    return text.len == strlen(literal) && memcmp(text.data, literal, text.len) == 0;
+    return text.data && text.len == strlen(literal) && memcmp(text.data, literal, text.len) == 0;
 }
 
 /* text: data NULL where the member is absent. Returns NULL, or why it is no text. */

@@ -322,8 +322,3 @@ int la_authn_check(request_rec *r)
     }
     return DECLINED;
 }
-
-int la_authn_nobody(request_rec *r)
-{
-    return la_authz_in_force(r) ? deny_misconfigured(r, "AuthType Bearer") : DECLINED;
-}

@@ -17,8 +17,7 @@ int la_authn_is_bearer(request_rec *r);
 /* Whether this is a CORS preflight that LlamaAuthPreflight lets through, and so without a caller. */
 int la_authn_is_preflight(request_rec *r);
 
-/* Hooks check_authn: before all others, and after them for an AuthType that nobody serves. */
+/* Hook check_authn, before all others. */
 int la_authn_check(request_rec *r);
-int la_authn_nobody(request_rec *r);
 
 #endif

@@ -44,6 +44,7 @@ typedef struct introspection_conf_t {
     apr_interval_time_t leeway_us;
     la_document_source_t source; /* of the endpoint's URL, where only the Issuer is known */
     const char *hint;
+    const char *public_issuer; /* what RFC 9728 calls an authorization server, or NULL */
 } introspection_conf_t;
 
 /* ---- options ---- */
@@ -129,11 +130,24 @@ static void warn_of_plain_http(const la_provider_t *provider, const char *option
     }
 }
 
+/* What others are told of who judges the tokens. */
+static void introduce(introspection_conf_t *conf, apr_pool_t *pool)
+{
+    const char *issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
+    const char *authority;
+
+    conf->hint = apr_pstrcat(
+        pool, "Authentication required. Please provide a valid OAuth2 Bearer token ",
+        issuer ? "from " : "validated by ", issuer ? issuer : conf->endpoint.authority, NULL);
+    if (issuer) {
+        conf->public_issuer = la_discovery_issuer_check(pool, issuer, &authority) ? NULL : issuer;
+    }
+}
+
 static const char *introspection_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     introspection_conf_t *conf = provider->conf;
     const char *error = check_credentials(conf);
-    const char *from = conf->issuer.url ? conf->issuer.url : conf->endpoint.authority;
 
     if (!conf->endpoint.url && !conf->issuer.url) {
         return "Endpoint or Issuer is missing";
@@ -141,12 +155,10 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
     if (error) {
         return error;
     }
+    introduce(conf, pool);
     if (!conf->expect_issuer) {
         conf->expect_issuer = conf->issuer.url;
     }
-    conf->hint =
-        apr_pstrcat(pool, "Authentication required. Please provide a valid OAuth2 Bearer token ",
-                    conf->issuer.url ? "from " : "validated by ", from, NULL);
     conf->source = (la_document_source_t){.fetch = fetch,
                                           .refresh_us = DISCOVERY_REFRESH_US,
                                           .what = "the introspection endpoint's URL"};
@@ -190,7 +202,7 @@ static const char *introspection_issuer(const la_provider_t *provider)
 {
     const introspection_conf_t *conf = provider->conf;
 
-    return conf->issuer.url;
+    return conf->public_issuer;
 }
 
 /* ---- the question ---- */
@@ -252,11 +264,12 @@ static const char *endpoint_of(const la_provider_t *provider, apr_pool_t *pool)
 }
 
 static void ask(const la_provider_t *provider, const la_call_t *call, const char *url,
-                apr_pool_t *pool, la_http_response_t *response)
+                apr_time_t deadline_us, apr_pool_t *pool, la_http_response_t *response)
 {
     apr_table_t *headers = apr_table_make(pool, 4);
     const char *token = encode(pool, apr_pstrmemdup(pool, call->token.data, call->token.len));
-    la_http_request_t request = {.method = "POST", .url = url, .headers = headers};
+    la_http_request_t request = {
+        .method = "POST", .url = url, .headers = headers, .deadline_us = deadline_us};
     const char *credentials = authenticate(provider->conf, call, headers, pool);
     const char *body =
         apr_pstrcat(pool, "token=", token, "&token_type_hint=access_token", credentials, NULL);
@@ -321,7 +334,8 @@ static void judge_active(const la_provider_t *provider, const la_call_t *call,
     if (error) {
         malformed(result, error);
     } else if (la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
-        malformed(result, "the identity is too large");
+        la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
+                      "the identity is too large");
     } else {
         result->verdict = LA_VERDICT_ACCEPTED;
     }
@@ -363,7 +377,7 @@ static const char *status_reason(apr_pool_t *pool, int status)
                ? apr_psprintf(
                      pool,
                      "the endpoint answered %d to our own credentials: ClientId, ClientSecret or "
-                     "ClientAuth are wrong",
+                     "ClientAuth is wrong, or this client may not introspect tokens",
                      status)
                : apr_psprintf(pool, "the endpoint answered %d", status);
 }
@@ -382,9 +396,11 @@ static void judge_answer(const la_provider_t *provider, const la_call_t *call,
     }
 }
 
+/* Finding the endpoint counts: others wait for this verdict, and not longer than for one call. */
 static void introspection_verify(const la_provider_t *provider, const la_call_t *call,
                                  apr_pool_t *pool, la_result_t *result)
 {
+    apr_time_t deadline_us = la_clock_us() + provider->common.http.timeout_us;
     const char *url = endpoint_of(provider, pool);
     la_http_response_t response;
 
@@ -393,7 +409,7 @@ static void introspection_verify(const la_provider_t *provider, const la_call_t 
                       "the issuer's introspection endpoint is not known yet");
         return;
     }
-    ask(provider, call, url, pool, &response);
+    ask(provider, call, url, deadline_us, pool, &response);
     if (response.outcome == LA_HTTP_ANSWERED) {
         judge_answer(provider, call, &response, pool, result);
     } else {

@@ -93,32 +93,19 @@ static const char *parse_audience(apr_pool_t *pool, const la_option_t *option, v
     return la_option_words(pool, option, base, count, words);
 }
 
-static const char *parse_word(apr_pool_t *pool, const la_option_t *option, void *base, int count,
-                              const char *const *words)
-{
-    return *words[0] ? la_option_text(pool, option, base, count, words) : "may not be empty";
-}
-
-static const char *parse_secret(apr_pool_t *pool, const la_option_t *option, void *base, int count,
-                                const char *const *words)
-{
-    (void)count;
-    return la_secret_make(pool, words[0], (la_secret_t **)(void *)((char *)base + option->offset));
-}
-
 #define CONF(field) offsetof(jwt_conf_t, field)
 
 static const la_option_t jwt_options[] = {
     {"JwksUri", la_option_url, CONF(jwks_uri), 1, 1, 0, "URL"},
     {"JwksFile", la_option_path, CONF(jwks_file), 1, 1, 0, "PATH"},
     {"Issuer", la_discovery_issuer_option, CONF(issuer), 1, 1, 0, "URL"},
-    {"ExpectIssuer", parse_word, CONF(expect_issuer), 1, 1, 0, "ISS"},
+    {"ExpectIssuer", la_option_word, CONF(expect_issuer), 1, 1, 0, "ISS"},
     {"Audience", parse_audience, CONF(audiences), 1, -1, 0, "AUD...|none"},
     {"Algorithms", parse_algorithms, CONF(algorithms), 1, -1, 0, "ALG..."},
-    {"JwksToken", parse_secret, CONF(jwks_token), 1, 1, 0, "SECRET"},
+    {"JwksToken", la_option_secret, CONF(jwks_token), 1, 1, 0, "SECRET"},
     {"JwksRefresh", la_option_positive_duration, CONF(jwks_refresh_us), 1, 1, 0, "DURATION"},
     {"Leeway", la_option_duration, CONF(leeway_us), 1, 1, 0, "DURATION"},
-    {"RequireType", parse_word, CONF(require_type), 1, 1, 0, "TYP"},
+    {"RequireType", la_option_word, CONF(require_type), 1, 1, 0, "TYP"},
     {"RequireExp", la_option_on_off, CONF(require_exp), 1, 1, 0, "on|off"},
     LA_OPTION_END};
 
@@ -314,6 +301,8 @@ static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
 
     if (state->document) {
         la_document_tick(state->document, scratch);
+    } else {
+        la_keyset_epoch(state->keyset, apr_time_now(), scratch); /* looks at the file */
     }
 }
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import jwts
 import load
 import machine
 
@@ -58,6 +59,7 @@ class Lab:
         self.docroot = self.directory("docs")
         (self.docroot / "file.bin").write_bytes(b"0123456789abcde\n" * (load.FILE_BYTES // 16))
         self.cert, self.key = self._certificate()
+        self.tokens = jwts.Tokens(self)
         return self
 
     def __exit__(self, *_):

@@ -22,19 +22,25 @@ _serials = itertools.count(1)
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients of a row send. mode: fixed, unique or many (wrk.lua); no token: no Authorization header."""
+    """What the clients of a row send. mode: fixed, unique, many or file (wrk.lua); no token: no Authorization header."""
     token: str = ""
     mode: str = "fixed"
     count: int = 0
+    file: Path = None
 
     def arguments(self):
         """wrk's arguments for one slice; a `unique` slice gets a prefix that no other slice had."""
+        if self.mode == "file":
+            return [], ["file", str(self.file), str(self.count), str(random.randrange(self.count))]
         prefix = f"{time.time_ns() // 1000 % 10**12:012d}{next(_serials):05d}x" if self.mode == "unique" else "bench"
         headers = ["-H", f"Authorization: Bearer {self.token}"] if self.token else []
         return headers, [self.mode, prefix, str(self.count), str(random.randrange(max(self.count, 1)))]
 
     def sample(self):
         """A token such as wrk will send, for the proof; None where none is sent."""
+        if self.mode == "file":
+            with open(self.file) as tokens:
+                return tokens.readline().strip()
         if self.mode == "fixed":
             return self.token or None
         return self.arguments()[1][1].ljust(40, "p")

@@ -144,6 +144,7 @@ def _other_budgets(records, extras):
                 ratio = _median(peer, "cpu_us") / _median(ours, "cpu_us")
                 lines.append([f"{ours.row.title}: cheaper than mod_auth_openidc", "at least 1.8 times", f"{ratio:.1f}",
                               _verdict(ratio >= 1.8)])
+    lines += _jwt_budgets(records, extras.get("verification") or {})
     plain, cold = records.get("plain"), records.get("cold-tls")
     for title, record in (("cached", hot), ("cold over TLS", cold)):
         if plain and record and record.memory_kb and plain.memory_kb:
@@ -152,6 +153,23 @@ def _other_budgets(records, extras):
     lines += _table_budgets({name: float(value) for name, value, _ in extras.get("table") or []})
     if extras.get("startup") is not None:
         lines.append(_at_most("start-up over httpd's own: ms", 20, extras["startup"], 1))
+    return lines
+
+
+def _jwt_budgets(records, verification):
+    """A new JWT costs its verification and 15 us; and more of them are served than mod_auth_openidc serves."""
+    lines = []
+    for record in records.values():
+        alg = record.row.alg
+        if alg in verification and record.over_us and not record.failure:
+            bare = verification[alg]
+            lines.append([f"{record.row.title}: us over no auth and the bare verification ({bare:.1f})", "at most 15",
+                          f"{statistics.median(record.over_us) - bare:.1f}",
+                          _verdict(statistics.median(record.over_us) - bare <= 15)])
+    ours, peer = records.get("jwt-rs256"), records.get("openidc-unique")
+    if ours and peer and ours.over_us and peer.over_us:
+        ratio = _median(ours, "rate") / _median(peer, "rate")
+        lines.append(["unique RS256 JWTs per second against mod_auth_openidc", "above 1", f"{ratio:.2f}", _verdict(ratio > 1)])
     return lines
 
 

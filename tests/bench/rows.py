@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable
 
 import httpd
+import jwts
 import nginx
 from httpd import Setup
 from load import Load
@@ -45,6 +46,7 @@ class Row:
     base: str = "plain"
     cold: bool = False
     extra: bool = False
+    alg: str = ""
     setup: Callable = None
     peer: Callable = None
     budget: Budget = None
@@ -62,11 +64,11 @@ def _plain(_lab, _endpoint):
     return Setup()
 
 
-def ours(provider="custom", options="", rules="", tls=False):
+def ours(provider="custom", options="", rules="", tls=False, jwks=""):
     """mod_llama_auth with one provider."""
     def setup(lab, endpoint):
         where = f"https://127.0.0.1:{endpoint.tls}" if tls else f"http://127.0.0.1:{endpoint.http}"
-        lines = options.format(where=where, cert=lab.cert, keys=_key_file(lab))
+        lines = options.format(where=where, cert=lab.cert, keys=_key_file(lab), jwks=jwks and lab.tokens.key_set(jwks))
         return Setup(module=("llama_auth_module", OURS),
                      server_part=f"<LlamaAuthProvider bench {provider}>\n{lines}</LlamaAuthProvider>",
                      location_part="    AuthType Bearer\n    AuthName bench\n    LlamaAuthUse bench\n"
@@ -84,6 +86,7 @@ def _key_file(lab):
 
 
 CUSTOM = "    Endpoint {where}/validate\n"
+JWT = "    JwksFile {jwks}\n    Audience bench\n    CacheTTL " + jwts.TTL + "\n"
 CUSTOM_TLS = CUSTOM + "    TLSCAFile {cert}\n"
 
 
@@ -94,7 +97,9 @@ def openidc(verify="introspection", tls=True, more=""):
     hence the rows where the scheme does not matter use TLS.
     """
     def setup(lab, endpoint):
-        if verify == "jwt":
+        if verify == "unique":
+            lines = f"OIDCOAuthVerifyCertFiles {jwts.KID}#{lab.tokens.public_key('RS256')}"
+        elif verify == "jwt":
             lines = f"OIDCOAuthVerifyCertFiles bench#{lab.cert}"
         else:
             where = (f"OIDCOAuthIntrospectionEndpoint https://127.0.0.1:{endpoint.tls}/introspect" if tls
@@ -118,6 +123,7 @@ def all_rows(lab):
     short, long, new = Load(TOKEN_40), Load(TOKEN_900), Load(mode="unique")
     jwt = Load(lab.jwt({"iss": "https://idp.example", "sub": "alice", "aud": "bench", "exp": int(time.time()) + 86400,
                         "iat": int(time.time()), "scope": "models.read telemetry.read"}))
+    unique = {alg: Load(mode="file", count=jwts.COUNT, file=lab.root / f"{alg}.tokens") for alg in ("RS256", "ES256")}
     return [
         Row("plain", "httpd, no authentication", Load(), base="", setup=_plain),
         Row("again", "the same once more: what is only noise", Load(), setup=_plain),
@@ -144,6 +150,12 @@ def all_rows(lab):
             setup=ours(options=CUSTOM), budget=Budget(cpu_us=150)),
         Row("cold-tls", "mod_llama_auth, `custom` over TLS", new, cold=True,
             setup=ours(options=CUSTOM_TLS, tls=True), budget=Budget(cpu_us=200)),
+        Row("jwt-rs256", "mod_llama_auth, unique RS256 JWTs", unique["RS256"], cold=True, alg="RS256",
+            setup=ours("jwt", JWT, jwks="RS256")),
+        Row("jwt-es256", "mod_llama_auth, unique ES256 JWTs", unique["ES256"], cold=True, alg="ES256",
+            setup=ours("jwt", JWT, jwks="ES256")),
+        Row("openidc-unique", "mod_auth_openidc, unique RS256 JWTs", unique["RS256"], cold=True,
+            setup=openidc("unique")),
         Row("openidc-cold-http", "mod_auth_openidc, introspection over http", new, cold=True,
             setup=openidc(tls=False)),
         Row("openidc-cold-tls", "mod_auth_openidc, introspection over TLS", new, cold=True, setup=openidc()),

@@ -26,6 +26,7 @@ os.chdir(ROOT)
 
 import httpd  # noqa: E402  (rows resolves LA_MODULE from the root)
 import instructions  # noqa: E402
+import jwts  # noqa: E402
 import load  # noqa: E402
 import machine  # noqa: E402
 import nginx  # noqa: E402
@@ -72,11 +73,15 @@ def _run(options, lab, table):
     wants_rows = not options.only or bool(named) or "rows" in options.only
     chosen = table_rows.choose(table, named) if wants_rows else []
     endpoint = nginx.Endpoint(lab)
+    for alg in sorted({row.load.file.stem for row in chosen if row.load.file}):
+        print(f"signing {jwts.COUNT:,} {alg} tokens ...", file=sys.stderr, flush=True)
+        lab.tokens.file(alg)
     refused = {row.name: why for row in chosen if (why := row.refusal(lab, endpoint))}
     rounds = Rounds(lab, endpoint, [r for r in chosen if r.name not in refused], options.seconds, deadline)
     extras = {"refused": refused, "notes": []}
     _other_parts(options, lab, endpoint, table, extras)
     rounds.run(options.rounds if wants_rows else 0)
+    extras["verification"] = jwts.verification_us() if any(row.alg for row in chosen) else {}
     text = report.render(_facts(lab), rounds, extras)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(text)

@@ -1,6 +1,7 @@
 -- What wrk sends and what it prints. Arguments after the URL: MODE PREFIX COUNT START
 --   fixed    the same request always; wrk builds it once from its -H options
 --   unique   a token that was never sent before in each request: PREFIX and a counter, 40 bytes
+--   file     the COUNT tokens of the file PREFIX in turn, beginning after the one numbered START
 --   many     COUNT tokens in turn, 40 bytes each, beginning after the one numbered START
 -- Ends with one line of JSON.
 
@@ -17,6 +18,15 @@ function init(args)
       request = function()
          serial = serial + 1
          return request_with(serial)
+      end
+   elseif mode == "file" then
+      local requests = {}
+      for token in io.lines(prefix) do
+         requests[#requests + 1] = head .. token .. "\r\n\r\n"
+      end
+      request = function()
+         serial = serial % count + 1
+         return requests[serial]
       end
    elseif mode == "many" then
       request = function()

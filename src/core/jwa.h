@@ -26,6 +26,9 @@ typedef apr_uint32_t la_jwa_set_t;
 #define LA_JWA_HS384   ((la_jwa_set_t)1 << 12)
 #define LA_JWA_HS512   ((la_jwa_set_t)1 << 13)
 
+/* The algorithms with a public key are bits 0 to this, exclusive. */
+#define LA_JWA_ASYMMETRIC 11
+
 /* Families. */
 #define LA_JWA_RSA                                                                                 \
     (LA_JWA_RS256 | LA_JWA_RS384 | LA_JWA_RS512 | LA_JWA_PS256 | LA_JWA_PS384 | LA_JWA_PS512)

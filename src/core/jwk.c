@@ -318,6 +318,32 @@ static const char *describe_kid(apr_pool_t *pool, la_slice_t kid)
     return apr_pstrcat(pool, " (kid ", shown, len < kid.len ? "..." : "", ")", NULL);
 }
 
+/* Readies a key for each algorithm that it may be used with. */
+static const char *ready(apr_pool_t *pool, la_jwk_t *key)
+{
+    for (int bit = 0; key->key && bit < LA_JWA_ASYMMETRIC; bit++) {
+        la_jwa_set_t algorithm = (la_jwa_set_t)1 << bit;
+
+        if (key->algorithms & algorithm) {
+            key->verifiers[bit] = la_verifier_make(pool, key->key, algorithm);
+            if (!key->verifiers[bit]) {
+                return "libcrypto cannot verify with it";
+            }
+        }
+    }
+    return NULL;
+}
+
+const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm)
+{
+    for (int bit = 0; bit < LA_JWA_ASYMMETRIC; bit++) {
+        if (algorithm == (la_jwa_set_t)1 << bit) {
+            return key->verifiers[bit];
+        }
+    }
+    return NULL;
+}
+
 static void read_keys(apr_pool_t *pool, apr_pool_t *scratch, const la_json_t *list,
                       la_jwa_set_t allowed, la_jwks_t *set)
 {
@@ -333,6 +359,7 @@ static void read_keys(apr_pool_t *pool, apr_pool_t *scratch, const la_json_t *li
 
         draft.json = la_json_item(list, i);
         reason = read_key(&draft);
+        reason = reason ? reason : ready(pool, &draft.key);
         if (!reason) {
             keys[set->count++] = draft.key;
         } else {

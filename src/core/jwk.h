@@ -4,6 +4,7 @@
 
 #include "core/jwa.h"
 #include "core/slice.h"
+#include "core/verifier.h"
 
 #include <apr_pools.h>
 #include <apr_tables.h>
@@ -15,11 +16,11 @@
 
 /* One key that may verify. */
 typedef struct la_jwk_t {
-    la_slice_t kid; /* data NULL where it has none */
-    la_jwa_set_t
-        algorithms;    /* what it may be used for, by kty, crv, size and its own `alg`; never 0 */
-    EVP_PKEY *key;     /* NULL for oct */
-    la_slice_t secret; /* oct: its bytes */
+    la_slice_t kid;                              /* data NULL where it has none */
+    la_jwa_set_t algorithms;                     /* by kty, crv, size and its own `alg`; never 0 */
+    EVP_PKEY *key;                               /* NULL for oct */
+    la_verifier_t *verifiers[LA_JWA_ASYMMETRIC]; /* by the algorithm's bit; see la_jwk_verifier() */
+    la_slice_t secret;                           /* oct: its bytes */
 } la_jwk_t;
 
 typedef struct la_jwks_t {
@@ -43,5 +44,8 @@ typedef struct la_jwks_t {
  */
 const char *la_jwks_parse(apr_pool_t *pool, la_slice_t text, la_jwa_set_t allowed,
                           const la_jwks_t **set);
+
+/* What verifies with the key and one of its algorithms; NULL for HMAC, which needs the secret alone. */
+const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm);
 
 #endif

@@ -1,5 +1,5 @@
-/* Signed JSON Web Tokens. Owns the order of the checks, which is from cheap to dear, and the verification of one signature with
- * one key; which keys there are is jwk.c's, what claims mean validity.c's.
+/* Signed JSON Web Tokens. Owns the order of the checks, which is from cheap to dear, and the choice of the key; which keys
+ * there are is jwk.c's, whether a signature is right verifier.c's, what claims mean validity.c's.
  *
  * Runs in any request thread; keys are shared and not changed.
  */
@@ -12,15 +12,9 @@
 
 #include <apr_strings.h>
 
-#include <openssl/bn.h>
 #include <openssl/crypto.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/rsa.h>
-
-/* Longest DER form of an ECDSA signature: two integers of 66 bytes with a sign byte, and their headers. */
-#define ECDSA_DER_MAX_BYTES 160
 
 /* ---- taking apart ---- */
 
@@ -145,82 +139,6 @@ la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const c
 
 /* ---- one signature, one key ---- */
 
-static const EVP_MD *digest_of(la_jwa_set_t algorithm)
-{
-    const char *name = la_jwa_digest(algorithm);
-
-    if (!name) {
-        return NULL; /* EdDSA has its own */
-    }
-    return strcmp(name, "SHA256") == 0   ? EVP_sha256()
-           : strcmp(name, "SHA384") == 0 ? EVP_sha384()
-                                         : EVP_sha512();
-}
-
-/* RFC 7518 section 3.5: MGF1 with the same digest, a salt as long as it. */
-static int set_pss(EVP_PKEY_CTX *context, const EVP_MD *digest)
-{
-    return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
-           EVP_PKEY_CTX_set_rsa_mgf1_md(context, digest) == 1 &&
-           EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
-}
-
-static int verify_with(EVP_PKEY *key, la_jwa_set_t algorithm, la_slice_t input,
-                       la_slice_t signature)
-{
-    static const la_jwa_set_t pss = LA_JWA_PS256 | LA_JWA_PS384 | LA_JWA_PS512;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    const EVP_MD *digest = digest_of(algorithm);
-    EVP_PKEY_CTX *key_context = NULL;
-    int good = context && EVP_DigestVerifyInit(context, &key_context, digest, NULL, key) == 1;
-
-    if (good && (algorithm & pss)) {
-        good = set_pss(key_context, digest);
-    }
-    good = good && EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.len,
-                                    (const unsigned char *)input.data, input.len) == 1;
-    EVP_MD_CTX_free(context);
-    return good;
-}
-
-/* Bytes of one coordinate: half of a signature (RFC 7518 section 3.4). */
-static apr_size_t coordinate_bytes(la_jwa_set_t algorithm)
-{
-    return algorithm == LA_JWA_ES256 ? 32 : algorithm == LA_JWA_ES384 ? 48 : 66;
-}
-
-/* r and s side by side, as JOSE has them, in the form that OpenSSL wants. */
-static int to_der(la_slice_t signature, unsigned char der[ECDSA_DER_MAX_BYTES], int *len)
-{
-    const unsigned char *bytes = (const unsigned char *)signature.data;
-    int half = (int)(signature.len / 2);
-    BIGNUM *r = BN_bin2bn(bytes, half, NULL);
-    BIGNUM *s = BN_bin2bn(bytes + half, half, NULL);
-    ECDSA_SIG *pair = ECDSA_SIG_new();
-    unsigned char *end = der;
-
-    if (!r || !s || !pair || ECDSA_SIG_set0(pair, r, s) != 1) {
-        BN_free(r);
-        BN_free(s);
-        ECDSA_SIG_free(pair);
-        return 0;
-    }
-    *len = i2d_ECDSA_SIG(pair, NULL) <= ECDSA_DER_MAX_BYTES ? i2d_ECDSA_SIG(pair, &end) : 0;
-    ECDSA_SIG_free(pair);
-    return *len > 0;
-}
-
-static int verify_ecdsa(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
-                        la_slice_t signature)
-{
-    unsigned char der[ECDSA_DER_MAX_BYTES];
-    int len;
-
-    return signature.len == 2 * coordinate_bytes(algorithm) && to_der(signature, der, &len) &&
-           verify_with(key->key, algorithm, input,
-                       (la_slice_t){(const char *)der, (apr_size_t)len});
-}
-
 static int verify_hmac(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
                        la_slice_t signature)
 {
@@ -239,15 +157,11 @@ static int verify_hmac(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t i
 static int verify_one(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
                       la_slice_t signature)
 {
-    int good;
+    const la_verifier_t *verifier = la_jwk_verifier(key, algorithm);
+    int good = verifier
+                   ? la_verifier_check(verifier, input, signature)
+                   : (algorithm & LA_JWA_HMAC) && verify_hmac(key, algorithm, input, signature);
 
-    if (algorithm & LA_JWA_HMAC) {
-        good = !key->key && verify_hmac(key, algorithm, input, signature);
-    } else if (algorithm & LA_JWA_EC) {
-        good = key->key && verify_ecdsa(key, algorithm, input, signature);
-    } else {
-        good = key->key && verify_with(key->key, algorithm, input, signature);
-    }
     ERR_clear_error();
     return good;
 }

@@ -1,0 +1,28 @@
+/* One public key with one algorithm, ready to verify signatures in JOSE's form (RFC 7518 sections 3.3 to 3.5, RFC 8037 section
+ * 3.1). What OpenSSL prepares for a verification is prepared once and copied for each: making it anew takes a fifth of
+ * the time of an RSA verification.
+ */
+#ifndef LA_VERIFIER_H
+#define LA_VERIFIER_H
+
+#include "core/jwa.h"
+#include "core/slice.h"
+
+#include <apr_pools.h>
+
+#include <openssl/evp.h>
+
+/* Constant once made; any number of threads may use it at once. */
+typedef struct la_verifier_t la_verifier_t;
+
+/* key: fits the algorithm; referenced. algorithm: one of RSA, EC or EdDSA.
+ *
+ * verifier: in `pool`, which gets a cleanup. NULL when libcrypto fails.
+ */
+la_verifier_t *la_verifier_make(apr_pool_t *pool, EVP_PKEY *key, la_jwa_set_t algorithm);
+
+/* Whether the signature of `input` is right: PSS with a salt as long as the digest, ECDSA as two numbers of fixed length
+ * and nothing else. Leaves OpenSSL's error queue to the caller. */
+int la_verifier_check(const la_verifier_t *verifier, la_slice_t input, la_slice_t signature);
+
+#endif

@@ -14,7 +14,7 @@ none() { # the rule, then a command that must print nothing
 }
 
 found_outside() { # the file that may, then the pattern
-    grep -rlE "$2" src mod_llama_auth.c | grep -vx "$1"
+    grep -rlE "$2" src mod_llama_auth.c | grep -vxE "$1"
 }
 
 same_log_numbers() {
@@ -37,8 +37,8 @@ paths_of_one_machine() {
 none 'a lower floor includes httpd' grep -rnE '#include +[<"](httpd|http_|ap_|mod_|util_)' src/core src/provider
 none 'core includes a floor above' grep -rnE '#include +"(provider|httpd)/' src/core
 none 'provider includes a floor above' grep -rnE '#include +"httpd/' src/provider
-none 'curl outside http.c' found_outside src/provider/http.c '#include +<curl/'
-none 'json-c outside json.c' found_outside src/core/json.c '#include +<json'
+none 'curl outside http.c and http_url.c' found_outside 'src/provider/http(_url)?\.c' '#include +<curl/'
+none 'json-c outside json.c' found_outside 'src/core/json\.c' '#include +<json'
 none 'a banned call' grep -rnE '\b(atoi|strcpy|strcat|sprintf|sscanf|strtok|json_tokener_parse)\(' src mod_llama_auth.c
 none 'an EVP result that is not compared with 1' grep -rnE 'if \(!?EVP_[A-Za-z_]+\(([^()]|\([^()]*\))*\)\)' src
 none 'a log number used twice' same_log_numbers

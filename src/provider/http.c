@@ -1,8 +1,8 @@
 /* The HTTP client over libcurl: what is asked for, what is taken of the answer, and the handles that keep
- * connections open between calls. Which URL is called, and what an answer means, is left to the providers.
+ * connections open between calls. Which URL is called, and what an answer means, is left to the providers;
+ * what a URL is, is http_url.c's. No other file knows curl.
  *
- * la_http_url_check() runs while the configuration is read; clients are made in a child process and
- * called by its request threads. Nothing of curl exists before the fork.
+ * Clients are made in a child process and called by its request threads. Nothing of curl exists before the fork.
  *
  * A handle is owned by one thread during a call and rests in `idle` otherwise, with the connection it used. The
  * last one that came back goes out first, so that few connections stay warm rather than many. There
@@ -30,6 +30,9 @@
 /* First size of a body's buffer. */
 #define BODY_FIRST_BYTES ((apr_size_t)4096)
 
+/* What curl reads at a time: answers are short, and each connection has a buffer of its own. */
+#define READ_BYTES 4096L
+
 struct la_http_t {
     const la_http_options_t *options;
     apr_thread_mutex_t *lock; /* guards `idle` */
@@ -49,93 +52,6 @@ typedef struct exchange_t {
     const char *refusal; /* why a callback ended the call, else NULL */
     char error[CURL_ERROR_SIZE];
 } exchange_t;
-
-/* ---- URLs ---- */
-
-/* The part between "://" and the path, or NULL when the URL is neither http nor https. */
-static const char *authority_of(const char *url)
-{
-    if (strncasecmp(url, "http://", 7) == 0) {
-        return url + 7;
-    }
-    return strncasecmp(url, "https://", 8) == 0 ? url + 8 : NULL;
-}
-
-/* What curl's own parser, which takes much for a URL, leaves to us. */
-static const char *check_text(const char *url)
-{
-    const char *authority = authority_of(url);
-    const char *p;
-
-    for (p = url; *p; p++) {
-        if (*p <= ' ' || *p >= 0x7f) {
-            return "a URL holds no spaces, no control characters and nothing beyond ASCII";
-        }
-    }
-    if (!authority) {
-        return "must begin with http:// or https://";
-    }
-    if (strchr(url, '#')) {
-        return "must have no fragment";
-    }
-    if (memchr(authority, '@', strcspn(authority, "/?"))) {
-        return "must have no user and no password";
-    }
-    return strcspn(authority, "/?") > 0 ? NULL : "names no host";
-}
-
-/* One part of a parsed URL in `pool`, NULL when it has none. */
-static const char *url_part(apr_pool_t *pool, CURLU *parsed, CURLUPart which)
-{
-    char *text = NULL;
-    const char *part = NULL;
-
-    if (curl_url_get(parsed, which, &text, 0) == CURLUE_OK && text) {
-        part = apr_pstrdup(pool, text);
-    }
-    curl_free(text);
-    return part;
-}
-
-static const char *parse_url(apr_pool_t *pool, CURLU *parsed, const char *url,
-                             const char **authority)
-{
-    CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, 0);
-    const char *host;
-    const char *port;
-
-    if (code != CURLUE_OK) {
-        return apr_psprintf(pool, "is no URL (%s)", curl_url_strerror(code));
-    }
-    host = url_part(pool, parsed, CURLUPART_HOST);
-    port = url_part(pool, parsed, CURLUPART_PORT);
-    if (!host || !*host) {
-        return "names no host";
-    }
-    if (port && strspn(port, "0") == strlen(port)) {
-        return "port 0 cannot be called";
-    }
-    *authority = port ? apr_pstrcat(pool, host, ":", port, NULL) : host;
-    return NULL;
-}
-
-const char *la_http_url_check(apr_pool_t *pool, const char *url, const char **authority)
-{
-    const char *error = check_text(url);
-    CURLU *parsed;
-
-    *authority = NULL;
-    if (error) {
-        return error;
-    }
-    parsed = curl_url();
-    if (!parsed) {
-        return "out of memory";
-    }
-    error = parse_url(pool, parsed, url, authority);
-    curl_url_cleanup(parsed);
-    return error;
-}
 
 /* ---- the process's client ---- */
 
@@ -315,7 +231,8 @@ static int set_limits(CURL *handle, const la_http_options_t *options, apr_time_t
 {
     return SET(handle, CURLOPT_TIMEOUT_MS, milliseconds(time_left(options, deadline_us))) &&
            SET(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options->connect_timeout_us)) &&
-           SET(handle, CURLOPT_NOSIGNAL, 1L) && SET(handle, CURLOPT_QUICK_EXIT, 1L) &&
+           SET(handle, CURLOPT_BUFFERSIZE, READ_BYTES) && SET(handle, CURLOPT_NOSIGNAL, 1L) &&
+           SET(handle, CURLOPT_QUICK_EXIT, 1L) &&
            SET(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->limit) &&
            SET(handle, CURLOPT_WRITEFUNCTION, take_body) && SET(handle, CURLOPT_WRITEDATA, x) &&
            SET(handle, CURLOPT_HEADERFUNCTION, take_header) && SET(handle, CURLOPT_HEADERDATA, x) &&
@@ -421,6 +338,17 @@ static int make_fields(const apr_table_t *headers, apr_pool_t *pool, struct curl
 
 /* ---- the call ---- */
 
+/* An empty field keeps the CR of its line in libcurl 7.88. */
+static const char *trimmed(apr_pool_t *pool, const char *value)
+{
+    apr_size_t len = strlen(value);
+
+    while (len > 0 && strchr(" \t\r\n", value[len - 1])) {
+        len--;
+    }
+    return apr_pstrmemdup(pool, value, len);
+}
+
 /* Keeps the wanted fields, lines of one name joined by ", "; of the final answer only, not of a 1xx or a proxy. */
 static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_pool_t *pool)
 {
@@ -431,7 +359,7 @@ static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_p
     for (; wanted && *wanted; wanted++) {
         for (i = 0; curl_easy_header(handle, *wanted, i, CURLH_HEADER, -1, &field) == CURLHE_OK;
              i++) {
-            apr_table_merge(kept, *wanted, field->value);
+            apr_table_merge(kept, *wanted, trimmed(pool, field->value));
         }
     }
     return kept;

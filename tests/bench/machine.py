@@ -71,11 +71,12 @@ def cpu_of(pids):
 
 
 def anonymous_kb(pids):
-    """Private memory of each of the processes, in KB, averaged; shared memory segments are not in it."""
+    """Memory of each of the processes, in KB, averaged: its own, and its share of pages that it still has in common with
+    its parent since the fork; shared memory segments are not in it."""
     sizes = []
     for pid in pids:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        sizes.append(int(re.search(r"^Anonymous: +(\d+) kB", text, re.M).group(1)))
+        sizes.append(int(re.search(r"^Pss_Anon: +(\d+) kB", text, re.M).group(1)))
     return sum(sizes) / len(sizes)
 
 

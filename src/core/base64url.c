@@ -6,9 +6,6 @@
 /* No sextet: a bit that no six bits have. */
 #define FOREIGN 0x40
 
-#define ROW(first)                                                                                 \
-    SEXTET(first), SEXTET(first + 1), SEXTET(first + 2), SEXTET(first + 3), SEXTET(first + 4),     \
-        SEXTET(first + 5), SEXTET(first + 6), SEXTET(first + 7)
 #define SEXTET(c)                                                                                  \
     ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                        \
      : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                   \
@@ -16,11 +13,14 @@
      : (c) == '-'               ? 62                                                               \
      : (c) == '_'               ? 63                                                               \
                                 : FOREIGN)
-#define ROWS(first) ROW(first), ROW(first + 8), ROW(first + 16), ROW(first + 24)
+#define FOUR(first) SEXTET(first), SEXTET((first) + 1), SEXTET((first) + 2), SEXTET((first) + 3)
+#define ROW(first)                                                                                 \
+    FOUR(first), FOUR((first) + 4), FOUR((first) + 8), FOUR((first) + 12), FOUR((first) + 16),     \
+        FOUR((first) + 20), FOUR((first) + 24), FOUR((first) + 28)
 
 /* The six bits of each character, computed by the compiler. */
-static const unsigned char sextets[256] = {ROWS(0),   ROWS(32),  ROWS(64),  ROWS(96),
-                                           ROWS(128), ROWS(160), ROWS(192), ROWS(224)};
+static const unsigned char sextets[256] = {ROW(0),   ROW(32),  ROW(64),  ROW(96),
+                                           ROW(128), ROW(160), ROW(192), ROW(224)};
 
 /* Four characters to three bytes at a time; what is foreign is looked for once, at the end. */
 static unsigned int decode_groups(const unsigned char *in, apr_size_t groups, unsigned char *out)

@@ -137,8 +137,8 @@ static const char *narrow(draft_t *draft, la_jwa_set_t type)
 
 static const char *read_rsa(draft_t *draft)
 {
-    la_slice_t modulus;
-    la_slice_t exponent;
+    la_slice_t modulus = {NULL, 0};
+    la_slice_t exponent = {NULL, 0};
     const char *reason = narrow(draft, LA_JWA_RSA);
 
     if (!reason) {
@@ -183,8 +183,8 @@ static const char *take_curve(draft_t *draft, const curve_t *curves, const char 
 static const char *read_ec(draft_t *draft)
 {
     const char *curve;
-    la_slice_t x;
-    la_slice_t y;
+    la_slice_t x = {NULL, 0};
+    la_slice_t y = {NULL, 0};
     const char *reason = take_curve(draft, ec_curves, &curve);
 
     if (!reason) {

@@ -53,11 +53,13 @@ static la_slice_t decode(apr_pool_t *pool, la_slice_t text)
     apr_size_t i;
 
     for (i = 0; i < text.len; i++) {
-        char c = text.data[i] == '+' ? ' ' : text.data[i];
+        char c = text.data[i];
 
-        if (c == '%' && text.len - i > 2 && hex(text.data[i + 1]) >= 0 &&
-            hex(text.data[i + 2]) >= 0) {
-            c = (char)(hex(text.data[i + 1]) * 16 + hex(text.data[i + 2]));
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%' && text.len - i > 2 && hex(text.data[i + 1]) >= 0 &&
+                   hex(text.data[i + 2]) >= 0) {
+            c = (char)(unsigned char)(hex(text.data[i + 1]) * 16 + hex(text.data[i + 2]));
             i += 2;
         }
         out[len++] = c;

@@ -12,7 +12,7 @@ typedef enum kind_e { KIND_AUTHORIZATION, KIND_HEADER, KIND_QUERY, KIND_COOKIE }
 
 typedef struct source_t {
     kind_e kind;
-    const char *name; /* NULL for Authorization */
+    const char *name; /* empty for Authorization */
 } source_t;
 
 struct la_sources_t {
@@ -42,7 +42,7 @@ static const char *parse_one(apr_pool_t *pool, const char *word, source_t *sourc
     apr_size_t i;
 
     if (strcasecmp(word, "Authorization") == 0) {
-        *source = (source_t){KIND_AUTHORIZATION, NULL};
+        *source = (source_t){KIND_AUTHORIZATION, ""};
         return NULL;
     }
     for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
@@ -77,14 +77,13 @@ static const char *check_header(apr_pool_t *pool, const source_t *source)
 
 static int same_source(const source_t *a, const source_t *b)
 {
-    return a->kind == b->kind &&
-           (!a->name || (a->kind == KIND_HEADER ? strcasecmp(a->name, b->name)
-                                                : strcmp(a->name, b->name)) == 0);
+    return a->kind == b->kind && (a->kind == KIND_HEADER ? strcasecmp(a->name, b->name) == 0
+                                                         : strcmp(a->name, b->name) == 0);
 }
 
 static const char *add_source(apr_pool_t *pool, la_sources_t *sources, const char *word)
 {
-    source_t source;
+    source_t source = {KIND_AUTHORIZATION, ""};
     const char *error = parse_one(pool, word, &source);
     int i;
 

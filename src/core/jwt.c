@@ -238,12 +238,11 @@ static la_jwt_verified_e verify_unnamed(const la_jwt_t *jwt, const la_jwks_t *ke
                  reason);
 }
 
-la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
-                                la_jwa_set_t allowed, const char **reason)
+la_jwt_verified_e la_jwt_verify(const la_jwt_t *jwt, const la_jwks_t *keys, la_jwa_set_t allowed,
+                                const char **reason)
 {
     la_jwa_set_t wanted = jwt->algorithms & allowed;
 
-    (void)pool;
     if (!wanted) {
         *reason = "alg is not among Algorithms";
         return LA_JWT_BAD;

@@ -41,10 +41,10 @@ typedef enum la_jwt_verified_e {
 /* Verifies the signature. The key is chosen by `kid`, or without one by type, if just one key fits; of several keys
  * with that kid each one that fits is tried. What is used is an algorithm of the header, of the key and of `allowed`.
  *
- * Leaves OpenSSL's error queue empty. pool: for what is needed meanwhile. reason: as above; NULL when verified.
+ * Leaves OpenSSL's error queue empty. reason: as above; NULL when verified.
  */
-la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
-                                la_jwa_set_t allowed, const char **reason);
+la_jwt_verified_e la_jwt_verify(const la_jwt_t *jwt, const la_jwks_t *keys, la_jwa_set_t allowed,
+                                const char **reason);
 
 /* Whether `typ` is `type`, in any case and with or without `application/` in front (RFC 7515 section 4.1.9). */
 int la_jwt_type_is(const la_jwt_t *jwt, const char *type);

@@ -368,7 +368,7 @@ static int try_keys(const judgement_t *j, la_jwt_verified_e *verified, const cha
         return 0;
     }
     j->result->epoch = hold.version;
-    *verified = la_jwt_verify(j->pool, &j->jwt, hold.keys, conf->algorithms, reason);
+    *verified = la_jwt_verify(&j->jwt, hold.keys, conf->algorithms, reason);
     la_keyset_release(state->keyset, &hold);
     return 1;
 }

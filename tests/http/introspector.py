@@ -89,12 +89,11 @@ class Introspector(Endpoint):
     def revoke(self, token):
         del self.tokens[token]
 
-    def publish(self, issuer="", path=None, **more):
+    def publish(self, realm, path=None, **more):
         """Puts the metadata of an issuer with that path where OpenID Connect Discovery has it, or at `path`. Returns the issuer."""
-        name = self.url(issuer)
-        document = {"issuer": name, "introspection_endpoint": self.at(), "response_types_supported": ["code"], **more}
-        self.metadata[path or issuer + OPENID] = reply(200, document)
-        return name
+        document = {"issuer": self.url(realm), "introspection_endpoint": self.at(), "response_types_supported": ["code"], **more}
+        self.metadata[path or realm + OPENID] = reply(200, document)
+        return self.url(realm)
 
     def questions(self):
         with self.lock:

@@ -1,0 +1,203 @@
+/* errform.c: presets, templates, and that what is written is JSON whatever the values hold. */
+#include "support.h"
+
+#include "core/errform.h"
+#include "core/json.h"
+
+/* ---- values that try to break out ---- */
+
+static const char *const values[] = {"plain",
+                                     "",
+                                     "quote \" and \\",
+                                     "\r\nX-Evil: 1",
+                                     "\x01\x1f\x7f",
+                                     "4 bytes: \xf0\x9f\x98\x80",
+                                     "broken: \xff\xc3(",
+                                     "\"}], \"admin\": true",
+                                     "%{message}",
+                                     "\\u0022",
+                                     "\xed\xa0\x80"};
+
+static const char all_places[] =
+    "{\"a\": [\"%{message}%{status}\", {\"b\": "
+    "\"<%{code}|%{scope}|%{realm}|%{method}|%{path}|%{request_id}>\"}], \"n\": 1}";
+
+static void assert_object(apr_pool_t *pool, la_slice_t text)
+{
+    const la_json_t *value;
+    const char *error = la_json_parse(pool, text, &value);
+
+    if (error) {
+        fail_msg("%s: %s", error, text.data);
+    }
+    assert_int_equal(la_json_type(value), LA_JSON_OBJECT);
+    assert_int_equal(strlen(text.data), text.len);
+}
+
+static void test_values(void **state)
+{
+    static const char *const presets[] = {"llama", "openai", "anthropic", "problem"};
+    apr_pool_t *pool = new_pool();
+    const la_errform_t *form;
+    const char *type;
+
+    (void)state;
+    assert_null(la_errform_parse(pool, slice_of_text(all_places), &form));
+    for (size_t i = 0; i < ROWS(values); i++) {
+        la_errcontext_t context = {values[i], values[i], values[i], values[i]};
+        la_denial_t denial = la_denial_make(LA_DENIAL_SCOPE, values[i]);
+
+        denial.scope = values[i];
+        assert_object(pool, la_errform_write(pool, form, &denial, &context, &type));
+        for (size_t p = 0; p < ROWS(presets); p++) {
+            assert_object(pool, la_errform_write(pool, la_errform_preset(presets[p]), &denial,
+                                                 &context, &type));
+        }
+    }
+    apr_pool_destroy(pool);
+}
+
+static void test_nothing_known(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_errcontext_t context = {0};
+    la_denial_t denial = {.kind = LA_DENIAL_REJECTED, .status = 401};
+    const la_errform_t *form;
+    const char *type;
+
+    (void)state;
+    assert_null(la_errform_parse(pool, slice_of_text(all_places), &form));
+    assert_string_equal(
+        la_errform_write(pool, form, &denial, &context, &type).data,
+        "{\"a\": [\"Invalid token401\", {\"b\": \"<invalid_token|||||>\"}], \"n\": 1}");
+    assert_string_equal(la_errform_write(pool, NULL, &denial, &context, &type).data,
+                        "{\"error\": {\"message\": \"Invalid token\"}}");
+    assert_string_equal(type, "application/json");
+    apr_pool_destroy(pool);
+}
+
+/* ---- templates ---- */
+
+typedef struct template_t {
+    const char *name;
+    const char *text;
+    const char *written; /* for a rejection at /p; NULL: refused */
+    const char *error;
+} template_t;
+
+static template_t templates[] = {
+    {"template: nothing to replace", "{\"a\": \"b\"}", "{\"a\": \"b\"}", NULL},
+    {"template: empty object", "{}", "{}", NULL},
+    {"template: a value alone", "{\"a\":\"%{path}\"}", "{\"a\":\"/p\"}", NULL},
+    {"template: twice", "{\"a\":\"%{path}%{path}\"}", "{\"a\":\"/p/p\"}", NULL},
+    {"template: at both ends", "{\"a\":\"%{code} x %{status}\"}", "{\"a\":\"invalid_token x 401\"}",
+     NULL},
+    {"template: in a list", "{\"a\":[\"%{path}\"]}", "{\"a\":[\"/p\"]}", NULL},
+    {"template: names stay", "{\"%{path}\":1,\"%{nonsense}\" : 2}",
+     "{\"%{path}\":1,\"%{nonsense}\" : 2}", NULL},
+    {"template: after an escaped quote", "{\"a\":\"\\\"%{path}\\\"\"}", "{\"a\":\"\\\"/p\\\"\"}",
+     NULL},
+    {"template: after an escaped backslash", "{\"a\":\"\\\\%{path}\"}", "{\"a\":\"\\\\/p\"}", NULL},
+    {"template: a lone percent", "{\"a\":\"100%\",\"b\":\"%\"}", "{\"a\":\"100%\",\"b\":\"%\"}",
+     NULL},
+    {"template: a percent before", "{\"a\":\"%%{path}\"}", "{\"a\":\"%/p\"}", NULL},
+    {"template: white space and all", " { \"a\" :\t\"%{path}\" }\n", " { \"a\" :\t\"/p\" }\n",
+     NULL},
+    {"template: UTF-8", "{\"a\":\"\xc3\xa9%{path}\"}", "{\"a\":\"\xc3\xa9/p\"}", NULL},
+    {"template: an escaped placeholder is none", "{\"a\":\"\\u0025{path}\"}",
+     "{\"a\":\"\\u0025{path}\"}", NULL},
+    {"template: no JSON", "{\"a\":}", NULL, "no JSON: "},
+    {"template: empty", "", NULL, "no JSON: "},
+    {"template: list", "[\"%{path}\"]", NULL, "no JSON object"},
+    {"template: string", "\"%{path}\"", NULL, "no JSON object"},
+    {"template: two objects", "{}{}", NULL, "no JSON: "},
+    {"template: duplicate names", "{\"a\":1,\"a\":2}", NULL, "no JSON: "},
+    {"template: unknown placeholder", "{\"a\":\"%{token}\"}", NULL,
+     "there is no placeholder %{token}"},
+    {"template: empty placeholder", "{\"a\":\"%{}\"}", NULL, "there is no placeholder %{}"},
+    {"template: another case", "{\"a\":\"%{Path}\"}", NULL, "there is no placeholder"},
+    {"template: no end", "{\"a\":\"%{path\"}", NULL, "a placeholder has no closing"},
+    {"template: its end in the next string", "{\"a\":\"%{path\",\"b\":\"}\"}", NULL,
+     "a placeholder has no closing"},
+};
+
+static void test_template(void **state)
+{
+    const template_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_errcontext_t context = {"r", "GET", "/p", "id"};
+    la_denial_t denial = la_denial_make(LA_DENIAL_REJECTED, NULL);
+    const la_errform_t *form;
+    const char *error = la_errform_parse(pool, slice_of_text(row->text), &form);
+    const char *type;
+
+    if (row->error) {
+        assert_non_null(error);
+        assert_null(form);
+        assert_int_equal(strncmp(error, row->error, strlen(row->error)), 0);
+    } else {
+        assert_null(error);
+        assert_string_equal(la_errform_write(pool, form, &denial, &context, &type).data,
+                            row->written);
+    }
+    apr_pool_destroy(pool);
+}
+
+/* ---- presets by status ---- */
+
+static void test_types(void **state)
+{
+    static const struct {
+        int status;
+        const char *openai;
+        const char *anthropic;
+        const char *title;
+    } rows[] = {
+        {400, "invalid_request_error", "invalid_request_error", "Bad Request"},
+        {401, "invalid_request_error", "authentication_error", "Unauthorized"},
+        {403, "permission_error", "permission_error", "Forbidden"},
+        {407, "invalid_request_error", "authentication_error", "Proxy Authentication Required"},
+        {500, "server_error", "api_error", "Internal Server Error"},
+        {503, "server_error", "api_error", "Service Unavailable"}};
+    apr_pool_t *pool = new_pool();
+    la_errcontext_t context = {0};
+    const char *type;
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        la_denial_t denial = la_denial_make(LA_DENIAL_OUTAGE, "m");
+
+        denial.status = rows[i].status;
+        assert_string_equal(
+            la_errform_write(pool, la_errform_preset("OpenAI"), &denial, &context, &type).data,
+            apr_psprintf(pool,
+                         "{\"error\": {\"message\": \"m\", \"type\": \"%s\", \"param\": null, "
+                         "\"code\": \"provider_error\"}}",
+                         rows[i].openai));
+        assert_string_equal(
+            la_errform_write(pool, la_errform_preset("anthropic"), &denial, &context, &type).data,
+            apr_psprintf(pool,
+                         "{\"type\": \"error\", \"error\": {\"type\": \"%s\", \"message\": \"m\"}}",
+                         rows[i].anthropic));
+        assert_string_equal(
+            la_errform_write(pool, la_errform_preset("problem"), &denial, &context, &type).data,
+            apr_psprintf(pool,
+                         "{\"type\": \"about:blank\", \"title\": \"%s\", \"status\": %d, "
+                         "\"detail\": \"m\", \"code\": \"provider_error\"}",
+                         rows[i].title, rows[i].status));
+        assert_string_equal(type, "application/problem+json");
+    }
+    assert_null(la_errform_preset("open ai"));
+    apr_pool_destroy(pool);
+}
+
+int main(void)
+{
+    start();
+    add("values that try to break out", test_values, NULL);
+    add("nothing known", test_nothing_known, NULL);
+    add("presets by status", test_types, NULL);
+    for (size_t i = 0; i < ROWS(templates); i++)
+        add(templates[i].name, test_template, &templates[i]);
+    return finish("errform");
+}

@@ -161,6 +161,7 @@ class TestKubernetes(Used):
     @staticmethod
     def configure(httpd):
         api = httpd.endpoints["api"] = ApiServer()
+        api.reviewers["reviewer-token-000000001"] = True
         httpd.write("conf/reviewer", "reviewer-token-000000001")
         return text_of("kubernetes.conf", LLAMA_BACKEND=backend(httpd)).replace(
             "    Audience llama-stack\n", f"    Audience llama-stack\n    ApiServer {api.base()}\n    ReviewerToken file:conf/reviewer\n")

@@ -22,7 +22,7 @@ def function(name):
 
 
 def option_names():
-    rows = [re.findall(r'^    \{"(\w+)", \w+,', path.read_text(), re.M) for path in SOURCES]
+    rows = [re.findall(r'^    \{"(\w+)", \w+,', path.read_text(), re.M) for path in SOURCES if path.parent.name == "provider"]
     return sorted({name for found in rows for name in found})
 
 

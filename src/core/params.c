@@ -5,7 +5,16 @@
 
 #include <string.h>
 
+#include <apr_lib.h>
 #include <apr_strings.h>
+
+int la_params_is_name(const char *text)
+{
+    const char *p;
+
+    for (p = text; apr_isalnum(*p) || (*p && strchr("!#$%&'*+-.^_`|~", *p)); p++) {}
+    return p > text && !*p;
+}
 
 /* A part of a list, as it is written. */
 typedef struct part_t {

@@ -1,5 +1,5 @@
-/* Named values in a query string and in a Cookie field: finding them, and taking them out. For tokens that come
- * there instead of in Authorization.
+/* Named values in a query string and in a Cookie field: finding them, and taking them out, for tokens that come
+ * there instead of in Authorization; and what names are made of.
  */
 #ifndef LA_PARAMS_H
 #define LA_PARAMS_H
@@ -7,6 +7,9 @@
 #include "core/slice.h"
 
 #include <apr_pools.h>
+
+/* Whether a text is a token of RFC 9110 section 5.6.2: the name of a header field or a cookie. */
+int la_params_is_name(const char *text);
 
 /* How many parameters of the query string (application/x-www-form-urlencoded) have that name, decoded, and a value that is not empty.
  *

@@ -5,7 +5,6 @@
 
 #include "core/params.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 typedef enum kind_e { KIND_AUTHORIZATION, KIND_HEADER, KIND_QUERY, KIND_COOKIE } kind_e;
@@ -24,15 +23,6 @@ struct la_sources_t {
 
 /* ---- the directive ---- */
 
-/* RFC 9110 section 5.6.2: field names, and what cookie names are made of. */
-static int is_token(const char *name)
-{
-    const char *p;
-
-    for (p = name; apr_isalnum(*p) || (*p && strchr("!#$%&'*+-.^_`|~", *p)); p++) {}
-    return p > name && !*p;
-}
-
 static const char *parse_one(apr_pool_t *pool, const char *word, source_t *source)
 {
     static const struct {
@@ -50,7 +40,7 @@ static const char *parse_one(apr_pool_t *pool, const char *word, source_t *sourc
 
         if (strncasecmp(word, prefixes[i].prefix, len) == 0) {
             *source = (source_t){prefixes[i].kind, apr_pstrdup(pool, word + len)};
-            return is_token(source->name)
+            return la_params_is_name(source->name)
                        ? NULL
                        : apr_psprintf(pool, "'%s' names nothing that can be in a request", word);
         }

@@ -5,6 +5,7 @@
  */
 #include "httpd/forward.h"
 
+#include "core/params.h"
 #include "httpd/credential.h"
 
 #include <apr_lib.h>
@@ -81,15 +82,6 @@ void la_forward_reserve(const char *header)
 }
 
 /* ---- the directive ---- */
-
-/* RFC 9110 section 5.6.2. */
-static int is_field_name(const char *name)
-{
-    const char *p;
-
-    for (p = name; apr_isalnum(*p) || (*p && strchr("!#$%&'*+-.^_`|~", *p)); p++) {}
-    return p > name && !*p;
-}
 
 /* Fields that HTTP, the connection or authentication itself needs; `Proxy` would become HTTP_PROXY. */
 static int is_vital(const char *name)
@@ -173,7 +165,7 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
     if (error) {
         return error;
     }
-    if (!is_field_name(header)) {
+    if (!la_params_is_name(header)) {
         return apr_psprintf(pool, "'%s' is no name of a header field", header);
     }
     if (is_vital(header)) {

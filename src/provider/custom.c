@@ -10,12 +10,12 @@
 #include "core/form.h"
 #include "core/freshness.h"
 #include "core/json.h"
+#include "core/params.h"
 #include "provider/file.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 /* Messages to the client, as the specification words them. */
@@ -58,15 +58,6 @@ static int in_list(const char *name, const char *const *list)
     return 0;
 }
 
-/* RFC 9110 section 5.6.2. */
-static int is_token(const char *name)
-{
-    const char *p;
-
-    for (p = name; apr_isalnum(*p) || (*p && strchr("!#$%&'*+-.^_`|~", *p)); p++) {}
-    return p > name && !*p;
-}
-
 /* The caller's credentials, which no endpoint gets besides `api_key`. */
 static int is_credential(const char *name)
 {
@@ -80,7 +71,7 @@ static const char *add_name(apr_pool_t *pool, send_headers_t *send, const char *
     if (strcasecmp(name, "all") == 0 || strcasecmp(name, "none") == 0) {
         return apr_psprintf(pool, "%s stands alone", name);
     }
-    if (!is_token(name)) {
+    if (!la_params_is_name(name)) {
         return apr_psprintf(pool, "'%s' is no name of a header field", name);
     }
     if (is_credential(name)) {
@@ -121,7 +112,7 @@ static const char *parse_secret_header(apr_pool_t *pool, const la_option_t *opti
     secret_header_t *header = (void *)((char *)base + option->offset);
 
     (void)count;
-    if (!is_token(words[0])) {
+    if (!la_params_is_name(words[0])) {
         return "the first argument is no name of a header field";
     }
     if (in_list(words[0], reserved)) {

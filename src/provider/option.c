@@ -4,6 +4,7 @@
 #include "provider/option.h"
 
 #include "core/claims.h"
+#include "core/params.h"
 #include "provider/file.h"
 #include "provider/host.h"
 #include "provider/http.h"
@@ -262,19 +263,6 @@ const char *la_option_regex(apr_pool_t *pool, const la_option_t *option, void *b
     return regex ? NULL : apr_psprintf(pool, "'%s' is no regular expression", words[0]);
 }
 
-/* RFC 9110 section 5.6.2: what the name of a header field is made of. */
-static int is_field_name(const char *name)
-{
-    const char *p;
-
-    for (p = name; *p; p++) {
-        if (!apr_isalnum(*p) && !strchr("!#$%&'*+-.^_`|~", *p)) {
-            return 0;
-        }
-    }
-    return p != name;
-}
-
 /* One field of CacheVary; returns 0 when there is none of that name. */
 static int add_vary(apr_pool_t *pool, la_vary_t *vary, const char *word)
 {
@@ -287,7 +275,7 @@ static int add_vary(apr_pool_t *pool, la_vary_t *vary, const char *word)
     } else if (strcasecmp(word, "client_ip") == 0) {
         vary->client_ip = 1;
     } else if (strncasecmp(word, header, sizeof(header) - 1) == 0 &&
-               is_field_name(word + sizeof(header) - 1)) {
+               la_params_is_name(word + sizeof(header) - 1)) {
         if (!vary->headers) {
             vary->headers = apr_array_make(pool, 2, sizeof(const char *));
         }

@@ -1,0 +1,306 @@
+/* keyset.c: keys of a document and of a file, held while they change. The document is the real one, without a gate; JSON is
+ * written with ' for ".
+ */
+#include "support.h"
+
+#include "provider/keyset.h"
+
+#include "jose.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define EC                                                                                         \
+    "{'keys':[{'kty':'EC','crv':'P-256','kid':'ec','x':'" RFC7517_EC_X "','y':'" RFC7517_EC_Y "'}" \
+                                                                                              "]}"
+#define OKP "{'keys':[{'kty':'OKP','crv':'Ed25519','kid':'ed','x':'" RFC8037_X "'}]}"
+#define BAD "{'keys':[{'kty':'EC','crv':'P-256','kid':'bad','x':'AA','y':'AA'}]}"
+#define MIX                                                                                        \
+    "{'keys':[{'kty':'EC','crv':'P-256','kid':'bad','x':'AA','y':'AA'},"                           \
+    "{'kty':'OKP','crv':'Ed25519','kid':'ed','x':'" RFC8037_X "'}]}"
+
+static const char *served; /* what the document's fetch brings; NULL: a failure */
+
+static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *pool, la_slice_t *bytes)
+{
+    (void)provider;
+    *bytes = slice_of_text(served ? unquote(pool, served) : "");
+    return served ? NULL : "nothing";
+}
+
+static const la_document_source_t source = {fake_fetch, APR_USEC_PER_SEC * 3600, "the key set"};
+
+typedef struct world_t {
+    apr_pool_t *pool;
+    la_provider_t provider;
+    la_document_t *document;
+    la_keyset_t *keyset;
+    apr_time_t now;
+} world_t;
+
+static void fetch_now(world_t *w)
+{
+    memset(w->provider.segment, 0, 64); /* due at once; the bytes before are gone from it */
+    la_document_tick(w->document, w->pool);
+}
+
+static world_t *from_document(void)
+{
+    apr_pool_t *pool = new_pool();
+    world_t *w = apr_pcalloc(pool, sizeof(*w));
+
+    w->pool = pool;
+    w->provider.name = "idp";
+    w->provider.segment = apr_pcalloc(pool, la_document_bytes());
+    assert_int_equal(la_document_attach(&w->provider, &source, pool, &w->document), APR_SUCCESS);
+    assert_int_equal(la_keyset_make("idp", w->document, NULL, LA_JWA_DEFAULT, pool, &w->keyset),
+                     APR_SUCCESS);
+    return w;
+}
+
+static world_t *from_file(const char *text)
+{
+    apr_pool_t *pool = new_pool();
+    world_t *w = apr_pcalloc(pool, sizeof(*w));
+    const char *path = write_text(pool, "keys.json", unquote(pool, text));
+
+    w->pool = pool;
+    w->now = apr_time_now();
+    assert_int_equal(la_keyset_make("idp", NULL, path, LA_JWA_DEFAULT, pool, &w->keyset),
+                     APR_SUCCESS);
+    return w;
+}
+
+/* The kid of the one key in force; NULL when there is none. */
+static const char *kid(world_t *w)
+{
+    la_keyset_hold_t hold;
+    const char *found = NULL;
+
+    if (la_keyset_hold(w->keyset, w->now, w->pool, &hold)) {
+        assert_int_equal(hold.keys->count, 1);
+        assert_true(hold.version == la_keyset_epoch(w->keyset, w->now, w->pool));
+        found = apr_pstrmemdup(w->pool, hold.keys->keys[0].kid.data, hold.keys->keys[0].kid.len);
+    }
+    la_keyset_release(w->keyset, &hold);
+    la_keyset_release(w->keyset, &hold); /* once is enough */
+    return found;
+}
+
+static void drop(world_t *w)
+{
+    apr_pool_destroy(w->pool);
+    forget_log();
+}
+
+/* ---- from a document ---- */
+
+static void test_versions(void **state)
+{
+    world_t *w = from_document();
+    apr_uint64_t first;
+
+    (void)state;
+    assert_null(kid(w));
+    assert_true(la_keyset_epoch(w->keyset, 0, w->pool) == 0);
+    served = EC;
+    fetch_now(w);
+    assert_string_equal(kid(w), "ec");
+    first = la_keyset_epoch(w->keyset, 0, w->pool);
+    served = OKP;
+    fetch_now(w);
+    assert_string_equal(kid(w), "ed");
+    assert_true(la_keyset_epoch(w->keyset, 0, w->pool) != first);
+    drop(w);
+}
+
+/* What is held stays whole while another takes its place, and goes with its last holder. */
+static void test_hold(void **state)
+{
+    world_t *w = from_document();
+    la_keyset_hold_t first;
+    la_keyset_hold_t second;
+
+    (void)state;
+    served = EC;
+    fetch_now(w);
+    assert_int_equal(la_keyset_hold(w->keyset, 0, w->pool, &first), 1);
+    assert_int_equal(la_keyset_hold(w->keyset, 0, w->pool, &second), 1);
+    assert_ptr_equal(first.keys, second.keys); /* parsed once */
+    served = OKP;
+    fetch_now(w);
+    assert_string_equal(kid(w), "ed");
+    la_keyset_release(w->keyset, &first);
+    assert_null(first.keys);
+    assert_int_equal(EVP_PKEY_is_a(second.keys->keys[0].key, "EC"), 1);
+    la_keyset_release(w->keyset, &second);
+    drop(w);
+}
+
+/* What cannot be used leaves the keys before in force, under their own version, and is said once. */
+static void test_unusable(void **state)
+{
+    world_t *w = from_document();
+    la_keyset_hold_t hold;
+
+    (void)state;
+    served = EC;
+    fetch_now(w);
+    assert_string_equal(kid(w), "ec");
+    served = BAD;
+    fetch_now(w);
+    forget_log();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(la_keyset_hold(w->keyset, 0, w->pool, &hold), 1);
+        assert_string_equal(hold.keys->keys[0].kid.data, "ec");
+        assert_true(hold.version != la_keyset_epoch(w->keyset, 0, w->pool));
+        la_keyset_release(w->keyset, &hold);
+    }
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(logged, "LA0063"));
+    served = OKP;
+    fetch_now(w);
+    assert_string_equal(kid(w), "ed");
+    drop(w);
+}
+
+static void test_skipped(void **state)
+{
+    world_t *w = from_document();
+
+    (void)state;
+    served = MIX;
+    fetch_now(w);
+    forget_log();
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(kid(w), "ed");
+    }
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(logged, "LA0062: provider idp: key not used: keys[0] (kid bad): "));
+    drop(w);
+}
+
+/* ---- from a file ---- */
+
+static void test_file(void **state)
+{
+    world_t *w = from_file(EC);
+    apr_uint64_t first = la_keyset_epoch(w->keyset, w->now, w->pool);
+
+    (void)state;
+    assert_string_equal(kid(w), "ec");
+    write_text(w->pool, "keys.json", unquote(w->pool, OKP));
+    w->now += 3 * APR_USEC_PER_SEC;
+    assert_true(la_keyset_epoch(w->keyset, w->now, w->pool) != first);
+    assert_string_equal(kid(w), "ed");
+    forget_log();
+    write_text(w->pool, "keys.json", "{");
+    for (int i = 0; i < 3; i++) {
+        w->now += 3 * APR_USEC_PER_SEC;
+        assert_string_equal(kid(w), "ed");
+    }
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(logged, "stay in force"));
+    remove(file_path(w->pool, "keys.json"));
+    w->now += 3 * APR_USEC_PER_SEC;
+    assert_string_equal(kid(w), "ed");
+    write_text(w->pool, "keys.json", unquote(w->pool, EC));
+    w->now += 3 * APR_USEC_PER_SEC;
+    assert_string_equal(kid(w), "ec");
+    assert_true(la_keyset_epoch(w->keyset, w->now, w->pool) == first);
+    drop(w);
+}
+
+static void test_no_file(void **state)
+{
+    world_t *w = from_file("{'keys':[]}");
+
+    (void)state;
+    assert_null(kid(w));
+    assert_true(la_keyset_epoch(w->keyset, w->now, w->pool) == 0);
+    write_text(w->pool, "keys.json", unquote(w->pool, EC));
+    w->now += 3 * APR_USEC_PER_SEC;
+    assert_string_equal(kid(w), "ec");
+    drop(w);
+}
+
+static void test_check(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    const char *path = write_text(pool, "check.json", unquote(pool, EC));
+
+    (void)state;
+    assert_null(la_keyset_check_file(path, LA_JWA_DEFAULT, pool));
+    assert_non_null(strstr(la_keyset_check_file(path, LA_JWA_RSA, pool), "no usable key"));
+    write_text(pool, "check.json", unquote(pool, BAD));
+    assert_non_null(
+        strstr(la_keyset_check_file(path, LA_JWA_DEFAULT, pool), "check.json: no usable key"));
+    assert_non_null(
+        strstr(la_keyset_check_file("/nowhere/x", LA_JWA_DEFAULT, pool), "No such file"));
+    assert_null(la_keyset_check(slice_of_text(unquote(pool, OKP)), LA_JWA_DEFAULT, pool));
+    apr_pool_destroy(pool);
+}
+
+/* ---- threads ---- */
+
+static _Atomic int stop;
+
+static void *run_holder(void *argument)
+{
+    world_t *w = argument;
+    apr_pool_t *scratch;
+    la_keyset_hold_t hold;
+
+    apr_pool_create_unmanaged_ex(&scratch, NULL, NULL);
+    while (!atomic_load(&stop)) {
+        if (la_keyset_hold(w->keyset, w->now, scratch, &hold)) {
+            const la_jwk_t *key = &hold.keys->keys[0];
+
+            assert_int_equal(EVP_PKEY_is_a(key->key, key->kid.data[1] == 'c' ? "EC" : "ED25519"),
+                             1);
+            la_keyset_release(w->keyset, &hold);
+        }
+        apr_pool_clear(scratch);
+    }
+    apr_pool_destroy(scratch);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    world_t *w = from_file(EC);
+    pthread_t threads[4];
+
+    (void)state;
+    atomic_store(&stop, 0);
+    for (size_t i = 0; i < ROWS(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, run_holder, w), 0);
+    }
+    for (int round = 1; round <= 40; round++) {
+        apr_time_t now = w->now + round * 3 * APR_USEC_PER_SEC;
+        la_keyset_hold_t hold;
+
+        write_text(w->pool, "keys.json", unquote(w->pool, round % 2 ? OKP : EC));
+        assert_int_equal(la_keyset_hold(w->keyset, now, w->pool, &hold), 1);
+        la_keyset_release(w->keyset, &hold);
+    }
+    atomic_store(&stop, 1);
+    for (size_t i = 0; i < ROWS(threads); i++) {
+        pthread_join(threads[i], NULL);
+    }
+    drop(w);
+}
+
+int main(void)
+{
+    start();
+    add("document: versions", test_versions, NULL);
+    add("document: held while it changes", test_hold, NULL);
+    add("document: what cannot be used", test_unusable, NULL);
+    add("document: skipped keys are said once", test_skipped, NULL);
+    add("file: followed, and kept while it is broken", test_file, NULL);
+    add("file: without keys at first", test_no_file, NULL);
+    add("file: checked at startup", test_check, NULL);
+    add("threads: hold while it changes", test_threads, NULL);
+    return finish("keyset");
+}

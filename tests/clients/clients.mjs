@@ -1,0 +1,106 @@
+// Real clients of LLM and MCP servers, one scenario a run: node clients.mjs WHICH {"base": URL, "key": KEY, ...}
+//
+// Prints one line of JSON: what came, or the client's own error. A stream's first part is told to `seen` (a URL), and
+// the backend sends the next one only then: a proxy that holds streams back would never get there.
+
+import Anthropic from '@anthropic-ai/sdk';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import {
+  discoverAuthorizationServerMetadata, discoverOAuthProtectedResourceMetadata, extractResourceMetadataUrl,
+} from '@modelcontextprotocol/sdk/client/auth.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import LlamaStackClient from 'llama-stack-client';
+import OpenAI from 'openai';
+
+const scenario = process.argv[2];
+const { base, key, seen, id, secret, resource } = JSON.parse(process.argv[3]);
+
+// Puts a stream's parts together, by what `part` finds in each.
+async function collect(stream, part) {
+  let text = '';
+  for await (const event of stream) {
+    const piece = part(event);
+    if (piece && !text) {
+      await fetch(seen);
+    }
+    text += piece ?? '';
+  }
+  return { text };
+}
+
+async function openai() {
+  const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, maxRetries: 0 });
+  const stream = await client.chat.completions.create({
+    model: 'm', stream: true, messages: [{ role: 'user', content: 'hello' }],
+  });
+  return collect(stream, (chunk) => chunk.choices[0]?.delta?.content);
+}
+
+async function openaiModels() {
+  const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, maxRetries: 0 });
+  return { models: (await client.models.list()).data.map((model) => model.id) };
+}
+
+async function anthropic() {
+  const client = new Anthropic({ baseURL: base, apiKey: key, maxRetries: 0 });
+  const stream = await client.messages.create({
+    model: 'm', max_tokens: 9, stream: true, messages: [{ role: 'user', content: 'hello' }],
+  });
+  return collect(stream, (event) => event.delta?.text);
+}
+
+async function llamaStack() {
+  const client = new LlamaStackClient({ baseURL: base, apiKey: key, maxRetries: 0 });
+  const stream = await client.inference.chatCompletion({
+    model_id: 'm', stream: true, messages: [{ role: 'user', content: 'hello' }],
+  });
+  return collect(stream, (chunk) => chunk.event?.delta?.text);
+}
+
+async function llamaStackModels() {
+  const client = new LlamaStackClient({ baseURL: base, apiKey: key, maxRetries: 0 });
+  return { models: (await client.models.list()).map((model) => model.identifier) };
+}
+
+async function connect(url, headers) {
+  const client = new Client({ name: 'test', version: '1' });
+  await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
+  const { tools } = await client.listTools();
+  const called = await client.callTool({ name: tools[0].name, arguments: { name: 'alice' } });
+  await client.close();
+  return { tools: tools.map((tool) => tool.name), said: called.content[0].text };
+}
+
+// From the refusal to a token by the SDK's own discovery, then the session.
+async function mcp() {
+  const url = new URL(`${base}/mcp`);
+  const refused = await fetch(url, { method: 'POST', body: '{}' });
+  const metadataUrl = extractResourceMetadataUrl(refused);
+  const metadata = await discoverOAuthProtectedResourceMetadata(url, { resourceMetadataUrl: metadataUrl });
+  const issuer = metadata.authorization_servers[0];
+  const server = await discoverAuthorizationServerMetadata(issuer);
+  const answer = await fetch(server.token_endpoint, {
+    method: 'POST',
+    headers: { authorization: `Basic ${btoa(`${id}:${secret}`)}` },
+    body: new URLSearchParams({ grant_type: 'client_credentials', resource, scope: metadata.scopes_supported.join(' ') }),
+  });
+  const { access_token: token } = await answer.json();
+  return {
+    status: refused.status, metadata: String(metadataUrl), resource: metadata.resource, issuer,
+    ...await connect(url, { authorization: `Bearer ${token}` }),
+  };
+}
+
+async function mcpRefused() {
+  return connect(new URL(`${base}/mcp`), key ? { authorization: `Bearer ${key}` } : {});
+}
+
+const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused };
+try {
+  console.log(JSON.stringify(await scenarios[scenario]()));
+} catch (error) {
+  console.log(JSON.stringify({
+    error: error.constructor.name, status: error.status ?? error.code, message: error.message, body: error.error ?? null,
+  }));
+}
+process.exit(0);

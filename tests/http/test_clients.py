@@ -1,0 +1,152 @@
+"""Real clients from npm against httpd with mod_proxy and a backend that streams: a good key works, streams are not held back, and
+what we refuse is an error of the client's own, with our message."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from callers import PROVIDER
+from conftest import every_mpm
+from idp import CALLER, SECRETS, resource
+from llm_backend import LlmBackend
+from server import key_entry
+
+DIRECTORY = Path(__file__).resolve().parents[2] / ".build" / "clients"
+NODE = [shutil.which("node") or shutil.which("nodejs") or "node", "--preserve-symlinks-main"]
+GOOD, WEAK, BAD = "key-of-a-client-00001", "key-without-scope-001", "key-that-is-unknown-1"
+HINT = "Authentication required. Please provide your API key as a Bearer token in the Authorization header"
+
+
+def run(scenario, **arguments):
+    """What the client said at the end."""
+    done = subprocess.run([*NODE, DIRECTORY / "clients.mjs", scenario, json.dumps(arguments)], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0 and done.stdout, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+CONFIG = """
+<Location "/">
+    AuthType Bearer
+    AuthName clients
+    LlamaAuthUse keys
+    Require valid-user
+    RequireScope chat
+    AuthzSendForbiddenOnFailure On
+    LlamaAuthForward X-Auth-User-Id principal
+    LlamaAuthForwardToken off
+    ProxyPass "{backend}/" flushpackets=on
+</Location>
+<Location "/openai">
+    LlamaAuthErrorDocument default openai
+    ProxyPass "{backend}" flushpackets=on
+</Location>
+<Location "/anthropic">
+    LlamaAuthTokenSource Authorization header:x-api-key
+    LlamaAuthErrorDocument default anthropic
+    ProxyPass "{backend}" flushpackets=on
+</Location>
+"""
+
+# scenario: (prefix, what a refusal's body is called in the client's error)
+STREAMING = {"openai": "/openai", "anthropic": "/anthropic", "llamaStack": ""}
+LISTING = {"openaiModels": "/openai", "llamaStackModels": ""}
+
+
+@every_mpm
+class TestClients:
+    modules = ("proxy", "proxy_http")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.endpoints["llm"] = LlmBackend()
+        httpd.write_keys("conf/keys.json", key_entry(GOOD, "alice", {"scopes": ["chat"]}), key_entry(WEAK, "bob", {"scopes": ["other"]}))
+        httpd.secrets |= {GOOD.encode(), WEAK.encode(), BAD.encode()}
+        return PROVIDER + CONFIG.replace("{backend}", httpd.endpoints["llm"].base())
+
+    @staticmethod
+    def run(httpd, scenario, key):
+        prefix = {**STREAMING, **LISTING}[scenario]
+        return run(scenario, base=f"http://127.0.0.1:{httpd.port}{prefix}", key=key, seen=httpd.endpoints["llm"].base() + "/seen")
+
+    @pytest.mark.parametrize("scenario", STREAMING)
+    def test_streams(self, httpd, scenario):
+        assert self.run(httpd, scenario, GOOD) == {"text": "hello"}
+        call = [c for c in httpd.endpoints["llm"].calls if c.method == "POST"][-1]
+        assert call.header("X-Auth-User-Id") == "alice"
+        assert call.header("Authorization") is None and call.header("x-api-key") is None
+
+    @pytest.mark.parametrize("scenario", LISTING)
+    def test_lists(self, httpd, scenario):
+        assert self.run(httpd, scenario, GOOD) == {"models": ["m"]}
+
+    @pytest.mark.parametrize("scenario", [*STREAMING, *LISTING])
+    def test_bad_key(self, httpd, scenario):
+        said = self.run(httpd, scenario, BAD)
+        assert (said["error"], said["status"]) == ("AuthenticationError", 401)
+        assert "Invalid API key" in said["message"]
+
+    @pytest.mark.parametrize("scenario", [*STREAMING, *LISTING])
+    def test_missing_scope(self, httpd, scenario):
+        said = self.run(httpd, scenario, WEAK)
+        assert (said["error"], said["status"]) == ("PermissionDeniedError", 403)
+        assert "Access denied: user does not have required scope: chat" in said["message"]
+
+
+class McpServer:
+    def __init__(self):
+        self.process = subprocess.Popen([*NODE, DIRECTORY / "mcp_server.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = json.loads(self.process.stdout.readline())["port"]
+        self.secrets = set()
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+
+class TestMcp:
+    """From nothing but the server's URL: refusal, metadata, authorization server, token, session."""
+    modules = ("proxy", "proxy_http")
+    needs_idp = True
+
+    @staticmethod
+    def configure(httpd):
+        server = httpd.endpoints["mcp"] = McpServer()
+        url = f"http://127.0.0.1:{httpd.port}/mcp"
+        return f"""
+<LlamaAuthProvider idp jwt>
+    Issuer {httpd.idp.issuer}
+    Audience {resource("ES256")}
+    PrincipalClaim client_id
+</LlamaAuthProvider>
+<Location "/mcp">
+    AuthType Bearer
+    AuthName mcp
+    LlamaAuthUse idp
+    LlamaAuthResource {url} models.read telemetry.read
+    LlamaAuthForward X-Auth-User-Id principal
+    LlamaAuthForwardToken off
+    Require valid-user
+    ProxyPass "http://127.0.0.1:{server.port}/mcp" flushpackets=on
+</Location>
+<Location "/.well-known/oauth-protected-resource/mcp">
+    SetHandler llama-auth-metadata
+    LlamaAuthUse idp
+    LlamaAuthResource {url} models.read telemetry.read
+    Require all granted
+</Location>
+"""
+
+    def test_discovers_and_connects(self, httpd, idp):
+        base = f"http://127.0.0.1:{httpd.port}"
+        said = run("mcp", base=base, id=CALLER, secret=SECRETS[CALLER], resource=resource("ES256"))
+        assert said == {"status": 401, "metadata": f"{base}/.well-known/oauth-protected-resource/mcp", "resource": f"{base}/mcp",
+                        "issuer": idp.issuer, "tools": ["whoami"], "said": f"{CALLER} no token"}
+
+    def test_refused(self, httpd):
+        said = run("mcpRefused", base=f"http://127.0.0.1:{httpd.port}", key="not-a-token")
+        assert "HTTP 401" in said["message"] and "Invalid JWT token" in said["message"], said

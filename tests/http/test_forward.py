@@ -9,7 +9,9 @@ from server import client_id, key_entry
 
 BEARER = 'AuthType Bearer\n    AuthName "forward"\n    LlamaAuthUse keys\n    Require valid-user'
 
+MANY = [f"scope-{number}" for number in range(1000)]
 STRANGE = {
+    "many": ("key-of-strange-000007", {"scopes": MANY}),
     "values": ("key-of-strange-000006", {"roles": ["a,b", "50%", "naïve", "😀", "tab\there", 'say "hi"', "cr\r\nX-Evil: 1"],
                                          "empty": [], "nul": ["a\x00b"]}),
 }
@@ -40,6 +42,15 @@ CONFIG = """
 <Location "/v1/nested">
     LlamaAuthForward x-auth-user-id client_id
     LlamaAuthForward X-Only-Here principal
+</Location>
+<Location "/scopes">
+    {bearer}
+    LlamaAuthForward X-Auth-Scopes attribute:scopes
+    RequireScope scope-0 scope-999
+    ProxyPass "{backend}/scopes"
+</Location>
+<Location "/scopes/missing">
+    RequireScope scope-999 scope-1000
 </Location>
 <Location "/public">
     Require all granted
@@ -113,6 +124,7 @@ class TestBackend:
         [("Connection", "X-Auth-User-Id")], [("Connection", "close, x-auth-user-id")], [("Connection", "x_auth_user_id , keep-alive")],
         [("X-Auth-User-Id", "root"), ("Connection", "X-Auth-User-Id, X-Auth-Attributes")],
         [("X-Auth-User-Id", "a"), ("X-Auth-User-Id", "b"), ("Connection", "keep-alive"), ("Connection", "X-Auth-User-Id")],
+        [("X_Auth_User_Id", "root"), ("X.Auth.User.Id", "root"), ("x-auth-user-id", "root"), ("Connection", "X-Auth-User-Id")],
         [("x.auth_user-id", "root"), ("X!Auth~User*Id", "root")],
     ], ids=lambda headers: "; ".join(f"{n}: {v}" for n, v in headers))
     @pytest.mark.parametrize("path, expected", [("/v1/x", ["full"]), ("/public/x", [])])
@@ -124,6 +136,12 @@ class TestBackend:
     def test_what_is_absent_is_not_the_clients(self, httpd):
         seen = self.call(httpd, "/v1/x", key_of("full"), [("X-Auth-Missing", "root")])
         assert seen.header("X-Auth-Missing") is None
+
+    def test_a_thousand_scopes(self, httpd):
+        seen = self.call(httpd, "/scopes/x", STRANGE["many"][0])
+        assert seen.header("X-Auth-Scopes") == ",".join(MANY)
+        response = httpd.get("/scopes/missing/x", token=STRANGE["many"][0])
+        assert response.status == 403 and response.json["error"]["detail"].endswith("scope: scope-1000")
 
     def test_nested_lines(self, httpd):
         seen = self.call(httpd, "/v1/nested/x", key_of("full"))

@@ -1,8 +1,8 @@
-/* The cache of verdicts: keys, times, and the two tables with the counters in front of them.
+/* The cache of verdicts: keys, times, purges, and the two tables.
  *
  *   +----------------+---------------------------------------------+------------------+
- *   | counters       | acceptances: la_table_t                     | rejections       |
- *   | STRIPES x 64 B | 7/8 of the rest                             | 1/8 of the rest  |
+ *   | log of purges  | acceptances: la_table_t                     | rejections       |
+ *   | la_purge_log_t | 7/8 of the rest                             | 1/8 of the rest  |
  *   +----------------+---------------------------------------------+------------------+
  *
  * What an entry's bytes mean is known here: an identity (identity.c), or a rejection's message closed by NUL. Both
@@ -10,7 +10,7 @@
  */
 #include "core/cache.h"
 
-#include <apr_portable.h>
+#include "core/lane.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -18,20 +18,9 @@
 
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
-
-/* Counters are spread so that threads on different cores rarely write the same line. */
-#define STRIPES 16
 
 /* Rejections are short and die soon: one part in this many is theirs. */
 #define REJECTED_SHARE 8
-
-typedef struct stripe_t {
-    _Alignas(64) _Atomic apr_uint64_t counts[8];
-} stripe_t;
-
-_Static_assert(LA_CACHE_COUNTS <= 8, "every event has a place in a stripe");
-_Static_assert(sizeof(stripe_t) == 64, "a stripe is one cache line");
 
 /* Keyed contexts that are kept ready; a thread that finds those it looks at taken makes one for itself. */
 #define MACS      64
@@ -42,19 +31,17 @@ typedef struct mac_t {
     EVP_MAC_CTX *context;
 } mac_t;
 
-#define COUNTER_BYTES (STRIPES * sizeof(stripe_t))
-
 struct la_cache_t {
-    stripe_t *stripes;
+    la_purge_log_t *log;
     la_table_t *accepted;
     la_table_t *rejected;
     EVP_MAC_CTX *keyed; /* only ever copied */
     mac_t *macs;
-    unsigned process; /* spreads processes over stripes */
 };
 
 /* Where the three parts are. */
 typedef struct parts_t {
+    la_purge_log_t *log;
     char *accepted;
     char *rejected;
     apr_size_t accepted_bytes;
@@ -71,16 +58,17 @@ static apr_status_t divide(void *bytes, apr_size_t size, parts_t *parts)
     if (size < la_cache_bytes_min()) {
         return APR_ENOSPC;
     }
-    parts->rejected_bytes = aligned((size - COUNTER_BYTES) / REJECTED_SHARE);
-    parts->accepted_bytes = aligned(size - COUNTER_BYTES - parts->rejected_bytes);
-    parts->accepted = (char *)bytes + COUNTER_BYTES;
+    parts->log = bytes;
+    parts->rejected_bytes = aligned((size - la_purge_log_bytes()) / REJECTED_SHARE);
+    parts->accepted_bytes = aligned(size - la_purge_log_bytes() - parts->rejected_bytes);
+    parts->accepted = (char *)bytes + la_purge_log_bytes();
     parts->rejected = parts->accepted + parts->accepted_bytes;
     return APR_SUCCESS;
 }
 
 apr_size_t la_cache_bytes_min(void)
 {
-    return COUNTER_BYTES + (la_table_bytes_min() + LA_TABLE_ALIGN) * REJECTED_SHARE;
+    return la_purge_log_bytes() + (la_table_bytes_min() + LA_TABLE_ALIGN) * REJECTED_SHARE;
 }
 
 apr_status_t la_cache_format(void *bytes, apr_size_t size)
@@ -162,8 +150,7 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    made->stripes = bytes;
-    made->process = (unsigned)getpid();
+    made->log = parts.log;
     rv = make_macs(made, secret, pool);
     *cache = rv == APR_SUCCESS ? made : NULL;
     return rv;
@@ -178,16 +165,10 @@ static int mix(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
            (len == 0 || EVP_MAC_update(mac, (const unsigned char *)data, len) == 1);
 }
 
-/* A number for the calling thread: its address tells it from others of its process. */
-static unsigned thread_number(void)
-{
-    return (unsigned)((apr_uintptr_t)apr_os_thread_current() >> 12);
-}
-
 /* Takes a context that nobody uses at the moment, or NULL. */
 static mac_t *take_mac(const la_cache_t *cache)
 {
-    unsigned first = thread_number();
+    unsigned first = la_lane();
     unsigned i;
 
     for (i = 0; i < MAC_TRIES; i++) {
@@ -201,20 +182,37 @@ static mac_t *take_mac(const la_cache_t *cache)
 }
 
 /* Runs the whole HMAC with a context that is this thread's own for the time. */
-static int make_key(EVP_MAC_CTX *mac, const unsigned char *fingerprint, const unsigned char *digest,
-                    const la_slice_t *fields, apr_size_t count, la_cache_key_t *key)
+static int run_mac(EVP_MAC_CTX *mac, const la_slice_t *parts, apr_size_t count,
+                   unsigned char digest[LA_TABLE_KEY_BYTES])
 {
     apr_size_t len = 0;
     apr_size_t i;
-    int sound = EVP_MAC_init(mac, NULL, 0, NULL) == 1 &&
-                mix(mac, (const char *)fingerprint, LA_CACHE_FINGERPRINT_BYTES) &&
-                mix(mac, (const char *)digest, LA_TOKEN_DIGEST_BYTES);
+    int sound = EVP_MAC_init(mac, NULL, 0, NULL) == 1;
 
     for (i = 0; sound && i < count; i++) {
-        sound = mix(mac, fields[i].data, fields[i].data ? fields[i].len : 0);
+        sound = mix(mac, parts[i].data, parts[i].data ? parts[i].len : 0);
     }
-    return sound && EVP_MAC_final(mac, key->bytes, &len, sizeof(key->bytes)) == 1 &&
-           len == sizeof(key->bytes);
+    return sound && EVP_MAC_final(mac, digest, &len, LA_TABLE_KEY_BYTES) == 1 &&
+           len == LA_TABLE_KEY_BYTES;
+}
+
+/* HMAC-SHA256 over the parts, each with its length. */
+static int keyed_digest(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
+                        unsigned char digest[LA_TABLE_KEY_BYTES])
+{
+    mac_t *ready = take_mac(cache);
+    EVP_MAC_CTX *own;
+    int sound;
+
+    if (ready) {
+        sound = run_mac(ready->context, parts, count, digest);
+        atomic_flag_clear_explicit(&ready->taken, memory_order_release);
+    } else {
+        own = EVP_MAC_CTX_dup(cache->keyed);
+        sound = own && run_mac(own, parts, count, digest);
+        EVP_MAC_CTX_free(own);
+    }
+    return sound;
 }
 
 apr_status_t la_cache_key(const la_cache_t *cache,
@@ -222,20 +220,68 @@ apr_status_t la_cache_key(const la_cache_t *cache,
                           const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
                           const la_slice_t *fields, apr_size_t count, la_cache_key_t *key)
 {
-    mac_t *ready = take_mac(cache);
-    EVP_MAC_CTX *own;
-    int sound;
+    la_slice_t parts[2 + LA_CACHE_FIELDS_MAX] = {
+        {(const char *)fingerprint, LA_CACHE_FINGERPRINT_BYTES},
+        {(const char *)digest, LA_TOKEN_DIGEST_BYTES}};
 
-    if (ready) {
-        sound = make_key(ready->context, fingerprint, digest, fields, count, key);
-        atomic_flag_clear_explicit(&ready->taken, memory_order_release);
-    } else {
-        own = EVP_MAC_CTX_dup(cache->keyed);
-        sound = own && make_key(own, fingerprint, digest, fields, count, key);
-        EVP_MAC_CTX_free(own);
+    if (count > LA_CACHE_FIELDS_MAX) {
+        return APR_EGENERAL;
     }
-    return sound ? APR_SUCCESS : APR_EGENERAL;
+    if (count > 0) {
+        memcpy(parts + 2, fields, count * sizeof(*fields));
+    }
+    return keyed_digest(cache, parts, count + 2, key->bytes) ? APR_SUCCESS : APR_EGENERAL;
 }
+
+/* ---- whom an entry concerns ---- */
+
+typedef struct tags_t {
+    unsigned char client[LA_TABLE_PURGE_TAG_BYTES];
+    unsigned char principal[LA_TABLE_PURGE_TAG_BYTES];
+} tags_t;
+
+/* Of one name of that kind; a name that cannot be hashed gets no tag that another can have, so it is purged with all only
+ * (libcrypto has failed then, and no key could be made either). */
+static void make_tag(const la_cache_t *cache, la_purge_e kind, la_slice_t name,
+                     unsigned char tag[LA_TABLE_PURGE_TAG_BYTES])
+{
+    la_slice_t parts[] = {kind == LA_PURGE_PRINCIPAL ? LA_SLICE("principal") : LA_SLICE("client"),
+                          name};
+    unsigned char digest[LA_TABLE_KEY_BYTES];
+
+    memset(digest, 0, sizeof(digest));
+    keyed_digest(cache, parts, 2, digest);
+    memcpy(tag, digest, LA_TABLE_PURGE_TAG_BYTES);
+}
+
+/* identity: NULL for a rejection, which is nobody's. */
+static void make_tags(const la_cache_t *cache, const unsigned char *digest,
+                      const la_identity_t *identity, tags_t *tags)
+{
+    char id[LA_CLIENT_ID_LEN + 1];
+    char anonymous[LA_TOKEN_PRINCIPAL_LEN + 1];
+    la_slice_t principal = {NULL, 0};
+
+    memset(tags, 0, sizeof(*tags));
+    la_token_client_id(digest, id);
+    make_tag(cache, LA_PURGE_CLIENT_ID, (la_slice_t){id, LA_CLIENT_ID_LEN}, tags->client);
+    if (identity) {
+        principal = la_identity_principal(identity);
+        if (principal.len == 0) {
+            la_token_principal(id, anonymous);
+            principal = (la_slice_t){anonymous, LA_TOKEN_PRINCIPAL_LEN};
+        }
+        make_tag(cache, LA_PURGE_PRINCIPAL, principal, tags->principal);
+    }
+}
+
+static void set_tags(la_table_meta_t *meta, const tags_t *tags)
+{
+    memcpy(meta->client_tag, tags->client, sizeof(meta->client_tag));
+    memcpy(meta->principal_tag, tags->principal, sizeof(meta->principal_tag));
+}
+
+/* ---- look-ups ---- */
 
 static void *room(void *pool, apr_size_t len)
 {
@@ -293,11 +339,28 @@ static apr_time_t until(apr_time_t now, apr_interval_time_t span, apr_time_t end
     return end && end < time ? end : time;
 }
 
+la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *digest)
+{
+    return (la_cache_asked_t){digest, la_purge_generation(cache->log)};
+}
+
+/* Takes back what was stored while a purge went on, which may have passed its place before. */
+static int still_wanted(const la_cache_t *cache, const la_table_t *table, const la_cache_key_t *key,
+                        const la_cache_asked_t *asked)
+{
+    if (la_purge_generation(cache->log) == asked->generation) {
+        return 1;
+    }
+    la_table_remove(table, key->bytes);
+    return 0;
+}
+
 int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
-                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now)
+                    const la_cache_asked_t *asked, const la_identity_t *identity,
+                    const la_cache_times_t *times, apr_time_t now)
 {
     la_table_meta_t meta = {0};
-    apr_status_t rv;
+    tags_t tags;
 
     meta.expires_us = until(now, times->ttl_us, times->end);
     meta.stale_until_us = until(meta.expires_us, times->stale_us, times->end);
@@ -306,42 +369,99 @@ int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
         la_table_remove(cache->accepted, key->bytes);
         return 0;
     }
-    rv =
-        la_table_put(cache->accepted, key->bytes, &meta, identity, la_identity_size(identity), now);
-    if (rv == APR_ENOSPC) {
-        la_cache_count(cache, LA_CACHE_COUNT_TOO_LARGE);
-    }
-    return rv == APR_SUCCESS;
+    make_tags(cache, asked->digest, identity, &tags);
+    set_tags(&meta, &tags);
+    return la_table_put(cache->accepted, key->bytes, &meta, identity, la_identity_size(identity),
+                        now) == APR_SUCCESS &&
+           still_wanted(cache, cache->accepted, key, asked);
 }
 
-void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key, const char *message,
-                     apr_interval_time_t ttl_us, apr_time_t now)
+void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
+                     const la_cache_asked_t *asked, const char *message, apr_interval_time_t ttl_us,
+                     apr_time_t now)
 {
     la_table_meta_t meta = {0};
+    tags_t tags;
 
     la_table_remove(cache->accepted, key->bytes);
     if (ttl_us > 0) {
         meta.expires_us = until(now, ttl_us, 0);
+        make_tags(cache, asked->digest, NULL, &tags);
+        set_tags(&meta, &tags);
         la_table_put(cache->rejected, key->bytes, &meta, message, strlen(message) + 1, now);
+        still_wanted(cache, cache->rejected, key, asked);
     }
 }
 
-void la_cache_count(const la_cache_t *cache, la_cache_count_e event)
-{
-    stripe_t *stripe = &cache->stripes[(thread_number() + cache->process) % STRIPES];
+/* ---- purges ---- */
 
-    atomic_fetch_add_explicit(&stripe->counts[event], 1, memory_order_relaxed);
+typedef struct wanted_t {
+    la_purge_e kind;
+    unsigned char tag[LA_TABLE_PURGE_TAG_BYTES];
+} wanted_t;
+
+static int purged(void *context, const la_table_meta_t *meta)
+{
+    const wanted_t *wanted = context;
+
+    switch (wanted->kind) {
+    case LA_PURGE_ALL:
+        return 1;
+    case LA_PURGE_PRINCIPAL:
+        return memcmp(meta->principal_tag, wanted->tag, sizeof(wanted->tag)) == 0;
+    case LA_PURGE_CLIENT_ID:
+        return memcmp(meta->client_tag, wanted->tag, sizeof(wanted->tag)) == 0;
+    }
+    return 1;
 }
 
-apr_uint64_t la_cache_counted(const la_cache_t *cache, la_cache_count_e event)
+static wanted_t wanted_by(const la_cache_t *cache, const la_purge_t *purge)
 {
-    apr_uint64_t sum = 0;
-    int i;
+    wanted_t wanted = {.kind = purge->kind};
 
-    for (i = 0; i < STRIPES; i++) {
-        sum += atomic_load_explicit(&cache->stripes[i].counts[event], memory_order_relaxed);
+    if (purge->kind != LA_PURGE_ALL) {
+        make_tag(cache, purge->kind, purge->name, wanted.tag);
     }
-    return sum;
+    return wanted;
+}
+
+apr_size_t la_cache_purge(const la_cache_t *cache, const la_purge_t *purge)
+{
+    wanted_t wanted = wanted_by(cache, purge);
+
+    la_purge_begin(cache->log);
+    return la_table_sweep(cache->accepted, purged, &wanted) +
+           la_table_sweep(cache->rejected, purged, &wanted);
+}
+
+void la_cache_purge_remember(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number)
+{
+    wanted_t wanted = wanted_by(cache, purge);
+
+    la_purge_note(cache->log, number, wanted.kind, wanted.tag);
+}
+
+void la_cache_purge_numbered(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number)
+{
+    la_cache_purge_remember(cache, purge, number);
+    la_cache_purge(cache, purge);
+}
+
+int la_cache_purged_since(const la_cache_t *cache, apr_uint64_t number, const unsigned char *digest,
+                          const la_identity_t *identity)
+{
+    tags_t tags;
+
+    if (number == la_purge_known(cache->log)) {
+        return 0;
+    }
+    make_tags(cache, digest, identity, &tags);
+    return la_purge_covers(cache->log, number, tags.client, tags.principal);
+}
+
+la_purge_log_t *la_cache_purges(const la_cache_t *cache)
+{
+    return cache->log;
 }
 
 const la_table_t *la_cache_accepted(const la_cache_t *cache)

@@ -9,6 +9,7 @@
 #define LA_CACHE_H
 
 #include "core/identity.h"
+#include "core/purge.h"
 #include "core/slice.h"
 #include "core/table.h"
 #include "core/token.h"
@@ -18,6 +19,9 @@
 
 /* Bytes of a provider definition's fingerprint. */
 #define LA_CACHE_FINGERPRINT_BYTES 32
+
+/* Most fields of a key. */
+#define LA_CACHE_FIELDS_MAX 24
 
 typedef struct la_cache_t la_cache_t;
 
@@ -44,17 +48,6 @@ typedef struct la_cache_times_t {
     apr_interval_time_t stale_us; /* and then for use in an outage */
     apr_time_t end;               /* neither beyond this */
 } la_cache_times_t;
-
-/* Events that are counted, in shared memory, for all processes together. */
-typedef enum la_cache_count_e {
-    LA_CACHE_COUNT_HIT,
-    LA_CACHE_COUNT_MISS,
-    LA_CACHE_COUNT_NEGATIVE,
-    LA_CACHE_COUNT_STALE,
-    LA_CACHE_COUNT_COALESCED,
-    LA_CACHE_COUNT_TOO_LARGE,
-    LA_CACHE_COUNTS
-} la_cache_count_e;
 
 /* The least size that la_cache_format() takes. */
 apr_size_t la_cache_bytes_min(void);
@@ -90,26 +83,48 @@ apr_status_t la_cache_key(const la_cache_t *cache,
 /* Looks a verdict up: no lock, no system call, no JSON; the identity is one copy in `pool`.
  *
  * now: the clock's time, not the request's.
- * found: complete for what is returned; counts nothing, see la_cache_count().
+ * found: complete for what is returned.
  */
 la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_time_t now,
                         apr_pool_t *pool, la_cache_found_t *found);
 
+/* Whose verdict is to be kept, and since when it was asked for. */
+typedef struct la_cache_asked_t {
+    const unsigned char *digest; /* la_token_digest() of the token; borrowed */
+    apr_uint64_t generation;     /* of purges, when the question was put */
+} la_cache_asked_t;
+
+/* To be called before the provider is asked: a purge from then on keeps the answer out of the cache. */
+la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *digest);
+
 /* Keeps an acceptance, and forgets a rejection of the same key. One whose time is over before it begins is not
- * kept. Returns 1 when it is kept; an identity too large is counted.
+ * kept. Returns 1 when it is kept.
  */
 int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
-                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now);
+                    const la_cache_asked_t *asked, const la_identity_t *identity,
+                    const la_cache_times_t *times, apr_time_t now);
 
 /* Keeps a rejection for ttl_us (0: not at all), and forgets an acceptance of the same key in any case. */
-void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key, const char *message,
-                     apr_interval_time_t ttl_us, apr_time_t now);
+void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
+                     const la_cache_asked_t *asked, const char *message, apr_interval_time_t ttl_us,
+                     apr_time_t now);
 
-/* Counts one event. Threads count in places of their own as far as there are. */
-void la_cache_count(const la_cache_t *cache, la_cache_count_e event);
+/* Drops the entries that the purge names, and sees to it that no verdict asked for before is kept any more.
+ * Returns how many there were. */
+apr_size_t la_cache_purge(const la_cache_t *cache, const la_purge_t *purge);
 
-/* The sum of an event over all processes since the cache was formatted. */
-apr_uint64_t la_cache_counted(const la_cache_t *cache, la_cache_count_e event);
+/* The same for a purge from the second-level cache, which is remembered under its number. */
+void la_cache_purge_numbered(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number);
+
+/* Only remembers it, for what was carried out already. */
+void la_cache_purge_remember(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number);
+
+/* Whether an entry of the second-level cache, made when `number` was the last purge, is purged by now. */
+int la_cache_purged_since(const la_cache_t *cache, apr_uint64_t number, const unsigned char *digest,
+                          const la_identity_t *identity);
+
+/* The log of purges. */
+la_purge_log_t *la_cache_purges(const la_cache_t *cache);
 
 /* The tables behind it: for status and tests. */
 const la_table_t *la_cache_accepted(const la_cache_t *cache);

@@ -100,3 +100,11 @@ void la_token_client_id(const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
     }
     id[LA_CLIENT_ID_LEN] = '\0';
 }
+
+void la_token_principal(const char id[LA_CLIENT_ID_LEN + 1],
+                        char principal[LA_TOKEN_PRINCIPAL_LEN + 1])
+{
+    memcpy(principal, "token:", 6);
+    memcpy(principal + 6, id, LA_TOKEN_PRINCIPAL_LEN - 6);
+    principal[LA_TOKEN_PRINCIPAL_LEN] = '\0';
+}

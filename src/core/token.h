@@ -51,4 +51,14 @@ apr_status_t la_token_digest(la_slice_t token, unsigned char digest[LA_TOKEN_DIG
 void la_token_client_id(const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
                         char id[LA_CLIENT_ID_LEN + 1]);
 
+/* Length of la_token_principal()'s text, without the closing NUL. */
+#define LA_TOKEN_PRINCIPAL_LEN 22
+
+/* The principal of a caller whom the provider does not name: `token:` and the first 16 digits of the client id.
+ *
+ * principal: LA_TOKEN_PRINCIPAL_LEN + 1 bytes, closed with NUL.
+ */
+void la_token_principal(const char id[LA_CLIENT_ID_LEN + 1],
+                        char principal[LA_TOKEN_PRINCIPAL_LEN + 1]);
+
 #endif

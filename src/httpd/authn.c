@@ -21,9 +21,6 @@ APLOG_USE_MODULE(llama_auth);
 /* Digits of the client id that a log line shows. */
 #define LOG_ID "%.8s"
 
-/* Hex digits of the client id in a principal that stands for one the provider did not name. */
-#define TOKEN_PRINCIPAL "token:%.16s"
-
 /* What Retry-After says when the breaker does not know better. */
 #define RETRY_AFTER_S 1
 
@@ -83,26 +80,11 @@ static int deny_several(request_rec *r)
     return deny(r, LA_DENIAL_SEVERAL_TOKENS, NULL);
 }
 
-static const char *verdict_name(la_verdict_e verdict)
-{
-    switch (verdict) {
-    case LA_VERDICT_UNAVAILABLE:
-        return "unavailable";
-    case LA_VERDICT_NOT_MINE:
-        return "not mine";
-    case LA_VERDICT_REJECTED:
-        return "rejected";
-    case LA_VERDICT_ACCEPTED:
-        return "accepted";
-    }
-    return "unknown";
-}
-
 /* What a result shows of the provider's health: a cached one nothing, a stale one an outage. */
 static int tells_of_health(const la_result_t *result)
 {
     return result->verdict != LA_VERDICT_NOT_MINE && result->source != LA_SOURCE_HIT &&
-           result->source != LA_SOURCE_NEGATIVE;
+           result->source != LA_SOURCE_NEGATIVE && result->source != LA_SOURCE_SHARED;
 }
 
 static void log_health(request_rec *r, const la_provider_t *provider, int outage,
@@ -128,8 +110,8 @@ static void log_verdict(request_rec *r, const la_request_t *state, const la_prov
 
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   LA_LOGNO(0023) "provider %s, token " LOG_ID ", cache %s: %s%s%s", provider->name,
-                  state->client_id, la_source_name(result->source), verdict_name(result->verdict),
-                  reason ? ": " : "", reason ? reason : "");
+                  state->client_id, la_source_name(result->source),
+                  la_verdict_name(result->verdict), reason ? ": " : "", reason ? reason : "");
     if (tells_of_health(result)) {
         log_health(r, provider, stale || result->verdict == LA_VERDICT_UNAVAILABLE, reason);
     }
@@ -153,14 +135,21 @@ static void ask(request_rec *r, const la_use_t *use, const la_request_t *state,
     }
 }
 
+static const char *anonymous(request_rec *r, const la_request_t *state)
+{
+    char *principal = apr_palloc(r->pool, LA_TOKEN_PRINCIPAL_LEN + 1);
+
+    la_token_principal(state->client_id, principal);
+    return principal;
+}
+
 static int accept_caller(request_rec *r, la_request_t *state, const la_chain_t *chain)
 {
     la_slice_t principal = la_identity_principal(chain->result.identity);
 
     state->provider = chain->provider;
     state->identity = chain->result.identity;
-    state->principal =
-        principal.len ? principal.data : apr_psprintf(r->pool, TOKEN_PRINCIPAL, state->client_id);
+    state->principal = principal.len ? principal.data : anonymous(r, state);
     la_forward_caller(r, state);
     return OK;
 }

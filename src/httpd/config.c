@@ -34,7 +34,10 @@ void *la_config_merge_server(apr_pool_t *pool, void *base, void *add)
     la_server_conf_t *merged = apr_pcalloc(pool, sizeof(*merged));
 
     merged->outage_status = child->outage_status ? child->outage_status : parent->outage_status;
-    merged->cache_bytes = parent->cache_bytes;
+    merged->cache_bytes = parent->cache_bytes; /* of the main server only, like the next three */
+    merged->second = parent->second;
+    merged->second_on = parent->second_on;
+    merged->second_seen = parent->second_seen;
     return merged;
 }
 
@@ -83,6 +86,27 @@ int la_config_outage_status(const server_rec *server)
 apr_size_t la_config_cache_bytes(const server_rec *main_server)
 {
     return la_config_server(main_server)->cache_bytes;
+}
+
+la_second_options_t *la_config_second(const server_rec *main_server)
+{
+    la_server_conf_t *conf = ap_get_module_config(main_server->module_config, &llama_auth_module);
+
+    return conf->second_on ? &conf->second : NULL;
+}
+
+const char *la_config_check_cache(const server_rec *main_server)
+{
+    const la_server_conf_t *conf = la_config_server(main_server);
+
+    if (conf->second_on && conf->second.secret_count == 0) {
+        return "LlamaAuthCacheShared needs LlamaAuthCacheSecret, which seals what is stored there";
+    }
+    if (conf->second_on && conf->cache_bytes == 0) {
+        return "LlamaAuthCacheShared needs a cache of this server's own, and LlamaAuthCacheSize is "
+               "off";
+    }
+    return NULL;
 }
 
 static int listed(la_provider_t *const *providers, int count, const la_provider_t *provider)
@@ -280,6 +304,49 @@ static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
     return NULL;
 }
 
+/* A line of the main server's own cache: what is wrong with where it stands or that it stands again, or NULL. */
+static const char *once_in_main(cmd_parms *cmd, int seen)
+{
+    if (cmd->server->is_virtual) {
+        return "belongs to the main server: there is one cache for all";
+    }
+    return seen ? "may be given only once" : NULL;
+}
+
+static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
+    const char *error = once_in_main(cmd, conf->second_seen);
+
+    (void)dconf;
+    if (!error && argc == 0) {
+        error = "takes a URL or none";
+    }
+    if (!error && (argc > 1 || strcasecmp(argv[0], "none") != 0)) {
+        error = la_redis_parse(cmd->pool, argc, (const char *const *)argv, &conf->second.redis);
+        conf->second_on = error == NULL;
+    }
+    conf->second_seen = 1;
+    return in_directive(cmd, error);
+}
+
+static const char *set_cache_secret(cmd_parms *cmd, void *dconf, const char *first,
+                                    const char *older)
+{
+    la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
+    const char *const specs[LA_SECOND_SECRETS] = {first, older};
+    const char *error = once_in_main(cmd, conf->second.secret_count > 0);
+    int i;
+
+    (void)dconf;
+    for (i = 0; i < LA_SECOND_SECRETS && specs[i] && !error; i++) {
+        error = strncmp(specs[i], "file:", 5) == 0
+                    ? la_second_secret(cmd->pool, specs[i], &conf->second)
+                    : "takes file:PATH, and file:PATH of an older one";
+    }
+    return in_directive(cmd, error);
+}
+
 #define SWITCH(field) (void *)offsetof(la_dir_conf_t, field)
 
 const command_rec la_config_commands[] = {
@@ -289,6 +356,12 @@ const command_rec la_config_commands[] = {
                   "status when no provider could answer: 401 or 503"),
     AP_INIT_TAKE1("LlamaAuthCacheSize", set_cache_size, NULL, RSRC_CONF,
                   "size of the shared-memory cache (K, M, G), or off"),
+    AP_INIT_TAKE_ARGV("LlamaAuthCacheShared", set_cache_shared, NULL, RSRC_CONF,
+                      "redis://[[user]:password@]host[:port][/db] or unix:/path, then timeout=, "
+                      "connect_timeout=, prefix=; or none"),
+    AP_INIT_TAKE12("LlamaAuthCacheSecret", set_cache_secret, NULL, RSRC_CONF,
+                   "file:PATH with the secret for LlamaAuthCacheShared, and file:PATH of an older "
+                   "one that still reads"),
     AP_INIT_TAKE_ARGV("LlamaAuthUse", set_use, NULL, OR_AUTHCFG, "the providers to ask, in order"),
     AP_INIT_TAKE_ARGV("RequireScope", set_scope, NULL, OR_AUTHCFG,
                       "[all|any] and the scopes a caller must have, or none"),

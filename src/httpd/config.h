@@ -9,6 +9,7 @@
 #include "httpd/documents.h"
 #include "httpd/metadata.h"
 #include "provider/provider.h"
+#include "provider/second.h"
 
 typedef struct la_forwards_t la_forwards_t; /* forward.h */
 
@@ -19,6 +20,10 @@ typedef struct la_forwards_t la_forwards_t; /* forward.h */
 typedef struct la_server_conf_t {
     int outage_status;      /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
     apr_size_t cache_bytes; /* LlamaAuthCacheSize: main server only; 0 is off */
+    la_second_options_t
+        second;      /* LlamaAuthCacheShared and LlamaAuthCacheSecret: main server only */
+    int second_on;   /* LlamaAuthCacheShared names a server */
+    int second_seen; /* there is a LlamaAuthCacheShared */
 } la_server_conf_t;
 
 /* The providers of one LlamaAuthUse line, in order. */
@@ -56,6 +61,12 @@ const la_server_conf_t *la_config_server(const server_rec *server);
 
 /* LlamaAuthCacheSize in bytes; 0 is off. */
 apr_size_t la_config_cache_bytes(const server_rec *main_server);
+
+/* LlamaAuthCacheShared with its secrets, or NULL when there is none. */
+la_second_options_t *la_config_second(const server_rec *main_server);
+
+/* What is wrong with the cache's directives as a whole, or NULL. */
+const char *la_config_check_cache(const server_rec *main_server);
 
 /* The status for "no provider could answer" on this server. */
 int la_config_outage_status(const server_rec *server);

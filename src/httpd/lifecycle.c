@@ -6,6 +6,7 @@
  */
 #include "httpd/lifecycle.h"
 
+#include "httpd/config.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/registry.h"
@@ -100,6 +101,9 @@ static apr_status_t tick(int state, void *data, apr_pool_t *pool)
         return APR_SUCCESS;
     }
     apr_pool_create(&scratch, pool);
+    if (la_shared_get()->second) {
+        la_second_tick(la_shared_get()->second, apr_time_now(), scratch);
+    }
     for (i = 0; i < providers->nelts; i++) {
         const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
 
@@ -133,7 +137,15 @@ static int start_background(server_rec *s, apr_pool_t *pconf)
     ap_watchdog_t *watchdog;
     apr_status_t rv;
 
-    if (!any_ticks(la_registry_providers()) || !get || !add) {
+    if (!get || !add) {
+        if (la_config_second(s)) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                         LA_LOGNO(0044) "without mod_watchdog purges by other machines reach this "
+                                        "one with its next cache miss only");
+        }
+        return OK;
+    }
+    if (!any_ticks(la_registry_providers()) && !la_config_second(s)) {
         return OK;
     }
     rv = get(&watchdog, "_llama_auth_", 0, 0, pconf);
@@ -148,6 +160,17 @@ static int start_background(server_rec *s, apr_pool_t *pconf)
     return OK;
 }
 
+static void resolve_second(server_rec *s, apr_pool_t *pconf)
+{
+    la_second_options_t *options = la_config_second(s);
+
+    if (options && !la_redis_resolve_options(&options->redis, pconf)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     LA_LOGNO(0045) "second-level cache %s: its name has no address now",
+                     options->redis.address);
+    }
+}
+
 int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     const apr_array_header_t *providers = la_registry_providers();
@@ -158,6 +181,8 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG || providers->nelts == 0) {
         return OK;
     }
+    la_registry_label(pconf);
+    resolve_second(s, pconf);
     if (la_shared_create(pconf, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -58,6 +58,37 @@ static const la_provider_entry_t *clash(const server_rec *server, const char *na
     return NULL;
 }
 
+/* How many providers before this one have the label. */
+static int taken(const char *label, int before)
+{
+    int count = 0;
+    int i;
+
+    for (i = 0; i < before; i++) {
+        count += strcmp(APR_ARRAY_IDX(registry, i, la_provider_entry_t).label, label) == 0;
+    }
+    return count;
+}
+
+void la_registry_label(apr_pool_t *pconf)
+{
+    int i;
+
+    for (i = 0; i < registry->nelts; i++) {
+        la_provider_entry_t *entry = &APR_ARRAY_IDX(registry, i, la_provider_entry_t);
+        const char *host = entry->server->server_hostname;
+
+        entry->label = entry->provider->name;
+        if (entry->server->is_virtual) {
+            entry->label = apr_psprintf(pconf, "%s@%s:%d", entry->provider->name, host ? host : "",
+                                        entry->server->port);
+        }
+        if (taken(entry->label, i)) {
+            entry->label = apr_psprintf(pconf, "%s#%d", entry->label, i);
+        }
+    }
+}
+
 /* Splits a line's arguments as httpd does: white space, quotes, backslashes. */
 static apr_array_header_t *split(apr_pool_t *pool, const char *arguments)
 {

@@ -13,10 +13,15 @@ typedef struct la_provider_entry_t {
     const server_rec *server;
     const char *filename;
     int line;
+    const char *
+        label; /* the name, with its virtual host where several have providers of one name; for metrics */
 } la_provider_entry_t;
 
 /* Empties the registry; once before each reading of the configuration, whose pool it is. */
 void la_registry_reset(apr_pool_t *pconf);
+
+/* Gives every provider a label that no other has; once the configuration is read. */
+void la_registry_label(apr_pool_t *pconf);
 
 /* All providers: array of la_provider_entry_t. */
 const apr_array_header_t *la_registry_providers(void);

@@ -2,6 +2,7 @@
  *
  *   cache     in the process's pool and remembered across restarts (httpd's retained data), so that a
  *             graceful restart loses no verdict. Its secret lives in the parent's own memory.
+ *   counters  what status page and metrics show; remembered like the cache.
  *   segments  what types keep for a provider (key sets), remembered like the cache: at a restart a provider of the same
  *             definition gets a copy of what there was.
  *   runtime   gates, flights and outages; one for each generation of children, in the configuration's pool.
@@ -15,6 +16,7 @@
 #include "provider/host.h"
 
 #include <apr_general.h>
+#include <apr_strings.h>
 #include <apr_shm.h>
 #include <http_log.h>
 
@@ -32,7 +34,7 @@ APLOG_USE_MODULE(llama_auth);
 #define FLIGHT_SEATS_MAX 16384
 
 /* Under this name the cache is remembered across restarts; a new layout gets a new name. */
-#define RETAINED_KEY "mod_llama_auth cache 1"
+#define RETAINED_KEY "mod_llama_auth cache 2"
 
 /* One provider's last known state: 0, or when its outage was logged last (microseconds). */
 typedef _Atomic apr_int64_t outage_t;
@@ -55,6 +57,10 @@ typedef struct retained_t {
     apr_pool_t *segments_pool; /* holds the two below, and is replaced with them; NULL: none yet */
     segment_t *segments;
     int segment_count;
+    apr_pool_t *stats_pool; /* as segments_pool */
+    char *stats_bytes;
+    const char **stats_names; /* labels of the providers, in order */
+    apr_uint32_t stats_count; /* of providers; behind them is the second-level cache's place */
 } retained_t;
 
 /* Where the parts of the runtime segment are, and how large. */
@@ -63,8 +69,8 @@ typedef struct runtime_t {
     char *flight;
     outage_t *outages;
     apr_uint32_t providers;
-    apr_uint32_t
-        gate_count; /* for each provider one of its calls; then for each one of its document's fetches */
+    /* For each provider one of its calls; then for each one of its document's fetches; then the second-level cache's. */
+    apr_uint32_t gate_count;
     apr_uint32_t permits;
     apr_uint32_t seats;
 } runtime_t;
@@ -210,6 +216,87 @@ static apr_status_t create_segments(server_rec *s)
     return APR_SUCCESS;
 }
 
+/* ---- counters ---- */
+
+/* Whether what was counted is about the same providers, in the same order. */
+static int same_providers(const apr_array_header_t *providers)
+{
+    int i;
+
+    if (retained->stats_pool == NULL || (int)retained->stats_count != providers->nelts) {
+        return 0;
+    }
+    for (i = 0; i < providers->nelts; i++) {
+        if (strcmp(retained->stats_names[i],
+                   APR_ARRAY_IDX(providers, i, la_provider_entry_t).label) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Takes over what the old counters say of the providers that are still there. */
+static void copy_stats(char *bytes, apr_uint32_t count, const char *const *names, apr_pool_t *pool)
+{
+    la_stats_t *to = la_stats_attach(bytes, count + 1, pool);
+    la_stats_t *from = la_stats_attach(retained->stats_bytes, retained->stats_count + 1, pool);
+    apr_uint32_t i;
+    apr_uint32_t old;
+
+    la_stats_copy_requests(to, from);
+    la_stats_copy(to, count, from, retained->stats_count);
+    for (i = 0; i < count; i++) {
+        for (old = 0; old < retained->stats_count; old++) {
+            if (strcmp(names[i], retained->stats_names[old]) == 0) {
+                la_stats_copy(to, i, from, old);
+                break;
+            }
+        }
+    }
+}
+
+static void replace_stats(const apr_array_header_t *providers, apr_pool_t *pool, char *bytes)
+{
+    apr_uint32_t count = (apr_uint32_t)providers->nelts;
+    const char **names = apr_pcalloc(pool, (count + 1) * sizeof(*names));
+    apr_uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        names[i] = apr_pstrdup(pool, APR_ARRAY_IDX(providers, i, la_provider_entry_t).label);
+    }
+    if (retained->stats_pool) {
+        copy_stats(bytes, count, names, pool);
+        apr_pool_destroy(retained->stats_pool);
+    }
+    retained->stats_pool = pool;
+    retained->stats_bytes = bytes;
+    retained->stats_names = names;
+    retained->stats_count = count;
+}
+
+/* Counters go on over a restart: with the same providers children of both generations use the same ones. */
+static apr_status_t keep_or_create_stats(server_rec *s)
+{
+    const apr_array_header_t *providers = la_registry_providers();
+    apr_size_t bytes = la_stats_bytes((apr_uint32_t)providers->nelts + 1);
+    apr_pool_t *pool;
+    apr_shm_t *shm;
+    apr_status_t rv;
+
+    if (same_providers(providers)) {
+        return APR_SUCCESS;
+    }
+    apr_pool_create(&pool, s->process->pool);
+    apr_pool_tag(pool, "llama_auth counters");
+    rv = bytes ? apr_shm_create(&shm, bytes + LA_STATS_ALIGN, NULL, pool) : APR_EINVAL;
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(pool);
+        return failed(s, rv, "shared memory for counters");
+    }
+    replace_stats(providers, pool, aligned_base(shm));
+    return APR_SUCCESS;
+}
+
 /* ---- the runtime ---- */
 
 static apr_uint32_t seats(void)
@@ -249,7 +336,7 @@ static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
     apr_status_t rv;
 
     runtime.providers = (apr_uint32_t)providers->nelts;
-    runtime.gate_count = 2 * runtime.providers;
+    runtime.gate_count = 2 * runtime.providers + 1;
     runtime.permits = most_permits(providers);
     runtime.seats = seats();
     gates_bytes = rounded(la_gates_bytes(runtime.gate_count, runtime.permits));
@@ -287,10 +374,33 @@ apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
     if (rv == APR_SUCCESS) {
         rv = create_segments(main_server);
     }
+    if (rv == APR_SUCCESS) {
+        rv = keep_or_create_stats(main_server);
+    }
     return rv == APR_SUCCESS ? create_runtime(pconf, main_server) : rv;
 }
 
 /* ---- in a child ---- */
+
+static apr_status_t attach_second(apr_pool_t *pchild, server_rec *main_server)
+{
+    const la_second_options_t *options = la_config_second(main_server);
+    la_second_shared_t its = {.cache = shared.cache,
+                              .gates = shared.gates,
+                              .gate = la_shared_second_gate(),
+                              .stats = shared.stats,
+                              .stats_index = runtime.providers};
+
+    shared.second = NULL;
+    return options && shared.cache
+               ? la_second_make(pchild, options, &its, la_host()->threads(), &shared.second)
+               : APR_SUCCESS;
+}
+
+apr_uint32_t la_shared_second_gate(void)
+{
+    return 2 * runtime.providers;
+}
 
 apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
 {
@@ -305,6 +415,10 @@ apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
     if (rv == APR_SUCCESS && retained->bytes) {
         rv = la_cache_attach(aligned_base(retained->shm), retained->bytes, retained->secret, pchild,
                              &shared.cache);
+    }
+    shared.stats = la_stats_attach(retained->stats_bytes, retained->stats_count + 1, pchild);
+    if (rv == APR_SUCCESS) {
+        rv = attach_second(pchild, main_server);
     }
     return rv == APR_SUCCESS ? rv : failed(main_server, rv, "a child's view of shared memory");
 }

@@ -19,6 +19,9 @@ apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server);
 /* This child's handles. */
 const la_shared_t *la_shared_get(void);
 
+/* The second-level cache's gate; its counters are behind those of the last provider. */
+apr_uint32_t la_shared_second_gate(void);
+
 /* Takes note of whether a provider is in an outage, for all processes together.
  *
  * Returns 1 when that deserves a line in the log: it changed, or an outage has gone on for another minute.

@@ -237,6 +237,12 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
     if (error) {
         return error;
     }
+    if (conf->any_audience) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0007) "provider %s: Audience none: tokens that its issuer made for any "
+                              "other service are accepted",
+               provider->name);
+    }
     if (!conf->audiences && !conf->any_audience) {
         conf->audiences = apr_array_make(pool, 1, sizeof(const char *));
         APR_ARRAY_PUSH(conf->audiences, const char *) = DEFAULT_AUDIENCE;

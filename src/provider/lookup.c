@@ -2,11 +2,11 @@
  *
  *   cache hit or rejection in force -> done
  *   else, of all who miss the same key at once, one goes on and the others wait for it
- *   the one: breaker -> permit -> the provider -> cache -> tell the others
+ *   the one: second-level cache -> breaker -> permit -> the provider -> cache -> tell the others -> second-level cache
  *   provider unavailable -> an acceptance past its time, where CacheStale allows it
  *
- * Runs in any request thread. What is stored, for how long and under which key is cache.c's; who may
- * call when is gate.c's; waiting is flight.c's. Here is the order of these things.
+ * Runs in any request thread. What is stored and for how long is cache.c's, under which key key.c's; who may call when
+ * is gate.c's; waiting is flight.c's. Here is the order of these things.
  */
 #include "provider/lookup.h"
 
@@ -21,8 +21,8 @@
 /* A leader's time beyond its own deadlines, for what is between them. */
 #define LEAD_SLACK_US APR_TIME_C(100000)
 
-/* Most fields a verdict can depend on: path, params, address, resource, epoch and CacheVary's headers. */
-#define FIELDS_MAX (5 + LA_VARY_HEADERS_MAX)
+_Static_assert(LA_VERDICT_ACCEPTED < LA_STATS_VERDICTS && LA_SOURCE_SHARED < LA_STATS_SOURCES,
+               "all that is counted has a place");
 
 /* One look-up under way. */
 typedef struct lookup_t {
@@ -31,6 +31,11 @@ typedef struct lookup_t {
     const la_call_t *call;
     apr_pool_t *pool;
     la_cache_key_t key;
+    la_cache_asked_t asked;   /* since when, once nothing was cached */
+    la_second_asked_t second; /* what the second-level cache was asked */
+    const la_identity_t
+        *accepted; /* the provider's acceptance that the second-level cache is to have; or NULL */
+    la_cache_times_t times;     /* of `accepted` */
     apr_uint64_t epoch;         /* of the type's, when the key was made; 0 for a type without */
     const la_identity_t *stale; /* an acceptance past its time, or NULL */
 } lookup_t;
@@ -50,8 +55,25 @@ const char *la_source_name(la_source_e source)
         return "stale";
     case LA_SOURCE_COALESCED:
         return "coalesced";
+    case LA_SOURCE_SHARED:
+        return "shared";
     }
     return "off";
+}
+
+const char *la_verdict_name(la_verdict_e verdict)
+{
+    switch (verdict) {
+    case LA_VERDICT_UNAVAILABLE:
+        return "unavailable";
+    case LA_VERDICT_NOT_MINE:
+        return "not_mine";
+    case LA_VERDICT_REJECTED:
+        return "rejected";
+    case LA_VERDICT_ACCEPTED:
+        return "accepted";
+    }
+    return "unknown";
 }
 
 static void unavailable(la_result_t *result, const char *message, const char *reason)
@@ -74,7 +96,7 @@ apr_uint32_t la_lookup_max_waiting(apr_uint32_t limit)
     return waiting < LA_PERMITS_MAX ? waiting : LA_PERMITS_MAX;
 }
 
-static la_gate_terms_t gate_terms(const la_provider_common_t *common)
+la_gate_terms_t la_lookup_gate_terms(const la_provider_common_t *common)
 {
     return (la_gate_terms_t){.limit = common->max_concurrent,
                              .max_waiting = la_lookup_max_waiting(common->max_concurrent),
@@ -123,12 +145,23 @@ static la_gate_result_e gate_result(la_verdict_e verdict)
     return LA_GATE_OUTAGE;
 }
 
+/* Asks the provider itself and takes the time. */
+static void verify_timed(const lookup_t *l, la_result_t *result)
+{
+    apr_time_t start = la_clock_us();
+
+    la_provider_verify(l->provider, l->call, l->pool, result);
+    if (result->verdict != LA_VERDICT_NOT_MINE) {
+        la_stats_call(l->shared->stats, (apr_uint32_t)l->provider->index, la_clock_us() - start);
+    }
+}
+
 /* Asks the provider, if the breaker allows it and a permit is to be had. */
 static void call_provider(const lookup_t *l, la_result_t *result)
 {
     const la_provider_t *provider = l->provider;
     apr_uint32_t index = (apr_uint32_t)provider->index;
-    la_gate_terms_t terms = gate_terms(&provider->common);
+    la_gate_terms_t terms = la_lookup_gate_terms(&provider->common);
     la_gates_t *gates = l->shared->gates;
     la_gate_result_e outcome = LA_GATE_NO_CALL;
     la_gate_permit_t permit;
@@ -140,7 +173,7 @@ static void call_provider(const lookup_t *l, la_result_t *result)
         return;
     }
     if (la_gate_enter(gates, index, &terms, &permit)) {
-        la_provider_verify(provider, l->call, l->pool, result);
+        verify_timed(l, result);
         la_gate_leave(gates, index, &permit);
         outcome = gate_result(result->verdict);
     } else {
@@ -154,99 +187,11 @@ static void verify(const lookup_t *l, la_result_t *result)
     if (l->provider->type->calls_out && !l->provider->type->judges_alone) {
         call_provider(l, result);
     } else {
-        la_provider_verify(l->provider, l->call, l->pool, result);
+        verify_timed(l, result);
     }
 }
 
 /* ---- the cache ---- */
-
-static la_slice_t text(const char *value)
-{
-    return (la_slice_t){value, value ? strlen(value) : 0};
-}
-
-/* A fixed order for one definition of a provider, so that no field can be taken for another. */
-static apr_status_t compute_key(lookup_t *l)
-{
-    const la_provider_type_t *type = l->provider->type;
-    const la_vary_t *vary = &l->provider->common.vary;
-    la_slice_t fields[FIELDS_MAX];
-    apr_size_t count = 0;
-    int i;
-
-    if (vary->path) {
-        fields[count++] = text(l->call->path);
-    }
-    if (vary->params) {
-        fields[count++] = text(l->call->query);
-    }
-    if (vary->client_ip) {
-        fields[count++] = text(l->call->client_ip);
-    }
-    if (type->checks_audience) {
-        fields[count++] = text(l->call->resource);
-    }
-    if (type->epoch) {
-        fields[count++] = (la_slice_t){(const char *)&l->epoch, sizeof(l->epoch)};
-    }
-    for (i = 0; vary->headers && i < vary->headers->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(vary->headers, i, const char *);
-
-        fields[count++] = text(apr_table_get(l->call->headers, name));
-    }
-    return la_cache_key(l->shared->cache, l->provider->fingerprint, l->call->digest, fields, count,
-                        &l->key);
-}
-
-/* Whether the remembered key is this look-up's: same provider, epoch, resource, token, path and query. */
-static int remembered(const lookup_t *l, const la_key_memo_t *memo)
-{
-    const la_call_t *call = l->call;
-
-    return memo->provider == l->provider && memo->epoch == l->epoch &&
-           memo->resource == call->resource &&
-           memcmp(memo->digest, call->digest, sizeof(memo->digest)) == 0 &&
-           strcmp(memo->path, call->path) == 0 && memo->has_query == (call->query != NULL) &&
-           (!call->query || strcmp(memo->query, call->query) == 0);
-}
-
-static void remember(const lookup_t *l, la_key_memo_t *memo)
-{
-    const la_call_t *call = l->call;
-    apr_size_t path = strlen(call->path);
-    apr_size_t query = call->query ? strlen(call->query) : 0;
-
-    memo->provider = NULL;
-    if (path < sizeof(memo->path) && query < sizeof(memo->query)) {
-        memcpy(memo->path, call->path, path + 1);
-        memcpy(memo->query, call->query ? call->query : "", query + 1);
-        memcpy(memo->digest, call->digest, sizeof(memo->digest));
-        memo->has_query = call->query != NULL;
-        memo->epoch = l->epoch;
-        memo->resource = call->resource;
-        memo->key = l->key;
-        memo->provider = l->provider;
-    }
-}
-
-static apr_status_t make_key(lookup_t *l)
-{
-    const la_vary_t *vary = &l->provider->common.vary;
-    la_key_memo_t *memo = vary->client_ip || vary->headers ? NULL : l->call->memo;
-    const la_provider_type_t *type = l->provider->type;
-    apr_status_t rv;
-
-    l->epoch = type->epoch ? type->epoch(l->provider, l->call->now, l->pool) : 0;
-    if (memo && remembered(l, memo)) {
-        l->key = memo->key;
-        return APR_SUCCESS;
-    }
-    rv = compute_key(l);
-    if (memo && rv == APR_SUCCESS) {
-        remember(l, memo);
-    }
-    return rv;
-}
 
 static void accept_cached(la_result_t *result, const la_identity_t *identity, la_source_e source)
 {
@@ -277,7 +222,7 @@ static int from_cache(lookup_t *l, la_result_t *result)
 
 /* Keeps what the provider said. Returns 1 when waiters may use it too: an acceptance only where it was kept. What was
  * judged by another epoch than the key's is nobody else's. */
-static int keep(const lookup_t *l, const la_result_t *result)
+static int keep(lookup_t *l, const la_result_t *result)
 {
     const la_provider_common_t *common = &l->provider->common;
     la_cache_times_t times = {common->cache_ttl_us, common->cache_stale_us, result->expires};
@@ -291,10 +236,13 @@ static int keep(const lookup_t *l, const la_result_t *result)
             times.ttl_us = result->max_age_us > 0 ? result->max_age_us : 0;
             times.stale_us = times.ttl_us ? times.stale_us : 0;
         }
-        return la_cache_accept(l->shared->cache, &l->key, result->identity, &times, apr_time_now());
+        l->accepted = result->identity;
+        l->times = times;
+        return la_cache_accept(l->shared->cache, &l->key, &l->asked, result->identity, &times,
+                               apr_time_now());
     case LA_VERDICT_REJECTED:
-        la_cache_reject(l->shared->cache, &l->key, result->message, common->cache_negative_ttl_us,
-                        apr_time_now());
+        la_cache_reject(l->shared->cache, &l->key, &l->asked, result->message,
+                        common->cache_negative_ttl_us, apr_time_now());
         return 1;
     case LA_VERDICT_UNAVAILABLE:
         return 1;
@@ -304,11 +252,58 @@ static int keep(const lookup_t *l, const la_result_t *result)
     return 0;
 }
 
-static void verify_and_keep(const lookup_t *l, la_result_t *result, int *shareable)
+static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
 {
     verify(l, result);
     result->source = LA_SOURCE_MISS;
     *shareable = keep(l, result);
+}
+
+/* ---- the second-level cache ---- */
+
+/* What every machine that knows the same provider and token names the same. */
+static int ask_second(lookup_t *l, la_second_found_t *found)
+{
+    la_slice_t parts[2 + LA_KEY_FIELDS_MAX] = {
+        {(const char *)l->provider->fingerprint, LA_TOKEN_DIGEST_BYTES},
+        {(const char *)l->call->digest, LA_TOKEN_DIGEST_BYTES}};
+    apr_size_t count = la_key_fields(l->provider, l->call, &l->epoch, parts + 2);
+
+    return la_second_get(l->shared->second, parts, count + 2, l->call->digest, apr_time_now(),
+                         l->pool, &l->second, found);
+}
+
+/* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the verdict. */
+static int from_second(lookup_t *l, la_result_t *result)
+{
+    apr_interval_time_t ttl_us = l->provider->common.cache_ttl_us;
+    la_second_found_t found;
+    la_cache_times_t times;
+    apr_time_t now;
+
+    if (!l->shared->second || !ask_second(l, &found)) {
+        return 0;
+    }
+    now = apr_time_now();
+    times.ttl_us = found.fresh_until - now < ttl_us ? found.fresh_until - now : ttl_us;
+    times.stale_us =
+        found.stale_until > found.fresh_until ? found.stale_until - found.fresh_until : 0;
+    times.end = found.stale_until > found.fresh_until ? found.stale_until : found.fresh_until;
+    if (times.ttl_us <= 0) {
+        return 0;
+    }
+    la_cache_accept(l->shared->cache, &l->key, &l->asked, found.identity, &times, now);
+    accept_cached(result, found.identity, LA_SOURCE_SHARED);
+    return 1;
+}
+
+/* Lets the other machines have what the provider accepted. */
+static void to_second(const lookup_t *l)
+{
+    if (l->shared->second && l->accepted) {
+        la_second_put(l->shared->second, &l->second, l->accepted, &l->times, apr_time_now(),
+                      l->pool);
+    }
 }
 
 /* ---- single flight ---- */
@@ -340,10 +335,11 @@ static void lead(lookup_t *l, const la_flight_ticket_t *ticket, la_result_t *res
     int shareable = 1;
 
     /* The last leader may have ended between our miss and our begin. */
-    if (!from_cache(l, result)) {
+    if (!from_cache(l, result) && !from_second(l, result)) {
         verify_and_keep(l, result, &shareable);
     }
     end_flight(l, ticket, result, shareable);
+    to_second(l);
 }
 
 /* Takes over what the leader learned. Returns 0 when it cannot be used and the provider has to be asked. */
@@ -371,14 +367,15 @@ static int follow(lookup_t *l, const la_flight_outcome_t *outcome, la_result_t *
         return 0;
     }
     result->source = LA_SOURCE_COALESCED;
-    la_cache_count(l->shared->cache, LA_CACHE_COUNT_COALESCED);
     return 1;
 }
 
-static la_flight_terms_t flight_terms(const la_http_options_t *http)
+static la_flight_terms_t flight_terms(const lookup_t *l)
 {
+    const la_http_options_t *http = &l->provider->common.http;
     apr_interval_time_t wait = 2 * http->timeout_us;
-    apr_interval_time_t lead_us = http->timeout_us + http->connect_timeout_us + LEAD_SLACK_US;
+    apr_interval_time_t lead_us = http->timeout_us + http->connect_timeout_us + LEAD_SLACK_US +
+                                  (l->shared->second ? la_second_longest(l->shared->second) : 0);
 
     return (la_flight_terms_t){.lead_us = lead_us < wait / 10 * 9 ? lead_us : wait / 10 * 9,
                                .wait_us = wait,
@@ -387,7 +384,7 @@ static la_flight_terms_t flight_terms(const la_http_options_t *http)
 
 static void fly(lookup_t *l, la_result_t *result)
 {
-    la_flight_terms_t terms = flight_terms(&l->provider->common.http);
+    la_flight_terms_t terms = flight_terms(l);
     la_flight_outcome_t outcome;
     la_flight_ticket_t ticket;
     int shareable;
@@ -424,7 +421,6 @@ static void fall_back(lookup_t *l, la_result_t *result)
 
     l->stale = NULL;
     if (!from_cache(l, result) && l->stale) {
-        la_cache_count(l->shared->cache, LA_CACHE_COUNT_STALE);
         accept_cached(result, l->stale, LA_SOURCE_STALE);
         result->reason = reason; /* the log is to tell of the outage all the same */
     }
@@ -432,26 +428,36 @@ static void fall_back(lookup_t *l, la_result_t *result)
 
 static void through_cache(lookup_t *l, la_result_t *result)
 {
-    static const la_cache_count_e counted[] = {
-        [LA_SOURCE_HIT] = LA_CACHE_COUNT_HIT, [LA_SOURCE_NEGATIVE] = LA_CACHE_COUNT_NEGATIVE};
+    const la_provider_type_t *type = l->provider->type;
     int shareable;
 
-    if (make_key(l) != APR_SUCCESS) {
+    l->epoch = type->epoch ? type->epoch(l->provider, l->call->now, l->pool) : 0;
+    if (la_key_make(l->shared->cache, l->provider, l->call, l->epoch, &l->key) != APR_SUCCESS) {
         unavailable(result, LA_MESSAGE_ERROR, "libcrypto failed to make a cache key");
         return;
     }
     if (from_cache(l, result)) {
-        la_cache_count(l->shared->cache, counted[result->source]);
         return;
     }
-    la_cache_count(l->shared->cache, LA_CACHE_COUNT_MISS);
-    if (l->provider->common.cache_ttl_us > 0 && !l->provider->type->judges_alone) {
+    l->asked = la_cache_asked(l->shared->cache, l->call->digest);
+    if (l->provider->common.cache_ttl_us > 0 && !type->judges_alone) {
         fly(l, result);
     } else {
         verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */
     }
     if (result->verdict == LA_VERDICT_UNAVAILABLE && l->stale) {
         fall_back(l, result);
+    }
+}
+
+/* Keeps why the provider is unavailable, where this look-up learned it itself. */
+static void note_outage(const lookup_t *l, const la_result_t *result)
+{
+    const char *reason = result->reason ? result->reason : result->message;
+    int outage = result->verdict == LA_VERDICT_UNAVAILABLE || result->source == LA_SOURCE_STALE;
+
+    if (outage && reason && result->source != LA_SOURCE_COALESCED) {
+        la_stats_error(l->shared->stats, (apr_uint32_t)l->provider->index, reason, apr_time_now());
     }
 }
 
@@ -471,4 +477,6 @@ void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const l
     } else {
         verify(&l, result);
     }
+    la_stats_lookup(shared->stats, (apr_uint32_t)provider->index, result->verdict, result->source);
+    note_outage(&l, result);
 }

@@ -7,30 +7,18 @@
 #include "core/cache.h"
 #include "core/flight.h"
 #include "core/gate.h"
+#include "provider/key.h"
 #include "provider/provider.h"
+#include "provider/second.h"
 
 /* What the processes share, as this process reaches it. */
 typedef struct la_shared_t {
     la_cache_t *cache;   /* NULL: LlamaAuthCacheSize off */
     la_flight_t *flight; /* never NULL where there is a cache */
     la_gates_t *gates;   /* one for each provider, by its index */
+    la_stats_t *stats;   /* as many providers */
+    la_second_t *second; /* NULL: no LlamaAuthCacheShared */
 } la_shared_t;
-
-/* Longest path and query whose key is remembered. */
-#define LA_KEY_MEMO_BYTES 256
-
-/* The last cache key made for a connection, so that a client that asks the same again over the same connection costs no
- * digest. Starts zeroed; used by one thread at a time. */
-struct la_key_memo_t {
-    const la_provider_t *provider; /* NULL while there is nothing to remember */
-    la_cache_key_t key;
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
-    apr_uint64_t epoch;
-    const char *resource; /* the configuration's own; compared as a pointer */
-    int has_query;
-    char path[LA_KEY_MEMO_BYTES];
-    char query[LA_KEY_MEMO_BYTES];
-};
 
 /* The verdict of one provider on one token, from wherever it is had soonest; result->source says where. NOT_MINE with
  * message NULL when the provider's Match does not fit. Any thread; waits at most twice the provider's Timeout, and the
@@ -44,6 +32,12 @@ void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const l
 /* How many requests may wait for one of `limit` permits. Together with the calls in flight they hold at most half of the
  * server's workers, so that known callers are still served while an endpoint hangs. */
 apr_uint32_t la_lookup_max_waiting(apr_uint32_t limit);
+
+/* The name of a verdict, for log and metrics. */
+const char *la_verdict_name(la_verdict_e verdict);
+
+/* A provider's gate with what it was configured to. */
+la_gate_terms_t la_lookup_gate_terms(const la_provider_common_t *common);
 
 /* The name of a source, as the note llama_auth.cache has it. */
 const char *la_source_name(la_source_e source);

@@ -53,7 +53,8 @@ typedef enum la_source_e {
     LA_SOURCE_MISS,
     LA_SOURCE_NEGATIVE,
     LA_SOURCE_STALE,
-    LA_SOURCE_COALESCED
+    LA_SOURCE_COALESCED,
+    LA_SOURCE_SHARED /* the second-level cache */
 } la_source_e;
 
 /* What a provider says. Starts zeroed; every pointer lives in the call's pool or longer. */

@@ -21,6 +21,22 @@ static void *bytes;
 static apr_size_t size;
 static la_cache_t *cache;
 
+/* As if the provider had been asked just now for a token whose digest begins with `first`. */
+static inline const la_cache_asked_t *asked_for(const la_cache_t *c, unsigned char first)
+{
+    static _Thread_local unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    static _Thread_local la_cache_asked_t question;
+
+    digest[0] = first;
+    question = la_cache_asked(c, digest);
+    return &question;
+}
+
+static inline const la_cache_asked_t *asked(const la_cache_t *c)
+{
+    return asked_for(c, 0);
+}
+
 static inline int make_cache_of(apr_size_t wanted)
 {
     size = wanted;
@@ -110,14 +126,14 @@ static inline int accept_for(uint64_t number, apr_interval_time_t ttl_us, apr_ti
     la_cache_key_t key = key_of(number);
     la_cache_times_t times = {.ttl_us = ttl_us};
 
-    return la_cache_accept(cache, &key, caller(pool, "alice"), &times, now);
+    return la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, now);
 }
 
 static inline void reject_for(uint64_t number, apr_interval_time_t ttl_us, apr_time_t now)
 {
     la_cache_key_t key = key_of(number);
 
-    la_cache_reject(cache, &key, "no", ttl_us, now);
+    la_cache_reject(cache, &key, asked(cache), "no", ttl_us, now);
 }
 
 static inline la_cache_e find(uint64_t number, apr_time_t now, la_cache_found_t *found)

@@ -57,6 +57,7 @@ static la_provider_type_t type;
 static void *cache_bytes;
 static void *flight_bytes;
 static void *gate_bytes;
+static void *stats_bytes;
 
 /* ---- the host -------------------------------------------------------------------------------- */
 
@@ -189,6 +190,9 @@ static inline int make_world(void **state)
         la_gates_attach(gate_bytes, 2, PERMITS, &life, pool, &shared.gates) != APR_SUCCESS) {
         return 1;
     }
+    stats_bytes = shared_alloc(la_stats_bytes(2));
+    shared.stats = la_stats_attach(stats_bytes, 2, pool);
+    shared.second = NULL;
     provider = make_provider("corp", 0);
     return 0;
 }
@@ -201,6 +205,7 @@ static inline int drop_world(void **state)
     shared_free(cache_bytes, la_cache_bytes_min());
     shared_free(flight_bytes, la_flight_bytes(SLOTS, SEATS));
     shared_free(gate_bytes, la_gates_bytes(2, PERMITS));
+    shared_free(stats_bytes, la_stats_bytes(2));
     return 0;
 }
 
@@ -294,9 +299,17 @@ static inline uint32_t calls(void)
     return atomic_load(&world->calls);
 }
 
-static inline apr_uint64_t counted(la_cache_count_e event)
+/* Look-ups of `provider` whose verdict came from there. */
+static inline apr_uint64_t counted(la_source_e source)
 {
-    return la_cache_counted(shared.cache, event);
+    la_stats_provider_t stats;
+    apr_uint64_t sum = 0;
+
+    la_stats_read(shared.stats, (apr_uint32_t)provider->index, &stats);
+    for (int verdict = 0; verdict < LA_STATS_VERDICTS; verdict++) {
+        sum += stats.lookups[verdict][source];
+    }
+    return sum;
 }
 
 static inline void assert_caller(const la_result_t *result, const char *name)

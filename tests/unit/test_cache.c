@@ -221,7 +221,7 @@ static void test_time(void **state)
     int kept;
 
     times.end = times.end ? NOW_US + times.end : 0;
-    kept = la_cache_accept(cache, &key, caller(pool, "alice"), &times, NOW_US);
+    kept = la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, NOW_US);
     assert_int_equal(kept, times.ttl_us > 0 && (!times.end || times.end > NOW_US));
     assert_int_equal(get(1, NOW_US + row->after), row->expected);
     assert_int_equal(get(2, NOW_US + row->after), LA_CACHE_MISS);
@@ -310,14 +310,17 @@ static void take_step(step_e step)
     case END:
         break;
     case ACCEPT:
-        assert_int_equal(la_cache_accept(cache, &key, caller(pool, "alice"), &times, NOW_US), 1);
+        assert_int_equal(
+            la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, NOW_US), 1);
         break;
     case ACCEPT_OVER:
         times.end = NOW_US;
-        assert_int_equal(la_cache_accept(cache, &key, caller(pool, "alice"), &times, NOW_US), 0);
+        assert_int_equal(
+            la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, NOW_US), 0);
         break;
     case ACCEPT_LARGE:
-        assert_int_equal(la_cache_accept(cache, &key, caller_of(100000), &times, NOW_US), 0);
+        assert_int_equal(
+            la_cache_accept(cache, &key, asked(cache), caller_of(100000), &times, NOW_US), 0);
         break;
     case REJECT:
         reject_for(1, 20 * S, NOW_US);
@@ -377,10 +380,13 @@ static void test_size(void **state)
     la_cache_times_t times = {.ttl_us = 60 * S};
     la_cache_key_t key = key_of(1);
     la_cache_found_t found;
+    la_table_stats_t stats;
 
     assert_int_equal(la_identity_size(identity), row->len);
-    assert_int_equal(la_cache_accept(cache, &key, identity, &times, NOW_US), row->kept);
-    assert_int_equal(la_cache_counted(cache, LA_CACHE_COUNT_TOO_LARGE), !row->kept);
+    assert_int_equal(la_cache_accept(cache, &key, asked(cache), identity, &times, NOW_US),
+                     row->kept);
+    la_table_stats(la_cache_accepted(cache), &stats);
+    assert_int_equal(stats.too_large, !row->kept);
     assert_int_equal(find(1, NOW_US, &found), row->kept ? LA_CACHE_HIT : LA_CACHE_MISS);
     if (row->kept) {
         assert_true(same_caller(found.identity, identity));
@@ -395,12 +401,12 @@ static void test_long_message(void **state)
 
     (void)state;
     memset(message, 'm', LA_TABLE_VALUE_MAX_BYTES);
-    la_cache_reject(cache, &key, message + 1, 10 * S, NOW_US);
+    la_cache_reject(cache, &key, asked(cache), message + 1, 10 * S, NOW_US);
     assert_int_equal(find(1, NOW_US, &found), LA_CACHE_NEGATIVE);
     assert_string_equal(found.message, message + 1);
-    la_cache_reject(cache, &key, message, 10 * S, NOW_US);
+    la_cache_reject(cache, &key, asked(cache), message, 10 * S, NOW_US);
     assert_int_equal(find(1, NOW_US, &found), LA_CACHE_MISS);
-    la_cache_reject(cache, &key, "", 10 * S, NOW_US);
+    la_cache_reject(cache, &key, asked(cache), "", 10 * S, NOW_US);
     assert_int_equal(find(1, NOW_US, &found), LA_CACHE_NEGATIVE);
     assert_string_equal(found.message, "");
 }

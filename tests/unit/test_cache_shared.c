@@ -47,7 +47,7 @@ static void test_flood_of_acceptances(void **state)
         la_cache_times_t times = {.ttl_us = HOUR};
         la_cache_key_t key = key_of(i);
 
-        assert_int_equal(la_cache_accept(cache, &key,
+        assert_int_equal(la_cache_accept(cache, &key, asked(cache),
                                          caller(pool, apr_psprintf(pool, "caller-%d", (int)i)),
                                          &times, NOW_US + (apr_time_t)i),
                          1);
@@ -191,47 +191,11 @@ static void test_bytes_of_garbage(void **state)
             accept_for(i, HOUR, NOW_US);
             get(i, NOW_US);
             reject_for(i, HOUR, NOW_US);
-            la_cache_count(cache, LA_CACHE_COUNT_HIT);
         }
-        la_cache_counted(cache, LA_CACHE_COUNT_HIT);
     }
 }
 
 /* ---- between threads and processes ------------------------------------------------------------------ */
-
-#define COUNTED 5000
-
-static void *count_all(void *unused)
-{
-    for (int i = 0; i < COUNTED; i++) {
-        for (int event = 0; event < LA_CACHE_COUNTS; event++) {
-            for (int times = 0; times <= event; times++) {
-                la_cache_count(cache, (la_cache_count_e)event);
-            }
-        }
-    }
-    return unused;
-}
-
-static int count_in_process(void *unused)
-{
-    (void)unused;
-    count_all(NULL);
-    return 0;
-}
-
-static void test_counters(void **state)
-{
-    pid_t child = spawn(count_in_process, NULL);
-
-    (void)state;
-    run_threads(4, count_all, NULL);
-    assert_int_equal(reap(child), 0);
-    for (int event = 0; event < LA_CACHE_COUNTS; event++) {
-        assert_int_equal(la_cache_counted(cache, (la_cache_count_e)event),
-                         (apr_uint64_t)(event + 1) * COUNTED * 5);
-    }
-}
 
 /* Another process with a handle of its own: exit code 1 when it did not find what the parent kept. */
 static int keep_in_process(void *unused)
@@ -278,19 +242,20 @@ static void *write_and_look(void *wrong)
                 !same_caller(found.identity, caller(own, "bob"))) {
                 atomic_fetch_add((event_t *)wrong, 1);
             }
-            la_cache_reject(cache, &key, "no", HOUR, NOW_US);
+            la_cache_reject(cache, &key, asked(cache), "no", HOUR, NOW_US);
             break;
         case LA_CACHE_NEGATIVE:
             if (strcmp(found.message, "no") != 0) {
                 atomic_fetch_add((event_t *)wrong, 1);
             }
-            la_cache_accept(cache, &key, caller(own, i % 2 ? "alice" : "bob"), &times, NOW_US);
+            la_cache_accept(cache, &key, asked(cache), caller(own, i % 2 ? "alice" : "bob"), &times,
+                            NOW_US);
             break;
         case LA_CACHE_STALE:
             atomic_fetch_add((event_t *)wrong, 1);
             break;
         case LA_CACHE_MISS:
-            la_cache_accept(cache, &key, caller(own, "bob"), &times, NOW_US);
+            la_cache_accept(cache, &key, asked(cache), caller(own, "bob"), &times, NOW_US);
             break;
         }
     }
@@ -329,9 +294,9 @@ static void test_nothing_of_the_token(void **state)
     (void)state;
     SHA256((const unsigned char *)token, sizeof(token) - 1, digest);
     assert_int_equal(la_cache_key(cache, fingerprint, digest, &path, 1, &key), APR_SUCCESS);
-    la_cache_accept(cache, &key, caller(pool, "alice"), &times, NOW_US);
-    la_cache_reject(cache, &key, "no", HOUR, NOW_US);
-    la_cache_accept(cache, &key, caller(pool, "alice"), &times, NOW_US);
+    la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, NOW_US);
+    la_cache_reject(cache, &key, asked(cache), "no", HOUR, NOW_US);
+    la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, NOW_US);
     assert_true(in_bytes("alice", 5)); /* the search works */
     assert_false(in_bytes(token, 8));
     assert_false(in_bytes(digest, 8));
@@ -348,7 +313,6 @@ int main(void)
     add_on("attach: to other bytes", test_attach_to_other_bytes, NULL, make_cache);
     ADD_ROWS(garbage_cases, test_garbage);
     add_on("garbage: all over", test_bytes_of_garbage, NULL, make_cache);
-    add_on("shared: counters", test_counters, NULL, make_cache);
     add_on("shared: verdicts between processes", test_between_processes, NULL, make_cache);
     add_on("shared: verdicts in turn, in threads", test_threads, NULL, make_cache);
     add_on("secrets: nothing of the token", test_nothing_of_the_token, NULL, make_cache);

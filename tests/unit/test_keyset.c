@@ -12,7 +12,7 @@
 
 #define EC                                                                                         \
     "{'keys':[{'kty':'EC','crv':'P-256','kid':'ec','x':'" RFC7517_EC_X "','y':'" RFC7517_EC_Y "'}" \
-                                                                                              "]}"
+    "]}"
 #define OKP "{'keys':[{'kty':'OKP','crv':'Ed25519','kid':'ed','x':'" RFC8037_X "'}]}"
 #define BAD "{'keys':[{'kty':'EC','crv':'P-256','kid':'bad','x':'AA','y':'AA'}]}"
 #define MIX                                                                                        \

@@ -38,8 +38,8 @@ static void test_hit(void **state)
     assert_int_equal(calls(), 2);
     assert_int_equal(la_identity_size(first.identity), la_identity_size(second.identity));
     assert_memory_equal(first.identity, second.identity, la_identity_size(first.identity));
-    assert_int_equal(counted(LA_CACHE_COUNT_MISS), 2);
-    assert_int_equal(counted(LA_CACHE_COUNT_HIT), 1);
+    assert_int_equal(counted(LA_SOURCE_MISS), 2);
+    assert_int_equal(counted(LA_SOURCE_HIT), 1);
 }
 
 static void test_negative(void **state)
@@ -57,7 +57,7 @@ static void test_negative(void **state)
     assert_source(&first, LA_SOURCE_MISS);
     assert_source(&second, LA_SOURCE_NEGATIVE);
     assert_int_equal(calls(), 1);
-    assert_int_equal(counted(LA_CACHE_COUNT_NEGATIVE), 1);
+    assert_int_equal(counted(LA_SOURCE_NEGATIVE), 1);
 }
 
 /* ---- without a cache ------------------------------------------------------------------------------ */
@@ -83,7 +83,7 @@ static void no_calls_out(void)
 {
     type.cache_vary = NULL;
     type.calls_out = 0;
-    shared = (la_shared_t){0}; /* nothing of it may be touched */
+    shared = (la_shared_t){.stats = shared.stats}; /* nothing else may be touched */
 }
 
 typedef struct off_case_t {
@@ -174,6 +174,7 @@ static keep_case_t keep_cases[] = {
 static void test_keep(void **state)
 {
     const keep_case_t *row = *state;
+    la_table_stats_t stats;
     la_result_t result;
 
     provider->common.cache_ttl_us = row->ttl_us;
@@ -190,7 +191,8 @@ static void test_keep(void **state)
     }
     assert_source(&result, row->second);
     assert_int_equal(calls(), row->second == LA_SOURCE_MISS ? 2 : 1);
-    assert_int_equal(counted(LA_CACHE_COUNT_TOO_LARGE), row->answer.padding > 17 * 1024 ? 2 : 0);
+    la_table_stats(la_cache_accepted(shared.cache), &stats);
+    assert_int_equal(stats.too_large, row->answer.padding > 17 * 1024 ? 2 : 0);
 }
 
 /* ---- for how long -------------------------------------------------------------------------------------- */
@@ -315,7 +317,7 @@ static void test_stale(void **state)
         assert_caller(&result, row->principal);
     }
     assert_int_equal(calls(), 1);
-    assert_int_equal(counted(LA_CACHE_COUNT_STALE), row->source == LA_SOURCE_STALE);
+    assert_int_equal(counted(LA_SOURCE_STALE), row->source == LA_SOURCE_STALE);
     if (row->source == LA_SOURCE_STALE) {
         assert_string_equal(result.reason, row->answer.message); /* for the log */
     }

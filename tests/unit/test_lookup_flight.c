@@ -78,8 +78,8 @@ static void test_share(void **state)
         assert_source(&waiters[i]->result, row->is_shared ? LA_SOURCE_COALESCED : LA_SOURCE_MISS);
     }
     assert_int_equal(calls(), row->is_shared ? 1 : 1 + WAITERS);
-    assert_int_equal(counted(LA_CACHE_COUNT_COALESCED), row->is_shared ? WAITERS : 0);
-    assert_int_equal(counted(LA_CACHE_COUNT_MISS), 1 + WAITERS);
+    assert_int_equal(counted(LA_SOURCE_COALESCED), row->is_shared ? WAITERS : 0);
+    assert_int_equal(counted(LA_SOURCE_MISS), row->is_shared ? 1 : 1 + WAITERS);
 }
 
 /* Both inside at once: neither waits for the other. */

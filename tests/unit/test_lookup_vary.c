@@ -168,7 +168,7 @@ static void test_match(void **state)
     assert_null(result.message);
     assert_non_null(result.reason);
     assert_int_equal(calls(), 0);
-    assert_int_equal(counted(LA_CACHE_COUNT_MISS), 0);
+    assert_int_equal(counted(LA_SOURCE_MISS), 0);
     result = look("ghp_token");
     assert_caller(&result, "alice");
     assert_int_equal(calls(), 1);

@@ -1,0 +1,256 @@
+/* Counters in shared memory. Any thread of any process.
+ *
+ *   +-------------------+---------------------------+---------------------------+-----
+ *   | requests          | provider 0                | provider 1                | ...
+ *   | LANES x 128 bytes | look-ups: LANES x 256     |                           |
+ *   |                   | calls, error              |                           |
+ *   +-------------------+---------------------------+---------------------------+-----
+ *
+ * What is counted on every request has lanes, so that threads on different cores rarely write the same line; a
+ * call costs so much more than a count that all threads share one histogram.
+ */
+#include "core/stats.h"
+
+#include "core/lane.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define LANES         16
+#define MOST          65536
+#define ERROR_WORDS   ((LA_STATS_ERROR_BYTES + 1) / 8)
+#define READ_ATTEMPTS 100
+
+typedef _Atomic apr_uint64_t counter_t;
+_Static_assert(sizeof(counter_t) == 8, "a counter is one word in shared memory");
+
+typedef struct requests_t {
+    _Alignas(LA_STATS_ALIGN) counter_t outcomes[LA_STATS_OUTCOMES];
+} requests_t;
+
+typedef struct lookups_t {
+    _Alignas(LA_STATS_ALIGN) counter_t counts[LA_STATS_VERDICTS][LA_STATS_SOURCES];
+} lookups_t;
+
+/* Sequence is odd while an error is written; a reader takes what it found the same even number around. */
+typedef struct last_error_t {
+    counter_t sequence;
+    counter_t at;
+    counter_t text[ERROR_WORDS];
+} last_error_t;
+
+typedef struct provider_t {
+    lookups_t lanes[LANES];
+    _Alignas(LA_STATS_ALIGN) counter_t buckets[LA_STATS_BUCKETS + 1];
+    counter_t sum_us;
+    counter_t told; /* one bit for each matter that was logged */
+    last_error_t error;
+} provider_t;
+
+_Static_assert((LA_STATS_ERROR_BYTES + 1) % 8 == 0, "an error is a number of words");
+_Static_assert(sizeof(requests_t) % LA_STATS_ALIGN == 0 && sizeof(provider_t) % LA_STATS_ALIGN == 0,
+               "lanes and providers are whole lines");
+
+struct la_stats_t {
+    requests_t *requests; /* LANES of them */
+    provider_t *providers;
+    apr_uint32_t count;
+};
+
+#define MS APR_TIME_C(1000)
+const apr_interval_time_t la_stats_bounds_us[LA_STATS_BUCKETS] = {
+    250,      500,      1 * MS,   2500,      5 * MS,    10 * MS,   25 * MS,   50 * MS,
+    100 * MS, 250 * MS, 500 * MS, 1000 * MS, 2500 * MS, 5000 * MS, 10000 * MS};
+
+apr_size_t la_stats_bytes(apr_uint32_t providers)
+{
+    return providers > MOST ? 0 : LANES * sizeof(requests_t) + providers * sizeof(provider_t);
+}
+
+la_stats_t *la_stats_attach(void *bytes, apr_uint32_t providers, apr_pool_t *pool)
+{
+    la_stats_t *stats = apr_palloc(pool, sizeof(*stats));
+
+    stats->requests = bytes;
+    stats->providers = (provider_t *)(void *)((char *)bytes + LANES * sizeof(requests_t));
+    stats->count = providers;
+    return stats;
+}
+
+void la_stats_copy(la_stats_t *to, apr_uint32_t index, const la_stats_t *from,
+                   apr_uint32_t from_index)
+{
+    if (index < to->count && from_index < from->count) {
+        memcpy(&to->providers[index], &from->providers[from_index], sizeof(provider_t));
+        /* A writer may have been in the middle of it; an error of its own would never be shown again. */
+        if (atomic_load(&to->providers[index].error.sequence) % 2) {
+            memset(&to->providers[index].error, 0, sizeof(last_error_t));
+        }
+    }
+}
+
+void la_stats_copy_requests(la_stats_t *to, const la_stats_t *from)
+{
+    memcpy(to->requests, from->requests, LANES * sizeof(requests_t));
+}
+
+static void add(counter_t *counter, apr_uint64_t count)
+{
+    atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
+}
+
+static apr_uint64_t get(const counter_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void la_stats_request(la_stats_t *stats, unsigned outcome)
+{
+    if (outcome < LA_STATS_OUTCOMES) {
+        add(&stats->requests[la_lane() % LANES].outcomes[outcome], 1);
+    }
+}
+
+void la_stats_lookup(la_stats_t *stats, apr_uint32_t provider, unsigned verdict, unsigned source)
+{
+    if (provider < stats->count && verdict < LA_STATS_VERDICTS && source < LA_STATS_SOURCES) {
+        add(&stats->providers[provider].lanes[la_lane() % LANES].counts[verdict][source], 1);
+    }
+}
+
+static unsigned bucket(apr_interval_time_t us)
+{
+    unsigned i = 0;
+
+    while (i < LA_STATS_BUCKETS && us > la_stats_bounds_us[i]) {
+        i++;
+    }
+    return i;
+}
+
+void la_stats_call(la_stats_t *stats, apr_uint32_t provider, apr_interval_time_t duration_us)
+{
+    apr_interval_time_t us = duration_us > 0 ? duration_us : 0;
+
+    if (provider < stats->count) {
+        add(&stats->providers[provider].buckets[bucket(us)], 1);
+        add(&stats->providers[provider].sum_us, (apr_uint64_t)us);
+    }
+}
+
+static void pack(const char *text, apr_uint64_t words[ERROR_WORDS])
+{
+    char bytes[LA_STATS_ERROR_BYTES + 1] = {0};
+    int i;
+
+    for (i = 0; i < LA_STATS_ERROR_BYTES && text[i]; i++) {
+        bytes[i] = text[i];
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+            bytes[i] = ' ';
+        }
+    }
+    memcpy(words, bytes, sizeof(bytes));
+}
+
+void la_stats_error(la_stats_t *stats, apr_uint32_t provider, const char *text, apr_time_t now)
+{
+    apr_uint64_t words[ERROR_WORDS];
+    apr_uint64_t sequence;
+    last_error_t *error;
+    int i;
+
+    if (provider >= stats->count) {
+        return;
+    }
+    error = &stats->providers[provider].error;
+    sequence = atomic_load(&error->sequence);
+    if (sequence % 2 ||
+        !atomic_compare_exchange_strong(&error->sequence, &sequence, sequence + 1)) {
+        return;
+    }
+    pack(text, words);
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&error->at, (apr_uint64_t)now, memory_order_relaxed);
+    for (i = 0; i < ERROR_WORDS; i++) {
+        atomic_store_explicit(&error->text[i], words[i], memory_order_relaxed);
+    }
+    atomic_store_explicit(&error->sequence, sequence + 2, memory_order_release);
+}
+
+int la_stats_first(la_stats_t *stats, apr_uint32_t provider, unsigned matter)
+{
+    apr_uint64_t bit = (apr_uint64_t)1 << matter % 64;
+
+    return provider < stats->count &&
+           !(atomic_fetch_or_explicit(&stats->providers[provider].told, bit, memory_order_relaxed) &
+             bit);
+}
+
+/* Returns 1 when it was read undisturbed. */
+static int read_error(const last_error_t *error, la_stats_provider_t *read)
+{
+    apr_uint64_t before = atomic_load_explicit(&error->sequence, memory_order_acquire);
+    apr_uint64_t words[ERROR_WORDS];
+    int i;
+
+    read->error_at = (apr_time_t)get(&error->at);
+    for (i = 0; i < ERROR_WORDS; i++) {
+        words[i] = get(&error->text[i]);
+    }
+    memcpy(read->error, words, sizeof(words));
+    read->error[LA_STATS_ERROR_BYTES] = '\0';
+    atomic_thread_fence(memory_order_acquire);
+    return before % 2 == 0 &&
+           atomic_load_explicit(&error->sequence, memory_order_relaxed) == before;
+}
+
+static void sum_lookups(const provider_t *provider, la_stats_provider_t *read)
+{
+    int lane;
+    int verdict;
+    int source;
+
+    for (lane = 0; lane < LANES; lane++) {
+        for (verdict = 0; verdict < LA_STATS_VERDICTS; verdict++) {
+            for (source = 0; source < LA_STATS_SOURCES; source++) {
+                read->lookups[verdict][source] +=
+                    get(&provider->lanes[lane].counts[verdict][source]);
+            }
+        }
+    }
+}
+
+apr_uint64_t la_stats_requests(const la_stats_t *stats, unsigned outcome)
+{
+    apr_uint64_t sum = 0;
+    int lane;
+
+    for (lane = 0; lane < LANES && outcome < LA_STATS_OUTCOMES; lane++) {
+        sum += get(&stats->requests[lane].outcomes[outcome]);
+    }
+    return sum;
+}
+
+void la_stats_read(const la_stats_t *stats, apr_uint32_t provider, la_stats_provider_t *read)
+{
+    const provider_t *from;
+    int attempts = READ_ATTEMPTS;
+    int i;
+
+    memset(read, 0, sizeof(*read));
+    if (provider >= stats->count) {
+        return;
+    }
+    from = &stats->providers[provider];
+    sum_lookups(from, read);
+    for (i = 0; i <= LA_STATS_BUCKETS; i++) {
+        read->calls.buckets[i] = get(&from->buckets[i]);
+        read->calls.count += read->calls.buckets[i];
+    }
+    read->calls.sum_us = get(&from->sum_us);
+    while (!read_error(&from->error, read) && --attempts > 0) {}
+    if (attempts == 0) {
+        read->error_at = 0;
+        read->error[0] = '\0';
+    }
+}

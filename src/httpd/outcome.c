@@ -1,0 +1,72 @@
+/* Counts requests where httpd logs them, so that the sum is the access log's number of lines about this module. In request
+ * threads.
+ */
+#include "httpd/outcome.h"
+
+#include "httpd/request.h"
+#include "httpd/shared.h"
+
+/* Slots of the counters: 0 is accepted, behind it one for each kind of denial. */
+#define ACCEPTED     0
+#define DENIED(kind) (1 + (unsigned)(kind))
+#define SLOTS        DENIED(LA_DENIAL_ACCESS + 1)
+_Static_assert(SLOTS <= LA_STATS_OUTCOMES, "every kind of denial has a counter");
+
+/* Kinds of denials in the order in which they are shown; of several with one code the first stands for all. */
+static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED_CREDENTIAL,
+                                    LA_DENIAL_REJECTED,      LA_DENIAL_TIMEOUT,
+                                    LA_DENIAL_OUTAGE,        LA_DENIAL_SCOPE,
+                                    LA_DENIAL_ATTRIBUTE,     LA_DENIAL_ACCESS,
+                                    LA_DENIAL_MISCONFIGURED};
+
+/* The state that says how it ended: of the last request of a chain of internal redirects that has one. */
+static const la_request_t *final_state(const request_rec *r)
+{
+    const la_request_t *state = NULL;
+
+    while (r->next) {
+        r = r->next;
+    }
+    for (; r && !state; r = r->prev) {
+        state = la_request_get(r);
+        if (state && !state->denial && !state->identity) {
+            state = NULL;
+        }
+    }
+    return state;
+}
+
+int la_outcome_count(request_rec *r)
+{
+    const la_request_t *state = final_state(r);
+
+    if (state) {
+        la_stats_request(la_shared_get()->stats,
+                         state->denial ? DENIED(state->denial->kind) : ACCEPTED);
+    }
+    return DECLINED;
+}
+
+const char *la_outcome_name(unsigned index)
+{
+    if (index == 0) {
+        return "accepted";
+    }
+    return index <= sizeof(shown) / sizeof(shown[0]) ? la_denial_code(shown[index - 1]) : NULL;
+}
+
+apr_uint64_t la_outcome_requests(const la_stats_t *stats, unsigned index)
+{
+    apr_uint64_t sum = 0;
+    int kind;
+
+    if (index == 0) {
+        return la_stats_requests(stats, ACCEPTED);
+    }
+    for (kind = 0; kind <= LA_DENIAL_ACCESS; kind++) {
+        if (strcmp(la_denial_code((la_denial_e)kind), la_outcome_name(index)) == 0) {
+            sum += la_stats_requests(stats, DENIED(kind));
+        }
+    }
+    return sum;
+}

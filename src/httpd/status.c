@@ -1,0 +1,222 @@
+/* Reads what is shown, and mod_status's section of it. What the handler answers is status_handler.c's, the forms are
+ * status_html.c's, status_json.c's and status_prometheus.c's. In request threads.
+ */
+#include "httpd/status.h"
+
+#include "core/futex.h"
+#include "httpd/config.h"
+#include "httpd/outcome.h"
+#include "httpd/registry.h"
+#include "httpd/shared.h"
+
+#include <ap_mpm.h>
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_main.h>
+#include <mod_status.h>
+#include <scoreboard.h>
+
+#define OUTCOMES_MAX 16
+
+apr_uint64_t la_status_by_verdict(const la_stats_provider_t *stats, la_verdict_e verdict)
+{
+    apr_uint64_t sum = 0;
+    int source;
+
+    for (source = 0; source < LA_STATS_SOURCES; source++) {
+        sum += stats->lookups[verdict][source];
+    }
+    return sum;
+}
+
+apr_uint64_t la_status_by_source(const la_stats_provider_t *stats, la_source_e source)
+{
+    apr_uint64_t sum = 0;
+    int verdict;
+
+    for (verdict = 0; verdict < LA_STATS_VERDICTS; verdict++) {
+        sum += stats->lookups[verdict][source];
+    }
+    return sum;
+}
+
+const char *la_status_phase(la_gate_phase_e phase)
+{
+    switch (phase) {
+    case LA_GATE_PHASE_CLOSED:
+        return "closed";
+    case LA_GATE_PHASE_OPEN:
+        return "open";
+    case LA_GATE_PHASE_PROBING:
+        return "probing";
+    }
+    return "unknown";
+}
+
+double la_status_fill(const la_table_stats_t *table)
+{
+    return table->chunks ? (double)table->chunks_used / (double)table->chunks : 0;
+}
+
+static void read_provider(const la_provider_entry_t *entry, const la_shared_t *shared,
+                          apr_pool_t *pool, la_status_provider_t *read)
+{
+    const la_provider_t *provider = entry->provider;
+    la_gate_terms_t terms;
+
+    read->name = entry->label;
+    read->type = provider->type->name;
+    read->place = apr_psprintf(pool, "%s:%d", entry->filename, entry->line);
+    read->calls_out = provider->type->calls_out && !provider->type->judges_alone;
+    read->cached = provider->type->cache_vary != NULL;
+    read->limit = provider->common.max_concurrent;
+    if (read->calls_out) {
+        terms = la_lookup_gate_terms(&provider->common);
+        la_gate_read(shared->gates, (apr_uint32_t)provider->index, &terms, la_clock_us(),
+                     &read->gate);
+    }
+    la_stats_read(shared->stats, (apr_uint32_t)provider->index, &read->stats);
+}
+
+static void read_second(const la_shared_t *shared, la_status_t *status)
+{
+    const la_second_options_t *options = la_config_second(ap_server_conf);
+    la_gate_terms_t terms;
+
+    if (shared->second) {
+        terms = la_second_terms(options);
+        status->second = options->redis.address;
+        la_gate_read(shared->gates, la_shared_second_gate(), &terms, la_clock_us(),
+                     &status->second_gate);
+        la_stats_read(shared->stats, (apr_uint32_t)la_registry_providers()->nelts,
+                      &status->second_stats);
+    }
+}
+
+static void read_cache(const la_cache_t *cache, la_status_t *status)
+{
+    status->cache_on = cache != NULL;
+    if (cache) {
+        la_table_stats(la_cache_accepted(cache), &status->accepted);
+        la_table_stats(la_cache_rejected(cache), &status->rejected);
+        status->purges = la_purge_generation(la_cache_purges(cache));
+    }
+}
+
+const la_status_t *la_status_read(request_rec *r)
+{
+    const apr_array_header_t *entries = la_registry_providers();
+    const la_shared_t *shared = la_shared_get();
+    la_status_t *status = apr_pcalloc(r->pool, sizeof(*status));
+    apr_uint64_t *outcomes = apr_pcalloc(r->pool, OUTCOMES_MAX * sizeof(*outcomes));
+    la_status_provider_t *providers =
+        apr_pcalloc(r->pool, ((apr_size_t)entries->nelts + 1) * sizeof(*providers));
+    unsigned outcome;
+    int i;
+
+    status->now = apr_time_now();
+    status->started = ap_scoreboard_image ? ap_scoreboard_image->global->restart_time : 0;
+    status->server = ap_get_server_name(r);
+    status->outcomes = outcomes;
+    status->providers = providers;
+    if (!shared->stats) {
+        return status; /* no provider is configured */
+    }
+    for (outcome = 0; outcome < OUTCOMES_MAX && la_outcome_name(outcome); outcome++) {
+        outcomes[outcome] = la_outcome_requests(shared->stats, outcome);
+    }
+    for (i = 0; i < entries->nelts; i++) {
+        read_provider(&APR_ARRAY_IDX(entries, i, la_provider_entry_t), shared, r->pool,
+                      &providers[i]);
+    }
+    status->provider_count = entries->nelts;
+    read_cache(shared->cache, status);
+    read_second(shared, status);
+    return status;
+}
+
+/* ---- mod_status ---- */
+
+#define U64 "%" APR_UINT64_T_FMT
+
+static void section_auto(request_rec *r, const la_status_t *status)
+{
+    unsigned outcome;
+    int i;
+
+    for (outcome = 0; la_outcome_name(outcome); outcome++) {
+        ap_rprintf(r, "LlamaAuthRequests[%s]: " U64 "\n", la_outcome_name(outcome),
+                   status->outcomes[outcome]);
+    }
+    for (i = 0; i < status->provider_count; i++) {
+        const la_status_provider_t *p = &status->providers[i];
+
+        ap_rprintf(r,
+                   "LlamaAuthProvider[%s]: accepted=" U64 " rejected=" U64 " unavailable=" U64
+                   " hit=" U64 " calls=" U64 " in_flight=%u breaker=%s\n",
+                   p->name, la_status_by_verdict(&p->stats, LA_VERDICT_ACCEPTED),
+                   la_status_by_verdict(&p->stats, LA_VERDICT_REJECTED),
+                   la_status_by_verdict(&p->stats, LA_VERDICT_UNAVAILABLE),
+                   la_status_by_source(&p->stats, LA_SOURCE_HIT), p->stats.calls.count,
+                   p->gate.in_flight, la_status_phase(p->gate.phase));
+    }
+    if (status->cache_on) {
+        ap_rprintf(r,
+                   "LlamaAuthCacheEntries: " U64 "\nLlamaAuthCacheEvictions: " U64
+                   "\nLlamaAuthCacheFill: %.3f\n",
+                   status->accepted.entries + status->rejected.entries,
+                   status->accepted.evictions + status->rejected.evictions,
+                   la_status_fill(&status->accepted));
+    }
+}
+
+static void section_html(request_rec *r, const la_status_t *status)
+{
+    int i;
+
+    ap_rputs(
+        "<hr>\n<h2>mod_llama_auth</h2>\n<table border=\"0\"><tr><th>Provider</th><th>Type</th>"
+        "<th>Accepted</th><th>Rejected</th><th>Unavailable</th><th>Cache hits</th><th>Calls</th>"
+        "<th>In flight</th><th>Breaker</th></tr>\n",
+        r);
+    for (i = 0; i < status->provider_count; i++) {
+        const la_status_provider_t *p = &status->providers[i];
+
+        ap_rprintf(r,
+                   "<tr><td>%s</td><td>%s</td><td>" U64 "</td><td>" U64 "</td><td>" U64
+                   "</td><td>" U64 "</td><td>" U64 "</td><td>%u</td><td>%s</td></tr>\n",
+                   ap_escape_html(r->pool, p->name), p->type,
+                   la_status_by_verdict(&p->stats, LA_VERDICT_ACCEPTED),
+                   la_status_by_verdict(&p->stats, LA_VERDICT_REJECTED),
+                   la_status_by_verdict(&p->stats, LA_VERDICT_UNAVAILABLE),
+                   la_status_by_source(&p->stats, LA_SOURCE_HIT), p->stats.calls.count,
+                   p->gate.in_flight, p->calls_out ? la_status_phase(p->gate.phase) : "");
+    }
+    ap_rputs("</table>\n", r);
+    if (status->cache_on) {
+        ap_rprintf(r, "<p>Cache: " U64 " entries, %.1f %% full, " U64 " evicted</p>\n",
+                   status->accepted.entries + status->rejected.entries,
+                   100 * la_status_fill(&status->accepted),
+                   status->accepted.evictions + status->rejected.evictions);
+    }
+}
+
+/* Hook of mod_status; ?auto asks for short lines. */
+static int section(request_rec *r, int flags)
+{
+    const la_status_t *status = la_status_read(r);
+
+    if (flags & AP_STATUS_SHORT) {
+        section_auto(r, status);
+    } else {
+        section_html(r, status);
+    }
+    return OK;
+}
+
+void la_status_register(apr_pool_t *pool)
+{
+    (void)pool;
+    APR_OPTIONAL_HOOK(ap, status_hook, section, NULL, NULL, APR_HOOK_MIDDLE);
+}

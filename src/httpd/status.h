@@ -1,0 +1,68 @@
+/* What the module is doing, for people and for machines: the handler `llama-auth-status`, and mod_status's section. */
+#ifndef LA_STATUS_H
+#define LA_STATUS_H
+
+#include "core/gate.h"
+#include "core/stats.h"
+#include "core/table.h"
+#include "provider/provider.h"
+
+#include <httpd.h>
+
+/* The JSON shape's version: a member may be added to it, none taken away or given another meaning. */
+#define LA_STATUS_VERSION 1
+
+/* One provider as it is now. */
+typedef struct la_status_provider_t {
+    const char *name; /* unique among them */
+    const char *type;
+    const char *place;    /* where it was configured: file:line */
+    int calls_out;        /* has a gate */
+    int cached;           /* its verdicts may be cached */
+    apr_uint32_t limit;   /* MaxConcurrent */
+    la_gate_state_t gate; /* zero unless calls_out */
+    la_stats_provider_t stats;
+} la_status_provider_t;
+
+/* All that is shown, read once. Lives in the request's pool. */
+typedef struct la_status_t {
+    apr_time_t now;
+    apr_time_t started; /* the last restart */
+    const char *server;
+    const apr_uint64_t *outcomes; /* by la_outcome_name() */
+    int provider_count;
+    const la_status_provider_t *providers;
+    int cache_on;
+    la_table_stats_t accepted;
+    la_table_stats_t rejected;
+    apr_uint64_t purges;
+    const char *second; /* the second-level cache's address, or NULL */
+    la_gate_state_t second_gate;
+    la_stats_provider_t second_stats; /* lookups[0] by la_second_e */
+} la_status_t;
+
+/* The sum of a provider's look-ups with that verdict, or from that source. */
+apr_uint64_t la_status_by_verdict(const la_stats_provider_t *stats, la_verdict_e verdict);
+apr_uint64_t la_status_by_source(const la_stats_provider_t *stats, la_source_e source);
+
+/* A breaker's state as a word: closed, open, probing. */
+const char *la_status_phase(la_gate_phase_e phase);
+
+/* The parts of a cache in use, 0 to 1. */
+double la_status_fill(const la_table_stats_t *table);
+
+/* Writers of the three forms; each sends the body. may_purge: whether the page offers it. */
+void la_status_html(request_rec *r, const la_status_t *status, int may_purge);
+void la_status_json(request_rec *r, const la_status_t *status);
+void la_status_prometheus(request_rec *r, const la_status_t *status);
+
+/* Reads everything that is shown. */
+const la_status_t *la_status_read(request_rec *r);
+
+/* The handler `llama-auth-status`. */
+int la_status_handler(request_rec *r);
+
+/* Registers with mod_status. */
+void la_status_register(apr_pool_t *pool);
+
+#endif

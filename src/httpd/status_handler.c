@@ -1,0 +1,160 @@
+/* The handler `llama-auth-status`: chooses the form, and carries out purges. In request threads. */
+#include "httpd/authz.h"
+#include "httpd/request.h"
+#include "httpd/shared.h"
+#include "httpd/status.h"
+
+#include "core/params.h"
+#include "provider/host.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+
+APLOG_USE_MODULE(llama_auth);
+
+/* Longest body of a purge. */
+#define BODY_MAX 4096
+
+/* Whether a rule with a user let this caller in: the place is guarded, and it is known who asks. */
+static int is_guarded(request_rec *r)
+{
+    return r->user && *r->user && (ap_some_authn_required(r) || la_authz_in_force(r));
+}
+
+/* Whether a page of another site sent it: a browser adds credentials that it knows by itself. */
+static int is_cross_site(request_rec *r)
+{
+    const char *origin = apr_table_get(r->headers_in, "Origin");
+    const char *host = apr_table_get(r->headers_in, "Host");
+    const char *authority = origin ? strstr(origin, "://") : NULL;
+
+    return origin && (!authority || !host || strcasecmp(authority + 3, host) != 0);
+}
+
+/* Reads the body, at most BODY_MAX bytes. Returns 0 for a larger or a broken one. */
+static int read_body(request_rec *r, char body[BODY_MAX + 1])
+{
+    long len = 0;
+    long got;
+
+    if (ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK) != OK) {
+        return 0;
+    }
+    body[0] = '\0';
+    if (!ap_should_client_block(r)) {
+        return 1;
+    }
+    while ((got = ap_get_client_block(r, body + len, (apr_size_t)(BODY_MAX - len))) > 0) {
+        len += got;
+    }
+    body[len] = '\0';
+    return got == 0 && len < BODY_MAX && strlen(body) == (apr_size_t)len;
+}
+
+/* The purge that the request asks for, in its body or its query. Returns 0 when there is none, or several. */
+static int find_purge(request_rec *r, const char *body, la_slice_t *text, la_purge_t *purge)
+{
+    int count = la_params_query(r->pool, body, "purge", text);
+
+    if (count == 0) {
+        count = la_params_query(r->pool, r->args, "purge", text);
+    }
+    return count == 1 && la_purge_parse(*text, purge);
+}
+
+static void answer_purge(request_rec *r, apr_size_t dropped, const char *shared)
+{
+    const char *text = apr_psprintf(
+        r->pool, "{\"dropped\": %" APR_SIZE_T_FMT ", \"shared_cache\": \"%s\"}\n", dropped, shared);
+
+    ap_set_content_type(r, "application/json");
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    ap_rputs(text, r);
+}
+
+static int carry_out(request_rec *r, la_slice_t text, const la_purge_t *purge)
+{
+    const la_shared_t *shared = la_shared_get();
+    const char *error = NULL;
+    apr_size_t dropped = 0;
+
+    if (shared->cache) {
+        dropped = la_cache_purge(shared->cache, purge);
+    }
+    if (shared->second) {
+        error = la_second_purge(shared->second, text, r->pool);
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
+                  LA_LOGNO(0067) "%s purged %s: %" APR_SIZE_T_FMT " entries dropped%s%s", r->user,
+                  ap_escape_logitem(r->pool, apr_pstrmemdup(r->pool, text.data, text.len)), dropped,
+                  error ? "; other machines were not told: " : "", error ? error : "");
+    if (error) {
+        r->status = HTTP_BAD_GATEWAY;
+    }
+    answer_purge(r, dropped, error ? "unreachable" : shared->second ? "told" : "none");
+    return OK;
+}
+
+static int refuse(request_rec *r, int status, const char *why)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0068) "no purge at %s: %s", r->uri, why);
+    return status;
+}
+
+static int purge(request_rec *r)
+{
+    char *body = apr_palloc(r->pool, BODY_MAX + 1);
+    la_purge_t wanted;
+    la_slice_t text;
+
+    if (!is_guarded(r)) {
+        return refuse(r, HTTP_FORBIDDEN, "no Require with a user guards it");
+    }
+    if (is_cross_site(r)) {
+        return refuse(r, HTTP_FORBIDDEN, "another site's page sent it");
+    }
+    if (!read_body(r, body) || !find_purge(r, body, &text, &wanted)) {
+        return refuse(r, HTTP_BAD_REQUEST,
+                      "it takes purge=all, purge=principal:NAME or purge=client_id:ID");
+    }
+    return carry_out(r, text, &wanted);
+}
+
+static int is_text(la_slice_t slice, const char *text)
+{
+    return slice.len == strlen(text) && memcmp(slice.data, text, slice.len) == 0;
+}
+
+static int show(request_rec *r)
+{
+    la_slice_t format;
+    int count = la_params_query(r->pool, r->args, "format", &format);
+
+    if (count == 0 || is_text(format, "html")) {
+        la_status_html(r, la_status_read(r), is_guarded(r));
+    } else if (is_text(format, "json")) {
+        la_status_json(r, la_status_read(r));
+    } else if (is_text(format, "prometheus")) {
+        la_status_prometheus(r, la_status_read(r));
+    } else {
+        return HTTP_NOT_FOUND;
+    }
+    return OK;
+}
+
+int la_status_handler(request_rec *r)
+{
+    if (!r->handler || strcmp(r->handler, "llama-auth-status") != 0) {
+        return DECLINED;
+    }
+    r->allowed |= (AP_METHOD_BIT << M_GET) | (AP_METHOD_BIT << M_POST);
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    if (r->method_number == M_POST) {
+        return purge(r);
+    }
+    return r->method_number == M_GET ? show(r) : HTTP_METHOD_NOT_ALLOWED;
+}

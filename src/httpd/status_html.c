@@ -1,0 +1,277 @@
+/* The status page: one file without anything from elsewhere, readable on a phone, in light and dark. Its script fetches the
+ * page again every few seconds and exchanges its main part; without scripts the browser reloads. In request threads.
+ */
+#include "httpd/outcome.h"
+#include "httpd/shared.h"
+#include "httpd/status.h"
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+
+#define U64 "%" APR_UINT64_T_FMT
+
+/* Where bars stand in a histogram's picture. */
+#define BAR_STEP   22
+#define BAR_WIDTH  18
+#define BAR_HEIGHT 64
+
+static const char style[] =
+    ":root{color-scheme:light dark;--line:#8884;--soft:#8881;--good:#2a8a4a;--bad:#c2412d;--warn:"
+    "#b7791f;--bar:#3b6fd4}"
+    "*{box-sizing:border-box}"
+    "body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:70rem}"
+    "h1{font-size:1.3rem;margin:.2rem 0}h2{font-size:1.05rem;margin:0 0 .5rem}"
+    ".sub{opacity:.7;font-size:.85rem;margin:0 0 1rem}"
+    "section{border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem;margin:0 0 1rem}"
+    ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.6rem}"
+    ".n{background:var(--soft);border-radius:.4rem;padding:.4rem .6rem}"
+    ".n b{display:block;font-size:1.15rem;font-variant-numeric:tabular-nums}"
+    ".n span{font-size:.78rem;opacity:.75}"
+    ".bad b{color:var(--bad)}"
+    ".badge{font-size:.75rem;padding:.1rem .5rem;border-radius:1rem;color:#fff;background:var(--"
+    "good);margin-left:.5rem;font-weight:600}"
+    ".badge.open{background:var(--bad)}.badge.probing{background:var(--warn)}"
+    ".cols{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}"
+    ".cols>.grid{flex:1 1 18rem}.cols>figure{flex:0 1 22rem;margin:0;min-width:0}"
+    "svg{width:100%;height:auto;display:block}svg rect{fill:var(--bar)}svg text{font-size:8px;fill:"
+    "currentColor;opacity:.75;text-anchor:middle}"
+    "figcaption{font-size:.78rem;opacity:.75}"
+    ".err{color:var(--bad);font-size:.85rem;overflow-wrap:anywhere;margin:.6rem 0 0}"
+    ".fill{height:.6rem;border-radius:.3rem;background:var(--soft);overflow:hidden;margin:.5rem 0}"
+    ".fill i{display:block;height:100%;background:var(--bar)}"
+    "form{display:flex;flex-wrap:wrap;gap:.5rem}"
+    "input,button{font:inherit;padding:.35rem .6rem;border:1px solid var(--line);border-radius:"
+    ".4rem;background:transparent;color:inherit;min-width:0}input{flex:1 1 12rem}";
+
+static const char script[] =
+    "setInterval(async()=>{if(document.hidden)return;try{const a=await "
+    "fetch(location.href,{cache:'no-store'});if(!a.ok)throw 0;const d=new "
+    "DOMParser().parseFromString(await a.text(),'text/html');"
+    "document.querySelector('main').replaceWith(d.querySelector('main'));"
+    "document.title='mod_llama_auth'}catch(e){document.title='(no answer) mod_llama_auth'}},3000);";
+
+/* A number of its own, for the one script that may run. */
+static const char *make_nonce(apr_pool_t *pool)
+{
+    unsigned char bytes[16];
+    char *text = apr_palloc(pool, 2 * sizeof(bytes) + 1);
+
+    if (apr_generate_random_bytes(bytes, sizeof(bytes)) != APR_SUCCESS) {
+        return NULL;
+    }
+    ap_bin2hex(bytes, sizeof(bytes), text);
+    return text;
+}
+
+static void set_headers(request_rec *r, const char *nonce)
+{
+    apr_table_setn(r->headers_out, "Content-Security-Policy",
+                   apr_psprintf(r->pool,
+                                "default-src 'none'; style-src 'nonce-%s'; script-src 'nonce-%s'; "
+                                "connect-src 'self'; form-action 'self'; base-uri 'none'; "
+                                "frame-ancestors 'none'",
+                                nonce, nonce));
+    ap_set_content_type(r, "text/html; charset=utf-8");
+}
+
+static void number(request_rec *r, const char *label, apr_uint64_t value, int bad)
+{
+    ap_rprintf(r, "<div class=\"n%s\"><b>" U64 "</b><span>%s</span></div>\n",
+               bad && value ? " bad" : "", value, label);
+}
+
+/* A duration as an axis has it: 250us, 5ms, 2.5s. */
+static const char *short_time(apr_pool_t *pool, apr_interval_time_t us)
+{
+    if (us < 1000) {
+        return apr_psprintf(pool, "%dus", (int)us);
+    }
+    if (us < APR_USEC_PER_SEC) {
+        return us % 1000 ? apr_psprintf(pool, "%.1fms", (double)us / 1e3)
+                         : apr_psprintf(pool, "%dms", (int)(us / 1000));
+    }
+    return us % APR_USEC_PER_SEC ? apr_psprintf(pool, "%.1fs", (double)us / 1e6)
+                                 : apr_psprintf(pool, "%ds", (int)(us / APR_USEC_PER_SEC));
+}
+
+static void histogram(request_rec *r, const la_stats_histogram_t *h, const char *of)
+{
+    apr_uint64_t most = 1;
+    int i;
+
+    for (i = 0; i <= LA_STATS_BUCKETS; i++) {
+        most = h->buckets[i] > most ? h->buckets[i] : most;
+    }
+    ap_rprintf(r, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"latency of %s\">\n",
+               (LA_STATS_BUCKETS + 1) * BAR_STEP, BAR_HEIGHT + 22, of);
+    for (i = 0; i <= LA_STATS_BUCKETS; i++) {
+        int height = (int)((double)h->buckets[i] * BAR_HEIGHT / (double)most + 0.5);
+        const char *bound =
+            i < LA_STATS_BUCKETS ? short_time(r->pool, la_stats_bounds_us[i]) : "more";
+
+        height = h->buckets[i] && height == 0 ? 1 : height;
+        ap_rprintf(
+            r,
+            "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"2\"><title>up to %s: " U64
+            "</title></rect><text x=\"%d\" y=\"%d\">%s</text>\n",
+            i * BAR_STEP + 2, BAR_HEIGHT - height + 6, BAR_WIDTH, height, bound, h->buckets[i],
+            i * BAR_STEP + 2 + BAR_WIDTH / 2, BAR_HEIGHT + 18, bound);
+    }
+    ap_rprintf(r, "</svg><figcaption>" U64 " %s, %.2f ms on average</figcaption></figure>\n",
+               h->count, of, h->count ? (double)h->sum_us / (double)h->count / 1e3 : 0.0);
+}
+
+static void last_error(request_rec *r, const la_stats_provider_t *stats)
+{
+    char when[APR_RFC822_DATE_LEN];
+
+    if (stats->error_at) {
+        apr_rfc822_date(when, stats->error_at);
+        ap_rprintf(r, "<p class=\"err\">Last error, %s: %s</p>\n", when,
+                   ap_escape_html(r->pool, stats->error));
+    }
+}
+
+static void badge(request_rec *r, const la_gate_state_t *gate)
+{
+    const char *phase = la_status_phase(gate->phase);
+
+    ap_rprintf(r, "<span class=\"badge %s\">breaker %s</span>", phase, phase);
+}
+
+static void requests(request_rec *r, const la_status_t *status)
+{
+    unsigned i;
+
+    ap_rputs("<section><h2>Requests</h2><div class=\"grid\">\n", r);
+    for (i = 0; la_outcome_name(i); i++) {
+        number(r, la_outcome_name(i), status->outcomes[i],
+               strncmp(la_outcome_name(i), "prov", 4) == 0);
+    }
+    ap_rputs("</div></section>\n", r);
+}
+
+static void provider(request_rec *r, const la_status_provider_t *p)
+{
+    ap_rprintf(r, "<section id=\"provider-%s\"><h2>%s <small>%s</small>",
+               ap_escape_html(r->pool, p->name), ap_escape_html(r->pool, p->name), p->type);
+    if (p->calls_out) {
+        badge(r, &p->gate);
+    }
+    ap_rputs("</h2><div class=\"cols\"><div class=\"grid\">\n", r);
+    number(r, "accepted", la_status_by_verdict(&p->stats, LA_VERDICT_ACCEPTED), 0);
+    number(r, "rejected", la_status_by_verdict(&p->stats, LA_VERDICT_REJECTED), 0);
+    number(r, "not mine", la_status_by_verdict(&p->stats, LA_VERDICT_NOT_MINE), 0);
+    number(r, "unavailable", la_status_by_verdict(&p->stats, LA_VERDICT_UNAVAILABLE), 1);
+    if (p->cached) {
+        number(r, "from the cache",
+               la_status_by_source(&p->stats, LA_SOURCE_HIT) +
+                   la_status_by_source(&p->stats, LA_SOURCE_NEGATIVE),
+               0);
+        number(r, "stale", la_status_by_source(&p->stats, LA_SOURCE_STALE), 1);
+    }
+    if (p->calls_out) {
+        number(r, "coalesced", la_status_by_source(&p->stats, LA_SOURCE_COALESCED), 0);
+        number(r, "calls in flight", p->gate.in_flight, 0);
+        number(r, "waiting", p->gate.waiting, 0);
+        number(r, "spared by the breaker", p->gate.refusals, 1);
+    }
+    ap_rputs("</div>\n", r);
+    histogram(r, &p->stats.calls, p->calls_out ? "calls" : "verifications");
+    ap_rputs("</div>\n", r);
+    last_error(r, &p->stats);
+    ap_rputs("</section>\n", r);
+}
+
+static void cache(request_rec *r, const la_status_t *status)
+{
+    double fill = 100 * la_status_fill(&status->accepted);
+
+    if (!status->cache_on) {
+        ap_rputs("<section><h2>Cache</h2><p>off</p></section>\n", r);
+        return;
+    }
+    ap_rprintf(
+        r,
+        "<section><h2>Cache <small>" U64 " MB, %.1f %% full</small></h2>"
+        "<svg class=\"fill\" viewBox=\"0 0 100 2\" preserveAspectRatio=\"none\" role=\"img\" "
+        "aria-label=\"fill\"><rect width=\"%.2f\" height=\"2\"></rect></svg>"
+        "<div class=\"grid\">\n",
+        (status->accepted.bytes + status->rejected.bytes + 524288) / 1048576, fill, fill);
+    number(r, "identities", status->accepted.entries, 0);
+    number(r, "rejections", status->rejected.entries, 0);
+    number(r, "stored", status->accepted.stores + status->rejected.stores, 0);
+    number(r, "evicted", status->accepted.evictions + status->rejected.evictions, 0);
+    number(r, "too large", status->accepted.too_large, 1);
+    number(r, "purges", status->purges, 0);
+    ap_rputs("</div></section>\n", r);
+}
+
+static void second(request_rec *r, const la_status_t *status)
+{
+    int event;
+
+    if (!status->second) {
+        return;
+    }
+    ap_rprintf(r, "<section><h2>Second-level cache <small>%s</small>",
+               ap_escape_html(r->pool, status->second));
+    badge(r, &status->second_gate);
+    ap_rputs("</h2><div class=\"cols\"><div class=\"grid\">\n", r);
+    for (event = 0; event <= LA_SECOND_STORE_FAILED; event++) {
+        number(r, la_second_name((la_second_e)event), status->second_stats.lookups[0][event],
+               event == LA_SECOND_UNREADABLE || event == LA_SECOND_UNAVAILABLE);
+    }
+    ap_rputs("</div>\n", r);
+    histogram(r, &status->second_stats.calls, "commands");
+    ap_rputs("</div>\n", r);
+    last_error(r, &status->second_stats);
+    ap_rputs("</section>\n", r);
+}
+
+static void purge_form(request_rec *r)
+{
+    ap_rputs("<section><h2>Purge</h2><form method=\"post\">"
+             "<input name=\"purge\" required aria-label=\"what to purge\" "
+             "placeholder=\"all, principal:NAME or client_id:ID\">"
+             "<button>Drop from the cache</button></form></section>\n",
+             r);
+}
+
+static void body(request_rec *r, const la_status_t *status, int may_purge)
+{
+    char now[APR_RFC822_DATE_LEN];
+    int i;
+
+    apr_rfc822_date(now, status->now);
+    ap_rprintf(r, "<main><p class=\"sub\">%s, %s</p>\n", ap_escape_html(r->pool, status->server),
+               now);
+    requests(r, status);
+    for (i = 0; i < status->provider_count; i++) {
+        provider(r, &status->providers[i]);
+    }
+    cache(r, status);
+    second(r, status);
+    ap_rputs("</main>\n", r);
+    if (may_purge) {
+        purge_form(r);
+    }
+}
+
+void la_status_html(request_rec *r, const la_status_t *status, int may_purge)
+{
+    const char *nonce = make_nonce(r->pool);
+
+    nonce = nonce ? nonce : ""; /* then no browser takes style or script */
+    set_headers(r, nonce);
+    ap_rprintf(r,
+               "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+               "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+               "<title>mod_llama_auth</title><noscript><meta http-equiv=\"refresh\" content=\"5\">"
+               "</noscript><style nonce=\"%s\">%s</style></head>\n<body><h1>mod_llama_auth</h1>\n",
+               nonce, style);
+    body(r, status, may_purge);
+    ap_rprintf(r, "<script nonce=\"%s\">%s</script></body></html>\n", nonce, script);
+}

@@ -1,0 +1,208 @@
+/* The status as JSON. The shape is documented in README.md and stays; LA_STATUS_VERSION is its version. In request threads.
+ */
+#include "core/json.h"
+#include "httpd/outcome.h"
+#include "httpd/shared.h"
+#include "httpd/status.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+
+#define U64 "%" APR_UINT64_T_FMT
+
+/* Appends formatted text; only for what needs no escaping. */
+static void put(la_json_writer_t *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(la_json_writer_t *w, const char *format, ...)
+{
+    va_list arguments;
+    const char *text;
+
+    va_start(arguments, format);
+    text = apr_pvsprintf(w->pool, format, arguments);
+    va_end(arguments);
+    la_json_write_raw(w, (la_slice_t){text, strlen(text)});
+}
+
+static void put_text(la_json_writer_t *w, const char *text)
+{
+    la_json_write_string(w, (la_slice_t){text, strlen(text)});
+}
+
+static void put_time(la_json_writer_t *w, apr_time_t time)
+{
+    apr_time_exp_t parts;
+
+    apr_time_exp_gmt(&parts, time);
+    put(w, "\"%04d-%02d-%02dT%02d:%02d:%02dZ\"", parts.tm_year + 1900, parts.tm_mon + 1,
+        parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+static void put_histogram(la_json_writer_t *w, const la_stats_histogram_t *histogram)
+{
+    apr_uint64_t sum = 0;
+    int i;
+
+    put(w, "{\"count\": " U64 ", \"sum_seconds\": %.6f, \"buckets\": [", histogram->count,
+        (double)histogram->sum_us / 1e6);
+    for (i = 0; i < LA_STATS_BUCKETS; i++) {
+        sum += histogram->buckets[i];
+        put(w, "%s{\"le_seconds\": %.6f, \"count\": " U64 "}", i ? ", " : "",
+            (double)la_stats_bounds_us[i] / 1e6, sum);
+    }
+    put(w, "]}");
+}
+
+static void put_lookups(la_json_writer_t *w, const la_stats_provider_t *stats)
+{
+    int verdict;
+    int source;
+
+    put(w, "{");
+    for (verdict = 0; verdict <= LA_VERDICT_ACCEPTED; verdict++) {
+        put(w, "%s\"%s\": {", verdict ? ", " : "", la_verdict_name((la_verdict_e)verdict));
+        for (source = 0; source <= LA_SOURCE_SHARED; source++) {
+            put(w, "%s\"%s\": " U64, source ? ", " : "", la_source_name((la_source_e)source),
+                stats->lookups[verdict][source]);
+        }
+        put(w, "}");
+    }
+    put(w, "}");
+}
+
+static void put_error(la_json_writer_t *w, const la_stats_provider_t *stats)
+{
+    put(w, ", \"last_error\": ");
+    if (!stats->error_at) {
+        put(w, "null");
+        return;
+    }
+    put(w, "{\"time\": ");
+    put_time(w, stats->error_at);
+    put(w, ", \"text\": ");
+    put_text(w, stats->error);
+    put(w, "}");
+}
+
+static void put_gate(la_json_writer_t *w, const la_gate_state_t *gate)
+{
+    put(w,
+        "\"breaker\": {\"state\": \"%s\", \"consecutive_failures\": %u, \"retry_after_seconds\": "
+        "%.3f, \"openings\": " U64 ", \"refusals\": " U64 "}",
+        la_status_phase(gate->phase), gate->failures, (double)gate->retry_us / 1e6, gate->openings,
+        gate->refusals);
+}
+
+static void put_provider(la_json_writer_t *w, const la_status_provider_t *p)
+{
+    put(w, "{\"name\": ");
+    put_text(w, p->name);
+    put(w, ", \"type\": \"%s\", \"lookups\": ", p->type);
+    put_lookups(w, &p->stats);
+    put(w, ", \"calls\": ");
+    put_histogram(w, &p->stats.calls);
+    if (p->calls_out) {
+        put(w,
+            ", \"in_flight\": %u, \"waiting\": %u, \"max_concurrent\": %u, \"limit_refusals\": " U64
+            ", ",
+            p->gate.in_flight, p->gate.waiting, p->limit, p->gate.exhaustions);
+        put_gate(w, &p->gate);
+    }
+    put_error(w, &p->stats);
+    put(w, "}");
+}
+
+static void put_table(la_json_writer_t *w, const la_table_stats_t *table)
+{
+    put(w,
+        "{\"bytes\": " U64 ", \"fill\": %.4f, \"entries\": " U64 ", \"stores\": " U64
+        ", \"evictions\": " U64 ", \"store_failures\": " U64 ", \"too_large\": " U64 "}",
+        table->bytes, la_status_fill(table), table->entries, table->stores, table->evictions,
+        table->store_failures, table->too_large);
+}
+
+static apr_uint64_t from(const la_status_t *status, la_source_e source)
+{
+    apr_uint64_t sum = 0;
+    int i;
+
+    for (i = 0; i < status->provider_count; i++) {
+        sum += la_status_by_source(&status->providers[i].stats, source);
+    }
+    return sum;
+}
+
+static void put_cache(la_json_writer_t *w, const la_status_t *status)
+{
+    int source;
+
+    put(w, "\"cache\": ");
+    if (!status->cache_on) {
+        put(w, "null");
+        return;
+    }
+    put(w, "{\"lookups\": {");
+    for (source = LA_SOURCE_HIT; source <= LA_SOURCE_SHARED; source++) {
+        put(w, "%s\"%s\": " U64, source > LA_SOURCE_HIT ? ", " : "",
+            la_source_name((la_source_e)source), from(status, (la_source_e)source));
+    }
+    put(w, "}, \"accepted\": ");
+    put_table(w, &status->accepted);
+    put(w, ", \"rejected\": ");
+    put_table(w, &status->rejected);
+    put(w, ", \"purges\": " U64 "}", status->purges);
+}
+
+static void put_second(la_json_writer_t *w, const la_status_t *status)
+{
+    int event;
+
+    put(w, "\"shared_cache\": ");
+    if (!status->second) {
+        put(w, "null");
+        return;
+    }
+    put(w, "{\"address\": ");
+    put_text(w, status->second);
+    put(w, ", \"operations\": {");
+    for (event = 0; event <= LA_SECOND_STORE_FAILED; event++) {
+        put(w, "%s\"%s\": " U64, event ? ", " : "", la_second_name((la_second_e)event),
+            status->second_stats.lookups[0][event]);
+    }
+    put(w, "}, \"commands\": ");
+    put_histogram(w, &status->second_stats.calls);
+    put(w, ", ");
+    put_gate(w, &status->second_gate);
+    put_error(w, &status->second_stats);
+    put(w, "}");
+}
+
+void la_status_json(request_rec *r, const la_status_t *status)
+{
+    la_json_writer_t writer;
+    unsigned outcome;
+    int i;
+
+    la_json_writer_init(&writer, r->pool);
+    put(&writer, "{\"version\": %d, \"time\": ", LA_STATUS_VERSION);
+    put_time(&writer, status->now);
+    put(&writer, ", \"restarted\": ");
+    put_time(&writer, status->started);
+    put(&writer, ",\n \"requests\": {");
+    for (outcome = 0; la_outcome_name(outcome); outcome++) {
+        put(&writer, "%s\"%s\": " U64, outcome ? ", " : "", la_outcome_name(outcome),
+            status->outcomes[outcome]);
+    }
+    put(&writer, "},\n \"providers\": [");
+    for (i = 0; i < status->provider_count; i++) {
+        put(&writer, i ? ",\n  " : "\n  ");
+        put_provider(&writer, &status->providers[i]);
+    }
+    put(&writer, "],\n ");
+    put_cache(&writer, status);
+    put(&writer, ",\n ");
+    put_second(&writer, status);
+    put(&writer, "}\n");
+    ap_set_content_type(r, "application/json");
+    ap_rwrite(writer.data, (int)writer.len, r);
+}

@@ -1,0 +1,188 @@
+/* What LlamaAuthCacheShared may say. Runs while the configuration is read. */
+#include "provider/redis.h"
+
+#include "provider/host.h"
+#include "provider/option.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include <apr_escape.h>
+#include <apr_strings.h>
+#include <apr_uri.h>
+
+#define DEFAULT_PORT       6379
+#define DEFAULT_PREFIX     "llama_auth:"
+#define DEFAULT_TIMEOUT_US (100 * APR_TIME_C(1000))
+#define DB_MAX             1000000
+
+static int parse_number(const char *text, int max, int *number)
+{
+    char *end;
+    apr_int64_t value = apr_strtoi64(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end || value > max) {
+        return 0;
+    }
+    *number = (int)value;
+    return 1;
+}
+
+static const char *set_password(apr_pool_t *pool, const char *spec, la_redis_options_t *options)
+{
+    const char *error = la_secret_make(pool, spec, &options->password);
+
+    return error ? apr_psprintf(pool, "password: %s", error) : NULL;
+}
+
+static const char *set_time(apr_pool_t *pool, const char *name, const char *text,
+                            apr_interval_time_t *us)
+{
+    return la_option_parse_duration(text, us) && *us > 0
+               ? NULL
+               : apr_psprintf(pool, "%s: '%s' is no duration above 0, as 100ms", name, text);
+}
+
+static const char *set_prefix(apr_pool_t *pool, const char *text, la_redis_options_t *options)
+{
+    const char *p;
+
+    for (p = text; *p; p++) {
+        if (*p <= ' ' || *p >= 0x7f) {
+            return "prefix: visible ASCII characters only";
+        }
+    }
+    options->prefix = apr_pstrdup(pool, text);
+    return NULL;
+}
+
+/* One NAME=VALUE. */
+static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options_t *options)
+{
+    const char *value = strchr(word, '=');
+    apr_size_t len = value ? (apr_size_t)(value - word) : 0;
+    const char *name = apr_pstrmemdup(pool, word, len);
+
+    if (value && strcasecmp(name, "timeout") == 0) {
+        return set_time(pool, "timeout", value + 1, &options->timeout_us);
+    }
+    if (value && strcasecmp(name, "connect_timeout") == 0) {
+        return set_time(pool, "connect_timeout", value + 1, &options->connect_timeout_us);
+    }
+    if (value && strcasecmp(name, "prefix") == 0) {
+        return set_prefix(pool, value + 1, options);
+    }
+    if (value && strcasecmp(name, "user") == 0 && value[1]) {
+        options->user = apr_pstrdup(pool, value + 1);
+        return NULL;
+    }
+    if (value && strcasecmp(name, "password") == 0) {
+        return set_password(pool, value + 1, options);
+    }
+    if (value && strcasecmp(name, "db") == 0) {
+        return parse_number(value + 1, DB_MAX, &options->db) ? NULL : "db must be a number";
+    }
+    return apr_psprintf(pool,
+                        "%s is not known: timeout=, connect_timeout=, prefix=, user=, "
+                        "password= and db= are",
+                        value ? name : "a word after the URL");
+}
+
+static const char *set_query(apr_pool_t *pool, const char *query, la_redis_options_t *options)
+{
+    char *rest = apr_pstrdup(pool, query);
+    char *state;
+    char *word;
+    const char *error = NULL;
+
+    for (word = apr_strtok(rest, "&", &state); word && !error;
+         word = apr_strtok(NULL, "&", &state)) {
+        error = set_word(pool, word, options);
+    }
+    return error;
+}
+
+static const char *unescaped(apr_pool_t *pool, const char *text)
+{
+    return apr_punescape_url(pool, text, NULL, NULL, 0);
+}
+
+/* user:password of a URL, either of them empty. */
+static const char *set_credentials(apr_pool_t *pool, const apr_uri_t *uri,
+                                   la_redis_options_t *options)
+{
+    const char *user = uri->user ? unescaped(pool, uri->user) : "";
+    const char *password = uri->password ? unescaped(pool, uri->password) : "";
+
+    if (!user || !password) {
+        return "the URL's user or password is not well percent-encoded";
+    }
+    if (user[0] && !password[0]) {
+        return "the URL has a user and no password; a password alone is written redis://:PASSWORD@";
+    }
+    options->user = user[0] ? user : NULL;
+    return password[0] ? set_password(pool, password, options) : NULL;
+}
+
+static const char *set_tcp(apr_pool_t *pool, const char *url, la_redis_options_t *options)
+{
+    apr_uri_t uri;
+    const char *error;
+
+    if (apr_uri_parse(pool, url, &uri) != APR_SUCCESS || !uri.hostname || !uri.hostname[0] ||
+        uri.fragment) {
+        return "the URL must be redis://[[user]:password@]host[:port][/db]";
+    }
+    if (uri.port_str && (!parse_number(uri.port_str, 65535, &options->port) || !options->port)) {
+        return "the URL's port must be 1 to 65535";
+    }
+    options->host = uri.hostname;
+    options->address = apr_psprintf(pool, strchr(options->host, ':') ? "[%s]:%d" : "%s:%d",
+                                    options->host, options->port);
+    if (uri.path && uri.path[0] == '/' && uri.path[1] &&
+        !parse_number(uri.path + 1, DB_MAX, &options->db)) {
+        return "the URL's path must be the number of a database";
+    }
+    error = set_credentials(pool, &uri, options);
+    return !error && uri.query ? set_query(pool, uri.query, options) : error;
+}
+
+static const char *set_socket(apr_pool_t *pool, const char *url, la_redis_options_t *options)
+{
+    const char *query = strchr(url, '?');
+    apr_size_t len = query ? (apr_size_t)(query - url) : strlen(url);
+    const char *path = apr_pstrmemdup(pool, url + 5, len - 5);
+
+    if (strncmp(path, "///", 3) == 0) {
+        path += 2; /* unix:///path, as others write it */
+    }
+    if (path[0] != '/' || path[1] == '/') {
+        return "the URL of a socket must be unix:/path";
+    }
+    options->path = path;
+    options->address = apr_pstrcat(pool, "unix:", path, NULL);
+    return query ? set_query(pool, query + 1, options) : NULL;
+}
+
+const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words,
+                           la_redis_options_t *options)
+{
+    const char *error;
+    int i;
+
+    *options = (la_redis_options_t){.port = DEFAULT_PORT,
+                                    .prefix = DEFAULT_PREFIX,
+                                    .timeout_us = DEFAULT_TIMEOUT_US,
+                                    .connect_timeout_us = DEFAULT_TIMEOUT_US};
+    if (strncasecmp(words[0], "redis://", 8) == 0) {
+        error = set_tcp(pool, words[0], options);
+    } else if (strncasecmp(words[0], "unix:", 5) == 0) {
+        error = set_socket(pool, words[0], options);
+    } else {
+        error = "must be redis://[[user]:password@]host[:port][/db], unix:/path or none";
+    }
+    for (i = 1; i < count && !error; i++) {
+        error = set_word(pool, words[i], options);
+    }
+    return !error && options->user && !options->password ? "user= needs password=" : error;
+}

@@ -1,0 +1,222 @@
+/* The second-level cache's logic: names, entries, purges, and the breaker in front of it. Redis itself is redis.c's.
+ *
+ * An entry carries the number of the last purge when its provider was asked; with each answer comes the number of the last
+ * purge now. Purges that this machine has not heard of yet are fetched and carried out before the entry is judged, so
+ * that nothing purged anywhere is accepted here, however late mod_watchdog's thread is.
+ */
+#include "provider/second_link.h"
+
+#include "provider/host.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include <openssl/crypto.h>
+
+/* Redis takes no longer time. */
+#define LONGEST_MS APR_INT64_C(31536000000)
+
+/* What an entry begins with; a machine of the other byte order reads another layout and does without. */
+#define LAYOUT 0x4c413031u
+typedef struct entry_t {
+    apr_uint32_t layout;
+    apr_uint32_t reserved;
+    apr_uint64_t number; /* of the last purge when the provider was asked */
+    apr_int64_t fresh_until;
+    apr_int64_t stale_until;
+} entry_t;
+_Static_assert(sizeof(entry_t) == 32, "an identity behind it is aligned");
+
+const char *la_second_name(la_second_e event)
+{
+    switch (event) {
+    case LA_SECOND_HIT:
+        return "hit";
+    case LA_SECOND_MISS:
+        return "miss";
+    case LA_SECOND_PURGED:
+        return "purged";
+    case LA_SECOND_UNREADABLE:
+        return "unreadable";
+    case LA_SECOND_UNAVAILABLE:
+        return "unavailable";
+    case LA_SECOND_SKIPPED:
+        return "skipped";
+    case LA_SECOND_STORED:
+        return "stored";
+    case LA_SECOND_STORE_FAILED:
+        return "store_failed";
+    }
+    return "unknown";
+}
+
+static void tell_unreadable(const la_second_t *second, la_unseal_e result)
+{
+    if (la_stats_first(second->shared.stats, second->shared.stats_index,
+                       LA_SECOND_TOLD_UNREADABLE)) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0056) "second-level cache %s holds entries that cannot be read (%s); they "
+                              "are passed over, and this is not logged again",
+               second->options->redis.address,
+               result == LA_UNSEAL_FORMAT ? "of another format"
+                                          : "altered, or sealed with another secret");
+    }
+}
+
+/* Whether what was sealed is an entry, in force, and not purged since. */
+static la_second_e judge(const la_second_t *second, la_slice_t plain, const unsigned char *digest,
+                         apr_time_t now, la_second_found_t *found)
+{
+    const la_identity_t *identity = (const void *)(plain.data + sizeof(entry_t));
+    entry_t entry;
+
+    if (plain.len <= sizeof(entry)) {
+        return LA_SECOND_UNREADABLE;
+    }
+    memcpy(&entry, plain.data, sizeof(entry));
+    if (entry.layout != LAYOUT || !la_identity_check(identity, plain.len - sizeof(entry))) {
+        return LA_SECOND_UNREADABLE;
+    }
+    if (entry.fresh_until <= now) {
+        return LA_SECOND_MISS;
+    }
+    if (la_cache_purged_since(second->shared.cache, entry.number, digest, identity)) {
+        return LA_SECOND_PURGED;
+    }
+    *found = (la_second_found_t){identity, entry.fresh_until, entry.stale_until};
+    return LA_SECOND_HIT;
+}
+
+/* Opens what was found under one name. */
+static la_second_e open_entry(la_second_t *second, const la_seal_keys_t *keys, la_slice_t place,
+                              const la_redis_answer_t *answer, const unsigned char *digest,
+                              apr_time_t now, apr_pool_t *pool, la_second_found_t *found)
+{
+    la_unseal_e result;
+    la_second_e event;
+    la_slice_t plain;
+
+    if (answer->kind != LA_REDIS_TEXT) {
+        return LA_SECOND_MISS;
+    }
+    result = la_unseal(keys, place, answer->text, pool, &plain);
+    event =
+        result == LA_UNSEAL_OK ? judge(second, plain, digest, now, found) : LA_SECOND_UNREADABLE;
+    if (event == LA_SECOND_UNREADABLE) {
+        tell_unreadable(second, result == LA_UNSEAL_OK ? LA_UNSEAL_FORMAT : result);
+    }
+    return event;
+}
+
+/* A question under way: one name for each secret. */
+typedef struct question_t {
+    la_seal_keys_t keys[LA_SECOND_SECRETS];
+    la_slice_t words[2 + LA_SECOND_SECRETS]; /* MGET, the names, the epoch */
+    apr_size_t words_count;
+} question_t;
+
+static int pose(la_second_t *second, const la_slice_t *parts, apr_size_t parts_count,
+                apr_pool_t *pool, la_second_asked_t *asked, question_t *question)
+{
+    char name[LA_SEAL_NAME_LEN + 1];
+    int i;
+
+    question->words[0] = LA_SLICE("MGET");
+    question->words_count = 1;
+    for (i = 0; i < second->options->secret_count; i++) {
+        if (!la_second_keys(second, i, pool, &question->keys[i]) ||
+            la_seal_name(&question->keys[i], parts, parts_count, name) != APR_SUCCESS) {
+            return 0;
+        }
+        if (i == 0) {
+            memcpy(asked->name, name, sizeof(name));
+        }
+        question->words[question->words_count++] = la_second_word(second, pool, "e:", name);
+    }
+    question->words[question->words_count++] = la_second_word(second, pool, "epoch", "");
+    return 1;
+}
+
+int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts_count,
+                  const unsigned char *digest, apr_time_t now, apr_pool_t *pool,
+                  la_second_asked_t *asked, la_second_found_t *found)
+{
+    la_second_e event = LA_SECOND_MISS;
+    la_redis_answer_t answer;
+    question_t question;
+    apr_size_t last;
+    int i;
+
+    *asked = (la_second_asked_t){.usable = 0};
+    *found = (la_second_found_t){0};
+    if (!pose(second, parts, parts_count, pool, asked, &question) ||
+        la_second_command(second, question.words_count, question.words, 1, pool, &answer) !=
+            LA_REDIS_OK ||
+        answer.kind != LA_REDIS_LIST || answer.count != question.words_count - 1) {
+        return 0;
+    }
+    last = answer.count - 1;
+    if (!la_second_number(&answer.items[last], &asked->number) ||
+        !la_second_catch_up(second, asked->number, pool)) {
+        return 0;
+    }
+    asked->usable = 1;
+    for (i = 0; i < second->options->secret_count && event != LA_SECOND_HIT; i++) {
+        event = open_entry(second, &question.keys[i], question.words[1 + i], &answer.items[i],
+                           digest, now, pool, found);
+    }
+    OPENSSL_cleanse(question.keys, sizeof(question.keys));
+    la_second_count(second, event);
+    return event == LA_SECOND_HIT;
+}
+
+static apr_time_t later(apr_time_t now, apr_interval_time_t span, apr_time_t end)
+{
+    apr_time_t time = span > APR_INT64_MAX - now ? APR_INT64_MAX : now + span;
+
+    return end && end < time ? end : time;
+}
+
+/* The entry's bytes. Returns the milliseconds it is in force for, 0 for none. */
+static apr_int64_t make_entry(const la_second_asked_t *asked, const la_identity_t *identity,
+                              const la_cache_times_t *times, apr_time_t now, apr_pool_t *pool,
+                              la_slice_t *plain)
+{
+    apr_size_t size = la_identity_size(identity);
+    char *bytes = apr_palloc(pool, sizeof(entry_t) + size);
+    entry_t entry = {.layout = LAYOUT, .number = asked->number};
+    apr_int64_t ms;
+
+    entry.fresh_until = later(now, times->ttl_us, times->end);
+    entry.stale_until = later(entry.fresh_until, times->stale_us, times->end);
+    memcpy(bytes, &entry, sizeof(entry));
+    memcpy(bytes + sizeof(entry), identity, size);
+    *plain = (la_slice_t){bytes, sizeof(entry) + size};
+    ms = (entry.fresh_until - now) / 1000;
+    return ms < LONGEST_MS ? ms : LONGEST_MS;
+}
+
+void la_second_put(la_second_t *second, const la_second_asked_t *asked,
+                   const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
+                   apr_pool_t *pool)
+{
+    la_slice_t words[5] = {LA_SLICE("SET")};
+    la_redis_answer_t answer;
+    la_seal_keys_t keys;
+    la_slice_t plain;
+    apr_int64_t ms = asked->usable ? make_entry(asked, identity, times, now, pool, &plain) : 0;
+    int stored;
+
+    if (ms <= 0 || !la_second_keys(second, 0, pool, &keys)) {
+        return;
+    }
+    words[1] = la_second_word(second, pool, "e:", asked->name);
+    words[3] = LA_SLICE("PX");
+    words[4].data = apr_psprintf(pool, "%" APR_INT64_T_FMT, ms);
+    words[4].len = strlen(words[4].data);
+    stored = la_seal(&keys, words[1], plain, pool, &words[2]) == APR_SUCCESS &&
+             la_second_command(second, 5, words, 0, pool, &answer) == LA_REDIS_OK;
+    OPENSSL_cleanse(&keys, sizeof(keys));
+    la_second_count(second, stored ? LA_SECOND_STORED : LA_SECOND_STORE_FAILED);
+}

@@ -1,0 +1,188 @@
+/* The second-level cache's way to Redis: the breaker in front of it, and the keys that are derived from its secrets. */
+#include "provider/second_link.h"
+
+#include "core/futex.h"
+#include "provider/host.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include <openssl/crypto.h>
+
+/* The breaker: fixed, since there is nothing to choose between trying and going on without. */
+#define FAILURES 3
+#define OPEN_US  (5 * APR_USEC_PER_SEC)
+#define SLACK_US APR_TIME_C(100000)
+
+void la_second_count(const la_second_t *second, la_second_e event)
+{
+    la_stats_lookup(second->shared.stats, second->shared.stats_index, 0, event);
+}
+
+void la_second_note_error(const la_second_t *second, const char *reason)
+{
+    la_stats_error(second->shared.stats, second->shared.stats_index, reason, apr_time_now());
+}
+
+/* ---- the breaker ---- */
+
+apr_interval_time_t la_second_budget(const la_second_options_t *options)
+{
+    /* A rested connection that turns out closed costs a try of its own. */
+    return options->redis.connect_timeout_us + 2 * options->redis.timeout_us;
+}
+
+apr_interval_time_t la_second_longest(const la_second_t *second)
+{
+    return la_second_budget(second->options);
+}
+
+la_gate_terms_t la_second_terms(const la_second_options_t *options)
+{
+    return (la_gate_terms_t){.limit = 1,
+                             .failures = FAILURES,
+                             .open_us = OPEN_US,
+                             .probe_us = la_second_budget(options) + SLACK_US};
+}
+
+static void log_change(const la_second_t *second, la_gate_change_e change, const char *reason)
+{
+    const char *address = second->options->redis.address;
+
+    switch (change) {
+    case LA_GATE_SAME:
+        break;
+    case LA_GATE_OPENED:
+        la_log(LA_LOG_ERROR,
+               LA_LOGNO(0052) "second-level cache %s is unavailable: %s; going on without it",
+               address, reason);
+        break;
+    case LA_GATE_CLOSED:
+        la_log(LA_LOG_NOTICE, LA_LOGNO(0053) "second-level cache %s is available again", address);
+        break;
+    }
+}
+
+la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_slice_t *words,
+                             int errors, apr_pool_t *pool, la_redis_answer_t *answer)
+{
+    la_gate_terms_t terms = la_second_terms(second->options);
+    apr_time_t start = la_clock_us();
+    la_gate_pass_t pass;
+    la_redis_e result;
+    int outage;
+
+    if (la_gate_allow(second->shared.gates, second->shared.gate, &terms, start, &pass) ==
+        LA_GATE_REFUSED) {
+        answer->text = LA_SLICE("its breaker is open");
+        la_second_count(second, LA_SECOND_SKIPPED);
+        return LA_REDIS_FAILED;
+    }
+    result = la_redis_command(second->redis, count, words, pool, answer);
+    la_stats_call(second->shared.stats, second->shared.stats_index, la_clock_us() - start);
+    outage = result == LA_REDIS_FAILED || (errors && result == LA_REDIS_ERROR);
+    if (outage) {
+        la_second_count(second, LA_SECOND_UNAVAILABLE);
+    }
+    if (result != LA_REDIS_OK) {
+        la_second_note_error(second, answer->text.data);
+    }
+    log_change(second,
+               la_gate_report(second->shared.gates, second->shared.gate, &terms, &pass,
+                              outage ? LA_GATE_OUTAGE : LA_GATE_SUCCESS, la_clock_us()),
+               answer->text.data);
+    return result;
+}
+
+/* ---- keys and names ---- */
+
+/* Takes a secret's new value into use; a bad one leaves the old keys in force. */
+static void derive(la_second_t *second, la_second_derived_t *derived, const char *value)
+{
+    la_seal_keys_t keys;
+
+    if (la_seal_keys((la_slice_t){value, strlen(value)}, &keys) != APR_SUCCESS) {
+        if (la_stats_first(second->shared.stats, second->shared.stats_index,
+                           LA_SECOND_TOLD_SECRET)) {
+            la_log(LA_LOG_ERROR,
+                   LA_LOGNO(0055) "LlamaAuthCacheSecret: the new version is shorter than %d "
+                                  "characters, the old one stays in force",
+                   LA_SEAL_SECRET_MIN);
+        }
+        return;
+    }
+    derived->keys = keys;
+    if (derived->pool) {
+        apr_pool_destroy(derived->pool);
+    }
+    apr_pool_create(&derived->pool, NULL);
+    derived->value = apr_pstrdup(derived->pool, value);
+    OPENSSL_cleanse(&keys, sizeof(keys));
+}
+
+int la_second_keys(la_second_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys)
+{
+    const char *value = la_secret_get(second->options->secrets[i], apr_time_now(), pool);
+    la_second_derived_t *derived = &second->derived[i];
+    apr_size_t len = strlen(value);
+    int known;
+
+    apr_thread_mutex_lock(second->lock);
+    if (!derived->value || strlen(derived->value) != len ||
+        CRYPTO_memcmp(derived->value, value, len) != 0) {
+        derive(second, derived, value);
+    }
+    known = derived->value != NULL;
+    *keys = derived->keys;
+    apr_thread_mutex_unlock(second->lock);
+    return known;
+}
+
+la_slice_t la_second_word(const la_second_t *second, apr_pool_t *pool, const char *kind,
+                          const char *name)
+{
+    const char *text = apr_pstrcat(pool, second->options->redis.prefix, kind, name, NULL);
+
+    return (la_slice_t){text, strlen(text)};
+}
+
+const char *la_second_secret(apr_pool_t *pool, const char *spec, la_second_options_t *options)
+{
+    la_secret_t *secret;
+    const char *error = la_secret_make(pool, spec, &secret);
+
+    if (error) {
+        return error;
+    }
+    if (strlen(la_secret_get(secret, apr_time_now(), pool)) < LA_SEAL_SECRET_MIN) {
+        return apr_psprintf(pool,
+                            "%s holds fewer than %d characters; `openssl rand -base64 32` "
+                            "makes a good one",
+                            spec, LA_SEAL_SECRET_MIN);
+    }
+    options->secrets[options->secret_count++] = secret;
+    return NULL;
+}
+
+/* ---- the process's handle ---- */
+
+apr_status_t la_second_make(apr_pool_t *pool, const la_second_options_t *options,
+                            const la_second_shared_t *shared, int connections, la_second_t **second)
+{
+    la_second_t *made = apr_pcalloc(pool, sizeof(*made));
+    apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    int i;
+
+    *second = NULL;
+    made->options = options;
+    made->shared = *shared;
+    for (i = 0; i < options->secret_count && rv == APR_SUCCESS; i++) {
+        rv = la_secret_child_init(options->secrets[i], pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = la_redis_make(pool, &options->redis, connections, &made->redis);
+    }
+    *second = rv == APR_SUCCESS ? made : NULL;
+    return rv;
+}

@@ -1,5 +1,4 @@
 /* The handler `llama-auth-status`: chooses the form, and carries out purges. In request threads. */
-#include "httpd/authz.h"
 #include "httpd/request.h"
 #include "httpd/shared.h"
 #include "httpd/status.h"
@@ -18,10 +17,11 @@ APLOG_USE_MODULE(llama_auth);
 /* Longest body of a purge. */
 #define BODY_MAX 4096
 
-/* Whether a rule with a user let this caller in: the place is guarded, and it is known who asks. */
-static int is_guarded(request_rec *r)
+/* Whether a rule with a user let this caller in. httpd authenticates only where one may, so that somebody was is proof;
+ * a user without a type is one that mod_ssl made up of a certificate for nobody's rule. */
+static int is_guarded(const request_rec *r)
 {
-    return r->user && *r->user && (ap_some_authn_required(r) || la_authz_in_force(r));
+    return r->user && *r->user && r->ap_auth_type;
 }
 
 /* Whether a page of another site sent it: a browser adds credentials that it knows by itself. */

@@ -47,7 +47,8 @@ static const char style[] =
 
 static const char script[] =
     "setInterval(async()=>{if(document.hidden)return;try{const a=await "
-    "fetch(location.href,{cache:'no-store'});if(!a.ok)throw 0;const d=new "
+    "fetch(location.origin+location.pathname+location.search,{cache:'no-store'});if(!a.ok)throw "
+    "0;const d=new "
     "DOMParser().parseFromString(await a.text(),'text/html');"
     "document.querySelector('main').replaceWith(d.querySelector('main'));"
     "document.title='mod_llama_auth'}catch(e){document.title='(no answer) mod_llama_auth'}},3000);";

@@ -117,6 +117,27 @@ static void log_verdict(request_rec *r, const la_request_t *state, const la_prov
     }
 }
 
+static const char *names(apr_pool_t *pool, const la_use_t *use)
+{
+    const char *text = "";
+    int i;
+
+    for (i = 0; i < use->count; i++) {
+        text = apr_pstrcat(pool, text, i ? " " : "", use->providers[i]->name, NULL);
+    }
+    return text;
+}
+
+static void explain_token(request_rec *r, const la_request_t *state, const la_call_t *call)
+{
+    if (APLOGrdebug(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                      LA_LOGNO(0033) "token " LOG_ID ", %" APR_SIZE_T_FMT
+                                     " bytes, for %s: LlamaAuthUse %s",
+                      state->client_id, call->token.len, r->uri, names(r->pool, state->use));
+    }
+}
+
 /* Asks the providers in order and folds what they say. */
 static void ask(request_rec *r, const la_use_t *use, const la_request_t *state,
                 const la_call_t *call, la_chain_t *chain)
@@ -151,6 +172,10 @@ static int accept_caller(request_rec *r, la_request_t *state, const la_chain_t *
     state->identity = chain->result.identity;
     state->principal = principal.len ? principal.data : anonymous(r, state);
     la_forward_caller(r, state);
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  LA_LOGNO(0035) "token " LOG_ID " is %s, says provider %s: %s", state->client_id,
+                  state->principal, state->provider->name,
+                  la_identity_attributes_json(state->identity).data);
     return OK;
 }
 
@@ -203,6 +228,8 @@ static int reuse(request_rec *r, const la_request_t *earlier)
 {
     la_request_t *state = la_request_make(r);
 
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  LA_LOGNO(0036) "%s: as found for the request that this one came from", r->uri);
     if (state != earlier) {
         la_request_take_caller(state, earlier);
     }
@@ -252,6 +279,7 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
     state->args = apr_pstrdup(r->pool, r->args);
     state->identity = NULL;
     apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, state->client_id);
+    explain_token(r, state, &call);
     ask(r, conf->use, state, &call, &chain);
     return conclude(r, state, &chain);
 }

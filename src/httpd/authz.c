@@ -99,6 +99,10 @@ static int check_rules(request_rec *r)
     }
     state->checked_conf = r->per_dir_config;
     state->checked_method = r->method_number;
+    if (la_authz_in_force(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                      LA_LOGNO(0034) "RequireScope and RequireAttribute hold for %s", r->uri);
+    }
     return OK;
 }
 

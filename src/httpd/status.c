@@ -69,6 +69,7 @@ static void read_provider(const la_provider_entry_t *entry, const la_shared_t *s
     read->type = provider->type->name;
     read->place = apr_psprintf(pool, "%s:%d", entry->filename, entry->line);
     read->calls_out = provider->type->calls_out && !provider->type->judges_alone;
+    read->timed = provider->type->calls_out;
     read->cached = provider->type->cache_vary != NULL;
     read->limit = provider->common.max_concurrent;
     if (read->calls_out) {

@@ -18,6 +18,7 @@ typedef struct la_status_provider_t {
     const char *type;
     const char *place;    /* where it was configured: file:line */
     int calls_out;        /* has a gate */
+    int timed;            /* its calls have a histogram */
     int cached;           /* its verdicts may be cached */
     apr_uint32_t limit;   /* MaxConcurrent */
     la_gate_state_t gate; /* zero unless calls_out */

@@ -89,7 +89,7 @@ static int carry_out(request_rec *r, la_slice_t text, const la_purge_t *purge)
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                   LA_LOGNO(0067) "%s purged %s: %" APR_SIZE_T_FMT " entries dropped%s%s", r->user,
-                  ap_escape_logitem(r->pool, apr_pstrmemdup(r->pool, text.data, text.len)), dropped,
+                  apr_pstrmemdup(r->pool, text.data, text.len), dropped,
                   error ? "; other machines were not told: " : "", error ? error : "");
     if (error) {
         r->status = HTTP_BAD_GATEWAY;

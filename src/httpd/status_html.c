@@ -25,10 +25,10 @@ static const char style[] =
     "h1{font-size:1.3rem;margin:.2rem 0}h2{font-size:1.05rem;margin:0 0 .5rem}"
     ".sub{opacity:.7;font-size:.85rem;margin:0 0 1rem}"
     "section{border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem;margin:0 0 1rem}"
-    ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.6rem}"
+    ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:.6rem}"
     ".n{background:var(--soft);border-radius:.4rem;padding:.4rem .6rem}"
     ".n b{display:block;font-size:1.15rem;font-variant-numeric:tabular-nums}"
-    ".n span{font-size:.78rem;opacity:.75}"
+    ".n span{font-size:.78rem;opacity:.75;overflow-wrap:anywhere}"
     ".bad b{color:var(--bad)}"
     ".badge{font-size:.75rem;padding:.1rem .5rem;border-radius:1rem;color:#fff;background:var(--"
     "good);margin-left:.5rem;font-weight:600}"
@@ -47,9 +47,9 @@ static const char style[] =
 
 static const char script[] =
     "setInterval(async()=>{if(document.hidden)return;try{const a=await "
-    "fetch(location.origin+location.pathname+location.search,{cache:'no-store'});if(!a.ok)throw "
-    "0;const d=new "
-    "DOMParser().parseFromString(await a.text(),'text/html');"
+    "fetch(location.origin+location.pathname+location.search,{cache:'no-store'});if(!a.ok)throw 0;"
+    "const t=await a.text();const d=new DOMParser().parseFromString("
+    "t.slice(t.indexOf('<main'),t.indexOf('</main>')),'text/html');"
     "document.querySelector('main').replaceWith(d.querySelector('main'));"
     "document.title='mod_llama_auth'}catch(e){document.title='(no answer) mod_llama_auth'}},3000);";
 
@@ -118,7 +118,7 @@ static void histogram(request_rec *r, const la_stats_histogram_t *h, const char 
             "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"2\"><title>up to %s: " U64
             "</title></rect><text x=\"%d\" y=\"%d\">%s</text>\n",
             i * BAR_STEP + 2, BAR_HEIGHT - height + 6, BAR_WIDTH, height, bound, h->buckets[i],
-            i * BAR_STEP + 2 + BAR_WIDTH / 2, BAR_HEIGHT + 18, bound);
+            i * BAR_STEP + 2 + BAR_WIDTH / 2, BAR_HEIGHT + 18, i % 2 ? bound : "");
     }
     ap_rprintf(r, "</svg><figcaption>" U64 " %s, %.2f ms on average</figcaption></figure>\n",
                h->count, of, h->count ? (double)h->sum_us / (double)h->count / 1e3 : 0.0);
@@ -180,7 +180,9 @@ static void provider(request_rec *r, const la_status_provider_t *p)
         number(r, "spared by the breaker", p->gate.refusals, 1);
     }
     ap_rputs("</div>\n", r);
-    histogram(r, &p->stats.calls, p->calls_out ? "calls" : "verifications");
+    if (p->timed) {
+        histogram(r, &p->stats.calls, p->calls_out ? "calls" : "verifications");
+    }
     ap_rputs("</div>\n", r);
     last_error(r, &p->stats);
     ap_rputs("</section>\n", r);

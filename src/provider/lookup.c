@@ -145,14 +145,20 @@ static la_gate_result_e gate_result(la_verdict_e verdict)
     return LA_GATE_OUTAGE;
 }
 
-/* Asks the provider itself and takes the time. */
+/* Asks the provider itself, takes the time, and notes why it is unavailable. */
 static void verify_timed(const lookup_t *l, la_result_t *result)
 {
-    apr_time_t start = la_clock_us();
+    la_stats_t *stats = l->shared->stats;
+    apr_uint32_t index = (apr_uint32_t)l->provider->index;
+    apr_time_t start = l->provider->type->calls_out ? la_clock_us() : 0;
 
     la_provider_verify(l->provider, l->call, l->pool, result);
-    if (result->verdict != LA_VERDICT_NOT_MINE) {
-        la_stats_call(l->shared->stats, (apr_uint32_t)l->provider->index, la_clock_us() - start);
+    if (l->provider->type->calls_out && result->verdict != LA_VERDICT_NOT_MINE) {
+        la_stats_call(stats, index, la_clock_us() - start);
+    }
+    if (result->verdict == LA_VERDICT_UNAVAILABLE) {
+        la_stats_error(stats, index, result->reason ? result->reason : result->message,
+                       apr_time_now());
     }
 }
 
@@ -450,17 +456,6 @@ static void through_cache(lookup_t *l, la_result_t *result)
     }
 }
 
-/* Keeps why the provider is unavailable, where this look-up learned it itself. */
-static void note_outage(const lookup_t *l, const la_result_t *result)
-{
-    const char *reason = result->reason ? result->reason : result->message;
-    int outage = result->verdict == LA_VERDICT_UNAVAILABLE || result->source == LA_SOURCE_STALE;
-
-    if (outage && reason && result->source != LA_SOURCE_COALESCED) {
-        la_stats_error(l->shared->stats, (apr_uint32_t)l->provider->index, reason, apr_time_now());
-    }
-}
-
 void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const la_call_t *call,
                apr_pool_t *pool, la_result_t *result)
 {
@@ -478,5 +473,4 @@ void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const l
         verify(&l, result);
     }
     la_stats_lookup(shared->stats, (apr_uint32_t)provider->index, result->verdict, result->source);
-    note_outage(&l, result);
 }

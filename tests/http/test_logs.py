@@ -154,3 +154,57 @@ class TestCanary:
         assert not any(canary in line for line in httpd.access_lines())
         for line in httpd.log.since(0):
             assert line.module != "llama_auth" or NUMBERED.search(line.text), line
+
+
+class TestExplanation:
+    """`LogLevel llama_auth:debug` tells a decision step by step; the harness looks for tokens in every line."""
+    expected = (r"is unavailable",)
+
+    @staticmethod
+    def configure(httpd):
+        url = httpd.endpoint().url()
+        return (provider("corp", url, "CacheVary none") + provider("elsewhere", url, "Match ^other-") +
+                location("/v1", "elsewhere", "corp", lines=("RequireScope a",)) + everywhere(httpd, "/v1"))
+
+    def steps(self, httpd, token):
+        mark = httpd.log.mark()
+        status = httpd.get("/v1", token=token).status
+        return status, [re.sub(r".*?(LA\d{4}: .*)", r"\1", line.text) for line in httpd.log.since(mark, "llama_auth", "debug")]
+
+    def test_accepted(self, httpd, token):
+        httpd.endpoint().on(token, accept("alice", {"scopes": ["a"]}))
+        short = client_id(token)[:8]
+        status, steps = self.steps(httpd, token)
+        assert status == 200
+        assert steps == [f"LA0033: token {short}, {len(token)} bytes, for /v1: LlamaAuthUse elsewhere corp",
+                         f"LA0023: provider elsewhere, token {short}, cache off: not_mine: its Match does not fit",
+                         f"LA0023: provider corp, token {short}, cache miss: accepted",
+                         f'LA0035: token {short} is alice, says provider corp: {{"scopes":["a"]}}',
+                         "LA0034: RequireScope and RequireAttribute hold for /v1"]
+
+    def test_refused(self, httpd, token):
+        httpd.endpoint().on(token, accept("alice", {"scopes": ["b"]}))
+        status, steps = self.steps(httpd, token)
+        assert status == 403 and "LA0034" not in "".join(steps) and "LA0035" in "".join(steps)
+
+
+class TestLogFormat:
+    """The line that README.md offers for access logs, and one for error logs."""
+
+    @staticmethod
+    def configure(httpd):
+        from pathlib import Path
+        readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+        formats = [line.strip() for line in readme.splitlines() if re.match(r"\s*(LogFormat|ErrorLogFormat) ", line)]
+        assert len(formats) == 2, formats
+        return ("\n".join(formats) + "\nCustomLog logs/llama.log llama_auth\n" +
+                provider("corp", httpd.endpoint().url(), "CacheVary none") + location("/v1", "corp") + everywhere(httpd, "/v1"))
+
+    def test_lines(self, httpd, token):
+        httpd.endpoint().on(token, accept("alice", {}))
+        for _ in range(2):
+            httpd.get("/v1", token=token)
+        httpd.get("/v1")
+        lines = (httpd.root / "logs" / "llama.log").read_text().splitlines()
+        assert f'principal="alice" provider=corp cache=miss client={client_id(token)} error=-' in lines[0]
+        assert "cache=hit" in lines[1] and "error=missing_token" in lines[2] and "cache=-" in lines[2]

@@ -1,6 +1,6 @@
-"""Runs the unit programs and the http tests and ends with one plain line: "N passed, M failed".
+"""Runs the unit programs, the fuzz corpora and the http tests and ends with one plain line: "N passed, M failed".
 
-Usage: run.py [unit] [http] [pytest arguments]. Exits 0 only when something ran and nothing failed.
+Usage: run.py [unit] [fuzz] [http] [pytest arguments]. Exits 0 only when something ran and nothing failed.
 """
 
 import os
@@ -36,6 +36,25 @@ def unit():
     return sum(r[0] for r in results), sum(r[1] for r in results) + missing
 
 
+def replay(corpus):
+    """One fuzz target over its corpus: each file is a test; a crash ends the target."""
+    files = sorted(str(path.relative_to(ROOT)) for path in corpus.iterdir())
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
+    done = subprocess.run([ROOT / ".build" / "asan" / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env=env, text=True, errors="replace", timeout=300)
+    passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
+    failed = len(files) - passed or int(done.returncode != 0)
+    if failed:
+        print(done.stdout, end="")
+    print(f"fuzz corpus {corpus.name}: {passed} passed, {failed} failed", flush=True)
+    return passed, failed
+
+
+def fuzz():
+    results = [replay(corpus) for corpus in sorted((ROOT / "tests" / "fuzz" / "corpus").iterdir())]
+    return sum(r[0] for r in results), sum(r[1] for r in results)
+
+
 def http(arguments):
     """Runs pytest; its counts come from the closing line."""
     process = subprocess.Popen(
@@ -54,11 +73,13 @@ def http(arguments):
 
 
 def main():
-    which = [a for a in sys.argv[1:] if a in ("unit", "http")]
-    rest = [a for a in sys.argv[1:] if a not in ("unit", "http")]
+    which = [a for a in sys.argv[1:] if a in ("unit", "fuzz", "http")]
+    rest = [a for a in sys.argv[1:] if a not in ("unit", "fuzz", "http")]
     results = []
     if "unit" in which:
         results.append(unit())
+    if "fuzz" in which:
+        results.append(fuzz())
     if "http" in which:
         results.append(http(rest))
     passed = sum(r[0] for r in results)

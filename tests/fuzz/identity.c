@@ -1,0 +1,51 @@
+/* Bytes of unknown origin in an identity's place: what passes the check is read without leaving them. */
+#include "core/identity.h"
+
+#include "fuzz.h"
+
+/* Reads every byte of a slice and the NUL behind it. */
+static void touch(la_slice_t text)
+{
+    static volatile unsigned sum;
+    apr_size_t i;
+
+    for (i = 0; i <= text.len; i++) {
+        sum += (unsigned char)text.data[i];
+    }
+}
+
+static void read_all(const la_identity_t *identity)
+{
+    apr_size_t i;
+    apr_size_t value;
+
+    touch(la_identity_principal(identity));
+    touch(la_identity_message(identity));
+    touch(la_identity_attributes_json(identity));
+    la_identity_has(identity, LA_SLICE("scopes"), LA_SLICE("a"));
+    for (i = 0; i < la_identity_count(identity); i++) {
+        const char *name;
+        const char *text;
+
+        la_identity_note(identity, i, &name, &text);
+        touch((la_slice_t){name, strlen(name)});
+        touch((la_slice_t){text, strlen(text)});
+        for (value = 0; value < la_identity_value_count(identity, i); value++) {
+            touch(la_identity_value(identity, i, value));
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *bytes = exact(data, size);
+
+    if (la_identity_check(bytes, size)) {
+        const la_identity_t *identity = (const void *)bytes;
+
+        HOLDS(la_identity_size(identity) <= size);
+        read_all(identity);
+    }
+    free(bytes);
+    return 0;
+}

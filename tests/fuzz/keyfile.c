@@ -1,0 +1,25 @@
+/* The key file of a static provider: what is loaded is found by its digest only, and each caller is sound. */
+#include "provider/keyfile.h"
+
+#include "identities.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static la_provider_common_t common;
+    static const unsigned char nobody[LA_TOKEN_DIGEST_BYTES];
+    apr_pool_t *pool = fuzz_pool();
+    char *text = exact(data, size);
+    la_keyfile_t *keys;
+
+    if (!la_keyfile_parse((la_slice_t){text, size}, &common, pool, pool, &keys)) {
+        const la_key_t *key = la_keyfile_find(keys, nobody);
+
+        HOLDS(!key || memcmp(key->digest, nobody, sizeof(nobody)) == 0);
+        if (key) {
+            check_identity(key->identity, pool);
+        }
+    }
+    free(text);
+    apr_pool_destroy(pool);
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* Small parsers of what clients and endpoints send: query strings, cookies, times, Cache-Control, scopes. */
+#include "core/form.h"
+#include "core/freshness.h"
+#include "core/json.h"
+#include "core/params.h"
+#include "core/purge.h"
+#include "core/timestamp.h"
+#include "provider/option.h"
+
+#include "fuzz.h"
+
+static void try_params(apr_pool_t *pool, const char *text)
+{
+    la_slice_t value;
+    const char *rest;
+    int count = la_params_query(pool, text, "key", &value);
+
+    rest = la_params_query_without(pool, text, "key");
+    HOLDS(count >= 0 && la_params_query(pool, rest, "key", &value) == 0);
+    count = la_params_cookie(text, "key", &value);
+    rest = la_params_cookie_without(pool, text, "key");
+    HOLDS(count >= 0 && la_params_cookie(rest, "key", &value) == 0);
+}
+
+static void try_form(apr_pool_t *pool, const char *text)
+{
+    la_json_writer_t writer;
+    const la_json_t *parsed;
+
+    la_json_writer_init(&writer, pool);
+    la_form_write(&writer, text, pool);
+    HOLDS(is_field_value(writer.data, writer.len));
+    HOLDS(la_json_parse(pool, (la_slice_t){writer.data, writer.len}, &parsed) == NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    apr_pool_t *pool = fuzz_pool();
+    char *text = exact_text(data, size);
+    apr_interval_time_t us;
+    apr_size_t bytes;
+    apr_time_t time;
+    la_purge_t purge;
+
+    try_params(pool, text);
+    try_form(pool, text);
+    if (la_timestamp_parse((la_slice_t){text, strlen(text)}, &time)) {
+        HOLDS(time > APR_INT64_C(-62200000000000000) && time < APR_INT64_C(260000000000000000));
+    }
+    if (la_freshness_cache_control(text, &us)) {
+        HOLDS(us >= 0);
+    }
+    if (la_option_parse_duration(text, &us)) {
+        HOLDS(us >= 0);
+    }
+    if (la_option_parse_size(text, &bytes)) {
+        HOLDS(strlen(text) > 0);
+    }
+    la_purge_parse((la_slice_t){text, strlen(text)}, &purge);
+    free(text);
+    apr_pool_destroy(pool);
+    return 0;
+}

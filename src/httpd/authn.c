@@ -174,7 +174,7 @@ static int accept_caller(request_rec *r, la_request_t *state, const la_chain_t *
     la_forward_caller(r, state);
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   LA_LOGNO(0035) "token " LOG_ID " is %s, says provider %s: %s", state->client_id,
-                  state->principal, state->provider->name,
+                  principal.len ? principal.data : "somebody without a name", state->provider->name,
                   la_identity_attributes_json(state->identity).data);
     return OK;
 }

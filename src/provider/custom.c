@@ -141,6 +141,7 @@ static const char *custom_finish(la_provider_t *provider, apr_pool_t *pool)
                               "Authentication required. Please provide your API key as a Bearer "
                               "token (validated by %s)",
                               conf->endpoint.authority);
+    la_provider_warn_of_plain_http(provider, "Endpoint", &conf->endpoint);
     return NULL;
 }
 

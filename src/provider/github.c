@@ -72,6 +72,7 @@ static const char *github_finish(la_provider_t *provider, apr_pool_t *pool)
     if (strchr(base, '?')) {
         return "ApiBase: must have no query";
     }
+    la_provider_warn_of_plain_http(provider, "ApiBase", &conf->base);
     while (base[len - 1] == '/') {
         len--;
     }

@@ -119,17 +119,6 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
     return error;
 }
 
-static void warn_of_plain_http(const la_provider_t *provider, const char *option,
-                               const la_url_t *url)
-{
-    if (url->url && la_discovery_is_exposed(url)) {
-        la_log(
-            LA_LOG_WARNING,
-            LA_LOGNO(0080) "provider %s: %s is plain http: tokens can be read on their way to %s",
-            provider->name, option, url->authority);
-    }
-}
-
 /* What others are told of who judges the tokens. */
 static void introduce(introspection_conf_t *conf, apr_pool_t *pool)
 {
@@ -162,8 +151,8 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
     conf->source = (la_document_source_t){.fetch = fetch,
                                           .refresh_us = DISCOVERY_REFRESH_US,
                                           .what = "the introspection endpoint's URL"};
-    warn_of_plain_http(provider, conf->endpoint.url ? "Endpoint" : "Issuer",
-                       conf->endpoint.url ? &conf->endpoint : &conf->issuer);
+    la_provider_warn_of_plain_http(provider, conf->endpoint.url ? "Endpoint" : "Issuer",
+                                   conf->endpoint.url ? &conf->endpoint : &conf->issuer);
     return NULL;
 }
 

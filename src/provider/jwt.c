@@ -166,17 +166,6 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
 
 /* ---- the section's end, and the process's beginning ---- */
 
-static void warn_of_plain_http(const la_provider_t *provider, const char *option,
-                               const la_url_t *url)
-{
-    if (url->url && la_discovery_is_exposed(url)) {
-        la_log(LA_LOG_WARNING,
-               LA_LOGNO(0070) "provider %s: %s is plain http: whoever can answer in the place of "
-                              "%s decides who your users are",
-               provider->name, option, url->authority);
-    }
-}
-
 static void warn(const la_provider_t *provider)
 {
     const jwt_conf_t *conf = provider->conf;
@@ -187,10 +176,10 @@ static void warn(const la_provider_t *provider)
                               "service of the issuer is accepted here",
                provider->name);
     }
-    warn_of_plain_http(provider, "JwksUri", &conf->jwks_uri);
+    la_provider_warn_of_plain_http(provider, "JwksUri", &conf->jwks_uri);
     /* An issuer beside JwksUri or JwksFile is a name: nobody calls it. */
     if (!conf->jwks_uri.url && !conf->jwks_file) {
-        warn_of_plain_http(provider, "Issuer", &conf->issuer);
+        la_provider_warn_of_plain_http(provider, "Issuer", &conf->issuer);
     }
 }
 
@@ -236,12 +225,6 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 
     if (error) {
         return error;
-    }
-    if (conf->any_audience) {
-        la_log(LA_LOG_WARNING,
-               LA_LOGNO(0007) "provider %s: Audience none: tokens that its issuer made for any "
-                              "other service are accepted",
-               provider->name);
     }
     if (!conf->audiences && !conf->any_audience) {
         conf->audiences = apr_array_make(pool, 1, sizeof(const char *));

@@ -145,6 +145,7 @@ static const char *kubernetes_finish(la_provider_t *provider, apr_pool_t *pool)
     la_http_options_t *http = &provider->common.http;
     const char *error = set_url(conf, pool);
 
+    la_provider_warn_of_plain_http(provider, "ApiServer", &conf->server);
     if (!error) {
         error = conf->review == REVIEW_SELF ? check_self(conf, http) : default_reviewer(conf, pool);
     }

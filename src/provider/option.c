@@ -226,10 +226,12 @@ const char *la_option_url(apr_pool_t *pool, const la_option_t *option, void *bas
                           const char *const *words)
 {
     la_url_t *url = FIELD(la_url_t, option, base);
+    const char *error;
 
     (void)count;
-    url->url = apr_pstrdup(pool, words[0]);
-    return la_http_url_check(pool, url->url, &url->authority);
+    error = la_http_url_check(pool, words[0], &url->authority);
+    url->url = error ? NULL : apr_pstrdup(pool, words[0]);
+    return error;
 }
 
 const char *la_option_proxy(apr_pool_t *pool, const la_option_t *option, void *base, int count,

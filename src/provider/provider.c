@@ -3,6 +3,7 @@
  */
 #include "provider/provider.h"
 
+#include "provider/discovery.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>
@@ -213,29 +214,15 @@ static void define(la_provider_t *provider, apr_pool_t *pool, const la_option_t 
     provider->definition = apr_pstrcat(pool, provider->definition, "\n", NULL);
 }
 
-/* Whether the authority names this machine itself. */
-static int is_loopback(const char *authority)
+void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *option,
+                                    const la_url_t *url)
 {
-    apr_size_t digits = strspn(authority, "0123456789.");
-
-    return (strncmp(authority, "127.", 4) == 0 &&
-            (authority[digits] == ':' || authority[digits] == '\0')) ||
-           (strncasecmp(authority, "localhost", 9) == 0 &&
-            (authority[9] == ':' || authority[9] == '\0')) ||
-           strncmp(authority, "[::1]", 5) == 0;
-}
-
-static void warn_of_plain_http(const la_provider_t *provider, const la_option_t *option,
-                               const void *base)
-{
-    const la_url_t *url = (const void *)((const char *)base + option->offset);
-
-    if (strncasecmp(url->url, "http://", 7) == 0 && !is_loopback(url->authority)) {
+    if (url->url && la_discovery_is_exposed(url)) {
         la_log(
             LA_LOG_WARNING,
             LA_LOGNO(0006) "provider %s: %s is plain http to another machine: whoever listens on "
                            "the way reads tokens, whoever can answer decides who your users are",
-            provider->name, option->name);
+            provider->name, option);
     }
 }
 
@@ -257,9 +244,6 @@ const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const cha
     }
     define(provider, pool, option, count, words);
     error = option->parse(pool, option, base, count, words);
-    if (!error && option->parse == la_option_url) {
-        warn_of_plain_http(provider, option, base);
-    }
     return error ? apr_psprintf(pool, "%s: %s", option->name, error) : NULL;
 }
 

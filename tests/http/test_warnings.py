@@ -18,7 +18,7 @@ CASES = [
     ("https", CUSTOM.format("https://auth.example/"), None),
     ("plain http of a key set", "<LlamaAuthProvider p jwt>\nJwksUri http://idp.example/jwks\n</LlamaAuthProvider>\n", "LA0006"),
     ("TLSVerify off", CUSTOM.format("https://auth.example/\nTLSVerify off"), "LA0001"),
-    ("jwt without audience", JWT.format("Audience none"), "LA0007"),
+    ("jwt without audience", JWT.format("Audience none"), "LA0071"),
     ("jwt with the default audience", JWT.format(""), None),
     ("no Require", USE.format(SECTION.format("")), "LA0046: "),
     ("Require all granted alone", USE.format(SECTION.format("Require all granted")), "LA0046"),

@@ -254,7 +254,7 @@ static option_case_t option_cases[] = {
     NAMES("an iss", ISS, ISS, FILE_LINE, "ExpectIssuer " ISS),
     NAMES("an iss that is no URL", "corp", NULL, FILE_LINE, "ExpectIssuer corp"),
     WARNS("Audience none", "LA0071: provider idp: Audience is none", FILE_LINE, "Audience NONE"),
-    WARNS("plain http", "LA0070: provider idp: JwksUri is plain http", "JwksUri http://idp/k"),
+    WARNS("plain http", "LA0006: provider idp: JwksUri is plain http", "JwksUri http://idp/k"),
     BAD("no source", "JwksUri, JwksFile or Issuer is missing", "ExpectIssuer " ISS),
     BAD("two sources", "two sources", FILE_LINE, URI_LINE),
     BAD("a file without keys", "empty.json", "JwksFile empty.json"),

@@ -38,6 +38,7 @@ none 'a lower floor includes httpd' grep -rnE '#include +[<"](httpd|http_|ap_|mo
 none 'core includes a floor above' grep -rnE '#include +"(provider|httpd)/' src/core
 none 'provider includes a floor above' grep -rnE '#include +"httpd/' src/provider
 none 'curl outside http.c and http_url.c' found_outside 'src/provider/http(_url)?\.c' '#include +<curl/'
+none 'hiredis outside redis.c' found_outside 'src/provider/redis\.c' '#include +<hiredis/'
 none 'json-c outside json.c' found_outside 'src/core/json\.c' '#include +<json'
 none 'a banned call' grep -rnE '\b(atoi|strcpy|strcat|sprintf|sscanf|strtok|json_tokener_parse)\(' src mod_llama_auth.c
 none 'an EVP result that is not compared with 1' grep -rnE 'if \(!?EVP_[A-Za-z_]+\(([^()]|\([^()]*\))*\)\)' src

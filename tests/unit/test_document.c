@@ -1,8 +1,6 @@
-/* document.c: when a shared document is fetched, by whom, and what becomes of it when writers die or the memory holds garbage. The
- * clock and the fetch are the test's, in memory that processes share; gates and processes are real.
- */
+/* document.c: when a shared document is fetched, by whom, and what becomes of it when writers die or memory holds garbage.
+ * Clock and fetch are the test's, in memory that processes share; gates and processes are real. */
 #include "procs.h"
-
 #include <apr_strings.h>
 
 static apr_time_t fake_clock(void);
@@ -10,7 +8,6 @@ static apr_time_t fake_clock(void);
 #define la_clock_us fake_clock
 #include "provider/document.c"
 #undef la_clock_us
-
 #define S       APR_USEC_PER_SEC
 #define PERMITS 16u
 #define REFRESH (1000 * S)

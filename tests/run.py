@@ -1,6 +1,6 @@
-"""Runs the unit programs, the fuzz corpora and the http tests and ends with one plain line: "N passed, M failed".
+"""Runs the unit programs, the fuzz corpora, the http and the fault tests and ends with one plain line: "N passed, M failed".
 
-Usage: run.py [unit] [fuzz] [http] [pytest arguments]. Exits 0 only when something ran and nothing failed.
+Usage: run.py [unit] [fuzz] [http] [faults] [pytest arguments]. Exits 0 only when something ran and nothing failed.
 """
 
 import os
@@ -55,10 +55,10 @@ def fuzz():
     return sum(r[0] for r in results), sum(r[1] for r in results)
 
 
-def http(arguments):
+def pytest(directory, arguments):
     """Runs pytest; its counts come from the closing line."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *arguments, "tests/http"],
+        [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *arguments, f"tests/{directory}"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     last = ""
     for line in process.stdout:
@@ -73,15 +73,15 @@ def http(arguments):
 
 
 def main():
-    which = [a for a in sys.argv[1:] if a in ("unit", "fuzz", "http")]
-    rest = [a for a in sys.argv[1:] if a not in ("unit", "fuzz", "http")]
+    kinds = ("unit", "fuzz", "http", "faults")
+    which = [a for a in sys.argv[1:] if a in kinds]
+    rest = [a for a in sys.argv[1:] if a not in kinds]
     results = []
     if "unit" in which:
         results.append(unit())
     if "fuzz" in which:
         results.append(fuzz())
-    if "http" in which:
-        results.append(http(rest))
+    results += [pytest(directory, rest) for directory in ("http", "faults") if directory in which]
     passed = sum(r[0] for r in results)
     failed = sum(r[1] for r in results)
     print(f"{passed} passed, {failed} failed")

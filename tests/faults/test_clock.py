@@ -1,0 +1,106 @@
+"""Row 19: the clock jumps, an hour and ten years, both ways, by libfaketime under httpd (monotonic time goes on, as it does when somebody
+sets the clock); and the part of row 22 that waits for a CacheTTL."""
+
+import glob
+import json
+import time
+
+import pytest
+
+from behaviour import accept, reply
+from configs import everywhere, location, provider
+from conftest import new_token
+from server import Httpd, key_entry, sanitizer_environment
+from signer import Key, claims
+
+HOUR = 3600
+YEARS = 10 * 365 * 24 * HOUR
+TTL = 300
+
+
+@pytest.fixture(scope="class")
+def key():
+    return Key("ES256", "k")
+
+
+@pytest.fixture
+def server(key):
+    """An httpd whose clock set() turns."""
+    (library,) = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    preload = ":".join(filter(None, [sanitizer_environment().get("LD_PRELOAD"), library]))
+    httpd = Httpd(expected=("is unavailable",))
+    clock = httpd.write("clock", "+0")
+    clock.chmod(0o644)
+    httpd.env = {"LD_PRELOAD": preload, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+                 "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+    def turn(seconds):
+        httpd.write("clock", f"{seconds:+d}").chmod(0o644)
+    httpd.turn = turn
+    httpd.write("conf/jwks.json", json.dumps({"keys": [key.public()]}))
+    httpd.write_keys("conf/keys.json", key_entry("static-key-that-ends", "ci", expires=time.strftime(
+        "%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1800))))
+    httpd.configure(provider("corp", httpd.endpoint().url(), "CacheVary none", f"CacheTTL {TTL}s", "CacheStale 1h") +
+                    location("/v1", "corp") + everywhere(httpd, "/v1") +
+                    "<LlamaAuthProvider idp jwt>\nJwksFile conf/jwks.json\nCacheTTL 1d\nLeeway 0\n</LlamaAuthProvider>\n" +
+                    location("/jwt", "idp") + everywhere(httpd, "/jwt") +
+                    "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n" +
+                    location("/keys", "keys") + everywhere(httpd, "/keys"))
+    httpd.start()
+    yield httpd
+    wrong = httpd.stop()
+    httpd.remove()
+    assert not wrong, wrong
+
+
+def ask(httpd, path, token):
+    answer = httpd.get(path, token=token)
+    return answer.status, answer.note("cache")
+
+
+class TestClock:
+    @pytest.mark.parametrize("jump", [HOUR, YEARS])
+    def test_expired_is_refused(self, server, key, jump):
+        """What ends in half an hour, cached or not, is over after the jump."""
+        token, jwt = new_token(), key.sign(claims(exp=int(time.time()) + 1800))
+        server.endpoint().on(token, accept("alice", {}, expires_in=1800))
+        assert ask(server, "/v1", token) == (200, "miss") and ask(server, "/v1", token) == (200, "hit")
+        assert ask(server, "/jwt", jwt)[0] == 200 and ask(server, "/jwt", jwt) == (200, "hit")
+        assert ask(server, "/keys", "static-key-that-ends")[0] == 200
+        server.endpoint().on(token, reply(401))
+        server.turn(jump)
+        assert ask(server, "/v1", token)[0] == 401
+        assert ask(server, "/jwt", jwt)[0] == 401
+        assert ask(server, "/keys", "static-key-that-ends")[0] == 401
+
+    @pytest.mark.parametrize("jump", [HOUR, YEARS])
+    def test_nothing_becomes_immortal(self, server, jump):
+        """What was kept while the clock was ahead is not kept for all the time until then."""
+        token = new_token()
+        server.endpoint().on(token, accept("alice", {}))
+        server.turn(jump)
+        assert ask(server, "/v1", token) == (200, "miss") and ask(server, "/v1", token) == (200, "hit")
+        server.endpoint().on(token, reply(401))
+        server.turn(0)
+        assert ask(server, "/v1", token)[0] == 401
+
+    @pytest.mark.parametrize("jump", [HOUR, YEARS])
+    def test_back_and_forth(self, server, jump):
+        """A clock that was put back serves everybody, and what was kept then ends with its time."""
+        token = new_token()
+        server.endpoint().on(token, accept("alice", {}))
+        assert ask(server, "/v1", token) == (200, "miss")
+        server.turn(-jump)
+        assert ask(server, "/v1", token)[0] == 200
+        server.endpoint().on(token, reply(401))
+        server.turn(TTL + 1)
+        assert ask(server, "/v1", token)[0] == 401
+
+    def test_revoked_within_its_ttl(self, server):
+        token = new_token()
+        server.endpoint().on(token, accept("alice", {}))
+        ask(server, "/v1", token)
+        server.endpoint().on(token, reply(401))
+        assert ask(server, "/v1", token) == (200, "hit")
+        server.turn(TTL + 1)
+        assert ask(server, "/v1", token)[0] == 401

@@ -1,0 +1,64 @@
+"""Where each of the faults that must be survived is tried: the number of its row, its name, and the tests, which stand in tests/http
+beside what they break, or here. A test that is named here and does not exist fails."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+ROWS = {
+    1: ("endpoint down, cold cache", "http/test_cache_faults.py::TestGone::test_warm_and_cold",
+        "http/test_faults.py::TestLimits::test_no_connection"),
+    2: ("endpoint down, warm cache", "http/test_cache_faults.py::TestOutage::test_without_stale",
+        "http/test_cache_faults.py::TestOutage::test_stale", "http/test_cache_faults.py::TestOutage::test_stale_ends"),
+    3: ("reset mid-body, short Content-Length", "http/test_faults.py::TestFaults::test_fault",
+        "http/test_introspection_faults.py::TestFaults::test_fault"),
+    4: ("one byte a second", "http/test_introspection_faults.py::TestFaultsByDefault::test_one_byte_a_second_holds_nobody_else",
+        "http/test_faults.py::TestFaults::test_a_slow_call_holds_nobody_else"),
+    5: ("10 MB answer", "http/test_introspection_faults.py::TestFaultsByDefault::test_flat_memory",
+        "http/test_faults.py::TestLimits::test_response_limit"),
+    6: ("compressed answer that explodes", "http/test_faults.py::TestFaults::test_fault"),
+    7: ("invalid UTF-8, NUL, 10,000-deep JSON", "http/test_faults.py::TestFaults::test_fault",
+        "http/test_introspection_faults.py::TestFaults::test_fault"),
+    8: ("302 to elsewhere", "http/test_introspection_faults.py::TestRedirect::test_is_not_followed",
+        "http/test_faults.py::TestFaults::test_fault"),
+    9: ("429 with Retry-After", "http/test_introspection_faults.py::TestNoStorm::test_breaker"),
+    10: ("introspection says 401 to our own credentials", "http/test_introspection_faults.py::TestFaults::test_fault"),
+    11: ("DNS failure, DNS hang", "faults/test_dns.py::TestNames::test_outage"),
+    12: ("TLS: wrong name, unknown CA, expired", "http/test_tls.py::TestTls::test_refused",
+         "http/test_introspection_faults.py::TestNetwork::test_untrusted"),
+    13: ("SIGKILL of a child inside a cache write", "http/test_cache_flight.py::TestKills::test_answers_stay_right",
+         "unit/test_table_crash.c"),
+    14: ("SIGKILL of the leader of a single flight", "http/test_cache_flight.py::TestDeath::test_leader_is_killed"),
+    15: ("graceful restarts under load", "http/test_cache_faults.py::TestRestartsUnderLoad::test_nobody_notices",
+         "http/test_cache_segment.py::TestRestarts::test_segments_do_not_pile_up"),
+    16: ("cache full", "http/test_cache_segment.py::TestFull::test_evicts_and_answers"),
+    17: ("segment cannot be created", "http/test_cache_segment.py::TestSizes::test_more_than_the_process_may_have",
+         "http/test_cache_segment.py::TestSizes::test_more_than_there_is"),
+    18: ("log on a full disk", "faults/test_disk.py::TestFullDisk::test_requests_are_served"),
+    19: ("clock jumps", "faults/test_clock.py::TestClock::test_expired_is_refused",
+         "faults/test_clock.py::TestClock::test_nothing_becomes_immortal"),
+    20: ("key rotation under load", "http/test_jwt_keys.py::TestUnknownKid::test_flood",
+         "http/test_jwt_keys.py::TestRefresh::test_withdrawn"),
+    21: ("key set turns to 500, empty, garbage", "http/test_jwt_keys.py::TestTrouble::test_old_keys_serve"),
+    22: ("token revoked", "http/test_status.py::TestPurge::test_client_id", "http/test_second.py::TestPurge::test_reaches_every_machine",
+         "faults/test_clock.py::TestClock::test_revoked_within_its_ttl"),
+    23: ("100,000 random tokens", "http/test_cache_faults.py::TestFlood::test_random_tokens"),
+    24: ("500 parallel requests, one new token", "http/test_cache_flight.py::TestMany::test_accepted"),
+    25: ("client gone in the middle of a lookup", "http/test_faults.py::TestFaults::test_client_gone_in_the_middle_of_a_call"),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_row_has_its_tests(row):
+    for place in ROWS[row][1:]:
+        path, *names = place.split("::")
+        text = (TESTS / path).read_text()
+        for name in names:
+            assert re.search(rf"^ *(class|def) {name}\b", text, re.M), place
+
+
+def test_every_row():
+    assert sorted(ROWS) == list(range(1, 26))

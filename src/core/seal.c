@@ -11,8 +11,8 @@
 #include <limits.h>
 #include <string.h>
 
-#define MAGIC       "LA\x01"
-#define MAGIC_BYTES 3
+static const unsigned char magic[] = {'L', 'A', 1};
+#define MAGIC_BYTES sizeof(magic)
 #define SALT_BYTES  16
 #define NONCE_BYTES 12
 #define TAG_BYTES   16
@@ -137,7 +137,7 @@ apr_status_t la_seal(const la_seal_keys_t *keys, la_slice_t place, la_slice_t pl
         return APR_EINVAL;
     }
     bytes = apr_palloc(pool, HEAD_BYTES + plain.len + TAG_BYTES);
-    memcpy(bytes, MAGIC, MAGIC_BYTES);
+    memcpy(bytes, magic, MAGIC_BYTES);
     context = EVP_CIPHER_CTX_new();
     sound =
         context && RAND_bytes(bytes + MAGIC_BYTES, SALT_BYTES + NONCE_BYTES) == 1 &&
@@ -179,7 +179,7 @@ la_unseal_e la_unseal(const la_seal_keys_t *keys, la_slice_t place, la_slice_t s
     int sound;
 
     *plain = (la_slice_t){"", 0};
-    if (sealed.len < MAGIC_BYTES || memcmp(bytes, MAGIC, MAGIC_BYTES) != 0) {
+    if (sealed.len < MAGIC_BYTES || memcmp(bytes, magic, MAGIC_BYTES) != 0) {
         return LA_UNSEAL_FORMAT;
     }
     if (sealed.len < HEAD_BYTES + TAG_BYTES || sealed.len > INT_MAX || place.len > INT_MAX) {

@@ -156,7 +156,7 @@ static const char *survey_value(const survey_t *survey, apr_uint32_t way, const 
 static const char *survey_group(const la_table_t *table, apr_uint32_t group)
 {
     survey_t survey = {table, group, {0}, {0}};
-    unsigned char key[LA_TABLE_KEY_BYTES];
+    unsigned char key[LA_TABLE_KEY_BYTES] = {0};
     const char *reason = survey_heads(&survey);
 
     for (apr_uint32_t way = 0; way < LA_TABLE_WAYS && !reason; way++) {

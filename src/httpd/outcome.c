@@ -57,14 +57,15 @@ const char *la_outcome_name(unsigned index)
 
 apr_uint64_t la_outcome_requests(const la_stats_t *stats, unsigned index)
 {
+    const char *name = la_outcome_name(index);
     apr_uint64_t sum = 0;
     int kind;
 
     if (index == 0) {
         return la_stats_requests(stats, ACCEPTED);
     }
-    for (kind = 0; kind <= LA_DENIAL_ACCESS; kind++) {
-        if (strcmp(la_denial_code((la_denial_e)kind), la_outcome_name(index)) == 0) {
+    for (kind = 0; name && kind <= LA_DENIAL_ACCESS; kind++) {
+        if (strcmp(la_denial_code((la_denial_e)kind), name) == 0) {
             sum += la_stats_requests(stats, DENIED(kind));
         }
     }

@@ -222,12 +222,13 @@ static int receive(exchange_t *e, redisReply **reply)
     void *got = NULL;
 
     *reply = NULL;
-    while (!got) {
+    for (;;) {
         if (redisGetReplyFromReader(e->connection, &got) != REDIS_OK) {
             return failed(e, "its answer is malformed");
         }
         if (got) {
-            break;
+            *reply = got;
+            return 1;
         }
         if (!await(e, POLLIN)) {
             return 0;
@@ -240,8 +241,6 @@ static int receive(exchange_t *e, redisReply **reply)
             return failed(e, "its answer is too large");
         }
     }
-    *reply = got;
-    return 1;
 }
 
 /* One command; the answer is the caller's to free. */
@@ -259,7 +258,7 @@ static int run(exchange_t *e, apr_size_t count, const la_slice_t *words, redisRe
     if (redisAppendCommandArgv(e->connection, (int)count, texts, lens) != REDIS_OK) {
         return failed(e, "out of memory");
     }
-    return send_all(e) && receive(e, reply);
+    return send_all(e) && receive(e, reply) && *reply != NULL;
 }
 
 static la_slice_t text(const char *value)

@@ -144,7 +144,7 @@ int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts
 {
     la_second_e event = LA_SECOND_MISS;
     la_redis_answer_t answer;
-    question_t question;
+    question_t question = {.words_count = 0};
     apr_size_t last;
     int i;
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-UNIT = ROOT / ".build" / "asan" / "unit"
+BUILT = ROOT / ".build" / os.environ.get("LA_BUILD", "asan")
+UNIT = BUILT / "unit"
 
 
 def run_unit(program):
@@ -40,7 +41,7 @@ def replay(corpus):
     """One fuzz target over its corpus: each file is a test; a crash ends the target."""
     files = sorted(str(path.relative_to(ROOT)) for path in corpus.iterdir())
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
-    done = subprocess.run([ROOT / ".build" / "asan" / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
+    done = subprocess.run([BUILT / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env=env, text=True, errors="replace", timeout=300)
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
     failed = len(files) - passed or int(done.returncode != 0)

@@ -10,7 +10,7 @@ import pytest
 from behaviour import accept, reply
 from configs import everywhere, location, provider
 from conftest import new_token
-from server import Httpd, key_entry, sanitizer_environment
+from server import MODULE, Httpd, key_entry, sanitizer_environment
 from signer import Key, claims
 
 HOUR = 3600
@@ -58,6 +58,7 @@ def ask(httpd, path, token):
     return answer.status, answer.note("cache")
 
 
+@pytest.mark.skipif("asan" in str(MODULE), reason="libfaketime and ASan's allocator wait for each other at start-up")
 class TestClock:
     @pytest.mark.parametrize("jump", [HOUR, YEARS])
     def test_expired_is_refused(self, server, key, jump):

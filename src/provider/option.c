@@ -4,6 +4,7 @@
 #include "provider/option.h"
 
 #include "core/claims.h"
+#include "core/json_scan.h"
 #include "core/params.h"
 #include "provider/file.h"
 #include "provider/host.h"
@@ -346,6 +347,22 @@ const char *la_option_breaker(apr_pool_t *pool, const la_option_t *option, void 
     return NULL;
 }
 
+/* Two names that are not UTF-8 could look the same in JSON. */
+static int is_plain_text(const char *text)
+{
+    apr_size_t len = strlen(text);
+    apr_size_t at = 0;
+    unsigned code;
+
+    while (at < len) {
+        at += la_utf8_decode((const unsigned char *)text + at, len - at, &code);
+        if (code == LA_NOT_UTF8 || code < ' ' || code == 0x7f) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 const char *la_option_claim(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                             const char *const *words)
 {
@@ -355,6 +372,9 @@ const char *la_option_claim(apr_pool_t *pool, const la_option_t *option, void *b
     (void)count;
     if (!*words[0] || !*words[1]) {
         return "neither the claim nor the category may be empty";
+    }
+    if (!is_plain_text(words[1])) {
+        return "the category must be UTF-8 without control characters";
     }
     if (!*maps) {
         *maps = apr_array_make(pool, 4, sizeof(la_claim_map_t));

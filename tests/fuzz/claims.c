@@ -1,7 +1,11 @@
 /* Mapping claims: the first line names the mapping, the rest is the document; whatever comes out is a sound identity. */
 #include "core/claims.h"
 
+#include "provider/option.h"
+
 #include "identities.h"
+
+static const la_option_t option = {"Claim", la_option_claim, 0, 2, 2, 1, ""};
 
 static apr_array_header_t *read_maps(apr_pool_t *pool, la_slice_t line)
 {
@@ -11,7 +15,12 @@ static apr_array_header_t *read_maps(apr_pool_t *pool, la_slice_t line)
     int i;
 
     for (i = 0; i + 1 < count; i += 2) {
-        APR_ARRAY_PUSH(maps, la_claim_map_t) = (la_claim_map_t){words[i], words[i + 1]};
+        apr_array_header_t *taken = NULL;
+
+        /* As the configuration takes it, or not. */
+        if (!la_option_claim(pool, &option, &taken, 2, words + i)) {
+            apr_array_cat(maps, taken);
+        }
     }
     return maps;
 }

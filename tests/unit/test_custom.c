@@ -75,6 +75,8 @@ static option_case_t option_cases[] = {
     {"option: endpoint is no URL", {"Endpoint auth.example.com"}, "Endpoint: must begin with"},
     {"option: endpoint with a password", {"Endpoint http://a:hunter2@host/"}, "no password"},
     {"option: endpoint twice", {ENDPOINT, ENDPOINT}, "only once"},
+    {"option: category that is not UTF-8", {ENDPOINT, "Claim a \xff"}, "must be UTF-8"},
+    {"option: category in UTF-8", {ENDPOINT, "Claim a \xc3\xa9"}, NULL},
     {"option: send all", {ENDPOINT, "SendHeaders ALL"}, NULL},
     {"option: send none", {ENDPOINT, "SendHeaders none"}, NULL},
     {"option: send named", {ENDPOINT, "SendHeaders user-agent X-Request-Id"}, NULL},

@@ -400,4 +400,4 @@ class TestConfiguration:
     def test_plain_http(self, bare, line, warned):
         bare.configure(provider("idp", line, NONE) + location("/", "idp"))
         status, text = bare.check()
-        assert status == 0 and ("plain http: tokens can be read on their way" in text) == warned, text
+        assert status == 0 and ("is plain http to another machine" in text) == warned, text

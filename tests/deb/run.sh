@@ -68,8 +68,9 @@ make_root() {
 
 pid=
 start_apache() {
-    inside bash -c '. /etc/apache2/envvars; mkdir -p "$APACHE_RUN_DIR" "$APACHE_LOCK_DIR"; exec apache2 -DFOREGROUND' >>"$work/apache.log" 2>&1 &
-    pid=$!
+    (exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -c \
+        '. /etc/apache2/envvars; mkdir -p "$APACHE_RUN_DIR" "$APACHE_LOCK_DIR"; exec apache2 -DFOREGROUND') >>"$work/apache.log" 2>&1 &
+    pid=$! # of apache2 itself: each step is an exec
     local tries=0
     until curl -s -o /dev/null "http://127.0.0.1:$port/"; do
         tries=$((tries + 1))

@@ -46,10 +46,13 @@ def server(key):
                     location("/jwt", "idp") + everywhere(httpd, "/jwt") +
                     "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n" +
                     location("/keys", "keys") + everywhere(httpd, "/keys"))
-    httpd.start()
-    yield httpd
-    wrong = httpd.stop()
-    httpd.remove()
+    try:
+        httpd.start()
+        yield httpd
+        wrong = httpd.stop()
+    finally:
+        httpd.stop()
+        httpd.remove()
     assert not wrong, wrong
 
 

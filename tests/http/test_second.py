@@ -50,8 +50,8 @@ class Machines:
     def add(self, url, redis=None, expected=(), **arguments):
         httpd = Httpd(modules=MODULES, expected=expected)
         httpd.configure(text(httpd, url, redis or f"redis://127.0.0.1:{self.redis.port}", **arguments))
-        httpd.start()
         self.servers.append(httpd)
+        httpd.start()
         return httpd
 
     def end(self):

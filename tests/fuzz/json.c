@@ -18,7 +18,10 @@ static void walk(apr_pool_t *pool, const la_json_t *value, la_json_writer_t *wri
     }
     la_json_boolean(value, &boolean);
     la_json_number(value, &number);
-    la_json_scalar_text(pool, value, &text);
+    if (la_json_scalar_text(pool, value, &text)) {
+        la_json_write_raw(writer, LA_SLICE("0"));
+        return;
+    }
     la_json_write_raw(writer, LA_SLICE("["));
     for (i = 0; i < la_json_count(value); i++) {
         la_json_write_raw(writer, i ? LA_SLICE(",") : LA_SLICE(""));

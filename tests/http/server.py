@@ -46,10 +46,14 @@ MODULES = apxs("LIBEXECDIR")
 
 def sanitizer_environment():
     """An instrumented module needs its runtimes loaded first."""
-    if "asan" not in str(MODULE):
-        return {}
-    names = ("libasan.so", "libubsan.so")
+    kind = next((kind for kind in ("asan", "tsan") if f"/{kind}/" in str(MODULE)), None)
+    names = {"asan": ("libasan.so", "libubsan.so"), "tsan": ("libtsan.so",), None: ()}[kind]
     found = [subprocess.run(["gcc", f"-print-file-name={n}"], capture_output=True, text=True).stdout.strip() for n in names]
+    if kind == "tsan":
+        log = Path(os.environ["LA_SANITIZER_LOGS"]) / "log"
+        return {"LD_PRELOAD": found[0], "TSAN_OPTIONS": f"report_signal_unsafe=0:history_size=4:exitcode=0:log_path={log}"}
+    if not kind:
+        return {}
     return {"LD_PRELOAD": ":".join(found), "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 

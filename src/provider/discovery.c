@@ -34,10 +34,11 @@ const char *la_discovery_issuer_option(apr_pool_t *pool, const la_option_t *opti
                                        int count, const char *const *words)
 {
     la_url_t *issuer = (void *)((char *)base + option->offset);
+    const char *error = la_discovery_issuer_check(pool, words[0], &issuer->authority);
 
     (void)count;
-    issuer->url = apr_pstrdup(pool, words[0]);
-    return la_discovery_issuer_check(pool, issuer->url, &issuer->authority);
+    issuer->url = error ? NULL : apr_pstrdup(pool, words[0]);
+    return error;
 }
 
 /* ---- URLs, checked before ---- */

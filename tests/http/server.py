@@ -54,6 +54,7 @@ def sanitizer_environment():
         return {"LD_PRELOAD": found[0], "TSAN_OPTIONS": f"report_signal_unsafe=0:history_size=4:exitcode=0:log_path={log}"}
     if not kind:
         return {}
+    found += filter(None, [os.environ.get("LA_APR")])  # an APR to take the place of the system's
     return {"LD_PRELOAD": ":".join(found), "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 

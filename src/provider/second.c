@@ -138,6 +138,19 @@ static int pose(la_second_t *second, const la_slice_t *parts, apr_size_t parts_c
     return 1;
 }
 
+/* Sends it. Returns 1 for an answer whose purges are carried out here. */
+static int put_question(la_second_t *second, const question_t *question, apr_pool_t *pool,
+                        la_redis_answer_t *answer, apr_uint64_t *number)
+{
+    apr_uint64_t known = la_second_known(second);
+
+    return la_second_command(second, question->words_count, question->words, 1, pool, answer) ==
+               LA_REDIS_OK &&
+           answer->kind == LA_REDIS_LIST && answer->count == question->words_count - 1 &&
+           la_second_number(&answer->items[answer->count - 1], number) &&
+           la_second_catch_up(second, known, *number, pool);
+}
+
 int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts_count,
                   const unsigned char *digest, apr_time_t now, apr_pool_t *pool,
                   la_second_asked_t *asked, la_second_found_t *found)
@@ -145,29 +158,20 @@ int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts
     la_second_e event = LA_SECOND_MISS;
     la_redis_answer_t answer;
     question_t question = {.words_count = 0};
-    apr_size_t last;
     int i;
 
     *asked = (la_second_asked_t){.usable = 0};
     *found = (la_second_found_t){0};
-    if (!pose(second, parts, parts_count, pool, asked, &question) ||
-        la_second_command(second, question.words_count, question.words, 1, pool, &answer) !=
-            LA_REDIS_OK ||
-        answer.kind != LA_REDIS_LIST || answer.count != question.words_count - 1) {
-        return 0;
-    }
-    last = answer.count - 1;
-    if (!la_second_number(&answer.items[last], &asked->number) ||
-        !la_second_catch_up(second, asked->number, pool)) {
-        return 0;
-    }
-    asked->usable = 1;
-    for (i = 0; i < second->options->secret_count && event != LA_SECOND_HIT; i++) {
+    asked->usable = pose(second, parts, parts_count, pool, asked, &question) &&
+                    put_question(second, &question, pool, &answer, &asked->number);
+    for (i = 0; asked->usable && i < second->options->secret_count && event != LA_SECOND_HIT; i++) {
         event = open_entry(second, &question.keys[i], question.words[1 + i], &answer.items[i],
                            digest, now, pool, found);
     }
     OPENSSL_cleanse(question.keys, sizeof(question.keys));
-    la_second_count(second, event);
+    if (asked->usable) {
+        la_second_count(second, event);
+    }
     return event == LA_SECOND_HIT;
 }
 

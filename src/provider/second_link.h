@@ -42,8 +42,14 @@ int la_second_keys(la_second_t *second, int i, apr_pool_t *pool, la_seal_keys_t 
 la_slice_t la_second_word(const la_second_t *second, apr_pool_t *pool, const char *kind,
                           const char *name);
 
-/* Carries out what was purged on all machines up to `number`. Returns 1 when that is known and done now. */
-int la_second_catch_up(la_second_t *second, apr_uint64_t number, apr_pool_t *pool);
+/* Carries out what was purged on all machines up to `number`, the last one that Redis tells of. `least` is what was known
+ * before it was asked: if it tells of less it has lost purges; none of its entries can be believed until that was put
+ * right, which is tried once a second. Returns 1 when every purge is known and done now. */
+int la_second_catch_up(la_second_t *second, apr_uint64_t least, apr_uint64_t number,
+                       apr_pool_t *pool);
+
+/* The number of the last purge that is known here: to be asked for before Redis is. */
+apr_uint64_t la_second_known(const la_second_t *second);
 
 /* The number in an answer; 0 for none. Returns 0 when it is something else. */
 int la_second_number(const la_redis_answer_t *answer, apr_uint64_t *number);

@@ -69,54 +69,9 @@ static void carry_out(la_second_t *second, apr_uint64_t first, const la_redis_an
     }
 }
 
-int la_second_catch_up(la_second_t *second, apr_uint64_t number, apr_pool_t *pool)
-{
-    static const la_purge_t all = {LA_PURGE_ALL, {"", 0}};
-    la_purge_log_t *log = la_cache_purges(second->shared.cache);
-    apr_uint64_t known = la_purge_known(log);
-    apr_uint64_t first = number > LA_PURGE_LOG_LENGTH ? number - LA_PURGE_LOG_LENGTH + 1 : 1;
-    la_redis_answer_t records = {0};
-    int again = number < known; /* it lost its memory, and with it purges perhaps */
-    int few = !again && known > 0 && number - known <= PURGE_FEW;
-
-    if (number == known) {
-        return 1;
-    }
-    first = few ? known + 1 : first;
-    if (number > 0 && !fetch_purges(second, first, number, pool, &records)) {
-        return 0;
-    }
-    if (again) {
-        la_log(LA_LOG_WARNING,
-               LA_LOGNO(0054) "second-level cache %s began anew: all cached identities are dropped",
-               second->options->redis.address);
-    }
-    if (!few) {
-        la_cache_purge(second->shared.cache, &all);
-    }
-    carry_out(second, first, &records, few, pool);
-    la_purge_set_known(log, number, again);
-    return 1;
-}
-
-int la_second_number(const la_redis_answer_t *answer, apr_uint64_t *number)
-{
-    char *end;
-    apr_int64_t value;
-
-    *number = 0;
-    if (answer->kind == LA_REDIS_NIL) {
-        return 1;
-    }
-    value = answer->kind == LA_REDIS_TEXT ? apr_strtoi64(answer->text.data, &end, 10) : -1;
-    if (value < 0 || answer->text.len == 0 || *end) {
-        return 0;
-    }
-    *number = (apr_uint64_t)value;
-    return 1;
-}
-
-const char *la_second_purge(la_second_t *second, la_slice_t purge, apr_pool_t *pool)
+/* Writes the record of a purge. Returns why not, or NULL and its number. */
+static const char *record_purge(la_second_t *second, la_slice_t purge, apr_pool_t *pool,
+                                apr_uint64_t *number)
 {
     static const char script[] = "local n = redis.call('INCR', KEYS[1]) "
                                  "redis.call('SET', KEYS[2] .. n, ARGV[1], 'EX', ARGV[2]) return n";
@@ -143,13 +98,103 @@ const char *la_second_purge(la_second_t *second, la_slice_t purge, apr_pool_t *p
         la_second_note_error(second, answer.text.data);
         return answer.text.data;
     }
-    return answer.kind == LA_REDIS_INTEGER ? NULL : "its answer is of an unknown kind";
+    if (answer.kind != LA_REDIS_INTEGER || answer.integer <= 0) {
+        return "its answer is of an unknown kind";
+    }
+    *number = (apr_uint64_t)answer.integer;
+    return NULL;
+}
+
+apr_uint64_t la_second_known(const la_second_t *second)
+{
+    return la_purge_known(la_cache_purges(second->shared.cache));
+}
+
+/* Redis knows of fewer purges than it did: it lost its memory, or was restored from an older one. Nobody can say whether an
+ * entry that it has was purged, so all of them are, by a purge that the others hear of too. */
+static void begin_anew(la_second_t *second, apr_pool_t *pool)
+{
+    static const la_purge_t all = {LA_PURGE_ALL, {"", 0}};
+    const la_cache_t *cache = second->shared.cache;
+    apr_uint64_t number;
+
+    la_log(LA_LOG_WARNING,
+           LA_LOGNO(0054) "second-level cache %s began anew: all cached identities are dropped",
+           second->options->redis.address);
+    la_cache_purge(cache, &all);
+    if (!record_purge(second, LA_SLICE("all"), pool, &number)) {
+        la_cache_purge_remember(cache, &all, number);
+        la_purge_set_known(la_cache_purges(cache), number, 1);
+    }
+}
+
+int la_second_catch_up(la_second_t *second, apr_uint64_t least, apr_uint64_t number,
+                       apr_pool_t *pool)
+{
+    static const la_purge_t all = {LA_PURGE_ALL, {"", 0}};
+    apr_uint64_t known = la_second_known(second);
+    apr_uint64_t first = number > LA_PURGE_LOG_LENGTH ? number - LA_PURGE_LOG_LENGTH + 1 : 1;
+    la_redis_answer_t records = {0};
+    int few = known > 0 && number - known <= PURGE_FEW;
+
+    if (number < least) {
+        if (la_purge_turn(la_cache_purges(second->shared.cache), apr_time_now(), TICK_US)) {
+            begin_anew(second, pool);
+        }
+        return 0;
+    }
+    if (number <= known) {
+        return 1;
+    }
+    first = few ? known + 1 : first;
+    if (!fetch_purges(second, first, number, pool, &records)) {
+        return 0;
+    }
+    if (!few) {
+        la_cache_purge(second->shared.cache, &all);
+    }
+    carry_out(second, first, &records, few, pool);
+    la_purge_set_known(la_cache_purges(second->shared.cache), number, 0);
+    return 1;
+}
+
+int la_second_number(const la_redis_answer_t *answer, apr_uint64_t *number)
+{
+    char *end;
+    apr_int64_t value;
+
+    *number = 0;
+    if (answer->kind == LA_REDIS_NIL) {
+        return 1;
+    }
+    value = answer->kind == LA_REDIS_TEXT ? apr_strtoi64(answer->text.data, &end, 10) : -1;
+    if (value < 0 || answer->text.len == 0 || *end) {
+        return 0;
+    }
+    *number = (apr_uint64_t)value;
+    return 1;
+}
+
+const char *la_second_purge(la_second_t *second, la_slice_t purge, apr_pool_t *pool)
+{
+    apr_uint64_t known = la_second_known(second);
+    apr_uint64_t number;
+    const char *error = record_purge(second, purge, pool, &number);
+
+    if (!error && number <= known) {
+        begin_anew(second, pool);
+    } else if (!error) {
+        /* Known at once: a Redis that dies now and forgets it must not be believed later. */
+        la_second_catch_up(second, known, number, pool);
+    }
+    return error;
 }
 
 void la_second_tick(la_second_t *second, apr_time_t now, apr_pool_t *scratch)
 {
     la_slice_t words[] = {LA_SLICE("GET"), la_second_word(second, scratch, "epoch", "")};
     la_redis_answer_t answer;
+    apr_uint64_t known = la_second_known(second);
     apr_uint64_t number;
 
     if (!la_purge_turn(la_cache_purges(second->shared.cache), now, TICK_US)) {
@@ -157,7 +202,9 @@ void la_second_tick(la_second_t *second, apr_time_t now, apr_pool_t *scratch)
     }
     if (la_second_command(second, 2, words, 1, scratch, &answer) != LA_REDIS_OK) {
         la_redis_resolve(second->redis, scratch);
+    } else if (la_second_number(&answer, &number) && number < known) {
+        begin_anew(second, scratch);
     } else if (la_second_number(&answer, &number)) {
-        la_second_catch_up(second, number, scratch);
+        la_second_catch_up(second, known, number, scratch);
     }
 }

@@ -12,7 +12,7 @@ from conftest import new_token
 from errorlog import await_until
 from redis_server import Redis
 from server import Httpd, client_id
-from traffic import by_name
+from traffic import Load, by_name, check_own
 
 SECRET = "0123456789abcdef0123456789abcdef0123456789"
 OTHER = "another secret of more than thirty-two characters"
@@ -299,6 +299,31 @@ class TestPurge:
         machines.redis.cli("FLUSHALL")
         await_until(lambda: any("LA0054" in line.text for line in one.log.since()), "the server to notice")
         assert ask(one, token)[1] != "hit"
+
+    def test_a_redis_restored_from_a_snapshot(self, machines, endpoint, token):
+        """It has an entry, and has forgotten the purge that took it, of which it said the number and no more before it died."""
+        one = machines.add(endpoint.url(), expected=("LA0054", "LA0052"))
+        assert ask(one, token) == (200, "miss")
+        purge(one, "principal:somebody")
+        machines.redis.cli("SAVE")
+        endpoint.on(token, reply(401))
+        assert purge(one, "all").json["shared_cache"] == "told"
+        machines.redis.kill()
+        machines.redis.start()
+        assert len(entries(machines.redis)) == 1
+        await_until(lambda: any("LA0054" in line.text for line in one.log.since()), "the server to notice")
+        two = machines.add(endpoint.url())
+        assert ask(one, token)[0] == ask(two, token)[0] == 401
+        assert len([line for line in one.log.since() if "LA0054" in line.text]) == 1
+
+    def test_purges_under_load_are_no_new_beginning(self, machines, endpoint):
+        """An answer that was under way when the next purge came does not look like a Redis that lost something."""
+        one = machines.add(endpoint.url())
+        with Load(one, lambda chance: ("/v1", new_token()), check_own, clients=6) as load:
+            for _ in range(100):
+                purge(one, "principal:nobody")
+        assert not load.failures, load.failures[0]
+        assert not [line for line in one.log.since() if "LA0054" in line.text]
 
     def test_unreachable_is_said(self, machines, endpoint, token):
         one = machines.add(endpoint.url(), expected=("LA0052",))

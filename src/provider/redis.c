@@ -170,11 +170,13 @@ static int connect_to(exchange_t *e)
 static redisContext *take_idle(la_redis_t *redis)
 {
     redisContext **last;
+    redisContext *taken;
 
     apr_thread_mutex_lock(redis->lock);
     last = apr_array_pop(redis->idle);
+    taken = last ? *last : NULL; /* before another thread rests its own in that place */
     apr_thread_mutex_unlock(redis->lock);
-    return last ? *last : NULL;
+    return taken;
 }
 
 static void give_back(la_redis_t *redis, redisContext *connection)

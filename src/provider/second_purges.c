@@ -116,7 +116,7 @@ static void begin_anew(la_second_t *second, apr_pool_t *pool)
 {
     static const la_purge_t all = {LA_PURGE_ALL, {"", 0}};
     const la_cache_t *cache = second->shared.cache;
-    apr_uint64_t number;
+    apr_uint64_t number = 0;
 
     la_log(LA_LOG_WARNING,
            LA_LOGNO(0054) "second-level cache %s began anew: all cached identities are dropped",
@@ -178,7 +178,7 @@ int la_second_number(const la_redis_answer_t *answer, apr_uint64_t *number)
 const char *la_second_purge(la_second_t *second, la_slice_t purge, apr_pool_t *pool)
 {
     apr_uint64_t known = la_second_known(second);
-    apr_uint64_t number;
+    apr_uint64_t number = 0;
     const char *error = record_purge(second, purge, pool, &number);
 
     if (!error && number <= known) {

@@ -44,6 +44,7 @@ ROWS = {
          "http/test_jwt_keys.py::TestRefresh::test_withdrawn"),
     21: ("key set turns to 500, empty, garbage", "http/test_jwt_keys.py::TestTrouble::test_old_keys_serve"),
     22: ("token revoked", "http/test_status.py::TestPurge::test_client_id", "http/test_second.py::TestPurge::test_reaches_every_machine",
+         "http/test_second.py::TestPurge::test_a_redis_restored_from_a_snapshot",
          "faults/test_clock.py::TestClock::test_revoked_within_its_ttl"),
     23: ("100,000 random tokens", "http/test_cache_faults.py::TestFlood::test_random_tokens"),
     24: ("500 parallel requests, one new token", "http/test_cache_flight.py::TestMany::test_accepted"),

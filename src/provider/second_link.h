@@ -7,7 +7,7 @@
 #include <apr_thread_mutex.h>
 
 /* Matters that are logged once, for la_stats_first(). */
-enum { LA_SECOND_TOLD_UNREADABLE, LA_SECOND_TOLD_SECRET };
+enum { LA_SECOND_TOLD_UNREADABLE, LA_SECOND_TOLD_SECRET, LA_SECOND_TOLD_FORGOTTEN };
 
 /* The keys of one secret, as of the last time it was looked at. */
 typedef struct la_second_derived_t {

@@ -111,20 +111,30 @@ apr_uint64_t la_second_known(const la_second_t *second)
 }
 
 /* Redis knows of fewer purges than it did: it lost its memory, or was restored from an older one. Nobody can say whether an
- * entry that it has was purged, so all of them are, by a purge that the others hear of too. */
+ * entry that it has was purged, so all of them are, by a purge that the others hear of too. Until it takes that, nothing that
+ * it has is believed. */
 static void begin_anew(la_second_t *second, apr_pool_t *pool)
 {
     static const la_purge_t all = {LA_PURGE_ALL, {"", 0}};
     const la_cache_t *cache = second->shared.cache;
+    const char *address = second->options->redis.address;
     apr_uint64_t number = 0;
+    const char *error;
 
-    la_log(LA_LOG_WARNING,
-           LA_LOGNO(0054) "second-level cache %s began anew: all cached identities are dropped",
-           second->options->redis.address);
     la_cache_purge(cache, &all);
-    if (!record_purge(second, LA_SLICE("all"), pool, &number)) {
+    error = record_purge(second, LA_SLICE("all"), pool, &number);
+    if (!error) {
         la_cache_purge_remember(cache, &all, number);
         la_purge_set_known(la_cache_purges(cache), number, 1);
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0054) "second-level cache %s began anew: all cached identities are dropped",
+               address);
+    } else if (la_stats_first(second->shared.stats, second->shared.stats_index,
+                              LA_SECOND_TOLD_FORGOTTEN)) {
+        la_log(LA_LOG_ERROR,
+               LA_LOGNO(0057) "second-level cache %s forgot purges and cannot be told to drop what "
+                              "it has: %s; going on without it, and this is not logged again",
+               address, error);
     }
 }
 

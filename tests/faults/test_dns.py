@@ -7,6 +7,7 @@ import pytest
 
 from configs import everywhere, location, provider
 from conftest import new_token
+from outages import both_statuses
 from server import Httpd, sanitizer_environment
 
 # A resolver that hangs or fails for two names and is libc's for the others.
@@ -43,7 +44,7 @@ def resolver(tmp_path_factory):
 
 
 class TestNames:
-    @pytest.mark.parametrize("status", [401, 503])
+    @both_statuses
     @pytest.mark.parametrize("name, budget", [("hangs.invalid", 2), ("fails.invalid", 2)])
     def test_outage(self, resolver, name, budget, status):
         """Within its budget, and others are served meanwhile."""

@@ -17,7 +17,8 @@ def port(httpd, status):
 
 def check(response, status, message):
     """The whole answer: what tells it from a rejection, and that it names nobody."""
-    assert (response.status, response.message) == (status, message)
+    assert (response.status, response.body) == (status, b'{"error": {"message": "%s"}}' % message.encode())
+    assert response.header("Content-Type") == "application/json"
     assert response.note("error") == ("provider_timeout" if message == "Authentication service timeout" else "provider_error")
     assert response.note("user") is None and response.header("Cache-Control") == "no-store"
     if status == 401:

@@ -278,22 +278,6 @@ class TestOutageStatus:
         return ("LlamaAuthOutageStatus 503\n" + provider("ep", httpd.endpoint().url(), "Timeout 300ms") +
                 location("/", "ep", lines=("Require valid-user", "RequireScope a b")))
 
-    @pytest.mark.parametrize("behaviour, message, code", [
-        (reply(500, b""), "Authentication failed: 500", "provider_error"),
-        (reply(429, b""), "Authentication failed: 429", "provider_error"),
-        (reply(200, b"no"), MALFORMED, "provider_error"),
-        (reset, ERROR, "provider_error"), (hang, TIMEOUT, "provider_timeout")],
-        ids=["500", "429", "malformed", "reset", "timeout"])
-    def test_outage(self, httpd, behaviour, message, code):
-        response = httpd.get("/", token=httpd.endpoint().on(new_token(), behaviour))
-        assert response.status == 503
-        assert response.body == b'{"error": {"message": "' + message.encode() + b'"}}'
-        assert 1 <= int(response.header("Retry-After")) <= 30
-        assert response.header("WWW-Authenticate") is None
-        assert response.header("Content-Type") == "application/json"
-        assert response.header("Cache-Control") == "no-store"
-        assert response.note("error") == code
-
     def test_the_others_stay_401(self, httpd):
         for headers, token, code in (([], None, "missing_token"), ([("Authorization", "Basic eDp5")], None, "invalid_request"),
                                      ([], httpd.endpoint().on(new_token(), reply(401, b"")), "invalid_token")):

@@ -302,6 +302,14 @@ class Httpd:
         """Declares error lines that belong to the test from here on."""
         self.expected += patterns
 
+    def logged(self, text, count):
+        """The lines of the access log with that text, once there are so many, in any order: each is written after its answer, by
+        one of several processes."""
+        def lines():
+            return [line for line in self.access_lines() if text in line]
+        await_until(lambda: len(lines()) >= count, f"{count} access log lines with {text!r}")
+        return lines()
+
     def access_lines(self):
         path = self.root / "logs" / "access.log"
         return path.read_text("utf-8", "replace").splitlines() if path.exists() else []

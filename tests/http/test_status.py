@@ -230,8 +230,7 @@ class TestAddsUp:
             connection.close()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(client, range(8)))
-        await_until(lambda: len(httpd.access_lines()) >= 10000, "every request to be logged")
-        lines = [line for line in httpd.access_lines() if not line.endswith("HTTP/1.1") or "/index.html" not in line]
+        lines = [line for line in httpd.logged("", 10000) if not line.endswith("HTTP/1.1") or "/index.html" not in line]
         counted = json_status(httpd)["requests"]
         logged = {}
         for line in lines:

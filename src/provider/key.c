@@ -41,52 +41,83 @@ apr_size_t la_key_fields(const la_provider_t *provider, const la_call_t *call,
     return count;
 }
 
-/* Whether the remembered key is this call's: same provider, epoch, resource, token, path and query. */
-static int remembered(const la_key_memo_t *memo, const la_provider_t *provider,
-                      const la_call_t *call, apr_uint64_t epoch)
+/* A field stands behind its length; an absent one is not an empty one. */
+static apr_size_t mark_of(la_slice_t field)
 {
-    return memo->provider == provider && memo->epoch == epoch && memo->resource == call->resource &&
+    return field.data ? field.len : (apr_size_t)-1;
+}
+
+static int same_fields(const la_key_memo_t *memo, const la_slice_t *fields, apr_size_t count)
+{
+    const unsigned char *at = memo->fields;
+    apr_size_t i;
+
+    for (i = 0; i < count; i++) {
+        apr_size_t mark = mark_of(fields[i]);
+
+        if (memcmp(at, &mark, sizeof(mark)) != 0) {
+            return 0;
+        }
+        at += sizeof(mark);
+        if (fields[i].len > 0 && memcmp(at, fields[i].data, fields[i].len) != 0) {
+            return 0;
+        }
+        at += fields[i].len;
+    }
+    return 1;
+}
+
+/* Whether the remembered key is this call's: same provider, token and fields. The count of fields is the provider's. */
+static int remembered(const la_key_memo_t *memo, const la_provider_t *provider,
+                      const la_call_t *call, const la_slice_t *fields, apr_size_t count)
+{
+    return memo->provider == provider &&
            memcmp(memo->digest, call->digest, sizeof(memo->digest)) == 0 &&
-           strcmp(memo->path, call->path) == 0 && memo->has_query == (call->query != NULL) &&
-           (!call->query || strcmp(memo->query, call->query) == 0);
+           same_fields(memo, fields, count);
 }
 
 static void remember(la_key_memo_t *memo, const la_provider_t *provider, const la_call_t *call,
-                     apr_uint64_t epoch, const la_cache_key_t *key)
+                     const la_slice_t *fields, apr_size_t count, const la_cache_key_t *key)
 {
-    apr_size_t path = strlen(call->path);
-    apr_size_t query = call->query ? strlen(call->query) : 0;
+    unsigned char *at = memo->fields;
+    apr_size_t left = sizeof(memo->fields);
+    apr_size_t i;
 
     memo->provider = NULL;
-    if (path < sizeof(memo->path) && query < sizeof(memo->query)) {
-        memcpy(memo->path, call->path, path + 1);
-        memcpy(memo->query, call->query ? call->query : "", query + 1);
-        memcpy(memo->digest, call->digest, sizeof(memo->digest));
-        memo->has_query = call->query != NULL;
-        memo->epoch = epoch;
-        memo->resource = call->resource;
-        memo->key = *key;
-        memo->provider = provider;
+    for (i = 0; i < count; i++) {
+        apr_size_t mark = mark_of(fields[i]);
+
+        if (left < sizeof(mark) || left - sizeof(mark) < fields[i].len) {
+            return;
+        }
+        memcpy(at, &mark, sizeof(mark));
+        at += sizeof(mark);
+        if (fields[i].len > 0) {
+            memcpy(at, fields[i].data, fields[i].len);
+        }
+        at += fields[i].len;
+        left -= sizeof(mark) + fields[i].len;
     }
+    memcpy(memo->digest, call->digest, sizeof(memo->digest));
+    memo->key = *key;
+    memo->provider = provider;
 }
 
 apr_status_t la_key_make(const la_cache_t *cache, const la_provider_t *provider,
                          const la_call_t *call, apr_uint64_t epoch, la_cache_key_t *key)
 {
-    const la_vary_t *vary = &provider->common.vary;
-    la_key_memo_t *memo = vary->client_ip || vary->headers ? NULL : call->memo;
+    la_key_memo_t *memo = call->memo;
     la_slice_t fields[LA_KEY_FIELDS_MAX];
-    apr_size_t count;
+    apr_size_t count = la_key_fields(provider, call, &epoch, fields);
     apr_status_t rv;
 
-    if (memo && remembered(memo, provider, call, epoch)) {
+    if (memo && remembered(memo, provider, call, fields, count)) {
         *key = memo->key;
         return APR_SUCCESS;
     }
-    count = la_key_fields(provider, call, &epoch, fields);
     rv = la_cache_key(cache, provider->fingerprint, call->digest, fields, count, key);
     if (memo && rv == APR_SUCCESS) {
-        remember(memo, provider, call, epoch, key);
+        remember(memo, provider, call, fields, count, key);
     }
     return rv;
 }

@@ -8,20 +8,17 @@
 /* Most fields a verdict can depend on: path, params, address, resource, epoch and CacheVary's headers. */
 #define LA_KEY_FIELDS_MAX (5 + LA_VARY_HEADERS_MAX)
 
-/* Longest path and query whose key is remembered. */
-#define LA_KEY_MEMO_BYTES 256
+/* Room for the fields whose key is remembered, with their lengths. */
+#define LA_KEY_MEMO_BYTES 512
 
 /* The last cache key made for a connection, so that a client that asks the same again over the same connection costs no
- * digest. Starts zeroed; used by one thread at a time. */
+ * digest. The fields are copies: what a request's configuration points to may be gone when the next one comes. Starts zeroed;
+ * used by one thread at a time. */
 struct la_key_memo_t {
     const la_provider_t *provider; /* NULL while there is nothing to remember */
     la_cache_key_t key;
     unsigned char digest[LA_TOKEN_DIGEST_BYTES];
-    apr_uint64_t epoch;
-    const char *resource; /* the configuration's own; compared as a pointer */
-    int has_query;
-    char path[LA_KEY_MEMO_BYTES];
-    char query[LA_KEY_MEMO_BYTES];
+    unsigned char fields[LA_KEY_MEMO_BYTES];
 };
 
 /* The fields in a fixed order for one definition of a provider, so that no field can be taken for another.

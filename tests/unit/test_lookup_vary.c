@@ -139,6 +139,29 @@ static void test_memo_bounds(void **state)
     }
 }
 
+/* The resource of an .htaccess is read anew for each request, and may stand where another one stood. */
+static void test_memo_of_reused_memory(void **state)
+{
+    la_key_memo_t memo = {0};
+    char resource[] = "https://a.example/mcp";
+    la_provider_type_t checking = *provider->type;
+    static const char *const hosts[] = {"a", "b", "a"};
+    static const la_source_e expected[] = {LA_SOURCE_MISS, LA_SOURCE_MISS, LA_SOURCE_HIT};
+
+    (void)state;
+    checking.checks_audience = 1;
+    provider->type = &checking;
+    for (size_t i = 0; i < 3; i++) {
+        visit_t *visit = make_visit("token");
+
+        resource[8] = *hosts[i];
+        visit->call.resource = resource;
+        visit->call.memo = &memo;
+        run_visit(visit);
+        assert_int_equal(visit->result.source, expected[i]);
+    }
+}
+
 /* The same token at a provider that is defined otherwise, be it in its name only. */
 static void test_other_definition(void **state)
 {
@@ -178,6 +201,8 @@ int main(void)
 {
     ADD_ROWS(vary_cases, test_vary);
     add_in_world("vary: what a connection remembers", test_memo_bounds, NULL);
+    add_in_world("vary: a connection remembers what was said, not where",
+                 test_memo_of_reused_memory, NULL);
     add_in_world("vary: another definition", test_other_definition, NULL);
     add_in_world("match", test_match, NULL);
     return run_lookups("lookup, what it depends on");

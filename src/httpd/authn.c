@@ -37,7 +37,7 @@ static int deny_for(request_rec *r, la_denial_e kind, const char *message, int r
     la_denial_t denial = la_denial_make(kind, message);
     const la_dir_conf_t *conf = la_config_dir(r);
 
-    denial.scope = la_policy_scopes(r->pool, conf->scopes, la_authz_method(r));
+    denial.scope = la_policy_scopes(r->pool, conf->scopes, la_authz_methods(r));
     if (kind == LA_DENIAL_TIMEOUT || kind == LA_DENIAL_OUTAGE) {
         denial.status = la_config_outage_status(r->server);
         denial.retry_after_s = retry_after_s;
@@ -102,7 +102,7 @@ static void log_health(request_rec *r, const la_provider_t *provider, int outage
     }
 }
 
-static void log_verdict(request_rec *r, const la_request_t *state, const la_provider_t *provider,
+static void log_verdict(request_rec *r, const char *client_id, const la_provider_t *provider,
                         const la_result_t *result)
 {
     int stale = result->source == LA_SOURCE_STALE;
@@ -110,8 +110,8 @@ static void log_verdict(request_rec *r, const la_request_t *state, const la_prov
 
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   LA_LOGNO(0023) "provider %s, token " LOG_ID ", cache %s: %s%s%s", provider->name,
-                  state->client_id, la_source_name(result->source),
-                  la_verdict_name(result->verdict), reason ? ": " : "", reason ? reason : "");
+                  client_id, la_source_name(result->source), la_verdict_name(result->verdict),
+                  reason ? ": " : "", reason ? reason : "");
     if (tells_of_health(result)) {
         log_health(r, provider, stale || result->verdict == LA_VERDICT_UNAVAILABLE, reason);
     }
@@ -119,78 +119,103 @@ static void log_verdict(request_rec *r, const la_request_t *state, const la_prov
 
 static const char *names(apr_pool_t *pool, const la_use_t *use)
 {
-    const char *text = "";
+    apr_array_header_t *list = apr_array_make(pool, use->count, sizeof(const char *));
     int i;
 
     for (i = 0; i < use->count; i++) {
-        text = apr_pstrcat(pool, text, i ? " " : "", use->providers[i]->name, NULL);
+        APR_ARRAY_PUSH(list, const char *) = use->providers[i]->name;
     }
-    return text;
+    return apr_array_pstrcat(pool, list, ' ');
 }
 
-static void explain_token(request_rec *r, const la_request_t *state, const la_call_t *call)
+static void explain_token(request_rec *r, const la_use_t *use, const la_call_t *call,
+                          const char *client_id)
 {
     if (APLOGrdebug(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                       LA_LOGNO(0033) "token " LOG_ID ", %" APR_SIZE_T_FMT
                                      " bytes, for %s: LlamaAuthUse %s",
-                      state->client_id, call->token.len, r->uri, names(r->pool, state->use));
+                      client_id, call->token.len, r->uri, names(r->pool, use));
     }
 }
 
 /* Asks the providers in order and folds what they say. */
-static void ask(request_rec *r, const la_use_t *use, const la_request_t *state,
+static void ask(request_rec *r, const la_use_t *use, const la_caller_t *asked,
                 const la_call_t *call, la_chain_t *chain)
 {
+    apr_pool_t *pool = la_request_first(r)->pool; /* a caller is known to all of the chain */
     int i;
 
     for (i = 0; i < use->count; i++) {
         const la_provider_t *provider = use->providers[i];
         la_result_t result;
 
-        la_lookup(la_shared_get(), provider, call, r->pool, &result);
-        log_verdict(r, state, provider, &result);
+        la_lookup(la_shared_get(), provider, call, pool, &result);
+        log_verdict(r, asked->client_id, provider, &result);
         if (la_chain_add(chain, provider, &result)) {
             return;
         }
     }
 }
 
-static const char *anonymous(request_rec *r, const la_request_t *state)
+/* The principal: the provider's, or one made of the token for a provider that gave none. */
+static const char *principal_of(apr_pool_t *pool, const la_caller_t *caller)
 {
-    char *principal = apr_palloc(r->pool, LA_TOKEN_PRINCIPAL_LEN + 1);
+    la_slice_t principal = la_identity_principal(caller->identity);
+    char *made;
 
-    la_token_principal(state->client_id, principal);
-    return principal;
+    if (principal.len) {
+        return principal.data;
+    }
+    made = apr_palloc(pool, LA_TOKEN_PRINCIPAL_LEN + 1);
+    la_token_principal(caller->client_id, made);
+    return made;
 }
 
-static int accept_caller(request_rec *r, la_request_t *state, const la_chain_t *chain)
+/* Makes the caller that a chain accepted. Its identity lives in the first request's pool already. */
+static const la_caller_t *make_caller(request_rec *r, const la_caller_t *asked,
+                                      const la_chain_t *chain)
 {
-    la_slice_t principal = la_identity_principal(chain->result.identity);
+    apr_pool_t *pool = la_request_first(r)->pool;
+    la_caller_t *caller = apr_pmemdup(pool, asked, sizeof(*asked));
 
-    state->provider = chain->provider;
-    state->identity = chain->result.identity;
-    state->principal = principal.len ? principal.data : anonymous(r, state);
-    la_forward_caller(r, state);
+    caller->use.providers = apr_pmemdup(pool, asked->use.providers,
+                                        (apr_size_t)asked->use.count * sizeof(la_provider_t *));
+    caller->token.data = apr_pstrmemdup(pool, asked->token.data, asked->token.len);
+    caller->resource = apr_pstrdup(pool, asked->resource);
+    caller->path = apr_pstrdup(pool, asked->path);
+    caller->query = apr_pstrdup(pool, asked->query);
+    caller->provider = chain->provider;
+    caller->identity = chain->result.identity;
+    caller->principal = principal_of(pool, caller);
+    caller->cache = la_source_name(chain->result.source);
+    la_request_add_caller(r, caller);
+    return caller;
+}
+
+static int accept_caller(request_rec *r, const la_caller_t *caller)
+{
+    la_request_make(r)->caller = caller;
+    la_forward_caller(r, caller);
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                  LA_LOGNO(0035) "token " LOG_ID " is %s, says provider %s: %s", state->client_id,
-                  principal.len ? principal.data : "somebody without a name", state->provider->name,
-                  la_identity_attributes_json(state->identity).data);
+                  LA_LOGNO(0035) "token " LOG_ID " is %s, says provider %s: %s", caller->client_id,
+                  caller->principal, caller->provider->name,
+                  la_identity_attributes_json(caller->identity).data);
     return OK;
 }
 
-static int conclude(request_rec *r, la_request_t *state, la_chain_t *chain)
+static int conclude(request_rec *r, const la_caller_t *asked, la_chain_t *chain)
 {
     const la_result_t *result = la_chain_end(chain);
 
     apr_table_setn(r->notes, LA_NOTE_CACHE, la_source_name(result->source));
     switch (result->verdict) {
     case LA_VERDICT_ACCEPTED:
-        return accept_caller(r, state, chain);
+        return accept_caller(r, make_caller(r, asked, chain));
     case LA_VERDICT_REJECTED:
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       LA_LOGNO(0026) "provider %s rejected token " LOG_ID ": %s",
-                      chain->provider->name, state->client_id,
+                      chain->provider->name, asked->client_id,
                       result->reason ? result->reason : result->message);
         return deny(r, LA_DENIAL_REJECTED, result->message);
     case LA_VERDICT_UNAVAILABLE:
@@ -202,55 +227,28 @@ static int conclude(request_rec *r, la_request_t *state, la_chain_t *chain)
                     result->retry_after_s ? result->retry_after_s : RETRY_AFTER_S);
 }
 
-static int same_text(const char *a, const char *b)
+static int reuse(request_rec *r, const la_caller_t *caller)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-/* The state of this request, or of one it came from, that already says who the caller is here. */
-static const la_request_t *earlier_result(const request_rec *r, const la_dir_conf_t *conf)
-{
-    const request_rec *from;
-
-    for (from = r; from; from = from->prev ? from->prev : from->main) {
-        const la_request_t *state = la_request_get(from);
-
-        if (state && state->identity && state->use == conf->use &&
-            state->resource == conf->resource && same_text(state->uri, r->uri) &&
-            same_text(state->args, r->args)) {
-            return state;
-        }
-    }
-    return NULL;
-}
-
-static int reuse(request_rec *r, const la_request_t *earlier)
-{
-    la_request_t *state = la_request_make(r);
-
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   LA_LOGNO(0036) "%s: as found for the request that this one came from", r->uri);
-    if (state != earlier) {
-        la_request_take_caller(state, earlier);
-    }
-    la_forward_caller(r, state);
+    la_request_make(r)->caller = caller;
+    la_forward_caller(r, caller);
     return OK;
 }
 
-/* The request's token; of a request that this one came from, where it was taken out of the headers that both share. */
-static la_credential_e find_token(request_rec *r, const la_dir_conf_t *conf, la_slice_t *token)
+/* What the providers are asked. Path and query are part of the question only where a verdict may depend on them. */
+static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *call)
 {
-    const request_rec *from;
+    la_caller_t asked = {.use = *conf->use, .token = call->token, .resource = call->resource};
+    int i;
 
-    for (from = r; from; from = from->prev ? from->prev : from->main) {
-        const la_request_t *state = la_request_get(from);
+    for (i = 0; i < conf->use->count; i++) {
+        const la_vary_t *vary = &conf->use->providers[i]->common.vary;
 
-        if (state && state->removed_token.len > 0) {
-            *token = state->removed_token;
-            return LA_CREDENTIAL_FOUND;
-        }
+        asked.path = vary->path ? call->path : asked.path;
+        asked.query = vary->params ? call->query : asked.query;
     }
-    return la_credential_find(r, conf->sources, token);
+    return asked;
 }
 
 static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t token)
@@ -264,43 +262,43 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
                       .path = r->uri,
                       .query = la_credential_query(r, conf->sources),
                       .client_ip = r->useragent_ip,
-                      .headers = r->headers_in,
+                      .headers = la_request_fields(r),
                       .hidden = {la_sources_all_headers(), la_sources_headers(conf->sources)},
                       .resource = conf->resource ? conf->resource->url : NULL};
+    la_caller_t asked = make_question(conf, &call);
+    const la_caller_t *known = la_request_find_caller(r, &asked);
 
-    if (la_memo_digest(r, token, digest, state->client_id, &call.memo) != APR_SUCCESS) {
+    if (known) {
+        memcpy(state->client_id, known->client_id, sizeof(state->client_id));
+        return reuse(r, known);
+    }
+    if (la_memo_digest(r, token, digest, asked.client_id, &call.memo) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0027) "libcrypto failed to hash a token");
         return deny(r, LA_DENIAL_OUTAGE, LA_MESSAGE_ERROR);
     }
-    state->use = conf->use;
-    state->resource = conf->resource;
-    state->uri = apr_pstrdup(r->pool, r->uri);
-    state->args = apr_pstrdup(r->pool, r->args);
-    state->identity = NULL;
+    memcpy(state->client_id, asked.client_id, sizeof(state->client_id));
     apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, state->client_id);
-    explain_token(r, state, &call);
-    ask(r, conf->use, state, &call, &chain);
-    return conclude(r, state, &chain);
+    explain_token(r, conf->use, &call, state->client_id);
+    ask(r, conf->use, &asked, &call, &chain);
+    return conclude(r, &asked, &chain);
 }
 
 int la_authn_require(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    const la_request_t *earlier;
+    la_request_t *state = la_request_make(r);
     la_slice_t token;
 
+    state->caller = NULL;
     if (!conf->use) {
         return deny_misconfigured(r, "LlamaAuthUse");
     }
     if (!la_authn_is_bearer(r)) {
         return deny_misconfigured(r, "AuthType Bearer");
     }
-    earlier = earlier_result(r, conf);
-    if (earlier) {
-        return reuse(r, earlier);
-    }
-    switch (find_token(r, conf, &token)) {
+    switch (la_credential_find(r, la_request_fields(r), conf->sources, &token,
+                               &state->token_elsewhere)) {
     case LA_CREDENTIAL_MISSING:
         return deny_without_token(r, conf->use);
     case LA_CREDENTIAL_MALFORMED:
@@ -313,12 +311,34 @@ int la_authn_require(request_rec *r)
     return authenticate(r, conf, token);
 }
 
-/* The Fetch standard's CORS-preflight request. */
+static int has_field(const request_rec *r, const char *name)
+{
+    const char *value = apr_table_get(r->headers_in, name);
+
+    return value && *value;
+}
+
+/* Fields by which backends take a request for one of another method. */
+static int overrides_method(const request_rec *r)
+{
+    return has_field(r, "X-HTTP-Method-Override") || has_field(r, "X-HTTP-Method") ||
+           has_field(r, "X-Method-Override") || has_field(r, "X-Original-Method");
+}
+
+static int has_body(const request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+
+    return apr_table_get(r->headers_in, "Transfer-Encoding") ||
+           (length && strcmp(length, "0") != 0);
+}
+
+/* The Fetch standard's CORS-preflight request, and nothing that could be more than that. An error page is none. */
 int la_authn_is_preflight(request_rec *r)
 {
     return r->method_number == M_OPTIONS && la_config_dir(r)->preflight == LA_ON &&
-           apr_table_get(r->headers_in, "Origin") &&
-           apr_table_get(r->headers_in, "Access-Control-Request-Method") && la_authn_is_bearer(r);
+           has_field(r, "Origin") && has_field(r, "Access-Control-Request-Method") &&
+           !has_body(r) && !overrides_method(r) && la_authn_is_bearer(r);
 }
 
 int la_authn_check(request_rec *r)

@@ -5,10 +5,11 @@
  *   check_access_ex  no Require at all: httpd would call an AuthType without one an error
  *   force_authn      Require all granted, Require ip: authenticate nevertheless
  *   auth_checker     the rules themselves; success leaves httpd's Require to speak
- *   fixups           the gate: httpd skips all of the above for an internal redirect or a
- *                    subrequest in the same section, even when the first request was refused; and once more
- *                    at the end, since mod_dir and mod_negotiation put another section's configuration and
- *                    handler into the request, checked for GET whatever the method is
+ *   fixups           httpd skips all of the above for an internal redirect or a subrequest in the same section, even
+ *                    when the first request was refused; and mod_dir and mod_negotiation put another section's
+ *                    configuration and handler into a request, checked for GET whatever the method is. So the first
+ *                    fixup and the last one see to it that access was decided for the section, path and query that
+ *                    are served, and else take httpd's way once more
  */
 #include "httpd/authz.h"
 
@@ -24,17 +25,23 @@
 
 APLOG_USE_MODULE(llama_auth);
 
-la_methods_t la_authz_method(const request_rec *r)
+static la_methods_t method_of(const request_rec *r)
 {
     return (la_methods_t)AP_METHOD_BIT << r->method_number;
 }
 
-int la_authz_in_force(const request_rec *r)
+la_methods_t la_authz_methods(request_rec *r)
+{
+    return method_of(r) | method_of(la_request_first(r));
+}
+
+int la_authz_in_force(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    la_methods_t method = la_authz_method(r);
+    la_methods_t methods = la_authz_methods(r);
 
-    return la_policy_in_force(conf->scopes, method) || la_policy_in_force(conf->attributes, method);
+    return la_policy_in_force(conf->scopes, methods) ||
+           la_policy_in_force(conf->attributes, methods);
 }
 
 static APR_OPTIONAL_FN_TYPE(authz_some_auth_required) * some_auth_required;
@@ -56,14 +63,45 @@ static int demands_caller(request_rec *r)
     return la_authz_in_force(r) && !la_authn_is_preflight(r);
 }
 
+/* What was decided for a request is decided for this place. */
+static void note_place(request_rec *r)
+{
+    la_request_t *state = la_request_make(r);
+
+    state->decided_conf = r->per_dir_config;
+    state->decided_uri = r->uri;
+    state->decided_args = r->args;
+}
+
+static int same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static int is_decided(const request_rec *r)
+{
+    const la_request_t *state = la_request_get(r);
+
+    return state && state->decided_conf == r->per_dir_config &&
+           same_text(state->decided_uri, r->uri) && same_text(state->decided_args, r->args);
+}
+
 int la_authz_check_access(request_rec *r)
 {
+    note_place(r);
     la_credential_redact(r, la_config_dir(r)->sources);
+    if (la_authn_is_preflight(r)) {
+        la_respond_without_error_page(r);
+    }
     return demands_caller(r) && ap_satisfies(r) == SATISFY_ANY ? HTTP_UNAUTHORIZED : DECLINED;
 }
 
+/* A user that is there before authentication came from another module (SSLUserName). */
 int la_authz_check_access_ex(request_rec *r)
 {
+    if (la_authn_is_bearer(r)) {
+        r->user = NULL;
+    }
     return la_authz_in_force(r) && !require_applies(r) ? OK : DECLINED;
 }
 
@@ -87,22 +125,19 @@ static int deny(request_rec *r, la_denial_e kind, const char *message, const cha
 static int check_rules(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    la_methods_t method = la_authz_method(r);
-    la_request_t *state = la_request_make(r);
+    la_methods_t methods = la_authz_methods(r);
+    const la_request_t *state = la_request_get(r);
+    const la_identity_t *identity = state && state->caller ? state->caller->identity : NULL;
     const char *message;
 
-    if (!la_policy_check(r->pool, conf->scopes, method, state->identity, &message)) {
-        return deny(r, LA_DENIAL_SCOPE, message, la_policy_scopes(r->pool, conf->scopes, method));
+    if (!la_policy_check(r->pool, conf->scopes, methods, identity, &message)) {
+        return deny(r, LA_DENIAL_SCOPE, message, la_policy_scopes(r->pool, conf->scopes, methods));
     }
-    if (!la_policy_check(r->pool, conf->attributes, method, state->identity, &message)) {
+    if (!la_policy_check(r->pool, conf->attributes, methods, identity, &message)) {
         return deny(r, LA_DENIAL_ATTRIBUTE, message, NULL);
     }
-    state->checked_conf = r->per_dir_config;
-    state->checked_method = r->method_number;
-    if (la_authz_in_force(r)) {
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                      LA_LOGNO(0034) "RequireScope and RequireAttribute hold for %s", r->uri);
-    }
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  LA_LOGNO(0034) "RequireScope and RequireAttribute hold for %s", r->uri);
     return OK;
 }
 
@@ -122,99 +157,136 @@ int la_authz_check(request_rec *r)
         if (!require_applies(r)) {
             return OK;
         }
-        state = la_request_get(r);
     }
-    if (state && state->identity) {
+    if (state && state->caller) {
         la_respond_await_require(r);
     }
     return DECLINED;
 }
 
-/* The state of the request whose authentication httpd took over for this one, or NULL. */
-static const la_request_t *inherited(const request_rec *r)
+/* ---- where httpd did not decide for the section that is served ---- */
+
+/* A status of httpd's way as it takes it: nobody who feels concerned is an error. */
+static int required(int status)
 {
-    if (r->prev && r->prev->per_dir_config == r->per_dir_config) {
-        return la_request_get(r->prev);
-    }
-    if (r->main && r->main->per_dir_config == r->per_dir_config) {
-        return la_request_get(r->main);
-    }
-    return NULL;
+    return status == DECLINED ? HTTP_INTERNAL_SERVER_ERROR : status;
 }
 
-/* Shows the caller to a request that httpd did not authenticate anew. */
-static void inherit_caller(request_rec *r)
+/* Authentication as httpd asks for it. */
+static int authenticate(request_rec *r)
 {
-    const la_request_t *from = inherited(r);
-    la_request_t *state = la_request_get(r);
+    int status = required(ap_run_check_user_id(r));
 
-    if (from && from->identity && !(state && state->identity)) {
-        state = la_request_make(r);
-        la_request_take_caller(state, from);
-        la_forward_caller(r, state);
-    }
+    return status == OK && !r->user ? HTTP_INTERNAL_SERVER_ERROR : status;
 }
 
-static int checked_here(const request_rec *r)
+static int authenticate_and_authorize(request_rec *r)
+{
+    int status = authenticate(r);
+
+    return status == OK ? required(ap_run_auth_checker(r)) : status;
+}
+
+/* Whether httpd, after what access_checker_ex said, authenticates. */
+static int needs_user(request_rec *r, int status)
+{
+    return status == DECLINED || (status == OK && ap_run_force_authn(r) == OK);
+}
+
+/* All of httpd's order (ap_process_request_internal()), for a section that took the place of another. */
+static int decide(request_rec *r)
+{
+    int satisfies_any = ap_satisfies(r) == SATISFY_ANY;
+    int status = ap_run_access_checker(r);
+
+    if ((status == OK) == satisfies_any) {
+        return status;
+    }
+    status = ap_run_access_checker_ex(r);
+    return needs_user(r, status) ? authenticate_and_authorize(r) : status;
+}
+
+/* The part of it that needs a caller, for a request that meets the same section as the one it came from. httpd would take
+ * over that one's user, even if it was refused. That an error page is shown to an address that was refused stays so. */
+static int decide_on_caller(request_rec *r)
+{
+    int status;
+
+    if (needs_user(r, ap_run_access_checker_ex(r))) {
+        return authenticate_and_authorize(r);
+    }
+    status = demands_caller(r) ? authenticate(r) : OK;
+    return status == OK && demands_caller(r) ? check_rules(r) : status;
+}
+
+/* Whether the module has a say in this section, or had one in the section that the request has left. */
+static int is_concerned(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
 
-    return state && state->checked_conf == r->per_dir_config &&
-           state->checked_method == r->method_number;
+    return la_authn_is_bearer(r) || la_authz_in_force(r) || (state && state->caller);
 }
 
-/* Authenticates and checks the rules outside httpd's own order. */
-static int enforce(request_rec *r)
+/* Sees to it that access was decided for what is served. */
+static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
 {
-    const la_request_t *state = la_request_get(r);
-    int status = OK;
+    int status;
 
-    if (!(state && state->identity) && (la_authn_is_bearer(r) || !r->user)) {
-        status = la_authn_require(r);
-    }
-    return status == OK ? check_rules(r) : status;
-}
-
-/* Sees to it that the rules in force were checked. */
-static int ensure_checked(request_rec *r)
-{
-    if (!demands_caller(r) || checked_here(r)) {
+    if (is_decided(r) || !is_concerned(r)) {
         return OK;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                  LA_LOGNO(0031) "%s was not checked on httpd's way here, so it is now", r->uri);
-    return enforce(r);
+                  LA_LOGNO(0031) "httpd did not decide on access to %s for this request, so it is "
+                                 "done now",
+                  r->uri);
+    la_forward_keep_private(r); /* the way here was for that caller only */
+    la_forward_nobody(r);
+    status = decision(r);
+    if (status != OK) {
+        return status;
+    }
+    note_place(r);
+    la_respond_require_held(r);
+    return OK;
+}
+
+/* In a section of ours nobody is a user but the caller. */
+static void forget_other_user(request_rec *r)
+{
+    const la_request_t *state = la_request_get(r);
+
+    if (r->user && !(state && state->caller) && la_authn_is_bearer(r)) {
+        r->user = NULL;
+        r->ap_auth_type = NULL;
+    }
 }
 
 int la_authz_gate(request_rec *r)
 {
     int status;
 
-    inherit_caller(r);
-    status = ensure_checked(r);
+    la_request_keep_fields(r);
+    status = ensure_decided(r, decide_on_caller);
     if (status != OK) {
         return status;
     }
     la_respond_require_held(r);
-    if (r->user && !*r->user && la_authn_is_preflight(r)) {
-        r->user = NULL;
-    }
+    forget_other_user(r);
     la_forward_to_handler(r);
+    note_place(r); /* a token in the query string may have been taken out just now */
     return DECLINED;
 }
 
 int la_authz_last_fixup(request_rec *r)
 {
-    const char *principal = apr_table_get(r->notes, LA_NOTE_PRINCIPAL);
-    int status = ensure_checked(r);
+    int status = ensure_decided(r, decide);
 
     if (status != OK) {
         return status;
     }
-    if (!r->user && principal) {
-        la_forward_user(r, principal);
-    }
+    forget_other_user(r);
     la_forward_to_handler(r);
+    la_forward_keep_private(r);
     la_respond_passed(r);
     return DECLINED;
 }

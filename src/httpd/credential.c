@@ -166,10 +166,10 @@ static const char *credentials_field(const request_rec *r)
     return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
 }
 
-static la_credential_e from_authorization(const request_rec *r, la_slice_t *token)
+static la_credential_e from_authorization(const request_rec *r, const apr_table_t *fields,
+                                          la_slice_t *token)
 {
-    switch (
-        la_token_from_authorization(apr_table_get(r->headers_in, credentials_field(r)), token)) {
+    switch (la_token_from_authorization(apr_table_get(fields, credentials_field(r)), token)) {
     case LA_TOKEN_MISSING:
         return LA_CREDENTIAL_MISSING;
     case LA_TOKEN_MALFORMED:
@@ -189,45 +189,48 @@ static la_credential_e judge(int count, la_slice_t text, la_slice_t *token)
     return la_token_is_well_formed(text) ? LA_CREDENTIAL_FOUND : LA_CREDENTIAL_MALFORMED;
 }
 
-static la_credential_e from_header(const request_rec *r, const char *name, la_slice_t *token)
+static la_credential_e from_header(const apr_table_t *fields, const char *name, la_slice_t *token)
 {
-    const char *value = apr_table_get(r->headers_in, name);
+    const char *value = apr_table_get(fields, name);
     la_slice_t text = {value ? value : "", value ? strlen(value) : 0};
 
     return judge(text.len > 0, text, token);
 }
 
-static la_credential_e from_source(request_rec *r, const source_t *source, la_slice_t *token)
+static la_credential_e from_source(request_rec *r, const apr_table_t *fields,
+                                   const source_t *source, la_slice_t *token)
 {
     la_slice_t text;
     int count;
 
     switch (source->kind) {
     case KIND_AUTHORIZATION:
-        return from_authorization(r, token);
+        return from_authorization(r, fields, token);
     case KIND_HEADER:
-        return from_header(r, source->name, token);
+        return from_header(fields, source->name, token);
     case KIND_QUERY:
         count = la_params_query(r->pool, r->args, source->name, &text);
         return judge(count, text, token);
     case KIND_COOKIE:
-        count = la_params_cookie(apr_table_get(r->headers_in, "Cookie"), source->name, &text);
+        count = la_params_cookie(apr_table_get(fields, "Cookie"), source->name, &text);
         return judge(count, text, token);
     }
     return LA_CREDENTIAL_MALFORMED;
 }
 
-la_credential_e la_credential_find(request_rec *r, const la_sources_t *sources, la_slice_t *token)
+la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
+                                   const la_sources_t *sources, la_slice_t *token, int *elsewhere)
 {
     la_credential_e found = LA_CREDENTIAL_MISSING;
     int i;
 
+    *elsewhere = 0;
     if (!sources) {
-        return from_authorization(r, token);
+        return from_authorization(r, fields, token);
     }
     for (i = 0; i < sources->count; i++) {
         la_slice_t text;
-        la_credential_e here = from_source(r, &sources->sources[i], &text);
+        la_credential_e here = from_source(r, fields, &sources->sources[i], &text);
 
         if (here == LA_CREDENTIAL_MISSING) {
             continue;
@@ -237,6 +240,7 @@ la_credential_e la_credential_find(request_rec *r, const la_sources_t *sources, 
         }
         found = here;
         *token = text;
+        *elsewhere = sources->sources[i].kind != KIND_AUTHORIZATION;
     }
     return found;
 }

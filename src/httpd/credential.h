@@ -36,9 +36,13 @@ typedef enum la_credential_e {
 
 /* Finds the request's token: 1 to LA_TOKEN_MAX_BYTES visible ASCII characters but comma, in whatever source.
  *
- * sources: NULL is Authorization alone. token: on success, points into the request or its pool.
+ * fields:    the header fields as the client sent them (la_request_fields()).
+ * sources:   NULL is Authorization alone.
+ * token:     on success, points into the request or its pool.
+ * elsewhere: on success, whether it was found outside Authorization.
  */
-la_credential_e la_credential_find(request_rec *r, const la_sources_t *sources, la_slice_t *token);
+la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
+                                   const la_sources_t *sources, la_slice_t *token, int *elsewhere);
 
 /* The query string without tokens, for those that are told of it; r->args itself where no source is in it. */
 const char *la_credential_query(request_rec *r, const la_sources_t *sources);

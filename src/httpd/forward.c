@@ -264,20 +264,20 @@ int la_forward_scrub(request_rec *r)
 /* ---- headers and environment ---- */
 
 /* What a line sends, or NULL when there is nothing to send. */
-static const char *value_of(const line_t *line, const la_request_t *state)
+static const char *value_of(const line_t *line, const la_caller_t *caller)
 {
-    const la_identity_t *identity = state->identity;
+    const la_identity_t *identity = caller->identity;
     const char *name;
     const char *value;
     apr_size_t index;
 
     switch (line->what) {
     case WHAT_PRINCIPAL:
-        return state->principal;
+        return caller->principal;
     case WHAT_CLIENT_ID:
-        return state->client_id;
+        return caller->client_id;
     case WHAT_PROVIDER:
-        return state->provider->name;
+        return caller->provider->name;
     case WHAT_ATTRIBUTES:
         return la_identity_attributes_json(identity).data;
     case WHAT_ATTRIBUTE:
@@ -291,13 +291,13 @@ static const char *value_of(const line_t *line, const la_request_t *state)
     return NULL;
 }
 
-static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_request_t *state)
+static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_caller_t *caller)
 {
     int i;
 
     for (i = 0; i < forwards->lines->nelts; i++) {
         const line_t *line = &APR_ARRAY_IDX(forwards->lines, i, line_t);
-        const char *value = value_of(line, state);
+        const char *value = value_of(line, caller);
 
         if (value) {
             apr_table_setn(r->headers_in, line->header, value);
@@ -335,15 +335,15 @@ static const char *variable_name(apr_pool_t *pool, const char *note)
     return name;
 }
 
-static void set_environment(request_rec *r, const la_request_t *state)
+static void set_environment(request_rec *r, const la_caller_t *caller)
 {
-    const la_identity_t *identity = state->identity;
+    const la_identity_t *identity = caller->identity;
     apr_table_t *env = r->subprocess_env;
     apr_size_t i;
 
-    apr_table_setn(env, "LLAMA_AUTH_PRINCIPAL", state->principal);
-    apr_table_setn(env, "LLAMA_AUTH_CLIENT_ID", state->client_id);
-    apr_table_setn(env, "LLAMA_AUTH_PROVIDER", state->provider->name);
+    apr_table_setn(env, "LLAMA_AUTH_PRINCIPAL", caller->principal);
+    apr_table_setn(env, "LLAMA_AUTH_CLIENT_ID", caller->client_id);
+    apr_table_setn(env, "LLAMA_AUTH_PROVIDER", caller->provider->name);
     apr_table_setn(env, "LLAMA_AUTH_ATTRIBUTES", la_identity_attributes_json(identity).data);
     for (i = la_identity_count(identity); i > 0;
          i--) { /* backwards: of two with one name the first stays */
@@ -355,56 +355,81 @@ static void set_environment(request_rec *r, const la_request_t *state)
     }
 }
 
-/* Once: a request that this one is redirected to finds the token in its state. */
-static void take_token_out(request_rec *r, la_request_t *state, const la_sources_t *sources)
+/* What httpd itself left in the environment of another section's caller: a subrequest gets a copy. Those of this
+ * request's own user are set later, by the handler. */
+static void unset_user_variables(request_rec *r)
 {
-    la_slice_t token;
+    apr_table_unset(r->subprocess_env, "REMOTE_USER");
+    apr_table_unset(r->subprocess_env, "AUTH_TYPE");
+}
 
-    if (la_credential_find(r, sources, &token) == LA_CREDENTIAL_FOUND) {
-        state->removed_token =
-            (la_slice_t){apr_pstrmemdup(r->pool, token.data, token.len), token.len};
+/* Whether a request that this one comes from had a caller. */
+static int had_caller(const request_rec *r)
+{
+    while ((r = la_request_origin(r)) != NULL) {
+        const la_request_t *state = la_request_get(r);
+
+        if (state && state->caller) {
+            return 1;
+        }
     }
-    la_credential_remove(r, sources);
+    return 0;
 }
 
 void la_forward_to_handler(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    la_request_t *state = la_request_get(r);
-    int known = state && state->identity;
+    la_request_t *state = la_request_make(r);
+    const la_caller_t *caller = state->caller;
+    int moved = r->prev || r->main || state->forwarded_conf;
 
-    if (state && state->forwarded_conf == r->per_dir_config) {
+    if (state->forwarded_conf == r->per_dir_config) {
         return;
     }
-    if (conf->forwards || ((r->prev || r->main) && reserved->nelts > 0)) {
+    if (conf->forwards || (moved && reserved->nelts > 0)) {
         unset_headers(r, conf->forwards);
     }
-    if (known && conf->forwards) {
-        set_headers(r, conf->forwards, state);
+    if (moved && had_caller(r)) {
+        unset_user_variables(r);
     }
-    if (known && conf->env == LA_ON) {
-        set_environment(r, state);
+    if (caller && conf->forwards) {
+        set_headers(r, conf->forwards, caller);
+    }
+    if (caller && conf->env == LA_ON) {
+        set_environment(r, caller);
     }
     if (conf->forward_token == LA_OFF) {
-        take_token_out(r, la_request_make(r), conf->sources);
+        la_credential_remove(r, conf->sources);
     }
-    if (state) {
-        state->forwarded_conf = r->per_dir_config;
+    state->forwarded_conf = r->per_dir_config;
+}
+
+/* mod_cache knows of one credential, the Authorization field that the request has when the answer comes. */
+static int is_hidden_from_caches(const request_rec *r, const la_request_t *state)
+{
+    return state->caller &&
+           (state->token_elsewhere || !apr_table_get(r->headers_in, "Authorization"));
+}
+
+void la_forward_keep_private(request_rec *r)
+{
+    la_request_t *state = la_request_make(r);
+    request_rec *main;
+
+    state->uncacheable |= is_hidden_from_caches(r, state);
+    if (state->uncacheable) {
+        r->no_cache = 1;
+        for (main = r->main; main; main = main->main) {
+            la_request_make(main)->uncacheable = 1;
+            main->no_cache = 1;
+        }
     }
 }
 
 /* ---- notes ---- */
 
-typedef void set_note_fn(apr_table_t *notes, const char *name, const char *value);
-
-void la_forward_user(request_rec *r, const char *principal)
-{
-    r->user = apr_pstrdup(r->pool, principal);
-    r->ap_auth_type = (char *)"Bearer";
-}
-
-/* Takes away what another caller, of another section's providers, left in the notes. */
-static void forget_caller(apr_table_t *notes)
+/* Takes away what was noted of a caller, if only by a request that this one took over. */
+static void unset_notes(apr_table_t *notes)
 {
     const apr_array_header_t *set = apr_table_elts(notes);
     int i;
@@ -412,40 +437,46 @@ static void forget_caller(apr_table_t *notes)
     for (i = set->nelts - 1; i >= 0; i--) {
         const char *name = APR_ARRAY_IDX(set, i, apr_table_entry_t).key;
 
-        if (strncmp(name, LA_NOTE_ATTRIBUTE_PREFIX, sizeof(LA_NOTE_ATTRIBUTE_PREFIX) - 1) == 0) {
+        if (strncmp(name, LA_NOTE_PREFIX, sizeof(LA_NOTE_PREFIX) - 1) == 0) {
             apr_table_unset(notes, name);
             i = i < set->nelts ? i : set->nelts;
         }
     }
-    apr_table_unset(notes, LA_NOTE_MESSAGE);
 }
 
-void la_forward_caller(request_rec *r, const la_request_t *state)
+void la_forward_nobody(request_rec *r)
 {
-    const la_identity_t *identity = state->identity;
+    la_request_make(r)->caller = NULL;
+    unset_notes(r->notes);
+    r->user = NULL;
+    r->ap_auth_type = NULL;
+}
+
+void la_forward_caller(request_rec *r, const la_caller_t *caller)
+{
+    const la_identity_t *identity = caller->identity;
     la_slice_t message = la_identity_message(identity);
     apr_size_t count = la_identity_count(identity);
-    set_note_fn *set =
-        apr_table_addn; /* the first time there is nothing to replace or to search for */
     apr_size_t i;
 
     if (apr_table_get(r->notes, LA_NOTE_PRINCIPAL)) {
-        forget_caller(r->notes);
-        set = apr_table_setn;
+        unset_notes(r->notes);
     }
-    la_forward_user(r, state->principal);
-    set(r->notes, LA_NOTE_PRINCIPAL, state->principal);
-    apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, state->client_id);
-    set(r->notes, LA_NOTE_PROVIDER, state->provider->name);
-    set(r->notes, LA_NOTE_ATTRIBUTES, la_identity_attributes_json(identity).data);
+    r->user = apr_pstrdup(r->pool, caller->principal);
+    r->ap_auth_type = (char *)"Bearer";
+    apr_table_addn(r->notes, LA_NOTE_PRINCIPAL, caller->principal);
+    apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, caller->client_id);
+    apr_table_setn(r->notes, LA_NOTE_CACHE, caller->cache);
+    apr_table_addn(r->notes, LA_NOTE_PROVIDER, caller->provider->name);
+    apr_table_addn(r->notes, LA_NOTE_ATTRIBUTES, la_identity_attributes_json(identity).data);
     if (message.len) {
-        set(r->notes, LA_NOTE_MESSAGE, message.data);
+        apr_table_addn(r->notes, LA_NOTE_MESSAGE, message.data);
     }
     for (i = 0; i < count; i++) {
         const char *name;
         const char *value;
 
         la_identity_note(identity, i, &name, &value);
-        set(r->notes, name, value);
+        apr_table_addn(r->notes, name, value);
     }
 }

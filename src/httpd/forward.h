@@ -6,6 +6,7 @@
 
 #include "httpd/request.h"
 
+#define LA_NOTE_PREFIX     "llama_auth."
 #define LA_NOTE_PRINCIPAL  "llama_auth.principal"
 #define LA_NOTE_CLIENT_ID  "llama_auth.client_id"
 #define LA_NOTE_PROVIDER   "llama_auth.provider"
@@ -33,16 +34,19 @@ void la_forward_reserve(const char *header);
 /* Whether a field's name is a reserved one, as CGI would see it: any case, every character but letters and digits as `_`. */
 int la_forward_is_reserved(const char *name);
 
-/* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). The notes point into the
- * identity, which must live as long as the request. */
-void la_forward_caller(request_rec *r, const la_request_t *state);
+/* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). */
+void la_forward_caller(request_rec *r, const la_caller_t *caller);
 
-/* Sets r->user and r->ap_auth_type alone, where the notes came with another request's (mod_dir's index). */
-void la_forward_user(request_rec *r, const char *principal);
+/* Forgets who the caller is: r->user, r->ap_auth_type, the notes and the state. For a section that has yet to say it. */
+void la_forward_nobody(request_rec *r);
 
 /* Sets headers and environment for the handler, by the section that the request is in now; takes the token out where
  * LlamaAuthForwardToken is off. May be called again after the section has changed. */
 void la_forward_to_handler(request_rec *r);
+
+/* Keeps the answer out of mod_cache where mod_cache cannot see that there was a credential: the caller's token was not in
+ * Authorization, or is not there any more. For the end of fixups. */
+void la_forward_keep_private(request_rec *r);
 
 /* Hook post_read_request: removes reserved headers that the client sent, and their names from Connection. */
 int la_forward_scrub(request_rec *r);

@@ -29,7 +29,7 @@ static const la_request_t *final_state(const request_rec *r)
     }
     for (; r && !state; r = r->prev) {
         state = la_request_get(r);
-        if (state && !state->denial && !state->identity) {
+        if (state && !state->denial && !state->caller) {
             state = NULL;
         }
     }

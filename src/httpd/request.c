@@ -19,14 +19,78 @@ la_request_t *la_request_make(request_rec *r)
     return state;
 }
 
-void la_request_take_caller(la_request_t *state, const la_request_t *from)
+request_rec *la_request_origin(const request_rec *r)
 {
-    state->use = from->use;
-    state->uri = from->uri;
-    state->args = from->args;
-    state->resource = from->resource;
-    state->provider = from->provider;
-    state->identity = from->identity;
-    state->principal = from->principal;
-    memcpy(state->client_id, from->client_id, sizeof(state->client_id));
+    return r->prev ? r->prev : r->main;
+}
+
+request_rec *la_request_first(request_rec *r)
+{
+    request_rec *origin;
+
+    while ((origin = la_request_origin(r)) != NULL) {
+        r = origin;
+    }
+    return r;
+}
+
+void la_request_keep_fields(request_rec *r)
+{
+    request_rec *first = la_request_first(r);
+    la_request_t *state = la_request_make(first);
+
+    if (!state->sent) {
+        state->sent = apr_table_copy(first->pool, first->headers_in);
+    }
+}
+
+const apr_table_t *la_request_fields(request_rec *r)
+{
+    request_rec *first = la_request_first(r);
+    const la_request_t *state = la_request_get(first);
+
+    return state && state->sent ? state->sent : first->headers_in;
+}
+
+static int same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* By what they hold: a line of an .htaccess is read anew for each request. */
+static int same_use(const la_use_t *a, const la_use_t *b)
+{
+    return a->count == b->count &&
+           memcmp(a->providers, b->providers, (apr_size_t)a->count * sizeof(a->providers[0])) == 0;
+}
+
+static int same_bytes(la_slice_t a, la_slice_t b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+static int same_question(const la_caller_t *a, const la_caller_t *b)
+{
+    return same_use(&a->use, &b->use) && same_bytes(a->token, b->token) &&
+           same_text(a->resource, b->resource) && same_text(a->path, b->path) &&
+           same_text(a->query, b->query);
+}
+
+const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *asked)
+{
+    const la_request_t *state = la_request_get(la_request_first(r));
+    const la_caller_t *caller = state ? state->callers : NULL;
+
+    while (caller && !same_question(caller, asked)) {
+        caller = caller->next;
+    }
+    return caller;
+}
+
+void la_request_add_caller(request_rec *r, la_caller_t *caller)
+{
+    la_request_t *state = la_request_make(la_request_first(r));
+
+    caller->next = state->callers;
+    state->callers = caller;
 }

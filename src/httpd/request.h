@@ -1,5 +1,8 @@
 /* What the module knows of one request, kept in its request_config from the first
  * hook that learns something to the last that needs it.
+ *
+ * httpd makes further requests of a client's one: internal redirects, subrequests, error pages. The first of such a chain
+ * keeps what all of them share: the client's own header fields, and the callers that were found for it.
  */
 #ifndef LA_REQUEST_H
 #define LA_REQUEST_H
@@ -9,23 +12,40 @@
 #include "core/token.h"
 #include "httpd/config.h"
 
-typedef struct la_request_t {
-    /* Authentication: what was asked, and the answer. A result holds for just this chain, path and query. */
-    const la_use_t *use;
-    const char *uri;
-    const char *args;
-    const la_resource_t *resource;
+/* Who the client is by the providers of one section, and what was asked to learn it. Constant, in the pool of the first
+ * request. */
+typedef struct la_caller_t {
+    const struct la_caller_t *next;
+    la_use_t use;
+    la_slice_t token;
+    const char *resource; /* the URL of LlamaAuthResource, or NULL */
+    const char *path;     /* NULL unless a verdict may depend on it */
+    const char
+        *query; /* without tokens; NULL unless a verdict may depend on it, or there is none */
     const la_provider_t *provider; /* who accepted */
-    const la_identity_t *identity; /* the caller; NULL unless accepted */
+    const la_identity_t *identity;
     const char *principal;
-    char client_id[LA_CLIENT_ID_LEN + 1]; /* empty while there is no token */
-    la_slice_t
-        removed_token; /* taken out of the request by LlamaAuthForwardToken off; else empty */
+    const char *cache; /* the note llama_auth.cache */
+    char client_id[LA_CLIENT_ID_LEN + 1];
+} la_caller_t;
+
+typedef struct la_request_t {
+    /* Of the first request of a chain. */
+    const apr_table_t
+        *sent; /* header fields as they were before the first fixups; NULL until then */
+    const la_caller_t *callers; /* all that were found for the client, the newest first */
+
+    /* Authentication. */
+    const la_caller_t *caller; /* who the section's providers say it is; NULL unless accepted */
+    char client_id[LA_CLIENT_ID_LEN + 1]; /* of the token; empty while there is none */
+    int token_elsewhere;                  /* the caller's token was not in Authorization */
+    int uncacheable; /* a caller of this request must not share its answer through mod_cache */
     const void *forwarded_conf; /* headers and environment were set by this configuration */
 
-    /* Authorization: the rules of this configuration were checked for this method, and held. */
-    const void *checked_conf;
-    int checked_method;
+    /* The place that access was decided for: a configuration, a path and a query. */
+    const void *decided_conf;
+    const char *decided_uri;
+    const char *decided_args;
 
     /* The answer. */
     const la_denial_t *denial; /* why this request is refused; NULL while it is not */
@@ -42,7 +62,24 @@ la_request_t *la_request_get(const request_rec *r);
 /* The request's state, made when there is none. */
 la_request_t *la_request_make(request_rec *r);
 
-/* Copies what authentication found from the state of a request that this one came from. */
-void la_request_take_caller(la_request_t *state, const la_request_t *from);
+/* The request that this one comes from by an internal redirect or as a subrequest, or NULL. */
+request_rec *la_request_origin(const request_rec *r);
+
+/* The first request of the chain: the one that the client sent. */
+request_rec *la_request_first(request_rec *r);
+
+/* Keeps a copy of the client's header fields, before fixups change them for the backend. Later calls for the same chain do
+ * nothing. */
+void la_request_keep_fields(request_rec *r);
+
+/* The header fields as the client sent them. Lives as long as the first request; must not be changed. */
+const apr_table_t *la_request_fields(request_rec *r);
+
+/* The caller that was found earlier in the chain by the same question (use, token, resource, path and query of `asked`), or
+ * NULL. */
+const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *asked);
+
+/* Adds a caller, which lives in the first request's pool, to the chain's. */
+void la_request_add_caller(request_rec *r, la_caller_t *caller);
 
 #endif

@@ -25,7 +25,7 @@ static const la_identity_t *identity_of(const request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
 
-    return state ? state->identity : NULL;
+    return state && state->caller ? state->caller->identity : NULL;
 }
 
 static demand_t *split(apr_pool_t *pool, const char *line)

@@ -129,6 +129,17 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
     return denial.status;
 }
 
+void la_respond_without_error_page(request_rec *r)
+{
+    int status;
+
+    for (status = HTTP_BAD_REQUEST; status < 600; status++) {
+        if (ap_response_code_string(r, ap_index_of_response(status))) {
+            ap_custom_response(r, status, "");
+        }
+    }
+}
+
 void la_respond_await_require(request_rec *r)
 {
     apr_size_t i;

@@ -10,6 +10,9 @@
  */
 int la_respond_deny(request_rec *r, la_denial_t denial);
 
+/* Lets no ErrorDocument take over whatever becomes of this request. */
+void la_respond_without_error_page(request_rec *r);
+
 /* Our checks held: if httpd's Require refuses the caller now, that is answered as a denial too. */
 void la_respond_await_require(request_rec *r);
 

@@ -48,7 +48,7 @@ class TestConnections:
         def client(number):
             with httpd.visitor() as visitor:
                 for _ in range(125):
-                    assert visitor.get("/", token=new_token()).status == 200
+                    assert visitor.get("/index.html", token=new_token()).status == 200
         in_parallel(8, client)
         assert len(endpoint.calls) == 1000
         assert len({call.token for call in endpoint.calls}) == 1000
@@ -227,7 +227,7 @@ class TestAddressSpace:
         def run(count):
             with httpd.visitor() as visitor:
                 for _ in range(count):
-                    visitor.get("/", token=httpd.endpoint().on(new_token(), body))
+                    visitor.get("/index.html", token=httpd.endpoint().on(new_token(), body))
         run(100)
         pid = httpd.children()[0]
         before = resident(pid)

@@ -1,5 +1,5 @@
 /* Authorization providers and expression functions over the caller that authn.c found. They only read what is known: a
- * caller of another AuthType, or nobody, has no attributes.
+ * caller of another AuthType, or nobody, has no attributes. And what `Require expr` says of a caller who is known.
  *
  * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: a module of the older kind would have httpd
  * run everything again for each internal redirect.
@@ -10,6 +10,7 @@
 #include "httpd/request.h"
 
 #include <ap_expr.h>
+#include <ap_provider.h>
 #include <apr_strings.h>
 #include <http_config.h>
 #include <http_request.h>
@@ -168,8 +169,42 @@ static int lookup(ap_expr_lookup_parms *parms)
     return OK;
 }
 
+/* ---- Require expr ---- */
+
+/* httpd's own provider, and ours in its place: the same line, with another answer for a known caller. */
+static const authz_provider *httpd_expr;
+static authz_provider known_expr;
+
+/* A false expression that mentions the user means "no user" to httpd, so that it asks for one. Where the caller is known
+ * already it is a plain refusal, as that of every other Require is: AuthzSendForbiddenOnFailure decides how it is told.
+ * httpd lets nobody in for the one that it refuses for the other, so this opens nothing. */
+static authz_status check_expr(request_rec *r, const char *line, const void *parsed)
+{
+    authz_status status = httpd_expr->check_authorization(r, line, parsed);
+
+    return status == AUTHZ_DENIED_NO_USER && r->user && identity_of(r) ? AUTHZ_DENIED : status;
+}
+
+/* Once all modules are loaded, and before their lines are read. */
+static int wrap_expr(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    const authz_provider *found =
+        ap_lookup_provider(AUTHZ_PROVIDER_GROUP, "expr", AUTHZ_PROVIDER_VERSION);
+
+    (void)plog;
+    (void)ptemp;
+    if (found && found != &known_expr) {
+        httpd_expr = found;
+        known_expr = (authz_provider){check_expr, found->parse_require_line};
+        ap_register_provider(pconf, AUTHZ_PROVIDER_GROUP, "expr", AUTHZ_PROVIDER_VERSION,
+                             &known_expr);
+    }
+    return OK;
+}
+
 void la_require_register(apr_pool_t *pool)
 {
+    ap_hook_pre_config(wrap_expr, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "llama-scope", AUTHZ_PROVIDER_VERSION,
                               &scope_provider, AP_AUTH_INTERNAL_PER_CONF);
     ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, "llama-attribute", AUTHZ_PROVIDER_VERSION,

@@ -8,6 +8,7 @@
 #include "httpd/check.h"
 #include "httpd/config.h"
 #include "httpd/forward.h"
+#include "httpd/handler.h"
 #include "httpd/lifecycle.h"
 #include "httpd/metadata.h"
 #include "httpd/outcome.h"
@@ -41,11 +42,13 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_fixups(la_authz_gate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(la_authz_last_fixup, NULL, NULL, APR_HOOK_REALLY_LAST);
 
-    ap_hook_handler(la_metadata_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(la_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Before mod_proxy's, which answers every request that a ProxyPass of an enclosing section covers. */
+    ap_hook_handler(la_metadata_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(la_status_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(la_outcome_count, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
+    la_handler_register();
     la_respond_register();
     la_status_register(pool);
     la_require_register(pool);

@@ -243,6 +243,10 @@ static const char *set_document(cmd_parms *cmd, void *dconf, const char *status,
 {
     la_dir_conf_t *conf = dconf;
 
+    if (!at_startup(cmd) && la_documents_is_file(what)) {
+        return in_directive(cmd, "file: is for the server's own configuration, since httpd reads "
+                                 "more than an .htaccess may show; write the JSON text itself");
+    }
     return in_directive(cmd, la_documents_add(cmd->pool, &conf->documents, status, what));
 }
 

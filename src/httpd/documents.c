@@ -37,16 +37,21 @@ static const char *read_file(apr_pool_t *pool, const char *name, const la_errfor
     return error ? apr_pstrcat(pool, path, ": ", error, NULL) : NULL;
 }
 
+#define FILE_PREFIX "file:"
+
+int la_documents_is_file(const char *what)
+{
+    return strncmp(what, FILE_PREFIX, sizeof(FILE_PREFIX) - 1) == 0;
+}
+
 static const char *read_form(apr_pool_t *pool, const char *what, const la_errform_t **form)
 {
-    static const char prefix[] = "file:";
-
     *form = la_errform_preset(what);
     if (*form) {
         return NULL;
     }
-    if (strncmp(what, prefix, sizeof(prefix) - 1) == 0) {
-        return read_file(pool, what + sizeof(prefix) - 1, form);
+    if (la_documents_is_file(what)) {
+        return read_file(pool, what + sizeof(FILE_PREFIX) - 1, form);
     }
     if (*what != '{') {
         return apr_psprintf(

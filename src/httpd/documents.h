@@ -16,6 +16,9 @@ typedef struct la_documents_t la_documents_t;
 const char *la_documents_add(apr_pool_t *pool, const la_documents_t **documents, const char *status,
                              const char *what);
 
+/* Whether the last word of a line names a file: not for an .htaccess, whose author may not read all that httpd may. */
+int la_documents_is_file(const char *what);
+
 /* A nested section's lines over its parent's; its `default` line replaces all of the parent's. Either may be NULL. */
 const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t *parent,
                                          const la_documents_t *section);

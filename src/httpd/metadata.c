@@ -7,11 +7,13 @@
 #include "core/policy.h"
 #include "httpd/config.h"
 #include "httpd/credential.h"
+#include "httpd/handler.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>
 #include <http_log.h>
 #include <http_protocol.h>
+#include <http_request.h>
 
 APLOG_USE_MODULE(llama_auth);
 
@@ -154,10 +156,10 @@ int la_metadata_handler(request_rec *r)
     const la_dir_conf_t *conf = la_config_dir(r);
     la_slice_t body;
 
-    if (!r->handler || strcmp(r->handler, "llama-auth-metadata") != 0) {
+    if (!la_handler_is(r, "llama-auth-metadata")) {
         return DECLINED;
     }
-    r->allowed |= (AP_METHOD_BIT << M_GET) | (AP_METHOD_BIT << M_OPTIONS);
+    ap_allow_methods(r, REPLACE_ALLOW, "GET", "OPTIONS", NULL);
     if (r->method_number != M_GET && r->method_number != M_OPTIONS) {
         return HTTP_METHOD_NOT_ALLOWED;
     }

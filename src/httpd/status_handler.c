@@ -1,4 +1,5 @@
 /* The handler `llama-auth-status`: chooses the form, and carries out purges. In request threads. */
+#include "httpd/handler.h"
 #include "httpd/request.h"
 #include "httpd/shared.h"
 #include "httpd/status.h"
@@ -11,6 +12,8 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+
+#define HANDLER "llama-auth-status"
 
 APLOG_USE_MODULE(llama_auth);
 
@@ -110,6 +113,11 @@ static int purge(request_rec *r)
     la_purge_t wanted;
     la_slice_t text;
 
+    if (!la_handler_is_servers(r, HANDLER)) {
+        return refuse(r, HTTP_FORBIDDEN,
+                      "no SetHandler " HANDLER " of the server's configuration makes this a status "
+                      "page, and an .htaccess, AddHandler or rewriting may not");
+    }
     if (!is_guarded(r)) {
         return refuse(r, HTTP_FORBIDDEN, "no Require with a user guards it");
     }
@@ -134,7 +142,7 @@ static int show(request_rec *r)
     int count = la_params_query(r->pool, r->args, "format", &format);
 
     if (count == 0 || is_text(format, "html")) {
-        la_status_html(r, la_status_read(r), is_guarded(r));
+        la_status_html(r, la_status_read(r), is_guarded(r) && la_handler_is_servers(r, HANDLER));
     } else if (is_text(format, "json")) {
         la_status_json(r, la_status_read(r));
     } else if (is_text(format, "prometheus")) {
@@ -147,10 +155,10 @@ static int show(request_rec *r)
 
 int la_status_handler(request_rec *r)
 {
-    if (!r->handler || strcmp(r->handler, "llama-auth-status") != 0) {
+    if (!la_handler_is(r, HANDLER)) {
         return DECLINED;
     }
-    r->allowed |= (AP_METHOD_BIT << M_GET) | (AP_METHOD_BIT << M_POST);
+    ap_allow_methods(r, REPLACE_ALLOW, "GET", "POST", NULL);
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     if (r->method_number == M_POST) {

@@ -7,6 +7,7 @@
 #include "core/cache.h"
 #include "httpd/forward.h"
 #include "httpd/registry.h"
+#include "provider/mask.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -317,6 +318,27 @@ static const char *once_in_main(cmd_parms *cmd, int seen)
     return seen ? "may be given only once" : NULL;
 }
 
+/* The line in the tree that mod_info shows; httpd hands it out as a constant. */
+static ap_directive_t *find_line(ap_directive_t *tree, const ap_directive_t *line)
+{
+    ap_directive_t *found = NULL;
+
+    for (; tree && !found; tree = tree->next) {
+        found = tree == line ? tree : find_line(tree->first_child, line);
+    }
+    return found;
+}
+
+static void hide_password(cmd_parms *cmd, int argc, char *const argv[])
+{
+    const char *shown = la_mask_redis(cmd->pool, argc, (const char *const *)argv);
+    ap_directive_t *line = shown ? find_line(ap_conftree, cmd->directive) : NULL;
+
+    if (line) {
+        line->args = shown;
+    }
+}
+
 static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
@@ -331,6 +353,7 @@ static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char 
         conf->second_on = error == NULL;
     }
     conf->second_seen = 1;
+    hide_password(cmd, argc, argv);
     return in_directive(cmd, error);
 }
 

@@ -160,17 +160,26 @@ static const char *open_section(cmd_parms *cmd, const char *arg, la_provider_t *
     return NULL;
 }
 
-static const char *set_option(cmd_parms *cmd, la_provider_t *provider, const ap_directive_t *line)
+/* Sets an option and hides a secret in its line: mod_info and DUMP_CONFIG show lines as they are in the tree. */
+static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_directive_t *line)
 {
     apr_array_header_t *words;
+    const char *shown;
+    const char *error;
 
     if (line->first_child || *line->directive == '<') {
         return apr_psprintf(cmd->pool, "%s: a section cannot stand inside <LlamaAuthProvider>",
                             line->directive);
     }
     words = split(cmd->temp_pool, line->args);
-    return la_provider_set(provider, cmd->pool, line->directive, words->nelts,
-                           (const char *const *)words->elts);
+    error = la_provider_set(provider, cmd->pool, line->directive, words->nelts,
+                            (const char *const *)words->elts);
+    shown = la_provider_shown(provider, cmd->pool, line->directive, words->nelts,
+                              (const char *const *)words->elts);
+    if (shown) {
+        line->args = shown;
+    }
+    return error;
 }
 
 /* <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked here, so that

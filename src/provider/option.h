@@ -25,9 +25,10 @@ struct la_option_t {
     la_option_parse_fn *parse;
     apr_size_t offset;
     int min_words;
-    int max_words;    /* -1: any number */
-    int repeatable;   /* may stand on several lines */
-    const char *help; /* arguments in the manual's notation: "URL", "on|off" */
+    int max_words;  /* -1: any number */
+    int repeatable; /* may stand on several lines */
+    const char *
+        help; /* arguments in the manual's notation: "URL", "on|off"; mod_info does not show a SECRET */
 };
 
 /* Where an array of options ends. */

@@ -5,6 +5,7 @@
 
 #include "provider/discovery.h"
 #include "provider/host.h"
+#include "provider/mask.h"
 
 #include <apr_strings.h>
 
@@ -245,6 +246,15 @@ const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const cha
     define(provider, pool, option, count, words);
     error = option->parse(pool, option, base, count, words);
     return error ? apr_psprintf(pool, "%s: %s", option->name, error) : NULL;
+}
+
+const char *la_provider_shown(la_provider_t *provider, apr_pool_t *pool, const char *name,
+                              int count, const char *const *words)
+{
+    void *base;
+    const la_option_t *option = find_option(provider, name, &base);
+
+    return option ? la_mask_option(pool, option->help, count, words) : NULL;
 }
 
 /* Without Claim and PrincipalClaim lines a type's own defaults hold, where it has any. */

@@ -175,6 +175,10 @@ la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_pro
 const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const char *option,
                             int count, const char *const *words);
 
+/* The arguments of an option as mod_info may show them, in `pool`; NULL when they hold no secret. Unknown options have none. */
+const char *la_provider_shown(la_provider_t *provider, apr_pool_t *pool, const char *option,
+                              int count, const char *const *words);
+
 /* Warns where calls to the option's URL can be read and answered on their way; a URL that is not set is fine. For finish(). */
 void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *option,
                                     const la_url_t *url);

@@ -56,6 +56,13 @@ static const char *set_prefix(apr_pool_t *pool, const char *text, la_redis_optio
     return NULL;
 }
 
+/* Whether a misspelled name may be shown: what has other characters may be a part of a URL with a password. */
+static int is_name(const char *name)
+{
+    return *name &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == strlen(name);
+}
+
 /* One NAME=VALUE. */
 static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options_t *options)
 {
@@ -85,7 +92,7 @@ static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options
     return apr_psprintf(pool,
                         "%s is not known: timeout=, connect_timeout=, prefix=, user=, "
                         "password= and db= are",
-                        value ? name : "a word after the URL");
+                        value && is_name(name) ? name : "a word after the URL");
 }
 
 static const char *set_query(apr_pool_t *pool, const char *query, la_redis_options_t *options)

@@ -1,0 +1,124 @@
+/* Hides secrets in lines of the configuration once they are read. Runs while the configuration is read. */
+#include "provider/mask.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include <apr_strings.h>
+#include <apr_tables.h>
+
+#define MASK "***"
+
+static int begins(const char *text, const char *prefix)
+{
+    return strncasecmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether it says where the secret is, not what it is; in the case in which file.c knows these words. */
+static int is_reference(const char *word)
+{
+    return strncmp(word, "file:", 5) == 0 || strncmp(word, "env:", 4) == 0;
+}
+
+/* Whether the word in that place is a SECRET in the manual's notation: "NAME SECRET". */
+static int is_secret(const char *help, int place)
+{
+    while (place-- > 0 && help) {
+        help = strchr(help, ' ');
+        help = help ? help + 1 : NULL;
+    }
+    return help && strcmp(help, "SECRET") == 0;
+}
+
+/* A URL without the user and password before its host and without its query. */
+static const char *mask_url(apr_pool_t *pool, const char *url)
+{
+    const char *authority = strstr(url, "://") + 3;
+    apr_size_t host_len = strcspn(authority, "/?");
+    const char *at = memchr(authority, '@', host_len);
+    const char *shown = at ? at : authority;
+
+    return apr_pstrcat(pool, apr_pstrmemdup(pool, url, (apr_size_t)(authority - url)),
+                       at ? MASK : "", apr_pstrmemdup(pool, shown, strcspn(shown, "?")),
+                       strchr(shown, '?') ? "?" MASK : "", NULL);
+}
+
+static const char *mask_word(apr_pool_t *pool, const char *help, int place, const char *word)
+{
+    if (is_secret(help, place)) {
+        return is_reference(word) ? word : MASK;
+    }
+    if (begins(word, "http://") || begins(word, "https://")) {
+        return mask_url(pool, word);
+    }
+    return word;
+}
+
+/* All that follows `password=`, up to the next `&`; in each such place. */
+static const char *mask_password(apr_pool_t *pool, const char *word)
+{
+    static const char name[] = "password=";
+    const apr_size_t len = sizeof(name) - 1;
+    const char *p;
+
+    for (p = word; *p; p++) {
+        if (begins(p, name) && p[len] && !is_reference(p + len)) {
+            const char *rest = p + len + strcspn(p + len, "&");
+
+            return apr_pstrcat(pool, apr_pstrmemdup(pool, word, (apr_size_t)(p + len - word)), MASK,
+                               mask_password(pool, rest), NULL);
+        }
+    }
+    return word;
+}
+
+/* The word, without the password of a URL's user:password@. */
+static const char *mask_userinfo(apr_pool_t *pool, const char *word)
+{
+    const char *authority = strstr(word, "://");
+    const char *at = authority ? strrchr(authority, '@') : NULL;
+    const char *colon = at ? memchr(authority + 3, ':', (apr_size_t)(at - authority - 3)) : NULL;
+
+    if (!colon) {
+        return word;
+    }
+    return apr_pstrcat(pool, apr_pstrmemdup(pool, word, (apr_size_t)(colon + 1 - word)), MASK, at,
+                       NULL);
+}
+
+/* Adds a word to the line, in quotes where httpd would need them; notes whether it was changed. */
+static void add_word(apr_pool_t *pool, apr_array_header_t *line, const char *word,
+                     const char *shown, int *changed)
+{
+    int quoted = !*shown || strpbrk(shown, " \t");
+
+    APR_ARRAY_PUSH(line, const char *) =
+        quoted ? apr_pstrcat(pool, "\"", shown, "\"", NULL) : shown;
+    *changed |= strcmp(word, shown) != 0;
+}
+
+const char *la_mask_option(apr_pool_t *pool, const char *help, int count, const char *const *words)
+{
+    apr_array_header_t *line = apr_array_make(pool, count + 1, sizeof(const char *));
+    int changed = 0;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        add_word(pool, line, words[i], mask_word(pool, help, i, words[i]), &changed);
+    }
+    return changed ? apr_array_pstrcat(pool, line, ' ') : NULL;
+}
+
+const char *la_mask_redis(apr_pool_t *pool, int count, const char *const *words)
+{
+    apr_array_header_t *line = apr_array_make(pool, count + 1, sizeof(const char *));
+    int changed = 0;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        const char *shown = mask_userinfo(pool, mask_password(pool, words[i]));
+
+        add_word(pool, line, words[i], shown, &changed);
+    }
+    return changed ? apr_array_pstrcat(pool, line, ' ') : NULL;
+}

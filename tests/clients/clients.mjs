@@ -3,6 +3,12 @@
 // Prints one line of JSON: what came, or the client's own error. A stream's first part is told to `seen` (a URL), and
 // the backend sends the next one only then: a proxy that holds streams back would never get there.
 
+// The SDKs use node's own fetch. Left alone they take node-fetch 2, which calls a chunked answer cut off when the socket still
+// has a listener for data at its end; since its fix of CVE-2026-48931 node itself leaves one there (Debian 13 has that fix).
+import '@anthropic-ai/sdk/shims/web';
+import 'llama-stack-client/shims/web';
+import 'openai/shims/web';
+
 import Anthropic from '@anthropic-ai/sdk';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import {

@@ -1,5 +1,5 @@
-/* Public keys from their numbers to OpenSSL's form, each proved to be sound: what makes every signature valid, or costs
- * seconds to use, is no key. Keys come from outside.
+/* Public keys from their numbers to OpenSSL's form. RSA and EC keys have passed OpenSSL's public check.
+ * Keys come from outside.
  */
 #ifndef LA_PUBKEY_H
 #define LA_PUBKEY_H
@@ -17,7 +17,7 @@
 /* All three: numbers are big-endian bytes; `pool` holds the reason and gets a cleanup that frees the key, which is NULL
  * on failure. They return NULL, or why it is no key. OpenSSL's error queue is the caller's to clear. */
 
-/* RSA: 2048 to 8192 bits, an odd exponent from 3 on of at most 64 bits, a modulus that is no prime and passes
+/* RSA: 2048 to 8192 bits, an odd exponent from 3 on of at most 64 bits, a modulus that passes
  * OpenSSL's check. Zeros in front of a number do not count. effort: LA_PUBKEY_EFFORT at first; what is left of it. */
 const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t exponent,
                           unsigned int *effort, EVP_PKEY **key);
@@ -26,8 +26,8 @@ const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t expon
 const char *la_pubkey_ec(apr_pool_t *pool, const char *curve, la_slice_t x, la_slice_t y,
                          EVP_PKEY **key);
 
-/* EdDSA (RFC 8032 sections 5.1.2, 5.2.2): a point on `curve`, Ed25519 or Ed448, as it is encoded, of exactly its
- * length; not one of the few points of small order, under which anybody can sign. */
+/* EdDSA (RFC 8032 sections 5.1.2, 5.2.2): a point on `curve`, Ed25519 or Ed448, as it is encoded, of
+ * exactly its length; whether it is on the curve shows at the first signature, which is never valid then. */
 const char *la_pubkey_okp(apr_pool_t *pool, const char *curve, la_slice_t point, EVP_PKEY **key);
 
 #endif

@@ -1,5 +1,4 @@
-/* Single flight over shared memory: layout, beginning and ending. flight_wait.c has the waiting,
- * flight_check.c the checking of invariants.
+/* Single flight over shared memory: layout, beginning and ending. flight_wait.c has the waiting.
  *
  * Owns the layout below and the protocol on it. Identities go through the cache, which also decides
  * what is shared; how long a call may take, and how many wait, is the caller's word. Called from the worker
@@ -408,9 +407,4 @@ int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
     atomic_fetch_add(&slot->wake, 1);
     la_futex_wake(&slot->wake, INT_MAX);
     return 1;
-}
-
-apr_uint32_t la_flight_waiting(const la_flight_t *flight)
-{
-    return la_place_count(flight->seats, flight->seat_count, 0);
 }

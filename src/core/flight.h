@@ -109,13 +109,4 @@ la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
 int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
                   const la_flight_outcome_t *outcome);
 
-/* Requests that wait now, those of processes that died lately included. */
-apr_uint32_t la_flight_waiting(const la_flight_t *flight);
-
-/* Checks the invariants of a structure that nobody uses at the moment; for tests and fuzzers.
- *
- * Returns NULL, or the first that does not hold as a literal.
- */
-const char *la_flight_validate(const la_flight_t *flight);
-
 #endif

@@ -1,4 +1,4 @@
-/* What flight.c (beginning and ending), flight_wait.c (waiting) and flight_check.c share: the types of the
+/* What flight.c (beginning and ending) and flight_wait.c (waiting) share: the types of the
  * layout that is drawn in flight.c, and the small steps of its protocol. Nobody else includes this.
  */
 #ifndef LA_FLIGHT_LAYOUT_H

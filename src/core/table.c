@@ -1,7 +1,6 @@
-/* The shared-memory table, but for its writers: layout, look-ups, removal.
+/* The shared-memory table, but for its writers: layout, look-ups, counters.
  *
- * Owns the layout drawn here; the types are in table_layout.h. table_write.c stores, table_check.c
- * counts and validates. What a value means, how keys are made and how long entries live is the
+ * Owns the layout drawn here; the types are in table_layout.h. table_write.c stores and removes. What a value means, how keys are made and how long entries live is the
  * cache's business. Called from any thread of any child; la_table_format() only from the parent before
  * the children start.
  *
@@ -15,8 +14,8 @@
  *
  *         +0  state | touched_us            state: count of changes << 2 | EMPTY, WRITING or HEAD
  *        +16  key (32) | size | sum         HEAD: an entry starts here
- *        +64  metadata (64)
- *       +128  value (256)
+ *        +64  metadata (56)
+ *       +120  value (264)
  *
  *        +16  value (368)                   EMPTY: the tail of a chain, or free
  *
@@ -55,10 +54,7 @@
 
 #include <stdint.h>
 
-#define TABLE_MAGIC 0x3130454c4241544cu /* "LTABLE01": a new layout has a new one */
-
-/* Looks at an entry that is being written: with the pauses, about the time a long copy takes. */
-#define READ_ATTEMPTS 48
+#define TABLE_MAGIC 0x3230454c4241544cu /* "LTABLE02": a new layout has a new one */
 
 #define GROUP_BYTES                                                                                \
     (sizeof(la_table_lock_t) + sizeof(la_table_links_t) + sizeof(la_table_tags_t) +                \
@@ -192,13 +188,6 @@ static int search_next(search_t *search, apr_uint64_t tag, apr_uint32_t *way)
     return 1;
 }
 
-/* Whether all that was read since `state` was loaded belongs to that state. */
-static int unchanged(const la_table_chunk_t *chunk, apr_uint64_t state)
-{
-    atomic_thread_fence(memory_order_acquire);
-    return la_table_load(&chunk->state) == state;
-}
-
 /* ---- copying ------------------------------------------------------------------- */
 
 static la_table_sum_t copy_words(const la_table_word_t *from, unsigned char *to, apr_size_t len,
@@ -279,23 +268,16 @@ la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *p
     entry->value = size <= LA_TABLE_VALUE_MAX_BYTES ? room_for(room, size) : NULL;
     entry->len = size;
     if (!entry->value) {
-        return unchanged(chunk, state) ? LA_TABLE_READ_OTHER : LA_TABLE_READ_TORN;
+        return la_table_unchanged(chunk, state) ? LA_TABLE_READ_OTHER : LA_TABLE_READ_TORN;
     }
     sum = copy_entry(table, place, way, entry);
-    if (!unchanged(chunk, state)) {
+    if (!la_table_unchanged(chunk, state)) {
         return LA_TABLE_READ_TORN;
     }
     return sum == expected ? LA_TABLE_READ_WHOLE : LA_TABLE_READ_OTHER;
 }
 
 /* ---- looking up ------------------------------------------------------------------ */
-
-static void pause_briefly(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
 
 la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us)
 {
@@ -370,10 +352,10 @@ la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_t
     apr_uint32_t way = 0;
 
     prefetch(table, &place);
-    for (int i = 0; i < READ_ATTEMPTS && read == LA_TABLE_READ_TORN; i++) {
+    for (int i = 0; i < LA_TABLE_READ_ATTEMPTS && read == LA_TABLE_READ_TORN; i++) {
         read = search_once(table, &place, &memory, entry, &way);
         if (read == LA_TABLE_READ_TORN) {
-            pause_briefly();
+            la_table_pause();
         }
     }
     if (read == LA_TABLE_READ_WHOLE) {
@@ -385,98 +367,36 @@ la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_t
     return verdict;
 }
 
-/* ---- removing -------------------------------------------------------------------- */
+/* ---- counters ---------------------------------------------------------------- */
 
-/* Makes a HEAD EMPTY if it still is what was read under `state`. */
-static int kill_head(la_table_chunk_t *chunk, apr_uint64_t state)
+static apr_uint64_t entries_in(const la_table_t *table, apr_uint32_t group)
 {
-    atomic_thread_fence(memory_order_acquire);
-    return atomic_compare_exchange_strong_explicit(&chunk->state, &state,
-                                                   la_table_next(state, LA_TABLE_EMPTY),
-                                                   memory_order_acq_rel, memory_order_relaxed);
+    apr_uint64_t entries = 0;
+
+    for (apr_uint32_t i = 0; i < LA_TABLE_TAG_WORDS; i++) {
+        for (apr_uint64_t word = la_table_load(&table->tags[group].word[i]); word; word >>= 16) {
+            entries += (word & 0xffff) != 0;
+        }
+    }
+    return entries;
 }
 
-/* Removes all that one walk finds. Returns 1 when something was being written meanwhile. */
-static int remove_once(const la_table_t *table, const la_table_place_t *place, int *removed)
+void la_table_stats(const la_table_t *table, la_table_stats_t *stats)
 {
-    search_t search = search_start(table, place);
-    apr_uint32_t way;
-    int again = 0;
-
-    while (search_next(&search, place->tag, &way)) {
-        la_table_chunk_t *chunk = la_table_chunk(table, place->group, way);
-        apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
-
-        if (la_table_kind(state) == LA_TABLE_WRITING) {
-            again = 1;
-        } else if (la_table_kind(state) == LA_TABLE_HEAD && la_table_key_is(chunk, place->key)) {
-            if (kill_head(chunk, state)) {
-                *removed = 1;
-            } else {
-                again = 1;
-            }
-        }
+    memset(stats, 0, sizeof(*stats));
+    stats->bytes = table->size;
+    stats->chunks = (apr_uint64_t)table->group_count * LA_TABLE_WAYS;
+    for (apr_uint32_t i = 0; i < table->group_count; i++) {
+        stats->chunks_used +=
+            atomic_load_explicit(&table->locks[i].used, memory_order_relaxed) % (LA_TABLE_WAYS + 1);
+        stats->entries += entries_in(table, i);
     }
-    return again;
-}
+    for (apr_uint32_t i = 0; i < LA_TABLE_STRIPES; i++) {
+        const la_table_stripe_t *stripe = &table->header->stripe[i];
 
-int la_table_remove(const la_table_t *table, const unsigned char *key)
-{
-    la_table_place_t place = la_table_place(table, key);
-    int removed = 0;
-
-    for (int i = 0; i < READ_ATTEMPTS && remove_once(table, &place, &removed); i++) {
-        pause_briefly();
+        stats->stores += la_table_load(&stripe->stores);
+        stats->evictions += la_table_load(&stripe->evictions);
+        stats->store_failures += la_table_load(&stripe->failures);
+        stats->too_large += la_table_load(&stripe->too_large);
     }
-    if (removed) {
-        la_table_tidy(table, place.group);
-    }
-    return removed;
-}
-
-/* Returns 1 when the entry that starts in `chunk` was dropped. An entry that is being written is left alone:
- * nobody can read it, and what is put now is later than the sweep. */
-static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *context)
-{
-    la_table_meta_t meta;
-    la_table_sum_t unused = {0, 0};
-
-    for (int i = 0; i < READ_ATTEMPTS; i++) {
-        apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
-
-        if (la_table_kind(state) != LA_TABLE_HEAD) {
-            return 0;
-        }
-        copy_words(chunk->u.head.meta, (unsigned char *)&meta, sizeof(meta), unused);
-        if (!unchanged(chunk, state)) {
-            continue;
-        }
-        if (!drop(context, &meta)) {
-            return 0;
-        }
-        if (kill_head(chunk, state)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context)
-{
-    apr_size_t dropped = 0;
-
-    for (apr_uint32_t group = 0; group < table->group_count; group++) {
-        apr_size_t before = dropped;
-
-        for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
-            if (la_table_tag(table, group, way) != 0) {
-                dropped +=
-                    (apr_size_t)sweep_chunk(la_table_chunk(table, group, way), drop, context);
-            }
-        }
-        if (dropped != before) {
-            la_table_tidy(table, group);
-        }
-    }
-    return dropped;
 }

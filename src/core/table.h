@@ -46,8 +46,6 @@ typedef struct la_table_meta_t {
     apr_int64_t
         stale_until_us; /* stale from expires_us to before it; at or below expires_us: never stale */
     apr_int64_t stored_us; /* set by la_table_put() */
-    apr_uint32_t provider;
-    apr_uint32_t epoch;
     /* Keyed digests of client id and principal, never those themselves: no token may be guessed from
      * shared memory. */
     unsigned char client_tag[LA_TABLE_PURGE_TAG_BYTES];
@@ -77,7 +75,7 @@ typedef int la_table_drop_fn(void *context, const la_table_meta_t *meta);
 typedef struct la_table_stats_t {
     apr_uint64_t bytes; /* of the table */
     apr_uint64_t
-        chunks; /* 384 bytes each; a value of up to 256 bytes takes one, each 368 more another */
+        chunks; /* 384 bytes each; a value of up to 264 bytes takes one, each 368 more another */
     apr_uint64_t chunks_used; /* as of the last store in each part of the table */
     apr_uint64_t entries;     /* with the expired ones whose place nobody needed yet */
     apr_uint64_t stores;
@@ -140,11 +138,5 @@ apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void 
 
 /* Counts. Reads the index from end to end: a millisecond at a million entries. */
 void la_table_stats(const la_table_t *table, la_table_stats_t *stats);
-
-/* Checks every invariant of the layout, part by part, each under its lock; for tests and fuzzers.
- *
- * Returns NULL, or the first that does not hold as a literal.
- */
-const char *la_table_validate(const la_table_t *table);
 
 #endif

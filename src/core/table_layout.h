@@ -1,4 +1,4 @@
-/* What table.c (reading) and table_write.c (writing) share: the types of the layout that is
+/* What table.c (reading), table_write.c (writing) and table_lock.c share: the types of the layout that is
  * drawn in table.c, and the small steps of its protocol. Nobody else includes this.
  */
 #ifndef LA_TABLE_LAYOUT_H
@@ -16,8 +16,8 @@ typedef _Atomic apr_uint64_t la_table_word_t;
 #define LA_TABLE_WAYS 128u
 
 #define LA_TABLE_KEY_WORDS        4u
-#define LA_TABLE_META_WORDS       8u
-#define LA_TABLE_HEAD_VALUE_BYTES 256u
+#define LA_TABLE_META_WORDS       7u
+#define LA_TABLE_HEAD_VALUE_BYTES 264u
 #define LA_TABLE_TAIL_VALUE_BYTES 368u
 #define LA_TABLE_TAGS_PER_WORD    4u
 #define LA_TABLE_TAG_WORDS        (LA_TABLE_WAYS / LA_TABLE_TAGS_PER_WORD)
@@ -172,6 +172,31 @@ static inline apr_uint64_t la_table_tag(const la_table_t *table, apr_uint32_t gr
     return (word >> (16 * (way % LA_TABLE_TAGS_PER_WORD))) & 0xffff;
 }
 
+static inline void la_table_set_tag(const la_table_t *table, apr_uint32_t group, apr_uint32_t way,
+                                    apr_uint64_t tag)
+{
+    la_table_word_t *word = &table->tags[group].word[way / LA_TABLE_TAGS_PER_WORD];
+    unsigned shift = 16 * (way % LA_TABLE_TAGS_PER_WORD);
+
+    la_table_store(word, (la_table_load(word) & ~((apr_uint64_t)0xffff << shift)) | tag << shift);
+}
+
+static inline int la_table_is_live(const la_table_t *table, apr_uint32_t group, apr_uint32_t way)
+{
+    return la_table_tag(table, group, way) != 0 &&
+           la_table_kind(la_table_load(&la_table_chunk(table, group, way)->state)) == LA_TABLE_HEAD;
+}
+
+/* Makes a chunk EMPTY, whatever it was. */
+static inline void la_table_retire(la_table_chunk_t *chunk)
+{
+    apr_uint64_t state = la_table_load(&chunk->state);
+
+    if (la_table_kind(state) != LA_TABLE_EMPTY) {
+        la_table_store(&chunk->state, la_table_next(state, LA_TABLE_EMPTY));
+    }
+}
+
 /* For a reader it is true of what was there if the state is the same before and after. */
 static inline int la_table_key_is(const la_table_chunk_t *chunk, const apr_uint64_t *key)
 {
@@ -211,7 +236,7 @@ static inline la_table_sum_t la_table_sum_start(const apr_uint64_t *key, apr_uin
     return sum;
 }
 
-/* ---- between the two files ----------------------------------------------------- */
+/* ---- between the files --------------------------------------------------------- */
 
 /* Copies a whole entry of `place` out of a chunk; see table.c. */
 typedef enum la_table_read_e {
@@ -234,13 +259,16 @@ la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *p
 /* Fresh, stale, or a miss where the entry is past use at this time. */
 la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
 
+/* Looks at an entry that is being written: with the pauses, about the time a long copy takes. */
+#define LA_TABLE_READ_ATTEMPTS 48
+
 /* Adds to a counter of the stripe that a group belongs to. */
 #define la_table_count(table, group, counter)                                                      \
     ((void)atomic_fetch_add_explicit(&(table)->header->stripe[(group) % LA_TABLE_STRIPES].counter, \
                                      1, memory_order_relaxed))
 
-/* The lock of a group, for writers. Returns APR_SUCCESS or APR_TIMEUP; the first is undone by
- * la_table_unlock(). What a dead owner left is cleared away. */
+/* Waits for a group's lock, for writers (table_lock.c). Returns APR_SUCCESS or APR_TIMEUP; the first is
+ * undone by la_table_unlock(). What a dead owner left is cleared away. */
 apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group,
                            apr_interval_time_t wait_us);
 void la_table_unlock(const la_table_t *table, apr_uint32_t group);
@@ -251,5 +279,20 @@ int la_table_lock_kind(const pthread_mutex_t *mutex);
 
 /* Clears the tags of what was removed in a group, unless its lock is taken. */
 void la_table_tidy(const la_table_t *table, apr_uint32_t group);
+
+/* Between looks at an entry that is being written. */
+static inline void la_table_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Whether all that was read since `state` was loaded belongs to that state. */
+static inline int la_table_unchanged(const la_table_chunk_t *chunk, apr_uint64_t state)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return la_table_load(&chunk->state) == state;
+}
 
 #endif

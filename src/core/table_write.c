@@ -1,7 +1,7 @@
-/* The writers of the shared-memory table: locks and storing.
+/* The writers of the shared-memory table: storing and removing.
  *
  * The layout and why it is safe: table.c. A writer holds its group's lock, which excludes other writers of
- * that group only; readers and removals go on. Called from any thread of any child.
+ * that group only; readers and removals go on. A removal takes no lock. Called from any thread of any child.
  *
  * A store, in the order that matters:
  *   1. derive from the heads which chunks are free;
@@ -16,9 +16,6 @@
 
 #include "core/table_layout.h"
 
-#include <errno.h>
-#include <time.h>
-
 #define NOBODY 0xffu
 
 _Static_assert(LA_TABLE_WAYS <= NOBODY, "a way is told from nobody");
@@ -30,130 +27,6 @@ typedef struct plan_t {
     apr_uint32_t free;
     unsigned char owner[LA_TABLE_WAYS]; /* way of the entry's head, or NOBODY */
 } plan_t;
-
-/* ---- locks ------------------------------------------------------------------- */
-
-apr_status_t la_table_lock_init(pthread_mutex_t *mutex)
-{
-    pthread_mutexattr_t attributes;
-    int rc = pthread_mutexattr_init(&attributes);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    if (rc == 0) {
-        rc = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    }
-    if (rc == 0) {
-        rc = pthread_mutex_init(mutex, &attributes);
-    }
-    pthread_mutexattr_destroy(&attributes);
-    return rc;
-}
-
-/* glibc follows a mutex of another kind into priority protocols, where it asserts, hence dies, on what it
- * cannot explain. With this kind it takes garbage for a lock that is held. */
-int la_table_lock_kind(const pthread_mutex_t *mutex)
-{
-#ifdef __GLIBC__
-    return mutex->__data.__kind;
-#else
-    return mutex ? 0 : 1;
-#endif
-}
-
-/* The wait is measured by a clock that nobody sets, where the C library can and ThreadSanitizer follows. */
-#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
-#if __GLIBC_PREREQ(2, 30)
-#define LOCK_CLOCK               CLOCK_MONOTONIC
-#define lock_until(mutex, until) pthread_mutex_clocklock((mutex), LOCK_CLOCK, (until))
-#endif
-#endif
-#ifndef LOCK_CLOCK
-#define LOCK_CLOCK               CLOCK_REALTIME
-#define lock_until(mutex, until) pthread_mutex_timedlock((mutex), (until))
-#endif
-
-static int lock_within(pthread_mutex_t *mutex, apr_interval_time_t wait_us)
-{
-    struct timespec until;
-
-    if (clock_gettime(LOCK_CLOCK, &until) != 0) {
-        return errno;
-    }
-    until.tv_nsec += (long)wait_us * 1000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    return lock_until(mutex, &until);
-}
-
-static void set_tag(const la_table_t *table, apr_uint32_t group, apr_uint32_t way, apr_uint64_t tag)
-{
-    la_table_word_t *word = &table->tags[group].word[way / LA_TABLE_TAGS_PER_WORD];
-    unsigned shift = 16 * (way % LA_TABLE_TAGS_PER_WORD);
-
-    la_table_store(word, (la_table_load(word) & ~((apr_uint64_t)0xffff << shift)) | tag << shift);
-}
-
-static int is_live(const la_table_t *table, apr_uint32_t group, apr_uint32_t way)
-{
-    return la_table_tag(table, group, way) != 0 &&
-           la_table_kind(la_table_load(&la_table_chunk(table, group, way)->state)) == LA_TABLE_HEAD;
-}
-
-/* Makes a chunk EMPTY, whatever it was. */
-static void retire(la_table_chunk_t *chunk)
-{
-    apr_uint64_t state = la_table_load(&chunk->state);
-
-    if (la_table_kind(state) != LA_TABLE_EMPTY) {
-        la_table_store(&chunk->state, la_table_next(state, LA_TABLE_EMPTY));
-    }
-}
-
-/* Leaves only live entries with a tag. For the lock's holder. */
-static void clear_dead(const la_table_t *table, apr_uint32_t group)
-{
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
-        if (!is_live(table, group, way)) {
-            retire(la_table_chunk(table, group, way));
-            set_tag(table, group, way, 0);
-        }
-    }
-}
-
-apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group, apr_interval_time_t wait_us)
-{
-    pthread_mutex_t *mutex = &table->locks[group].mutex;
-    int rc;
-
-    if (la_table_lock_kind(mutex) != table->lock_kind) {
-        return APR_TIMEUP;
-    }
-    rc = pthread_mutex_trylock(mutex);
-    if (rc == EBUSY && wait_us > 0) {
-        rc = lock_within(mutex, wait_us);
-    }
-    if (rc == EOWNERDEAD) {
-        clear_dead(table, group);
-        rc = pthread_mutex_consistent(mutex);
-    }
-    return rc == 0 ? APR_SUCCESS : APR_TIMEUP;
-}
-
-void la_table_unlock(const la_table_t *table, apr_uint32_t group)
-{
-    pthread_mutex_unlock(&table->locks[group].mutex);
-}
-
-void la_table_tidy(const la_table_t *table, apr_uint32_t group)
-{
-    if (la_table_lock(table, group, 0) == APR_SUCCESS) {
-        clear_dead(table, group);
-        la_table_unlock(table, group);
-    }
-}
 
 /* ---- the plan ------------------------------------------------------------------ */
 
@@ -167,10 +40,10 @@ static void release_chunks(plan_t *plan, apr_uint32_t head)
     }
 }
 
-static void drop(plan_t *plan, apr_uint32_t head)
+static void drop_entry(plan_t *plan, apr_uint32_t head)
 {
-    retire(la_table_chunk(plan->table, plan->group, head));
-    set_tag(plan->table, plan->group, head, 0);
+    la_table_retire(la_table_chunk(plan->table, plan->group, head));
+    la_table_set_tag(plan->table, plan->group, head, 0);
     release_chunks(plan, head);
 }
 
@@ -213,16 +86,16 @@ static void plan_make(plan_t *plan, const la_table_t *table, apr_uint32_t group)
     memset(plan->owner, NOBODY, sizeof(plan->owner));
     prefetch_heads(table, group);
     for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
-        if (is_live(table, group, way)) {
+        if (la_table_is_live(table, group, way)) {
             plan->owner[way] = (unsigned char)way;
             plan->free--;
         } else if (la_table_tag(table, group, way) != 0) {
-            set_tag(table, group, way, 0);
+            la_table_set_tag(table, group, way, 0);
         }
     }
     for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         if (plan->owner[way] == way && !claim_tails(plan, way)) {
-            drop(plan, way);
+            drop_entry(plan, way);
         }
     }
 }
@@ -272,7 +145,7 @@ static void drop_one(plan_t *plan, apr_time_t now_us)
         }
     }
     if (victim < LA_TABLE_WAYS) {
-        drop(plan, victim);
+        drop_entry(plan, victim);
         if (!past_use) {
             la_table_count(plan->table, plan->group, evictions);
         }
@@ -328,7 +201,7 @@ static apr_uint32_t find(plan_t *plan, const la_table_place_t *place)
         if (found == LA_TABLE_WAYS) {
             found = way;
         } else {
-            drop(plan, way);
+            drop_entry(plan, way);
         }
     }
     return found;
@@ -353,7 +226,7 @@ static void reserve(plan_t *plan, const la_table_place_t *place, apr_uint32_t co
     ways[0] = take(plan, head, LA_TABLE_WAYS);
     for (apr_uint32_t i = 1; i < count; i++) {
         ways[i] = take(plan, ways[i - 1], ways[0]);
-        retire(la_table_chunk(plan->table, plan->group, ways[i]));
+        la_table_retire(la_table_chunk(plan->table, plan->group, ways[i]));
     }
     chunk = la_table_chunk(plan->table, plan->group, ways[0]);
     la_table_store(&chunk->state, la_table_next(la_table_load(&chunk->state), LA_TABLE_WRITING));
@@ -395,7 +268,7 @@ static void write_entry(plan_t *plan, const la_table_place_t *place, const la_ta
     la_table_store(&chunk->u.head.size, len);
     la_table_store(&chunk->u.head.sum, source.sum.total);
     la_table_store(&chunk->touched_us, (apr_uint64_t)meta->stored_us);
-    set_tag(plan->table, plan->group, ways[0], place->tag);
+    la_table_set_tag(plan->table, plan->group, ways[0], place->tag);
     atomic_store_explicit(&chunk->state, la_table_next(la_table_load(&chunk->state), LA_TABLE_HEAD),
                           memory_order_release);
 }
@@ -427,4 +300,101 @@ apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
     la_table_unlock(table, place.group);
     la_table_count(table, place.group, stores);
     return APR_SUCCESS;
+}
+
+/* ---- removing -------------------------------------------------------------------- */
+
+/* Makes a HEAD EMPTY if it still is what was read under `state`. */
+static int kill_head(la_table_chunk_t *chunk, apr_uint64_t state)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(&chunk->state, &state,
+                                                   la_table_next(state, LA_TABLE_EMPTY),
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Removes all that one walk finds. Returns 1 when something was being written meanwhile. */
+static int remove_once(const la_table_t *table, const la_table_place_t *place, int *removed)
+{
+    int again = 0;
+
+    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+        la_table_chunk_t *chunk = la_table_chunk(table, place->group, way);
+        apr_uint64_t state;
+
+        if (la_table_tag(table, place->group, way) != place->tag) {
+            continue;
+        }
+        state = atomic_load_explicit(&chunk->state, memory_order_acquire);
+        if (la_table_kind(state) == LA_TABLE_WRITING) {
+            again = 1;
+        } else if (la_table_kind(state) == LA_TABLE_HEAD && la_table_key_is(chunk, place->key)) {
+            if (kill_head(chunk, state)) {
+                *removed = 1;
+            } else {
+                again = 1;
+            }
+        }
+    }
+    return again;
+}
+
+int la_table_remove(const la_table_t *table, const unsigned char *key)
+{
+    la_table_place_t place = la_table_place(table, key);
+    int removed = 0;
+
+    for (int i = 0; i < LA_TABLE_READ_ATTEMPTS && remove_once(table, &place, &removed); i++) {
+        la_table_pause();
+    }
+    if (removed) {
+        la_table_tidy(table, place.group);
+    }
+    return removed;
+}
+
+/* Returns 1 when the entry that starts in `chunk` was dropped. An entry that is being written is left alone:
+ * nobody can read it, and what is put now is later than the sweep. */
+static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *context)
+{
+    la_table_meta_t meta;
+
+    for (int i = 0; i < LA_TABLE_READ_ATTEMPTS; i++) {
+        apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
+
+        if (la_table_kind(state) != LA_TABLE_HEAD) {
+            return 0;
+        }
+        read_meta(chunk, &meta);
+        if (!la_table_unchanged(chunk, state)) {
+            continue;
+        }
+        if (!drop(context, &meta)) {
+            return 0;
+        }
+        if (kill_head(chunk, state)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context)
+{
+    apr_size_t dropped = 0;
+
+    for (apr_uint32_t group = 0; group < table->group_count; group++) {
+        apr_size_t before = dropped;
+
+        for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+            if (la_table_tag(table, group, way) != 0) {
+                dropped +=
+                    (apr_size_t)sweep_chunk(la_table_chunk(table, group, way), drop, context);
+            }
+        }
+        if (dropped != before) {
+            la_table_tidy(table, group);
+        }
+    }
+    return dropped;
 }

@@ -2,6 +2,7 @@
  * entries; every operation ends and stays inside, and what is found has the length that its room was asked for. */
 #include "core/table.h"
 
+#include "../unit/table_validate.h"
 #include "fuzz.h"
 
 #define NOW APR_TIME_C(1700000000000000)
@@ -31,7 +32,7 @@ static void key_of(unsigned char key[LA_TABLE_KEY_BYTES], unsigned number)
 static int drop_odd(void *context, const la_table_meta_t *meta)
 {
     (void)context;
-    return meta->provider % 2;
+    return meta->client_tag[0] % 2;
 }
 
 static void use(const la_table_t *table)
@@ -42,7 +43,7 @@ static void use(const la_table_t *table)
 
     for (number = 0; number < 40; number++) {
         unsigned char key[LA_TABLE_KEY_BYTES];
-        la_table_meta_t meta = {.expires_us = NOW + 1000000, .provider = number};
+        la_table_meta_t meta = {.expires_us = NOW + 1000000, .client_tag = {(unsigned char)number}};
         la_table_entry_t entry;
 
         key_of(key, number);
@@ -68,7 +69,7 @@ static void fill(const la_table_t *table)
 
     for (number = 0; number < 30; number++) {
         unsigned char key[LA_TABLE_KEY_BYTES];
-        la_table_meta_t meta = {.expires_us = NOW + 1000000, .provider = number};
+        la_table_meta_t meta = {.expires_us = NOW + 1000000, .client_tag = {(unsigned char)number}};
 
         key_of(key, number);
         la_table_put(table, key, &meta, value, number * 100 % sizeof(value), NOW);

@@ -27,6 +27,7 @@ static la_life_t life;
 static world_t *world;
 static void *bytes;
 static size_t bytes_size;
+static uint32_t seat_count;
 static la_flight_t *flight;
 static apr_pool_t *pool;
 static la_flight_terms_t terms; /* of a test; children inherit it */
@@ -35,6 +36,7 @@ typedef int fixture_t(void **state);
 
 static inline int make_world_of(uint32_t slots, uint32_t seats)
 {
+    seat_count = seats;
     bytes_size = la_flight_bytes(slots, seats);
     bytes = shared_alloc(bytes_size);
     world = shared_alloc(sizeof(*world));
@@ -103,6 +105,14 @@ static inline int end(uint64_t number, const la_flight_ticket_t *ticket)
     la_flight_outcome_t outcome = outcome_for(number);
 
     return la_flight_end(flight, ticket, &outcome);
+}
+
+/* Requests that wait now, those of processes that died lately included. Seats end the bytes. */
+static inline uint32_t waiting(void)
+{
+    la_place_t *end_of_seats = (la_place_t *)(void *)((char *)bytes + bytes_size);
+
+    return la_place_count(end_of_seats - seat_count, seat_count, 0);
 }
 
 static inline uint32_t given(la_flight_e answer)

@@ -291,7 +291,10 @@ static inline la_result_t *join(visit_t *visit)
 
 static inline void await_waiting(uint32_t count)
 {
-    wait_until(la_flight_waiting(shared.flight) == count);
+    la_place_t *end_of_seats =
+        (la_place_t *)(void *)((char *)flight_bytes + la_flight_bytes(SLOTS, SEATS));
+
+    wait_until(la_place_count(end_of_seats - SEATS, SEATS, 0) == count);
 }
 
 static inline uint32_t calls(void)

@@ -77,7 +77,7 @@ static inline void key_of(uint64_t number, unsigned char *key)
 /* The lengths that versions of a value go through: all shapes of a chain. */
 static inline apr_size_t len_of(uint64_t version)
 {
-    static const unsigned short lens[] = {24,  200,  256, 257,  624,   40,    625,  1000,
+    static const unsigned short lens[] = {24,  200,  264, 265,  632,   40,    633,  1000,
                                           250, 4000, 32,  2000, 16384, 17408, 3000, 100};
 
     return lens[version % (sizeof(lens) / sizeof(lens[0]))];
@@ -86,6 +86,30 @@ static inline apr_size_t len_of(uint64_t version)
 static inline unsigned char byte_of(uint64_t number, uint64_t version, apr_size_t i)
 {
     return (unsigned char)(mix(number * 1000003 + version * 31 + i / 8) >> (8 * (i % 8)));
+}
+
+/* Which entry and which version a piece of metadata belongs to: its client tag says so. */
+static inline uint32_t number_in(const la_table_meta_t *meta)
+{
+    uint32_t number;
+
+    memcpy(&number, meta->client_tag, sizeof(number));
+    return number;
+}
+
+static inline uint32_t version_in(const la_table_meta_t *meta)
+{
+    uint32_t version;
+
+    memcpy(&version, meta->client_tag + sizeof(version), sizeof(version));
+    return version;
+}
+
+static inline void set_numbers(la_table_meta_t *meta, uint64_t number, uint64_t version)
+{
+    uint32_t numbers[2] = {(uint32_t)number, (uint32_t)version};
+
+    memcpy(meta->client_tag, numbers, sizeof(numbers));
 }
 
 /* Fills a value of len_of(version) bytes and its metadata. */
@@ -100,8 +124,7 @@ static inline apr_size_t describe(uint64_t number, uint64_t version, unsigned ch
         memcpy(value + i, &word, len - i < 8 ? len - i : 8);
     }
     memset(meta, (int)byte_of(number, version, VALUE_MAX), sizeof(*meta));
-    meta->provider = (apr_uint32_t)number;
-    meta->epoch = (apr_uint32_t)version;
+    set_numbers(meta, number, version);
     return len;
 }
 
@@ -110,9 +133,9 @@ static inline int is_whole(uint64_t number, const la_table_entry_t *entry)
 {
     static __thread unsigned char value[VALUE_MAX];
     la_table_meta_t meta;
-    apr_size_t len = describe(number, entry->meta.epoch, value, &meta);
+    apr_size_t len = describe(number, version_in(&entry->meta), value, &meta);
 
-    return entry->len == len && entry->meta.provider == meta.provider &&
+    return entry->len == len &&
            memcmp(entry->meta.client_tag, meta.client_tag, sizeof(meta.client_tag)) == 0 &&
            memcmp(entry->meta.principal_tag, meta.principal_tag, sizeof(meta.principal_tag)) == 0 &&
            memcmp(entry->value, value, len) == 0;
@@ -207,9 +230,9 @@ static inline void fill(apr_time_t first_us)
     }
 }
 
-static inline int is_provider(void *context, const la_table_meta_t *meta)
+static inline int is_number(void *context, const la_table_meta_t *meta)
 {
-    return meta->provider == *(const apr_uint32_t *)context;
+    return number_in(meta) == *(const apr_uint32_t *)context;
 }
 
 #define PLAIN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

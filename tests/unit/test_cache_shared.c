@@ -1,6 +1,8 @@
 /* cache.c among others: the partition that floods cannot cross, bytes that mean nothing, sizes it is
  * given, counters and verdicts between threads and processes, and what the bytes give away.
  */
+#include "table_validate.h"
+
 #include "caches.h"
 
 #include <openssl/sha.h>

@@ -14,15 +14,15 @@ typedef struct sizing_case_t {
 } sizing_case_t;
 
 static const sizing_case_t sizing_cases[] = {
-    {"10,000 of 200 bytes", 10000, 200, 1, 1000},   {"50,000 of 256 bytes", 50000, 256, 1, 1000},
-    {"50,000 of 257 bytes", 50000, 264, 2, 1000},   {"20,000 of 600 bytes", 20000, 600, 2, 1000},
+    {"10,000 of 200 bytes", 10000, 200, 1, 1000},   {"50,000 of 264 bytes", 50000, 264, 1, 1000},
+    {"50,000 of 265 bytes", 50000, 272, 2, 1000},   {"20,000 of 600 bytes", 20000, 600, 2, 1000},
     {"10,000 of 2,000 bytes", 10000, 2000, 6, 100},
 };
 
-/* README: one chunk for up to 256 bytes, one more for each further 368. */
+/* README: one chunk for up to 264 bytes, one more for each further 368. */
 static apr_size_t chunks_of(apr_size_t size_bytes)
 {
-    return size_bytes <= 256 ? 1 : 1 + (size_bytes - 256 + 367) / 368;
+    return size_bytes <= 264 ? 1 : 1 + (size_bytes - 264 + 367) / 368;
 }
 
 /* An identity of exactly that size: a principal alone, long enough. */

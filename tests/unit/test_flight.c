@@ -3,6 +3,7 @@
  */
 #include "core/flight_layout.h"
 
+#include "flight_validate.h"
 #include "flights.h"
 
 /* ---- one thread -------------------------------------------------------------------- */
@@ -139,7 +140,7 @@ static void *crowd_visit(void *unused)
 
     event_wait(&world->go, 1);
     if (begin(7, &ticket) == LA_FLIGHT_LEADER) {
-        wait_until(la_flight_waiting(flight) == CROWD - 1);
+        wait_until(waiting() == CROWD - 1);
         end(7, &ticket);
     }
     return unused;
@@ -164,7 +165,7 @@ static void test_crowd(void **state)
     assert_int_equal(given(LA_FLIGHT_LEADER), 1);
     assert_int_equal(given(LA_FLIGHT_SHARED), CROWD - 1);
     assert_int_equal(atomic_load(&world->wrong), 0);
-    assert_int_equal(la_flight_waiting(flight), 0);
+    assert_int_equal(waiting(), 0);
     assert_true(all_idle());
     assert_null(la_flight_validate(flight));
 }
@@ -263,7 +264,7 @@ static void test_threads_and_processes(void **state)
     assert_int_equal(given(LA_FLIGHT_TIMED_OUT) + given(LA_FLIGHT_BUSY), 0);
     assert_int_equal(given(LA_FLIGHT_LEADER) + given(LA_FLIGHT_SHARED) + given(LA_FLIGHT_ALONE),
                      12 * 400);
-    assert_int_equal(la_flight_waiting(flight), 0);
+    assert_int_equal(waiting(), 0);
     assert_true(all_idle());
     assert_null(la_flight_validate(flight));
 }

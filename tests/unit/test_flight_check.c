@@ -1,8 +1,9 @@
-/* flight_check.c: each broken invariant is found; and what a SIGKILL can leave, made by hand, breaks none
+/* flight_validate.h: each broken invariant is found; and what a SIGKILL can leave, made by hand, breaks none
  * and costs nobody a slot.
  */
 #include "core/flight_layout.h"
 
+#include "flight_validate.h"
 #include "flights.h"
 
 /* ---- what must be found --------------------------------------------------------------- */

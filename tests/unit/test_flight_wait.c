@@ -1,6 +1,7 @@
 /* flight_wait.c: outcomes, limits, and leaders that are killed or stopped. */
 #include "core/flight_layout.h"
 
+#include "flight_validate.h"
 #include "flights.h"
 
 /* ---- outcomes -------------------------------------------------------------------- */
@@ -50,7 +51,7 @@ static void test_outcome(void **state)
     memset(outcome.text, outcome_case->fill, outcome_case->len);
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
     child = spawn(compare_outcome, NULL);
-    wait_until(la_flight_waiting(flight) == 1);
+    wait_until(waiting() == 1);
     assert_int_equal(la_flight_end(flight, &ticket, &outcome), 1);
     assert_int_equal(reap(child), 0);
 }
@@ -66,7 +67,7 @@ static void test_nothing_to_share(void **state)
 
         assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
         child = spawn(one_visit, NULL);
-        wait_until(la_flight_waiting(flight) == 1);
+        wait_until(waiting() == 1);
         assert_int_equal(la_flight_end(flight, &ticket, i == 0 ? NULL : &overlong), 1);
         assert_int_equal(reap(child), LA_FLIGHT_ALONE);
         assert_null(la_flight_validate(flight));
@@ -85,7 +86,7 @@ static void test_torn_outcome(void **state)
     (void)state;
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
     child = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == 1);
+    wait_until(waiting() == 1);
     slot = &flight->slots[ticket.slot];
     done = la_flight_in_phase(ticket.control, LA_FLIGHT_DONE);
     la_flight_store(&slot->outcome[0], 12345);
@@ -103,7 +104,7 @@ static void test_successor_ends_first(void **state)
     (void)state;
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
     child = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == 1);
+    wait_until(waiting() == 1);
     kill(child, SIGSTOP);
     wait_state(child, WSTOPPED);
     slot = &flight->slots[ticket.slot];
@@ -124,7 +125,7 @@ static void test_outcome_is_gone(void **state)
     (void)state;
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
     child = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == 1);
+    wait_until(waiting() == 1);
     kill(child, SIGSTOP);
     wait_state(child, WSTOPPED);
     assert_int_equal(end(7, &ticket), 1);
@@ -149,7 +150,7 @@ static void test_waiter_times_out(void **state)
     assert_int_equal(begin(7, &none), LA_FLIGHT_TIMED_OUT);
     terms.wait_us = 0;
     assert_int_equal(begin(7, &none), LA_FLIGHT_TIMED_OUT);
-    assert_int_equal(la_flight_waiting(flight), 0);
+    assert_int_equal(waiting(), 0);
     assert_int_equal(end(7, &none), 0);
     assert_int_equal(end(7, &ticket), 1);
 }
@@ -165,19 +166,19 @@ static void test_limit_of_one_key(void **state)
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
     for (size_t i = 0; i < ROWS(children); i++)
         children[i] = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == ROWS(children));
+    wait_until(waiting() == ROWS(children));
     assert_int_equal(begin(7, &other), LA_FLIGHT_BUSY);
     assert_int_equal(begin(8, &other), LA_FLIGHT_LEADER); /* another key has its own limit */
     terms.max_waiters = 0;
     assert_int_equal(begin(8, &ticket), LA_FLIGHT_BUSY);
-    assert_int_equal(la_flight_waiting(flight), ROWS(children));
+    assert_int_equal(waiting(), ROWS(children));
 
     /* The dead make room. */
     terms.max_waiters = ROWS(children);
     terms.wait_us = 0;
     kill_unreaped(children[0]);
     assert_int_equal(begin(7, &other), LA_FLIGHT_TIMED_OUT);
-    assert_int_equal(la_flight_waiting(flight), ROWS(children) - 1);
+    assert_int_equal(waiting(), ROWS(children) - 1);
     for (size_t i = 0; i < ROWS(children); i++) {
         kill(children[i], SIGKILL);
         reap(children[i]);
@@ -197,7 +198,7 @@ static void test_seats_in_all(void **state)
     assert_int_equal(begin(8, &tickets[1]), LA_FLIGHT_LEADER);
     for (size_t i = 0; i < ROWS(children); i++)
         children[i] = spawn(one_visit, NULL);
-    wait_until(la_flight_waiting(flight) == 2);
+    wait_until(waiting() == 2);
     assert_int_equal(begin(8, &none), LA_FLIGHT_BUSY);
     for (size_t i = 0; i < ROWS(children); i++)
         kill_unreaped(children[i]);
@@ -248,7 +249,7 @@ static void start_heirs(pid_t children[WAITER_PROCESSES])
 {
     for (size_t i = 0; i < WAITER_PROCESSES; i++)
         children[i] = spawn(heirs, NULL);
-    wait_until(la_flight_waiting(flight) == WAITERS);
+    wait_until(waiting() == WAITERS);
 }
 
 static void reap_heirs(const pid_t children[WAITER_PROCESSES])

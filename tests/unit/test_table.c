@@ -6,6 +6,7 @@
 #include <apr_general.h>
 
 #include "table_fixture.h"
+#include "table_validate.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -89,9 +90,9 @@ static const len_row_t len_rows[] = {
     {"empty", 0},           {"one byte", 1},
     {"seven bytes", 7},     {"a word", 8},
     {"nine bytes", 9},      {"200 bytes", 200},
-    {"255 bytes", 255},     {"a full head", 256},
-    {"one tail", 257},      {"a full tail", 624},
-    {"two tails", 625},     {"16 KB", 16384},
+    {"263 bytes", 263},     {"a full head", 264},
+    {"one tail", 265},      {"a full tail", 632},
+    {"two tails", 633},     {"16 KB", 16384},
     {"a byte less", 17407}, {"the longest", VALUE_MAX},
 };
 
@@ -100,7 +101,7 @@ static void test_len(void **state)
 {
     const len_row_t *row = *state;
     unsigned char key[LA_TABLE_KEY_BYTES];
-    la_table_meta_t meta = {.expires_us = NOW_US + 1, .provider = 7, .epoch = 9};
+    la_table_meta_t meta = {.expires_us = NOW_US + 1};
     unsigned char *in = malloc(row->len + 1);
     unsigned char *out = malloc(row->len ? row->len : 1);
     la_table_entry_t entry;
@@ -262,14 +263,14 @@ static int is_any(void *context, const la_table_meta_t *meta)
 
 static void test_sweep(void **state)
 {
-    apr_uint32_t provider = 5;
+    apr_uint32_t number = 5;
 
     (void)state;
     for (unsigned i = 0; i < 12; i++) {
         put(i, i % 7, NOW_US);
     }
-    assert_int_equal(la_table_sweep(f.table, is_provider, &provider), 1);
-    assert_int_equal(la_table_sweep(f.table, is_provider, &provider), 0);
+    assert_int_equal(la_table_sweep(f.table, is_number, &number), 1);
+    assert_int_equal(la_table_sweep(f.table, is_number, &number), 0);
     for (unsigned i = 0; i < 12; i++) {
         assert_int_equal(hit(i, NOW_US), i != 5);
     }

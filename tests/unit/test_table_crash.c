@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "table_fixture.h"
+#include "table_validate.h"
 
 #define KEYS    48
 #define GROUPS  2
@@ -104,7 +105,7 @@ static void *write_for_ever(void *seed)
             key_of(number, key);
             la_table_remove(t.table, key);
         } else if (random % 256 == 2) {
-            la_table_sweep(t.table, is_provider, &number);
+            la_table_sweep(t.table, is_number, &number);
         } else {
             put_version(t.table, number, (apr_uint32_t)(random >> 16), now_us);
         }
@@ -300,7 +301,7 @@ static uint64_t version_of(const la_table_t *table, uint64_t number)
         return NONE;
     }
     assert_true(is_whole(number, &entry));
-    return entry.meta.epoch;
+    return version_in(&entry.meta);
 }
 
 static void look_as_a_reader(progress_t *p)

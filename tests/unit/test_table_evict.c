@@ -4,6 +4,7 @@
 #include <apr_general.h>
 
 #include "table_fixture.h"
+#include "table_validate.h"
 
 static void test_least_recently_used_goes(void **state)
 {

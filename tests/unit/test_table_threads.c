@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "table_fixture.h"
+#include "table_validate.h"
 
 #define KEYS    16
 #define THREADS 8
@@ -16,12 +17,12 @@
 static table_fixture_t shared_table;
 static _Atomic unsigned mixed, hits;
 
-static int is_provider_of(void *context, const la_table_meta_t *meta)
+static int is_number_of(void *context, const la_table_meta_t *meta)
 {
-    if (meta->provider >= KEYS) {
+    if (number_in(meta) >= KEYS) {
         atomic_fetch_add(&mixed, 1);
     }
-    return is_provider(context, meta);
+    return is_number(context, meta);
 }
 
 static void step(uint64_t random)
@@ -36,7 +37,7 @@ static void step(uint64_t random)
         la_table_remove(shared_table.table, key);
         break;
     case 1:
-        la_table_sweep(shared_table.table, is_provider_of, &number);
+        la_table_sweep(shared_table.table, is_number_of, &number);
         break;
     case 2:
     case 3:

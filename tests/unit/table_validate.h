@@ -1,47 +1,10 @@
-/* The shared-memory table seen from outside: its counters, and the check of every invariant.
- *
- * The layout is drawn in table.c. The check derives what belongs to whom by itself, not by what the
- * writers use. Called from any thread of any child; la_table_validate() by tests and fuzzers.
+/* Checks every invariant of the layout that table.c draws, part by part, each under its lock; for tests and
+ * fuzzers. What belongs to whom is derived here independently, not by the writers' own functions.
  */
-#include "core/table.h"
+#ifndef LA_TABLE_VALIDATE_H
+#define LA_TABLE_VALIDATE_H
 
 #include "core/table_layout.h"
-
-/* ---- counters ---------------------------------------------------------------- */
-
-static apr_uint64_t entries_in(const la_table_t *table, apr_uint32_t group)
-{
-    apr_uint64_t entries = 0;
-
-    for (apr_uint32_t i = 0; i < LA_TABLE_TAG_WORDS; i++) {
-        for (apr_uint64_t word = la_table_load(&table->tags[group].word[i]); word; word >>= 16) {
-            entries += (word & 0xffff) != 0;
-        }
-    }
-    return entries;
-}
-
-void la_table_stats(const la_table_t *table, la_table_stats_t *stats)
-{
-    memset(stats, 0, sizeof(*stats));
-    stats->bytes = table->size;
-    stats->chunks = (apr_uint64_t)table->group_count * LA_TABLE_WAYS;
-    for (apr_uint32_t i = 0; i < table->group_count; i++) {
-        stats->chunks_used +=
-            atomic_load_explicit(&table->locks[i].used, memory_order_relaxed) % (LA_TABLE_WAYS + 1);
-        stats->entries += entries_in(table, i);
-    }
-    for (apr_uint32_t i = 0; i < LA_TABLE_STRIPES; i++) {
-        const la_table_stripe_t *stripe = &table->header->stripe[i];
-
-        stats->stores += la_table_load(&stripe->stores);
-        stats->evictions += la_table_load(&stripe->evictions);
-        stats->store_failures += la_table_load(&stripe->failures);
-        stats->too_large += la_table_load(&stripe->too_large);
-    }
-}
-
-/* ---- invariants ---------------------------------------------------------------- */
 
 /* Which chunks of a group belong to an entry, and which begin one. */
 typedef struct survey_t {
@@ -51,12 +14,12 @@ typedef struct survey_t {
     unsigned char is_taken[LA_TABLE_WAYS];
 } survey_t;
 
-static apr_uint64_t state_of(const survey_t *survey, apr_uint32_t way)
+static inline apr_uint64_t state_of(const survey_t *survey, apr_uint32_t way)
 {
     return la_table_load(&la_table_chunk(survey->table, survey->group, way)->state);
 }
 
-static const char *survey_heads(survey_t *survey)
+static inline const char *survey_heads(survey_t *survey)
 {
     for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         apr_uint64_t kind = la_table_kind(state_of(survey, way));
@@ -73,7 +36,7 @@ static const char *survey_heads(survey_t *survey)
     return NULL;
 }
 
-static const char *survey_chain(survey_t *survey, apr_uint32_t way)
+static inline const char *survey_chain(survey_t *survey, apr_uint32_t way)
 {
     const la_table_links_t *links = &survey->table->links[survey->group];
     apr_uint64_t size =
@@ -95,7 +58,7 @@ static const char *survey_chain(survey_t *survey, apr_uint32_t way)
     return NULL;
 }
 
-static void key_of(const survey_t *survey, apr_uint32_t way, unsigned char *key)
+static inline void read_key(const survey_t *survey, apr_uint32_t way, unsigned char *key)
 {
     const la_table_chunk_t *chunk = la_table_chunk(survey->table, survey->group, way);
 
@@ -106,7 +69,8 @@ static void key_of(const survey_t *survey, apr_uint32_t way, unsigned char *key)
     }
 }
 
-static const char *survey_key(const survey_t *survey, apr_uint32_t way, const unsigned char *key)
+static inline const char *survey_key(const survey_t *survey, apr_uint32_t way,
+                                     const unsigned char *key)
 {
     la_table_place_t place = la_table_place(survey->table, key);
     unsigned char other[LA_TABLE_KEY_BYTES];
@@ -120,7 +84,7 @@ static const char *survey_key(const survey_t *survey, apr_uint32_t way, const un
     }
     for (apr_uint32_t i = 0; i < way; i++) {
         if (survey->is_head[i]) {
-            key_of(survey, i, other);
+            read_key(survey, i, other);
             differ = 0;
             for (apr_uint32_t j = 0; j < LA_TABLE_KEY_BYTES; j++) {
                 differ |= (unsigned)(key[j] ^ other[j]);
@@ -133,13 +97,14 @@ static const char *survey_key(const survey_t *survey, apr_uint32_t way, const un
     return NULL;
 }
 
-static void *room_in(void *context, apr_size_t len)
+static inline void *room_in(void *context, apr_size_t len)
 {
     return len <= LA_TABLE_VALUE_MAX_BYTES ? context : NULL;
 }
 
 /* A removal needs no lock, so an entry may go away under the eyes of the check. */
-static const char *survey_value(const survey_t *survey, apr_uint32_t way, const unsigned char *key)
+static inline const char *survey_value(const survey_t *survey, apr_uint32_t way,
+                                       const unsigned char *key)
 {
     la_table_place_t place = la_table_place(survey->table, key);
     unsigned char value[LA_TABLE_VALUE_MAX_BYTES];
@@ -153,7 +118,7 @@ static const char *survey_value(const survey_t *survey, apr_uint32_t way, const 
     return NULL;
 }
 
-static const char *survey_group(const la_table_t *table, apr_uint32_t group)
+static inline const char *survey_group(const la_table_t *table, apr_uint32_t group)
 {
     survey_t survey = {table, group, {0}, {0}};
     unsigned char key[LA_TABLE_KEY_BYTES] = {0};
@@ -163,7 +128,7 @@ static const char *survey_group(const la_table_t *table, apr_uint32_t group)
         if (!survey.is_head[way]) {
             continue;
         }
-        key_of(&survey, way, key);
+        read_key(&survey, way, key);
         reason = survey_chain(&survey, way);
         if (!reason) {
             reason = survey_key(&survey, way, key);
@@ -175,7 +140,8 @@ static const char *survey_group(const la_table_t *table, apr_uint32_t group)
     return reason;
 }
 
-const char *la_table_validate(const la_table_t *table)
+/* Returns NULL, or the first invariant that does not hold, as a literal. */
+static inline const char *la_table_validate(const la_table_t *table)
 {
     const char *reason = NULL;
 
@@ -188,3 +154,5 @@ const char *la_table_validate(const la_table_t *table)
     }
     return reason;
 }
+
+#endif

@@ -1,19 +1,22 @@
-/* Single flight: the invariants of the layout that is drawn in flight.c. For tests and fuzzers, on a structure that
- * nobody uses at the moment; it may have been left by processes that were killed anywhere.
+/* Checks the invariants of single flight's layout, on a structure that nobody uses at the moment; it may have
+ * been left by processes that were killed anywhere.
  */
+#ifndef LA_FLIGHT_VALIDATE_H
+#define LA_FLIGHT_VALIDATE_H
+
 #include "core/flight_layout.h"
 
 #include <string.h>
 
 typedef const char *check_fn(const la_flight_t *flight, uint32_t index);
 
-static int is_listed(const la_flight_t *flight, uint32_t index)
+static inline int is_listed(const la_flight_t *flight, uint32_t index)
 {
     return la_flight_listed(la_flight_load(&flight->groups[index / LA_FLIGHT_WAYS].list),
                             index % LA_FLIGHT_WAYS);
 }
 
-static int same_key(const la_flight_slot_t *one, const la_flight_slot_t *other)
+static inline int same_key(const la_flight_slot_t *one, const la_flight_slot_t *other)
 {
     for (size_t i = 0; i < LA_FLIGHT_KEY_WORDS; i++) {
         if (la_flight_load(&one->key[i]) != la_flight_load(&other->key[i])) {
@@ -23,7 +26,7 @@ static int same_key(const la_flight_slot_t *one, const la_flight_slot_t *other)
     return 1;
 }
 
-static const char *check_phase(const la_flight_t *flight, uint32_t index)
+static inline const char *check_phase(const la_flight_t *flight, uint32_t index)
 {
     uint64_t control = la_flight_load(&flight->slots[index].control);
     la_flight_phase_e phase = la_flight_phase(control);
@@ -40,7 +43,7 @@ static const char *check_phase(const la_flight_t *flight, uint32_t index)
     return NULL;
 }
 
-static const char *check_key(const la_flight_t *flight, uint32_t index)
+static inline const char *check_key(const la_flight_t *flight, uint32_t index)
 {
     const la_flight_slot_t *slot = &flight->slots[index];
     uint32_t group = index / LA_FLIGHT_WAYS;
@@ -61,7 +64,7 @@ static const char *check_key(const la_flight_t *flight, uint32_t index)
     return NULL;
 }
 
-static const char *check_outcome(const la_flight_t *flight, uint32_t index)
+static inline const char *check_outcome(const la_flight_t *flight, uint32_t index)
 {
     const la_flight_slot_t *slot = &flight->slots[index];
     uint64_t control = la_flight_load(&slot->control);
@@ -87,7 +90,7 @@ static const char *check_outcome(const la_flight_t *flight, uint32_t index)
                : "an outcome's text is too long";
 }
 
-static const char *check_seat(const la_flight_t *flight, uint32_t index)
+static inline const char *check_seat(const la_flight_t *flight, uint32_t index)
 {
     uint64_t seat = atomic_load(&flight->seats[index]);
     uint32_t mark = (uint32_t)seat;
@@ -97,7 +100,7 @@ static const char *check_seat(const la_flight_t *flight, uint32_t index)
                : "a seat belongs to no slot or to nobody";
 }
 
-static const char *check_all(const la_flight_t *flight, check_fn *check, uint32_t count)
+static inline const char *check_all(const la_flight_t *flight, check_fn *check, uint32_t count)
 {
     const char *wrong = NULL;
 
@@ -107,7 +110,8 @@ static const char *check_all(const la_flight_t *flight, check_fn *check, uint32_
     return wrong;
 }
 
-const char *la_flight_validate(const la_flight_t *flight)
+/* Returns NULL, or the first invariant that does not hold, as a literal. */
+static inline const char *la_flight_validate(const la_flight_t *flight)
 {
     check_fn *const checks[] = {check_phase, check_key, check_outcome};
     const char *wrong = NULL;
@@ -122,3 +126,5 @@ const char *la_flight_validate(const la_flight_t *flight)
     }
     return wrong != NULL ? wrong : check_all(flight, check_seat, flight->seat_count);
 }
+
+#endif

@@ -133,8 +133,8 @@ static apr_status_t make_macs(la_cache_t *cache, const unsigned char *secret, ap
 }
 
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
-                             const unsigned char secret[LA_CACHE_SECRET_BYTES], apr_pool_t *pool,
-                             la_cache_t **cache)
+                             const unsigned char secret[LA_CACHE_SECRET_BYTES], la_life_t *life,
+                             apr_pool_t *pool, la_cache_t **cache)
 {
     la_cache_t *made = apr_pcalloc(pool, sizeof(*made));
     parts_t parts;
@@ -142,10 +142,10 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
 
     *cache = NULL;
     if (rv == APR_SUCCESS) {
-        rv = la_table_attach(parts.accepted, parts.accepted_bytes, pool, &made->accepted);
+        rv = la_table_attach(parts.accepted, parts.accepted_bytes, life, pool, &made->accepted);
     }
     if (rv == APR_SUCCESS) {
-        rv = la_table_attach(parts.rejected, parts.rejected_bytes, pool, &made->rejected);
+        rv = la_table_attach(parts.rejected, parts.rejected_bytes, life, pool, &made->rejected);
     }
     if (rv != APR_SUCCESS) {
         return rv;

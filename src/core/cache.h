@@ -62,12 +62,13 @@ apr_status_t la_cache_format(void *bytes, apr_size_t size);
 /* Makes this process's handle.
  *
  * bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same in all processes, never in the bytes.
+ * life: of this server; must outlive the cache.
  * cache: lives in `pool`; NULL on failure.
  * Returns APR_SUCCESS, what la_table_attach() returns, or APR_EGENERAL when libcrypto fails.
  */
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
-                             const unsigned char secret[LA_CACHE_SECRET_BYTES], apr_pool_t *pool,
-                             la_cache_t **cache);
+                             const unsigned char secret[LA_CACHE_SECRET_BYTES], la_life_t *life,
+                             apr_pool_t *pool, la_cache_t **cache);
 
 /* The key of a verdict: HMAC-SHA256 (RFC 2104) over the length-prefixed provider fingerprint, token digest and
  * fields. The digest stands for the token, which it is as unique as, and spares hashing a long one twice.

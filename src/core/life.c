@@ -1,13 +1,15 @@
-/* Proof of life, and places held by the living.
+/* Proof of life, and what is held by the living: places and locks.
  *
- * Owns the ids and the record locks behind them, and the format of a place. What places are for
- * (waiters of flight.c, calls of gate.c) and where they lie is up to their callers. Any thread of
+ * Owns the ids and the record locks behind them, and the format of a place. What places and locks are for
+ * (waiters of flight.c, calls of gate.c, groups of the table) and where they lie is up to their callers. Any thread of
  * any process that inherited the file.
  *
  * Record locks (F_SETLK) rather than locks of an open file (F_OFD_SETLK): the former belong to a process and are not
  * inherited, so a child forked by the holder never keeps it alive.
  */
 #include "core/life.h"
+
+#include "core/futex.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +22,9 @@
 
 /* Holders that one look over the places remembers as living, to ask the kernel once for each. */
 #define ROLL_SIZE 16
+
+/* Who waits for a lock looks after its holder's life this often. */
+#define LOCK_SLICE_US 2000
 
 typedef struct roll_t {
     uint32_t alive[ROLL_SIZE];
@@ -193,4 +198,67 @@ uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark)
         taken += seen != 0 && (mark == 0 || (uint32_t)seen == mark);
     }
     return taken;
+}
+
+/* ---- locks ------------------------------------------------------------------------ */
+
+/* The compare-and-swap that takes a lock pairs with the store that released it: what the last holder wrote
+ * is seen. Nothing pairs with a holder that died; its stores were over before the kernel gave its record
+ * lock back, and who inherits takes what they guard for half written.
+ *
+ * The release stores holder and then reads `sleeper`, a sleeper stores `sleeper` and then reads holder.
+ * All four are sequentially consistent, so one of the two sees the other. */
+
+/* Sleeps until the lock is released or a slice is over. */
+static void sleep_on(la_lock_t *lock, uint64_t seen, apr_interval_time_t left)
+{
+    atomic_store(&lock->sleeper, 1);
+    if (atomic_load(&lock->holder) == seen) {
+        la_futex_wait(&lock->sleeper, 1, left < LOCK_SLICE_US ? left : LOCK_SLICE_US);
+    }
+}
+
+/* Takes a lock that `seen` holds, if that is nobody or a dead process. */
+static la_lock_e take_from(la_life_t *life, la_lock_t *lock, uint64_t seen, uint64_t mine)
+{
+    uint32_t holder = (uint32_t)(seen >> 32);
+
+    if ((seen != 0 && la_life_alive(life, holder)) ||
+        !atomic_compare_exchange_strong(&lock->holder, &seen, mine)) {
+        return LA_LOCK_BUSY;
+    }
+    return seen == 0 ? LA_LOCK_TAKEN : LA_LOCK_INHERITED;
+}
+
+la_lock_e la_lock_take(la_life_t *life, la_lock_t *lock, apr_interval_time_t wait_us)
+{
+    uint64_t mine = ((uint64_t)la_life_self(life) << 32) | 1;
+    uint64_t seen = atomic_load(&lock->holder);
+    la_lock_e result = mine >> 32 != 0 ? take_from(life, lock, seen, mine) : LA_LOCK_BUSY;
+    apr_time_t now;
+    apr_time_t ends;
+
+    if (result != LA_LOCK_BUSY || mine >> 32 == 0 || wait_us <= 0) {
+        return result;
+    }
+    now = la_clock_us();
+    for (ends = now + wait_us; result == LA_LOCK_BUSY && now < ends; now = la_clock_us()) {
+        sleep_on(lock, seen, ends - now);
+        seen = atomic_load(&lock->holder);
+        result = take_from(life, lock, seen, mine);
+    }
+    if (result != LA_LOCK_BUSY) {
+        atomic_store(&lock->sleeper, 1); /* one is woken at a time, and there may be more */
+    }
+    return result;
+}
+
+/* The store is no compare-and-swap, so that it mends whatever else was written over the holder. */
+void la_lock_release(la_lock_t *lock)
+{
+    atomic_store(&lock->holder, 0);
+    if (atomic_load(&lock->sleeper) != 0) {
+        atomic_store(&lock->sleeper, 0);
+        la_futex_wake(&lock->sleeper, 1);
+    }
 }

@@ -1,5 +1,5 @@
-/* Which processes of this server live, known for certain, and places in shared memory that only
- * a living process holds.
+/* Which processes of this server live, known for certain, and places and locks in shared memory that
+ * only a living process holds.
  *
  * A process proves that it lives by a record lock on one byte, its id, of a file that all share. The
  * kernel takes the lock back when the process ends, by SIGKILL too, before it is reaped. So nothing
@@ -13,6 +13,7 @@
 #define LA_LIFE_H
 
 #include <apr_errno.h>
+#include <apr_time.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -60,5 +61,23 @@ void la_place_sweep(la_life_t *life, la_place_t *places, uint32_t count);
 
 /* How many places are taken with that mark, or with any for mark 0; the dead's count until they are swept. */
 uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark);
+
+/* A short lock, for microseconds: one place, and a word to sleep on. Zero is free, and any bytes are
+ * sound. The process holds it, not the thread: any thread may release it. */
+typedef struct la_lock_t {
+    la_place_t holder;
+    _Atomic uint32_t sleeper; /* 1: somebody may sleep on this word until the lock is released */
+} la_lock_t;
+
+typedef enum la_lock_e {
+    LA_LOCK_BUSY, /* zero: a living process, perhaps a stopped one, held it all the time */
+    LA_LOCK_TAKEN,
+    LA_LOCK_INHERITED /* taken from a dead process: what it guards may be half written */
+} la_lock_e;
+
+/* Takes a lock within `wait_us`; with 0 or less without waiting. */
+la_lock_e la_lock_take(la_life_t *life, la_lock_t *lock, apr_interval_time_t wait_us);
+
+void la_lock_release(la_lock_t *lock);
 
 #endif

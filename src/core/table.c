@@ -6,7 +6,7 @@
  *
  *   offset 0
  *   header        magic | size | counters in 16 stripes
- *   locks         [group_count]              64 bytes: robust mutex | chunks in use
+ *   locks         [group_count]              64 bytes: lock (life.h) | chunks in use
  *   links         [group_count]             128 bytes: per chunk, the number of the next in its chain
  *   tags          [group_count]             256 bytes: per chunk, 16 bits of the key of the entry that
  *                                                      starts there, 0 where none does
@@ -42,7 +42,7 @@
  * 4. State and touched_us keep their place in tails too, so that no byte of a value is ever read as a state,
  *    nor written by a reader that comes late.
  * 5. A checksum over key, size, metadata and value refuses what changed by any other means.
- * 6. Every number that comes out of the shared bytes is bounded before it is used: sizes, links, mutex kind.
+ * 6. Every number that comes out of the shared bytes is bounded before it is used: sizes, links.
  *
  * tests/model/table.pml is the model of 1 to 3.
  */
@@ -102,39 +102,18 @@ apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed)
     if (!zeroed) {
         memset(bytes, 0, size);
     }
-    for (apr_uint32_t i = 0; i < table.group_count; i++) {
-        rv = la_table_lock_init(&table.locks[i].mutex);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-    }
     la_table_store(&table.header->size, size);
     atomic_store_explicit(&table.header->magic, TABLE_MAGIC, memory_order_release);
     return APR_SUCCESS;
 }
 
-/* Learns from a lock of its own what a sound one looks like. */
-static apr_status_t learn_lock_kind(la_table_t *table)
-{
-    pthread_mutex_t mutex;
-    apr_status_t rv = la_table_lock_init(&mutex);
-
-    if (rv == APR_SUCCESS) {
-        table->lock_kind = la_table_lock_kind(&mutex);
-        pthread_mutex_destroy(&mutex);
-    }
-    return rv;
-}
-
-apr_status_t la_table_attach(void *bytes, apr_size_t size, apr_pool_t *pool, la_table_t **table)
+apr_status_t la_table_attach(void *bytes, apr_size_t size, la_life_t *life, apr_pool_t *pool,
+                             la_table_t **table)
 {
     la_table_t sketch = {0};
     apr_status_t rv = geometry(bytes, size, &sketch);
 
     *table = NULL;
-    if (rv == APR_SUCCESS) {
-        rv = learn_lock_kind(&sketch);
-    }
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -142,6 +121,7 @@ apr_status_t la_table_attach(void *bytes, apr_size_t size, apr_pool_t *pool, la_
         la_table_load(&sketch.header->size) != size) {
         return APR_EGENERAL;
     }
+    sketch.life = life;
     *table = apr_pmemdup(pool, &sketch, sizeof(sketch));
     return APR_SUCCESS;
 }

@@ -12,6 +12,8 @@
 #ifndef LA_TABLE_H
 #define LA_TABLE_H
 
+#include "core/life.h"
+
 #include <apr_errno.h>
 #include <apr_pools.h>
 #include <apr_time.h>
@@ -92,19 +94,20 @@ apr_size_t la_table_bytes_min(void);
  * bytes: aligned to LA_TABLE_ALIGN.
  * zeroed: 1 when the bytes are known to be zero, as a new anonymous mapping is, so that it need not
  * be paged in.
- * Returns APR_SUCCESS, APR_EINVAL when misaligned, APR_ENOSPC when smaller than la_table_bytes_min(),
- * or what initialising a lock returned.
+ * Returns APR_SUCCESS, APR_EINVAL when misaligned, or APR_ENOSPC when smaller than la_table_bytes_min().
  */
 apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
 
 /* Makes this process's handle on a formatted table.
  *
  * bytes, size: as given to la_table_format(); they, not what is in the bytes, set the bounds.
+ * life: of this server; must outlive the handle.
  * table: lives in `pool`; NULL on failure.
  * Returns APR_SUCCESS, APR_EINVAL and APR_ENOSPC as la_table_format() does, or APR_EGENERAL when the
  * bytes were not formatted with this size and layout.
  */
-apr_status_t la_table_attach(void *bytes, apr_size_t size, apr_pool_t *pool, la_table_t **table);
+apr_status_t la_table_attach(void *bytes, apr_size_t size, la_life_t *life, apr_pool_t *pool,
+                             la_table_t **table);
 
 /* Looks `key` up and copies what is found. Takes no lock and makes no system call; gives up on an entry
  * that is being written after a few microseconds.
@@ -123,7 +126,7 @@ la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_t
  *
  * meta: copied, but stored_us, which becomes now_us.
  * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, or APR_TIMEUP when another writer was in
- * the way for LA_TABLE_LOCK_WAIT_US or its lock is beyond repair.
+ * the way for LA_TABLE_LOCK_WAIT_US, or this process cannot prove that it lives.
  */
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           const la_table_meta_t *meta, const void *value, apr_size_t len,

@@ -6,7 +6,6 @@
 
 #include "core/table.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -48,7 +47,7 @@ typedef struct la_table_chunk_t {
 } la_table_chunk_t;
 
 typedef struct la_table_lock_t {
-    pthread_mutex_t mutex;
+    la_lock_t lock;
     _Atomic apr_uint32_t used; /* chunks in use after the last store, for statistics */
 } __attribute__((aligned(64))) la_table_lock_t;
 
@@ -75,7 +74,7 @@ typedef struct la_table_header_t {
     la_table_stripe_t stripe[LA_TABLE_STRIPES];
 } la_table_header_t;
 
-/* A process's own idea of where everything is; nothing in it was read from the shared bytes. */
+/* A process's own record of where everything is; nothing in it was read from the shared bytes. */
 struct la_table_t {
     la_table_header_t *header;
     la_table_lock_t *locks;
@@ -84,7 +83,7 @@ struct la_table_t {
     la_table_chunk_t *chunks;
     apr_size_t size;
     apr_uint32_t group_count;
-    int lock_kind; /* see la_table_lock() */
+    la_life_t *life;
 };
 
 /* A key and where it belongs. */
@@ -272,10 +271,6 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
 apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group,
                            apr_interval_time_t wait_us);
 void la_table_unlock(const la_table_t *table, apr_uint32_t group);
-
-/* The kind of lock in bytes that la_table_lock() compares with. */
-apr_status_t la_table_lock_init(pthread_mutex_t *mutex);
-int la_table_lock_kind(const pthread_mutex_t *mutex);
 
 /* Clears the tags of what was removed in a group, unless its lock is taken. */
 void la_table_tidy(const la_table_t *table, apr_uint32_t group);

@@ -413,8 +413,8 @@ apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
     }
     shared.cache = NULL;
     if (rv == APR_SUCCESS && retained->bytes) {
-        rv = la_cache_attach(aligned_base(retained->shm), retained->bytes, retained->secret, pchild,
-                             &shared.cache);
+        rv = la_cache_attach(aligned_base(retained->shm), retained->bytes, retained->secret, &life,
+                             pchild, &shared.cache);
     }
     shared.stats = la_stats_attach(retained->stats_bytes, retained->stats_count + 1, pchild);
     if (rv == APR_SUCCESS) {

@@ -6,7 +6,7 @@
  * nothing overlaps, as nothing does between requests. What the choice of the next key costs is measured too and taken off.
  *
  *   gcc -std=gnu11 -O2 -D_GNU_SOURCE -Isrc $(apr-1-config --includes --cppflags) tests/bench/table.c \
- *       src/core/table.c src/core/table_lock.c src/core/table_write.c -lapr-1 -lpthread -o table
+ *       src/core/table.c src/core/table_lock.c src/core/table_write.c src/core/life.c src/core/futex.c -lapr-1 -lpthread -o table
  */
 #include "core/table.h"
 
@@ -34,6 +34,7 @@ typedef struct shared_t {
     double ns[MAX_PROCESSES];
 } shared_t;
 
+static la_life_t life;
 static la_table_t *few_table, *many_table;
 static const volatile unsigned char *many_bytes;
 static shared_t *shared;
@@ -82,7 +83,7 @@ static la_table_t *make_table(apr_pool_t *pool, uint64_t entries)
         mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (bytes == MAP_FAILED || la_table_format(bytes, SEGMENT_BYTES, 1) != APR_SUCCESS ||
-        la_table_attach(bytes, SEGMENT_BYTES, pool, &table) != APR_SUCCESS) {
+        la_table_attach(bytes, SEGMENT_BYTES, &life, pool, &table) != APR_SUCCESS) {
         perror("table");
         exit(1);
     }
@@ -262,7 +263,12 @@ int main(void)
     la_table_stats_t stats;
     apr_pool_t *pool;
     double start;
+    int fd;
 
+    if (la_life_open(&fd) != APR_SUCCESS) {
+        return 1;
+    }
+    la_life_init(&life, fd);
     setvbuf(stdout, NULL, _IOLBF, 0);
     apr_initialize();
     apr_pool_create(&pool, NULL);

@@ -2,6 +2,7 @@
  * entries; every operation ends and stays inside, and what is found has the length that its room was asked for. */
 #include "core/table.h"
 
+#include "../unit/lives.h"
 #include "../unit/table_validate.h"
 #include "fuzz.h"
 
@@ -86,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memset(memory, 0, bytes);
     HOLDS(la_table_format(memory, bytes, 1) == APR_SUCCESS);
-    HOLDS(la_table_attach(memory, bytes, pool, &table) == APR_SUCCESS);
+    HOLDS(la_table_attach(memory, bytes, test_life(), pool, &table) == APR_SUCCESS);
     fill(table);
     HOLDS(la_table_validate(table) == NULL);
     while (size >= 5) {

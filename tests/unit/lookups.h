@@ -183,7 +183,7 @@ static inline int make_world(void **state)
     gate_bytes = shared_alloc(la_gates_bytes(2, PERMITS));
     if (apr_pool_create(&pool, NULL) != APR_SUCCESS ||
         la_cache_format(cache_bytes, size) != APR_SUCCESS ||
-        la_cache_attach(cache_bytes, size, secret, pool, &shared.cache) != APR_SUCCESS ||
+        la_cache_attach(cache_bytes, size, secret, &life, pool, &shared.cache) != APR_SUCCESS ||
         la_flight_format(flight_bytes, SLOTS, SEATS) != APR_SUCCESS ||
         la_flight_attach(flight_bytes, SLOTS, SEATS, &life, pool, &shared.flight) != APR_SUCCESS ||
         la_gates_format(gate_bytes, 2, PERMITS) != APR_SUCCESS ||

@@ -95,7 +95,8 @@ static void test_format(void **state)
     memset(block + row->shift + wanted, 0x5a, room - row->shift - wanted);
     assert_int_equal(la_cache_format(block + row->shift, wanted), row->expected);
     if (row->expected == APR_SUCCESS) {
-        assert_int_equal(la_cache_attach(block, wanted, secret, pool, &cache), APR_SUCCESS);
+        assert_int_equal(la_cache_attach(block, wanted, secret, test_life(), pool, &cache),
+                         APR_SUCCESS);
         for (uint64_t i = 0; i < 1000; i++) {
             assert_int_equal(accept_for(i, HOUR, NOW_US), 1);
             reject_for(i + 1000, HOUR, NOW_US);
@@ -114,14 +115,16 @@ static void test_attach_to_other_bytes(void **state)
     la_cache_t *other;
 
     (void)state;
-    assert_int_equal(la_cache_attach(bytes, size / 2, secret, pool, &other), APR_ENOSPC);
+    assert_int_equal(la_cache_attach(bytes, size / 2, secret, test_life(), pool, &other),
+                     APR_ENOSPC);
     assert_null(other);
     memset(bytes, 0, size);
-    assert_int_equal(la_cache_attach(bytes, size, secret, pool, &other), APR_EGENERAL);
+    assert_int_equal(la_cache_attach(bytes, size, secret, test_life(), pool, &other), APR_EGENERAL);
     assert_null(other);
     assert_int_equal(la_cache_format(bytes, size), APR_SUCCESS);
-    assert_int_equal(la_cache_attach(bytes, size - LA_TABLE_ALIGN, secret, pool, &other),
-                     APR_ENOSPC);
+    assert_int_equal(
+        la_cache_attach(bytes, size - LA_TABLE_ALIGN, secret, test_life(), pool, &other),
+        APR_ENOSPC);
     assert_null(other);
 }
 
@@ -205,7 +208,8 @@ static int keep_in_process(void *unused)
     la_cache_t *inherited = cache;
 
     (void)unused;
-    if (la_cache_attach(bytes, size, secret, pool, &cache) != APR_SUCCESS || cache == inherited) {
+    if (la_cache_attach(bytes, size, secret, test_life(), pool, &cache) != APR_SUCCESS ||
+        cache == inherited) {
         return 2;
     }
     if (get(1, NOW_US) != LA_CACHE_HIT || get(2, NOW_US) != LA_CACHE_NEGATIVE) {

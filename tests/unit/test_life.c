@@ -1,4 +1,4 @@
-/* life.c: who lives, and places held by the living. */
+/* life.c: who lives, and places and locks held by the living. */
 #include "core/life.h"
 
 #include "procs.h"
@@ -7,6 +7,8 @@
 
 typedef struct world_t {
     la_place_t places[PLACES];
+    la_lock_t lock;
+    uint64_t guarded; /* by the lock */
     _Atomic uint32_t id;
     _Atomic uint32_t parent_id;
     _Atomic uint32_t inside;
@@ -273,6 +275,143 @@ static void test_threads_share_an_id(void **state)
     assert_int_not_equal(atomic_load(&world->id), 0);
 }
 
+/* ---- locks ---------------------------------------------------------------------- */
+
+#define LONG_US (HANG_SECONDS * APR_USEC_PER_SEC)
+
+static void test_lock_and_release(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(la_lock_take(&life, &world->lock, 0), LA_LOCK_TAKEN);
+        assert_int_equal(la_lock_take(&life, &world->lock, 0), LA_LOCK_BUSY);
+        assert_int_equal(la_lock_take(&life, &world->lock, 3000), LA_LOCK_BUSY);
+        la_lock_release(&world->lock);
+    }
+}
+
+static void test_lock_without_proof(void **state)
+{
+    la_life_t broken;
+
+    (void)state;
+    la_life_init(&broken, -1);
+    assert_int_equal(la_lock_take(&broken, &world->lock, LONG_US), LA_LOCK_BUSY);
+}
+
+static int hold_lock(void *unused)
+{
+    (void)unused;
+    if (la_lock_take(&life, &world->lock, LONG_US) != LA_LOCK_TAKEN)
+        return 1;
+    event_set(&world->ready);
+    event_wait(&world->done, 1);
+    la_lock_release(&world->lock);
+    return 0;
+}
+
+static void test_lock_of_the_dead(void **state)
+{
+    pid_t child = spawn(hold_lock, NULL);
+
+    (void)state;
+    event_wait(&world->ready, 1);
+    assert_int_equal(la_lock_take(&life, &world->lock, 3000), LA_LOCK_BUSY);
+    kill_unreaped(child);
+    assert_int_equal(la_lock_take(&life, &world->lock, 0), LA_LOCK_INHERITED);
+    la_lock_release(&world->lock);
+    assert_int_equal(la_lock_take(&life, &world->lock, 0), LA_LOCK_TAKEN);
+    reap(child);
+}
+
+static void test_lock_of_the_stopped(void **state)
+{
+    pid_t child = spawn(hold_lock, NULL);
+
+    (void)state;
+    event_wait(&world->ready, 1);
+    kill(child, SIGSTOP);
+    wait_state(child, WSTOPPED);
+    assert_int_equal(la_lock_take(&life, &world->lock, 5000), LA_LOCK_BUSY);
+    event_set(&world->done);
+    kill(child, SIGCONT);
+    assert_int_equal(la_lock_take(&life, &world->lock, LONG_US), LA_LOCK_TAKEN);
+    assert_int_equal(reap(child), 0);
+}
+
+/* Who waits notices a death as well. */
+static int inherit_lock(void *unused)
+{
+    (void)unused;
+    event_set(&world->ready);
+    return (int)la_lock_take(&life, &world->lock, LONG_US);
+}
+
+static void test_lock_dies_under_a_waiter(void **state)
+{
+    pid_t holder = spawn(hold_lock, NULL);
+    pid_t heir;
+
+    (void)state;
+    event_wait(&world->ready, 1);
+    heir = spawn(inherit_lock, NULL);
+    event_wait(&world->ready, 2);
+    wait_until(atomic_load(&world->lock.sleeper) != 0);
+    kill_unreaped(holder);
+    assert_int_equal(reap(heir), LA_LOCK_INHERITED);
+    reap(holder);
+}
+
+static void test_lock_of_garbage(void **state)
+{
+    uint64_t seed = 12;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        uint64_t garbage = i == 0 ? 99 : next_random(&seed);
+
+        atomic_store(&world->lock.holder, garbage);
+        atomic_store(&world->lock.sleeper, (uint32_t)garbage);
+        assert_int_equal(la_lock_take(&life, &world->lock, 0), LA_LOCK_INHERITED);
+        la_lock_release(&world->lock);
+        assert_int_equal(la_lock_take(&life, &world->lock, 0), LA_LOCK_TAKEN);
+        atomic_fetch_xor(&world->lock.holder, 1 << 5); /* mended by the release */
+        la_lock_release(&world->lock);
+    }
+}
+
+#define LOCK_ROUNDS 2000
+
+/* Not an atomic, so that ThreadSanitizer sees what the lock is worth. */
+static void *count_guarded(void *unused)
+{
+    for (int i = 0; i < LOCK_ROUNDS; i++) {
+        if (la_lock_take(&life, &world->lock, LONG_US) != LA_LOCK_TAKEN)
+            atomic_fetch_add(&world->most, 1);
+        world->guarded++;
+        la_lock_release(&world->lock);
+    }
+    return unused;
+}
+
+static int count_in_child(void *unused)
+{
+    (void)unused;
+    run_threads(4, count_guarded, NULL);
+    return 0;
+}
+
+static void test_one_at_a_time(void **state)
+{
+    pid_t child = spawn(count_in_child, NULL);
+
+    (void)state;
+    run_threads(4, count_guarded, NULL);
+    assert_int_equal(reap(child), 0);
+    assert_int_equal(atomic_load(&world->most), 0);
+    assert_int_equal(world->guarded, 8 * LOCK_ROUNDS);
+}
+
 static void add_here(const char *name, CMUnitTestFunction function)
 {
     add(name, function, NULL);
@@ -300,5 +439,12 @@ int main(void)
     add_here("the dead hold nothing", test_dead_hold_nothing);
     add_here("garbage is free", test_garbage_is_free);
     add_here("never more than the places", test_never_more_than_places);
+    add_here("lock: take and release", test_lock_and_release);
+    add_here("lock: no file", test_lock_without_proof);
+    add_here("lock: of the dead", test_lock_of_the_dead);
+    add_here("lock: of the stopped", test_lock_of_the_stopped);
+    add_here("lock: its holder dies under a waiter", test_lock_dies_under_a_waiter);
+    add_here("lock: garbage", test_lock_of_garbage);
+    add_here("lock: one at a time", test_one_at_a_time);
     return run_added("life");
 }

@@ -7,7 +7,6 @@
 #include <apr_general.h>
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -84,10 +83,9 @@ static void assert_all_writable(const la_table_t *table)
     assert_null(la_table_validate(table));
 }
 
-/* The word of a glibc mutex that the kernel marks when its owner dies. */
-static _Atomic uint32_t *lock_word(const la_table_t *table, unsigned group)
+static uint64_t lock_holder(const la_table_t *table, unsigned group)
 {
-    return (_Atomic uint32_t *)(void *)&table->locks[group].mutex;
+    return atomic_load(&table->locks[group].lock.holder);
 }
 
 /* ---- killed at random ------------------------------------------------------------ */
@@ -147,7 +145,9 @@ static int someone_died_with_a_lock(void)
     int died = 0;
 
     for (unsigned i = 0; i < GROUPS; i++) {
-        died |= (atomic_load(lock_word(t.table, i)) & FUTEX_OWNER_DIED) != 0;
+        uint64_t holder = lock_holder(t.table, i);
+
+        died |= holder != 0 && !la_life_alive(test_life(), (uint32_t)(holder >> 32));
     }
     return died;
 }
@@ -201,7 +201,7 @@ static apr_time_t monotonic_us(void)
 
 static int is_locked(unsigned group)
 {
-    return (atomic_load(lock_word(t.table, group)) & FUTEX_TID_MASK) != 0;
+    return lock_holder(t.table, group) != 0;
 }
 
 /* Stops a writer, all its threads, again and again until it has the lock of a group. */
@@ -320,7 +320,7 @@ static void look_as_a_reader(progress_t *p)
     }
 }
 
-/* In a copy the writer died after this instruction, its locks marked as the kernel marks them. */
+/* In a copy the writer died after this instruction, and its locks are held by an id that nobody has. */
 static void look_after_its_death(progress_t *p)
 {
     const la_table_t *table = p->copy.table;
@@ -328,10 +328,8 @@ static void look_after_its_death(progress_t *p)
 
     memcpy(p->copy.bytes, t.bytes, t.size);
     for (unsigned i = 0; i < table->group_count; i++) {
-        uint32_t word = atomic_load(lock_word(table, i));
-
-        if (word & FUTEX_TID_MASK) {
-            atomic_store(lock_word(table, i), (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+        if (lock_holder(table, i) != 0) {
+            atomic_store(&table->locks[i].lock.holder, ((uint64_t)1 << 32) | 1);
         }
     }
     assert_null(la_table_validate(table));
@@ -359,6 +357,7 @@ static pid_t start_traced(const step_row_t *row)
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
         _exit(77);
     }
+    la_life_self(test_life());
     raise(SIGSTOP);
     _exit(la_table_put(t.table, key, &meta, value, len, NOW_US + SECONDS(250)) == APR_SUCCESS ? 0
                                                                                               : 1);

@@ -12,14 +12,15 @@
 #include "core/stats.h"
 
 #include "core/lane.h"
+#include "core/seqlock.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-#define LANES         16
-#define MOST          65536
-#define ERROR_WORDS   ((LA_STATS_ERROR_BYTES + 1) / 8)
-#define READ_ATTEMPTS 100
+#define LANES        16
+#define MOST         65536
+#define ERROR_WORDS  ((LA_STATS_ERROR_BYTES + 1) / 8)
+#define RECORD_WORDS (1 + ERROR_WORDS) /* of the last error: its time, its text */
 
 typedef _Atomic apr_uint64_t counter_t;
 _Static_assert(sizeof(counter_t) == 8, "a counter is one word in shared memory");
@@ -32,19 +33,12 @@ typedef struct lookups_t {
     _Alignas(LA_STATS_ALIGN) counter_t counts[LA_STATS_VERDICTS][LA_STATS_SOURCES];
 } lookups_t;
 
-/* Sequence is odd while an error is written; a reader takes what it found the same even number around. */
-typedef struct last_error_t {
-    counter_t sequence;
-    counter_t at;
-    counter_t text[ERROR_WORDS];
-} last_error_t;
-
 typedef struct provider_t {
     lookups_t lanes[LANES];
     _Alignas(LA_STATS_ALIGN) counter_t buckets[LA_STATS_BUCKETS + 1];
     counter_t sum_us;
     counter_t told; /* one bit for each matter that was logged */
-    last_error_t error;
+    la_seqlock_word_t error[LA_SEQLOCK_WORDS(RECORD_WORDS)];
 } provider_t;
 
 _Static_assert((LA_STATS_ERROR_BYTES + 1) % 8 == 0, "an error is a number of words");
@@ -82,10 +76,6 @@ void la_stats_copy(la_stats_t *to, apr_uint32_t index, const la_stats_t *from,
 {
     if (index < to->count && from_index < from->count) {
         memcpy(&to->providers[index], &from->providers[from_index], sizeof(provider_t));
-        /* A writer may have been in the middle of it; an error of its own would never be shown again. */
-        if (atomic_load(&to->providers[index].error.sequence) % 2) {
-            memset(&to->providers[index].error, 0, sizeof(last_error_t));
-        }
     }
 }
 
@@ -154,27 +144,12 @@ static void pack(const char *text, apr_uint64_t words[ERROR_WORDS])
 
 void la_stats_error(la_stats_t *stats, apr_uint32_t provider, const char *text, apr_time_t now)
 {
-    apr_uint64_t words[ERROR_WORDS];
-    apr_uint64_t sequence;
-    last_error_t *error;
-    int i;
+    apr_uint64_t record[RECORD_WORDS] = {(apr_uint64_t)now};
 
-    if (provider >= stats->count) {
-        return;
+    if (provider < stats->count) {
+        pack(text, record + 1);
+        la_seqlock_write(stats->providers[provider].error, record, RECORD_WORDS);
     }
-    error = &stats->providers[provider].error;
-    sequence = atomic_load(&error->sequence);
-    if (sequence % 2 ||
-        !atomic_compare_exchange_strong(&error->sequence, &sequence, sequence + 1)) {
-        return;
-    }
-    pack(text, words);
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&error->at, (apr_uint64_t)now, memory_order_relaxed);
-    for (i = 0; i < ERROR_WORDS; i++) {
-        atomic_store_explicit(&error->text[i], words[i], memory_order_relaxed);
-    }
-    atomic_store_explicit(&error->sequence, sequence + 2, memory_order_release);
 }
 
 int la_stats_first(la_stats_t *stats, apr_uint32_t provider, unsigned matter)
@@ -186,22 +161,15 @@ int la_stats_first(la_stats_t *stats, apr_uint32_t provider, unsigned matter)
              bit);
 }
 
-/* Returns 1 when it was read undisturbed. */
-static int read_error(const last_error_t *error, la_stats_provider_t *read)
+static void read_error(const provider_t *provider, la_stats_provider_t *read)
 {
-    apr_uint64_t before = atomic_load_explicit(&error->sequence, memory_order_acquire);
-    apr_uint64_t words[ERROR_WORDS];
-    int i;
+    apr_uint64_t record[RECORD_WORDS];
 
-    read->error_at = (apr_time_t)get(&error->at);
-    for (i = 0; i < ERROR_WORDS; i++) {
-        words[i] = get(&error->text[i]);
+    if (la_seqlock_read(provider->error, record, RECORD_WORDS)) {
+        read->error_at = (apr_time_t)record[0];
+        memcpy(read->error, record + 1, sizeof(read->error));
+        read->error[LA_STATS_ERROR_BYTES] = '\0';
     }
-    memcpy(read->error, words, sizeof(words));
-    read->error[LA_STATS_ERROR_BYTES] = '\0';
-    atomic_thread_fence(memory_order_acquire);
-    return before % 2 == 0 &&
-           atomic_load_explicit(&error->sequence, memory_order_relaxed) == before;
 }
 
 static void sum_lookups(const provider_t *provider, la_stats_provider_t *read)
@@ -234,7 +202,6 @@ apr_uint64_t la_stats_requests(const la_stats_t *stats, unsigned outcome)
 void la_stats_read(const la_stats_t *stats, apr_uint32_t provider, la_stats_provider_t *read)
 {
     const provider_t *from;
-    int attempts = READ_ATTEMPTS;
     int i;
 
     memset(read, 0, sizeof(*read));
@@ -248,9 +215,5 @@ void la_stats_read(const la_stats_t *stats, apr_uint32_t provider, la_stats_prov
         read->calls.count += read->calls.buckets[i];
     }
     read->calls.sum_us = get(&from->sum_us);
-    while (!read_error(&from->error, read) && --attempts > 0) {}
-    if (attempts == 0) {
-        read->error_at = 0;
-        read->error[0] = '\0';
-    }
+    read_error(from, read);
 }

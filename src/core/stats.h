@@ -66,8 +66,7 @@ void la_stats_lookup(la_stats_t *stats, apr_uint32_t provider, unsigned verdict,
 /* Counts a call to the provider that took so long. */
 void la_stats_call(la_stats_t *stats, apr_uint32_t provider, apr_interval_time_t duration_us);
 
-/* Keeps the text as the provider's last error; while another thread does the same, it is dropped. Control characters
- * become spaces. */
+/* Keeps the text as the provider's last error. Control characters become spaces. */
 void la_stats_error(la_stats_t *stats, apr_uint32_t provider, const char *text, apr_time_t now);
 
 /* Whether this is the first time, since the bytes were made, that anybody says so of this provider and matter (0 to 63):
@@ -77,8 +76,8 @@ int la_stats_first(la_stats_t *stats, apr_uint32_t provider, unsigned matter);
 /* The requests that ended so. */
 apr_uint64_t la_stats_requests(const la_stats_t *stats, unsigned outcome);
 
-/* Reads a provider's numbers; each is right for itself. All zero when there is no such provider. An error that is being
- * written is left out. */
+/* Reads a provider's numbers; each is right for itself. All zero when there is no such provider. While an
+ * error is being written, the one before is read. */
 void la_stats_read(const la_stats_t *stats, apr_uint32_t provider, la_stats_provider_t *read);
 
 #endif

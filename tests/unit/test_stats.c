@@ -175,17 +175,50 @@ static void test_error_is_whole(void **state)
     }
 }
 
+static int write_errors_for_ever(void *event)
+{
+    for (;;) {
+        la_stats_error(stats, 0, "endpoint answered 500", 1);
+        event_set(event);
+    }
+    return 0;
+}
+
+/* Killed at any instruction: what was kept before is kept, and so is what comes. */
 static void test_dead_writer(void **state)
 {
-    la_stats_provider_t read;
-    char *garbage = bytes;
+    event_t *event = shared_alloc(sizeof(*event));
 
     (void)state;
-    memset(garbage, 0xff, la_stats_bytes(PROVIDERS)); /* every sequence is odd for ever */
-    la_stats_error(stats, 0, "x", 1);
+    for (int kills = 1; kills <= 200; kills++) {
+        pid_t child = spawn(write_errors_for_ever, event);
+        la_stats_provider_t read;
+
+        event_wait(event, atomic_load(event) + 1 + (uint32_t)kills % 7);
+        kill(child, SIGKILL);
+        reap(child);
+        la_stats_read(stats, 0, &read);
+        assert_string_equal(read.error, "endpoint answered 500");
+        la_stats_error(stats, 0, "down", kills);
+        la_stats_read(stats, 0, &read);
+        assert_string_equal(read.error, "down");
+        assert_int_equal(read.error_at, kills);
+    }
+    shared_free(event, sizeof(*event));
+}
+
+static void test_garbage(void **state)
+{
+    la_stats_provider_t read;
+
+    (void)state;
+    memset(bytes, 0xfe, la_stats_bytes(PROVIDERS));
     la_stats_read(stats, 0, &read);
     assert_int_equal(read.error_at, 0);
     assert_string_equal(read.error, "");
+    la_stats_error(stats, 0, "x", 1);
+    la_stats_read(stats, 0, &read);
+    assert_string_equal(read.error, "x");
 }
 
 static void test_first(void **state)
@@ -234,7 +267,8 @@ int main(void)
     add_here("what is out of range changes nothing", test_out_of_range, NULL);
     add_here("an error is cut and cleaned", test_error, NULL);
     add_here("an error is read whole or not at all", test_error_is_whole, NULL);
-    add_here("a writer that died in the middle blocks nobody", test_dead_writer, NULL);
+    add_here("a writer that was killed blocks nobody", test_dead_writer, NULL);
+    add_here("garbage is no error", test_garbage, NULL);
     add_here("what is told once", test_first, NULL);
     add_here("copies", test_copy, NULL);
     return run_added("stats");

@@ -1,0 +1,92 @@
+/* A record of a few words in shared memory: written whole and read whole by any number of threads and
+ * processes, none of which waits for another.
+ *
+ *   turn | copy 0 | copy 1 | ...      LA_SEQLOCK_COPIES copies, each: number | sum | the record's words
+ *
+ * A write takes the next number and the copy whose turn it is, the one written longest ago. The sum
+ * covers the number and the words. So a copy that is half written fits no sum, whether its writer is still
+ * at it, was killed at any instruction, or was stopped and goes on after others: readers pass it over and
+ * take the whole copy with the highest number. A death costs one copy until its turn comes again, and
+ * never the record before. Zeroes are a record that nobody wrote yet; any other bytes are sound too.
+ *
+ * All loads and stores are relaxed, on every processor: a sum that fits proves that all words are of one
+ * write, in whatever order they arrived. Whoever learns of a write by other means (an event, a lock) finds it.
+ */
+#ifndef LA_SEQLOCK_H
+#define LA_SEQLOCK_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t la_seqlock_word_t;
+
+_Static_assert(sizeof(la_seqlock_word_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
+               "a word is read and written without a lock");
+
+#define LA_SEQLOCK_COPIES 4u
+
+/* Words that a record of `count` words takes: declare it as la_seqlock_word_t record[LA_SEQLOCK_WORDS(count)]. */
+#define LA_SEQLOCK_WORDS(count) (1 + LA_SEQLOCK_COPIES * (2 + (count)))
+
+/* A sum over words that begins with another one, or with any number: a change of any word changes it but
+ * for one chance in 2^64. No defence against who chooses the words. */
+static inline uint64_t la_seqlock_sum(uint64_t sum, const uint64_t *words, unsigned count)
+{
+    sum = (sum ^ 0x6a09e667f3bcc909u) * 0x9e3779b97f4a7c15u;
+    for (unsigned i = 0; i < count; i++) {
+        sum = (sum ^ (sum >> 32) ^ words[i]) * 0x9e3779b97f4a7c15u;
+    }
+    return sum ^ (sum >> 32);
+}
+
+static inline void la_seqlock_write(la_seqlock_word_t *record, const uint64_t *words,
+                                    unsigned count)
+{
+    uint64_t number = atomic_fetch_add_explicit(record, 1, memory_order_relaxed) + 1;
+    la_seqlock_word_t *copy = record + 1 + number % LA_SEQLOCK_COPIES * (2 + count);
+
+    atomic_store_explicit(&copy[0], number, memory_order_relaxed);
+    atomic_store_explicit(&copy[1], la_seqlock_sum(number, words, count), memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++) {
+        atomic_store_explicit(&copy[2 + i], words[i], memory_order_relaxed);
+    }
+}
+
+/* Reads one copy. Returns its number, or 0 when it is not whole. */
+static inline uint64_t la_seqlock_read_copy(const la_seqlock_word_t *copy, uint64_t *words,
+                                            unsigned count)
+{
+    uint64_t number = atomic_load_explicit(&copy[0], memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&copy[1], memory_order_relaxed);
+
+    for (unsigned i = 0; i < count; i++) {
+        words[i] = atomic_load_explicit(&copy[2 + i], memory_order_relaxed);
+    }
+    return sum == la_seqlock_sum(number, words, count) ? number : 0;
+}
+
+/* Returns 1 with the newest record that is whole, or 0 when there is none, or writers overwrote each that was
+ * found; the words have no meaning then. */
+static inline int la_seqlock_read(const la_seqlock_word_t *record, uint64_t *words, unsigned count)
+{
+    for (unsigned attempts = 0; attempts < 2 * LA_SEQLOCK_COPIES; attempts++) {
+        const la_seqlock_word_t *found = record + 1;
+        uint64_t newest = 0;
+
+        for (unsigned i = 0; i < LA_SEQLOCK_COPIES; i++) {
+            const la_seqlock_word_t *copy = record + 1 + i * (2 + count);
+            uint64_t number = la_seqlock_read_copy(copy, words, count);
+
+            if (number > newest) {
+                newest = number;
+                found = copy;
+            }
+        }
+        if (newest == 0 || la_seqlock_read_copy(found, words, count) >= newest) {
+            return newest != 0;
+        }
+    }
+    return 0;
+}
+
+#endif

@@ -15,11 +15,16 @@
  *             report changes nothing but the very phase it belongs to.
  *
  *   CLOSED --FAILURES outages in a row--> OPEN --open_us passed, one request--> PROBING
- *   PROBING --success--> CLOSED    --outage--> OPEN    --probe_us passed, one request--> PROBING
+ *   PROBING --success--> CLOSED    --outage--> OPEN    --call_us passed, one request--> PROBING
  *
- * A permit is one word that names its holder: taken and given back by one compare-and-swap, there is
- * nothing to repair, and what a dead process held is free as soon as the kernel knows it dead. A probe whose
- * process dies is lost after probe_us.
+ *   mark      of a place: 22 bits deadline, in tenths of a second of la_clock_us(), which wrap after
+ *             five days | 10 bits: which of the permits that one process takes in turn
+ *
+ * A permit is one word that names its holder and its deadline. One compare-and-swap takes it and one
+ * gives it back, so there is nothing to repair. A dead process's permit is free as soon as the kernel
+ * knows that it is dead, a stopped one's at the deadline of its call. If that process goes on later, the
+ * place names another holder or another deadline, and its leave changes nothing. A probe whose process
+ * dies is lost after call_us.
  */
 #include "core/gate.h"
 
@@ -35,6 +40,14 @@
 /* Waiters look for what the dead have left this often. */
 #define GATE_SLICE_US 50000
 
+/* A place's deadline: in ticks of TICK_US, and at most TICKS_MOST ahead, which is a day. */
+#define TICK_US        100000
+#define TICK_BITS      22
+#define TICK_MASK      ((1u << TICK_BITS) - 1)
+#define TICKS_MOST     864000u
+#define MARK_TURN      (0xffffffffu >> TICK_BITS)
+#define QUEUE_SLACK_US APR_USEC_PER_SEC
+
 #define BREAKER_PAYLOAD 0xffffffffffffu
 
 /* Opened at the end of time, which is not yet: the next request is the probe. */
@@ -48,7 +61,7 @@ typedef struct gate_t {
     word_t refusals;
     word_t exhaustions;
     _Atomic uint32_t wake; /* changes when a permit is given back */
-    _Atomic uint32_t mark; /* distinguishes the permits that one process takes in turn */
+    _Atomic uint32_t turn; /* distinguishes the permits that one process takes in turn */
     uint64_t unused[3];
     la_place_t places[]; /* permits, then queue */
 } gate_t;
@@ -154,11 +167,61 @@ static void count_one(word_t *counter)
 
 /* ---- the limit ------------------------------------------------------------------- */
 
+static uint32_t tick_of(apr_time_t now)
+{
+    return (uint32_t)(now / TICK_US) & TICK_MASK;
+}
+
+/* The mark of a place that is held for `us` from now on. */
+static uint32_t make_mark(gate_t *gate, apr_interval_time_t us)
+{
+    uint32_t turn = atomic_fetch_add_explicit(&gate->turn, 1, memory_order_relaxed);
+    apr_interval_time_t ticks = us / TICK_US + 1; /* the tick that has begun does not count */
+
+    if (us <= 0 || ticks > TICKS_MOST) {
+        ticks = TICKS_MOST;
+    }
+    return ((tick_of(la_clock_us()) + (uint32_t)ticks) & TICK_MASK) << (32 - TICK_BITS) |
+           (turn & MARK_TURN);
+}
+
+/* Whether a mark's deadline is over. One that is further ahead than any can be is garbage. */
+static int is_overdue(uint32_t mark, uint32_t tick)
+{
+    return (((mark >> (32 - TICK_BITS)) - tick) & TICK_MASK) > TICKS_MOST;
+}
+
+/* Takes a place whose holder lives, but is past its deadline. */
+static int take_overdue(la_gates_t *gates, la_place_t *places, uint32_t count,
+                        la_gate_permit_t *permit)
+{
+    uint64_t mine = ((uint64_t)la_life_self(gates->life) << 32) | permit->mark;
+    uint32_t tick = tick_of(la_clock_us());
+
+    for (uint32_t at = 0; at < count && mine >> 32 != 0; at++) {
+        uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
+
+        if (seen != 0 && is_overdue((uint32_t)seen, tick) &&
+            atomic_compare_exchange_strong(&places[at], &seen, mine)) {
+            permit->index = at;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int take_place(la_gates_t *gates, la_place_t *places, uint32_t count,
+                      la_gate_permit_t *permit)
+{
+    return la_place_take(gates->life, places, count, permit->mark, &permit->index) ||
+           take_overdue(gates, places, count, permit);
+}
+
 static int take_permit(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *terms,
                        la_gate_permit_t *permit)
 {
-    return la_place_take(gates->life, gate->places, at_most(terms->limit, gates->permits),
-                         permit->mark, &permit->index);
+    permit->mark = make_mark(gate, terms->call_us);
+    return take_place(gates, gate->places, at_most(terms->limit, gates->permits), permit);
 }
 
 static int wait_queued(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *terms,
@@ -182,16 +245,15 @@ static int wait_queued(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *t
 static int wait_for_permit(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *terms,
                            la_gate_permit_t *permit)
 {
-    uint32_t seat;
+    la_gate_permit_t seat = {.mark = make_mark(gate, terms->wait_us + QUEUE_SLACK_US)};
     int entered;
 
-    if (terms->wait_us <= 0 ||
-        !la_place_take(gates->life, queue_of(gates, gate),
-                       at_most(terms->max_waiting, gates->permits), permit->mark, &seat)) {
+    if (terms->wait_us <= 0 || !take_place(gates, queue_of(gates, gate),
+                                           at_most(terms->max_waiting, gates->permits), &seat)) {
         return 0;
     }
     entered = wait_queued(gates, gate, terms, permit);
-    la_place_leave(gates->life, &queue_of(gates, gate)[seat], permit->mark);
+    la_place_leave(gates->life, &queue_of(gates, gate)[seat.index], seat.mark);
     return entered;
 }
 
@@ -204,12 +266,20 @@ int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *
     if (gate == NULL) {
         return 0;
     }
-    permit->mark = atomic_fetch_add_explicit(&gate->mark, 1, memory_order_relaxed);
     if (take_permit(gates, gate, terms, permit) || wait_for_permit(gates, gate, terms, permit)) {
         return 1;
     }
     count_one(&gate->exhaustions);
     return 0;
+}
+
+int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit)
+{
+    gate_t *gate = gate_at(gates, index);
+    uint64_t mine = ((uint64_t)la_life_self(gates->life) << 32) | permit->mark;
+
+    return gate != NULL && permit->index < gates->permits && mine >> 32 != 0 &&
+           atomic_load(&gate->places[permit->index]) == mine;
 }
 
 void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit)
@@ -264,7 +334,7 @@ static apr_interval_time_t refuses_us(uint64_t breaker, const la_gate_terms_t *t
                                       apr_time_t now)
 {
     apr_interval_time_t term =
-        phase_of(breaker) == LA_GATE_PHASE_OPEN ? terms->open_us : terms->probe_us;
+        phase_of(breaker) == LA_GATE_PHASE_OPEN ? terms->open_us : terms->call_us;
     apr_time_t since = (apr_time_t)payload_of(breaker);
     apr_time_t passed = ((apr_time_t)ms_of(now) - since) * 1000;
 
@@ -385,6 +455,21 @@ void la_gate_reset(la_gates_t *gates, apr_uint32_t index)
 
 /* ---- watching -------------------------------------------------------------------- */
 
+/* How many places are held by the living within their deadlines. */
+static apr_uint32_t count_held(la_gates_t *gates, la_place_t *places)
+{
+    uint32_t tick = tick_of(la_clock_us());
+    apr_uint32_t held = 0;
+
+    la_place_sweep(gates->life, places, gates->permits);
+    for (apr_uint32_t at = 0; at < gates->permits; at++) {
+        uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
+
+        held += seen != 0 && !is_overdue((uint32_t)seen, tick);
+    }
+    return held;
+}
+
 void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                   apr_time_t now, la_gate_state_t *state)
 {
@@ -399,32 +484,9 @@ void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *
     state->phase = phase_of(breaker);
     state->failures = state->phase == LA_GATE_PHASE_CLOSED ? (apr_uint32_t)payload_of(breaker) : 0;
     state->retry_us = refuses_us(breaker, terms, now);
-    la_place_sweep(gates->life, gate->places, 2 * gates->permits);
-    state->in_flight = la_place_count(gate->places, gates->permits, 0);
-    state->waiting = la_place_count(queue_of(gates, gate), gates->permits, 0);
+    state->in_flight = count_held(gates, gate->places);
+    state->waiting = count_held(gates, queue_of(gates, gate));
     state->openings = atomic_load(&gate->openings);
     state->refusals = atomic_load(&gate->refusals);
     state->exhaustions = atomic_load(&gate->exhaustions);
-}
-
-const char *la_gates_validate(const la_gates_t *gates)
-{
-    if (!is_formatted((const header_t *)(const void *)gates->bytes, gates->count, gates->permits)) {
-        return "the header is of another geometry";
-    }
-    for (apr_uint32_t index = 0; index < gates->count; index++) {
-        const gate_t *gate = gate_at(gates, index);
-
-        if (atomic_load(&gate->breaker) >> 62 > LA_GATE_PHASE_PROBING) {
-            return "a breaker is in no phase";
-        }
-        for (apr_uint32_t i = 0; i < 2 * gates->permits; i++) {
-            uint64_t place = atomic_load(&gate->places[i]);
-
-            if (place != 0 && place >> 32 == 0) {
-                return "a place is held by nobody";
-            }
-        }
-    }
-    return NULL;
 }

@@ -7,7 +7,7 @@
  * who is allowed always reports, with LA_GATE_NO_CALL when it could not enter.
  *
  * Whatever the bytes hold, a call returns within its budget and stays within the bytes; garbage
- * that looks like an open breaker lasts until open_us or probe_us is over.
+ * that looks like an open breaker lasts until open_us or call_us is over.
  */
 #ifndef LA_GATE_H
 #define LA_GATE_H
@@ -30,14 +30,15 @@ typedef struct la_gate_terms_t {
     apr_interval_time_t wait_us; /* how long each of them waits */
     apr_uint32_t failures;       /* consecutive outages that open the breaker; 0: there is none */
     apr_interval_time_t open_us; /* how long no call is made then */
-    apr_interval_time_t
-        probe_us; /* what a probe may take: past it, it is lost and another is sent */
+    /* What a call may take. Past it the call is lost, be its process killed, stopped or slow: its
+     * permit is free, and if it was the probe another is sent. At most a day counts; 0: a day. */
+    apr_interval_time_t call_us;
 } la_gate_terms_t;
 
-/* A place among the calls in flight. */
+/* A place among the calls in flight, until its deadline. */
 typedef struct la_gate_permit_t {
     apr_uint32_t index;
-    apr_uint32_t mark;
+    apr_uint32_t mark; /* the deadline, and which permit of the process this is */
 } la_gate_permit_t;
 
 typedef enum la_gate_e {
@@ -102,15 +103,20 @@ apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permi
 apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits, la_life_t *life,
                              apr_pool_t *pool, la_gates_t **made);
 
-/* Asks for a permit, waiting up to terms->wait_us for one.
+/* Asks for a permit, waiting up to terms->wait_us for one. It is valid for terms->call_us.
  *
- * index: of the provider. permit: for la_gate_leave(). What a killed process held is free again.
+ * index: of the gate. permit: for la_gate_leave(). The permits of a killed process and those past
+ * their deadline are free.
  * Returns 1, or 0 when the permits are exhausted (or `index` is none).
  */
 int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                   la_gate_permit_t *permit);
 
-/* Gives the permit back, from any thread of the process that entered; a second time does nothing. */
+/* Whether this process still holds the permit: nobody has taken it over since its deadline. */
+int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit);
+
+/* Gives the permit back, from any thread of the process that entered. Does nothing a second time, and
+ * nothing when another took the permit over after its deadline. */
 void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit);
 
 /* Asks the breaker.
@@ -132,14 +138,9 @@ la_gate_change_e la_gate_report(la_gates_t *gates, apr_uint32_t index, const la_
 /* Closes the breaker: the gate is another provider's from now on. Atomic; also for the parent. */
 void la_gate_reset(la_gates_t *gates, apr_uint32_t index);
 
-/* The state of a gate; each number is right for itself. Calls and waiters of dead processes are left out. */
+/* The state of a gate; each number is right for itself. Calls and waiters of dead processes, and those
+ * past their deadline, are left out. */
 void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                   apr_time_t now, la_gate_state_t *state);
-
-/* Checks the invariants of gates that nobody uses at the moment; for tests and fuzzers.
- *
- * Returns NULL, or the first that does not hold as a literal.
- */
-const char *la_gates_validate(const la_gates_t *gates);
 
 #endif

@@ -37,6 +37,9 @@
 /* A continuing failure is logged again after this time. */
 #define LOG_INTERVAL_US (60 * APR_USEC_PER_SEC)
 
+/* How long a fetch may take beyond the provider's Timeout: for all but the network. */
+#define FETCH_SLACK_US APR_TIME_C(500000)
+
 /* Copies until a writer is given up that changes the document all the time. */
 #define READ_ATTEMPTS 3
 
@@ -228,14 +231,26 @@ static void note_success(const la_document_t *document, apr_uint64_t before, apr
     }
 }
 
+/* Whether a fetch took longer than it may, because its process was stopped, and another process makes
+ * it now. permit: of the fetch; NULL where there are no gates. */
+static int is_superseded(const la_document_t *document, const la_gate_permit_t *permit)
+{
+    const la_provider_t *provider = document->provider;
+
+    return permit && !la_gate_holds(provider->gates, (apr_uint32_t)provider->document_gate, permit);
+}
+
 /* Returns 1 when there is a document that was fetched just now. */
-static int fetch(const la_document_t *document, apr_pool_t *pool)
+static int fetch(const la_document_t *document, const la_gate_permit_t *permit, apr_pool_t *pool)
 {
     apr_uint64_t before = la_document_version(document);
     apr_uint64_t version = 0;
     la_slice_t bytes = {"", 0};
     const char *error = document->source->fetch(document->provider, pool, &bytes);
 
+    if (is_superseded(document, permit)) {
+        return 0; /* the other process may have published a newer one */
+    }
     if (!error) {
         error = publish(document->segment, bytes, &version);
     }
@@ -247,10 +262,13 @@ static int fetch(const la_document_t *document, apr_pool_t *pool)
     return 1;
 }
 
-static la_gate_terms_t terms_of(apr_interval_time_t wait_us)
+static la_gate_terms_t terms_of(const la_document_t *document, apr_interval_time_t wait_us)
 {
-    return (la_gate_terms_t){
-        .limit = 1, .max_waiting = wait_us ? la_lookup_max_waiting(1) : 0, .wait_us = wait_us};
+    return (la_gate_terms_t){.limit = 1,
+                             .max_waiting = wait_us ? la_lookup_max_waiting(1) : 0,
+                             .wait_us = wait_us,
+                             .call_us =
+                                 document->provider->common.http.timeout_us + FETCH_SLACK_US};
 }
 
 /* Why somebody fetches. */
@@ -276,7 +294,8 @@ static int settled(const la_document_t *document, why_e why, apr_uint64_t used,
 
 /* Fetches, unless somebody else did so meanwhile. */
 static la_document_e fetch_unless_settled(const la_document_t *document, why_e why,
-                                          apr_uint64_t used, apr_pool_t *scratch)
+                                          apr_uint64_t used, const la_gate_permit_t *permit,
+                                          apr_pool_t *scratch)
 {
     apr_time_t begun = la_clock_us();
     la_document_e answer;
@@ -284,8 +303,8 @@ static la_document_e fetch_unless_settled(const la_document_t *document, why_e w
     if (settled(document, why, used, &answer)) {
         return answer;
     }
-    answer = fetch(document, scratch) ? LA_DOCUMENT_CURRENT : LA_DOCUMENT_FAILED;
-    if (why == WHY_EARLY) {
+    answer = fetch(document, permit, scratch) ? LA_DOCUMENT_CURRENT : LA_DOCUMENT_FAILED;
+    if (why == WHY_EARLY && !is_superseded(document, permit)) {
         /* Not before: who comes while it is under way is to wait for it. */
         atomic_store(&document->segment->early_us, begun + LA_DOCUMENT_COOL_DOWN_US);
     }
@@ -297,7 +316,7 @@ static la_document_e try_fetch(const la_document_t *document, why_e why, apr_uin
                                apr_interval_time_t wait_us, apr_pool_t *scratch)
 {
     const la_provider_t *provider = document->provider;
-    la_gate_terms_t terms = terms_of(wait_us);
+    la_gate_terms_t terms = terms_of(document, wait_us);
     apr_uint32_t gate = (apr_uint32_t)provider->document_gate;
     la_gate_permit_t permit;
     la_document_e answer;
@@ -306,12 +325,12 @@ static la_document_e try_fetch(const la_document_t *document, why_e why, apr_uin
         return answer;
     }
     if (!provider->gates) {
-        return fetch_unless_settled(document, why, used, scratch);
+        return fetch_unless_settled(document, why, used, NULL, scratch);
     }
     if (!la_gate_enter(provider->gates, gate, &terms, &permit)) {
         return LA_DOCUMENT_BUSY;
     }
-    answer = fetch_unless_settled(document, why, used, scratch);
+    answer = fetch_unless_settled(document, why, used, &permit, scratch);
     la_gate_leave(provider->gates, gate, &permit);
     return answer;
 }

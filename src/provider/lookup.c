@@ -103,8 +103,8 @@ la_gate_terms_t la_lookup_gate_terms(const la_provider_common_t *common)
                              .wait_us = common->http.connect_timeout_us,
                              .failures = common->breaker.failures,
                              .open_us = common->breaker.open_us,
-                             .probe_us = common->http.timeout_us + common->http.connect_timeout_us +
-                                         LEAD_SLACK_US};
+                             .call_us = common->http.timeout_us + common->http.connect_timeout_us +
+                                        LEAD_SLACK_US};
 }
 
 static int seconds_to_retry(apr_interval_time_t us)

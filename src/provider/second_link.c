@@ -43,7 +43,7 @@ la_gate_terms_t la_second_terms(const la_second_options_t *options)
     return (la_gate_terms_t){.limit = 1,
                              .failures = FAILURES,
                              .open_us = OPEN_US,
-                             .probe_us = la_second_budget(options) + SLACK_US};
+                             .call_us = la_second_budget(options) + SLACK_US};
 }
 
 static void log_change(const la_second_t *second, la_gate_change_e change, const char *reason)

@@ -37,7 +37,7 @@ static inline int make_world(void **state)
                               .wait_us = 0,
                               .failures = 3,
                               .open_us = 10 * APR_USEC_PER_SEC,
-                              .probe_us = 20 * APR_USEC_PER_SEC};
+                              .call_us = 20 * APR_USEC_PER_SEC};
     return apr_pool_create(&pool, NULL) != APR_SUCCESS ||
            la_gates_format(bytes, GATES, PERMITS) != APR_SUCCESS ||
            la_gates_attach(bytes, GATES, PERMITS, &life, pool, &gates) != APR_SUCCESS;
@@ -58,6 +58,32 @@ static inline la_gate_state_t read_gate(apr_time_t now)
 
     la_gate_read(gates, GATE, &terms, now, &state);
     return state;
+}
+
+/* What does not hold of gates that nobody uses at the moment, as a literal; NULL when all does. */
+static inline const char *find_fault(void)
+{
+    const _Atomic uint64_t *words = bytes;
+    size_t stride = (la_gates_bytes(2, PERMITS) - la_gates_bytes(1, PERMITS)) / 8;
+
+    if (atomic_load(&words[1]) != GATES || atomic_load(&words[2]) != PERMITS) {
+        return "the header is of another geometry";
+    }
+    for (size_t gate = 0; gate < GATES; gate++) {
+        const _Atomic uint64_t *breaker = words + 8 + gate * stride;
+
+        if (atomic_load(breaker) >> 62 > LA_GATE_PHASE_PROBING) {
+            return "a breaker is in no phase";
+        }
+        for (size_t place = 0; place < 2 * PERMITS; place++) {
+            uint64_t held = atomic_load(&breaker[8 + place]);
+
+            if (held != 0 && held >> 32 == 0) {
+                return "a place is held by nobody";
+            }
+        }
+    }
+    return NULL;
 }
 
 static inline int open_life(void)

@@ -60,7 +60,7 @@ static void test_no_such_gate(void **state)
     la_gate_reset(gates, GATES);
     la_gate_read(gates, GATES, &terms, 5, &seen);
     assert_int_equal(seen.in_flight, 0);
-    assert_null(la_gates_validate(gates));
+    assert_null(find_fault());
 }
 
 /* ---- the limit -------------------------------------------------------------------------- */
@@ -86,7 +86,7 @@ static void test_limit(void **state)
     la_gate_leave(gates, GATE, &permits[1]);
     assert_int_equal(read_gate(0).in_flight, 3);
     assert_int_equal(read_gate(0).waiting, 0);
-    assert_null(la_gates_validate(gates));
+    assert_null(find_fault());
 }
 
 typedef struct limit_case_t {
@@ -151,6 +151,121 @@ static void test_killed_inside(void **state)
     reap(children[0]);
     reap(children[1]);
 }
+
+/* ---- deadlines ---------------------------------------------------------------------------- */
+
+#define CALL_US 200000
+
+static pid_t stop_inside(void)
+{
+    pid_t child;
+
+    terms.limit = 1;
+    terms.call_us = CALL_US;
+    child = spawn(stay_inside, NULL);
+    event_wait(&world->ready, 1);
+    kill(child, SIGSTOP);
+    wait_state(child, WSTOPPED);
+    return child;
+}
+
+/* A stopped process keeps its permit until the deadline of its call, and when it goes on it gives back
+ * nobody else's. */
+static void test_stopped_inside(void **state)
+{
+    apr_time_t start = la_clock_us();
+    pid_t child = stop_inside();
+    la_gate_permit_t permit;
+    la_gate_permit_t other;
+
+    (void)state;
+    wait_until(la_gate_enter(gates, GATE, &terms, &permit));
+    assert_true(la_clock_us() - start >= CALL_US);
+    terms.call_us = FOREVER;
+    la_gate_leave(gates, GATE, &permit);
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 1);
+    event_set(&world->go);
+    kill(child, SIGCONT);
+    assert_int_equal(reap(child), 0);
+    assert_int_equal(la_gate_holds(gates, GATE, &permit), 1);
+    assert_int_equal(read_gate(0).in_flight, 1);
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &other), 0);
+}
+
+/* A waiter gets the permit of a process that is stopped; the status page does not count it then. */
+static void test_waiter_outlasts_stopped(void **state)
+{
+    pid_t child = stop_inside();
+    la_gate_permit_t permit;
+
+    (void)state;
+    terms.wait_us = FOREVER;
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 1);
+    la_gate_leave(gates, GATE, &permit);
+    assert_int_equal(read_gate(0).in_flight, 0);
+    kill(child, SIGKILL);
+    reap(child);
+}
+
+/* A stopped process that waits is none of those that wait, once its time is over. */
+static void test_stopped_in_queue(void **state)
+{
+    la_gate_permit_t permit;
+    la_gate_permit_t other;
+    pid_t waiter;
+
+    (void)state;
+    terms.limit = 1;
+    terms.max_waiting = 1;
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 1);
+    terms.wait_us = APR_USEC_PER_SEC;
+    waiter = spawn(stay_inside, NULL);
+    wait_until(read_gate(0).waiting == 1);
+    kill(waiter, SIGSTOP);
+    wait_state(waiter, WSTOPPED);
+    wait_until(read_gate(0).waiting == 0);
+    terms.wait_us = 1;
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &other), 0);
+    kill(waiter, SIGKILL);
+    reap(waiter);
+}
+
+/* The same process: who comes back late does not give up the permit that another thread has by now. */
+static void test_late_in_one_process(void **state)
+{
+    la_gate_permit_t late;
+    la_gate_permit_t permit;
+
+    (void)state;
+    terms.limit = 1;
+    terms.call_us = 1;
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &late), 1);
+    assert_int_equal(la_gate_holds(gates, GATE, &late), 1);
+    terms.call_us = FOREVER;
+    wait_until(la_gate_enter(gates, GATE, &terms, &permit));
+    assert_int_equal(la_gate_holds(gates, GATE, &late), 0);
+    la_gate_leave(gates, GATE, &late);
+    assert_int_equal(la_gate_holds(gates, GATE, &permit), 1);
+}
+
+/* Deadlines that nobody can have set are over: garbage holds nothing for longer than a day. */
+static void test_deadline_too_far(void **state)
+{
+    _Atomic uint64_t *words = bytes;
+    size_t stride = (la_gates_bytes(2, PERMITS) - la_gates_bytes(1, PERMITS)) / 8;
+    uint64_t self = (uint64_t)la_life_self(&life) << 32;
+    uint64_t tick = (uint64_t)la_clock_us() / 100000;
+    la_gate_permit_t permit;
+
+    (void)state;
+    terms.limit = 1;
+    atomic_store(&words[8 + GATE * stride + 8], self | ((tick + 863000) & 0x3fffff) << 10);
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 0);
+    atomic_store(&words[8 + GATE * stride + 8], self | ((tick + 865000) & 0x3fffff) << 10);
+    assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 1);
+}
+
+/* ---- the queue ------------------------------------------------------------------------------ */
 
 static void wait_for_queue(uint32_t length)
 {
@@ -247,7 +362,7 @@ static void test_crowd(void **state)
     assert_int_equal(atomic_load(&world->entered), 12 * 200);
     assert_in_range(atomic_load(&world->most), 1, 3);
     assert_int_equal(read_gate(0).in_flight + read_gate(0).waiting, 0);
-    assert_null(la_gates_validate(gates));
+    assert_null(find_fault());
 }
 
 static int come_and_go(void *unused)
@@ -286,7 +401,7 @@ static void test_killed_anywhere(void **state)
         assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 1);
     terms.wait_us = 0;
     assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 0);
-    assert_null(la_gates_validate(gates));
+    assert_null(find_fault());
 }
 
 /* ---- garbage ------------------------------------------------------------------------------ */
@@ -313,7 +428,7 @@ static void *use_garbage(void *unused)
         la_gate_permit_t permit;
 
         la_gate_allow(gates, GATE, &terms, now, &pass);
-        if (pass.retry_us < 0 || pass.retry_us > terms.probe_us)
+        if (pass.retry_us < 0 || pass.retry_us > terms.call_us)
             atomic_fetch_add(&world->most, 1);
         if (la_gate_enter(gates, GATE, &terms, &permit))
             la_gate_leave(gates, GATE, &permit);
@@ -334,27 +449,11 @@ static void test_garbage(void **state)
     event_set(&world->go);
     assert_int_equal(reap(scribbler), 0);
     assert_int_equal(atomic_load(&world->most), 0);
-    assert_non_null(la_gates_validate(gates));
+    assert_non_null(find_fault());
     /* Nobody who lives holds a permit, whatever the bytes say. */
     for (uint32_t i = 0; i < terms.limit; i++)
         assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 1);
     assert_int_equal(la_gate_enter(gates, GATE, &terms, &permit), 0);
-}
-
-static void test_validate(void **state)
-{
-    _Atomic uint64_t *words = bytes;
-
-    (void)state;
-    assert_null(la_gates_validate(gates));
-    atomic_store(&words[8], UINT64_MAX); /* the first breaker */
-    assert_string_equal(la_gates_validate(gates), "a breaker is in no phase");
-    atomic_store(&words[8], 0);
-    atomic_store(&words[16], 5); /* its first permit */
-    assert_string_equal(la_gates_validate(gates), "a place is held by nobody");
-    atomic_store(&words[16], 0);
-    atomic_store(&words[1], 7);
-    assert_string_equal(la_gates_validate(gates), "the header is of another geometry");
 }
 
 int main(void)
@@ -369,11 +468,15 @@ int main(void)
     for (size_t i = 0; i < ROWS(limit_cases); i++)
         add_in(limit_cases[i].name, test_limit_value, &limit_cases[i]);
     add_in("limit: killed inside", test_killed_inside, NULL);
+    add_in("deadline: stopped inside", test_stopped_inside, NULL);
+    add_in("deadline: a waiter outlasts the stopped", test_waiter_outlasts_stopped, NULL);
+    add_in("deadline: stopped in the queue", test_stopped_in_queue, NULL);
+    add_in("deadline: late in one process", test_late_in_one_process, NULL);
+    add_in("deadline: too far ahead", test_deadline_too_far, NULL);
     add_in("limit: a waiter enters", test_waiter_enters, NULL);
     add_in("limit: the queue is full", test_queue_is_full, NULL);
     add_in("limit: never exceeded", test_crowd, NULL);
     add_in("limit: killed anywhere", test_killed_anywhere, NULL);
     add_in("garbage at any time", test_garbage, NULL);
-    add_in("validate", test_validate, NULL);
     return run_added("gate");
 }

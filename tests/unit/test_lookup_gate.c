@@ -13,7 +13,7 @@ static la_gate_state_t gate(void)
                              .max_waiting = PERMITS,
                              .failures = common->breaker.failures,
                              .open_us = common->breaker.open_us,
-                             .probe_us = HOUR};
+                             .call_us = HOUR};
     la_gate_state_t seen;
 
     la_gate_read(shared.gates, (apr_uint32_t)provider->index, &terms, la_clock_us(), &seen);

@@ -55,6 +55,7 @@ RewriteEngine On
 """
 
 BACK = """
+KeepAlive Off
 ScriptSock {root}/run/cgisock
 <Directory "{root}/htdocs">
     Options +ExecCGI

@@ -52,8 +52,9 @@ def make_asks(source, configuration, providers):
 
 
 def follow(ask, run):
-    """The direct requests that a run must follow from; none for a page that is proxied: it has no other way."""
-    methods = () if run.proxied else dict.fromkeys((ask.method, run.method))
+    """The direct requests that a run must follow from; none for a page that is proxied: it has no other way. GET is among
+    them, since httpd asks its own Require no more than that for an index file, a fallback and a negotiated file."""
+    methods = () if run.proxied else dict.fromkeys((ask.method, run.method, "GET"))
     return [Ask(ask.configuration, None, method, run.uri, ask.client) for method in methods if method != "OPTIONS"]
 
 

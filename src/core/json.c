@@ -1,6 +1,7 @@
 /* JSON text to values and back. Owns the strictness: json-c lets through much that RFC 8259
- * forbids, so json_scan.c checks the whole text first, and json-c only builds the tree of what is
- * sound. What a document means is left to the callers.
+ * forbids, with JSON_TOKENER_STRICT too (which in 0.18 refuses what is sound), so json_scan.c checks the whole
+ * text first, and json-c only builds the tree of what is sound. Owns the bound of that tree's memory as well.
+ * What a document means is left to the callers.
  *
  * Called at startup (key files, error documents) and by request threads. A parsed value is only
  * read from then on, so several threads may share it: no getter here may let json-c serialise,
@@ -15,12 +16,18 @@
 #include <json-c/json.h>
 
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define REPLACEMENT_CHAR 0xFFFDu
+
+/* From here on a tree's memory is given back to the system at once. */
+#define TREE_LARGE_BYTES ((apr_size_t)1024 * 1024)
 
 /* Members in the tree. json-c keeps the last of those with one name, so a repeated name, however
  * its characters are escaped, makes this smaller than what the scan counted. */
@@ -46,7 +53,6 @@ static int build_tree(struct json_tokener *tokener, la_slice_t text, struct json
 {
     apr_size_t end = text.len;
 
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     *root = json_tokener_parse_ex(tokener, text.data, (int)text.len);
     if (json_tokener_get_error(tokener) == json_tokener_continue) {
         *root = json_tokener_parse_ex(tokener, "", 1);
@@ -62,41 +68,140 @@ static apr_status_t free_tree(void *root)
     return APR_SUCCESS;
 }
 
+/* A large tree's memory would stay with the thread that happened to parse it. */
+static apr_status_t free_large_tree(void *root)
+{
+    json_object_put((struct json_object *)root);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+    return APR_SUCCESS;
+}
+
+static apr_size_t largest_tree(apr_size_t text_len)
+{
+    apr_size_t bytes = LA_JSON_TREE_BYTES;
+
+    if (text_len < (bytes - LA_JSON_TREE_BYTES_AT_LEAST) / LA_JSON_TREE_BYTES_PER_BYTE)
+        bytes = LA_JSON_TREE_BYTES_AT_LEAST + text_len * LA_JSON_TREE_BYTES_PER_BYTE;
+    return bytes;
+}
+
 /* Makes the tree of a text that the scan found sound. */
-static const char *read_tree(apr_pool_t *pool, la_slice_t text, apr_size_t members,
+static const char *read_tree(apr_pool_t *pool, la_slice_t text, const la_json_scan_t *scan,
                              const la_json_t **value)
 {
-    /* One level more than containers: json-c counts the scalars inside the deepest one. */
-    struct json_tokener *tokener = json_tokener_new_ex(LA_JSON_MAX_DEPTH + 1);
+    struct json_tokener *tokener;
     struct json_object *root;
     int complete;
+    int large;
 
+    if (scan->tree > largest_tree(text.len))
+        return "too many values";
+    /* One level more than containers: json-c counts the scalars inside the deepest one. */
+    tokener = json_tokener_new_ex(LA_JSON_MAX_DEPTH + 1);
     if (!tokener)
         return "out of memory";
     complete = build_tree(tokener, text, &root);
     json_tokener_free(tokener);
-    if (!complete || count_members(root) != members) {
+    if (!complete || count_members(root) != scan->members) {
         json_object_put(root);
         return complete ? "duplicate member name" : "not readable";
     }
-    apr_pool_cleanup_register(pool, root, free_tree, apr_pool_cleanup_null);
+    large = scan->tree + text.len >= TREE_LARGE_BYTES;
+    apr_pool_cleanup_register(pool, root, large ? free_large_tree : free_tree,
+                              apr_pool_cleanup_null);
     *value = (const la_json_t *)root;
+    return NULL;
+}
+
+static const char *describe(apr_pool_t *pool, const la_json_scan_t *scan)
+{
+    return apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT, scan->error, scan->at + 1);
+}
+
+/* Scans a text. Where it has surrogates, `text` becomes one in `pool` without. */
+static const char *scan_text(apr_pool_t *pool, la_slice_t *text, const char *list,
+                             la_json_scan_t *scan)
+{
+    if (text->len > INT_MAX)
+        return "longer than 2 GB";
+    if (!la_json_scan(*text, list, scan))
+        return describe(pool, scan);
+    if (scan->surrogates) {
+        *text = la_json_join_surrogates(pool, *text);
+        (void)la_json_scan(*text, list, scan);
+    }
     return NULL;
 }
 
 const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **value)
 {
     la_json_scan_t scan;
+    const char *error = scan_text(pool, &text, NULL, &scan);
 
     *value = NULL;
-    if (text.len > INT_MAX)
-        return "longer than 2 GB";
-    if (!la_json_scan(text, &scan))
-        return apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT, scan.error, scan.at + 1);
-    if (scan.surrogates)
-        text = la_json_join_surrogates(pool, text);
-    return read_tree(pool, text, scan.members, value);
+    return error ? error : read_tree(pool, text, &scan, value);
 }
+
+/* ---- lists ---- */
+
+/* The text without what is in the list. */
+static la_slice_t cut_out(apr_pool_t *pool, la_slice_t text, la_slice_t list)
+{
+    apr_size_t before = (apr_size_t)(list.data - text.data);
+    apr_size_t after = text.len - before - list.len;
+    char *rest = apr_palloc(pool, before + after);
+
+    memcpy(rest, text.data, before);
+    memcpy(rest + before, list.data + list.len, after);
+    return (la_slice_t){rest, before + after};
+}
+
+const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *name,
+                               const la_json_t **value, la_json_list_t *list)
+{
+    la_json_scan_t scan;
+    const char *error = scan_text(pool, &text, name, &scan);
+
+    *value = NULL;
+    *list = (la_json_list_t){0};
+    if (!error && scan.list.data)
+        text = cut_out(pool, text, scan.list);
+    if (!error)
+        error = read_tree(pool, text, &scan, value);
+    if (error)
+        return error;
+    if (scan.list.data)
+        *list = (la_json_list_t){.count = scan.items, .rest = scan.list};
+    else if (la_json_member(*value, name, &list->tree) && la_json_type(list->tree) == LA_JSON_ARRAY)
+        list->count = la_json_count(list->tree); /* its name was written with escapes */
+    return NULL;
+}
+
+const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_json_t **item)
+{
+    la_json_scan_t scan;
+    la_slice_t text;
+
+    *item = NULL;
+    if (list->tree) {
+        *item = la_json_item(list->tree, list->at++);
+        return NULL;
+    }
+    if (!la_json_scan_item(list->rest, &scan))
+        return describe(pool, &scan);
+    text = (la_slice_t){list->rest.data, scan.at};
+    list->rest.data += scan.at;
+    list->rest.len -= scan.at;
+    if (list->rest.len > 0) { /* the comma */
+        list->rest.data++;
+        list->rest.len--;
+    }
+    return read_tree(pool, text, &scan, item);
+}
+
+/* ---- values ---- */
 
 /* json-c's getters want pointers that are not const, but change nothing. The way through an
  * integer says to the compiler that dropping the const is meant. */
@@ -252,8 +357,9 @@ int la_json_scalar_text(apr_pool_t *pool, const la_json_t *value, la_slice_t *te
 
 void la_json_writer_init(la_json_writer_t *writer, apr_pool_t *pool)
 {
-    writer->pool = pool;
-    writer->len = 0;
+    *writer = (la_json_writer_t){.pool = pool};
+    if (!pool)
+        return;
     writer->capacity = WRITER_FIRST_CAPACITY;
     writer->data = apr_palloc(pool, writer->capacity);
     writer->data[0] = '\0';
@@ -284,10 +390,12 @@ void la_json_write_raw(la_json_writer_t *writer, la_slice_t text)
 {
     if (text.len == 0)
         return;
-    writer_reserve(writer, text.len);
-    memcpy(writer->data + writer->len, text.data, text.len);
+    if (writer->pool) {
+        writer_reserve(writer, text.len);
+        memcpy(writer->data + writer->len, text.data, text.len);
+        writer->data[writer->len + text.len] = '\0';
+    }
     writer->len += text.len;
-    writer->data[writer->len] = '\0';
 }
 
 static void write_unit(la_json_writer_t *writer, unsigned unit)

@@ -23,10 +23,17 @@ typedef enum la_json_e {
 /* Deepest nesting that is parsed; a document may not hold more levels. */
 #define LA_JSON_MAX_DEPTH 32
 
+/* What the tree of a text may take in memory beside the text's characters: a multiple of the text, since strangers
+ * send short ones, up to LA_JSON_TREE_BYTES. `{},` is three bytes of a text and 800 of a tree. */
+#define LA_JSON_TREE_BYTES          ((apr_size_t)4 * 1024 * 1024)
+#define LA_JSON_TREE_BYTES_AT_LEAST ((apr_size_t)64 * 1024)
+#define LA_JSON_TREE_BYTES_PER_BYTE 64
+
 /* Parses one complete JSON text. What json-c lets through is refused: single
  * quotes, NaN and Infinity, raw control characters in strings, duplicate member
  * names, bytes that are not UTF-8, anything after the value (a NUL included). So is \u0000 in a
- * member name, which json-c would cut there. A lone surrogate in an escape becomes U+FFFD.
+ * member name, which json-c would cut there, and a text with more values than the tree may have memory for, before any of it is
+ * taken. A lone surrogate in an escape becomes U+FFFD.
  *
  * text:  the document; not changed and not needed afterwards.
  * pool:  owns the document; a cleanup on it frees json-c's memory.
@@ -35,6 +42,32 @@ typedef enum la_json_e {
  * member name", "unexpected character at byte 17"): it never quotes the text, since that may hold a secret.
  */
 const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **value);
+
+/* The items of a document's list, which are parsed one at a time. Opaque but for `count`. */
+typedef struct la_json_list_t {
+    apr_size_t count; /* of items */
+    apr_size_t at;
+    la_slice_t rest;
+    const la_json_t *tree;
+} la_json_list_t;
+
+/* Parses a document as la_json_parse() does, but for the items of the list that the outermost object has under
+ * `name`: `value` has an empty list there, and la_json_list_next() gives the items. So a long list takes no more memory than
+ * its largest item.
+ *
+ * pool: owns the document, as for la_json_parse(). list: count 0 where there is none; refers to `text`, or to `pool`.
+ * Returns what la_json_parse() does; a name that an item holds twice, and an item with too many values, are found by
+ * la_json_list_next() only.
+ */
+const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *name,
+                               const la_json_t **value, la_json_list_t *list);
+
+/* Parses the list's next item.
+ *
+ * pool: owns the item; may be cleared before the next one. item: NULL for a JSON null, and on failure.
+ * Returns NULL, or the reason as la_json_parse() does. To be called `count` times.
+ */
+const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_json_t **item);
 
 /* The type of a value; a NULL pointer is LA_JSON_NULL, as json-c stores it. */
 la_json_e la_json_type(const la_json_t *value);
@@ -84,13 +117,13 @@ int la_json_scalar_text(apr_pool_t *pool, const la_json_t *value, la_slice_t *te
 /* A growing JSON text. What is written is ASCII: everything else is escaped, so
  * that a text can stand in a header field. Never fails (an APR pool aborts). */
 typedef struct la_json_writer_t {
-    apr_pool_t *pool;
-    char *data; /* always closed with NUL */
+    apr_pool_t *pool; /* NULL: nothing is kept but `len`, to learn how long a text will be */
+    char *data;       /* always closed with NUL */
     apr_size_t len;
     apr_size_t capacity;
 } la_json_writer_t;
 
-/* Starts an empty text whose memory comes from `pool`. */
+/* Starts an empty text whose memory comes from `pool`; NULL only counts. */
 void la_json_writer_init(la_json_writer_t *writer, apr_pool_t *pool);
 
 /* Appends JSON text as it is: punctuation, literals, a text written before. */

@@ -13,15 +13,27 @@ typedef struct la_json_scan_t {
     const char *error;  /* a constant text, NULL when sound */
     apr_size_t at;      /* offset of the culprit, or of the end */
     apr_size_t members; /* in all objects together, repeated names counted each time */
-    int surrogates;     /* whether a \u escape names one */
+    apr_size_t tree; /* bytes that json-c will take for values and names, beside their characters */
+    int surrogates;  /* whether a \u escape names one */
+    la_slice_t list; /* between the brackets of the list asked for; data NULL: none */
+    apr_size_t items; /* in that list */
 } la_json_scan_t;
 
 /* Checks that `text` is exactly one JSON text (RFC 8259) of at most LA_JSON_MAX_DEPTH levels, in
  * UTF-8, with no NUL in a member name.
  *
+ * list: the name, written without escapes, of a member of the outermost object. When its value is an
+ *       array, `members` and `tree` do not count what is in that array. NULL: none.
  * Returns 1 when it is, else 0 with the reason in `result`.
  */
-int la_json_scan(la_slice_t text, la_json_scan_t *result);
+int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *result);
+
+/* Checks one value at the start of `text`, which ends with the text or before a comma: an item of a list that
+ * la_json_scan() found sound. `at` is behind the value and its white space.
+ *
+ * Returns 1 when it is one, else 0 with the reason in `result`.
+ */
+int la_json_scan_item(la_slice_t text, la_json_scan_t *result);
 
 /* Replaces each surrogate pair written as two escapes by the character's UTF-8. json-c 0.16 would turn
  * U+1D800 to U+1DFFF, and the same part of the higher planes, into U+FFFD: different names would

@@ -48,9 +48,10 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
 /* Builds the block in `pool`.
  *
  * identity: the block, NULL on failure.
- * Returns APR_SUCCESS, or APR_ENOSPC when it would be larger than LA_IDENTITY_MAX_BYTES.
+ * Returns APR_SUCCESS, or APR_ENOSPC when it would be larger than LA_IDENTITY_MAX_BYTES, or what was added takes more than
+ * that; the builder collects nothing beyond.
  */
-#define LA_IDENTITY_MAX_BYTES ((apr_size_t)8 * 1024 * 1024)
+#define LA_IDENTITY_MAX_BYTES ((apr_size_t)4 * 1024 * 1024)
 apr_status_t la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
                                const la_identity_t **identity);
 

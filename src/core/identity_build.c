@@ -33,9 +33,16 @@ struct la_identity_builder_t {
     apr_hash_t *values; /* index and value -> group_t, only to know it exists */
     apr_uint32_t group_count;
     apr_uint32_t value_count;
+    apr_size_t taken; /* bytes for groups and values; above BUILDER_BYTES: some are missing */
     group_t *first;
     group_t **end;
 };
+
+/* What a builder collects at most: a megabyte of short words would take thirty. */
+#define BUILDER_BYTES LA_IDENTITY_MAX_BYTES
+
+/* APR's hash entry, and the tables that it grows through. */
+#define HASH_ENTRY_BYTES 72
 
 /* Copies `text` behind `head` bytes that the caller fills, with a NUL after it. */
 static char *copy_behind(apr_pool_t *pool, apr_size_t head, la_slice_t text)
@@ -99,11 +106,19 @@ void la_identity_set_message(la_identity_builder_t *builder, la_slice_t message)
     builder->message = (la_slice_t){copy, len};
 }
 
+/* Whether there is room for one more text with what goes with it; it is taken then. */
+static int take_room(la_identity_builder_t *builder, la_slice_t text, apr_size_t more)
+{
+    builder->taken += text.len + more + HASH_ENTRY_BYTES;
+    return builder->taken <= BUILDER_BYTES;
+}
+
+/* NULL when the builder is full. */
 static group_t *group_for(la_identity_builder_t *builder, la_slice_t name)
 {
     group_t *group = apr_hash_get(builder->groups, name.data, (apr_ssize_t)name.len);
 
-    if (group != NULL)
+    if (group != NULL || !take_room(builder, name, sizeof(*group)))
         return group;
     group = apr_pcalloc(builder->pool, sizeof(*group));
     group->name = (la_slice_t){copy_behind(builder->pool, 0, name), name.len};
@@ -117,17 +132,21 @@ static group_t *group_for(la_identity_builder_t *builder, la_slice_t name)
 
 void la_identity_add_category(la_identity_builder_t *builder, la_slice_t category)
 {
-    group_for(builder, category);
+    (void)group_for(builder, category);
 }
 
 void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_slice_t value)
 {
     group_t *group = group_for(builder, category);
     apr_size_t head = sizeof(group->index);
-    char *key = copy_behind(builder->pool, head, value);
     apr_ssize_t klen = (apr_ssize_t)(head + value.len);
     item_t *item;
+    char *key;
 
+    /* A repeated value takes room too: its copy stays in the pool. */
+    if (group == NULL || !take_room(builder, value, head + sizeof(*item)))
+        return;
+    key = copy_behind(builder->pool, head, value);
     memcpy(key, &group->index, head);
     if (apr_hash_get(builder->values, key, klen) != NULL)
         return;
@@ -200,24 +219,30 @@ static apr_size_t measure(const la_identity_builder_t *builder)
     return fits ? total : 0;
 }
 
-static la_slice_t attributes_json(const la_identity_builder_t *builder)
+static void write_attributes(la_json_writer_t *writer, const la_identity_builder_t *builder)
 {
-    la_json_writer_t writer;
-
-    la_json_writer_init(&writer, builder->pool);
-    la_json_write_raw(&writer, LA_SLICE("{"));
+    la_json_write_raw(writer, LA_SLICE("{"));
     for (const group_t *group = builder->first; group != NULL; group = group->next) {
-        la_json_write_string(&writer, group->name);
-        la_json_write_raw(&writer, LA_SLICE(":["));
+        la_json_write_string(writer, group->name);
+        la_json_write_raw(writer, LA_SLICE(":["));
         for (const item_t *item = group->first; item != NULL; item = item->next) {
-            la_json_write_string(&writer, item->text);
+            la_json_write_string(writer, item->text);
             if (item->next != NULL)
-                la_json_write_raw(&writer, LA_SLICE(","));
+                la_json_write_raw(writer, LA_SLICE(","));
         }
-        la_json_write_raw(&writer, group->next != NULL ? LA_SLICE("],") : LA_SLICE("]"));
+        la_json_write_raw(writer, group->next != NULL ? LA_SLICE("],") : LA_SLICE("]"));
     }
-    la_json_write_raw(&writer, LA_SLICE("}"));
-    return (la_slice_t){writer.data, writer.len};
+    la_json_write_raw(writer, LA_SLICE("}"));
+}
+
+/* Length of the attributes' JSON. */
+static apr_size_t attributes_bytes(const la_identity_builder_t *builder)
+{
+    la_json_writer_t counter;
+
+    la_json_writer_init(&counter, NULL);
+    write_attributes(&counter, builder);
+    return counter.len;
 }
 
 /* While a block is written its `size` is where the next string goes; measure() has
@@ -248,6 +273,18 @@ static span_t put(la_identity_t *block, la_slice_t text)
     apr_uint32_t start = block->size;
 
     append(block, text);
+    return finish(block, start);
+}
+
+/* Writes the attributes' JSON where it stays: as large as it may be, it is not held twice. */
+static span_t put_attributes(la_identity_t *block, const la_identity_builder_t *builder,
+                             apr_size_t len)
+{
+    apr_uint32_t start = block->size;
+    la_json_writer_t writer = {builder->pool, (char *)block + start, 0, len + 1};
+
+    write_attributes(&writer, builder);
+    block->size += (apr_uint32_t)writer.len;
     return finish(block, start);
 }
 
@@ -293,15 +330,15 @@ static void put_categories(la_identity_t *block, const group_t *group)
 apr_status_t la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
                                const la_identity_t **identity)
 {
-    apr_size_t size = measure(builder);
+    apr_size_t size = builder->taken > BUILDER_BYTES ? 0 : measure(builder);
     la_identity_t *block;
-    la_slice_t json;
+    apr_size_t json_len;
 
     *identity = NULL;
     if (size == 0)
         return APR_ENOSPC;
-    json = attributes_json(builder);
-    if (!add_bytes(&size, json.len))
+    json_len = attributes_bytes(builder);
+    if (!add_bytes(&size, json_len))
         return APR_ENOSPC;
     block = apr_palloc(pool, size);
     block->magic = IDENTITY_MAGIC;
@@ -311,7 +348,7 @@ apr_status_t la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
                                  builder->value_count * sizeof(span_t));
     block->principal = put(block, builder->principal);
     block->message = put(block, builder->message);
-    block->attributes = put(block, json);
+    block->attributes = put_attributes(block, builder, json_len);
     put_categories(block, builder->first);
     *identity = block;
     return APR_SUCCESS;

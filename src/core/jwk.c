@@ -344,30 +344,46 @@ const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm
     return NULL;
 }
 
-static void read_keys(apr_pool_t *pool, apr_pool_t *scratch, const la_json_t *list,
-                      la_jwa_set_t allowed, la_jwks_t *set)
+/* One key of the list, which is kept or skipped. Returns NULL, or why the text cannot be read any further. */
+static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t index, la_jwk_t *keys,
+                            la_jwks_t *set)
 {
-    apr_size_t count = la_json_count(list);
-    la_jwk_t *keys = apr_pcalloc(pool, count * sizeof(*keys));
-    unsigned int effort = LA_PUBKEY_EFFORT;
+    const char *error = la_json_list_next(list, draft->scratch, &draft->json);
+    const char *reason;
 
+    if (error) {
+        return apr_psprintf(draft->pool, "keys[%" APR_SIZE_T_FMT "]: not JSON: %s", index, error);
+    }
+    reason = read_key(draft);
+    reason = reason ? reason : ready(draft->pool, &draft->key);
+    if (!reason) {
+        keys[set->count++] = draft->key;
+    } else {
+        APR_ARRAY_PUSH(set->skipped, const char *) =
+            apr_psprintf(draft->pool, "keys[%" APR_SIZE_T_FMT "]%s: %s", index,
+                         describe_kid(draft->pool, draft->key.kid), reason);
+    }
+    return NULL;
+}
+
+static const char *read_keys(apr_pool_t *pool, apr_pool_t *scratch, la_json_list_t *list,
+                             la_jwa_set_t allowed, la_jwks_t *set)
+{
+    la_jwk_t *keys = apr_pcalloc(pool, list->count * sizeof(*keys));
+    unsigned int effort = LA_PUBKEY_EFFORT;
+    const char *error = NULL;
+    apr_pool_t *key_pool;
+
+    apr_pool_create(&key_pool, scratch);
     set->keys = keys;
     set->skipped = apr_array_make(pool, 0, sizeof(const char *));
-    for (apr_size_t i = 0; i < count; i++) {
-        draft_t draft = {.pool = pool, .scratch = scratch, .allowed = allowed, .effort = &effort};
-        const char *reason;
+    for (apr_size_t i = 0; i < list->count && !error; i++) {
+        draft_t draft = {.pool = pool, .scratch = key_pool, .allowed = allowed, .effort = &effort};
 
-        draft.json = la_json_item(list, i);
-        reason = read_key(&draft);
-        reason = reason ? reason : ready(pool, &draft.key);
-        if (!reason) {
-            keys[set->count++] = draft.key;
-        } else {
-            APR_ARRAY_PUSH(set->skipped, const char *) =
-                apr_psprintf(pool, "keys[%" APR_SIZE_T_FMT "]%s: %s", i,
-                             describe_kid(pool, draft.key.kid), reason);
-        }
+        error = take_key(&draft, list, i, keys, set);
+        apr_pool_clear(key_pool);
     }
+    return error;
 }
 
 /* Nothing of a set without a usable key is returned, so one reason stands for all. */
@@ -384,8 +400,9 @@ static const char *parse(apr_pool_t *pool, apr_pool_t *scratch, la_slice_t text,
                          la_jwa_set_t allowed, la_jwks_t *set)
 {
     const la_json_t *document;
-    const la_json_t *list;
-    const char *error = la_json_parse(scratch, text, &document);
+    const la_json_t *member;
+    la_json_list_t list;
+    const char *error = la_json_parse_list(scratch, text, "keys", &document, &list);
 
     if (error) {
         return apr_pstrcat(pool, "not JSON: ", error, NULL);
@@ -393,13 +410,16 @@ static const char *parse(apr_pool_t *pool, apr_pool_t *scratch, la_slice_t text,
     if (la_json_type(document) != LA_JSON_OBJECT) {
         return "not a JSON object";
     }
-    if (!la_json_member(document, "keys", &list) || la_json_type(list) != LA_JSON_ARRAY) {
+    if (!la_json_member(document, "keys", &member) || la_json_type(member) != LA_JSON_ARRAY) {
         return "no list named keys";
     }
-    if (la_json_count(list) > LA_JWK_MAX_KEYS) {
+    if (list.count > LA_JWK_MAX_KEYS) {
         return apr_psprintf(pool, "more than %d keys", LA_JWK_MAX_KEYS);
     }
-    read_keys(pool, scratch, list, allowed, set);
+    error = read_keys(pool, scratch, &list, allowed, set);
+    if (error) {
+        return error;
+    }
     return set->count > 0 ? NULL : why_unusable(pool, set);
 }
 

@@ -240,18 +240,20 @@ static const char *read_entry(const reading_t *reading, const la_json_t *entry, 
     return error;
 }
 
-static const char *read_entries(const reading_t *reading, const la_json_t *entries)
+static const char *read_entries(const reading_t *reading, la_json_list_t *entries)
 {
-    apr_size_t count = la_json_count(entries);
     apr_size_t i;
 
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < entries->count; i++) {
         la_key_t *key = apr_pcalloc(reading->pool, sizeof(*key));
         const char *position = apr_psprintf(reading->pool, "keys[%" APR_SIZE_T_FMT "]", i);
-        const char *error;
+        const la_json_t *entry;
+        const char *error = la_json_list_next(entries, reading->entry_pool, &entry);
 
         key->label = position;
-        error = read_entry(reading, la_json_item(entries, i), key);
+        if (!error) {
+            error = read_entry(reading, entry, key);
+        }
         if (error) {
             return apr_pstrcat(reading->pool, position, ": ", error, NULL);
         }
@@ -261,14 +263,14 @@ static const char *read_entries(const reading_t *reading, const la_json_t *entri
     return NULL;
 }
 
-static const char *read_top(const reading_t *reading, const la_json_t *top)
+static const char *read_top(const reading_t *reading, const la_json_t *top, la_json_list_t *entries)
 {
-    const la_json_t *entries;
+    const la_json_t *member;
 
     if (la_json_type(top) != LA_JSON_OBJECT) {
         return "not a JSON object";
     }
-    if (!la_json_member(top, "keys", &entries) || la_json_type(entries) != LA_JSON_ARRAY) {
+    if (!la_json_member(top, "keys", &member) || la_json_type(member) != LA_JSON_ARRAY) {
         return "no list named \"keys\"";
     }
     if (la_json_count(top) != 1) {
@@ -282,7 +284,8 @@ const char *la_keyfile_parse(la_slice_t text, const la_provider_common_t *common
 {
     reading_t reading = {.common = common, .pool = pool, .ids = apr_hash_make(scratch)};
     const la_json_t *top;
-    const char *error = la_json_parse(scratch, text, &top);
+    la_json_list_t entries;
+    const char *error = la_json_parse_list(scratch, text, "keys", &top, &entries);
 
     *keyfile = NULL;
     if (error) {
@@ -291,7 +294,7 @@ const char *la_keyfile_parse(la_slice_t text, const la_provider_common_t *common
     reading.keyfile = apr_pcalloc(pool, sizeof(*reading.keyfile));
     reading.keyfile->by_prefix = apr_hash_make(pool);
     apr_pool_create(&reading.entry_pool, scratch);
-    error = read_top(&reading, top);
+    error = read_top(&reading, top, &entries);
     *keyfile = error ? NULL : reading.keyfile;
     return error;
 }

@@ -15,7 +15,6 @@
 #include "provider/host.h"
 #include "provider/keyfile.h"
 
-#include <malloc.h>
 #include <stddef.h>
 
 #include <apr_file_io.h>
@@ -90,7 +89,6 @@ static const char *load(store_t *store, apr_pool_t *pool)
     if (version) {
         apr_pool_destroy(version);
     }
-    malloc_trim(0); /* else each thread that happens to read the file keeps what the parser took */
     return error;
 }
 

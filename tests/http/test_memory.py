@@ -1,0 +1,156 @@
+"""The dearest JSON that fits into an answer, a key set or a key file costs little memory, and that little is given back
+(targets.md section 4, row 31)."""
+
+import json
+import os
+import re
+
+import pytest
+
+from behaviour import raw, render
+from configs import everywhere, location, provider
+from errorlog import await_until
+from keyserver import accepted, jwt
+from processes import resident
+from server import key_entry, sanitizer_environment
+from signer import key, key_set
+
+ALICE = "key-of-alice-000000000001"
+KEY = key("ES256", "one")
+STATIC = """
+<LlamaAuthProvider keys static>
+    File conf/keys.json
+</LlamaAuthProvider>
+"""
+MB = 1 << 20
+PEAK, KEPT = 16 * MB, 3 * MB
+pytestmark = pytest.mark.skipif(bool(sanitizer_environment()) or "LA_VALGRIND" in os.environ, reason="tools take memory themselves")
+
+
+def filled(before, item, after, size=MB):
+    """A text of at most `size` bytes with as many items as fit."""
+    count = (size - len(before) - len(after) + 1) // (len(item) + 1)
+    return before + b",".join([item] * count) + after
+
+
+class Watch:
+    """How far a process's memory rises meanwhile, and what of that stays."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __enter__(self):
+        with open(f"/proc/{self.pid}/clear_refs", "w") as file:
+            file.write("5")  # the highest so far is forgotten
+        self.before = resident(self.pid)
+        return self
+
+    def __exit__(self, *error):
+        with open(f"/proc/{self.pid}/status") as file:
+            highest = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+        self.peak = highest - self.before
+        self.kept = resident(self.pid) - self.before
+
+    def small(self):
+        assert self.peak < PEAK and self.kept < KEPT, (self.peak, self.kept)
+
+
+VALUES = {"objects": b"{}", "arrays": b"[]", "arrays of one": b"[0]", "objects of one": b'{"":0}', "digits": b"0", "fractions": b"0.5",
+          "strings": b'"a"', "nulls": b"null", "booleans": b"true"}
+
+
+def words(before, after, size=MB):
+    """As many different short strings as fit."""
+    made, length = [], len(before) + len(after)
+    while length < size - 16:
+        made.append(b'"%x"' % len(made))
+        length += len(made[-1]) + 1
+    return before + b",".join(made) + after
+
+
+ANSWERS = {name: filled(b'{"principal": "x", "pad": [', item, b"]}") for name, item in VALUES.items()}
+ANSWERS |= {"one string": filled(b'{"principal": "x", "pad": "', b"xxxxxxx", b'"}'),
+            "attributes": words(b'{"principal": "x", "attributes": {"roles": [', b"]}}"),
+            "an attribute of control characters": filled(b'{"principal": "x", "attributes": {"roles": "', b"\x7f" * 7, b'"}}'),
+            "categories": words(b'{"principal": "x", "attributes": {', b': []}}').replace(b",", b":[],")}
+
+
+class TestAnswers:
+    processes = 1
+    expected = (r"provider corp",)
+
+    @staticmethod
+    def configure(httpd):
+        endpoint = httpd.endpoint()
+        endpoint.default = lambda peer, call: raw(render(200, ANSWERS[call.token.partition(".")[0].replace("_", " ")]), then="stay")(peer, call)
+        return provider("corp", endpoint.url(), "CacheVary none") + location("/", "corp") + everywhere(httpd, "/x")
+
+    @pytest.mark.parametrize("name", ANSWERS)
+    def test_answer(self, httpd, name):
+        token = name.replace(" ", "_")
+        httpd.get("/x", token=f"{token}.0")
+        with Watch(httpd.children()[0]) as watch:
+            response = httpd.get("/x", token=f"{token}.1")
+        assert response.status == 200 if name == "one string" else response.note("error") == "provider_error", response
+        watch.small()
+        httpd.log.await_line("too many values|the identity is too large|cannot")
+
+
+def reload(httpd, path, text):
+    """Puts a new version in place and asks until it has been looked at."""
+    mark = httpd.log.mark()
+    httpd.write(path, text)
+    await_until(lambda: httpd.get("/x", token="a.b.c").status and
+                any(re.search(r"read again|stays? in force", entry.text) for entry in httpd.log.since(mark)), "a look at the file")
+
+
+def measured(httpd, path, text):
+    for _ in range(50):  # what every thread takes once is not what is looked for
+        httpd.get("/x", token="a.b.c")
+    with Watch(httpd.children()[0]) as watch:
+        reload(httpd, path, text)
+    watch.small()
+
+
+KEYS = {f"{where} {name}": filled(before, VALUES[name], after) for name in ("objects", "digits") for where, before, after in (
+    ("keys that are", b'{"keys": [', b"]}"), ("a key that holds", b'{"keys": [{"kty": "EC", "x": [', b"]}]}"),
+    ("beside the keys", b'{"keys": [], "more": [', b"]}"))}
+
+
+class TestKeyFile:
+    processes = 1
+    expected = (r"the keys read before stay in force",)
+
+    @staticmethod
+    def configure(httpd):
+        httpd.write_keys("conf/keys.json", key_entry(ALICE, "alice"))
+        return STATIC + location("/", "keys") + everywhere(httpd, "/x")
+
+    @pytest.mark.parametrize("name", KEYS)
+    def test_dear(self, httpd, name):
+        measured(httpd, "conf/keys.json", KEYS[name])
+        assert httpd.get("/x", token=ALICE).status == 200
+
+    def test_many_keys(self, httpd):
+        """Thousands are a file as any other; what is kept of them is more than what reading them takes."""
+        entries = [key_entry(f"key-number-{i:012d}", f"user-{i}", {"roles": ["admin", "dev"], "scopes": ["a"]}, name=f"k{i}") for i in range(6000)]
+        text = json.dumps({"keys": [key_entry(ALICE, "alice"), *entries]}).encode()
+        assert len(text) > MB
+        reload(httpd, "conf/keys.json", text)
+        assert httpd.get("/x", token="key-number-000000005999").note("user") == "user-5999"
+        measured(httpd, "conf/keys.json", text + b"\n")
+
+
+class TestKeySet:
+    processes = 1
+    expected = (r"the keys read before stay in force",)
+
+    @staticmethod
+    def configure(httpd):
+        httpd.write("conf/jwks.json", json.dumps(key_set(KEY)))
+        return jwt("idp", "JwksFile conf/jwks.json") + location("/", "idp") + everywhere(httpd, "/x")
+
+    @pytest.mark.parametrize("name", KEYS)
+    def test_dear(self, httpd, name):
+        measured(httpd, "conf/jwks.json", KEYS[name])
+        accepted(httpd.get("/x", token=KEY.sign()))

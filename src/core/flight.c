@@ -1,56 +1,129 @@
-/* Single flight over shared memory: layout, beginning and ending. flight_wait.c has the waiting.
+/* Single flight over shared memory.
  *
- * Owns the layout below and the protocol on it. Identities go through the cache, which also decides
- * what is shared; how long a call may take, and how many wait, is the caller's word. Called from the worker
- * threads of all child processes; the parent only formats.
+ * Owns the layout below and the protocol on it. Identities travel through the cache, which also decides what
+ * is shared; how long a call may take, and how many may wait, is the caller's business. Called from the
+ * worker threads of all child processes; the parent only formats.
  *
  *   header    layout, slots, seats                              64 bytes
- *   groups    slots / 16, each a list in a line of its own      64 bytes
+ *   groups    slots / 16, each a lock (life.h) with a line      64 bytes
  *   slots     slot 16 * g + w is way w of group g              320 bytes
  *   seats     a place (life.h) for each waiter, its mark the slot's index + 1
  *
- *   list      48 bits version | 16 bits: which ways are listed, that is, hold a flight to be joined.
- *             Each change steps the version, so a compare-and-swap succeeds only if nothing was
- *             listed since the caller looked: of two that would start a flight for one key, one fails.
- *   control   32 bits id of the leader's process (life.h) | 29 bits lead | 3 bits phase.
- *             The lead steps with each claim and each takeover: an old leader's swap fails.
- *   due       16 low bits of the lead | 48 bits milliseconds: a takeover is allowed from then on.
+ *   lead      number of the slot's flight: steps with each claim, each takeover and each reset
+ *   leader    id of the process that asks the provider; 0 when nobody does
+ *   due       a takeover is allowed from then on; of a slot without leader: since when it has none
+ *   key, outcome
+ *   sum       over lead, key and outcome once there is an outcome
+ *   wake      changes when the waiters should look
  *
- *   FREE --> CLAIMED --> PENDING --> WRITING --> DONE --> CLAIMED ...
- *            key is      listed      outcome     unlisted
- *            written                 is written
+ * A key can be in one group only, and all that happens in a group happens under its lock, which is held
+ * for a microsecond: joining, claiming, taking over, ending, and each look of a waiter. A lock is fine here,
+ * because whoever comes asks a provider over the network otherwise. Waiters sleep on `wake` without it.
  *
- * A way is listed only when its key is complete, and unlisted as soon as it is DONE; DONE keeps its
- * outcome for waiters that still wake up, until the way is claimed again, the longest done first.
- * PENDING and WRITING are taken over (lead + 1, PENDING, new leader) when the leader's process is
- * dead or the flight is due. Nobody waits for a lock, so a stopped process is in nobody's way, and
- * every phase that a SIGKILL can leave for others to clear has the dead leader's id in it.
+ * A flight is taken over when its leader's process is dead or the flight is due; the old leader's end then
+ * meets another lead. When the lock's holder died, what it guards may be half written: all flights of
+ * the group are over, without outcome, and their waiters begin again. A holder that was stopped makes
+ * others go on alone.
  *
- * What a stopped leader writes when it wakes in the middle of WRITING meets the sum, which covers lead, key and
- * outcome: the outcome of its successor is then lost, never mixed. Its waiters go on alone.
+ * A slot keeps its outcome for waiters that still wake up until it is claimed again, the longest idle first.
+ * The sum is for garbage: an outcome is shared with nobody but waiters of the key it was published for.
  *
  * Slots run out only when more keys than slots miss at once. Then callers go on alone rather than
  * being refused: still correct, still bounded by MaxConcurrent, and a flood of random tokens
  * costs those who come with it their coalescing, not their answer.
+ *
+ * Memory order: taking the lock pairs with its last release (life.c), which orders all that it guards. `wake`
+ * is read under the lock before a sleep and stepped under it by whoever changes the flight, so no
+ * change is missed.
  */
 #include "core/flight.h"
 
-#include "core/flight_layout.h"
 #include "core/futex.h"
+#include "core/seqlock.h"
 
 #include <limits.h>
 #include <string.h>
 
+/* Changes with the layout: bytes that an older build left are refused. */
+#define FLIGHT_LAYOUT 0x32464c4cu /* "LLF2" */
+
 #define FLIGHT_MAX_COUNT 65536u
 
+/* Length that says: no outcome to share. */
+#define FLIGHT_NOTHING 0xffffffffu
+
+/* Waiters look after the leader's life this often. */
+#define FLIGHT_SLICE_US 50000
+
+/* How long anybody waits for a group's lock. */
+#define FLIGHT_LOCK_WAIT_US 50000
+
 /* A flight this long past due has nobody left who would take it over. */
-#define FLIGHT_ABANDONED_MS 60000
+#define FLIGHT_ABANDONED_US (60 * APR_USEC_PER_SEC)
 
-/* Times that a caller looks again when the list changed under it, or its flight went by. */
-#define FLIGHT_ATTEMPTS 64
+#define KEY_WORDS     (LA_FLIGHT_KEY_BYTES / 8)
+#define OUTCOME_WORDS (sizeof(la_flight_outcome_t) / 8)
 
-/* Writing an outcome takes microseconds; who takes longer was stopped. */
-#define FLIGHT_WRITE_US APR_USEC_PER_SEC
+typedef struct slot_t {
+    uint64_t lead;
+    uint32_t leader;
+    _Atomic uint32_t wake;
+    int64_t due_us;
+    uint64_t key[KEY_WORDS];
+    uint64_t sum; /* 0: no outcome */
+    uint64_t outcome[OUTCOME_WORDS];
+    uint64_t unused;
+} slot_t;
+
+typedef struct group_t {
+    la_lock_t lock;
+    uint64_t unused[6];
+} group_t;
+
+typedef struct header_t {
+    uint32_t layout;
+    uint32_t slots;
+    uint32_t seats;
+    uint32_t unused[13];
+} header_t;
+
+_Static_assert(sizeof(la_flight_outcome_t) % 8 == 0, "an outcome is whole words");
+_Static_assert(LA_FLIGHT_KEY_BYTES % 8 == 0, "a key is whole words");
+_Static_assert(sizeof(slot_t) == 320, "five lines, no padding");
+_Static_assert(sizeof(group_t) == 64, "a group has a line of its own");
+_Static_assert(sizeof(header_t) == 64, "so has the header");
+
+/* A process's own record of where everything is; nothing in it was read from the shared bytes. */
+struct la_flight_t {
+    header_t *header;
+    group_t *groups;
+    slot_t *slots;
+    la_place_t *seats;
+    apr_uint32_t group_count;
+    apr_uint32_t slot_count;
+    apr_uint32_t seat_count;
+    la_life_t *life;
+};
+
+/* One la_flight_begin(). */
+typedef struct visit_t {
+    la_flight_t *flight;
+    const la_flight_terms_t *terms;
+    uint64_t key[KEY_WORDS];
+    uint32_t self;  /* this process's id */
+    uint32_t group; /* of the key */
+    apr_time_t ends;
+    /* The flight that is waited for, as it was when last looked at; slot is NULL at first. */
+    slot_t *slot;
+    uint64_t lead;
+    uint32_t leader;
+    uint32_t wake;
+    apr_time_t latest; /* a takeover is allowed then, whatever the slot says */
+    apr_time_t due;
+    int is_dead;   /* the leader was found dead */
+    uint32_t mark; /* of the seat; 0: none */
+    uint32_t seat;
+} visit_t;
 
 /* ---- geometry -------------------------------------------------------------------- */
 
@@ -60,8 +133,8 @@ apr_size_t la_flight_bytes(apr_uint32_t slots, apr_uint32_t seats)
         seats > FLIGHT_MAX_COUNT) {
         return 0;
     }
-    return sizeof(la_flight_header_t) + slots / LA_FLIGHT_WAYS * sizeof(la_flight_group_t) +
-           slots * sizeof(la_flight_slot_t) + seats * sizeof(la_place_t);
+    return sizeof(header_t) + slots / LA_FLIGHT_WAYS * sizeof(group_t) + slots * sizeof(slot_t) +
+           seats * sizeof(la_place_t);
 }
 
 static int is_usable(const void *bytes, apr_uint32_t slots, apr_uint32_t seats)
@@ -71,40 +144,33 @@ static int is_usable(const void *bytes, apr_uint32_t slots, apr_uint32_t seats)
 
 apr_status_t la_flight_format(void *bytes, apr_uint32_t slots, apr_uint32_t seats)
 {
-    la_flight_header_t *header = bytes;
+    header_t *header = bytes;
 
     if (!is_usable(bytes, slots, seats)) {
         return APR_EINVAL;
     }
     memset(bytes, 0, la_flight_bytes(slots, seats));
-    la_flight_store(&header->slots, slots);
-    la_flight_store(&header->seats, seats);
-    la_flight_store(&header->layout, LA_FLIGHT_LAYOUT);
+    *header = (header_t){.layout = FLIGHT_LAYOUT, .slots = slots, .seats = seats};
     return APR_SUCCESS;
-}
-
-static int is_formatted(const la_flight_header_t *header, apr_uint32_t slots, apr_uint32_t seats)
-{
-    return la_flight_load(&header->layout) == LA_FLIGHT_LAYOUT &&
-           la_flight_load(&header->slots) == slots && la_flight_load(&header->seats) == seats;
 }
 
 apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats, la_life_t *life,
                               apr_pool_t *pool, la_flight_t **flight)
 {
+    const header_t *header = bytes;
     la_flight_t *made;
 
     *flight = NULL;
     if (!is_usable(bytes, slots, seats)) {
         return APR_EINVAL;
     }
-    if (!is_formatted(bytes, slots, seats)) {
+    if (header->layout != FLIGHT_LAYOUT || header->slots != slots || header->seats != seats) {
         return APR_EGENERAL;
     }
     made = apr_palloc(pool, sizeof(*made));
     made->header = bytes;
-    made->groups = (la_flight_group_t *)(made->header + 1);
-    made->slots = (la_flight_slot_t *)(made->groups + slots / LA_FLIGHT_WAYS);
+    made->groups = (group_t *)(made->header + 1);
+    made->slots = (slot_t *)(made->groups + slots / LA_FLIGHT_WAYS);
     made->seats = (la_place_t *)(made->slots + slots);
     made->group_count = slots / LA_FLIGHT_WAYS;
     made->slot_count = slots;
@@ -114,231 +180,245 @@ apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seat
     return APR_SUCCESS;
 }
 
-static la_flight_word_t *list_of(const la_flight_visit_t *visit)
-{
-    return &visit->flight->groups[visit->group].list;
-}
+/* ---- under the group's lock -------------------------------------------------------- */
 
-static la_flight_slot_t *slot_at(const la_flight_visit_t *visit, uint32_t way)
+/* Gives a slot to that leader, or to nobody, as its next flight. */
+static void change_leader(slot_t *slot, uint32_t leader, apr_time_t due_us)
 {
-    return &visit->flight->slots[visit->group * LA_FLIGHT_WAYS + way];
-}
+    int is_awaited = slot->leader != 0;
 
-/* ---- finding --------------------------------------------------------------------- */
-
-static int has_key(const la_flight_slot_t *slot, const uint64_t *key)
-{
-    for (size_t i = 0; i < LA_FLIGHT_KEY_WORDS; i++) {
-        if (la_flight_load(&slot->key[i]) != key[i]) {
-            return 0;
-        }
+    slot->lead++;
+    slot->leader = leader;
+    slot->due_us = due_us;
+    slot->sum = 0;
+    atomic_fetch_add(&slot->wake, 1);
+    if (is_awaited) {
+        la_futex_wake(&slot->wake, INT_MAX);
     }
-    return 1;
 }
 
-int la_flight_find_in(const la_flight_slot_t *slot, const uint64_t *key, uint64_t *control)
+/* Returns the first slot of the group, or NULL when a living process held the lock all the time. */
+static slot_t *lock_group(la_flight_t *flight, uint32_t group)
 {
-    uint64_t after = la_flight_load(&slot->control);
+    slot_t *slots = flight->slots + group * LA_FLIGHT_WAYS;
+    la_lock_e taken = la_lock_take(flight->life, &flight->groups[group].lock, FLIGHT_LOCK_WAIT_US);
 
-    /* A flight that stays the key's own changes its control once or twice while we look. */
-    for (int tries = 0; tries < 3; tries++) {
-        *control = after;
-        if (!la_flight_joinable(*control) || !has_key(slot, key)) {
-            return 0;
-        }
-        after = la_flight_load(&slot->control);
-        if (after == *control) {
-            return 1;
-        }
+    for (uint32_t i = 0; taken == LA_LOCK_INHERITED && i < LA_FLIGHT_WAYS; i++) {
+        change_leader(&slots[i], 0, 0);
     }
-    return 0;
+    return taken == LA_LOCK_BUSY ? NULL : slots;
 }
 
-static la_flight_slot_t *find_listed(const la_flight_visit_t *visit, uint64_t list,
-                                     uint64_t *control)
+static uint64_t sum_of(uint64_t lead, const uint64_t *key, const uint64_t *outcome)
 {
-    for (uint32_t way = 0; way < LA_FLIGHT_WAYS; way++) {
-        if (la_flight_listed(list, way) &&
-            la_flight_find_in(slot_at(visit, way), visit->key, control)) {
-            return slot_at(visit, way);
+    return la_seqlock_sum(la_seqlock_sum(lead, key, KEY_WORDS), outcome, OUTCOME_WORDS);
+}
+
+static slot_t *find_flight(slot_t *slots, const uint64_t *key)
+{
+    for (slot_t *slot = slots; slot < slots + LA_FLIGHT_WAYS; slot++) {
+        if (slot->leader != 0 && memcmp(slot->key, key, sizeof(slot->key)) == 0) {
+            return slot;
         }
     }
     return NULL;
 }
 
-/* ---- claiming -------------------------------------------------------------------- */
-
-/* A way nobody leads and nobody can join: never used, or longest done.
- *
- * Each control is read before the list. A control that claim() finds unchanged was then unlisted all the
- * time: only a claim leads to a way being listed.
- */
-static int find_idle(const la_flight_visit_t *visit, uint32_t *way, uint64_t *control)
+/* A slot that nobody leads, the longest idle one; else one whose leader died, or was stopped for very long. */
+static slot_t *find_idle(slot_t *slots, la_life_t *life, apr_time_t now)
 {
-    uint64_t controls[LA_FLIGHT_WAYS];
-    uint64_t list;
-    apr_time_t best_ms = 0;
-    int found = 0;
+    slot_t *best = NULL;
 
-    for (uint32_t i = 0; i < LA_FLIGHT_WAYS; i++) {
-        controls[i] = la_flight_load(&slot_at(visit, i)->control);
-    }
-    list = la_flight_load(list_of(visit));
-    for (uint32_t i = 0; i < LA_FLIGHT_WAYS; i++) {
-        la_flight_phase_e phase = la_flight_phase(controls[i]);
-        apr_time_t since_ms = phase == LA_FLIGHT_FREE
-                                  ? -1
-                                  : la_flight_due_ms(la_flight_load(&slot_at(visit, i)->due));
-
-        if (!la_flight_listed(list, i) && (phase == LA_FLIGHT_FREE || phase == LA_FLIGHT_DONE) &&
-            (!found || since_ms < best_ms)) {
-            found = 1;
-            best_ms = since_ms;
-            *way = i;
-            *control = controls[i];
+    for (slot_t *slot = slots; slot < slots + LA_FLIGHT_WAYS; slot++) {
+        if (slot->leader == 0 && (!best || slot->due_us < best->due_us)) {
+            best = slot;
         }
     }
-    return found;
-}
-
-/* Whether nobody will end what the way holds: its leader died or was stopped for very long, or the phase is
- * not one that a living leader leaves in the list. */
-static int is_wreck(const la_flight_visit_t *visit, uint32_t way, uint64_t control, apr_time_t now)
-{
-    uint64_t due = la_flight_load(&slot_at(visit, way)->due);
-
-    if (!la_flight_joinable(control) && la_flight_phase(control) != LA_FLIGHT_CLAIMED) {
-        return 1;
-    }
-    return !la_life_alive(visit->flight->life, la_flight_leader(control)) ||
-           (la_flight_due_fits(due, control) &&
-            now / 1000 > la_flight_due_ms(due) + FLIGHT_ABANDONED_MS);
-}
-
-/* When no way is idle: finds a wreck, and unlists it. Its waiters notice, and begin anew. */
-static int find_wreck(const la_flight_visit_t *visit, uint32_t *way, uint64_t *control)
-{
-    apr_time_t now = la_clock_us();
-
-    for (uint32_t i = 0; i < LA_FLIGHT_WAYS; i++) {
-        uint64_t list;
-
-        *way = i;
-        *control = la_flight_load(&slot_at(visit, i)->control);
-        list = la_flight_load(list_of(visit));
-        if (is_wreck(visit, i, *control, now) &&
-            (!la_flight_listed(list, i) ||
-             la_flight_swap(list_of(visit), list, la_flight_relist(list, i, 0)))) {
-            return 1;
+    for (slot_t *slot = slots; slot < slots + LA_FLIGHT_WAYS && !best; slot++) {
+        if (slot->due_us < now - FLIGHT_ABANDONED_US || !la_life_alive(life, slot->leader)) {
+            best = slot;
         }
     }
-    return 0;
+    return best;
 }
 
-/* Fills an unlisted way with the visitor's flight. Returns 0 when another claimed it first. */
-static int claim(la_flight_visit_t *visit, uint32_t way, uint64_t control)
+/* Notes what the visitor waits for. A due time that is nonsense counts from when the flight was first seen. */
+static void watch(visit_t *visit, slot_t *slot, apr_time_t now)
 {
-    la_flight_slot_t *slot = slot_at(visit, way);
-    uint64_t claimed = la_flight_next(control, visit->self, LA_FLIGHT_CLAIMED);
+    if (slot != visit->slot || slot->lead != visit->lead) {
+        visit->slot = slot;
+        visit->lead = slot->lead;
+        visit->latest = now + visit->terms->lead_us;
+        visit->is_dead = 0;
+    }
+    visit->leader = slot->leader;
+    visit->due = slot->due_us < visit->latest ? slot->due_us : visit->latest;
+    visit->wake = atomic_load(&slot->wake);
+}
 
-    if (!la_flight_swap(&slot->control, control, claimed)) {
+static void claim(visit_t *visit, slot_t *slot, apr_time_t now)
+{
+    change_leader(slot, visit->self, now + visit->terms->lead_us);
+    memcpy(slot->key, visit->key, sizeof(slot->key));
+    visit->slot = slot;
+    visit->lead = slot->lead;
+}
+
+/* Reads what the flight ended with that was waited for, or a later one of the same key in its slot. Returns 0
+ * when there is neither. */
+static int read_outcome(const visit_t *visit, la_flight_outcome_t *outcome, la_flight_e *answer)
+{
+    const slot_t *slot = visit->slot;
+    uint64_t words[OUTCOME_WORDS];
+    int is_ours;
+
+    if (slot->leader != 0) {
         return 0;
     }
-    for (size_t i = 0; i < LA_FLIGHT_KEY_WORDS; i++) {
-        la_flight_store(&slot->key[i], visit->key[i]);
+    memcpy(words, slot->outcome, sizeof(words));
+    is_ours = slot->sum == sum_of(slot->lead, visit->key, words);
+    memcpy(outcome, words, sizeof(*outcome));
+    *answer = LA_FLIGHT_SHARED;
+    if (!is_ours || outcome->len > LA_FLIGHT_TEXT_BYTES) {
+        memset(outcome, 0, sizeof(*outcome));
+        *answer = LA_FLIGHT_ALONE;
     }
-    la_flight_store(&slot->due, la_flight_due(claimed, la_clock_us() + visit->terms->lead_us));
-    visit->slot = visit->group * LA_FLIGHT_WAYS + way;
-    visit->control = la_flight_in_phase(claimed, LA_FLIGHT_PENDING);
-    return la_flight_swap(&slot->control, claimed, visit->control);
+    return is_ours || slot->lead == visit->lead;
 }
 
-/* Readies a way to be listed. Returns 0 when all are in use. */
-static int reserve(la_flight_visit_t *visit)
+static void write_outcome(slot_t *slot, const la_flight_ticket_t *ticket,
+                          const la_flight_outcome_t *outcome)
 {
-    for (int tries = 0; tries < LA_FLIGHT_WAYS && !visit->reserved; tries++) {
-        uint32_t way;
-        uint64_t control;
+    la_flight_outcome_t copy = {.len = FLIGHT_NOTHING};
 
-        if (!find_idle(visit, &way, &control) && !find_wreck(visit, &way, &control)) {
-            return 0;
-        }
-        visit->reserved = claim(visit, way, control);
+    if (outcome && outcome->len <= LA_FLIGHT_TEXT_BYTES) {
+        copy.code = outcome->code;
+        copy.len = outcome->len;
+        memcpy(copy.text, outcome->text, outcome->len);
     }
-    return visit->reserved;
-}
-
-/* Gives a way back that was not listed. */
-static void unreserve(la_flight_visit_t *visit)
-{
-    if (visit->reserved) {
-        uint64_t nobody = visit->control & 0xffffffffu;
-
-        la_flight_swap(&visit->flight->slots[visit->slot].control, visit->control,
-                       la_flight_in_phase(nobody, LA_FLIGHT_FREE));
-        visit->reserved = 0;
-    }
+    memcpy(slot->outcome, &copy, sizeof(slot->outcome));
+    /* The key as it was asked for, whatever the slot holds by now. */
+    slot->sum = sum_of(ticket->lead, ticket->key, slot->outcome);
 }
 
 /* ---- begin ----------------------------------------------------------------------- */
 
-/* Lists the reserved way. Returns 0 when the list changed since `list` was read and searched. */
-static int launch(la_flight_visit_t *visit, uint64_t list)
+/* Looks at the group, whose lock is held. Returns 1 with an answer, or 0 when the visitor is to wait. */
+static int look(visit_t *visit, slot_t *slots, apr_time_t now, la_flight_outcome_t *outcome,
+                la_flight_e *answer)
 {
-    const la_flight_slot_t *slot = &visit->flight->slots[visit->slot];
+    slot_t *slot;
 
-    if (la_flight_load(&slot->control) != visit->control) {
-        visit->reserved = 0; /* we were stopped so long that the way was taken for a wreck */
-        return 0;
+    if (visit->slot && read_outcome(visit, outcome, answer)) {
+        return 1;
     }
-    return la_flight_swap(list_of(visit), list,
-                          la_flight_relist(list, visit->slot % LA_FLIGHT_WAYS, 1));
+    *answer = LA_FLIGHT_TIMED_OUT;
+    if (visit->slot && now >= visit->ends) {
+        return 1;
+    }
+    slot = find_flight(slots, visit->key);
+    if (slot) {
+        watch(visit, slot, now);
+        if (!visit->is_dead && now < visit->due) {
+            return 0;
+        }
+    } else {
+        slot = find_idle(slots, visit->flight->life, now);
+    }
+    *answer = slot ? LA_FLIGHT_LEADER : LA_FLIGHT_ALONE;
+    if (slot) {
+        claim(visit, slot, now);
+    }
+    return 1;
 }
 
-/* One look at the group. Returns 1 with an answer, or 0 to look again. */
-static int attempt(la_flight_visit_t *visit, la_flight_outcome_t *outcome, la_flight_e *answer)
+static int look_locked(visit_t *visit, la_flight_outcome_t *outcome, la_flight_e *answer)
 {
-    uint64_t list = la_flight_load(list_of(visit));
-    uint64_t control;
-    la_flight_slot_t *slot = find_listed(visit, list, &control);
+    slot_t *slots = lock_group(visit->flight, visit->group);
+    apr_time_t now = la_clock_us();
+    int answered;
 
-    if (slot != NULL) {
-        unreserve(visit);
-        return la_flight_wait(visit, slot, control, outcome, answer);
+    if (slots) {
+        answered = look(visit, slots, now, outcome, answer);
+        la_lock_release(&visit->flight->groups[visit->group].lock);
+        return answered;
     }
-    if (visit->reserved) {
-        *answer = LA_FLIGHT_LEADER;
-        return launch(visit, list);
+    *answer = visit->slot && now >= visit->ends ? LA_FLIGHT_TIMED_OUT : LA_FLIGHT_ALONE;
+    return !visit->slot || now >= visit->ends || now >= visit->due;
+}
+
+static void leave_seat(visit_t *visit)
+{
+    if (visit->mark != 0) {
+        la_place_leave(visit->flight->life, &visit->flight->seats[visit->seat], visit->mark);
+        visit->mark = 0;
     }
-    /* With a way in hand look again: the list is older than the claim. */
-    *answer = LA_FLIGHT_ALONE;
-    return !reserve(visit);
+}
+
+static int is_within(const visit_t *visit, uint32_t mark)
+{
+    return la_place_count(visit->flight->seats, visit->flight->seat_count, mark) <=
+           visit->terms->max_waiters;
+}
+
+/* Has a seat at the slot that is waited for, or returns 0. Counted after it is taken: visitors that race at the
+ * limit may refuse each other, but never exceed it. */
+static int take_seat(visit_t *visit)
+{
+    la_flight_t *flight = visit->flight;
+    uint32_t mark = (uint32_t)(visit->slot - flight->slots) + 1;
+
+    if (visit->mark == mark) {
+        return 1;
+    }
+    leave_seat(visit);
+    if (!la_place_take(flight->life, flight->seats, flight->seat_count, mark, &visit->seat)) {
+        return 0;
+    }
+    visit->mark = mark;
+    if (is_within(visit, mark)) {
+        return 1;
+    }
+    la_place_sweep(flight->life, flight->seats, flight->seat_count);
+    return is_within(visit, mark);
+}
+
+/* Sleeps until something changes, a time has come, or a slice is over. */
+static void sleep_on(visit_t *visit)
+{
+    apr_time_t now = la_clock_us();
+    apr_time_t until = visit->due < visit->ends ? visit->due : visit->ends;
+
+    visit->is_dead = !la_life_alive(visit->flight->life, visit->leader);
+    if (!visit->is_dead) {
+        la_futex_wait(&visit->slot->wake, visit->wake,
+                      until - now < FLIGHT_SLICE_US ? until - now : FLIGHT_SLICE_US);
+    }
 }
 
 la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
                             const la_flight_terms_t *terms, la_flight_ticket_t *ticket,
                             la_flight_outcome_t *outcome)
 {
-    la_flight_visit_t visit = {
-        .flight = flight, .terms = terms, .self = la_life_self(flight->life)};
+    visit_t visit = {.flight = flight, .terms = terms, .self = la_life_self(flight->life)};
     la_flight_e answer = LA_FLIGHT_ALONE;
-    int answered = 0;
 
     memset(ticket, 0, sizeof(*ticket));
     memset(outcome, 0, sizeof(*outcome));
     memcpy(visit.key, key, sizeof(visit.key));
     visit.group = (uint32_t)(visit.key[0] % flight->group_count);
     visit.ends = la_clock_us() + terms->wait_us;
-    for (int i = 0; i < FLIGHT_ATTEMPTS && visit.self != 0 && !answered; i++) {
-        answered = attempt(&visit, outcome, &answer);
+    while (visit.self != 0 && !look_locked(&visit, outcome, &answer)) {
+        if (!take_seat(&visit)) {
+            answer = LA_FLIGHT_BUSY;
+            break;
+        }
+        sleep_on(&visit);
     }
-    if (!answered) {
-        unreserve(&visit);
-        return LA_FLIGHT_ALONE;
-    }
+    leave_seat(&visit);
     if (answer == LA_FLIGHT_LEADER) {
-        ticket->slot = visit.slot;
-        ticket->control = visit.control;
+        ticket->slot = (apr_uint32_t)(visit.slot - flight->slots);
+        ticket->lead = visit.lead;
         memcpy(ticket->key, visit.key, sizeof(ticket->key));
     }
     return answer;
@@ -346,65 +426,27 @@ la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
 
 /* ---- end ------------------------------------------------------------------------- */
 
-static void write_outcome(la_flight_slot_t *slot, const la_flight_ticket_t *ticket,
-                          const la_flight_outcome_t *outcome)
-{
-    la_flight_outcome_t copy;
-    uint64_t words[LA_FLIGHT_OUTCOME_WORDS];
-
-    memset(&copy, 0, sizeof(copy));
-    copy.len = LA_FLIGHT_NOTHING;
-    if (outcome != NULL && outcome->len <= LA_FLIGHT_TEXT_BYTES) {
-        copy.code = outcome->code;
-        copy.len = outcome->len;
-        memcpy(copy.text, outcome->text, outcome->len);
-    }
-    memcpy(words, &copy, sizeof(words));
-    for (size_t i = 0; i < LA_FLIGHT_OUTCOME_WORDS; i++) {
-        la_flight_store(&slot->outcome[i], words[i]);
-    }
-    /* The key as it was asked for, whatever the slot holds by now. */
-    la_flight_store(&slot->sum, la_flight_sum(ticket->control, ticket->key, words));
-}
-
-/* Unlists a way that is done. The list is read before the control, so the swap fails if the way was
- * unlisted and given to another flight meanwhile. */
-static void unlist(la_flight_t *flight, uint32_t slot, uint64_t done)
-{
-    la_flight_word_t *list = &flight->groups[slot / LA_FLIGHT_WAYS].list;
-    uint32_t way = slot % LA_FLIGHT_WAYS;
-    uint64_t seen;
-
-    do {
-        seen = la_flight_load(list);
-        if (la_flight_load(&flight->slots[slot].control) != done || !la_flight_listed(seen, way)) {
-            return;
-        }
-    } while (!la_flight_swap(list, seen, la_flight_relist(seen, way, 0)));
-}
-
 int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
                   const la_flight_outcome_t *outcome)
 {
-    uint64_t writing = la_flight_in_phase(ticket->control, LA_FLIGHT_WRITING);
-    uint64_t done = la_flight_in_phase(ticket->control, LA_FLIGHT_DONE);
-    la_flight_slot_t *slot;
+    uint32_t group = ticket->slot / LA_FLIGHT_WAYS;
+    slot_t *slot;
+    int ended;
 
-    if (la_flight_phase(ticket->control) != LA_FLIGHT_PENDING ||
-        ticket->slot >= flight->slot_count) {
+    if (ticket->lead == 0 || ticket->slot >= flight->slot_count || !lock_group(flight, group)) {
         return 0;
     }
     slot = &flight->slots[ticket->slot];
-    if (!la_flight_swap(&slot->control, ticket->control, writing)) {
-        return 0;
+    ended = slot->lead == ticket->lead && slot->leader == la_life_self(flight->life);
+    if (ended) {
+        write_outcome(slot, ticket, outcome);
+        slot->leader = 0;
+        slot->due_us = la_clock_us();
+        atomic_fetch_add(&slot->wake, 1);
     }
-    la_flight_store(&slot->due, la_flight_due(writing, la_clock_us() + FLIGHT_WRITE_US));
-    write_outcome(slot, ticket, outcome);
-    if (!la_flight_swap(&slot->control, writing, done)) {
-        return 0;
+    la_lock_release(&flight->groups[group].lock);
+    if (ended) {
+        la_futex_wake(&slot->wake, INT_MAX);
     }
-    unlist(flight, ticket->slot, done);
-    atomic_fetch_add(&slot->wake, 1);
-    la_futex_wake(&slot->wake, INT_MAX);
-    return 1;
+    return ended;
 }

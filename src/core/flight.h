@@ -66,7 +66,7 @@ typedef struct la_flight_outcome_t {
 /* A leader's claim; meaningless to others and after la_flight_end(). */
 typedef struct la_flight_ticket_t {
     apr_uint32_t slot;
-    apr_uint64_t control;
+    apr_uint64_t lead;
     apr_uint64_t key[LA_FLIGHT_KEY_BYTES / 8];
 } la_flight_ticket_t;
 

@@ -1,63 +1,34 @@
 /* Checks the invariants of single flight's layout, on a structure that nobody uses at the moment; it may have
- * been left by processes that were killed anywhere.
+ * been left by processes that were killed anywhere. Included after core/flight.c.
  */
 #ifndef LA_FLIGHT_VALIDATE_H
 #define LA_FLIGHT_VALIDATE_H
 
-#include "core/flight_layout.h"
-
-#include <string.h>
-
 typedef const char *check_fn(const la_flight_t *flight, uint32_t index);
 
-static inline int is_listed(const la_flight_t *flight, uint32_t index)
+static inline const char *check_lead(const la_flight_t *flight, uint32_t index)
 {
-    return la_flight_listed(la_flight_load(&flight->groups[index / LA_FLIGHT_WAYS].list),
-                            index % LA_FLIGHT_WAYS);
-}
+    const slot_t *slot = &flight->slots[index];
 
-static inline int same_key(const la_flight_slot_t *one, const la_flight_slot_t *other)
-{
-    for (size_t i = 0; i < LA_FLIGHT_KEY_WORDS; i++) {
-        if (la_flight_load(&one->key[i]) != la_flight_load(&other->key[i])) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static inline const char *check_phase(const la_flight_t *flight, uint32_t index)
-{
-    uint64_t control = la_flight_load(&flight->slots[index].control);
-    la_flight_phase_e phase = la_flight_phase(control);
-
-    if (phase > LA_FLIGHT_DONE) {
-        return "a slot is in no phase";
-    }
-    if ((phase == LA_FLIGHT_FREE) != (la_flight_leader(control) == 0)) {
-        return "a slot in use has no leader, or a free one has";
-    }
-    if (is_listed(flight, index) && (phase == LA_FLIGHT_FREE || phase == LA_FLIGHT_CLAIMED)) {
-        return "a slot is listed before its key is written";
-    }
-    return NULL;
+    return slot->leader != 0 && slot->lead == 0 ? "a slot is led that was never claimed" : NULL;
 }
 
 static inline const char *check_key(const la_flight_t *flight, uint32_t index)
 {
-    const la_flight_slot_t *slot = &flight->slots[index];
+    const slot_t *slot = &flight->slots[index];
     uint32_t group = index / LA_FLIGHT_WAYS;
     uint32_t end = (group + 1) * LA_FLIGHT_WAYS;
 
-    if (!is_listed(flight, index) || !la_flight_joinable(la_flight_load(&slot->control))) {
+    if (slot->leader == 0) {
         return NULL;
     }
-    if (la_flight_load(&slot->key[0]) % flight->group_count != group) {
+    if (slot->key[0] % flight->group_count != group) {
         return "a key is in the wrong group";
     }
-    for (uint32_t other = index + 1; other < end; other++) {
-        if (is_listed(flight, other) && same_key(slot, &flight->slots[other]) &&
-            la_flight_joinable(la_flight_load(&flight->slots[other].control))) {
+    for (uint32_t i = index + 1; i < end; i++) {
+        const slot_t *other = &flight->slots[i];
+
+        if (other->leader != 0 && memcmp(other->key, slot->key, sizeof(slot->key)) == 0) {
             return "a key is in flight twice";
         }
     }
@@ -66,28 +37,35 @@ static inline const char *check_key(const la_flight_t *flight, uint32_t index)
 
 static inline const char *check_outcome(const la_flight_t *flight, uint32_t index)
 {
-    const la_flight_slot_t *slot = &flight->slots[index];
-    uint64_t control = la_flight_load(&slot->control);
-    uint64_t key[LA_FLIGHT_KEY_WORDS];
-    uint64_t words[LA_FLIGHT_OUTCOME_WORDS];
+    const slot_t *slot = &flight->slots[index];
     la_flight_outcome_t outcome;
 
-    if (la_flight_phase(control) != LA_FLIGHT_DONE) {
+    if (slot->sum == 0) {
         return NULL;
     }
-    for (size_t i = 0; i < LA_FLIGHT_KEY_WORDS; i++) {
-        key[i] = la_flight_load(&slot->key[i]);
+    if (slot->leader != 0) {
+        return "a flight under way has an outcome";
     }
-    for (size_t i = 0; i < LA_FLIGHT_OUTCOME_WORDS; i++) {
-        words[i] = la_flight_load(&slot->outcome[i]);
-    }
-    if (la_flight_sum(control, key, words) != la_flight_load(&slot->sum)) {
+    if (slot->sum != sum_of(slot->lead, slot->key, slot->outcome)) {
         return "an outcome does not fit its sum";
     }
-    memcpy(&outcome, words, sizeof(outcome));
-    return outcome.len <= LA_FLIGHT_TEXT_BYTES || outcome.len == LA_FLIGHT_NOTHING
+    memcpy(&outcome, slot->outcome, sizeof(outcome));
+    return outcome.len <= LA_FLIGHT_TEXT_BYTES || outcome.len == FLIGHT_NOTHING
                ? NULL
                : "an outcome's text is too long";
+}
+
+/* The group of a lock that its holder did not release is half written, for its next holder to reset. */
+static inline const char *check_slot(const la_flight_t *flight, uint32_t index)
+{
+    const char *wrong = NULL;
+
+    if (atomic_load(&flight->groups[index / LA_FLIGHT_WAYS].lock.holder) == 0) {
+        wrong = check_lead(flight, index);
+        wrong = wrong ? wrong : check_key(flight, index);
+        wrong = wrong ? wrong : check_outcome(flight, index);
+    }
+    return wrong;
 }
 
 static inline const char *check_seat(const la_flight_t *flight, uint32_t index)
@@ -104,7 +82,7 @@ static inline const char *check_all(const la_flight_t *flight, check_fn *check, 
 {
     const char *wrong = NULL;
 
-    for (uint32_t i = 0; i < count && wrong == NULL; i++) {
+    for (uint32_t i = 0; i < count && !wrong; i++) {
         wrong = check(flight, i);
     }
     return wrong;
@@ -113,18 +91,14 @@ static inline const char *check_all(const la_flight_t *flight, check_fn *check, 
 /* Returns NULL, or the first invariant that does not hold, as a literal. */
 static inline const char *la_flight_validate(const la_flight_t *flight)
 {
-    check_fn *const checks[] = {check_phase, check_key, check_outcome};
-    const char *wrong = NULL;
+    const char *wrong;
 
-    if (la_flight_load(&flight->header->layout) != LA_FLIGHT_LAYOUT ||
-        la_flight_load(&flight->header->slots) != flight->slot_count ||
-        la_flight_load(&flight->header->seats) != flight->seat_count) {
+    if (flight->header->layout != FLIGHT_LAYOUT || flight->header->slots != flight->slot_count ||
+        flight->header->seats != flight->seat_count) {
         return "the header is of another geometry";
     }
-    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && wrong == NULL; i++) {
-        wrong = check_all(flight, checks[i], flight->slot_count);
-    }
-    return wrong != NULL ? wrong : check_all(flight, check_seat, flight->seat_count);
+    wrong = check_all(flight, check_slot, flight->slot_count);
+    return wrong ? wrong : check_all(flight, check_seat, flight->seat_count);
 }
 
 #endif

@@ -1,7 +1,7 @@
-/* flight_validate.h: each broken invariant is found; and what a SIGKILL can leave, made by hand, breaks none
- * and costs nobody a slot.
+/* flight_validate.h: each broken invariant is found; and what a SIGKILL or a SIGSTOP can leave, made by hand,
+ * breaks none and costs nobody a slot.
  */
-#include "core/flight_layout.h"
+#include "core/flight.c"
 
 #include "flight_validate.h"
 #include "flights.h"
@@ -19,68 +19,70 @@ typedef struct damage_case_t {
 static la_flight_ticket_t pending; /* of key 1 */
 static la_flight_ticket_t finished;
 
-static la_flight_slot_t *pending_slot(void)
+static slot_t *pending_slot(void)
 {
     return &flight->slots[pending.slot];
 }
 
+static slot_t *finished_slot(void)
+{
+    return &flight->slots[finished.slot];
+}
+
 static void damage_layout(void)
 {
-    la_flight_store(&flight->header->layout, 1);
+    flight->header->layout = 1;
 }
 
 static void damage_slots(void)
 {
-    la_flight_store(&flight->header->slots, 16);
+    flight->header->slots = 16;
 }
 
 static void damage_seats(void)
 {
-    la_flight_store(&flight->header->seats, 16);
+    flight->header->seats = 16;
 }
 
-static void damage_phase(void)
+static void damage_lead(void)
 {
-    la_flight_store(&pending_slot()->control, pending.control | 7);
+    pending_slot()->lead = 0;
 }
 
 static void damage_leader(void)
 {
-    la_flight_store(&pending_slot()->control, pending.control & 0xffffffffu);
-}
-
-static void damage_free(void)
-{
-    la_flight_store(&pending_slot()->control, la_flight_in_phase(pending.control, LA_FLIGHT_FREE));
-}
-
-static void damage_listed(void)
-{
-    la_flight_store(&pending_slot()->control,
-                    la_flight_in_phase(pending.control, LA_FLIGHT_CLAIMED));
+    finished_slot()->leader = 1;
 }
 
 static void damage_group(void)
 {
-    la_flight_store(&pending_slot()->key[0], la_flight_load(&pending_slot()->key[0]) + 1);
+    pending_slot()->key[0]++;
 }
 
 static void damage_twice(void)
 {
     uint32_t way = (pending.slot + 1) % LA_FLIGHT_WAYS;
-    uint32_t first = pending.slot / LA_FLIGHT_WAYS * LA_FLIGHT_WAYS;
-    la_flight_word_t *list = &flight->groups[pending.slot / LA_FLIGHT_WAYS].list;
-    la_flight_slot_t *slot = &flight->slots[first + way];
 
-    for (size_t i = 0; i < LA_FLIGHT_KEY_WORDS; i++)
-        la_flight_store(&slot->key[i], la_flight_load(&pending_slot()->key[i]));
-    la_flight_store(&slot->control, pending.control);
-    la_flight_store(list, la_flight_relist(la_flight_load(list), way, 1));
+    flight->slots[pending.slot / LA_FLIGHT_WAYS * LA_FLIGHT_WAYS + way] = *pending_slot();
+}
+
+static void damage_sum(void)
+{
+    finished_slot()->sum++;
 }
 
 static void damage_outcome(void)
 {
-    la_flight_store(&flight->slots[finished.slot].outcome[3], 1);
+    finished_slot()->outcome[3] = 1;
+}
+
+static void damage_length(void)
+{
+    la_flight_outcome_t outcome = {.len = LA_FLIGHT_TEXT_BYTES + 1};
+    slot_t *slot = finished_slot();
+
+    memcpy(slot->outcome, &outcome, sizeof(outcome));
+    slot->sum = sum_of(slot->lead, slot->key, slot->outcome);
 }
 
 static void damage_seat(void)
@@ -97,13 +99,13 @@ static damage_case_t damage_cases[] = {
     {"found: layout", damage_layout, "geometry"},
     {"found: slots", damage_slots, "geometry"},
     {"found: seats", damage_seats, "geometry"},
-    {"found: phase", damage_phase, "no phase"},
-    {"found: in use by nobody", damage_leader, "no leader"},
-    {"found: free but led", damage_free, "no leader"},
-    {"found: listed too early", damage_listed, "before its key"},
+    {"found: led, never claimed", damage_lead, "never claimed"},
+    {"found: led, with an outcome", damage_leader, "under way"},
     {"found: wrong group", damage_group, "wrong group"},
     {"found: a key twice", damage_twice, "twice"},
+    {"found: sum", damage_sum, "sum"},
     {"found: outcome", damage_outcome, "sum"},
+    {"found: length", damage_length, "too long"},
     {"found: seat of nobody", damage_seat, "seat"},
     {"found: seat at no slot", damage_mark, "seat"},
 };
@@ -123,26 +125,65 @@ static void test_damage(void **state)
     assert_non_null(strstr(wrong, row->text));
 }
 
-/* ---- what a SIGKILL leaves ---------------------------------------------------------------- */
+/* ---- what a SIGKILL or a SIGSTOP leaves ----------------------------------------------------- */
+
+/* How far the lock's holder came with a slot. */
+typedef void half_fn(slot_t *slot);
 
 typedef struct wreck_case_t {
     const char *name;
-    la_flight_phase_e phase;
-    int listed;
-    int stopped; /* its leader lives, and was due two minutes ago */
+    half_fn *half;  /* NULL: the lock is free */
+    int is_stopped; /* the leader lives, and was due two minutes ago */
 } wreck_case_t;
 
+static void half_nothing(slot_t *slot)
+{
+    (void)slot;
+}
+
+static void half_lead(slot_t *slot)
+{
+    slot->lead++;
+}
+
+static void half_claimed(slot_t *slot)
+{
+    change_leader(slot, slot->leader, 0);
+    slot->key[0] = ~slot->key[0];
+}
+
+static void half_key(slot_t *slot)
+{
+    memset(slot->key, 0, sizeof(slot->key));
+}
+
+static void half_outcome(slot_t *slot)
+{
+    slot->outcome[0] = 12345;
+}
+
+static void half_sum(slot_t *slot)
+{
+    slot->sum = sum_of(slot->lead, slot->key, slot->outcome);
+}
+
+static void half_ended(slot_t *slot)
+{
+    half_sum(slot);
+    slot->leader = 0;
+}
+
 static wreck_case_t wreck_cases[] = {
-    {"left: claimed", LA_FLIGHT_CLAIMED, 0, 0},
-    {"left: pending, not listed", LA_FLIGHT_PENDING, 0, 0},
-    {"left: pending", LA_FLIGHT_PENDING, 1, 0},
-    {"left: writing", LA_FLIGHT_WRITING, 1, 0},
-    {"left: done, listed", LA_FLIGHT_DONE, 1, 0},
-    {"left: done", LA_FLIGHT_DONE, 0, 0},
-    {"left by the stopped: claimed", LA_FLIGHT_CLAIMED, 0, 1},
-    {"left by the stopped: pending, not listed", LA_FLIGHT_PENDING, 0, 1},
-    {"left by the stopped: pending", LA_FLIGHT_PENDING, 1, 1},
-    {"left by the stopped: writing", LA_FLIGHT_WRITING, 1, 1},
+    {"left: under way", NULL, 0},
+    {"left with the lock: nothing yet", half_nothing, 0},
+    {"left with the lock: lead", half_lead, 0},
+    {"left with the lock: claimed", half_claimed, 0},
+    {"left with the lock: no key", half_key, 0},
+    {"left with the lock: outcome", half_outcome, 0},
+    {"left with the lock: sum", half_sum, 0},
+    {"left with the lock: ended", half_ended, 0},
+    {"left by the stopped: under way", NULL, 1},
+    {"left by the stopped, the lock by the dead", half_outcome, 1},
 };
 
 static int lead_all(void *unused)
@@ -162,33 +203,21 @@ static void test_wreck(void **state)
 {
     const wreck_case_t *row = *state;
     la_flight_ticket_t tickets[LA_FLIGHT_WAYS];
-    apr_time_t due = row->stopped ? la_clock_us() - 120 * APR_USEC_PER_SEC : la_clock_us();
 
-    if (row->stopped)
+    if (row->is_stopped)
         lead_all(NULL);
     else
         assert_int_equal(reap(spawn(lead_all, NULL)), 0);
     for (uint32_t i = 0; i < LA_FLIGHT_WAYS; i++) {
-        la_flight_slot_t *slot = &flight->slots[i];
-        uint64_t control = la_flight_in_phase(la_flight_load(&slot->control), row->phase);
+        slot_t *slot = &flight->slots[i];
 
-        if (row->phase == LA_FLIGHT_DONE) {
-            la_flight_outcome_t outcome = outcome_for(i);
-            uint64_t words[LA_FLIGHT_OUTCOME_WORDS];
-            uint64_t key[LA_FLIGHT_KEY_WORDS];
-
-            memcpy(words, &outcome, sizeof(words));
-            for (size_t j = 0; j < LA_FLIGHT_OUTCOME_WORDS; j++)
-                la_flight_store(&slot->outcome[j], words[j]);
-            for (size_t j = 0; j < LA_FLIGHT_KEY_WORDS; j++)
-                key[j] = la_flight_load(&slot->key[j]);
-            la_flight_store(&slot->sum, la_flight_sum(control, key, words));
-        }
-        la_flight_store(&slot->control, control);
-        la_flight_store(&slot->due, la_flight_due(control, due));
+        if (row->is_stopped)
+            slot->due_us = la_clock_us() - 120 * APR_USEC_PER_SEC;
+        if (row->half)
+            row->half(slot);
     }
-    if (!row->listed)
-        la_flight_store(&flight->groups[0].list, 0);
+    if (row->half)
+        atomic_store(&flight->groups[0].lock.holder, ((uint64_t)1 << 32) | 1); /* nobody's id */
     assert_null(la_flight_validate(flight));
 
     for (uint64_t i = 0; i < LA_FLIGHT_WAYS; i++)
@@ -202,26 +231,32 @@ static void test_wreck(void **state)
 
 /* ---- what no outcome shows ------------------------------------------------------------------ */
 
-/* A list never comes back to what it was: that is what keeps two visitors from starting one flight. */
-static void test_list_steps(void **state)
+/* A slot's lead never comes back to what it was: that is what makes an old leader's end too late. */
+static void test_leads_step(void **state)
 {
-    uint64_t list = la_flight_relist(0, 3, 1);
+    uint64_t last = 0;
 
     (void)state;
-    assert_int_equal(la_flight_listed(list, 3), 1);
-    assert_int_equal(la_flight_listed(list, 2), 0);
-    assert_true(la_flight_relist(list, 3, 1) != list);
-    assert_true(la_flight_relist(la_flight_relist(list, 5, 1), 5, 0) != list);
-    assert_int_equal(la_flight_relist(UINT64_MAX, 0, 0), 0xfffe);
+    for (uint64_t i = 0; i < 4 * LA_FLIGHT_WAYS; i++) {
+        if (i % 3 == 0)
+            atomic_store(&flight->groups[0].lock.holder, ((uint64_t)1 << 32) | 1);
+        assert_int_equal(begin(i, &pending), LA_FLIGHT_LEADER);
+        last = pending.slot == 0 ? last : pending.lead;
+        assert_int_equal(end(i, &pending), 1);
+        assert_int_equal(end(i, &pending), 0);
+        assert_true(pending_slot()->lead >= last);
+    }
+    assert_true(last > 4);
 }
 
-static void test_ended_is_unlisted(void **state)
+static void test_ended_is_led_by_nobody(void **state)
 {
     (void)state;
     assert_int_equal(begin(1, &pending), LA_FLIGHT_LEADER);
-    assert_int_equal(la_flight_load(&flight->groups[0].list) & 0xffff, 1u << pending.slot);
+    assert_int_equal(pending_slot()->leader, la_life_self(&life));
     assert_int_equal(end(1, &pending), 1);
-    assert_int_equal(la_flight_load(&flight->groups[0].list) & 0xffff, 0);
+    assert_int_equal(pending_slot()->leader, 0);
+    assert_true(atomic_load(&flight->groups[0].lock.holder) == 0);
 }
 
 /* Slots are used in turn, so that an outcome stays for those who wake up late. */
@@ -234,7 +269,7 @@ static void test_slots_in_turn(void **state)
         assert_int_equal(begin(i, &pending), LA_FLIGHT_LEADER);
         assert_int_equal(end(i, &pending), 1);
         seen |= 1u << pending.slot;
-        la_flight_store(&flight->slots[pending.slot].due, 1000 - i);
+        pending_slot()->due_us = 1000 - (int64_t)i;
     }
     assert_int_equal(seen, 0xffff);
     assert_int_equal(begin(100, &finished), LA_FLIGHT_LEADER);
@@ -249,8 +284,8 @@ int main(void)
         add_in(make_world, damage_cases[i].name, test_damage, &damage_cases[i]);
     for (size_t i = 0; i < ROWS(wreck_cases); i++)
         add_in(make_small_world, wreck_cases[i].name, test_wreck, &wreck_cases[i]);
-    add_in(make_small_world, "a list never comes back", test_list_steps, NULL);
-    add_in(make_small_world, "what has ended is unlisted", test_ended_is_unlisted, NULL);
+    add_in(make_small_world, "leads step", test_leads_step, NULL);
+    add_in(make_small_world, "what has ended is led by nobody", test_ended_is_led_by_nobody, NULL);
     add_in(make_small_world, "slots are used in turn", test_slots_in_turn, NULL);
     return run_added("flight_check");
 }

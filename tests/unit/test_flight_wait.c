@@ -1,5 +1,5 @@
-/* flight_wait.c: outcomes, limits, and leaders that are killed or stopped. */
-#include "core/flight_layout.h"
+/* flight.c: outcomes, limits, and processes that are killed or stopped. */
+#include "core/flight.c"
 
 #include "flight_validate.h"
 #include "flights.h"
@@ -74,23 +74,23 @@ static void test_nothing_to_share(void **state)
     }
 }
 
-/* A leader that was stopped while it wrote, and woke up after its successor had published, leaves what
- * fits nobody's sum. */
+/* Garbage fits nobody's sum. */
 static void test_torn_outcome(void **state)
 {
     la_flight_ticket_t ticket;
-    la_flight_slot_t *slot;
-    uint64_t done;
+    slot_t *slots;
     pid_t child;
 
     (void)state;
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
     child = spawn(one_visit, NULL);
     wait_until(waiting() == 1);
-    slot = &flight->slots[ticket.slot];
-    done = la_flight_in_phase(ticket.control, LA_FLIGHT_DONE);
-    la_flight_store(&slot->outcome[0], 12345);
-    assert_int_equal(la_flight_swap(&slot->control, ticket.control, done), 1);
+    slots = lock_group(flight, ticket.slot / LA_FLIGHT_WAYS);
+    assert_non_null(slots);
+    flight->slots[ticket.slot].outcome[0] = 12345;
+    flight->slots[ticket.slot].sum = 12345;
+    flight->slots[ticket.slot].leader = 0;
+    la_lock_release(&flight->groups[ticket.slot / LA_FLIGHT_WAYS].lock);
     assert_int_equal(reap(child), LA_FLIGHT_ALONE);
 }
 
@@ -98,7 +98,7 @@ static void test_torn_outcome(void **state)
 static void test_successor_ends_first(void **state)
 {
     la_flight_ticket_t ticket;
-    la_flight_slot_t *slot;
+    la_flight_ticket_t heir;
     pid_t child;
 
     (void)state;
@@ -107,10 +107,11 @@ static void test_successor_ends_first(void **state)
     wait_until(waiting() == 1);
     kill(child, SIGSTOP);
     wait_state(child, WSTOPPED);
-    slot = &flight->slots[ticket.slot];
-    ticket.control = la_flight_next(ticket.control, la_life_self(&life), LA_FLIGHT_PENDING);
-    atomic_store(&slot->control, ticket.control);
-    assert_int_equal(end(7, &ticket), 1);
+    flight->slots[ticket.slot].due_us = 0;
+    assert_int_equal(begin(7, &heir), LA_FLIGHT_LEADER);
+    assert_int_equal(heir.slot, ticket.slot);
+    assert_int_equal(end(7, &ticket), 0);
+    assert_int_equal(end(7, &heir), 1);
     kill(child, SIGCONT);
     assert_int_equal(reap(child), LA_FLIGHT_SHARED);
     assert_int_equal(atomic_load(&world->wrong), 0);
@@ -300,9 +301,11 @@ static void test_leaders_killed_in_turn(void **state)
 static void let_deadline_pass(void)
 {
     for (uint32_t i = 0; i < flight->slot_count; i++) {
-        la_flight_slot_t *slot = &flight->slots[i];
+        slot_t *slot = &flight->slots[i];
 
-        la_flight_store(&slot->due, la_flight_due(la_flight_load(&slot->control), 0));
+        atomic_store((_Atomic int64_t *)&slot->due_us, 0);
+        atomic_fetch_add(&slot->wake, 1);
+        la_futex_wake(&slot->wake, INT_MAX);
     }
 }
 
@@ -347,49 +350,119 @@ static void test_leader_stopped_long_ago(void **state)
     assert_int_equal(end(7, &ticket), 1);
 }
 
-/* Stopped in the middle of WRITING. */
-static void test_writer_stopped(void **state)
+/* ---- processes that are killed or stopped with a group's lock -------------------------------- */
+
+static uint32_t group_of(uint64_t number)
+{
+    unsigned char key[LA_FLIGHT_KEY_BYTES];
+    uint64_t first;
+
+    make_key(key, number);
+    memcpy(&first, key, sizeof(first));
+    return (uint32_t)(first % flight->group_count);
+}
+
+/* Holds the lock of key 7's group until it is told to go on, or killed. */
+static int hold_lock(void *unused)
+{
+    (void)unused;
+    if (!lock_group(flight, group_of(7)))
+        return 9;
+    event_set(&world->led);
+    event_wait(&world->ended, 1);
+    la_lock_release(&flight->groups[group_of(7)].lock);
+    return 0;
+}
+
+/* All flights of the group are over: the waiter begins again, and leads. */
+static void test_lock_holder_killed(void **state)
 {
     la_flight_ticket_t ticket;
-    la_flight_ticket_t heir;
-    la_flight_slot_t *slot;
+    la_flight_ticket_t other;
+    pid_t holder;
+    pid_t child;
 
     (void)state;
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
-    slot = &flight->slots[ticket.slot];
-    atomic_store(&slot->control, la_flight_in_phase(ticket.control, LA_FLIGHT_WRITING));
-    let_deadline_pass();
-    assert_int_equal(begin(7, &heir), LA_FLIGHT_LEADER);
-    assert_int_equal(heir.slot, ticket.slot);
+    child = spawn(one_visit, NULL);
+    wait_until(waiting() == 1);
+    holder = spawn(hold_lock, NULL);
+    event_wait(&world->led, 1);
+    kill_unreaped(holder);
+    assert_int_equal(reap(child), LA_FLIGHT_LEADER);
     assert_int_equal(end(7, &ticket), 0);
-    assert_int_equal(end(7, &heir), 1);
+    assert_int_equal(begin(7, &other), LA_FLIGHT_LEADER); /* from the child, which is dead */
+    assert_int_equal(end(7, &other), 1);
     assert_null(la_flight_validate(flight));
+    reap(holder);
+}
+
+/* Who comes goes on alone, who waits goes on waiting, and all is well when it goes on. */
+static void test_lock_holder_stopped(void **state)
+{
+    la_flight_ticket_t ticket;
+    la_flight_ticket_t none;
+    pid_t holder;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
+    child = spawn(one_visit, NULL);
+    wait_until(waiting() == 1);
+    holder = spawn(hold_lock, NULL);
+    event_wait(&world->led, 1);
+    kill(holder, SIGSTOP);
+    wait_state(holder, WSTOPPED);
+    assert_int_equal(begin(7, &none), LA_FLIGHT_ALONE);
+    assert_int_equal(end(7, &ticket), 0);
+    event_set(&world->ended);
+    kill(holder, SIGCONT);
+    assert_int_equal(reap(holder), 0);
+    assert_int_equal(waiting(), 1);
+    assert_int_equal(end(7, &ticket), 1);
+    assert_int_equal(reap(child), LA_FLIGHT_SHARED);
+    assert_int_equal(atomic_load(&world->wrong), 0);
+}
+
+/* Who waits does so no longer than its time. */
+static void test_lock_is_never_released(void **state)
+{
+    la_flight_ticket_t ticket;
+    pid_t holder;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
+    terms.wait_us = APR_USEC_PER_SEC / 2;
+    child = spawn(one_visit, NULL);
+    wait_until(waiting() == 1);
+    holder = spawn(hold_lock, NULL);
+    event_wait(&world->led, 1);
+    assert_int_equal(reap(child), LA_FLIGHT_TIMED_OUT);
+    event_set(&world->ended);
+    assert_int_equal(reap(holder), 0);
+    assert_int_equal(waiting(), 0);
 }
 
 typedef struct due_case_t {
     const char *name;
-    int other_lead; /* left by an earlier leader */
     apr_time_t at_us;
 } due_case_t;
 
 static due_case_t due_cases[] = {
-    {"due: long ago, of an earlier lead", 1, 0},
-    {"due: never, of an earlier lead", 1, INT64_MAX},
-    {"due: never", 0, INT64_MAX},
-    {"due: in a thousand years", 0, 1000ll * 366 * 86400 * APR_USEC_PER_SEC},
+    {"due: never", INT64_MAX},
+    {"due: in a thousand years", 1000ll * 366 * 86400 * APR_USEC_PER_SEC},
 };
 
-/* A due time that is nonsense neither makes anybody take over early nor keeps it from doing so. */
+/* A due time that is nonsense does not keep anybody from taking over. */
 static void test_due(void **state)
 {
     const due_case_t *row = *state;
     la_flight_ticket_t ticket;
     la_flight_ticket_t heir;
-    uint64_t lead;
 
     assert_int_equal(begin(7, &ticket), LA_FLIGHT_LEADER);
-    lead = row->other_lead ? la_flight_next(ticket.control, 1, LA_FLIGHT_FREE) : ticket.control;
-    la_flight_store(&flight->slots[ticket.slot].due, la_flight_due(lead, row->at_us));
+    flight->slots[ticket.slot].due_us = row->at_us;
     terms.wait_us = 20000;
     assert_int_equal(begin(7, &heir), LA_FLIGHT_TIMED_OUT);
     terms.wait_us = FOREVER;
@@ -416,7 +489,9 @@ int main(void)
     add_in(make_world, "leaders killed in turn", test_leaders_killed_in_turn, NULL);
     add_in(make_world, "leader stopped: one takes over", test_leader_stopped, NULL);
     add_in(make_world, "leader stopped long ago", test_leader_stopped_long_ago, NULL);
-    add_in(make_world, "leader stopped while writing", test_writer_stopped, NULL);
+    add_in(make_world, "lock holder killed", test_lock_holder_killed, NULL);
+    add_in(make_world, "lock holder stopped", test_lock_holder_stopped, NULL);
+    add_in(make_world, "lock never released", test_lock_is_never_released, NULL);
     for (size_t i = 0; i < ROWS(due_cases); i++)
         add_in(make_world, due_cases[i].name, test_due, &due_cases[i]);
     return run_added("flight_wait");

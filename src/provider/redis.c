@@ -1,34 +1,38 @@
 /* The client of the second-level cache's server: the only file that includes hiredis.
  *
- * hiredis does the protocol; waiting is done here, with poll() against one deadline, since its own timeouts bound each
- * system call and not the command: a server that sends a byte now and then could hold a worker as long as it likes.
+ * hiredis does the protocol, and no more: redis_socket.c connects and waits, and a reply goes to hiredis' parser only when
+ * redis_reply.c has found it whole and small.
  *
- * A connection is owned by one thread during a command and rests in `idle` otherwise. Threads of requests and of
- * mod_watchdog come here, at once.
+ * A connection is owned by one thread during a command and rests in `idle` otherwise. One that has anything left to read
+ * after a reply is closed: what is left would be taken for the answer to the next question. Threads of requests and
+ * of mod_watchdog call this file at the same time.
  */
 #include "provider/redis.h"
 
 #include "core/futex.h"
+#include "provider/redis_reply.h"
+#include "provider/redis_socket.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
 #include <hiredis/hiredis.h>
 
-/* How many lists an answer may have inside each other. */
-#define DEPTH_MAX 3
+typedef struct connection_t {
+    redisContext *context; /* NULL: none */
+    char server[LA_REDIS_SERVER_LEN + 1];
+} connection_t;
 
 struct la_redis_t {
     const la_redis_options_t *options;
     apr_thread_mutex_t *lock; /* guards `idle` and `ip` */
-    apr_array_header_t *idle; /* of redisContext *; never grows past `connections` */
+    apr_array_header_t *idle; /* of connection_t; never grows past `connections` */
     int connections;
     char ip[INET6_ADDRSTRLEN]; /* of the host; empty while there is none */
 };
@@ -36,7 +40,7 @@ struct la_redis_t {
 /* One command under way. */
 typedef struct exchange_t {
     la_redis_t *redis;
-    redisContext *connection;
+    connection_t connection;
     apr_time_t deadline_us; /* of la_clock_us() */
     apr_pool_t *pool;
     const char *reason; /* why it failed */
@@ -45,20 +49,6 @@ typedef struct exchange_t {
 
 /* ---- addresses ---- */
 
-static int numeric_address(const char *host, int flags, char ip[INET6_ADDRSTRLEN])
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags};
-    struct addrinfo *found = NULL;
-    int sound = getaddrinfo(host, NULL, &hints, &found) == 0 && found &&
-                getnameinfo(found->ai_addr, found->ai_addrlen, ip, INET6_ADDRSTRLEN, NULL, 0,
-                            NI_NUMERICHOST) == 0;
-
-    if (found) {
-        freeaddrinfo(found);
-    }
-    return sound;
-}
-
 int la_redis_resolve_options(la_redis_options_t *options, apr_pool_t *pool)
 {
     char ip[INET6_ADDRSTRLEN];
@@ -66,7 +56,7 @@ int la_redis_resolve_options(la_redis_options_t *options, apr_pool_t *pool)
     if (options->path) {
         return 1;
     }
-    options->ip = numeric_address(options->host, 0, ip) ? apr_pstrdup(pool, ip) : NULL;
+    options->ip = la_redis_address(options->host, 0, ip) ? apr_pstrdup(pool, ip) : NULL;
     return options->ip != NULL;
 }
 
@@ -76,10 +66,10 @@ int la_redis_resolve(la_redis_t *redis, apr_pool_t *scratch)
     int found;
 
     (void)scratch;
-    if (redis->options->path || numeric_address(redis->options->host, AI_NUMERICHOST, ip)) {
+    if (redis->options->path || la_redis_address(redis->options->host, AI_NUMERICHOST, ip)) {
         return 1;
     }
-    found = numeric_address(redis->options->host, 0, ip);
+    found = la_redis_address(redis->options->host, 0, ip);
     apr_thread_mutex_lock(redis->lock);
     if (found) {
         apr_cpystrn(redis->ip, ip, sizeof(redis->ip));
@@ -88,8 +78,6 @@ int la_redis_resolve(la_redis_t *redis, apr_pool_t *scratch)
     apr_thread_mutex_unlock(redis->lock);
     return found;
 }
-
-/* ---- waiting ---- */
 
 static int failed(exchange_t *e, const char *reason)
 {
@@ -102,147 +90,156 @@ static int failed(exchange_t *e, const char *reason)
 /* Returns 1 once the socket is ready for `events`, 0 at the deadline. */
 static int await(exchange_t *e, short events)
 {
-    struct pollfd descriptor = {.fd = e->connection->fd, .events = events};
+    const char *error = la_redis_await(e->connection.context->fd, events, e->deadline_us);
 
-    for (;;) {
-        apr_time_t left = e->deadline_us - la_clock_us();
-        int ready = left > 0 ? poll(&descriptor, 1, (int)((left + 999) / 1000)) : 0;
-
-        if (ready > 0) {
-            return 1;
-        }
-        if (ready == 0) {
-            return failed(e, "timeout");
-        }
-        if (errno != EINTR) {
-            return failed(e, "poll failed");
-        }
-    }
+    return error ? failed(e, error) : 1;
 }
 
 /* ---- connections ---- */
 
-static int await_connection(exchange_t *e)
+static const char *open_socket(exchange_t *e, int *fd)
 {
-    int error = 0;
-    socklen_t len = sizeof(error);
-
-    if (!await(e, POLLOUT)) {
-        return failed(e, "timeout");
-    }
-    if (getsockopt(e->connection->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
-        char text[120];
-
-        return failed(e, apr_strerror(error, text, sizeof(text)));
-    }
-    return 1;
-}
-
-static redisContext *open_connection(la_redis_t *redis)
-{
+    const la_redis_options_t *options = e->redis->options;
     char ip[INET6_ADDRSTRLEN];
 
-    if (redis->options->path) {
-        return redisConnectUnixNonBlock(redis->options->path);
+    if (options->path) {
+        return la_redis_connect_unix(options->path, e->deadline_us, e->pool, fd);
     }
-    apr_thread_mutex_lock(redis->lock);
-    memcpy(ip, redis->ip, sizeof(ip));
-    apr_thread_mutex_unlock(redis->lock);
-    return ip[0] ? redisConnectNonBlock(ip, redis->options->port) : NULL;
+    apr_thread_mutex_lock(e->redis->lock);
+    memcpy(ip, e->redis->ip, sizeof(ip));
+    apr_thread_mutex_unlock(e->redis->lock);
+    return la_redis_connect_tcp(ip, options->port, e->deadline_us, e->pool, fd);
 }
 
 static int connect_to(exchange_t *e)
 {
-    redisContext *made = open_connection(e->redis);
+    int fd;
+    const char *error = open_socket(e, &fd);
+    redisContext *made;
 
-    if (!made || made->err) {
-        failed(e, made ? made->errstr : "its name has no address");
-        if (made) {
-            redisFree(made);
+    if (error) {
+        return failed(e, error);
+    }
+    made = redisConnectFd(fd);
+    if (!made) {
+        close(fd);
+        return failed(e, "out of memory");
+    }
+    made->flags &= ~REDIS_BLOCK; /* else EAGAIN is an error to it */
+    e->connection.context = made;
+    return 1;
+}
+
+static int has_more(const connection_t *connection)
+{
+    struct pollfd descriptor = {.fd = connection->context->fd, .events = POLLIN};
+    const redisReader *reader = connection->context->reader;
+
+    return reader->len > reader->pos || poll(&descriptor, 1, 0) != 0;
+}
+
+/* Takes a connection that rests and has nothing to read: no end, no stray reply. Returns 0 when there is none. */
+static int take_idle(la_redis_t *redis, connection_t *taken)
+{
+    for (;;) {
+        connection_t *last;
+
+        apr_thread_mutex_lock(redis->lock);
+        last = apr_array_pop(redis->idle);
+        *taken = last ? *last : (connection_t){0}; /* before another thread puts its own there */
+        apr_thread_mutex_unlock(redis->lock);
+        if (!taken->context || !has_more(taken)) {
+            return taken->context != NULL;
         }
-        return 0;
+        redisFree(taken->context);
     }
-    fcntl(made->fd, F_SETFD, FD_CLOEXEC); /* no CGI is to inherit it */
-    e->connection = made;
-    return await_connection(e);
 }
 
-static redisContext *take_idle(la_redis_t *redis)
+static void give_back(la_redis_t *redis, connection_t *connection)
 {
-    redisContext **last;
-    redisContext *taken;
+    int full = 1;
 
-    apr_thread_mutex_lock(redis->lock);
-    last = apr_array_pop(redis->idle);
-    taken = last ? *last : NULL; /* before another thread rests its own in that place */
-    apr_thread_mutex_unlock(redis->lock);
-    return taken;
-}
-
-static void give_back(la_redis_t *redis, redisContext *connection)
-{
-    apr_thread_mutex_lock(redis->lock);
-    if (redis->idle->nelts < redis->connections) {
-        APR_ARRAY_PUSH(redis->idle, redisContext *) = connection;
-        connection = NULL;
+    if (!has_more(connection)) {
+        apr_thread_mutex_lock(redis->lock);
+        full = redis->idle->nelts >= redis->connections;
+        if (!full) {
+            APR_ARRAY_PUSH(redis->idle, connection_t) = *connection;
+        }
+        apr_thread_mutex_unlock(redis->lock);
     }
-    apr_thread_mutex_unlock(redis->lock);
-    if (connection) {
-        redisFree(connection);
+    if (full) {
+        redisFree(connection->context);
     }
 }
 
 static void drop(exchange_t *e)
 {
-    if (e->connection) {
-        redisFree(e->connection);
-        e->connection = NULL;
+    if (e->connection.context) {
+        redisFree(e->connection.context);
     }
+    e->connection = (connection_t){0};
 }
 
 /* ---- commands ---- */
 
 static int send_all(exchange_t *e)
 {
+    redisContext *context = e->connection.context;
     int done = 0;
 
     while (!done) {
         if (!await(e, POLLOUT)) {
             return 0;
         }
-        if (redisBufferWrite(e->connection, &done) != REDIS_OK) {
+        if (redisBufferWrite(context, &done) != REDIS_OK) {
             e->closed = 1;
-            return failed(e, e->connection->errstr);
+            return failed(e, context->errstr);
         }
     }
     return 1;
 }
 
-/* Reads until there is a whole answer. */
+/* Reads until there is a whole reply, and no more. */
+static int await_reply(exchange_t *e)
+{
+    redisContext *context = e->connection.context;
+    const redisReader *reader = context->reader;
+    la_redis_reply_e state;
+    apr_size_t len;
+
+    for (;;) {
+        la_slice_t bytes = {reader->buf + reader->pos, reader->len - reader->pos};
+
+        state = la_redis_reply_check(bytes, &len);
+        if (state != LA_REDIS_REPLY_PARTIAL) {
+            break;
+        }
+        if (!await(e, POLLIN)) {
+            return 0;
+        }
+        if (redisBufferRead(context) != REDIS_OK) {
+            e->closed = bytes.len == 0;
+            return failed(e, context->errstr);
+        }
+    }
+    return state == LA_REDIS_REPLY_WHOLE ||
+           failed(e, state == LA_REDIS_REPLY_TOO_LARGE ? "its answer is too large"
+                                                       : "its answer is malformed");
+}
+
 static int receive(exchange_t *e, redisReply **reply)
 {
     void *got = NULL;
 
     *reply = NULL;
-    for (;;) {
-        if (redisGetReplyFromReader(e->connection, &got) != REDIS_OK) {
-            return failed(e, "its answer is malformed");
-        }
-        if (got) {
-            *reply = got;
-            return 1;
-        }
-        if (!await(e, POLLIN)) {
-            return 0;
-        }
-        if (redisBufferRead(e->connection) != REDIS_OK) {
-            e->closed = e->connection->reader->len == 0;
-            return failed(e, e->connection->errstr);
-        }
-        if (e->connection->reader->len > LA_REDIS_ANSWER_MAX_BYTES) {
-            return failed(e, "its answer is too large");
-        }
+    if (!await_reply(e)) {
+        return 0;
     }
+    if (redisGetReplyFromReader(e->connection.context, &got) != REDIS_OK || !got) {
+        return failed(e, "its answer is malformed");
+    }
+    *reply = got;
+    return 1;
 }
 
 /* One command; the answer is the caller's to free. */
@@ -257,7 +254,7 @@ static int run(exchange_t *e, apr_size_t count, const la_slice_t *words, redisRe
         texts[i] = words[i].data;
         lens[i] = words[i].len;
     }
-    if (redisAppendCommandArgv(e->connection, (int)count, texts, lens) != REDIS_OK) {
+    if (redisAppendCommandArgv(e->connection.context, (int)count, texts, lens) != REDIS_OK) {
         return failed(e, "out of memory");
     }
     return send_all(e) && receive(e, reply) && *reply != NULL;
@@ -309,25 +306,44 @@ static int choose_db(exchange_t *e)
     return greet(e, 2, words, "it refuses the database");
 }
 
+/* Learns which server this is. One that does not tell has the empty name. */
+static int identify(exchange_t *e)
+{
+    static const la_slice_t words[2] = {{"INFO", 4}, {"server", 6}};
+    static const char field[] = "\nrun_id:";
+    redisReply *reply;
+    const char *found;
+
+    if (!run(e, 2, words, &reply)) {
+        return 0;
+    }
+    found = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, field) : NULL;
+    if (found) {
+        found += sizeof(field) - 1;
+        apr_cpystrn(e->connection.server, apr_pstrmemdup(e->pool, found, strcspn(found, "\r\n")),
+                    sizeof(e->connection.server));
+    }
+    freeReplyObject(reply);
+    return 1;
+}
+
 static int open_session(exchange_t *e)
 {
     e->deadline_us = la_clock_us() + e->redis->options->connect_timeout_us;
-    return connect_to(e) && log_in(e) && choose_db(e);
+    return connect_to(e) && log_in(e) && choose_db(e) && identify(e);
 }
 
 /* ---- answers ---- */
 
-static int copy_answer(apr_pool_t *pool, const redisReply *reply, int depth,
-                       la_redis_answer_t *answer);
+static int copy_answer(apr_pool_t *pool, const redisReply *reply, la_redis_answer_t *answer);
 
-static int copy_list(apr_pool_t *pool, const redisReply *reply, int depth,
-                     la_redis_answer_t *answer)
+static int copy_list(apr_pool_t *pool, const redisReply *reply, la_redis_answer_t *answer)
 {
     la_redis_answer_t *items = apr_pcalloc(pool, (reply->elements + 1) * sizeof(*items));
     apr_size_t i;
 
     for (i = 0; i < reply->elements; i++) {
-        if (!copy_answer(pool, reply->element[i], depth + 1, &items[i])) {
+        if (!copy_answer(pool, reply->element[i], &items[i])) {
             return 0;
         }
     }
@@ -337,8 +353,8 @@ static int copy_list(apr_pool_t *pool, const redisReply *reply, int depth,
     return 1;
 }
 
-static int copy_answer(apr_pool_t *pool, const redisReply *reply, int depth,
-                       la_redis_answer_t *answer)
+/* The depth of a reply is bounded: LA_REDIS_REPLY_MAX_DEPTH. */
+static int copy_answer(apr_pool_t *pool, const redisReply *reply, la_redis_answer_t *answer)
 {
     *answer = (la_redis_answer_t){.kind = LA_REDIS_NIL, .text = {"", 0}};
     if (reply->type == REDIS_REPLY_NIL) {
@@ -350,7 +366,7 @@ static int copy_answer(apr_pool_t *pool, const redisReply *reply, int depth,
         return 1;
     }
     if (reply->type == REDIS_REPLY_ARRAY) {
-        return depth < DEPTH_MAX && copy_list(pool, reply, depth, answer);
+        return copy_list(pool, reply, answer);
     }
     answer->kind = LA_REDIS_TEXT;
     answer->text.data = apr_pstrmemdup(pool, reply->str, (apr_size_t)reply->len);
@@ -359,15 +375,13 @@ static int copy_answer(apr_pool_t *pool, const redisReply *reply, int depth,
            reply->type == REDIS_REPLY_ERROR;
 }
 
-/* One try, over a connection that rested or a new one. */
-static int attempt(exchange_t *e, redisContext *rested, apr_size_t count, const la_slice_t *words,
-                   redisReply **reply)
+/* One try, over the connection that there is or a new one. */
+static int attempt(exchange_t *e, apr_size_t count, const la_slice_t *words, redisReply **reply)
 {
-    e->connection = rested;
     e->closed = 0;
     e->reason = NULL;
     *reply = NULL;
-    if (!rested && !open_session(e)) {
+    if (!e->connection.context && !open_session(e)) {
         return 0;
     }
     e->deadline_us = la_clock_us() + e->redis->options->timeout_us;
@@ -376,16 +390,16 @@ static int attempt(exchange_t *e, redisContext *rested, apr_size_t count, const 
 
 static int exchange(exchange_t *e, apr_size_t count, const la_slice_t *words, redisReply **reply)
 {
-    redisContext *rested = take_idle(e->redis);
+    int rested = take_idle(e->redis, &e->connection);
 
-    if (attempt(e, rested, count, words, reply)) {
+    if (attempt(e, count, words, reply)) {
         return 1;
     }
     drop(e);
     if (!rested || !e->closed) {
         return 0;
     }
-    if (attempt(e, NULL, count, words, reply)) {
+    if (attempt(e, count, words, reply)) {
         return 1;
     }
     drop(e);
@@ -399,12 +413,12 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
     redisReply *reply;
     la_redis_e result = LA_REDIS_OK;
 
-    *answer = (la_redis_answer_t){.text = {"", 0}};
+    *answer = (la_redis_answer_t){.text = {"", 0}, .server = ""};
     if (!exchange(&e, count, words, &reply)) {
         answer->text = text(e.reason ? e.reason : "it failed");
         return LA_REDIS_FAILED;
     }
-    if (!copy_answer(pool, reply, 0, answer)) {
+    if (!copy_answer(pool, reply, answer)) {
         answer->text = text("its answer is of an unknown kind");
         result = LA_REDIS_FAILED;
     } else if (reply->type == REDIS_REPLY_ERROR) {
@@ -414,7 +428,8 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
     if (result == LA_REDIS_FAILED) {
         drop(&e);
     } else {
-        give_back(redis, e.connection);
+        answer->server = apr_pstrdup(pool, e.connection.server);
+        give_back(redis, &e.connection);
     }
     return result;
 }
@@ -424,10 +439,10 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
 static apr_status_t close_idle(void *data)
 {
     la_redis_t *redis = data;
-    redisContext **connection;
+    connection_t *connection;
 
     while ((connection = apr_array_pop(redis->idle)) != NULL) {
-        redisFree(*connection);
+        redisFree(connection->context);
     }
     return APR_SUCCESS;
 }
@@ -447,7 +462,7 @@ apr_status_t la_redis_make(apr_pool_t *pool, const la_redis_options_t *options, 
     }
     made->options = options;
     made->connections = connections;
-    made->idle = apr_array_make(pool, connections, sizeof(redisContext *));
+    made->idle = apr_array_make(pool, connections, sizeof(connection_t));
     if (options->ip) {
         apr_cpystrn(made->ip, options->ip, sizeof(made->ip));
     }

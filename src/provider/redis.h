@@ -13,8 +13,8 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-/* A larger answer is a failure. */
-#define LA_REDIS_ANSWER_MAX_BYTES ((apr_size_t)16 * 1024 * 1024)
+/* Length of a server's name for itself, without the closing NUL. */
+#define LA_REDIS_SERVER_LEN 63
 
 /* Where the server is and how to talk to it. */
 typedef struct la_redis_options_t {
@@ -54,6 +54,8 @@ typedef struct la_redis_answer_t {
     apr_int64_t integer;
     apr_size_t count; /* of a list */
     const struct la_redis_answer_t *items;
+    const char
+        *server; /* run_id of the server process that answered; empty when it does not tell */
 } la_redis_answer_t;
 
 /* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout=, prefix=, user=, password=, db=, in any

@@ -195,11 +195,13 @@ static const la_caller_t *make_caller(request_rec *r, const la_caller_t *asked,
 
 static int accept_caller(request_rec *r, const la_caller_t *caller)
 {
+    int named = la_identity_principal(caller->identity).len > 0; /* else it is made of the token */
+
     la_request_make(r)->caller = caller;
     la_forward_caller(r, caller);
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   LA_LOGNO(0035) "token " LOG_ID " is %s, says provider %s: %s", caller->client_id,
-                  caller->principal, caller->provider->name,
+                  named ? caller->principal : "somebody without a name", caller->provider->name,
                   la_identity_attributes_json(caller->identity).data);
     return OK;
 }

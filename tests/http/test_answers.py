@@ -99,7 +99,7 @@ class TestAnswer:
 
     def answer(self, httpd, behaviour):
         token = httpd.endpoint().on(new_token(), behaviour)
-        response = httpd.get("/", token=token)
+        response = httpd.get("/index.html", token=token)
         assert response.note("client_id") == client_id(token)
         httpd.endpoint().call(token)
         return token, response

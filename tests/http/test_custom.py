@@ -211,7 +211,7 @@ class TestRedirect:
     def test_is_not_followed(self, httpd, status):
         elsewhere = httpd.endpoint("elsewhere")
         token = httpd.endpoint().on(new_token(), reply(status, b"", [("Location", elsewhere.url("/steal"))]))
-        response = httpd.get("/", token=token)
+        response = httpd.get("/index.html", token=token)
         assert (response.status, response.message) == (401, f"Authentication failed: {status}")
         assert response.header("Location") is None
         assert (elsewhere.connections, elsewhere.calls) == (0, [])
@@ -219,10 +219,10 @@ class TestRedirect:
 
     def test_cookies_are_not_kept(self, httpd):
         first = httpd.endpoint().on(new_token(), reply(200, {"principal": "a"}, [("Set-Cookie", "s=1; Path=/")]))
-        assert httpd.get("/", token=first).status == 200
+        assert httpd.get("/index.html", token=first).status == 200
         for _ in range(20):
             token = new_token()
-            assert httpd.get("/", token=token).status == 200
+            assert httpd.get("/index.html", token=token).status == 200
             assert httpd.endpoint().call(token).header("Cookie") is None
 
 

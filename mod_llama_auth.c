@@ -12,6 +12,7 @@
 #include "httpd/lifecycle.h"
 #include "httpd/metadata.h"
 #include "httpd/outcome.h"
+#include "httpd/request.h"
 #include "httpd/require.h"
 #include "httpd/respond.h"
 #include "httpd/status.h"
@@ -30,6 +31,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(la_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_optional_fn_retrieve(la_authz_optional_functions, NULL, NULL, APR_HOOK_MIDDLE);
 
+    ap_hook_post_read_request(la_request_begin, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(la_forward_scrub, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_check_access(la_authz_check_access, NULL, NULL, APR_HOOK_FIRST,
                          AP_AUTH_INTERNAL_PER_CONF);

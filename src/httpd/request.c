@@ -34,6 +34,21 @@ request_rec *la_request_first(request_rec *r)
     return r;
 }
 
+int la_request_begin(request_rec *r)
+{
+    if (!la_request_origin(r)) {
+        la_request_make(r)->method_number = r->method_number;
+    }
+    return DECLINED;
+}
+
+int la_request_method(request_rec *r)
+{
+    const la_request_t *state = la_request_get(la_request_first(r));
+
+    return state ? state->method_number : r->method_number;
+}
+
 void la_request_keep_fields(request_rec *r)
 {
     request_rec *first = la_request_first(r);

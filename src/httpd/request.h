@@ -31,6 +31,7 @@ typedef struct la_caller_t {
 
 typedef struct la_request_t {
     /* Of the first request of a chain. */
+    int method_number;          /* the client's; httpd makes a GET of a request that ends in an error page */
     const apr_table_t
         *sent; /* header fields as they were before the first fixups; NULL until then */
     const la_caller_t *callers; /* all that were found for the client, the newest first */
@@ -67,6 +68,12 @@ request_rec *la_request_origin(const request_rec *r);
 
 /* The first request of the chain: the one that the client sent. */
 request_rec *la_request_first(request_rec *r);
+
+/* Hook post_read_request: notes what the client sent, before anybody changes it. */
+int la_request_begin(request_rec *r);
+
+/* The number of the method that the client sent; HEAD counts as GET. */
+int la_request_method(request_rec *r);
 
 /* Keeps a copy of the client's header fields, before fixups change them for the backend. Later calls for the same chain do
  * nothing. */

@@ -178,11 +178,10 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
 
     (void)plog;
     (void)ptemp;
-    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG || providers->nelts == 0) {
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
     la_registry_label(pconf);
-    resolve_second(s, pconf);
     if (la_shared_create(pconf, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -195,6 +194,10 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
                      entry->provider->name, entry->provider->type->name, entry->filename,
                      entry->line);
     }
+    if (providers->nelts == 0) {
+        return OK;
+    }
+    resolve_second(s, pconf);
     return start_background(s, pconf);
 }
 
@@ -217,7 +220,7 @@ static apr_status_t ready_providers(server_rec *s)
     apr_status_t rv = immortal_pool(&process);
     int i;
 
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && providers->nelts > 0) {
         rv = la_http_child_init(process);
     }
     if (rv == APR_SUCCESS) {
@@ -251,9 +254,6 @@ void la_lifecycle_child_init(apr_pool_t *pchild, server_rec *s)
     apr_status_t rv;
 
     (void)pchild;
-    if (la_registry_providers()->nelts == 0) {
-        return;
-    }
     hold_signals(&before);
     rv = ready_providers(s);
     if (rv != APR_SUCCESS) {

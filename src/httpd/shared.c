@@ -7,6 +7,9 @@
  *             definition gets a copy of what there was.
  *   runtime   gates, flights and outages; one for each generation of children, in the configuration's pool.
  *
+ * Counters are there even where no provider is configured, since requests are refused and counted there too; the rest is
+ * made for providers only.
+ *
  * The parent creates, copies, and never understands what children wrote; children attach in child_init.
  */
 #include "httpd/shared.h"
@@ -357,25 +360,36 @@ static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
     return rv == APR_SUCCESS ? rv : failed(s, rv, "gates and flights");
 }
 
-apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
+static apr_status_t open_life(server_rec *s)
 {
     apr_status_t rv = APR_SUCCESS;
 
-    remember();
     if (!retained->life_open) {
         rv = la_life_open(&retained->life_fd);
         retained->life_open = rv == APR_SUCCESS;
     }
     if (rv != APR_SUCCESS) {
-        return failed(main_server, rv, "the file that tells which processes live");
+        return failed(s, rv, "the file that tells which processes live");
     }
     la_life_init(&life, retained->life_fd);
-    rv = keep_or_create_cache(main_server);
+    return APR_SUCCESS;
+}
+
+apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
+{
+    apr_status_t rv;
+
+    remember();
+    rv = keep_or_create_stats(main_server);
+    if (rv != APR_SUCCESS || la_registry_providers()->nelts == 0) {
+        return rv;
+    }
+    rv = open_life(main_server);
     if (rv == APR_SUCCESS) {
-        rv = create_segments(main_server);
+        rv = keep_or_create_cache(main_server);
     }
     if (rv == APR_SUCCESS) {
-        rv = keep_or_create_stats(main_server);
+        rv = create_segments(main_server);
     }
     return rv == APR_SUCCESS ? create_runtime(pconf, main_server) : rv;
 }
@@ -391,7 +405,6 @@ static apr_status_t attach_second(apr_pool_t *pchild, server_rec *main_server)
                               .stats = shared.stats,
                               .stats_index = runtime.providers};
 
-    shared.second = NULL;
     return options && shared.cache
                ? la_second_make(pchild, options, &its, la_host()->threads(), &shared.second)
                : APR_SUCCESS;
@@ -402,7 +415,8 @@ apr_uint32_t la_shared_second_gate(void)
     return 2 * runtime.providers;
 }
 
-apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
+/* What is there for the sake of providers. */
+static apr_status_t attach_providers(apr_pool_t *pchild, server_rec *main_server)
 {
     apr_status_t rv = la_gates_attach(runtime.gates, runtime.gate_count, runtime.permits, &life,
                                       pchild, &shared.gates);
@@ -411,14 +425,21 @@ apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
         rv = la_flight_attach(runtime.flight, FLIGHT_SLOTS, runtime.seats, &life, pchild,
                               &shared.flight);
     }
-    shared.cache = NULL;
     if (rv == APR_SUCCESS && retained->bytes) {
         rv = la_cache_attach(aligned_base(retained->shm), retained->bytes, retained->secret, &life,
                              pchild, &shared.cache);
     }
+    return rv == APR_SUCCESS ? attach_second(pchild, main_server) : rv;
+}
+
+apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    memset(&shared, 0, sizeof(shared));
     shared.stats = la_stats_attach(retained->stats_bytes, retained->stats_count + 1, pchild);
-    if (rv == APR_SUCCESS) {
-        rv = attach_second(pchild, main_server);
+    if (la_registry_providers()->nelts > 0) {
+        rv = attach_providers(pchild, main_server);
     }
     return rv == APR_SUCCESS ? rv : failed(main_server, rv, "a child's view of shared memory");
 }

@@ -16,7 +16,7 @@ apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server);
 /* Makes this child's handles. Returns APR_SUCCESS; else it has logged what failed. */
 apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server);
 
-/* This child's handles. */
+/* This child's handles. Without any provider there are the counters only, and all others are NULL. */
 const la_shared_t *la_shared_get(void);
 
 /* The second-level cache's gate; its counters are behind those of the last provider. */

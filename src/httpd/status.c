@@ -121,9 +121,6 @@ const la_status_t *la_status_read(request_rec *r)
     status->server = ap_get_server_name(r);
     status->outcomes = outcomes;
     status->providers = providers;
-    if (!shared->stats) {
-        return status; /* no provider is configured */
-    }
     for (outcome = 0; outcome < OUTCOMES_MAX && la_outcome_name(outcome); outcome++) {
         outcomes[outcome] = la_outcome_requests(shared->stats, outcome);
     }

@@ -16,6 +16,7 @@
 #include "httpd/require.h"
 #include "httpd/respond.h"
 #include "httpd/status.h"
+#include "httpd/trailers.h"
 
 #include <http_config.h>
 #include <http_protocol.h>
@@ -33,6 +34,8 @@ static void register_hooks(apr_pool_t *pool)
 
     ap_hook_post_read_request(la_request_begin, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(la_forward_scrub, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_post_read_request(la_trailers_watch, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_filter(la_trailers_insert, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_access(la_authz_check_access, NULL, NULL, APR_HOOK_FIRST,
                          AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_access_ex(la_authz_check_access_ex, NULL, before_authz_core, APR_HOOK_FIRST,
@@ -52,6 +55,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
     la_handler_register();
     la_respond_register();
+    la_trailers_register();
     la_status_register(pool);
     la_require_register(pool);
 }

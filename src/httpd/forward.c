@@ -5,6 +5,8 @@
  */
 #include "httpd/forward.h"
 
+#include "core/fields.h"
+#include "core/hash.h"
 #include "core/params.h"
 #include "httpd/credential.h"
 
@@ -37,10 +39,21 @@ static char cgi_char(char c)
     return apr_isalnum(c) ? (char)apr_toupper(c) : '_';
 }
 
-static int same_name(const char *a, const char *b)
+static int same_name(la_slice_t a, const char *b)
 {
-    for (; *a && cgi_char(*a) == cgi_char(*b); a++, b++) {}
-    return !*a && !*b;
+    apr_size_t i;
+
+    for (i = 0; i < a.len && cgi_char(a.data[i]) == cgi_char(b[i]); i++) {
+        if (!b[i]) {
+            return 0;
+        }
+    }
+    return i == a.len && !b[i];
+}
+
+static la_slice_t slice_of(const char *text)
+{
+    return (la_slice_t){text, strlen(text)};
 }
 
 /* Reserved names, and a bit for each of their lengths, which keeps most fields from being compared. */
@@ -58,11 +71,11 @@ void la_forward_reset(apr_pool_t *pconf)
     reserved_lengths = 0;
 }
 
-int la_forward_is_reserved(const char *name)
+static int is_reserved(la_slice_t name)
 {
     int i;
 
-    if (!(reserved_lengths & length_bit(strlen(name)))) {
+    if (!(reserved_lengths & length_bit(name.len))) {
         return 0;
     }
     for (i = 0; i < reserved->nelts; i++) {
@@ -71,6 +84,11 @@ int la_forward_is_reserved(const char *name)
         }
     }
     return 0;
+}
+
+int la_forward_is_reserved(const char *name)
+{
+    return is_reserved(slice_of(name));
 }
 
 void la_forward_reserve(const char *header)
@@ -107,7 +125,7 @@ static int is_vital(const char *name)
     const char *const *vital;
 
     for (vital = names; *vital; vital++) {
-        if (same_name(name, *vital)) {
+        if (same_name(slice_of(name), *vital)) {
             return 1;
         }
     }
@@ -141,14 +159,14 @@ static const char *parse_what(apr_pool_t *pool, const char *word, line_t *line)
         word);
 }
 
-static const line_t *find_line(const apr_array_header_t *lines, const char *header)
+static const line_t *find_line(const apr_array_header_t *lines, la_slice_t header)
 {
     int i;
 
     for (i = 0; i < lines->nelts; i++) {
         const line_t *line = &APR_ARRAY_IDX(lines, i, line_t);
 
-        if (same_name(line->header, header)) {
+        if (same_name(header, line->header)) {
             return line;
         }
     }
@@ -172,7 +190,7 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
         return apr_psprintf(pool, "%s cannot carry the caller: the request needs it itself",
                             header);
     }
-    if (*forwards && find_line((*forwards)->lines, header)) {
+    if (*forwards && find_line((*forwards)->lines, slice_of(header))) {
         return apr_psprintf(pool, "%s is named twice in this section", header);
     }
     made->lines = *forwards ? apr_array_copy(pool, (*forwards)->lines)
@@ -196,7 +214,7 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
     for (i = 0; i < parent->lines->nelts; i++) {
         const line_t *line = &APR_ARRAY_IDX(parent->lines, i, line_t);
 
-        if (!find_line(section->lines, line->header)) {
+        if (!find_line(section->lines, slice_of(line->header))) {
             APR_ARRAY_PUSH(made->lines, line_t) = *line;
         }
     }
@@ -205,60 +223,65 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
 
 /* ---- what clients may not say ---- */
 
-/* A Connection field without reserved names: a proxy takes the fields that it names off the request. */
-static const char *clean_connection(apr_pool_t *pool, const char *value)
+/* Whether only we send fields of that name: a reserved one, or one of this section's lines, which an .htaccess may have. */
+static int is_ours(const void *forwards, la_slice_t name)
 {
-    const char *kept = NULL;
-    char *rest = apr_pstrdup(pool, value);
-    char *name;
-
-    while ((name = strsep(&rest, ",")) != NULL) {
-        char *end;
-
-        for (; *name == ' ' || *name == '\t'; name++) {}
-        for (end = name + strlen(name); end > name && (end[-1] == ' ' || end[-1] == '\t'); end--) {}
-        *end = '\0';
-        if (*name && !la_forward_is_reserved(name)) {
-            kept = kept ? apr_pstrcat(pool, kept, ", ", name, NULL) : name;
-        }
-    }
-    return kept;
+    return is_reserved(name) ||
+           (forwards && find_line(((const la_forwards_t *)forwards)->lines, name));
 }
 
-static void scrub_connection(request_rec *r)
+static int is_no_trailer(const void *forwards, la_slice_t name)
 {
-    const char *value = apr_table_get(r->headers_in, "Connection");
-    const char *kept = value ? clean_connection(r->pool, value) : NULL;
-
-    if (value && !kept) {
-        apr_table_unset(r->headers_in, "Connection");
-    } else if (value && strcmp(kept, value) != 0) {
-        apr_table_setn(r->headers_in, "Connection", kept);
-    }
+    return is_ours(forwards, name) || same_name(name, "Connection");
 }
 
-static void scrub_table(apr_table_t *fields)
+/* A proxy takes the fields that Connection names off the request. */
+static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
 {
-    const apr_array_header_t *array = apr_table_elts(fields);
+    const apr_array_header_t *fields = apr_table_elts(r->headers_in);
+    int left = 0;
     int i;
 
-    for (i = array->nelts - 1; i >= 0; i--) {
-        const char *name = APR_ARRAY_IDX(array, i, apr_table_entry_t).key;
+    for (i = 0; i < fields->nelts; i++) {
+        apr_table_entry_t *field = &APR_ARRAY_IDX(fields, i, apr_table_entry_t);
 
-        if (la_forward_is_reserved(name)) {
-            apr_table_unset(fields, name);
-            i = i < array->nelts ? i : array->nelts;
+        if (strcasecmp(field->key, "Connection") == 0) {
+            const char *kept =
+                la_fields_connection_without(r->pool, field->val, is_ours, forwards);
+
+            if (kept != field->val) {
+                field->val = apr_pstrdup(r->pool, kept ? kept : "");
+            }
+            left |= kept != NULL;
         }
     }
+    if (!left) {
+        apr_table_unset(r->headers_in, "Connection");
+    }
+}
+
+static void scrub(request_rec *r, const la_forwards_t *forwards)
+{
+    la_fields_remove(r->headers_in, 0, is_ours, forwards, r->pool);
+    scrub_connection(r, forwards);
 }
 
 int la_forward_scrub(request_rec *r)
 {
     if (reserved->nelts > 0) {
-        scrub_table(r->headers_in);
-        scrub_connection(r);
+        scrub(r, NULL);
     }
     return DECLINED;
+}
+
+int la_forward_is_watchful(const request_rec *r)
+{
+    return reserved->nelts > 0 || la_config_dir(r)->forwards;
+}
+
+void la_forward_scrub_trailers(request_rec *r, apr_table_t *fields, int first)
+{
+    la_fields_remove(fields, first, is_no_trailer, la_config_dir(r)->forwards, r->pool);
 }
 
 /* ---- headers and environment ---- */
@@ -305,23 +328,6 @@ static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_
     }
 }
 
-/* Removes what an .htaccess names, which was not known when the request came, and what was set for a
- * section that the request has left. */
-static void unset_headers(request_rec *r, const la_forwards_t *forwards)
-{
-    const apr_array_header_t *array = apr_table_elts(r->headers_in);
-    int i;
-
-    for (i = array->nelts - 1; i >= 0; i--) {
-        const char *name = APR_ARRAY_IDX(array, i, apr_table_entry_t).key;
-
-        if (la_forward_is_reserved(name) || (forwards && find_line(forwards->lines, name))) {
-            apr_table_unset(r->headers_in, name);
-            i = i < array->nelts ? i : array->nelts;
-        }
-    }
-}
-
 /* LLAMA_AUTH_ATTRIBUTE_ and the category in capitals, from the name of its note. */
 static const char *variable_name(apr_pool_t *pool, const char *note)
 {
@@ -335,23 +341,37 @@ static const char *variable_name(apr_pool_t *pool, const char *note)
     return name;
 }
 
+/* What a subrequest or a redirect brings along is another section's caller. */
+static int is_our_variable(const void *context, la_slice_t name)
+{
+    static const char prefix[] = "LLAMA_AUTH_";
+
+    (void)context;
+    return name.len >= sizeof(prefix) - 1 && memcmp(name.data, prefix, sizeof(prefix) - 1) == 0;
+}
+
 static void set_environment(request_rec *r, const la_caller_t *caller)
 {
     const la_identity_t *identity = caller->identity;
     apr_table_t *env = r->subprocess_env;
+    apr_hash_t *named = apr_hash_make_custom(r->pool, la_hash_keyed);
     apr_size_t i;
 
     apr_table_setn(env, "LLAMA_AUTH_PRINCIPAL", caller->principal);
     apr_table_setn(env, "LLAMA_AUTH_CLIENT_ID", caller->client_id);
     apr_table_setn(env, "LLAMA_AUTH_PROVIDER", caller->provider->name);
     apr_table_setn(env, "LLAMA_AUTH_ATTRIBUTES", la_identity_attributes_json(identity).data);
-    for (i = la_identity_count(identity); i > 0;
-         i--) { /* backwards: of two with one name the first stays */
+    for (i = 0; i < la_identity_count(identity); i++) {
         const char *note;
         const char *value;
+        const char *name;
 
-        la_identity_note(identity, i - 1, &note, &value);
-        apr_table_setn(env, variable_name(r->pool, note), value);
+        la_identity_note(identity, i, &note, &value);
+        name = variable_name(r->pool, note);
+        if (!apr_hash_get(named, name, APR_HASH_KEY_STRING)) { /* of two with one name the first */
+            apr_hash_set(named, name, APR_HASH_KEY_STRING, name);
+            apr_table_addn(env, name, value);
+        }
     }
 }
 
@@ -387,8 +407,9 @@ void la_forward_to_handler(request_rec *r)
         return;
     }
     if (conf->forwards || (moved && reserved->nelts > 0)) {
-        unset_headers(r, conf->forwards);
+        scrub(r, conf->forwards); /* what an .htaccess names, and what a section that was left set */
     }
+    la_fields_remove(r->subprocess_env, 0, is_our_variable, NULL, r->pool);
     if (moved && had_caller(r)) {
         unset_user_variables(r);
     }
@@ -428,26 +449,24 @@ void la_forward_keep_private(request_rec *r)
 
 /* ---- notes ---- */
 
-/* Takes away what was noted of a caller, if only by a request that this one took over. */
-static void unset_notes(apr_table_t *notes)
+static int is_our_note(const void *context, la_slice_t name)
 {
-    const apr_array_header_t *set = apr_table_elts(notes);
-    int i;
+    static const char prefix[] = LA_NOTE_PREFIX;
 
-    for (i = set->nelts - 1; i >= 0; i--) {
-        const char *name = APR_ARRAY_IDX(set, i, apr_table_entry_t).key;
+    (void)context;
+    return strncmp(name.data, prefix, sizeof(prefix) - 1) == 0;
+}
 
-        if (strncmp(name, LA_NOTE_PREFIX, sizeof(LA_NOTE_PREFIX) - 1) == 0) {
-            apr_table_unset(notes, name);
-            i = i < set->nelts ? i : set->nelts;
-        }
-    }
+/* Takes away what was noted of a caller, if only by a request that this one took over. */
+static void unset_notes(request_rec *r)
+{
+    la_fields_remove(r->notes, 0, is_our_note, NULL, r->pool);
 }
 
 void la_forward_nobody(request_rec *r)
 {
     la_request_make(r)->caller = NULL;
-    unset_notes(r->notes);
+    unset_notes(r);
     r->user = NULL;
     r->ap_auth_type = NULL;
 }
@@ -460,7 +479,7 @@ void la_forward_caller(request_rec *r, const la_caller_t *caller)
     apr_size_t i;
 
     if (apr_table_get(r->notes, LA_NOTE_PRINCIPAL)) {
-        unset_notes(r->notes);
+        unset_notes(r);
     }
     r->user = apr_pstrdup(r->pool, caller->principal);
     r->ap_auth_type = (char *)"Bearer";

@@ -51,4 +51,11 @@ void la_forward_keep_private(request_rec *r);
 /* Hook post_read_request: removes reserved headers that the client sent, and their names from Connection. */
 int la_forward_scrub(request_rec *r);
 
+/* Whether there may be a name that clients may not use, in the request's section or any other. */
+int la_forward_is_watchful(const request_rec *r);
+
+/* Removes from fields that came as trailers, the entries of a table from number `first` on, what clients may not send, and
+ * Connection. */
+void la_forward_scrub_trailers(request_rec *r, apr_table_t *fields, int first);
+
 #endif

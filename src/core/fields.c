@@ -1,0 +1,108 @@
+/* Header fields in tables. Which ones are to go is the caller's business. Called by request threads. */
+#include "core/fields.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include <string.h>
+
+static int goes(const apr_table_entry_t *entry, la_fields_test_fn *test, const void *context)
+{
+    return test(context, (la_slice_t){entry->key, strlen(entry->key)});
+}
+
+/* The number of the first entry that is to go, from `first` on; the number of entries when there is none. */
+static int find(const apr_table_t *fields, int first, la_fields_test_fn *test, const void *context)
+{
+    const apr_array_header_t *array = apr_table_elts(fields);
+    int i;
+
+    for (i = first; i < array->nelts; i++) {
+        if (goes(&APR_ARRAY_IDX(array, i, apr_table_entry_t), test, context)) {
+            return i;
+        }
+    }
+    return array->nelts;
+}
+
+/* apr_table_unset() reads the whole table for each name; filling the table again reads it once. */
+void la_fields_remove(apr_table_t *fields, int first, la_fields_test_fn *test, const void *context,
+                      apr_pool_t *pool)
+{
+    const apr_array_header_t *array = apr_table_elts(fields);
+    int kept = find(fields, first, test, context);
+    int count = array->nelts;
+    const apr_table_entry_t *entries;
+    int i;
+
+    if (kept == count) {
+        return;
+    }
+    entries = apr_pmemdup(pool, array->elts, (apr_size_t)count * sizeof(*entries));
+    apr_table_clear(fields);
+    for (i = 0; i < count; i++) {
+        if (i < kept || !goes(&entries[i], test, context)) {
+            apr_table_addn(fields, entries[i].key, entries[i].val);
+        }
+    }
+}
+
+/* ---- Connection ---- */
+
+static int separates(char c)
+{
+    return c == ',' || c == ';' || apr_isspace(c);
+}
+
+/* Cuts the next option off `*rest`. Returns 0 at the end. */
+static int next_option(const char **rest, la_slice_t *option)
+{
+    const char *p = *rest;
+
+    for (; separates(*p); p++) {}
+    option->data = p;
+    while (*p && !separates(*p)) {
+        if (*p++ == '"') {
+            p += strcspn(p, "\"");
+            p += *p == '"';
+        }
+    }
+    option->len = (apr_size_t)(p - option->data);
+    *rest = p;
+    return option->len > 0;
+}
+
+/* What stays, with commas between; there was a separator for each of them. */
+static const char *join_others(apr_pool_t *pool, const char *value, la_fields_test_fn *test,
+                               const void *context)
+{
+    char *kept = apr_palloc(pool, strlen(value) + 1);
+    char *end = kept;
+    la_slice_t option;
+
+    while (next_option(&value, &option)) {
+        if (!test(context, option)) {
+            if (end > kept) {
+                *end++ = ',';
+            }
+            memcpy(end, option.data, option.len);
+            end += option.len;
+        }
+    }
+    *end = '\0';
+    return end > kept ? kept : NULL;
+}
+
+const char *la_fields_connection_without(apr_pool_t *pool, const char *value,
+                                         la_fields_test_fn *test, const void *context)
+{
+    const char *rest = value;
+    la_slice_t option;
+
+    while (next_option(&rest, &option)) {
+        if (test(context, option)) {
+            return join_others(pool, value, test, context);
+        }
+    }
+    return value;
+}

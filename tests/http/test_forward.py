@@ -126,6 +126,10 @@ class TestBackend:
         [("X-Auth-User-Id", "a"), ("X-Auth-User-Id", "b"), ("Connection", "keep-alive"), ("Connection", "X-Auth-User-Id")],
         [("X_Auth_User_Id", "root"), ("X.Auth.User.Id", "root"), ("x-auth-user-id", "root"), ("Connection", "X-Auth-User-Id")],
         [("x.auth_user-id", "root"), ("X!Auth~User*Id", "root")],
+        [("Connection", "close;X-Auth-User-Id")], [("Connection", "keep-alive X-Auth-User-Id")],
+        [("Connection", "keep-alive\tX-Auth-User-Id;x-auth-attributes")], [("Connection", ";;X-Auth-User-Id ;TE")],
+        [("Connection", 'a"b, c" X-Auth-User-Id')], [("Connection", "Upgrade;X-Auth-User-Id"), ("Upgrade", "x")],
+        [("Connection", "keep-alive"), ("Connection", "TE X-Auth-User-Id")],
     ], ids=lambda headers: "; ".join(f"{n}: {v}" for n, v in headers))
     @pytest.mark.parametrize("path, expected", [("/v1/x", ["full"]), ("/public/x", [])])
     def test_clients_cannot_speak_in_our_name(self, httpd, path, expected, headers):
@@ -149,9 +153,10 @@ class TestBackend:
         assert seen.header("X-Only-Here") == "full"
         assert seen.header("X-Auth-Roles") == "admin,dev"
 
-    def test_other_connection_options_stay(self, httpd):
-        seen = self.call(httpd, "/v1/x", key_of("full"), [("Connection", "X-Mine"), ("X-Mine", "gone")])
-        assert seen.header("X-Mine") is None
+    @pytest.mark.parametrize("connection", ["X-Mine", "X-Auth-User-Id;X-Mine", "X-Mine X-Auth-User-Id"])
+    def test_other_connection_options_stay(self, httpd, connection):
+        seen = self.call(httpd, "/v1/x", key_of("full"), [("Connection", connection), ("X-Mine", "gone")])
+        assert seen.header("X-Mine") is None and seen.header("X-Auth-User-Id") == "full"
 
     def test_token_off(self, httpd):
         assert self.call(httpd, "/off/x", key_of("full")).header("Authorization") is None
@@ -185,8 +190,14 @@ class TestBackend:
         assert any("GET /sources/logged?a=1 HTTP/1.1" in line for line in lines)
 
 
+SHOW = """#!/bin/sh
+printf 'Content-Type: text/plain\\n\\n'
+printf %s "$LLAMA_AUTH_PRINCIPAL|$LLAMA_AUTH_PROVIDER|$LLAMA_AUTH_ATTRIBUTES|$LLAMA_AUTH_ATTRIBUTE_ROLES"
+"""
+
+
 class TestEnvironment:
-    modules = ("include", "filter", "rewrite")
+    modules = ("include", "filter", "rewrite", "cgid")
 
     @staticmethod
     def configure(httpd):
@@ -196,10 +207,30 @@ class TestEnvironment:
         httpd.write("htdocs/env/off/page.shtml", '<!--#echo var="LLAMA_AUTH_PRINCIPAL" -->')
         httpd.write("htdocs/env/index.html", "index")
         httpd.write("htdocs/target/page.txt", "target")
+        for name in ("known", "silent", "open"):
+            httpd.write(f"htdocs/{name}/x.cgi", SHOW).chmod(0o755)
+        httpd.write("htdocs/outer/page.shtml", "".join(f'<!--#include virtual="/{name}/x.cgi" -->;'
+                                                        for name in ("known", "silent", "open", "known")))
+        httpd.write_keys("conf/weak.json", key_entry(key_of("bare"), "root", {"roles": ["admin"], "roles.x": ["a"]}))
         return PROVIDER + f"""
+<LlamaAuthProvider weak static>
+    File conf/weak.json
+</LlamaAuthProvider>
+<Location /outer>
+    {BEARER.replace("Use keys", "Use weak")}
+    LlamaAuthEnv on
+</Location>
+<LocationMatch ^/(known|silent)>
+    {BEARER}
+</LocationMatch>
+<Location /known>
+    LlamaAuthEnv on
+</Location>
+ScriptSock {httpd.root}/run/cgisock
 AddOutputFilter INCLUDES .shtml
+AddHandler cgi-script .cgi
 <Directory "{httpd.root}/htdocs">
-    Options +Includes +FollowSymLinks
+    Options +Includes +FollowSymLinks +ExecCGI
 </Directory>
 <Location /env>
     {BEARER}
@@ -227,6 +258,10 @@ AddOutputFilter INCLUDES .shtml
 
     def test_off(self, httpd):
         assert httpd.get("/env/off/page.shtml", token=key_of("full")).body.decode().strip() == "(none)"
+
+    def test_nothing_stays_of_another_sections_caller(self, httpd):
+        none, bare = "|||", "bare|keys|{}|"
+        assert httpd.get("/outer/page.shtml", token=key_of("bare")).body.decode() == f"{bare};{none};{none};{bare};"
 
     def test_a_token_taken_out_is_still_known_to_a_redirect(self, httpd):
         assert httpd.get("/env/moved", token=key_of("full")).body == b"target"
@@ -256,7 +291,8 @@ RewriteRule "^(.*)$" "http://127.0.0.1:{httpd.endpoint('backend').port}/$1" [P]
 
     def test_forward(self, httpd):
         backend = httpd.endpoint("backend")
-        assert httpd.get("/app/x", token=key_of("full"), headers=[("X_Htaccess_User", "root")]).status == 200
+        headers = [("X_Htaccess_User", "root"), ("Connection", "keep-alive X-Htaccess-User")]
+        assert httpd.get("/app/x", token=key_of("full"), headers=headers).status == 200
         seen = backend.calls[-1]
         assert seen.header("X-Htaccess-User") == "full"
         assert seen.header("X_Htaccess_User") is None

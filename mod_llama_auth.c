@@ -12,6 +12,7 @@
 #include "httpd/lifecycle.h"
 #include "httpd/metadata.h"
 #include "httpd/outcome.h"
+#include "httpd/query.h"
 #include "httpd/request.h"
 #include "httpd/require.h"
 #include "httpd/respond.h"
@@ -25,6 +26,7 @@
 static void register_hooks(apr_pool_t *pool)
 {
     static const char *const before_authz_core[] = {"mod_authz_core.c", NULL};
+    static const char *const before_forensic[] = {"mod_log_forensic.c", NULL};
 
     ap_hook_pre_config(la_lifecycle_pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(la_check_config, NULL, NULL, APR_HOOK_MIDDLE);
@@ -33,6 +35,9 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_optional_fn_retrieve(la_authz_optional_functions, NULL, NULL, APR_HOOK_MIDDLE);
 
     ap_hook_post_read_request(la_request_begin, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_post_read_request(la_query_read, NULL, before_forensic, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_error_filter(la_query_hide, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_log_transaction(la_query_hide_from_log, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(la_forward_scrub, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(la_trailers_watch, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_insert_filter(la_trailers_insert, NULL, NULL, APR_HOOK_MIDDLE);

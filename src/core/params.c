@@ -54,24 +54,31 @@ static int hex(char c)
                                   : -1;
 }
 
-/* `+` is a space, %XX a byte; a `%` that begins no escape stands for itself. */
+/* Cuts the next byte off a text, decoded: `+` is a space, %XX a byte; a `%` that begins no escape stands for itself. */
+static char next_byte(la_slice_t *text)
+{
+    const char *p = text->data;
+    apr_size_t used = 1;
+    char c = *p;
+
+    if (c == '+') {
+        c = ' ';
+    } else if (c == '%' && text->len > 2 && hex(p[1]) >= 0 && hex(p[2]) >= 0) {
+        c = (char)(unsigned char)(hex(p[1]) * 16 + hex(p[2]));
+        used = 3;
+    }
+    text->data += used;
+    text->len -= used;
+    return c;
+}
+
 static la_slice_t decode(apr_pool_t *pool, la_slice_t text)
 {
     char *out = apr_palloc(pool, text.len + 1);
     apr_size_t len = 0;
-    apr_size_t i;
 
-    for (i = 0; i < text.len; i++) {
-        char c = text.data[i];
-
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%' && text.len - i > 2 && hex(text.data[i + 1]) >= 0 &&
-                   hex(text.data[i + 2]) >= 0) {
-            c = (char)(unsigned char)(hex(text.data[i + 1]) * 16 + hex(text.data[i + 2]));
-            i += 2;
-        }
-        out[len++] = c;
+    while (text.len > 0) {
+        out[len++] = next_byte(&text);
     }
     out[len] = '\0';
     return (la_slice_t){out, len};
@@ -82,9 +89,17 @@ static int same(la_slice_t text, const char *name)
     return text.len == strlen(name) && memcmp(text.data, name, text.len) == 0;
 }
 
-static int query_has_name(apr_pool_t *pool, const part_t *part, const char *name)
+/* Whether a parameter's name is that one once it is decoded. */
+static int query_has_name(const part_t *part, const char *name)
 {
-    return same(decode(pool, part->name), name);
+    la_slice_t rest = part->name;
+
+    for (; rest.len > 0 && *name; name++) {
+        if (next_byte(&rest) != *name) {
+            return 0;
+        }
+    }
+    return rest.len == 0 && !*name;
 }
 
 int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_slice_t *value)
@@ -95,37 +110,79 @@ int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_sl
 
     *value = (la_slice_t){"", 0};
     while (next_part(&query, '&', &whole, &part)) {
-        if (part.value.len > 0 && query_has_name(pool, &part, name) && count++ == 0) {
+        if (part.value.len > 0 && query_has_name(&part, name) && count++ == 0) {
             *value = decode(pool, part.value);
         }
     }
     return count;
 }
 
-/* Appends a part that stays to what was kept before. */
-static const char *keep(apr_pool_t *pool, const char *kept, const char *separator, la_slice_t part)
+static int is_one_of(const part_t *part, const apr_array_header_t *names)
 {
-    const char *text = apr_pstrmemdup(pool, part.data, part.len);
+    int i;
 
-    return kept ? apr_pstrcat(pool, kept, separator, text, NULL) : text;
-}
-
-const char *la_params_query_without(apr_pool_t *pool, const char *query, const char *name)
-{
-    const char *rest = query;
-    const char *kept = NULL;
-    la_slice_t whole;
-    part_t part;
-    int removed = 0;
-
-    while (next_part(&rest, '&', &whole, &part)) {
-        if (query_has_name(pool, &part, name)) {
-            removed = 1;
-        } else {
-            kept = keep(pool, kept, "&", whole);
+    for (i = 0; names && i < names->nelts; i++) {
+        if (query_has_name(part, APR_ARRAY_IDX(names, i, const char *))) {
+            return 1;
         }
     }
-    return removed ? kept : query;
+    return 0;
+}
+
+static int query_names_one(const char *query, const apr_array_header_t *names)
+{
+    la_slice_t whole;
+    part_t part;
+
+    while (next_part(&query, '&', &whole, &part)) {
+        if (is_one_of(&part, names)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What is put together of the parts that stay. */
+typedef struct rest_t {
+    char *data;
+    apr_size_t len;
+    int parts;
+} rest_t;
+
+static void keep(rest_t *rest, const char *separator, la_slice_t part)
+{
+    for (; rest->parts > 0 && *separator; separator++) {
+        rest->data[rest->len++] = *separator;
+    }
+    memcpy(rest->data + rest->len, part.data, part.len);
+    rest->len += part.len;
+    rest->parts++;
+}
+
+static const char *end_of(rest_t *rest)
+{
+    rest->data[rest->len] = '\0';
+    return rest->parts > 0 ? rest->data : NULL;
+}
+
+const char *la_params_query_without(apr_pool_t *pool, const char *query,
+                                    const apr_array_header_t *names)
+{
+    const char *left = query;
+    rest_t rest = {NULL, 0, 0};
+    la_slice_t whole;
+    part_t part;
+
+    if (!query_names_one(query, names)) {
+        return query;
+    }
+    rest.data = apr_palloc(pool, strlen(query) + 1);
+    while (next_part(&left, '&', &whole, &part)) {
+        if (!is_one_of(&part, names)) {
+            keep(&rest, "&", whole);
+        }
+    }
+    return end_of(&rest);
 }
 
 /* ---- cookies ---- */
@@ -167,20 +224,35 @@ int la_params_cookie(const char *field, const char *name, la_slice_t *value)
     return count;
 }
 
-const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const char *name)
+static int cookie_is_named(const char *field, const char *name)
 {
-    const char *rest = field;
-    const char *kept = NULL;
     la_slice_t whole;
     part_t part;
-    int removed = 0;
 
-    while (next_part(&rest, ';', &whole, &part)) {
+    while (next_part(&field, ';', &whole, &part)) {
         if (same(trim(part.name), name)) {
-            removed = 1;
-        } else {
-            kept = keep(pool, kept, "; ", trim(whole));
+            return 1;
         }
     }
-    return removed ? kept : field;
+    return 0;
+}
+
+const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const char *name)
+{
+    const char *left = field;
+    rest_t rest = {NULL, 0, 0};
+    la_slice_t whole;
+    part_t part;
+
+    if (!cookie_is_named(field, name)) {
+        return field;
+    }
+    rest.data =
+        apr_palloc(pool, 2 * strlen(field) + 1); /* a blank is put where there may be none */
+    while (next_part(&left, ';', &whole, &part)) {
+        if (!same(trim(part.name), name)) {
+            keep(&rest, "; ", trim(whole));
+        }
+    }
+    return end_of(&rest);
 }

@@ -7,6 +7,7 @@
 #include "core/slice.h"
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 
 /* Whether a text is a token of RFC 9110 section 5.6.2: the name of a header field or a cookie. */
 int la_params_is_name(const char *text);
@@ -17,9 +18,13 @@ int la_params_is_name(const char *text);
  */
 int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_slice_t *value);
 
-/* The query string without the parameters of that name, the others as they were; NULL when none is left. In `pool`, or `query`
- * itself. */
-const char *la_params_query_without(apr_pool_t *pool, const char *query, const char *name);
+/* The query string without the parameters of those names, the others as they were; NULL when none is left. In `pool`, or `query`
+ * itself where none is in it.
+ *
+ * names: of const char *; NULL is empty.
+ */
+const char *la_params_query_without(apr_pool_t *pool, const char *query,
+                                    const apr_array_header_t *names);
 
 /* How many cookies of a Cookie field (RFC 6265 section 4.2.1) have exactly that name and a value that is not empty.
  *

@@ -4,6 +4,8 @@
 #include "httpd/credential.h"
 
 #include "core/params.h"
+#include "httpd/query.h"
+#include "httpd/request.h"
 
 #include <apr_strings.h>
 
@@ -17,8 +19,8 @@ typedef struct source_t {
 struct la_sources_t {
     int count;
     source_t *sources;
-    apr_array_header_t *headers;
-    int in_query;
+    apr_array_header_t *headers; /* names of fields, of const char *; Cookie too */
+    apr_array_header_t *queries; /* names of parameters */
 };
 
 /* ---- the directive ---- */
@@ -87,7 +89,9 @@ static const char *add_source(apr_pool_t *pool, la_sources_t *sources, const cha
         }
     }
     sources->sources[sources->count++] = source;
-    sources->in_query |= source.kind == KIND_QUERY;
+    if (source.kind == KIND_QUERY) {
+        APR_ARRAY_PUSH(sources->queries, const char *) = source.name;
+    }
     if (source.kind == KIND_HEADER || source.kind == KIND_COOKIE) {
         APR_ARRAY_PUSH(sources->headers, const char *) =
             source.kind == KIND_HEADER ? source.name : "Cookie";
@@ -104,6 +108,7 @@ const char *la_sources_parse(apr_pool_t *pool, int count, char *const words[],
 
     made->sources = apr_pcalloc(pool, (apr_size_t)(count + 1) * sizeof(source_t));
     made->headers = apr_array_make(pool, 2, sizeof(const char *));
+    made->queries = apr_array_make(pool, 2, sizeof(const char *));
     for (i = 0; i < count && !error; i++) {
         error = add_source(pool, made, words[i]);
     }
@@ -116,21 +121,51 @@ const apr_array_header_t *la_sources_headers(const la_sources_t *sources)
     return sources ? sources->headers : NULL;
 }
 
+const apr_array_header_t *la_sources_queries(const la_sources_t *sources)
+{
+    return sources ? sources->queries : NULL;
+}
+
 static apr_array_header_t *all_headers;
+static apr_array_header_t *all_queries;
 
 void la_sources_reset(apr_pool_t *pconf)
 {
     all_headers = apr_array_make(pconf, 2, sizeof(const char *));
+    all_queries = apr_array_make(pconf, 2, sizeof(const char *));
+}
+
+/* Every request is looked through for each of them. */
+static void add_names(apr_array_header_t *names, const apr_array_header_t *more)
+{
+    int i;
+    int old;
+
+    for (i = 0; i < more->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(more, i, const char *);
+
+        for (old = 0; old < names->nelts && strcmp(name, APR_ARRAY_IDX(names, old, const char *));
+             old++) {}
+        if (old == names->nelts) {
+            APR_ARRAY_PUSH(names, const char *) = name;
+        }
+    }
 }
 
 void la_sources_announce(const la_sources_t *sources)
 {
-    apr_array_cat(all_headers, sources->headers);
+    add_names(all_headers, sources->headers);
+    add_names(all_queries, sources->queries);
 }
 
 const apr_array_header_t *la_sources_all_headers(void)
 {
     return all_headers;
+}
+
+const apr_array_header_t *la_sources_all_queries(void)
+{
+    return all_queries;
 }
 
 static int has_kind(const la_sources_t *sources, kind_e kind)
@@ -152,7 +187,7 @@ apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources
     if (!sources || has_kind(sources, KIND_AUTHORIZATION)) {
         APR_ARRAY_PUSH(methods, const char *) = "header";
     }
-    if (sources && sources->in_query) {
+    if (sources && sources->queries->nelts > 0) {
         APR_ARRAY_PUSH(methods, const char *) = "query";
     }
     return methods;
@@ -209,7 +244,7 @@ static la_credential_e from_source(request_rec *r, const apr_table_t *fields,
     case KIND_HEADER:
         return from_header(fields, source->name, token);
     case KIND_QUERY:
-        count = la_params_query(r->pool, r->args, source->name, &text);
+        count = la_params_query(r->pool, la_query_of_client(r), source->name, &text);
         return judge(count, text, token);
     case KIND_COOKIE:
         count = la_params_cookie(apr_table_get(fields, "Cookie"), source->name, &text);
@@ -247,54 +282,18 @@ la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
 
 /* ---- taking out ---- */
 
-static const char *without(request_rec *r, const la_sources_t *sources, const char *query)
-{
-    int i;
-
-    for (i = 0; i < sources->count; i++) {
-        if (sources->sources[i].kind == KIND_QUERY) {
-            query = la_params_query_without(r->pool, query, sources->sources[i].name);
-        }
-    }
-    return query;
-}
-
 const char *la_credential_query(request_rec *r, const la_sources_t *sources)
 {
-    return sources && sources->in_query ? without(r, sources, r->args) : r->args;
+    return la_params_query_without(r->pool, r->args, la_sources_queries(sources));
 }
 
-/* A URI as it came, without tokens in its query string. */
-static char *clean_uri(request_rec *r, const la_sources_t *sources, const char *uri)
-{
-    const char *mark = strchr(uri, '?');
-    const char *query = mark ? without(r, sources, mark + 1) : NULL;
-
-    if (!mark) {
-        return apr_pstrdup(r->pool, uri);
-    }
-    return apr_pstrcat(r->pool, apr_pstrmemdup(r->pool, uri, (apr_size_t)(mark - uri)),
-                       query ? "?" : NULL, query, NULL);
-}
-
+/* Of the request that the log shows, too. */
 void la_credential_redact(request_rec *r, const la_sources_t *sources)
 {
-    const char *start;
-    const char *end;
+    const apr_array_header_t *names = la_sources_queries(sources);
 
-    if (!sources || !sources->in_query || !r->args || !r->the_request) {
-        return;
-    }
-    start = strchr(r->the_request, ' ');
-    end = start ? strchr(start + 1, ' ') : NULL;
-    if (start) {
-        const char *uri = apr_pstrmemdup(r->pool, start + 1,
-                                         end ? (apr_size_t)(end - start - 1) : strlen(start + 1));
-
-        r->the_request = apr_pstrcat(
-            r->pool,
-            apr_pstrmemdup(r->pool, r->the_request, (apr_size_t)(start + 1 - r->the_request)),
-            clean_uri(r, sources, uri), end, NULL);
+    for (; names && names->nelts > 0 && r; r = la_request_origin(r)) {
+        la_query_redact(r, names);
     }
 }
 
@@ -307,21 +306,6 @@ static void remove_cookie(request_rec *r, const char *name)
         apr_table_setn(r->headers_in, "Cookie", rest);
     } else {
         apr_table_unset(r->headers_in, "Cookie");
-    }
-}
-
-/* All that a handler may read a query string from. */
-static void remove_from_query(request_rec *r, const la_sources_t *sources)
-{
-    if (!r->args) {
-        return;
-    }
-    r->args = (char *)apr_pstrdup(r->pool, without(r, sources, r->args));
-    r->parsed_uri.query = r->args;
-    r->unparsed_uri = clean_uri(r, sources, r->unparsed_uri);
-    if (r->proxyreq == PROXYREQ_REVERSE && r->filename) {
-        r->filename =
-            clean_uri(r, sources, r->filename); /* with nocanon it holds the query string too */
     }
 }
 
@@ -360,7 +344,5 @@ void la_credential_remove(request_rec *r, const la_sources_t *sources)
             break;
         }
     }
-    if (sources->in_query) {
-        remove_from_query(r, sources);
-    }
+    la_query_remove(r, sources->queries);
 }

@@ -18,11 +18,15 @@ const char *la_sources_parse(apr_pool_t *pool, int count, char *const words[],
  * NULL for NULL. */
 const apr_array_header_t *la_sources_headers(const la_sources_t *sources);
 
-/* The same for all sections of the configuration together: to be emptied before it is read (pconf's memory), added to
+/* The names of the parameters of a query string that the sources are: array of const char *; NULL for NULL. */
+const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
+
+/* Both for all sections of the configuration together: to be emptied before it is read (pconf's memory), added to
  * while it is read, constant afterwards. */
 void la_sources_reset(apr_pool_t *pconf);
 void la_sources_announce(const la_sources_t *sources);
 const apr_array_header_t *la_sources_all_headers(void);
+const apr_array_header_t *la_sources_all_queries(void);
 
 /* How a client may send its token, in RFC 9728's words: `header`, `query`. Array of const char * in `pool`. */
 apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources_t *sources);
@@ -34,7 +38,7 @@ typedef enum la_credential_e {
     LA_CREDENTIAL_FOUND
 } la_credential_e;
 
-/* Finds the request's token: 1 to LA_TOKEN_MAX_BYTES visible ASCII characters but comma, in whatever source.
+/* Finds the request's token, in a query string that of the client's own (query.h): 1 to LA_TOKEN_MAX_BYTES visible ASCII characters but comma, in whatever source.
  *
  * fields:    the header fields as the client sent them (la_request_fields()).
  * sources:   NULL is Authorization alone.
@@ -47,7 +51,8 @@ la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
 /* The query string without tokens, for those that are told of it; r->args itself where no source is in it. */
 const char *la_credential_query(request_rec *r, const la_sources_t *sources);
 
-/* Keeps a token in the query string out of the access log's request line. */
+/* Keeps a token in the query string out of what is shown and logged of the request, for names that the first hook could not
+ * know: those of an .htaccess. */
 void la_credential_redact(request_rec *r, const la_sources_t *sources);
 
 /* Takes the credentials out of the request: header fields, query parameters and cookies of all sources. */

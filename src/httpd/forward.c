@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "core/params.h"
 #include "httpd/credential.h"
+#include "httpd/query.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -246,8 +247,7 @@ static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
         apr_table_entry_t *field = &APR_ARRAY_IDX(fields, i, apr_table_entry_t);
 
         if (strcasecmp(field->key, "Connection") == 0) {
-            const char *kept =
-                la_fields_connection_without(r->pool, field->val, is_ours, forwards);
+            const char *kept = la_fields_connection_without(r->pool, field->val, is_ours, forwards);
 
             if (kept != field->val) {
                 field->val = apr_pstrdup(r->pool, kept ? kept : "");
@@ -396,6 +396,20 @@ static int had_caller(const request_rec *r)
     return 0;
 }
 
+/* What a section that was left would not have shown to a handler, no other one finds in REDIRECT_QUERY_STRING. */
+static void hide_from_later(request_rec *r)
+{
+    request_rec *from;
+
+    for (from = r->prev; from; from = from->prev) {
+        const la_dir_conf_t *conf = la_config_dir(from);
+
+        if (conf->forward_token == LA_OFF) {
+            la_query_remove(from, la_sources_queries(conf->sources));
+        }
+    }
+}
+
 void la_forward_to_handler(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
@@ -407,7 +421,8 @@ void la_forward_to_handler(request_rec *r)
         return;
     }
     if (conf->forwards || (moved && reserved->nelts > 0)) {
-        scrub(r, conf->forwards); /* what an .htaccess names, and what a section that was left set */
+        scrub(r,
+              conf->forwards); /* what an .htaccess names, and what a section that was left set */
     }
     la_fields_remove(r->subprocess_env, 0, is_our_variable, NULL, r->pool);
     if (moved && had_caller(r)) {
@@ -419,9 +434,11 @@ void la_forward_to_handler(request_rec *r)
     if (caller && conf->env == LA_ON) {
         set_environment(r, caller);
     }
+    la_query_restore(r);
     if (conf->forward_token == LA_OFF) {
         la_credential_remove(r, conf->sources);
     }
+    hide_from_later(r);
     state->forwarded_conf = r->per_dir_config;
 }
 

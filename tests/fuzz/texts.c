@@ -1,4 +1,5 @@
-/* Small parsers of what clients and endpoints send: query strings, cookies, times, Cache-Control, scopes. */
+/* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times, Cache-Control, scopes. */
+#include "core/fields.h"
 #include "core/form.h"
 #include "core/freshness.h"
 #include "core/json.h"
@@ -13,13 +14,36 @@ static void try_params(apr_pool_t *pool, const char *text)
 {
     la_slice_t value;
     const char *rest;
+    apr_array_header_t *names = apr_array_make(pool, 1, sizeof(const char *));
     int count = la_params_query(pool, text, "key", &value);
 
-    rest = la_params_query_without(pool, text, "key");
+    APR_ARRAY_PUSH(names, const char *) = "key";
+    rest = la_params_query_without(pool, text, names);
     HOLDS(count >= 0 && la_params_query(pool, rest, "key", &value) == 0);
     count = la_params_cookie(text, "key", &value);
     rest = la_params_cookie_without(pool, text, "key");
     HOLDS(count >= 0 && la_params_cookie(rest, "key", &value) == 0);
+}
+
+/* Sees each option, and counts them in `context`. */
+static int count_key(const void *context, la_slice_t name)
+{
+    int is_key = name.len == 3 && memcmp(name.data, "key", 3) == 0;
+
+    HOLDS(name.len > 0);
+    *(int *)(uintptr_t)context += is_key;
+    return is_key;
+}
+
+static void try_connection(apr_pool_t *pool, const char *text)
+{
+    int count = 0;
+    const char *rest = la_fields_connection_without(pool, text, count_key, &count);
+
+    HOLDS((count > 0) == (rest != text));
+    count = 0;
+    HOLDS(!rest || (strlen(rest) <= strlen(text) &&
+                    la_fields_connection_without(pool, rest, count_key, &count) == rest));
 }
 
 static void try_form(apr_pool_t *pool, const char *text)
@@ -46,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     try_params(pool, text);
     try_form(pool, text);
+    try_connection(pool, text);
     if (la_timestamp_parse((la_slice_t){text, strlen(text)}, &time)) {
         HOLDS(time > APR_INT64_C(-62200000000000000) && time < APR_INT64_C(260000000000000000));
     }

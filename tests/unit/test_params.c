@@ -32,12 +32,21 @@ static case_t queries[] = {
     {"query: semicolons separate nothing", "a=1;t=x", 0, "", "a=1;t=x"},
 };
 
+static apr_array_header_t *names_of(apr_pool_t *pool, const char *first, const char *second)
+{
+    apr_array_header_t *names = apr_array_make(pool, 2, sizeof(const char *));
+
+    APR_ARRAY_PUSH(names, const char *) = first;
+    APR_ARRAY_PUSH(names, const char *) = second;
+    return names;
+}
+
 static void test_query(void **state)
 {
     const case_t *row = *state;
     apr_pool_t *pool = new_pool();
     la_slice_t value;
-    const char *left = la_params_query_without(pool, row->text, "t");
+    const char *left = la_params_query_without(pool, row->text, names_of(pool, "other", "t"));
 
     assert_int_equal(la_params_query(pool, row->text, "t", &value), row->count);
     assert_int_equal(value.len, strlen(row->value));
@@ -46,6 +55,19 @@ static void test_query(void **state)
     if (left) {
         assert_string_equal(left, row->left);
     }
+    apr_pool_destroy(pool);
+}
+
+static void test_names(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    const char *query = "a=1&t=x&b=2&%74=y&u=z";
+
+    (void)state;
+    assert_string_equal(la_params_query_without(pool, query, names_of(pool, "t", "u")), "a=1&b=2");
+    assert_ptr_equal(la_params_query_without(pool, query, names_of(pool, "x", "y")), query);
+    assert_ptr_equal(la_params_query_without(pool, query, NULL), query);
+    assert_null(la_params_query_without(pool, "t=1&u=2&t", names_of(pool, "t", "u")));
     apr_pool_destroy(pool);
 }
 
@@ -103,6 +125,7 @@ int main(void)
     start();
     for (size_t i = 0; i < ROWS(queries); i++)
         add(queries[i].name, test_query, &queries[i]);
+    add("query: several names", test_names, NULL);
     add("query: NUL", test_nul, NULL);
     for (size_t i = 0; i < ROWS(cookies); i++)
         add(cookies[i].name, test_cookie, &cookies[i]);

@@ -108,6 +108,7 @@ int la_query_hide_from_log(request_rec *r)
     for (; r; r = r->next) {
         la_query_hide(r);
         r->args = apr_pstrdup(r->pool, la_params_query_without(r->pool, r->args, names));
+        r->filename = clean(r->pool, r->filename, names); /* a URL where it is proxied or moved */
     }
     return DECLINED;
 }

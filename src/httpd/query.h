@@ -12,8 +12,8 @@
 /* Hook post_read_request: keeps the query string, and hides the tokens of all `query:` sources of the configuration. */
 int la_query_read(request_rec *r);
 
-/* Hooks insert_error_filter and log_transaction: the same for requests that failed before; and r->args has no more readers when
- * it is logged. */
+/* Hooks insert_error_filter and log_transaction: the same for requests that failed before; and what
+ * handlers read has no more readers when it is logged. */
 void la_query_hide(request_rec *r);
 int la_query_hide_from_log(request_rec *r);
 

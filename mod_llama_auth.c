@@ -16,8 +16,8 @@
 #include "httpd/request.h"
 #include "httpd/require.h"
 #include "httpd/respond.h"
+#include "httpd/scrub.h"
 #include "httpd/status.h"
-#include "httpd/trailers.h"
 
 #include <http_config.h>
 #include <http_protocol.h>
@@ -38,9 +38,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_read_request(la_query_read, NULL, before_forensic, APR_HOOK_REALLY_FIRST);
     ap_hook_insert_error_filter(la_query_hide, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(la_query_hide_from_log, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_post_read_request(la_forward_scrub, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_post_read_request(la_trailers_watch, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_insert_filter(la_trailers_insert, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_read_request(la_scrub_read, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_filter(la_scrub_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_access(la_authz_check_access, NULL, NULL, APR_HOOK_FIRST,
                          AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_access_ex(la_authz_check_access_ex, NULL, before_authz_core, APR_HOOK_FIRST,
@@ -60,7 +59,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
     la_handler_register();
     la_respond_register();
-    la_trailers_register();
+    la_scrub_register();
     la_status_register(pool);
     la_require_register(pool);
 }

@@ -10,6 +10,7 @@
 #include "core/params.h"
 #include "httpd/credential.h"
 #include "httpd/query.h"
+#include "httpd/scrub.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -90,6 +91,11 @@ static int is_reserved(la_slice_t name)
 int la_forward_is_reserved(const char *name)
 {
     return is_reserved(slice_of(name));
+}
+
+int la_forward_any_reserved(void)
+{
+    return reserved->nelts > 0;
 }
 
 void la_forward_reserve(const char *header)
@@ -222,66 +228,10 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
     return made;
 }
 
-/* ---- what clients may not say ---- */
-
-/* Whether only we send fields of that name: a reserved one, or one of this section's lines, which an .htaccess may have. */
-static int is_ours(const void *forwards, la_slice_t name)
+int la_forward_is_ours(const void *forwards, la_slice_t name)
 {
     return is_reserved(name) ||
            (forwards && find_line(((const la_forwards_t *)forwards)->lines, name));
-}
-
-static int is_no_trailer(const void *forwards, la_slice_t name)
-{
-    return is_ours(forwards, name) || same_name(name, "Connection");
-}
-
-/* A proxy takes the fields that Connection names off the request. */
-static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
-{
-    const apr_array_header_t *fields = apr_table_elts(r->headers_in);
-    int left = 0;
-    int i;
-
-    for (i = 0; i < fields->nelts; i++) {
-        apr_table_entry_t *field = &APR_ARRAY_IDX(fields, i, apr_table_entry_t);
-
-        if (strcasecmp(field->key, "Connection") == 0) {
-            const char *kept = la_fields_connection_without(r->pool, field->val, is_ours, forwards);
-
-            if (kept != field->val) {
-                field->val = apr_pstrdup(r->pool, kept ? kept : "");
-            }
-            left |= kept != NULL;
-        }
-    }
-    if (!left) {
-        apr_table_unset(r->headers_in, "Connection");
-    }
-}
-
-static void scrub(request_rec *r, const la_forwards_t *forwards)
-{
-    la_fields_remove(r->headers_in, 0, is_ours, forwards, r->pool);
-    scrub_connection(r, forwards);
-}
-
-int la_forward_scrub(request_rec *r)
-{
-    if (reserved->nelts > 0) {
-        scrub(r, NULL);
-    }
-    return DECLINED;
-}
-
-int la_forward_is_watchful(const request_rec *r)
-{
-    return reserved->nelts > 0 || la_config_dir(r)->forwards;
-}
-
-void la_forward_scrub_trailers(request_rec *r, apr_table_t *fields, int first)
-{
-    la_fields_remove(fields, first, is_no_trailer, la_config_dir(r)->forwards, r->pool);
 }
 
 /* ---- headers and environment ---- */
@@ -421,8 +371,7 @@ void la_forward_to_handler(request_rec *r)
         return;
     }
     if (conf->forwards || (moved && reserved->nelts > 0)) {
-        scrub(r,
-              conf->forwards); /* what an .htaccess names, and what a section that was left set */
+        la_scrub_fields(r, conf->forwards); /* an .htaccess's, and what a section left */
     }
     la_fields_remove(r->subprocess_env, 0, is_our_variable, NULL, r->pool);
     if (moved && had_caller(r)) {

@@ -33,6 +33,11 @@ void la_forward_reserve(const char *header);
 
 /* Whether a field's name is a reserved one, as CGI would see it: any case, every character but letters and digits as `_`. */
 int la_forward_is_reserved(const char *name);
+int la_forward_any_reserved(void);
+
+/* Whether only we send fields of that name: a reserved one, or one of a section's own lines, which an .htaccess may have.
+ * For fields.h; forwards: a la_forwards_t, or NULL. */
+int la_forward_is_ours(const void *forwards, la_slice_t name);
 
 /* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). */
 void la_forward_caller(request_rec *r, const la_caller_t *caller);
@@ -47,15 +52,5 @@ void la_forward_to_handler(request_rec *r);
 /* Keeps the answer out of mod_cache where mod_cache cannot see that there was a credential: the caller's token was not in
  * Authorization, or is not there any more. For the end of fixups. */
 void la_forward_keep_private(request_rec *r);
-
-/* Hook post_read_request: removes reserved headers that the client sent, and their names from Connection. */
-int la_forward_scrub(request_rec *r);
-
-/* Whether there may be a name that clients may not use, in the request's section or any other. */
-int la_forward_is_watchful(const request_rec *r);
-
-/* Removes from fields that came as trailers, the entries of a table from number `first` on, what clients may not send, and
- * Connection. */
-void la_forward_scrub_trailers(request_rec *r, apr_table_t *fields, int first);
 
 #endif

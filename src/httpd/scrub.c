@@ -1,0 +1,113 @@
+/* What clients may not say. Which names are ours is forward.c's.
+ *
+ * Trailers are seen by an input filter next to httpd's own that reads chunks: mod_proxy_fcgi reads the body before it looks at
+ * the header fields. In request threads.
+ */
+#include "httpd/scrub.h"
+
+#include "core/fields.h"
+#include "httpd/forward.h"
+
+#include <apr_strings.h>
+#include <http_config.h>
+#include <util_filter.h>
+
+/* ---- fields ---- */
+
+/* A proxy takes the fields that Connection names off the request. */
+static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
+{
+    const apr_array_header_t *fields = apr_table_elts(r->headers_in);
+    int left = 0;
+    int i;
+
+    for (i = 0; i < fields->nelts; i++) {
+        apr_table_entry_t *field = &APR_ARRAY_IDX(fields, i, apr_table_entry_t);
+
+        if (strcasecmp(field->key, "Connection") == 0) {
+            const char *kept =
+                la_fields_connection_without(r->pool, field->val, la_forward_is_ours, forwards);
+
+            if (kept != field->val) {
+                field->val = apr_pstrdup(r->pool, kept ? kept : "");
+            }
+            left |= kept != NULL;
+        }
+    }
+    if (!left) {
+        apr_table_unset(r->headers_in, "Connection");
+    }
+}
+
+void la_scrub_fields(request_rec *r, const la_forwards_t *forwards)
+{
+    la_fields_remove(r->headers_in, 0, la_forward_is_ours, forwards, r->pool);
+    scrub_connection(r, forwards);
+}
+
+/* ---- trailers ---- */
+
+static ap_filter_rec_t *filter_handle;
+
+static int is_no_trailer(const void *forwards, la_slice_t name)
+{
+    return la_forward_is_ours(forwards, name) || strcasecmp(name.data, "Connection") == 0;
+}
+
+static void scrub_trailers(request_rec *r, apr_table_t *fields, int first)
+{
+    la_fields_remove(fields, first, is_no_trailer, la_config_dir(r)->forwards, r->pool);
+}
+
+/* ap_http_filter() makes a new table of the fields and, behind them, the trailers. */
+static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *brigade, ap_input_mode_t mode,
+                              apr_read_type_e block, apr_off_t bytes)
+{
+    request_rec *r = f->r;
+    const apr_table_t *before = r->headers_in;
+    int count = apr_table_elts(before)->nelts;
+    apr_status_t rv = ap_get_brigade(f->next, brigade, mode, block, bytes);
+
+    scrub_trailers(r, r->trailers_in, 0);
+    if (r->headers_in != before) {
+        scrub_trailers(r, r->headers_in, count);
+    }
+    return rv;
+}
+
+void la_scrub_register(void)
+{
+    /* Below all filters of contents, so that nobody sees what is taken out. */
+    filter_handle = ap_register_input_filter("LLAMA_AUTH_TRAILERS", read_body, NULL,
+                                             (ap_filter_type)(AP_FTYPE_PROTOCOL - 1));
+}
+
+static int is_in_place(const request_rec *r)
+{
+    const ap_filter_t *filter;
+
+    for (filter = r->input_filters; filter; filter = filter->next) {
+        if (filter->frec == filter_handle) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void la_scrub_insert_filter(request_rec *r)
+{
+    int names = la_forward_any_reserved() || la_config_dir(r)->forwards;
+
+    if (names && apr_table_get(r->headers_in, "Transfer-Encoding") && !is_in_place(r)) {
+        ap_add_input_filter_handle(filter_handle, NULL, r, r->connection);
+    }
+}
+
+int la_scrub_read(request_rec *r)
+{
+    if (la_forward_any_reserved()) {
+        la_scrub_fields(r, NULL);
+    }
+    la_scrub_insert_filter(r);
+    return DECLINED;
+}

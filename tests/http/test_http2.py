@@ -35,7 +35,9 @@ class TestHttp2:
     @staticmethod
     def configure(httpd):
         return (write_callers(httpd) + "Protocols h2c http/1.1\n" + everywhere(httpd, "/h2") +
-                f"<Location /h2/>\n{BEARER}RequireScope b\nRequire all granted\n</Location>\n")
+                f"<Location /h2/>\n{BEARER}RequireScope b\nRequire all granted\n</Location>\n"
+                "<Location /h2/query>\nLlamaAuthTokenSource query:t\n</Location>\n"
+                "<Location /h2/query/off>\nLlamaAuthForwardToken off\n</Location>\n")
 
     def url(self, httpd, path="/h2/x"):
         return f"http://127.0.0.1:{httpd.port}{path}"
@@ -52,6 +54,15 @@ class TestHttp2:
             assert answer[1]["content-length"] == str(len(answer[2]))
             assert "error" in json.loads(answer[2])
             assert answer[1]["www-authenticate"].startswith('Bearer realm="policy"')
+
+    @pytest.mark.parametrize("path, arguments", [("on", ()), ("off", ()), ("on/upgraded", ("--http2",))])
+    def test_query_token(self, httpd, path, arguments):
+        """Where a connection is upgraded the request is made anew of what the handler of HTTP/1.1 would have got."""
+        httpd.secrets.add(key_of("full").encode())
+        (answer,) = curl(httpd, *arguments, self.url(httpd, f"/h2/query/{path}?a=1&t={key_of('full')}"))
+        assert (answer[0], answer[2]) == (200, "ok\n")
+        lines = httpd.logged(f"/h2/query/{path}?", 1)
+        assert all(f"GET /h2/query/{path}?a=1 HTTP/" in line for line in lines)
 
     def test_head(self, httpd):
         (answer,) = curl(httpd, "-I", self.url(httpd))

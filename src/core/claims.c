@@ -15,54 +15,100 @@ static la_slice_t slice_of(const char *text)
     return (la_slice_t){text, strlen(text)};
 }
 
-/* Like la_json_member(), for a name that does not end in NUL; `member` counts only when found. */
-static int find_member(const la_json_t *object, la_slice_t name, const la_json_t **member)
+/* How many bytes of `path` a member's name covers, up to a dot that separates or the end; -1 when it is another name. */
+static apr_ssize_t covered(const char *path, la_slice_t name)
 {
-    la_json_iterator_t it = {0};
-    la_slice_t candidate;
+    const char *at = path;
 
-    while (la_json_next(object, &it, &candidate, member)) {
-        if (candidate.len == name.len && memcmp(candidate.data, name.data, name.len) == 0)
-            return 1;
+    for (apr_size_t i = 0; i < name.len; i++) {
+        at += at[0] == '\\' && at[1] == '.';
+        if (!*at || *at != name.data[i]) {
+            return -1;
+        }
+        at++;
     }
-    return 0;
+    return *at == '\0' || *at == '.' ? at - path : -1;
 }
 
-/* Walks nested objects along the dots of `name`; an empty segment names the member "". In each object the rest of the name is
- * tried as it is before it is cut at its first dot, since names may hold dots themselves (Kubernetes' `extra`). */
-static int find_path(const la_json_t *object, const char *name, const la_json_t **claim)
+/* The member with the longest name that `path` begins with, null ones aside. Returns what it covers, -1 when there is none. */
+static apr_ssize_t find_longest(const la_json_t *object, const char *path, const la_json_t **found)
 {
-    for (;;) {
-        la_slice_t segment = {name, strcspn(name, ".")};
+    la_json_iterator_t it = {0};
+    const la_json_t *value;
+    apr_ssize_t longest = -1;
+    la_slice_t name;
 
-        if (la_json_member(object, name, claim))
-            return 1;
-        if (!name[segment.len] || !find_member(object, segment, &object))
-            return 0;
-        name += segment.len + 1;
+    while (la_json_next(object, &it, &name, &value)) {
+        apr_ssize_t len = value ? covered(path, name) : -1;
+
+        if (len > longest) {
+            longest = len;
+            *found = value;
+        }
     }
+    return longest;
+}
+
+/* Walks nested objects along a path; an empty name is one as any other. */
+static int find_path(const la_json_t *object, const char *path, const la_json_t **claim)
+{
+    apr_ssize_t len = find_longest(object, path, claim);
+
+    while (len >= 0 && path[len]) {
+        path += len + 1;
+        len = find_longest(*claim, path, claim);
+    }
+    if (len < 0) {
+        *claim = NULL;
+    }
+    return len >= 0;
+}
+
+/* A member whose whole name is `name`. */
+static int find_literal(const la_json_t *object, const char *name, const la_json_t **claim)
+{
+    const la_json_t *found = NULL;
+
+    if (!strchr(name, '\\')) {
+        return la_json_member(object, name, claim) && *claim;
+    }
+    *claim = NULL;
+    if (find_longest(object, name, &found) == (apr_ssize_t)strlen(name)) {
+        *claim = found;
+    }
+    return *claim != NULL;
 }
 
 int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t **claim)
 {
-    return la_json_member(claims->first, name, claim) ||
-           la_json_member(claims->second, name, claim) || find_path(claims->first, name, claim) ||
-           find_path(claims->second, name, claim);
+    return find_literal(claims->first, name, claim) || find_literal(claims->second, name, claim) ||
+           (strchr(name, '.') &&
+            (find_path(claims->first, name, claim) || find_path(claims->second, name, claim)));
+}
+
+/* A string, or a number as text. */
+static int read_principal(const la_json_t *claim, apr_pool_t *pool, la_slice_t *principal)
+{
+    return la_json_type(claim) == LA_JSON_NUMBER ? la_json_scalar_text(pool, claim, principal)
+                                                 : la_json_string(claim, principal);
 }
 
 const char *la_claims_principal(const la_claims_t *claims, const apr_array_header_t *names,
-                                la_identity_builder_t *builder, int *found)
+                                la_identity_builder_t *builder, apr_pool_t *pool, int *found)
 {
     const la_json_t *claim;
     la_slice_t principal;
 
     *found = 0;
-    for (int i = 0; i < names->nelts && !*found; i++)
+    for (int i = 0; i < names->nelts && !*found; i++) {
         *found = la_claims_find(claims, APR_ARRAY_IDX(names, i, const char *), &claim);
-    if (!*found)
+    }
+    if (!*found) {
         return NULL;
-    if (!la_json_string(claim, &principal))
-        return "the principal is not a string";
+    }
+    if (!read_principal(claim, pool, &principal)) {
+        return "the principal is neither a string nor a number";
+    }
     return la_identity_set_principal(builder, principal);
 }
 
@@ -81,34 +127,60 @@ static void add_words(la_identity_builder_t *builder, la_slice_t category, la_sl
     }
 }
 
-static void add_scalar(la_identity_builder_t *builder, la_slice_t category, const la_json_t *value,
-                       apr_pool_t *pool)
+static void add_value(la_identity_builder_t *builder, const la_claim_map_t *map,
+                      const la_json_t *value, apr_pool_t *pool)
 {
     la_slice_t text;
 
-    if (la_json_scalar_text(pool, value, &text))
-        la_identity_add(builder, category, text);
+    if (!la_json_scalar_text(pool, value, &text)) {
+        return;
+    }
+    if (map->form == LA_CLAIM_SPLIT) {
+        add_words(builder, slice_of(map->category), text);
+    } else {
+        la_identity_add(builder, slice_of(map->category), text);
+    }
 }
 
-static void map_claim(const la_json_t *claim, la_slice_t category, la_identity_builder_t *builder,
-                      apr_pool_t *pool)
+static void add_names(la_identity_builder_t *builder, la_slice_t category, const la_json_t *object)
 {
-    la_slice_t text;
+    la_json_iterator_t it = {0};
+    const la_json_t *value;
+    la_slice_t name;
 
+    la_identity_add_category(builder, category);
+    while (la_json_next(object, &it, &name, &value)) {
+        if (value) {
+            la_identity_add(builder, category, name);
+        }
+    }
+}
+
+static void map_claim(const la_json_t *claim, const la_claim_map_t *map,
+                      la_identity_builder_t *builder, apr_pool_t *pool)
+{
+    la_slice_t category = slice_of(map->category);
+
+    if (map->form == LA_CLAIM_KEYS) {
+        if (la_json_type(claim) == LA_JSON_OBJECT) {
+            add_names(builder, category, claim);
+        }
+        return;
+    }
     switch (la_json_type(claim)) {
     case LA_JSON_STRING:
         la_identity_add_category(builder, category);
-        (void)la_json_string(claim, &text);
-        add_words(builder, category, text);
+        add_value(builder, map, claim, pool);
         break;
     case LA_JSON_ARRAY:
         la_identity_add_category(builder, category);
-        for (apr_size_t i = 0; i < la_json_count(claim); i++)
-            add_scalar(builder, category, la_json_item(claim, i), pool);
+        for (apr_size_t i = 0; i < la_json_count(claim); i++) {
+            add_value(builder, map, la_json_item(claim, i), pool);
+        }
         break;
     case LA_JSON_NUMBER:
     case LA_JSON_BOOLEAN:
-        add_scalar(builder, category, claim, pool);
+        add_value(builder, map, claim, pool);
         break;
     case LA_JSON_NULL:
     case LA_JSON_OBJECT:
@@ -124,42 +196,59 @@ void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
         const la_json_t *claim;
 
         if (la_claims_find(claims, map->source, &claim))
-            map_claim(claim, slice_of(map->category), builder, pool);
+            map_claim(claim, map, builder, pool);
     }
 }
 
-static const char *add_category(la_slice_t category, const la_json_t *values,
-                                la_identity_builder_t *builder)
+/* Takes one value. Returns 0 when it is none. */
+static int add_attribute(la_slice_t category, const la_json_t *value, int scalars,
+                         la_identity_builder_t *builder, apr_pool_t *pool)
 {
-    la_slice_t value;
+    la_slice_t text;
 
-    if (category.len == 0)
-        return "attributes hold a category without a name";
-    la_identity_add_category(builder, category);
-    if (la_json_string(values, &value)) {
-        la_identity_add(builder, category, value);
-        return NULL;
+    if (scalars ? !la_json_scalar_text(pool, value, &text) : !la_json_string(value, &text)) {
+        return 0;
     }
-    if (la_json_type(values) != LA_JSON_ARRAY)
-        return "attributes hold a category that is neither a list nor a string";
+    la_identity_add(builder, category, text);
+    return 1;
+}
+
+static const char *add_category(la_slice_t category, const la_json_t *values, int scalars,
+                                la_identity_builder_t *builder, apr_pool_t *pool)
+{
+    if (category.len == 0) {
+        return "attributes hold a category without a name";
+    }
+    la_identity_add_category(builder, category);
+    if (la_json_type(values) != LA_JSON_ARRAY) {
+        return add_attribute(category, values, scalars, builder, pool)
+                   ? NULL
+                   : "attributes hold a category that is neither a list nor a value";
+    }
     for (apr_size_t i = 0; i < la_json_count(values); i++) {
-        if (!la_json_string(la_json_item(values, i), &value))
-            return "attributes hold a value that is not a string";
-        la_identity_add(builder, category, value);
+        const la_json_t *value = la_json_item(values, i);
+
+        if (value && !add_attribute(category, value, scalars, builder, pool)) {
+            return scalars ? "attributes hold a value that is no string, number or boolean"
+                           : "attributes hold a value that is not a string";
+        }
     }
     return NULL;
 }
 
-const char *la_claims_attributes(const la_json_t *attributes, la_identity_builder_t *builder)
+const char *la_claims_attributes(const la_json_t *attributes, int scalars,
+                                 la_identity_builder_t *builder, apr_pool_t *pool)
 {
     la_json_iterator_t it = {0};
     const la_json_t *values;
     const char *error = NULL;
     la_slice_t category;
 
-    if (attributes && la_json_type(attributes) != LA_JSON_OBJECT)
+    if (attributes && la_json_type(attributes) != LA_JSON_OBJECT) {
         return "attributes are not an object";
-    while (!error && la_json_next(attributes, &it, &category, &values))
-        error = add_category(category, values, builder);
+    }
+    while (!error && la_json_next(attributes, &it, &category, &values)) {
+        error = values ? add_category(category, values, scalars, builder, pool) : NULL;
+    }
     return error;
 }

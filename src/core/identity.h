@@ -31,7 +31,7 @@ la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool);
  * and readers derive `token:<16 digits of the client id>` (so that no digest of a token
  * enters the block).
  *
- * Returns NULL, or the reason for a refusal: empty, or with control characters (C0, DEL, C1).
+ * Returns NULL, or the reason for a refusal: empty, with control characters (C0, DEL, C1), or with a blank at its beginning or end.
  */
 const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal);
 

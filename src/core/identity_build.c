@@ -6,6 +6,7 @@
 #include "core/hash.h"
 #include "core/identity_layout.h"
 #include "core/json.h"
+#include "core/json_scan.h"
 
 #include <string.h>
 
@@ -78,6 +79,29 @@ static apr_size_t control_at(la_slice_t text, apr_size_t at)
     return 0;
 }
 
+/* Whether the character is white space as Unicode has it; what is a control character too is not asked about. */
+static int is_blank(unsigned code)
+{
+    return code == ' ' || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) ||
+           code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+}
+
+/* Whether the text, which is not empty, begins or ends with a blank: two names that look the same. */
+static int has_outer_blanks(la_slice_t text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.data;
+    unsigned first;
+    unsigned last;
+    apr_size_t start = text.len - 1;
+
+    (void)la_utf8_decode(bytes, text.len, &first);
+    while (start > 0 && (bytes[start] & 0xc0) == 0x80) {
+        start--;
+    }
+    (void)la_utf8_decode(bytes + start, text.len - start, &last);
+    return is_blank(first) || is_blank(last);
+}
+
 const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal)
 {
     if (principal.len == 0)
@@ -85,6 +109,9 @@ const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t
     for (apr_size_t i = 0; i < principal.len; i++) {
         if (control_at(principal, i))
             return "the principal holds control characters";
+    }
+    if (has_outer_blanks(principal)) {
+        return "the principal begins or ends with a blank";
     }
     builder->principal = (la_slice_t){copy_behind(builder->pool, 0, principal), principal.len};
     return NULL;

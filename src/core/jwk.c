@@ -39,13 +39,13 @@ static int equals(la_slice_t text, const char *literal)
     return text.data && text.len == strlen(literal) && memcmp(text.data, literal, text.len) == 0;
 }
 
-/* text: data NULL where the member is absent. Returns NULL, or why it is no text. */
+/* text: data NULL where the member is absent, or null. Returns NULL, or why it is no text. */
 static const char *optional_text(const draft_t *draft, const char *name, la_slice_t *text)
 {
     const la_json_t *member;
 
     *text = (la_slice_t){NULL, 0};
-    if (la_json_member(draft->json, name, &member) && !la_json_string(member, text)) {
+    if (la_json_member(draft->json, name, &member) && member && !la_json_string(member, text)) {
         return apr_pstrcat(draft->pool, name, " is not a string", NULL);
     }
     return NULL;
@@ -84,12 +84,13 @@ static const char *check_operations(const la_json_t *operations)
         return "key_ops is not a list";
     }
     for (apr_size_t i = 0; i < la_json_count(operations); i++) {
+        const la_json_t *item = la_json_item(operations, i);
         la_slice_t operation;
 
-        if (!la_json_string(la_json_item(operations, i), &operation)) {
+        if (item && !la_json_string(item, &operation)) {
             return "key_ops holds something that is not a string";
         }
-        verifies |= equals(operation, "verify");
+        verifies |= item && equals(operation, "verify");
     }
     return verifies ? NULL : "key_ops is without verify";
 }
@@ -103,7 +104,7 @@ static const char *check_purpose(const draft_t *draft)
     if (!reason && use.data && !equals(use, "sig")) {
         reason = "use is not sig";
     }
-    if (!reason && la_json_member(draft->json, "key_ops", &operations)) {
+    if (!reason && la_json_member(draft->json, "key_ops", &operations) && operations) {
         reason = check_operations(operations);
     }
     return reason;
@@ -354,11 +355,17 @@ static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t ind
     if (error) {
         return apr_psprintf(draft->pool, "keys[%" APR_SIZE_T_FMT "]: not JSON: %s", index, error);
     }
+    if (!draft->json) {
+        return NULL; /* null */
+    }
     reason = read_key(draft);
     reason = reason ? reason : ready(draft->pool, &draft->key);
     if (!reason) {
         keys[set->count++] = draft->key;
     } else {
+        if (draft->key.kid.data) {
+            APR_ARRAY_PUSH(set->skipped_kids, la_slice_t) = draft->key.kid;
+        }
         APR_ARRAY_PUSH(set->skipped, const char *) =
             apr_psprintf(draft->pool, "keys[%" APR_SIZE_T_FMT "]%s: %s", index,
                          describe_kid(draft->pool, draft->key.kid), reason);
@@ -377,6 +384,7 @@ static const char *read_keys(apr_pool_t *pool, apr_pool_t *scratch, la_json_list
     apr_pool_create(&key_pool, scratch);
     set->keys = keys;
     set->skipped = apr_array_make(pool, 0, sizeof(const char *));
+    set->skipped_kids = apr_array_make(pool, 0, sizeof(la_slice_t));
     for (apr_size_t i = 0; i < list->count && !error; i++) {
         draft_t draft = {.pool = pool, .scratch = key_pool, .allowed = allowed, .effort = &effort};
 

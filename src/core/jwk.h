@@ -29,6 +29,7 @@ typedef struct la_jwks_t {
     apr_array_header_t *
         skipped; /* of const char *: why a key is not among them ("keys[3] (kid a1): RSA key of 1024
                                     bits"); a kid in it is cleaned for the log and cut */
+    apr_array_header_t *skipped_kids; /* of la_slice_t: their names, of those that have one */
 } la_jwks_t;
 
 /* Reads a JWK set. A key that is unsound, of an unknown type or for another use than verifying signatures is skipped and

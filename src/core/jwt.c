@@ -16,6 +16,9 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+/* Most keys that are tried for a token whose key has no name. */
+#define TRIED_MAX 4
+
 /* ---- taking apart ---- */
 
 /* Splits at the dots. Returns 0 unless there are just two. */
@@ -180,6 +183,26 @@ static la_jwt_verified_e judge(int good, const char **reason)
     return good ? LA_JWT_VERIFIED : LA_JWT_BAD;
 }
 
+static int try_key(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t wanted)
+{
+    return verify_one(key, key->algorithms & wanted, jwt->signing_input, jwt->signature);
+}
+
+/* Whether the set names a key that is not among the usable ones: no newer set makes it another key. */
+static int is_skipped(const la_jwks_t *keys, la_slice_t kid)
+{
+    int i;
+
+    for (i = 0; i < keys->skipped_kids->nelts; i++) {
+        la_slice_t skipped = APR_ARRAY_IDX(keys->skipped_kids, i, la_slice_t);
+
+        if (skipped.len == kid.len && memcmp(skipped.data, kid.data, kid.len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Tries each key of that name that fits. */
 static la_jwt_verified_e verify_named(const la_jwt_t *jwt, const la_jwks_t *keys,
                                       la_jwa_set_t wanted, const char **reason)
@@ -196,14 +219,15 @@ static la_jwt_verified_e verify_named(const la_jwt_t *jwt, const la_jwks_t *keys
             named = 1;
             if (key->algorithms & wanted) {
                 fitting = 1;
-                good =
-                    verify_one(key, key->algorithms & wanted, jwt->signing_input, jwt->signature);
+                good = try_key(jwt, key, wanted);
             }
         }
     }
     if (!named) {
-        *reason = "its key is unknown";
-        return LA_JWT_UNKNOWN_KEY;
+        int skipped = is_skipped(keys, jwt->kid);
+
+        *reason = skipped ? "its key is one that is not used" : "its key is unknown";
+        return skipped ? LA_JWT_BAD : LA_JWT_UNKNOWN_KEY;
     }
     if (!fitting) {
         *reason = "its key is for another algorithm";
@@ -212,30 +236,30 @@ static la_jwt_verified_e verify_named(const la_jwt_t *jwt, const la_jwks_t *keys
     return judge(good, reason);
 }
 
+/* Tries the first keys that fit by type. Where keys have no names either, the right one may be still to come. */
 static la_jwt_verified_e verify_unnamed(const la_jwt_t *jwt, const la_jwks_t *keys,
                                         la_jwa_set_t wanted, const char **reason)
 {
-    const la_jwk_t *found = NULL;
+    int nameless = 0;
+    int tried = 0;
+    int good = 0;
     apr_size_t i;
 
-    for (i = 0; i < keys->count; i++) {
+    for (i = 0; i < keys->count && !good; i++) {
         const la_jwk_t *key = &keys->keys[i];
 
-        if (!(key->algorithms & wanted)) {
-            continue;
+        nameless |= !key->kid.data;
+        if ((key->algorithms & wanted) && tried < TRIED_MAX) {
+            tried++;
+            good = try_key(jwt, key, wanted);
         }
-        if (found) {
-            *reason = "it names no key, and several fit";
-            return LA_JWT_BAD;
-        }
-        found = key;
     }
-    if (!found) {
-        *reason = "it names no key, and none fits";
-        return LA_JWT_BAD;
+    *reason = tried ? "it names no key, and none that fits has signed it"
+                    : "it names no key, and none fits";
+    if (good) {
+        return judge(good, reason);
     }
-    return judge(verify_one(found, found->algorithms & wanted, jwt->signing_input, jwt->signature),
-                 reason);
+    return nameless ? LA_JWT_UNKNOWN_KEY : LA_JWT_BAD;
 }
 
 la_jwt_verified_e la_jwt_verify(const la_jwt_t *jwt, const la_jwks_t *keys, la_jwa_set_t allowed,

@@ -33,13 +33,14 @@ la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const c
 
 /* How a verification ended. */
 typedef enum la_jwt_verified_e {
-    LA_JWT_BAD,         /* zero: no key fits, several do, or the signature is not right */
-    LA_JWT_UNKNOWN_KEY, /* it names a key that the set does not have */
+    LA_JWT_BAD, /* zero: the key that it names does not fit, or the signature is not right */
+    LA_JWT_UNKNOWN_KEY, /* the set does not have its key: a newer set may */
     LA_JWT_VERIFIED
 } la_jwt_verified_e;
 
-/* Verifies the signature. The key is chosen by `kid`, or without one by type, if just one key fits; of several keys
- * with that kid each one that fits is tried. What is used is an algorithm of the header, of the key and of `allowed`.
+/* Verifies the signature. The key is chosen by `kid`; of several keys with that kid each one that fits is tried. Without one the
+ * first 4 keys that fit by type are tried (RFC 7515 section 4.1.4 and RFC 7517 section 4.5 make both optional). What is used is an
+ * algorithm of the header, of the key and of `allowed`.
  *
  * Leaves OpenSSL's error queue empty. reason: as above; NULL when verified.
  */

@@ -4,6 +4,10 @@
  */
 #include "core/timestamp.h"
 
+#include <string.h>
+
+#include <apr_strings.h>
+
 #define SECONDS_PER_DAY 86400
 
 /* What is left of the text. */
@@ -150,4 +154,21 @@ int la_timestamp_parse(la_slice_t text, apr_time_t *at)
     }
     *at = utc * APR_USEC_PER_SEC + us;
     return 1;
+}
+
+int la_timestamp_parse_zoned(const char *text, apr_time_t *at)
+{
+    const char *zone = strlen(text) > 20 ? text + 20 : "";
+    char rfc3339[32];
+
+    *at = 0;
+    if (strcmp(zone, "UTC") == 0) {
+        apr_snprintf(rfc3339, sizeof(rfc3339), "%.10sT%.8sZ", text, text + 11);
+    } else if (strlen(zone) == 5) {
+        apr_snprintf(rfc3339, sizeof(rfc3339), "%.10sT%.8s%.3s:%s", text, text + 11, zone,
+                     zone + 3);
+    } else {
+        return 0;
+    }
+    return la_timestamp_parse((la_slice_t){rfc3339, strlen(rfc3339)}, at);
 }

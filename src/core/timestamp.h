@@ -15,4 +15,9 @@
  */
 int la_timestamp_parse(la_slice_t text, apr_time_t *at);
 
+/* Reads a date, a time and a zone with blanks between them, as some header fields have them: 2027-01-01 00:00:00 UTC,
+ * 2027-01-01 00:00:00 -0700. Otherwise as above.
+ */
+int la_timestamp_parse_zoned(const char *text, apr_time_t *at);
+
 #endif

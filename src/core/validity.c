@@ -11,14 +11,22 @@
 
 typedef enum found_e { FOUND_ABSENT, FOUND_GOOD, FOUND_WRONG } found_e;
 
+/* Finds a claim. Returns 0 when it is absent. */
+static int find(const la_json_t *claims, const la_validity_terms_t *terms, const char *name,
+                const la_json_t **claim)
+{
+    return la_json_member(claims, name, claim) && (*claim || !terms->null_is_absent);
+}
+
 /* A NumericDate (RFC 7519 section 2) in microseconds. */
-static found_e find_time(const la_json_t *claims, const char *name, apr_time_t *at)
+static found_e find_time(const la_json_t *claims, const la_validity_terms_t *terms,
+                         const char *name, apr_time_t *at)
 {
     const la_json_t *claim;
     double seconds;
 
     *at = 0;
-    if (!la_json_member(claims, name, &claim)) {
+    if (!find(claims, terms, name, &claim)) {
         return FOUND_ABSENT;
     }
     if (!la_json_number(claim, &seconds)) {
@@ -35,7 +43,7 @@ static const char *check_end(const la_json_t *claims, const la_validity_terms_t 
     apr_time_t exp;
 
     *expires = 0;
-    switch (find_time(claims, "exp", &exp)) {
+    switch (find_time(claims, terms, "exp", &exp)) {
     case FOUND_ABSENT:
         return terms->require_exp ? "exp is missing" : NULL;
     case FOUND_WRONG:
@@ -55,7 +63,7 @@ static const char *check_begin(const la_json_t *claims, const la_validity_terms_
 {
     apr_time_t nbf;
 
-    switch (find_time(claims, "nbf", &nbf)) {
+    switch (find_time(claims, terms, "nbf", &nbf)) {
     case FOUND_ABSENT:
         return NULL;
     case FOUND_WRONG:
@@ -71,13 +79,14 @@ static int same(la_slice_t text, const char *expected)
     return text.len == strlen(expected) && memcmp(text.data, expected, text.len) == 0;
 }
 
-static const char *check_issuer(const la_json_t *claims, const char *issuer)
+static const char *check_issuer(const la_json_t *claims, const la_validity_terms_t *terms)
 {
+    const char *issuer = terms->issuer;
     const la_json_t *claim;
     la_slice_t text;
 
-    if (!la_json_member(claims, "iss", &claim)) {
-        return issuer ? "iss is missing" : NULL;
+    if (!find(claims, terms, "iss", &claim)) {
+        return issuer && !terms->issuer_optional ? "iss is missing" : NULL;
     }
     if (!la_json_string(claim, &text)) {
         return "iss is not a string";
@@ -126,7 +135,7 @@ static const char *check_audience(const la_json_t *claims, const la_validity_ter
     const la_json_t *claim;
     int ours;
 
-    if (!la_json_member(claims, "aud", &claim)) {
+    if (!find(claims, terms, "aud", &claim)) {
         return terms->audiences ? "aud is missing" : NULL;
     }
     if (!read_audience(claim, terms, &ours)) {
@@ -135,11 +144,11 @@ static const char *check_audience(const la_json_t *claims, const la_validity_ter
     return ours || !terms->audiences ? NULL : "aud is not for us";
 }
 
-static const char *check_issue_time(const la_json_t *claims)
+static const char *check_issue_time(const la_json_t *claims, const la_validity_terms_t *terms)
 {
     apr_time_t iat;
 
-    return find_time(claims, "iat", &iat) == FOUND_WRONG ? "iat is not a number" : NULL;
+    return find_time(claims, terms, "iat", &iat) == FOUND_WRONG ? "iat is not a number" : NULL;
 }
 
 const char *la_validity_check(const la_json_t *claims, const la_validity_terms_t *terms,
@@ -148,8 +157,8 @@ const char *la_validity_check(const la_json_t *claims, const la_validity_terms_t
     const char *reason = check_end(claims, terms, expires);
 
     reason = reason ? reason : check_begin(claims, terms);
-    reason = reason ? reason : check_issue_time(claims);
-    reason = reason ? reason : check_issuer(claims, terms->issuer);
+    reason = reason ? reason : check_issue_time(claims, terms);
+    reason = reason ? reason : check_issuer(claims, terms);
     return reason ? reason : check_audience(claims, terms);
 }
 

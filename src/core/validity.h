@@ -16,12 +16,14 @@ typedef struct la_validity_terms_t {
     const apr_array_header_t
         *audiences; /* of const char *: one of them must be in `aud`; NULL: not demanded */
     const char
-        *resource;      /* one more accepted audience, where audiences are demanded; may be NULL */
-    const char *issuer; /* `iss` must be this; NULL: not demanded */
-    int require_exp;    /* a token without `exp` is refused */
+        *resource;       /* one more accepted audience, where audiences are demanded; may be NULL */
+    const char *issuer;  /* `iss` must be this; NULL: not demanded */
+    int issuer_optional; /* `iss` may be missing all the same */
+    int null_is_absent;  /* a claim that is null counts as missing; else it is of the wrong type */
+    int require_exp;     /* a token without `exp` is refused */
 } la_validity_terms_t;
 
-/* Checks the claims. A claim of the wrong type, JSON null included, is an error and never an absent claim (CVE-2026-25537): times are
+/* Checks the claims. A claim of the wrong type is an error and never an absent claim (CVE-2026-25537): times are
  * finite numbers (whole or not), `iss` a string, `aud` a string or a list of strings. Used from `nbf` on and until before
  * `exp`, both with the leeway; times of any size are clamped, not overflowed. `iat` has no say.
  *

@@ -3,6 +3,8 @@
  */
 #include "httpd/authn.h"
 
+#include "core/futex.h"
+#include "core/outage.h"
 #include "httpd/authz.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
@@ -80,23 +82,64 @@ static int deny_several(request_rec *r)
     return deny(r, LA_DENIAL_SEVERAL_TOKENS, NULL);
 }
 
-/* What a result shows of the provider's health: a cached one nothing, a stale one an outage. */
+/* What a result shows of the provider's health: a cached one nothing, a stale one an outage; one that was learned from another
+ * request's call was told by that one. */
 static int tells_of_health(const la_result_t *result)
 {
-    return result->verdict != LA_VERDICT_NOT_MINE && result->source != LA_SOURCE_HIT &&
-           result->source != LA_SOURCE_NEGATIVE && result->source != LA_SOURCE_SHARED;
+    return result->verdict != LA_VERDICT_NOT_MINE && !result->followed &&
+           result->source != LA_SOURCE_HIT && result->source != LA_SOURCE_NEGATIVE &&
+           result->source != LA_SOURCE_SHARED;
 }
 
-static void log_health(request_rec *r, const la_provider_t *provider, int outage,
-                       const char *reason)
+/* Whether the log is to be told of it: once for each reason, change and minute. */
+static int is_news(const la_provider_t *provider, const la_result_t *result, int of_caller)
 {
-    if (!la_shared_outage_turns(provider, outage)) {
+    la_outage_reason_t reason = {.text = result->reason ? result->reason : "",
+                                 .status = result->status,
+                                 .of_caller = of_caller};
+
+    return la_outage_begin(la_shared_outage(provider), &reason, la_clock_us());
+}
+
+static void log_outage(request_rec *r, const la_provider_t *provider, const la_result_t *result)
+{
+    if (is_news(provider, result, 0)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, LA_LOGNO(0024) "provider %s is unavailable: %s",
+                      provider->name, result->reason ? result->reason : "no reason given");
+    }
+}
+
+/* What an administrator is to know of, though the provider works: it is about one caller's token or request. */
+static void log_oddity(request_rec *r, const la_request_t *state, const la_provider_t *provider,
+                       const la_result_t *result)
+{
+    if (!is_news(provider, result, 1)) {
         return;
     }
-    if (outage) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, LA_LOGNO(0024) "provider %s is unavailable: %s",
-                      provider->name, reason ? reason : "no reason given");
+    if (result->unusable) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      LA_LOGNO(0110) "provider %s: what it says of token " LOG_ID
+                                     " cannot be used, so the token is rejected: %s",
+                      provider->name, state->client_id, result->reason);
     } else {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      LA_LOGNO(0111) "provider %s cannot judge token " LOG_ID ": %s",
+                      provider->name, state->client_id, result->reason);
+    }
+}
+
+static void log_health(request_rec *r, const la_request_t *state, const la_provider_t *provider,
+                       const la_result_t *result)
+{
+    int outage = result->verdict == LA_VERDICT_UNAVAILABLE || result->source == LA_SOURCE_STALE;
+
+    if (result->unusable || (outage && result->cause == LA_CAUSE_REQUEST)) {
+        log_oddity(r, state, provider, result);
+    } else if (outage) {
+        log_outage(r, provider, result);
+        return;
+    }
+    if (result->cause != LA_CAUSE_REQUEST && la_outage_end(la_shared_outage(provider))) {
         ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                       LA_LOGNO(0025) "provider %s is available again", provider->name);
     }
@@ -105,7 +148,6 @@ static void log_health(request_rec *r, const la_provider_t *provider, int outage
 static void log_verdict(request_rec *r, const char *client_id, const la_provider_t *provider,
                         const la_result_t *result)
 {
-    int stale = result->source == LA_SOURCE_STALE;
     const char *reason = result->reason ? result->reason : result->message;
 
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
@@ -113,7 +155,7 @@ static void log_verdict(request_rec *r, const char *client_id, const la_provider
                   client_id, la_source_name(result->source), la_verdict_name(result->verdict),
                   reason ? ": " : "", reason ? reason : "");
     if (tells_of_health(result)) {
-        log_health(r, provider, stale || result->verdict == LA_VERDICT_UNAVAILABLE, reason);
+        log_health(r, state, provider, result);
     }
 }
 

@@ -23,12 +23,7 @@
 #include <apr_shm.h>
 #include <http_log.h>
 
-#include <stdatomic.h>
-
 APLOG_USE_MODULE(llama_auth);
-
-/* A continuing outage is logged again after this time. */
-#define OUTAGE_LOG_INTERVAL_US (60 * APR_USEC_PER_SEC)
 
 /* Keys that can be in flight at once. */
 #define FLIGHT_SLOTS 1024
@@ -38,10 +33,6 @@ APLOG_USE_MODULE(llama_auth);
 
 /* Under this name the cache is remembered across restarts; a new layout gets a new name. */
 #define RETAINED_KEY "mod_llama_auth cache 2"
-
-/* One provider's last known state: 0, or when its outage was logged last (microseconds). */
-typedef _Atomic apr_int64_t outage_t;
-_Static_assert(sizeof(outage_t) == 8, "an outage is one word in shared memory");
 
 /* Where one provider's segment is. Parent's own memory. */
 typedef struct segment_t {
@@ -70,7 +61,7 @@ typedef struct retained_t {
 typedef struct runtime_t {
     char *gates;
     char *flight;
-    outage_t *outages;
+    la_outage_t *outages;
     apr_uint32_t providers;
     /* For each provider one of its calls; then for each one of its document's fetches; then the second-level cache's. */
     apr_uint32_t gate_count;
@@ -348,14 +339,14 @@ static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
         return failed(s, APR_EINVAL, "gates for that many providers");
     }
     rv = apr_shm_create(
-        &shm, gates_bytes + flight_bytes + runtime.providers * sizeof(outage_t) + LA_TABLE_ALIGN,
+        &shm, gates_bytes + flight_bytes + runtime.providers * sizeof(la_outage_t) + LA_TABLE_ALIGN,
         NULL, pconf);
     if (rv != APR_SUCCESS) {
         return failed(s, rv, "shared memory");
     }
     runtime.gates = aligned_base(shm);
     runtime.flight = runtime.gates + gates_bytes;
-    runtime.outages = (outage_t *)(void *)(runtime.flight + flight_bytes);
+    runtime.outages = (la_outage_t *)(void *)(runtime.flight + flight_bytes);
     rv = format_runtime();
     return rv == APR_SUCCESS ? rv : failed(s, rv, "gates and flights");
 }
@@ -449,18 +440,7 @@ const la_shared_t *la_shared_get(void)
     return &shared;
 }
 
-int la_shared_outage_turns(const la_provider_t *provider, int outage)
+la_outage_t *la_shared_outage(const la_provider_t *provider)
 {
-    outage_t *state = &runtime.outages[provider->index];
-    apr_int64_t logged = atomic_load_explicit(state, memory_order_relaxed);
-    apr_int64_t now;
-
-    if (!outage) {
-        return logged != 0 && atomic_exchange(state, 0) != 0;
-    }
-    now = apr_time_now();
-    if (logged && now >= logged && now - logged < OUTAGE_LOG_INTERVAL_US) {
-        return 0;
-    }
-    return atomic_compare_exchange_strong(state, &logged, now);
+    return &runtime.outages[provider->index];
 }

@@ -2,6 +2,7 @@
 #ifndef LA_SHARED_H
 #define LA_SHARED_H
 
+#include "core/outage.h"
 #include "provider/lookup.h"
 
 #include <httpd.h>
@@ -22,10 +23,7 @@ const la_shared_t *la_shared_get(void);
 /* The second-level cache's gate; its counters are behind those of the last provider. */
 apr_uint32_t la_shared_second_gate(void);
 
-/* Takes note of whether a provider is in an outage, for all processes together.
- *
- * Returns 1 when that deserves a line in the log: it changed, or an outage has gone on for another minute.
- */
-int la_shared_outage_turns(const la_provider_t *provider, int outage);
+/* What the log was told of a provider's outages. */
+la_outage_t *la_shared_outage(const la_provider_t *provider);
 
 #endif

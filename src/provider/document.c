@@ -3,9 +3,13 @@
  * In the provider's segment:
  *
  *   version    of the bytes in force: the first 8 bytes of their SHA-256; 0: there are none
- *   due        when the next fetch is due    } la_clock_us()
- *   early      when an early one may follow  }
- *   logged     when a failure was logged last; 0: the last fetch succeeded, or none was made
+ *   due        when the next fetch is due         } la_clock_us()
+ *   early      when an early one may follow       }
+ *   fetched    when the last good fetch began; 0: }
+ *              there was none                     }
+ *   outage     what the log was told of failures
+ *   wanted     what the document lacks, and when somebody first looked for it: 20 bits of its digest, 44 bits of
+ *              microseconds
  *   failures   fetches that failed in a row
  *   current    the slot in force, 0 or 1
  *   slots[2]   length, bytes
@@ -18,6 +22,7 @@
 
 #include "core/futex.h"
 #include "core/gate.h"
+#include "core/outage.h"
 #include "core/token.h"
 #include "provider/host.h"
 #include "provider/lookup.h"
@@ -34,8 +39,9 @@
 #define PAUSE_FIRST_US   APR_USEC_PER_SEC
 #define PAUSE_LONGEST_US (10 * APR_USEC_PER_SEC)
 
-/* A continuing failure is logged again after this time. */
-#define LOG_INTERVAL_US (60 * APR_USEC_PER_SEC)
+/* How many things that the document lacks are remembered, and the part of a word that is their time. */
+#define WANTED_SLOTS 64
+#define WANTED_TIME  (((apr_uint64_t)1 << 44) - 1)
 
 /* How long a fetch may take beyond the provider's Timeout: for all but the network. */
 #define FETCH_SLACK_US APR_TIME_C(500000)
@@ -52,7 +58,9 @@ typedef struct segment_t {
     _Atomic apr_uint64_t version;
     _Atomic apr_int64_t due_us;
     _Atomic apr_int64_t early_us;
-    _Atomic apr_int64_t logged_us;
+    _Atomic apr_int64_t fetched_us;
+    _Atomic apr_uint64_t wanted[WANTED_SLOTS];
+    la_outage_t outage;
     _Atomic apr_uint32_t failures;
     _Atomic apr_uint32_t current;
     slot_t slots[2];
@@ -200,17 +208,14 @@ static apr_interval_time_t pause_after(apr_uint32_t failures)
 static void note_failure(const la_document_t *document, const char *error)
 {
     segment_t *segment = document->segment;
+    la_outage_reason_t reason = {.text = error};
     apr_time_t now = la_clock_us();
-    apr_int64_t logged = atomic_load(&segment->logged_us);
     apr_uint32_t failures = atomic_load(&segment->failures);
 
     failures = failures < APR_UINT32_MAX ? failures + 1 : failures;
     atomic_store(&segment->failures, failures);
     atomic_store(&segment->due_us, now + pause_after(failures));
-    if (logged && !has_come(&segment->logged_us, now - LOG_INTERVAL_US, LOG_INTERVAL_US)) {
-        return;
-    }
-    if (atomic_compare_exchange_strong(&segment->logged_us, &logged, now)) {
+    if (la_outage_begin(&segment->outage, &reason, now)) {
         la_log(LA_LOG_ERROR, LA_LOGNO(0060) "provider %s: cannot fetch %s: %s%s",
                document->provider->name, document->source->what, error,
                la_document_version(document) ? "; what was fetched before stays in force" : "");
@@ -220,7 +225,7 @@ static void note_failure(const la_document_t *document, const char *error)
 static void note_success(const la_document_t *document, apr_uint64_t before, apr_uint64_t version)
 {
     segment_t *segment = document->segment;
-    int again = atomic_exchange(&segment->logged_us, 0) != 0;
+    int again = la_outage_end(&segment->outage);
 
     atomic_store(&segment->failures, 0);
     atomic_store(&segment->due_us, la_clock_us() + document->source->refresh_us / 10 * 9);
@@ -245,6 +250,7 @@ static int fetch(const la_document_t *document, const la_gate_permit_t *permit, 
 {
     apr_uint64_t before = la_document_version(document);
     apr_uint64_t version = 0;
+    apr_time_t begun = la_clock_us();
     la_slice_t bytes = {"", 0};
     const char *error = document->source->fetch(document->provider, pool, &bytes);
 
@@ -258,6 +264,8 @@ static int fetch(const la_document_t *document, const la_gate_permit_t *permit, 
         note_failure(document, error);
         return 0;
     }
+    /* After the version: who sees this time sees what was fetched. */
+    atomic_store(&document->segment->fetched_us, begun);
     note_success(document, before, version);
     return 1;
 }
@@ -354,8 +362,39 @@ la_document_e la_document_ensure(la_document_t *document, apr_pool_t *scratch)
     return LA_DOCUMENT_CURRENT;
 }
 
-la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_pool_t *scratch)
+/* When somebody first looked for a thing that the document lacks: now, unless that is remembered. A time that has not come is
+ * garbage, or older than half of what a word can tell. */
+static apr_time_t first_wanted(segment_t *segment, apr_uint64_t what, apr_time_t now)
 {
-    return try_fetch(document, WHY_EARLY, used, document->provider->common.http.connect_timeout_us,
-                     scratch);
+    _Atomic apr_uint64_t *place = &segment->wanted[what % WANTED_SLOTS];
+    apr_uint64_t word = atomic_load(place);
+    apr_uint64_t age = ((apr_uint64_t)now - word) & WANTED_TIME;
+
+    if ((word & ~WANTED_TIME) == (what & ~WANTED_TIME) && age <= WANTED_TIME / 2) {
+        return now - (apr_time_t)age;
+    }
+    atomic_store(place, (what & ~WANTED_TIME) | ((apr_uint64_t)now & WANTED_TIME));
+    return now;
+}
+
+la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_uint64_t what,
+                                apr_pool_t *scratch)
+{
+    segment_t *segment = document->segment;
+    apr_time_t wanted = first_wanted(segment, what, la_clock_us());
+    la_document_e answer = try_fetch(document, WHY_EARLY, used,
+                                     document->provider->common.http.connect_timeout_us, scratch);
+
+    /* A fetch that began before may have missed what was published meanwhile. */
+    return answer == LA_DOCUMENT_CURRENT && atomic_load(&segment->fetched_us) < wanted
+               ? LA_DOCUMENT_RECENT
+               : answer;
+}
+
+int la_document_retry_s(const la_document_t *document)
+{
+    apr_interval_time_t left = atomic_load(&document->segment->early_us) - la_clock_us();
+
+    left = left > LA_DOCUMENT_COOL_DOWN_US ? LA_DOCUMENT_COOL_DOWN_US : left;
+    return left <= APR_USEC_PER_SEC ? 1 : (int)((left + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC);
 }

@@ -54,11 +54,12 @@ apr_uint64_t la_document_version(const la_document_t *document);
 int la_document_read(const la_document_t *document, apr_pool_t *pool, la_slice_t *bytes,
                      apr_uint64_t *version);
 
-/* How a wish for a newer document ended. */
+/* The result of asking for a newer document. */
 typedef enum la_document_e {
     LA_DOCUMENT_FAILED, /* zero: it was tried, now or a moment ago, and there is none that is newer */
-    LA_DOCUMENT_CURRENT, /* fetched (or found) just now, or not due: what there is is what is to be had */
-    LA_DOCUMENT_BUSY /* somebody else fetches, and the time to wait for them was over */
+    LA_DOCUMENT_CURRENT, /* fetched since the question arose, or not due: what it lacks does not exist */
+    LA_DOCUMENT_RECENT, /* fetched before the question arose, and it is too early for another fetch: nobody knows what it lacks */
+    LA_DOCUMENT_BUSY    /* somebody else fetches, and the time to wait for them was over */
 } la_document_e;
 
 /* The background's tick: fetches if that is due and nobody else does. Does not wait. */
@@ -69,10 +70,17 @@ void la_document_tick(la_document_t *document, apr_pool_t *scratch);
  */
 la_document_e la_document_ensure(la_document_t *document, apr_pool_t *scratch);
 
-/* A request found that the version it used lacks something. If a newer one is in force by now: current. Else fetches early, or
- * waits for who does; at most once in LA_DOCUMENT_COOL_DOWN_US for all processes together. Within it: failed if the last
- * fetch failed, else current.
+/* A request found that the version it used lacks something. Unless a newer one is in force by now, fetches early, or
+ * waits for who does; at most once in LA_DOCUMENT_COOL_DOWN_US for all processes together.
+ *
+ * what: a digest of its name, so that nobody can choose it.
+ * Returns current when a fetch has succeeded that began after somebody, of all processes, first looked for it, as far as that is
+ * remembered: then what the version in force from now on lacks does not exist. Else recent, or failed if the last fetch failed.
  */
-la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_pool_t *scratch);
+la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_uint64_t what,
+                                apr_pool_t *scratch);
+
+/* Seconds until the document may be fetched early again, at least 1. */
+int la_document_retry_s(const la_document_t *document);
 
 #endif

@@ -98,6 +98,13 @@ static int malformed(const session_t *s, const char *path, const char *what)
     return 0;
 }
 
+static int unusable(const session_t *s, const char *path, const char *what)
+{
+    la_result_set_unusable(s->result, LA_MESSAGE_ERROR,
+                           apr_pstrcat(s->pool, "in GitHub's answer to ", path, " ", what, NULL));
+    return 0;
+}
+
 /* What a 403 says when it refuses everybody for a while, valid tokens too, and has no header field that tells. */
 static int speaks_of_a_limit(la_slice_t body, apr_pool_t *pool)
 {
@@ -167,6 +174,7 @@ static int get(const session_t *s, const char *path, apr_pool_t *pool, la_http_r
     const char *error;
 
     la_http_call(s->provider->http, &request, pool, response);
+    la_result_take_call(s->result, response);
     if (response->outcome != LA_HTTP_ANSWERED) {
         la_result_set_failed(s->result, response);
         s->result->reason = apr_pstrdup(s->pool, s->result->reason);
@@ -207,7 +215,7 @@ static int read_id(session_t *s, const la_json_t *user)
     const la_json_t *value;
     la_slice_t text;
 
-    if (!la_json_member(user, "id", &value)) {
+    if (!la_json_member(user, "id", &value) || !value) {
         return 1;
     }
     if (la_json_type(value) != LA_JSON_NUMBER || !la_json_scalar_text(s->pool, value, &text)) {
@@ -215,28 +223,6 @@ static int read_id(session_t *s, const la_json_t *user)
     }
     s->id = apr_pstrmemdup(s->pool, text.data, text.len);
     return 1;
-}
-
-/* When the token ends, as GitHub tells of those that do: "2027-01-01 00:00:00 UTC", or with an offset as in -0700. 0 where
- * it says nothing. */
-static apr_time_t end_of(const char *field, apr_pool_t *pool)
-{
-    const char *zone = field && strlen(field) > 20 ? field + 20 : "";
-    const char *rfc3339;
-    apr_time_t end;
-
-    if (strcmp(zone, "UTC") == 0) {
-        zone = "Z";
-    } else if (strlen(zone) == 5) {
-        zone = apr_psprintf(pool, "%.3s:%s", zone, zone + 3);
-    } else {
-        return 0;
-    }
-    rfc3339 = apr_psprintf(pool, "%.10sT%.8s%s", field, field + 11, zone);
-    if (!la_timestamp_parse(slice_of(rfc3339), &end)) {
-        return 0;
-    }
-    return end > 0 ? end : 1;
 }
 
 static int read_user(session_t *s)
@@ -248,16 +234,21 @@ static int read_user(session_t *s)
     if (!get(s, "/user", s->pool, &response, &user)) {
         return 0;
     }
+    if (la_json_type(user) != LA_JSON_OBJECT) {
+        return malformed(s, "/user", "not an object");
+    }
     s->login = name_in(s, user, "login");
     if (!s->login) {
-        return malformed(s, "/user", "login is not a name");
+        return unusable(s, "/user", "login is not a name");
     }
     if (!read_id(s, user)) {
-        return malformed(s, "/user", "id is not a number");
+        return unusable(s, "/user", "id is not a number");
     }
     s->scopes = apr_table_get(response.headers, "X-OAuth-Scopes");
     end = apr_table_get(response.headers, "GitHub-Authentication-Token-Expiration");
-    s->result->expires = end_of(end, s->pool);
+    if (end && la_timestamp_parse_zoned(end, &s->result->expires) && s->result->expires <= 0) {
+        s->result->expires = 1; /* long past; 0 would mean never */
+    }
     return 1;
 }
 
@@ -288,12 +279,15 @@ static int take_entries(const session_t *s, const char *path, const la_json_t *l
     apr_size_t i;
 
     for (i = 0; i < la_json_count(list); i++) {
-        const char *value = value_of(s, la_json_item(list, i));
+        const la_json_t *entry = la_json_item(list, i);
+        const char *value = entry ? value_of(s, entry) : NULL;
 
-        if (!value) {
+        if (entry && !value) {
             return malformed(s, path, "an entry has no name");
         }
-        APR_ARRAY_PUSH(values, const char *) = value;
+        if (value) {
+            APR_ARRAY_PUSH(values, const char *) = value;
+        }
     }
     return 1;
 }
@@ -428,7 +422,7 @@ static const char *make_identity(const session_t *s)
     const char *error = make_claims(s, &claims.first);
 
     if (!error) {
-        error = la_claims_principal(&claims, common->principal_claims, builder, &found);
+        error = la_claims_principal(&claims, common->principal_claims, builder, s->pool, &found);
     }
     if (error) {
         return error;
@@ -469,14 +463,16 @@ static void github_verify(const la_provider_t *provider, const la_call_t *call, 
     }
     error = make_identity(&s);
     if (error) {
-        la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, error);
+        la_result_set_unusable(result, LA_MESSAGE_ERROR, error);
     } else {
         result->verdict = LA_VERDICT_ACCEPTED;
     }
 }
 
-static const la_claim_map_t github_claims[] = {
-    {"login", "roles"}, {"organizations", "teams"}, {"scopes", LA_CATEGORY_SCOPES}, {NULL, NULL}};
+static const la_claim_map_t github_claims[] = {{"login", "roles", LA_CLAIM_WHOLE},
+                                               {"organizations", "teams", LA_CLAIM_WHOLE},
+                                               {"scopes", LA_CATEGORY_SCOPES, LA_CLAIM_WHOLE},
+                                               {NULL, NULL, LA_CLAIM_WHOLE}};
 
 static const char *const github_principal[] = {"login", NULL};
 
@@ -485,7 +481,7 @@ const la_provider_type_t la_github_type = {
     .options = github_options,
     .conf_bytes = sizeof(github_conf_t),
     .calls_out = 1,
-    .cache_vary = "",
+    .cache_vary = &la_vary_nothing,
     .claims = github_claims,
     .principal_claims = github_principal,
     .finish = github_finish,

@@ -365,27 +365,51 @@ static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_p
     return kept;
 }
 
-static void take_failure(const exchange_t *x, CURLcode code, la_http_response_t *response)
+/* The endpoint's status; 0 where it has not answered, or as no server may. */
+static int status_of(CURL *handle)
+{
+    long status = 0;
+
+    return curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+                   status >= 200 && status <= 599
+               ? (int)status
+               : 0;
+}
+
+static void take_failure(CURL *handle, const exchange_t *x, CURLcode code,
+                         la_http_response_t *response)
 {
     response->outcome = code == CURLE_OPERATION_TIMEDOUT ? LA_HTTP_TIMEOUT : LA_HTTP_FAILED;
     response->reason = x->error[0] ? x->error : curl_easy_strerror(code);
     if (x->refusal || code == CURLE_FILESIZE_EXCEEDED) {
         response->reason = x->refusal ? x->refusal : too_large;
+        response->status = status_of(handle);
     }
 }
 
-static void take_answer(CURL *handle, const la_http_request_t *request, const exchange_t *x,
-                        apr_pool_t *pool, la_http_response_t *response)
+/* Whether it is the proxy that answered, and not the endpoint: what it says is nothing about a token. An https endpoint is behind
+ * a tunnel, whose refusal curl tells as a failure. */
+static int is_proxys_own(const la_http_options_t *options, const char *url, int status)
 {
-    long status = 0;
+    return options->proxy && status == 407 && strncasecmp(url, "https:", 6) != 0;
+}
 
-    if (curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status < 200 ||
-        status > 599) {
-        response->reason = apr_psprintf(pool, "the answer's status is %ld", status);
+static void take_answer(CURL *handle, const la_http_options_t *options,
+                        const la_http_request_t *request, const exchange_t *x, apr_pool_t *pool,
+                        la_http_response_t *response)
+{
+    int status = status_of(handle);
+
+    if (status == 0) {
+        response->reason = "the answer has no status from 200 to 599";
+        return;
+    }
+    if (is_proxys_own(options, request->url, status)) {
+        response->reason = "Proxy answered 407: it wants credentials";
         return;
     }
     response->outcome = LA_HTTP_ANSWERED;
-    response->status = (int)status;
+    response->status = status;
     response->body = (la_slice_t){x->body ? x->body : "", x->len};
     response->headers = wanted_fields(handle, request->wanted, pool);
 }
@@ -402,9 +426,9 @@ static void perform(const la_http_t *http, CURL *handle, const la_http_request_t
         set_request(handle, request, fields)) {
         code = curl_easy_perform(handle);
         if (code == CURLE_OK) {
-            take_answer(handle, request, x, pool, response);
+            take_answer(handle, http->options, request, x, pool, response);
         } else {
-            take_failure(x, code, response);
+            take_failure(handle, x, code, response);
         }
     } else {
         response->reason = "the call could not be made ready";

@@ -44,8 +44,8 @@ typedef enum la_http_e {
 typedef struct la_http_response_t {
     la_http_e outcome;
     const char *reason; /* on failure, for the log; never holds what was sent */
-    int status;         /* on LA_HTTP_ANSWERED, 200 to 599 */
-    la_slice_t body;    /* in the call's pool; may be empty */
+    int status; /* of the endpoint, 200 to 599; on failure 0, but for an answer that was too large */
+    la_slice_t body; /* in the call's pool; may be empty */
     apr_table_t *
         headers; /* the wanted fields that came, lines of one name joined by ", "; never NULL when answered */
 } la_http_response_t;

@@ -21,6 +21,7 @@
 
 #include <apr_base64.h>
 #include <apr_escape.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 /* Messages to the client, as the specification words them. */
@@ -29,6 +30,9 @@
 
 /* How old a discovered endpoint may get. */
 #define DISCOVERY_REFRESH_US (3600 * APR_USEC_PER_SEC)
+
+/* Bytes of a kind of token that are looked at, with the NUL: what is longer is none that is known. */
+#define KIND_BYTES 16
 
 /* How the module shows who it is (RFC 6749 section 2.3.1, RFC 7662 section 2.1). */
 typedef enum auth_e { AUTH_BASIC, AUTH_POST, AUTH_BEARER, AUTH_NONE } auth_e;
@@ -40,7 +44,7 @@ typedef struct introspection_conf_t {
     la_secret_t *client_secret;
     auth_e auth;
     apr_array_header_t *audiences; /* of const char *; NULL: none is demanded */
-    const char *expect_issuer;     /* NULL: any */
+    const char *expect_issuer; /* must be there; NULL: the Issuer, where the answer has an `iss` */
     apr_interval_time_t leeway_us;
     la_document_source_t source; /* of the endpoint's URL, where only the Issuer is known */
     const char *hint;
@@ -145,9 +149,6 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
         return error;
     }
     introduce(conf, pool);
-    if (!conf->expect_issuer) {
-        conf->expect_issuer = conf->issuer.url;
-    }
     conf->source = (la_document_source_t){.fetch = fetch,
                                           .refresh_us = DISCOVERY_REFRESH_US,
                                           .what = "the introspection endpoint's URL"};
@@ -296,10 +297,55 @@ static const char *read_claims(const la_provider_common_t *common, const la_json
 {
     la_claims_t claims = {answer, NULL};
     int found;
-    const char *error = la_claims_principal(&claims, common->principal_claims, builder, &found);
+    const char *error =
+        la_claims_principal(&claims, common->principal_claims, builder, pool, &found);
 
     la_claims_map(&claims, common->claims, builder, pool);
     return error || found ? error : "no member names the principal";
+}
+
+/* The letters of a kind of token, in lower case: "refresh_token" and "Refresh" differ in nothing else. A URN's last part counts. */
+static void shorten_kind(la_slice_t text, char kind[KIND_BYTES])
+{
+    apr_size_t len = 0;
+    apr_size_t i;
+
+    for (i = 0; i < text.len && len < KIND_BYTES - 1; i++) {
+        if (text.data[i] == ':') {
+            len = 0;
+        } else if (apr_isalpha(text.data[i])) {
+            kind[len++] = (char)apr_tolower(text.data[i]);
+        }
+    }
+    kind[len] = '\0';
+}
+
+/* Whether the answer calls the token one that is no access token: `token_use`, `token_type`, and Keycloak's `typ`. Some servers
+ * call those active. Returns NULL, or why the token is refused. */
+static const char *check_kind(const la_json_t *answer)
+{
+    static const char *const members[] = {"token_use", "token_type", "typ"};
+    static const char *const others[] = {"refresh",      "refreshtoken", "offline",
+                                         "offlinetoken", "id",           "idtoken"};
+    char kind[KIND_BYTES];
+    apr_size_t i;
+    apr_size_t j;
+
+    for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const la_json_t *member;
+        la_slice_t text;
+
+        if (!la_json_member(answer, members[i], &member) || !la_json_string(member, &text)) {
+            continue;
+        }
+        shorten_kind(text, kind);
+        for (j = 0; j < sizeof(others) / sizeof(others[0]); j++) {
+            if (strcmp(kind, others[j]) == 0) {
+                return "it is a refresh, offline or ID token, and no access token";
+            }
+        }
+    }
+    return NULL;
 }
 
 /* Judges what is said of an active token. */
@@ -312,19 +358,24 @@ static void judge_active(const la_provider_t *provider, const la_call_t *call,
                                  .leeway_us = conf->leeway_us,
                                  .audiences = conf->audiences,
                                  .resource = call->resource,
-                                 .issuer = conf->expect_issuer};
-    const char *error = la_validity_check(answer, &terms, &result->expires);
+                                 .issuer =
+                                     conf->expect_issuer ? conf->expect_issuer : conf->issuer.url,
+                                 .issuer_optional = !conf->expect_issuer,
+                                 .null_is_absent = 1};
+    const char *error = check_kind(answer);
 
+    error = error ? error : la_validity_check(answer, &terms, &result->expires);
     if (error) {
         inactive(result, error);
         return;
     }
     error = read_claims(&provider->common, answer, builder, pool);
+    if (!error && la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
+        error = "the identity is too large";
+    }
     if (error) {
-        malformed(result, error);
-    } else if (la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
-        la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
-                      "the identity is too large");
+        la_result_set_unusable(result, MESSAGE_MALFORMED,
+                               apr_pstrcat(pool, "in the answer ", error, NULL));
     } else {
         result->verdict = LA_VERDICT_ACCEPTED;
     }
@@ -399,6 +450,7 @@ static void introspection_verify(const la_provider_t *provider, const la_call_t 
         return;
     }
     ask(provider, call, url, deadline_us, pool, &response);
+    la_result_take_call(result, &response);
     if (response.outcome == LA_HTTP_ANSWERED) {
         judge_answer(provider, call, &response, pool, result);
     } else {
@@ -414,7 +466,7 @@ const la_provider_type_t la_introspection_type = {
     .conf_bytes = sizeof(introspection_conf_t),
     .calls_out = 1,
     .checks_audience = 1,
-    .cache_vary = "",
+    .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,
     .principal_claims = principal_claims,
     .shared_bytes = la_document_bytes,

@@ -15,6 +15,7 @@
 #include "provider/file.h"
 #include "provider/host.h"
 #include "provider/keyset.h"
+#include "provider/signature.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -344,65 +345,33 @@ static int is_ours(judgement_t *j)
     return 1;
 }
 
-/* Verifies with the keys in force, which become the result's epoch. Returns 0 when there are none. */
-static int try_keys(const judgement_t *j, la_jwt_verified_e *verified, const char **reason)
-{
-    const jwt_conf_t *conf = j->provider->conf;
-    const jwt_state_t *state = j->provider->state;
-    la_keyset_hold_t hold = {0};
-
-    *verified = LA_JWT_BAD;
-    *reason = "there are no keys yet";
-    if (!la_keyset_hold(state->keyset, j->call->now, j->pool, &hold)) {
-        return 0;
-    }
-    j->result->epoch = hold.version;
-    *verified = la_jwt_verify(&j->jwt, hold.keys, conf->algorithms, reason);
-    la_keyset_release(state->keyset, &hold);
-    return 1;
-}
-
-/* The key may be newer than the set: the token is tried once more with a newer one. While that cannot be had, nobody knows
- * whether it is good. Returns 1 when there is an answer; else the result is set. */
-static int try_newer_keys(const judgement_t *j, la_jwt_verified_e *verified, const char **reason)
-{
-    const jwt_state_t *state = j->provider->state;
-    la_document_e ended = la_document_renew(state->document, j->result->epoch, j->pool);
-
-    if (!try_keys(j, verified, reason)) {
-        give_up(j, *reason);
-        return 0;
-    }
-    if (*verified == LA_JWT_UNKNOWN_KEY && ended != LA_DOCUMENT_CURRENT) {
-        give_up(j, "the key set does not have its kid, and a newer one cannot be had");
-        return 0;
-    }
-    return 1;
-}
-
 /* Returns 1 when the signature is right; else the result is set. */
 static int is_signed(const judgement_t *j)
 {
+    const jwt_conf_t *conf = j->provider->conf;
     const jwt_state_t *state = j->provider->state;
-    la_jwt_verified_e verified;
-    const char *reason;
+    la_signature_keys_t keys = {state->keyset, state->document, conf->algorithms};
+    la_signature_t said;
+    la_signature_e signature = la_signature_check(&keys, &j->jwt, j->call, j->pool, &said);
 
-    if (state->document) {
-        (void)la_document_ensure(state->document, j->pool); /* what came of it, try_keys() sees */
-    }
-    if (!try_keys(j, &verified, &reason)) {
-        give_up(j, reason);
+    /* Of the keys that judged it; what is refused before any is tried is kept like the rest. */
+    j->result->epoch = said.epoch ? said.epoch : j->result->epoch;
+    switch (signature) {
+    case LA_SIGNATURE_RIGHT:
+        return 1;
+    case LA_SIGNATURE_WRONG:
+        reject(j, said.reason);
         return 0;
-    }
-    if (verified == LA_JWT_UNKNOWN_KEY && state->document &&
-        !try_newer_keys(j, &verified, &reason)) {
+    case LA_SIGNATURE_EARLY:
+        give_up(j, said.reason);
+        j->result->cause = LA_CAUSE_REQUEST; /* who sent the token may have made the key up */
+        j->result->retry_after_s = said.retry_after_s;
         return 0;
+    case LA_SIGNATURE_NO_KEYS:
+        break;
     }
-    if (verified != LA_JWT_VERIFIED) {
-        reject(j, reason);
-        return 0;
-    }
-    return 1;
+    give_up(j, said.reason);
+    return 0;
 }
 
 /* Who the claims say the caller is. Returns NULL, or why they name nobody. */
@@ -411,7 +380,8 @@ static const char *read_claims(const judgement_t *j, la_identity_builder_t *buil
     const la_provider_common_t *common = &j->provider->common;
     la_claims_t claims = {j->jwt.claims, NULL};
     int found;
-    const char *error = la_claims_principal(&claims, common->principal_claims, builder, &found);
+    const char *error =
+        la_claims_principal(&claims, common->principal_claims, builder, j->pool, &found);
 
     la_claims_map(&claims, common->claims, builder, j->pool);
     return error || found ? error : "no claim names the principal";
@@ -434,7 +404,7 @@ static void judge_claims(const judgement_t *j)
     if (error) {
         reject(j, error);
     } else if (la_identity_build(builder, j->pool, &j->result->identity) != APR_SUCCESS) {
-        give_up(j, "the identity is too large");
+        reject(j, "the identity is too large");
     } else {
         j->result->verdict = LA_VERDICT_ACCEPTED;
     }
@@ -461,7 +431,7 @@ const la_provider_type_t la_jwt_type = {
     .calls_out = 1,
     .judges_alone = 1,
     .checks_audience = 1,
-    .cache_vary = "",
+    .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,
     .principal_claims = principal_claims,
     .shared_bytes = la_document_bytes,

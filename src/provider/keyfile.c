@@ -77,7 +77,7 @@ static const char *check_members(const reading_t *reading, const la_json_t *entr
         return "not an object";
     }
     for (position = 1; la_json_next(entry, &it, &name, &value); position++) {
-        if (!is_known(name)) {
+        if (value && !is_known(name)) {
             return apr_psprintf(reading->pool,
                                 "unknown field (number %d): there are id, sha256, principal, "
                                 "attributes and expires",
@@ -93,7 +93,7 @@ static const char *read_id(const reading_t *reading, const la_json_t *entry, la_
     la_slice_t id;
     apr_size_t i;
 
-    if (!la_json_member(entry, "id", &member)) {
+    if (!la_json_member(entry, "id", &member) || !member) {
         return NULL;
     }
     if (!la_json_string(member, &id) || id.len == 0) {
@@ -136,7 +136,7 @@ static const char *read_digest(const reading_t *reading, const la_json_t *entry,
     const la_json_t *member;
     la_slice_t hex;
 
-    if (!la_json_member(entry, "sha256", &member)) {
+    if (!la_json_member(entry, "sha256", &member) || !member) {
         return "no sha256";
     }
     if (!la_json_string(member, &hex) || !decode_digest(hex, key->digest)) {
@@ -150,7 +150,7 @@ static const char *read_expires(const la_json_t *entry, la_key_t *key)
     const la_json_t *member;
     la_slice_t text;
 
-    if (!la_json_member(entry, "expires", &member)) {
+    if (!la_json_member(entry, "expires", &member) || !member) {
         return NULL;
     }
     if (!la_json_string(member, &text) || !la_timestamp_parse(text, &key->expires)) {
@@ -170,13 +170,13 @@ static const char *read_principal(const reading_t *reading, const la_claims_t *c
     const la_json_t *member;
     const char *error;
     la_slice_t text;
-    int found = la_json_member(claims->first, "principal", &member);
+    int found = la_json_member(claims->first, "principal", &member) && member;
 
     if (found && !la_json_string(member, &text)) {
         return "the principal is not a string";
     }
     if (names) {
-        error = la_claims_principal(claims, names, builder, &found);
+        error = la_claims_principal(claims, names, builder, reading->entry_pool, &found);
     } else {
         error = found ? la_identity_set_principal(builder, text) : NULL;
     }
@@ -189,7 +189,7 @@ static const char *read_attributes(const reading_t *reading, const la_claims_t *
     /* The form is checked even where Claim lines take only parts of it. */
     la_identity_builder_t *whole =
         reading->common->claims ? la_identity_builder_make(reading->entry_pool) : builder;
-    const char *error = la_claims_attributes(claims->second, whole);
+    const char *error = la_claims_attributes(claims->second, 0, whole, reading->entry_pool);
 
     if (!error && reading->common->claims) {
         la_claims_map(claims, reading->common->claims, builder, reading->entry_pool);
@@ -245,22 +245,37 @@ static const char *read_entries(const reading_t *reading, la_json_list_t *entrie
     apr_size_t i;
 
     for (i = 0; i < entries->count; i++) {
-        la_key_t *key = apr_pcalloc(reading->pool, sizeof(*key));
-        const char *position = apr_psprintf(reading->pool, "keys[%" APR_SIZE_T_FMT "]", i);
         const la_json_t *entry;
         const char *error = la_json_list_next(entries, reading->entry_pool, &entry);
 
-        key->label = position;
-        if (!error) {
-            error = read_entry(reading, entry, key);
+        if (error || entry) { /* null is skipped */
+            la_key_t *key = apr_pcalloc(reading->pool, sizeof(*key));
+            const char *position = apr_psprintf(reading->pool, "keys[%" APR_SIZE_T_FMT "]", i);
+
+            key->label = position;
+            error = error ? error : read_entry(reading, entry, key);
+            if (error) {
+                return apr_pstrcat(reading->pool, position, ": ", error, NULL);
+            }
+            add_key(reading->keyfile, key);
         }
-        if (error) {
-            return apr_pstrcat(reading->pool, position, ": ", error, NULL);
-        }
-        add_key(reading->keyfile, key);
         apr_pool_clear(reading->entry_pool);
     }
     return NULL;
+}
+
+/* Members that are not null. */
+static int count_members(const la_json_t *object)
+{
+    la_json_iterator_t it = {0};
+    const la_json_t *value;
+    la_slice_t name;
+    int count = 0;
+
+    while (la_json_next(object, &it, &name, &value)) {
+        count += value != NULL;
+    }
+    return count;
 }
 
 static const char *read_top(const reading_t *reading, const la_json_t *top, la_json_list_t *entries)
@@ -273,7 +288,7 @@ static const char *read_top(const reading_t *reading, const la_json_t *top, la_j
     if (!la_json_member(top, "keys", &member) || la_json_type(member) != LA_JSON_ARRAY) {
         return "no list named \"keys\"";
     }
-    if (la_json_count(top) != 1) {
+    if (count_members(top) != 1) {
         return "a field beside \"keys\"";
     }
     return read_entries(reading, entries);

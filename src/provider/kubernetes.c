@@ -215,49 +215,19 @@ static void malformed(la_result_t *result, const char *reason)
     la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, reason);
 }
 
-/* A copy of the user in which each string is a list of one, so that none is split at white space: user names may hold it,
- * and "x admin" is not admin. */
-static const char *whole_strings(const la_json_t *user, apr_pool_t *pool, const la_json_t **whole)
-{
-    la_json_iterator_t it = {0};
-    la_json_writer_t writer;
-    const la_json_t *value;
-    la_slice_t name;
-    la_slice_t text;
-    const char *separator = "{";
-
-    la_json_writer_init(&writer, pool);
-    while (la_json_next(user, &it, &name, &value)) {
-        if (la_json_string(value, &text)) {
-            la_json_write_raw(&writer, slice_of(separator));
-            la_json_write_string(&writer, name);
-            la_json_write_raw(&writer, LA_SLICE(":["));
-            la_json_write_string(&writer, text);
-            la_json_write_raw(&writer, LA_SLICE("]"));
-            separator = ",";
-        }
-    }
-    la_json_write_raw(&writer, *separator == '{' ? LA_SLICE("{}") : LA_SLICE("}"));
-    return la_json_parse(pool, (la_slice_t){writer.data, writer.len}, whole);
-}
-
 /* Reads a UserInfo into the builder. Returns NULL, or what is wrong with it. */
 static const char *read_user(const la_provider_common_t *common, const la_json_t *user,
                              la_identity_builder_t *builder, apr_pool_t *pool)
 {
     la_claims_t claims = {user, NULL};
-    const la_json_t *whole;
     int found;
-    const char *error = la_claims_principal(&claims, common->principal_claims, builder, &found);
+    const char *error =
+        la_claims_principal(&claims, common->principal_claims, builder, pool, &found);
 
     if (!error && !found) {
         error = "the user has no name";
     }
     if (!error) {
-        error = whole_strings(user, pool, &whole);
-    }
-    if (!error) {
-        claims = (la_claims_t){whole, user};
         la_claims_map(&claims, common->claims, builder, pool);
     }
     return error;
@@ -312,7 +282,8 @@ static void accept_user(const la_provider_common_t *common, const la_call_t *cal
         error = "the identity is too large";
     }
     if (error) {
-        malformed(result, apr_pstrcat(pool, "the API server's answer: ", error, NULL));
+        la_result_set_unusable(result, LA_MESSAGE_ERROR,
+                               apr_pstrcat(pool, "in the API server's answer ", error, NULL));
         return;
     }
     result->verdict = LA_VERDICT_ACCEPTED;
@@ -452,6 +423,7 @@ static void kubernetes_verify(const la_provider_t *provider, const la_call_t *ca
     la_http_response_t response;
 
     ask(provider, call, pool, &response);
+    la_result_take_call(result, &response);
     if (response.outcome == LA_HTTP_ANSWERED) {
         judge_answer(provider, call, &response, pool, result);
     } else {
@@ -459,8 +431,9 @@ static void kubernetes_verify(const la_provider_t *provider, const la_call_t *ca
     }
 }
 
-static const la_claim_map_t kubernetes_claims[] = {
-    {"username", "roles"}, {"groups", "teams"}, {NULL, NULL}};
+static const la_claim_map_t kubernetes_claims[] = {{"username", "roles", LA_CLAIM_WHOLE},
+                                                   {"groups", "teams", LA_CLAIM_WHOLE},
+                                                   {NULL, NULL, LA_CLAIM_WHOLE}};
 
 static const char *const kubernetes_principal[] = {"username", NULL};
 
@@ -469,7 +442,7 @@ const la_provider_type_t la_kubernetes_type = {
     .options = kubernetes_options,
     .conf_bytes = sizeof(kubernetes_conf_t),
     .calls_out = 1,
-    .cache_vary = "",
+    .cache_vary = &la_vary_nothing,
     .claims = kubernetes_claims,
     .principal_claims = kubernetes_principal,
     .finish = kubernetes_finish,

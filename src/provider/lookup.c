@@ -130,12 +130,26 @@ static void log_breaker(const la_provider_t *provider, la_gate_change_e change)
     }
 }
 
-/* What a verdict says of the provider's health; who was not concerned may not even have called. */
-static la_gate_result_e gate_result(la_verdict_e verdict)
+/* What an outage says of the provider's health. */
+static la_gate_result_e outage_result(la_cause_e cause)
 {
-    switch (verdict) {
-    case LA_VERDICT_UNAVAILABLE:
+    switch (cause) {
+    case LA_CAUSE_PROVIDER:
         return LA_GATE_OUTAGE;
+    case LA_CAUSE_ANSWER:
+        return LA_GATE_SUCCESS;
+    case LA_CAUSE_REQUEST:
+        return LA_GATE_NO_CALL;
+    }
+    return LA_GATE_OUTAGE;
+}
+
+/* What a result says of the provider's health; who was not concerned may not even have called. */
+static la_gate_result_e gate_result(const la_result_t *result)
+{
+    switch (result->verdict) {
+    case LA_VERDICT_UNAVAILABLE:
+        return outage_result(result->cause);
     case LA_VERDICT_NOT_MINE:
         return LA_GATE_NO_CALL;
     case LA_VERDICT_REJECTED:
@@ -153,10 +167,12 @@ static void verify_timed(const lookup_t *l, la_result_t *result)
     apr_time_t start = l->provider->type->calls_out ? la_clock_us() : 0;
 
     la_provider_verify(l->provider, l->call, l->pool, result);
-    if (l->provider->type->calls_out && result->verdict != LA_VERDICT_NOT_MINE) {
+    if (l->provider->type->calls_out && result->verdict != LA_VERDICT_NOT_MINE &&
+        result->cause != LA_CAUSE_REQUEST) {
         la_stats_call(stats, index, la_clock_us() - start);
     }
-    if (result->verdict == LA_VERDICT_UNAVAILABLE) {
+    if ((result->verdict == LA_VERDICT_UNAVAILABLE && result->cause != LA_CAUSE_REQUEST) ||
+        result->unusable) {
         la_stats_error(stats, index, result->reason ? result->reason : result->message,
                        apr_time_now());
     }
@@ -181,7 +197,7 @@ static void call_provider(const lookup_t *l, la_result_t *result)
     if (la_gate_enter(gates, index, &terms, &permit)) {
         verify_timed(l, result);
         la_gate_leave(gates, index, &permit);
-        outcome = gate_result(result->verdict);
+        outcome = gate_result(result);
     } else {
         unavailable(result, LA_MESSAGE_ERROR, "MaxConcurrent calls are in flight");
     }
@@ -251,7 +267,7 @@ static int keep(lookup_t *l, const la_result_t *result)
                         common->cache_negative_ttl_us, apr_time_now());
         return 1;
     case LA_VERDICT_UNAVAILABLE:
-        return 1;
+        return result->cause != LA_CAUSE_REQUEST;
     case LA_VERDICT_NOT_MINE:
         return 0;
     }
@@ -367,6 +383,7 @@ static int follow(lookup_t *l, const la_flight_outcome_t *outcome, la_result_t *
                                 .timed_out = CODE_TIMED_OUT(outcome->code),
                                 .message = message,
                                 .reason = "as the call that was waited for",
+                                .followed = 1,
                                 .retry_after_s = CODE_RETRY(outcome->code)};
         break;
     case LA_VERDICT_NOT_MINE:
@@ -423,12 +440,16 @@ static void fly(lookup_t *l, la_result_t *result)
 /* In an outage. Looks once more: what may serve by now was settled before a call that may have taken long. */
 static void fall_back(lookup_t *l, la_result_t *result)
 {
-    const char *reason = result->reason ? result->reason : result->message;
+    la_result_t outage = *result;
 
     l->stale = NULL;
     if (!from_cache(l, result) && l->stale) {
         accept_cached(result, l->stale, LA_SOURCE_STALE);
-        result->reason = reason; /* the log is to tell of the outage all the same */
+        /* The log is to tell of the outage all the same. */
+        result->reason = outage.reason ? outage.reason : outage.message;
+        result->cause = outage.cause;
+        result->status = outage.status;
+        result->followed = outage.followed;
     }
 }
 
@@ -451,7 +472,8 @@ static void through_cache(lookup_t *l, la_result_t *result)
     } else {
         verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */
     }
-    if (result->verdict == LA_VERDICT_UNAVAILABLE && l->stale) {
+    if (result->verdict == LA_VERDICT_UNAVAILABLE && result->cause != LA_CAUSE_REQUEST &&
+        l->stale) {
         fall_back(l, result);
     }
 }

@@ -363,18 +363,28 @@ static int is_plain_text(const char *text)
     return 1;
 }
 
+/* How a Claim line's third word says that its values are taken; returns 0 when there is no such word. */
+static int parse_claim_form(const char *word, la_claim_form_e *form)
+{
+    *form = strcasecmp(word, "split") == 0 ? LA_CLAIM_SPLIT : LA_CLAIM_KEYS;
+    return *form == LA_CLAIM_SPLIT || strcasecmp(word, "keys") == 0;
+}
+
 const char *la_option_claim(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                             const char *const *words)
 {
     apr_array_header_t **maps = FIELD(apr_array_header_t *, option, base);
+    la_claim_form_e form = LA_CLAIM_WHOLE;
     la_claim_map_t *map;
 
-    (void)count;
     if (!*words[0] || !*words[1]) {
         return "neither the claim nor the category may be empty";
     }
     if (!is_plain_text(words[1])) {
         return "the category must be UTF-8 without control characters";
+    }
+    if (count > 2 && !parse_claim_form(words[2], &form)) {
+        return apr_psprintf(pool, "'%s' is neither split nor keys", words[2]);
     }
     if (!*maps) {
         *maps = apr_array_make(pool, 4, sizeof(la_claim_map_t));
@@ -382,6 +392,7 @@ const char *la_option_claim(apr_pool_t *pool, const la_option_t *option, void *b
     map = apr_array_push(*maps);
     map->source = apr_pstrdup(pool, words[0]);
     map->category = apr_pstrdup(pool, words[1]);
+    map->form = form;
     return NULL;
 }
 

@@ -19,16 +19,19 @@
 #define DEFAULT_MAX_CONCURRENT     64
 #define DEFAULT_BREAKER            ((la_breaker_t){5, 10 * APR_USEC_PER_SEC})
 
-const la_claim_map_t la_oauth_claims[] = {{"sub", "roles"},
-                                          {"username", "roles"},
-                                          {"groups", "teams"},
-                                          {"team", "teams"},
-                                          {"project", "projects"},
-                                          {"tenant", "namespaces"},
-                                          {"namespace", "namespaces"},
-                                          {"scope", LA_CATEGORY_SCOPES},
-                                          {"scp", LA_CATEGORY_SCOPES},
-                                          {NULL, NULL}};
+const la_vary_t la_vary_nothing = {0};
+
+/* Only scopes are split: a user name with a blank in it is not two roles. */
+const la_claim_map_t la_oauth_claims[] = {{"sub", "roles", LA_CLAIM_WHOLE},
+                                          {"username", "roles", LA_CLAIM_WHOLE},
+                                          {"groups", "teams", LA_CLAIM_WHOLE},
+                                          {"team", "teams", LA_CLAIM_WHOLE},
+                                          {"project", "projects", LA_CLAIM_WHOLE},
+                                          {"tenant", "namespaces", LA_CLAIM_WHOLE},
+                                          {"namespace", "namespaces", LA_CLAIM_WHOLE},
+                                          {"scope", LA_CATEGORY_SCOPES, LA_CLAIM_SPLIT},
+                                          {"scp", LA_CATEGORY_SCOPES, LA_CLAIM_SPLIT},
+                                          {NULL, NULL, LA_CLAIM_WHOLE}};
 
 /* The registry. */
 static const la_provider_type_t *const types[] = {&la_custom_type,
@@ -42,7 +45,7 @@ static const la_provider_type_t *const types[] = {&la_custom_type,
 #define COMMON(field) offsetof(la_provider_common_t, field)
 
 static const la_option_t common_options[] = {
-    {"Claim", la_option_claim, COMMON(claims), 2, 2, 1, "SOURCE CATEGORY"},
+    {"Claim", la_option_claim, COMMON(claims), 2, 3, 1, "SOURCE CATEGORY [split|keys]"},
     {"PrincipalClaim", la_option_words, COMMON(principal_claims), 1, -1, 0, "NAME..."},
     {"Match", la_option_regex, COMMON(match), 1, 1, 0, "REGEX"},
     LA_OPTION_END};
@@ -104,8 +107,7 @@ static void set_defaults(la_provider_common_t *common, const la_provider_type_t 
     common->max_concurrent = DEFAULT_MAX_CONCURRENT;
     common->breaker = DEFAULT_BREAKER;
     if (type->cache_vary) {
-        common->vary.path = strstr(type->cache_vary, "path") != NULL;
-        common->vary.params = strstr(type->cache_vary, "params") != NULL;
+        common->vary = *type->cache_vary;
     }
 }
 
@@ -199,6 +201,19 @@ static int first_time(la_provider_t *provider, const la_option_t *option)
     }
     APR_ARRAY_PUSH(provider->options_seen, const la_option_t *) = option;
     return 1;
+}
+
+int la_provider_is_set(const la_provider_t *provider, const char *name)
+{
+    int i;
+
+    for (i = 0; i < provider->options_seen->nelts; i++) {
+        if (strcasecmp(APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *)->name, name) ==
+            0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* Adds a line to the definition; lengths keep one word's end from being read as the next one's beginning. */
@@ -327,6 +342,24 @@ void la_result_set(la_result_t *result, la_verdict_e verdict, const char *messag
     result->verdict = verdict;
     result->message = message;
     result->reason = reason;
+}
+
+/* Whether an answer's status is about the provider's health, and not about the token. */
+static int is_failure(int status)
+{
+    return status == 0 || status == 429 || status >= 500;
+}
+
+void la_result_take_call(la_result_t *result, const la_http_response_t *response)
+{
+    result->status = response->status;
+    result->cause = is_failure(response->status) ? LA_CAUSE_PROVIDER : LA_CAUSE_ANSWER;
+}
+
+void la_result_set_unusable(la_result_t *result, const char *message, const char *reason)
+{
+    la_result_set(result, LA_VERDICT_REJECTED, message, reason);
+    result->unusable = 1;
 }
 
 void la_result_set_failed(la_result_t *result, const la_http_response_t *response)

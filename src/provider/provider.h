@@ -46,6 +46,13 @@ typedef struct la_call_t {
 #define LA_MESSAGE_TIMEOUT "Authentication service timeout"
 #define LA_MESSAGE_ERROR   "Authentication service error"
 
+/* Why a verdict is `unavailable`: what the breaker and the cache make of it. */
+typedef enum la_cause_e {
+    LA_CAUSE_PROVIDER, /* zero: the provider failed: no connection, a time-out, 5xx, 429 */
+    LA_CAUSE_ANSWER,   /* it answered, so it is up, but what it said of this token is no verdict */
+    LA_CAUSE_REQUEST /* nothing of the provider: it cannot be asked about this very request or token */
+} la_cause_e;
+
 /* Where a result comes from: the values of the note llama_auth.cache. */
 typedef enum la_source_e {
     LA_SOURCE_OFF,
@@ -60,9 +67,13 @@ typedef enum la_source_e {
 /* What a provider says. Starts zeroed; every pointer lives in the call's pool or longer. */
 typedef struct la_result_t {
     la_verdict_e verdict;
-    int timed_out;                 /* unavailable because of a timeout */
-    const char *message;           /* for the client, unless accepted */
-    const char *reason;            /* for the log; never a token or a secret; may be NULL */
+    la_cause_e cause; /* unavailable */
+    int timed_out;    /* unavailable because of a timeout */
+    int unusable; /* rejected because the answer says who the caller is in a way that cannot be used */
+    int status;          /* of the provider's last answer, for the log; 0 where none came */
+    int followed;        /* learned from another request's call, which has told the log */
+    const char *message; /* for the client, unless accepted */
+    const char *reason;  /* for the log; never a token or a secret; may be NULL */
     const la_identity_t *identity; /* accepted: not NULL */
     apr_time_t expires;            /* accepted: no use of the identity from then on; 0 for no end */
     int max_age_known;             /* accepted: the provider bounded the caching, by max_age_us */
@@ -110,8 +121,8 @@ struct la_provider_type_t {
     apr_size_t conf_bytes;
     int calls_out; /* has an endpoint: the HTTP and TLS options, MaxConcurrent and Breaker apply */
     int judges_alone; /* verify() calls nobody for a token: it needs no permit, and nobody waits for it */
-    int checks_audience;    /* verdicts depend on la_call_t.resource */
-    const char *cache_vary; /* CacheVary's default, space-separated; NULL: nothing is cached */
+    int checks_audience;                 /* verdicts depend on la_call_t.resource */
+    const la_vary_t *cache_vary;         /* CacheVary's default; NULL: nothing is cached */
     const la_claim_map_t *claims;        /* Claim's default, closed with a NULL source; or NULL */
     const char *const *principal_claims; /* PrincipalClaim's default, closed with NULL; or NULL */
 
@@ -155,6 +166,9 @@ extern const la_provider_type_t la_jwt_type;
 extern const la_provider_type_t la_github_type;
 extern const la_provider_type_t la_static_type;
 
+/* A verdict that depends on the token alone: CacheVary's default of most types. */
+extern const la_vary_t la_vary_nothing;
+
 /* Claims that introspection and jwt map by default. */
 extern const la_claim_map_t la_oauth_claims[];
 
@@ -191,6 +205,16 @@ apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild)
 
 /* Whether the provider's Match fits the token. */
 int la_provider_matches(const la_provider_t *provider, la_slice_t token);
+
+/* Whether the section has a line of that option. For finish(). */
+int la_provider_is_set(const la_provider_t *provider, const char *option);
+
+/* Takes from a call what it shows of the provider: the status, and whose an outage is. To be called after each call, before the
+ * verdict; the verdict functions below leave it. */
+void la_result_take_call(la_result_t *result, const la_http_response_t *response);
+
+/* Makes a rejection of an answer that says who the caller is, but not in a way that can be used. message: that of a malformed answer. */
+void la_result_set_unusable(la_result_t *result, const char *message, const char *reason);
 
 /* Makes a result of a verdict. message: for the client; reason: for the log, or NULL. */
 void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,

@@ -5,7 +5,7 @@
 
 #include "identities.h"
 
-static const la_option_t option = {"Claim", la_option_claim, 0, 2, 2, 1, ""};
+static const la_option_t option = {"Claim", la_option_claim, 0, 2, 3, 1, ""};
 
 static apr_array_header_t *read_maps(apr_pool_t *pool, la_slice_t line)
 {
@@ -16,9 +16,12 @@ static apr_array_header_t *read_maps(apr_pool_t *pool, la_slice_t line)
 
     for (i = 0; i + 1 < count; i += 2) {
         apr_array_header_t *taken = NULL;
+        int formed = i + 2 < count &&
+                     (strcmp(words[i + 2], "split") == 0 || strcmp(words[i + 2], "keys") == 0);
 
+        i += formed;
         /* As the configuration takes it, or not. */
-        if (!la_option_claim(pool, &option, &taken, 2, words + i)) {
+        if (!la_option_claim(pool, &option, &taken, 2 + formed, words + i - formed)) {
             apr_array_cat(maps, taken);
         }
     }
@@ -42,9 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!la_json_parse(pool, rest, &document)) {
         la_claims_t claims = {document, document};
 
-        if (!la_claims_principal(&claims, names, builder, &found)) {
+        if (!la_claims_principal(&claims, names, builder, pool, &found)) {
             la_claims_map(&claims, maps, builder, pool);
-            la_claims_attributes(document, builder);
+            la_claims_attributes(document, 1, builder, pool);
             if (la_identity_build(builder, pool, &identity) == APR_SUCCESS) {
                 check_identity(identity, pool);
             }

@@ -3,6 +3,7 @@ costs no child process, and the next good answer is taken as if nothing had been
 
 import gzip
 import json
+import select
 import socket
 import threading
 
@@ -10,7 +11,8 @@ import pytest
 
 import outages
 from behaviour import Hold, accept, chunked, close, drip, flood, hang, raw, render, reply, reset
-from configs import location, provider
+from client import build
+from configs import everywhere, location, provider
 from conftest import every_mpm, new_token
 from outages import both_statuses
 from server import free_port
@@ -61,7 +63,6 @@ FAULTS = {
     "NUL": (reply(200, b'{"principal": "alice"}\0'), MALFORMED),
     "10,000 levels": (reply(200, b"[" * 10000 + b"]" * 10000), MALFORMED),
     "duplicate names": (reply(200, b'{"principal": "a", "principal": "b"}'), MALFORMED),
-    "principal 7": (reply(200, {"principal": 7}), MALFORMED),
     "204": (reply(204), "Authentication failed: 204"),
     "302": (reply(302, b"", [("Location", "http://127.0.0.1:1/")]), "Authentication failed: 302"),
     "408": (reply(408, b""), "Authentication failed: 408"),
@@ -293,6 +294,29 @@ class TestOutageStatus:
             assert connection.closed()  # as httpd does after every 503; and no body came before that
 
 
+class TestLongTimes:
+    """Times that do not fit an int of milliseconds."""
+
+    @staticmethod
+    def configure(httpd):
+        return "".join(provider(f"p{days}", httpd.endpoint().url(), f"Timeout {days}d", f"ConnectTimeout {days}d", f"CacheTTL {days}d",
+                                f"CacheStale {days}d", f"Breaker 1 {days}d") + location(f"/{days}", f"p{days}") + everywhere(httpd, f"/{days}")
+                       for days in (24, 25, 50, 3650))
+
+    @pytest.mark.parametrize("days", [24, 25, 50, 3650])
+    def test_a_call(self, httpd, days):
+        hold, token = Hold(accept("alice")), new_token()
+        httpd.endpoint().on(token, hold)
+        with httpd.connect() as slow:
+            slow.send(build("GET", f"/{days}", token=token))
+            httpd.endpoint().await_call(token)
+            assert httpd.get(f"/{days}", token=new_token()).status == 200
+            assert not select.select([slow.socket], [], [], 0.3)[0]  # it waits for its answer
+            hold.release()
+            assert slow.read().status == 200
+        assert httpd.get(f"/{days}", token=token).note("cache") == "hit"
+
+
 class TestProxy:
     """Only the proxy of the configuration is used; the environment's never."""
     expected = (r"\[llama_auth:error\].*is unavailable",)
@@ -305,6 +329,8 @@ class TestProxy:
         return (provider("direct", main.url()) + location("/direct", "direct") +
                 provider("through", "http://auth.example:8080/validate?x=1", f"Proxy http://127.0.0.1:{through.port}") +
                 location("/through", "through") +
+                provider("tunnel", "https://auth.example/validate", f"Proxy http://127.0.0.1:{through.port}") +
+                location("/tunnel", "tunnel") +
                 provider("dead", main.url(), f"Proxy {dead}") + location("/dead", "dead") +
                 f'AliasMatch "^/" "{httpd.root}/htdocs/index.html"\n')
 
@@ -320,6 +346,31 @@ class TestProxy:
 
     def test_hint_names_the_endpoint_not_the_proxy(self, httpd):
         assert "(validated by auth.example:8080)" in httpd.get("/through").message
+
+    def test_proxy_says_407(self, httpd):
+        """Its own answer is nothing about the token: an outage, which is not kept."""
+        token = httpd.endpoint("proxy").on(new_token(), reply(407, b"", [("Proxy-Authenticate", "Basic realm=x")]))
+        refused = httpd.get("/through", token=token)
+        assert (refused.message, refused.note("error")) == (ERROR, "provider_error")
+        httpd.endpoint("proxy").behaviours.pop(token)
+        assert httpd.get("/through", token=token).status == 200
+
+    @pytest.mark.parametrize("status", [403, 407, 503])
+    def test_proxy_refuses_a_tunnel(self, httpd, status):
+        def refuse(peer, call):
+            peer.send(render(status, b""))
+        httpd.endpoint("proxy").default, kept = refuse, httpd.endpoint("proxy").default
+        try:
+            token = new_token()
+            for _ in range(2):
+                refused = httpd.get("/tunnel", token=token)
+                assert (refused.message, refused.note("error"), refused.note("cache")) == (ERROR, "provider_error", "miss")
+        finally:
+            httpd.endpoint("proxy").default = kept
+
+    def test_an_endpoint_may_say_407(self, httpd):
+        token = httpd.endpoint().on(new_token(), reply(407, b""))
+        assert httpd.get("/direct", token=token).message == "Authentication failed: 407"
 
     def test_proxy_says_502(self, httpd):
         token = httpd.endpoint("proxy").on(new_token(), reply(502, b""))

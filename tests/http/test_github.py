@@ -178,10 +178,6 @@ FAULTS = {
     "NUL after it": (reply(200, BYTES + b"\0"), ERROR),
     "10,000 levels": (reply(200, b"[" * 10000 + b"]" * 10000), ERROR),
     "HTML": (reply(200, b"<html>unicorn</html>", [("Content-Type", "text/html")]), ERROR),
-    "no login": (reply(200, {"id": 1}), ERROR),
-    "login 7": (reply(200, {"login": 7}), ERROR),
-    "login with CR LF": (reply(200, {"login": "a\r\nX-Role: admin"}), ERROR),
-    "login of two words": (reply(200, {"login": "x admin"}), ERROR),
     "login twice": (reply(200, b'{"login": "octocat", "login": "admin"}'), ERROR),
     "302": (reply(302, b"", [("Location", "https://127.0.0.1:1/")]), ERROR),
     "404": (reply(404, message("Not Found")), ERROR),
@@ -190,10 +186,15 @@ FAULTS = {
 }
 
 
+# A user who cannot be used.
+UNUSABLE = {"no login": {"id": 1}, "login 7": {"login": 7}, "login null": {"login": None}, "login with CR LF": {"login": "a\r\nX-Role: admin"},
+            "login of two words": {"login": "x admin"}}
+
+
 @every_mpm
 class TestFaults:
     needs_pki = True
-    expected = (r"\[llama_auth:error\].*provider ep is unavailable",)
+    expected = (r"\[llama_auth:error\].*provider ep is unavailable", r"LA0110")
 
     @staticmethod
     def configure(httpd):
@@ -210,6 +211,15 @@ class TestFaults:
         server.behaviours.pop(token)  # the fault was not kept
         server.person(token, "octocat", scopes=None)
         assert httpd.get("/ep/x", token=token).status == 200
+
+    @pytest.mark.parametrize("user", UNUSABLE.values(), ids=UNUSABLE.keys())
+    def test_unusable(self, httpd, user):
+        """A rejection, which is kept, with the words of a malformed answer."""
+        token = serve(httpd).on(new_token(), reply(200, user))
+        for cache in ("miss", "negative"):
+            response = httpd.get("/ep/x", token=token)
+            assert (response.status, response.message, response.note("cache")) == (401, ERROR, cache)
+            assert response.note("error") == "invalid_token"
 
     @pytest.mark.parametrize("behaviour, text", [
         (limited(403), ERROR), (reset, ERROR), (hang, TIMEOUT), (reply(200, {"message": "no list"}), ERROR),

@@ -60,11 +60,6 @@ FAULTS = {
     "10,000 levels": (reply(200, b'{"active":true,"sub":"alice","x":' + b"[" * 10000 + b"]" * 10000 + b"}"), MALFORMED),
     "active twice": (reply(200, b'{"active": false, "active": true, "sub": "alice"}'), MALFORMED),
     "single quotes": (reply(200, b"{'active': true, 'sub': 'alice'}"), MALFORMED),
-    "no principal": (said(scope="a"), MALFORMED),
-    "principal 7": (said(sub=7, username="alice"), MALFORMED),
-    "principal null": (said(sub=None, username="alice"), MALFORMED),
-    "principal empty": (said(sub=""), MALFORMED),
-    "principal with CR LF": (said(sub="a\r\nX-Admin: 1"), MALFORMED),
     "201": (reply(201, GOOD), failed(201)),
     "204": (reply(204), failed(204)),
     "302": (reply(302, b"", [("Location", "https://127.0.0.1:1/")]), failed(302)),
@@ -80,11 +75,19 @@ FAULTS = {
 }
 
 
+# An active token of somebody who cannot be used.
+UNUSABLE = {
+    "no principal": said(scope="a"), "principal null": said(sub=None, username=None), "principal empty": said(sub=""),
+    "principal a list": said(sub=["alice"]), "principal true": said(sub=True), "principal with CR LF": said(sub="a\r\nX-Admin: 1"),
+    "principal with a blank behind it": said(sub="alice "),
+}
+
+
 @every_mpm
 class TestFaults:
     """With LlamaAuthOutageStatus 503."""
     needs_pki = True
-    expected = (r"\[llama_auth:error\].*provider ep is unavailable",)
+    expected = (r"\[llama_auth:error\].*provider ep is unavailable", r"LA0110: .*cannot be used")
 
     @staticmethod
     def configure(httpd):
@@ -99,6 +102,15 @@ class TestFaults:
         server.behaviours.pop(token)  # the fault was not kept
         server.issue(token)
         assert httpd.get("/ep/x", token=token).status == 200
+
+    @pytest.mark.parametrize("behaviour", UNUSABLE.values(), ids=UNUSABLE.keys())
+    def test_unusable(self, httpd, behaviour):
+        """A rejection with the words of a malformed answer, which is kept."""
+        token = serve(httpd).on(new_token(), behaviour)
+        for cache in ("miss", "negative"):
+            response = httpd.get("/ep/x", token=token)
+            assert (response.status, response.message, response.note("cache")) == (401, MALFORMED, cache)
+            assert response.challenge["error"] == response.note("error") == "invalid_token"
 
     @pytest.mark.parametrize("behaviour", [
         drip(oauth(200, GOOD), 0.0001, then="stay"), raw(oauth(200, GOOD).replace(b"200 OK", b"200"), then="stay"),

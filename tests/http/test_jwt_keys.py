@@ -259,10 +259,15 @@ class TestTrouble:
         accepted(httpd.get(f"/{name}", token=OLD.sign()))
 
 
+def unknown(response):
+    """A kid that a fetch has shown to be unknown, or one of which nobody can tell yet."""
+    (rejected if response.note("error") == "invalid_token" else unavailable)(response)
+
+
 class TestUnknownKid:
     """Fetched early for a kid that is not there, at most once in 10 seconds, whoever asks."""
     processes = 4
-    expected = (TROUBLE, "is unavailable")
+    expected = (TROUBLE, "is unavailable", "LA0111")
 
     @staticmethod
     def configure(httpd):
@@ -276,14 +281,14 @@ class TestUnknownKid:
             reply(200, key_set(OLD))(peer, call)
         accepted(httpd.get("/", token=OLD.sign()))
         known, stranger, late = OLD.sign(), fresh_key(), fresh_key()
-        unknown = [stranger.sign(kid=f"unknown-{number}") for number in range(1000)]
+        strange = [stranger.sign(kid=f"unknown-{number}") for number in range(1000)]
         key_server(httpd).put("/jwks", answer)
 
         def choose(chance):
-            return "/", known if chance.random() < 0.5 else chance.choice(unknown)
+            return "/", known if chance.random() < 0.5 else chance.choice(strange)
 
         def judge(token, response):
-            accepted(response) if token == known else rejected(response)
+            accepted(response) if token == known else unknown(response)
         with Load(httpd, choose, judge, clients=4, keep=False) as load:
             await_until(lambda: len(times) == 1 and load.answers > 300 or load.failures, "the first early fetch")
             key_server(httpd).paths["/jwks"] = lambda peer, call: times.append(time.monotonic()) or reply(
@@ -293,6 +298,60 @@ class TestUnknownKid:
             time.sleep(0.5)
         assert len(times) == 2
         assert times[1] - times[0] > COOL_DOWN - 0.1
+
+
+class TestRotationUnderForgeries:
+    """Strangers use every early fetch up with kids that they make up; the issuer rotates meanwhile."""
+    processes = 4
+    expected = (TROUBLE, "LA0111")
+
+    @staticmethod
+    def configure(httpd):
+        return single(httpd, "CacheTTL 1h", "CacheNegativeTTL 100ms")
+
+    def test_no_false_rejection(self, httpd):
+        stranger, new = fresh_key(), fresh_key()
+        accepted(httpd.get("/", token=OLD.sign()))
+        rejected(httpd.get("/", token=stranger.sign()))  # the fetch that it caused has shown that there is no such key
+        rejected(httpd.get("/", token=stranger.sign()))  # and that holds until the next one
+        before = fetches(httpd)
+        key_server(httpd).put_keys(OLD, new)
+        answer = httpd.get("/", token=new.sign())
+        unavailable(answer)
+        unavailable(httpd.get("/", token=fresh_key().sign()))
+        assert fetches(httpd) == before
+        seen = []
+
+        def served():
+            answer = httpd.get("/", token=new.sign())
+            seen.append((answer.status, answer.note("error")))
+            httpd.get("/", token=fresh_key().sign())
+            accepted(httpd.get("/", token=OLD.sign()))
+            return answer.status == 200
+        await_until(served, "the new key", patience=COOL_DOWN + 5)
+        assert set(seen) <= {(401, "provider_error"), (200, None)}, set(seen)
+
+
+class TestKeysWithoutNames:
+    """Neither tokens nor keys need have a kid (RFC 7515, RFC 7517)."""
+    expected = (TROUBLE, "LA0111")
+
+    @staticmethod
+    def configure(httpd):
+        return single(httpd, keys=[OLD.public(kid=None)])
+
+    def test_rollover(self, httpd):
+        new = fresh_key()
+        accepted(httpd.get("/", token=OLD.sign(kid=None)))
+        accepted(httpd.get("/", token=OLD.sign()))  # which names a key that may be this one
+        key_server(httpd).put_keys(OLD.public(kid=None), new.public(kid=None))
+        before = fetches(httpd)
+        accepted(httpd.get("/", token=new.sign(kid=None)))
+        assert fetches(httpd) == before + 1
+        accepted(httpd.get("/", token=OLD.sign(kid=None)))
+        accepted(httpd.get("/", token=new.sign()))
+        unavailable(httpd.get("/", token=fresh_key().sign(kid=None)))  # of a key that may be newer still
+        assert fetches(httpd) == before + 1
 
 
 class TestSlowKeyServer:

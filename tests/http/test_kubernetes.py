@@ -248,10 +248,6 @@ FAULTS = {
     "HTML": (reply(200, b"<html>", [("Content-Type", "text/html")]), ERROR),
     "a Status object as 200": (reply(200, failure(401)), ERROR),
     "no status": (reply(201, {"kind": "TokenReview"}), ERROR),
-    "no user": (reply(201, {"status": {"authenticated": True}}), ERROR),
-    "no username": (reply(201, {"status": {"authenticated": True, "user": {"groups": ["system:masters"]}}}), ERROR),
-    "username 7": (reply(201, {"status": {"authenticated": True, "user": {"username": 7}}}), ERROR),
-    "username with CR LF": (reply(201, {"status": {"authenticated": True, "user": {"username": "a\r\nX: y"}}}), ERROR),
     "authenticated twice": (reply(201, b'{"status": {"authenticated": false, "authenticated": true, "user": {"username": "a"}}}'),
                             ERROR),
     "authenticated \"true\"": (reply(201, {"status": {"authenticated": "true", "user": BOT}}), ERROR),
@@ -264,10 +260,15 @@ FAULTS = {
 }
 
 
+# Authenticated, as somebody who cannot be used.
+UNUSABLE = {"no user": None, "no username": {"groups": ["system:masters"]}, "a null username": {"username": None}, "username a list": {"username": ["a"]},
+            "username empty": {"username": ""}, "username with CR LF": {"username": "a\r\nX: y"}, "username with a blank before it": {"username": " a"}}
+
+
 @every_mpm
 class TestFaults:
     needs_pki = True
-    expected = (r"\[llama_auth:error\].*provider ep is unavailable",)
+    expected = (r"\[llama_auth:error\].*provider ep is unavailable", r"LA0110")
 
     @staticmethod
     def configure(httpd):
@@ -284,6 +285,15 @@ class TestFaults:
         server.behaviours.pop(token)  # the fault was not kept
         server.user(token, BOT)
         assert httpd.get("/ep/x", token=token).status == 200
+
+    @pytest.mark.parametrize("user", UNUSABLE.values(), ids=UNUSABLE.keys())
+    def test_unusable(self, httpd, user):
+        """A rejection, which is kept, with the words of a malformed answer."""
+        token = serve(httpd).on(new_token(), reply(201, {"status": {"authenticated": True, "user": user}}))
+        for cache in ("miss", "negative"):
+            response = httpd.get("/ep/x", token=token)
+            assert (response.status, response.message, response.note("cache")) == (401, ERROR, cache)
+            assert response.note("error") == "invalid_token"
 
     @pytest.mark.parametrize("behaviour", [
         drip(kube(201, GOOD), 0.0001, then="stay"), raw(kube(201, GOOD).replace(b"201 Created", b"201"), then="stay"),

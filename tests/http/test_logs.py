@@ -18,7 +18,7 @@ NUMBERED = re.compile(r"LA\d{4}: ")
 @every_mpm
 class TestLines:
     processes = 1
-    expected = (r"is unavailable", r"AH01631")
+    expected = (r"is unavailable", r"AH01631", r"LA0110: .*cannot be used")
 
     @staticmethod
     def configure(httpd):
@@ -74,11 +74,32 @@ class TestLines:
         for behaviour in (reply(500, b""), reset, reply(200, b"no"), hang, reply(429, b"")):
             assert ask(behaviour) == 401
         errors = self.lines(httpd, mark, "error")
-        assert len(errors) == 1 and "ep" in errors[0] and "500" in errors[0], errors
+        for error, reason in zip(errors, ("500", "reset", "JSON", "timed out", "429"), strict=True):
+            assert "provider ep is unavailable" in error and reason in error, errors
+        for behaviour in (reply(500, b""), reset, reply(200, b"no"), hang, reply(429, b"")):  # told already
+            assert ask(behaviour) == 401
+        assert len(self.lines(httpd, mark, "error")) == 5
+        assert ask(reply(503, b"")) == 401  # a new reason is never held back
+        assert "503" in self.lines(httpd, mark, "error")[5]
         assert ask(accept("a")) == 200
         assert len([line for line in self.lines(httpd, mark, "notice") if "ep" in line]) == 1
         assert ask(reset) == 401
+        assert len(self.lines(httpd, mark, "error")) == 7
+
+    def test_an_unusable_answer_is_an_error_once_a_minute(self, httpd):
+        def ask(**members):
+            return httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), reply(200, members)))
+        assert ask(principal="a").status == 200
+        mark = httpd.log.mark()
+        for _ in range(3):
+            refused = ask(principal="mallory\n")
+            assert (refused.status, refused.note("error")) == (401, "invalid_token")
+            assert ask(principal="a").status == 200
+        errors = self.lines(httpd, mark, "error")
+        assert len(errors) == 1 and "LA0110" in errors[0] and "control characters" in errors[0], errors
+        assert ask(attributes={"roles": {}}).status == 401
         assert len(self.lines(httpd, mark, "error")) == 2
+        assert not [line for line in self.lines(httpd, mark, "notice") if "ep" in line]
 
     def test_a_rejection_shows_that_the_provider_is_there(self, httpd):
         def ask(behaviour):
@@ -91,7 +112,7 @@ class TestLines:
         assert len(self.lines(httpd, mark, "error")) == 2
 
     @pytest.mark.parametrize("behaviour, reason", [
-        (reply(503, b""), "503"), (reply(200, b"nope"), "JSON"), (reply(200, {"principal": 7}), "principal"), (hang, "imed out"),
+        (reply(503, b""), "503"), (reply(200, b"nope"), "JSON"), (reply(200, {"principal": [7]}), "principal"), (hang, "imed out"),
         (reply(200, {"attributes": []}), "attributes")], ids=["status", "not JSON", "principal", "timeout", "attributes"])
     def test_outage_names_its_reason(self, httpd, behaviour, reason):
         assert httpd.get("/ep/x", token=new_token()).status == 200

@@ -24,6 +24,7 @@ typedef struct answer_t {
     la_verdict_e verdict;
     const char *message;
     apr_size_t padding; /* more bytes in the identity */
+    la_cause_e cause;
     int timed_out;
     int retry_after_s;
     int max_age_known;
@@ -113,6 +114,7 @@ static inline void fake_verify(const la_provider_t *p, const la_call_t *call, ap
     }
     result->verdict = answer.verdict;
     result->message = answer.message;
+    result->cause = answer.cause;
     result->timed_out = answer.timed_out;
     result->retry_after_s = answer.retry_after_s;
     result->max_age_known = answer.max_age_known;
@@ -174,7 +176,7 @@ static inline int make_world(void **state)
                                 .options = no_options,
                                 .conf_bytes = 1,
                                 .calls_out = 1,
-                                .cache_vary = "path params",
+                                .cache_vary = &la_vary_nothing,
                                 .finish = fake_finish,
                                 .verify = fake_verify};
     world = shared_alloc(sizeof(*world));

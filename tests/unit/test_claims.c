@@ -56,15 +56,16 @@ static find_case_t find_cases[] = {
     {"find: literal before path", "{\"a\":{\"b\":1},\"a.b\":2}", NULL, "a.b", "2"},
     {"find: literal in the second before path in the first", "{\"a\":{\"b\":1}}", "{\"a.b\":2}",
      "a.b", "2"},
-    {"find: literal null before path", "{\"a\":{\"b\":1},\"a.b\":null}", NULL, "a.b", ""},
-    {"find: null in the first before the second", "{\"a\":null}", "{\"a\":2}", "a", ""},
+    {"find: a literal null is absent", "{\"a\":{\"b\":1},\"a.b\":null}", NULL, "a.b", "1"},
+    {"find: null in the first is absent", "{\"a\":null}", "{\"a\":2}", "a", "2"},
+    {"find: null alone", "{\"a\":null}", "{\"a\":null}", "a", NULL},
     {"find: no second", "{\"a\":1}", NULL, "b", NULL},
     {"find: no first", NULL, "{\"a\":1}", "a", "1"},
     {"find: neither", NULL, NULL, "a.b", NULL},
     {"find: not objects", "[1]", "\"a\"", "a", NULL},
     {"find: three levels", "{\"a\":{\"b\":{\"c\":\"x\"}}}", NULL, "a.b.c", "x"},
     {"find: path to an object", "{\"a\":{\"b\":{\"c\":1}}}", NULL, "a.b", ""},
-    {"find: path to null", "{\"a\":{\"b\":null}}", NULL, "a.b", ""},
+    {"find: path to null", "{\"a\":{\"b\":null}}", NULL, "a.b", NULL},
     {"find: path through null", "{\"a\":null}", NULL, "a.b", NULL},
     {"find: path through a string", "{\"a\":\"b\"}", NULL, "a.b", NULL},
     {"find: path through an array", "{\"a\":[{\"b\":1}]}", NULL, "a.b", NULL},
@@ -73,7 +74,23 @@ static find_case_t find_cases[] = {
     {"find: prefix of a name", "{\"ab\":{\"c\":1}}", NULL, "a.c", NULL},
     {"find: name longer than the segment", "{\"a\":{\"bc\":1}}", NULL, "a.b", NULL},
     {"find: a dotted name at the end of a path", "{\"a\":{\"b.c\":1}}", NULL, "a.b.c", "1"},
-    {"find: a dotted name before a path", "{\"a\":{\"b.c\":{\"d\":1}}}", NULL, "a.b.c.d", NULL},
+    {"find: a dotted name in a path", "{\"a\":{\"b.c\":{\"d\":1}}}", NULL, "a.b.c.d", "1"},
+    {"find: a dotted name begins a path", "{\"kubernetes.io\":{\"pod\":{\"name\":\"p\"}}}", NULL,
+     "kubernetes.io.pod.name", "p"},
+    {"find: a URL begins a path", "{\"https://e.com/claims\":{\"roles\":\"r\"}}", NULL,
+     "https://e.com/claims.roles", "r"},
+    {"find: the longest name", "{\"a\":{\"b\":{\"c\":1}},\"a.b\":{\"c\":2}}", NULL, "a.b.c", "2"},
+    {"find: no way back", "{\"a\":{\"b\":{\"c\":1}},\"a.b\":{\"d\":2}}", NULL, "a.b.c", NULL},
+    {"find: no way back from a string", "{\"a\":{\"b\":1},\"a.b\":\"x\"}", NULL, "a.b.c", NULL},
+    {"find: a longer name that is null", "{\"a\":{\"b\":{\"c\":1}},\"a.b\":null}", NULL, "a.b.c",
+     "1"},
+    {"find: an escaped dot is in the name", "{\"a\":{\"b\":1},\"a.b\":2}", NULL, "a\\.b", "2"},
+    {"find: an escaped dot separates nothing", "{\"a\":{\"b\":1}}", NULL, "a\\.b", NULL},
+    {"find: an escaped dot in a path", "{\"a\":{\"b.c\":{\"d\":1},\"b\":{}}}", NULL, "a.b\\.c.d",
+     "1"},
+    {"find: another backslash is itself", "{\"a\\\\b\":1}", NULL, "a\\b", "1"},
+    {"find: a backslash at the end", "{\"a\":1}", NULL, "a\\", NULL},
+    {"find: a name with NUL is another", "{\"a\":{\"b\\u0001\":1}}", NULL, "a.b", NULL},
     {"find: exact case", "{\"A\":1}", NULL, "a", NULL},
     {"find: URL as a name", "{\"https://x.example/roles\":\"r\"}", NULL, "https://x.example/roles",
      "r"},
@@ -140,9 +157,21 @@ static principal_case_t principal_cases[] = {
      "J\xC3\xBCrgen \xF0\x9F\x98\x80", 1, 0},
     {"principal: none present", "{\"x\":\"1\"}", NULL, "a b", NULL, 0, 0},
     {"principal: no names", "{\"x\":\"1\"}", NULL, "", NULL, 0, 0},
-    {"principal: number", UID_AND("7"), NULL, "sub uid", NULL, 1, 1},
+    {"principal: number", UID_AND("7"), NULL, "sub uid", "7", 1, 0},
+    {"principal: a long number", UID_AND("12345678901234567890"), NULL, "sub uid",
+     "12345678901234567890", 1, 0},
+    {"principal: a number that json-c clamps", UID_AND("99999999999999999999"), NULL, "sub uid",
+     NULL, 1, 1},
     {"principal: boolean", UID_AND("true"), NULL, "sub uid", NULL, 1, 1},
-    {"principal: null", UID_AND("null"), NULL, "sub uid", NULL, 1, 1},
+    {"principal: null is absent", UID_AND("null"), NULL, "sub uid", "u", 1, 0},
+    {"principal: null alone", "{\"sub\":null}", NULL, "sub uid", NULL, 0, 0},
+    {"principal: a blank before it", UID_AND("\" a\""), NULL, "sub uid", NULL, 1, 1},
+    {"principal: a blank behind it", UID_AND("\"a \""), NULL, "sub uid", NULL, 1, 1},
+    {"principal: nothing but a blank", UID_AND("\" \""), NULL, "sub uid", NULL, 1, 1},
+    {"principal: a no-break space behind it", UID_AND("\"a\\u00a0\""), NULL, "sub uid", NULL, 1, 1},
+    {"principal: an ideographic space before it", UID_AND("\"\\u3000a\""), NULL, "sub uid", NULL, 1,
+     1},
+    {"principal: a blank inside", UID_AND("\"a b\""), NULL, "sub uid", "a b", 1, 0},
     {"principal: list", UID_AND("[\"x\"]"), NULL, "sub uid", NULL, 1, 1},
     {"principal: object", UID_AND("{\"x\":\"y\"}"), NULL, "sub uid", NULL, 1, 1},
     {"principal: empty", UID_AND("\"\""), NULL, "sub uid", NULL, 1, 1},
@@ -163,7 +192,7 @@ static void test_principal(void **state)
     la_slice_t principal;
     int found = 7;
 
-    error = la_claims_principal(&claims, names_of(pool, row->names), builder, &found);
+    error = la_claims_principal(&claims, names_of(pool, row->names), builder, pool, &found);
     assert_int_equal(error != NULL, row->refused);
     assert_int_equal(found, row->found);
     assert_int_equal(la_identity_build(builder, pool, &identity), APR_SUCCESS);
@@ -179,26 +208,36 @@ static void test_principal(void **state)
 typedef struct map_case_t {
     const char *name;
     const char *first, *second;
-    const char *maps; /* "source category source category ..." */
+    const char
+        *maps; /* "source category source category ..."; "+" or "*" after a source: split, keys */
     const char *attributes;
 } map_case_t;
 
 static map_case_t map_cases[] = {
     {"map: string", "{\"sub\":\"alice\"}", NULL, "sub roles", "{\"roles\":[\"alice\"]}"},
-    {"map: string of words", "{\"scope\":\"a b  c\"}", NULL, "scope scopes",
+    {"map: a string with blanks is one value", "{\"sub\":\"eve admin\"}", NULL, "sub roles",
+     "{\"roles\":[\"eve admin\"]}"},
+    {"map: an empty string is a value", "{\"sub\":\"\"}", NULL, "sub roles", "{\"roles\":[\"\"]}"},
+    {"map: split in a list", "{\"scp\":[\"a b\",\"c\",7]}", NULL, "scp+ scopes",
+     "{\"scopes\":[\"a\",\"b\",\"c\",\"7\"]}"},
+    {"map: keys", "{\"r\":{\"a b\":{},\"c\":1,\"d\":null}}", NULL, "r* roles",
+     "{\"roles\":[\"a b\",\"c\"]}"},
+    {"map: keys of none", "{\"r\":{}}", NULL, "r* roles", "{\"roles\":[]}"},
+    {"map: keys of no object", "{\"r\":[\"a\"]}", NULL, "r* roles", "{}"},
+    {"map: string of words", "{\"scope\":\"a b  c\"}", NULL, "scope+ scopes",
      "{\"scopes\":[\"a\",\"b\",\"c\"]}"},
-    {"map: all white space", "{\"scope\":\" a\\tb\\nc\\u000bd\\fe\\rf \"}", NULL, "scope scopes",
+    {"map: all white space", "{\"scope\":\" a\\tb\\nc\\u000bd\\fe\\rf \"}", NULL, "scope+ scopes",
      "{\"scopes\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]}"},
-    {"map: no-break space splits nothing", "{\"scope\":\"a\\u00a0b\"}", NULL, "scope scopes",
+    {"map: no-break space splits nothing", "{\"scope\":\"a\\u00a0b\"}", NULL, "scope+ scopes",
      "{\"scopes\":[\"a\\u00a0b\"]}"},
-    {"map: NUL splits nothing", "{\"scope\":\"a\\u0000b c\"}", NULL, "scope scopes",
+    {"map: NUL splits nothing", "{\"scope\":\"a\\u0000b c\"}", NULL, "scope+ scopes",
      "{\"scopes\":[\"a\\u0000b\",\"c\"]}"},
-    {"map: comma splits nothing", "{\"scope\":\"a,b\"}", NULL, "scope scopes",
+    {"map: comma splits nothing", "{\"scope\":\"a,b\"}", NULL, "scope+ scopes",
      "{\"scopes\":[\"a,b\"]}"},
-    {"map: repeated words", "{\"scope\":\"a b a\"}", NULL, "scope scopes",
+    {"map: repeated words", "{\"scope\":\"a b a\"}", NULL, "scope+ scopes",
      "{\"scopes\":[\"a\",\"b\"]}"},
-    {"map: empty string", "{\"scope\":\"\"}", NULL, "scope scopes", "{\"scopes\":[]}"},
-    {"map: white space only", "{\"scope\":\" \\t\"}", NULL, "scope scopes", "{\"scopes\":[]}"},
+    {"map: empty string", "{\"scope\":\"\"}", NULL, "scope+ scopes", "{\"scopes\":[]}"},
+    {"map: white space only", "{\"scope\":\" \\t\"}", NULL, "scope+ scopes", "{\"scopes\":[]}"},
     {"map: list", "{\"groups\":[\"x\",\"y\"]}", NULL, "groups teams", "{\"teams\":[\"x\",\"y\"]}"},
     {"map: list items stay whole", "{\"groups\":[\"x y\",\" z\"]}", NULL, "groups teams",
      "{\"teams\":[\"x y\",\" z\"]}"},
@@ -227,7 +266,7 @@ static map_case_t map_cases[] = {
     {"map: two claims, one category", "{\"sub\":\"a\",\"username\":\"b\"}", NULL,
      "sub roles username roles", "{\"roles\":[\"a\",\"b\"]}"},
     {"map: the same value from two claims", "{\"scope\":\"a b\",\"scp\":[\"b\",\"c\"]}", NULL,
-     "scope scopes scp scopes", "{\"scopes\":[\"a\",\"b\",\"c\"]}"},
+     "scope+ scopes scp scopes", "{\"scopes\":[\"a\",\"b\",\"c\"]}"},
     {"map: order of the lines, not of the text", "{\"a\":\"1\",\"b\":\"2\"}", NULL, "b y a x b x",
      "{\"y\":[\"2\"],\"x\":[\"1\",\"2\"]}"},
     {"map: one claim, two categories", "{\"a\":\"1\"}", NULL, "a x a y",
@@ -240,9 +279,18 @@ static apr_array_header_t *maps_of(apr_pool_t *pool, const char *list)
     apr_array_header_t *words = names_of(pool, list);
     apr_array_header_t *maps = apr_array_make(pool, 4, sizeof(la_claim_map_t));
 
-    for (int i = 0; i + 1 < words->nelts; i += 2)
-        APR_ARRAY_PUSH(maps, la_claim_map_t) = (la_claim_map_t){
-            APR_ARRAY_IDX(words, i, const char *), APR_ARRAY_IDX(words, i + 1, const char *)};
+    for (int i = 0; i + 1 < words->nelts; i += 2) {
+        char *source = apr_pstrdup(pool, APR_ARRAY_IDX(words, i, const char *));
+        char *mark = source + strlen(source) - 1;
+        la_claim_form_e form = *mark == '+'   ? LA_CLAIM_SPLIT
+                               : *mark == '*' ? LA_CLAIM_KEYS
+                                              : LA_CLAIM_WHOLE;
+
+        if (form != LA_CLAIM_WHOLE)
+            *mark = '\0';
+        APR_ARRAY_PUSH(maps, la_claim_map_t) =
+            (la_claim_map_t){source, APR_ARRAY_IDX(words, i + 1, const char *), form};
+    }
     return maps;
 }
 
@@ -266,28 +314,36 @@ typedef struct attributes_case_t {
     const char *name;
     const char *json;
     const char *attributes; /* NULL: refused */
+    int strings;            /* and nothing else is taken */
 } attributes_case_t;
 
 static attributes_case_t attributes_cases[] = {
     {"attributes: lists", "{\"roles\":[\"a\",\"b c\"],\"teams\":[\"t\"]}",
-     "{\"roles\":[\"a\",\"b c\"],\"teams\":[\"t\"]}"},
-    {"attributes: one string is one value", "{\"roles\":\"a b\"}", "{\"roles\":[\"a b\"]}"},
-    {"attributes: empty list", "{\"roles\":[]}", "{\"roles\":[]}"},
-    {"attributes: repeated value", "{\"roles\":[\"a\",\"a\"]}", "{\"roles\":[\"a\"]}"},
-    {"attributes: no categories", "{}", "{}"},
-    {"attributes: null", "null", "{}"},
-    {"attributes: list", "[\"a\"]", NULL},
-    {"attributes: string", "\"a\"", NULL},
-    {"attributes: false", "false", NULL},
-    {"attributes: category without a name", "{\"\":[\"a\"]}", NULL},
-    {"attributes: number for a category", "{\"roles\":1}", NULL},
-    {"attributes: null for a category", "{\"roles\":null}", NULL},
-    {"attributes: object for a category", "{\"roles\":{\"a\":\"b\"}}", NULL},
-    {"attributes: number as a value", "{\"roles\":[\"a\",1]}", NULL},
-    {"attributes: boolean as a value", "{\"roles\":[true]}", NULL},
-    {"attributes: null as a value", "{\"roles\":[null]}", NULL},
-    {"attributes: list as a value", "{\"roles\":[[\"a\"]]}", NULL},
-    {"attributes: fault behind sound ones", "{\"roles\":[\"a\"],\"x\":1,\"y\":[]}", NULL},
+     "{\"roles\":[\"a\",\"b c\"],\"teams\":[\"t\"]}", 0},
+    {"attributes: one string is one value", "{\"roles\":\"a b\"}", "{\"roles\":[\"a b\"]}", 0},
+    {"attributes: empty list", "{\"roles\":[]}", "{\"roles\":[]}", 0},
+    {"attributes: repeated value", "{\"roles\":[\"a\",\"a\"]}", "{\"roles\":[\"a\"]}", 0},
+    {"attributes: no categories", "{}", "{}", 0},
+    {"attributes: null", "null", "{}", 0},
+    {"attributes: list", "[\"a\"]", NULL, 0},
+    {"attributes: string", "\"a\"", NULL, 0},
+    {"attributes: false", "false", NULL, 0},
+    {"attributes: category without a name", "{\"\":[\"a\"]}", NULL, 0},
+    {"attributes: number for a category", "{\"level\":1}", "{\"level\":[\"1\"]}", 0},
+    {"attributes: boolean for a category", "{\"staff\":true}", "{\"staff\":[\"true\"]}", 0},
+    {"attributes: null for a category", "{\"roles\":null,\"a\":[]}", "{\"a\":[]}", 0},
+    {"attributes: null without a name", "{\"\":null}", "{}", 0},
+    {"attributes: object for a category", "{\"roles\":{\"a\":\"b\"}}", NULL, 0},
+    {"attributes: number as a value", "{\"roles\":[\"a\",1]}", "{\"roles\":[\"a\",\"1\"]}", 0},
+    {"attributes: boolean as a value", "{\"roles\":[true]}", "{\"roles\":[\"true\"]}", 0},
+    {"attributes: null as a value", "{\"roles\":[null,\"a\"]}", "{\"roles\":[\"a\"]}", 0},
+    {"attributes: object as a value", "{\"roles\":[{}]}", NULL, 0},
+    {"attributes: strings only", "{\"a\":\"x\",\"b\":[\"y\",null],\"c\":null}",
+     "{\"a\":[\"x\"],\"b\":[\"y\"]}", 1},
+    {"attributes: strings only, a number", "{\"a\":1}", NULL, 1},
+    {"attributes: strings only, a number as a value", "{\"a\":[1]}", NULL, 1},
+    {"attributes: list as a value", "{\"roles\":[[\"a\"]]}", NULL, 0},
+    {"attributes: fault behind sound ones", "{\"roles\":[\"a\"],\"x\":{},\"y\":[]}", NULL, 0},
 };
 
 static void test_attributes(void **state)
@@ -296,7 +352,7 @@ static void test_attributes(void **state)
     apr_pool_t *pool = new_pool();
     la_identity_builder_t *builder = la_identity_builder_make(pool);
     const la_identity_t *identity;
-    const char *error = la_claims_attributes(parsed(pool, row->json), builder);
+    const char *error = la_claims_attributes(parsed(pool, row->json), !row->strings, builder, pool);
 
     assert_int_equal(error != NULL, row->attributes == NULL);
     if (row->attributes) {
@@ -308,7 +364,7 @@ static void test_attributes(void **state)
 
 /* ---- running ---- */
 
-#define MAX_TESTS 128
+#define MAX_TESTS 192
 
 static struct CMUnitTest tests[MAX_TESTS];
 static size_t test_count;

@@ -1,65 +1,5 @@
-/* custom.c: its options, the question it asks, and the verdict on what comes back. The HTTP client is replaced by
- * one that keeps the question and gives the answer that a test chose; provider.c is the real one.
- */
-#include "support.h"
-
-#define la_http_call   fake_http_call
-#define la_custom_type tested_custom_type
-#include "provider/custom.c"
-
-static la_http_response_t answer; /* what the endpoint says */
-
-static struct question_t {
-    const char *method;
-    const char *url;
-    const apr_table_t *headers;
-    const char *body;
-} asked;
-
-void fake_http_call(la_http_t *http, const la_http_request_t *request, apr_pool_t *pool,
-                    la_http_response_t *response)
-{
-    (void)http;
-    asked.method = request->method;
-    asked.url = request->url;
-    asked.headers = apr_table_clone(pool, request->headers);
-    asked.body = apr_pstrmemdup(pool, request->body.data, request->body.len);
-    *response = answer;
-    response->headers = apr_table_make(pool, 1);
-}
-
-/* ---- providers from option lines ---- */
-
-#define MAX_LINES 4
-
-/* Sets one line, split at single spaces; `|` stands for a space inside a word. */
-static const char *set_line(la_provider_t *provider, apr_pool_t *pool, const char *line)
-{
-    const char *words[16];
-    int count = 0;
-    char *rest = apr_pstrdup(pool, line);
-    char *word;
-    char *p;
-
-    while ((word = strsep(&rest, " ")) != NULL) {
-        for (p = word; (p = strchr(p, '|')) != NULL;)
-            *p = ' ';
-        words[count++] = word;
-    }
-    return la_provider_set(provider, pool, words[0], count - 1, words + 1);
-}
-
-static const char *make(apr_pool_t *pool, const char *const *lines, la_provider_t **provider)
-{
-    const char *error = NULL;
-
-    *provider = la_provider_make(pool, "corp", &la_custom_type);
-    for (int i = 0; i < MAX_LINES && lines[i] && !error; i++)
-        error = set_line(*provider, pool, lines[i]);
-    return error ? error : la_provider_finish(*provider, pool);
-}
-
-#define ENDPOINT "Endpoint https://auth.example.com:8443/validate"
+/* custom.c and question.c: the options, and the question. */
+#include "customs.h"
 
 /* ---- options ---- */
 
@@ -179,38 +119,6 @@ static question_case_t question_cases[] = {
      "{\"path\":\"/\\\"\\\\\\n\",\"headers\":{\"x\":\"\\\"\\t\\\"\"},\"params\":{}}"},
 };
 
-/* "Name: value" lines as a table. */
-static apr_table_t *fields_of(apr_pool_t *pool, const char *lines)
-{
-    apr_table_t *fields = apr_table_make(pool, 8);
-    char *rest = apr_pstrdup(pool, lines);
-    char *line;
-
-    while ((line = strsep(&rest, "\n")) != NULL) {
-        char *value = strstr(line, ": ");
-
-        if (value) {
-            *value = '\0';
-            apr_table_addn(fields, line, value + 2);
-        }
-    }
-    return fields;
-}
-
-static void verify(apr_pool_t *pool, const la_provider_t *provider, const char *path,
-                   const char *query, const char *fields, la_result_t *result)
-{
-    static const unsigned char digest[LA_TOKEN_DIGEST_BYTES];
-    la_call_t call = {.token = LA_SLICE("tok\"en"),
-                      .digest = digest,
-                      .now = apr_time_now(),
-                      .path = path,
-                      .query = query,
-                      .headers = fields_of(pool, fields)};
-
-    la_provider_verify(provider, &call, pool, result);
-}
-
 static void test_question(void **state)
 {
     const question_case_t *row = *state;
@@ -247,218 +155,104 @@ static void test_secret_header(void **state)
     apr_pool_destroy(pool);
 }
 
-/* ---- the verdict ---- */
+/* ---- its bound ---- */
 
-typedef struct verdict_case_t {
+typedef struct bound_case_t {
     const char *name;
-    const char *line; /* an option line, or NULL */
-    int status;
-    const char *body;
-    la_verdict_e verdict;
-    const char *message;    /* unless accepted; or the provider's to the caller, if any */
-    const char *principal;  /* accepted */
-    const char *attributes; /* accepted */
-} verdict_case_t;
+    apr_size_t path, query, fields, of_bytes; /* lengths; a number of fields of a length each */
+    char byte;
+    int asked;
+} bound_case_t;
 
-#define OK(name, body, principal, attributes)                                                      \
-    {                                                                                              \
-        "accepted: " name, NULL, 200, body, LA_VERDICT_ACCEPTED, "", principal, attributes         \
-    }
-#define BAD(body)                                                                                  \
-    {                                                                                              \
-        "malformed: " body, NULL, 200, body, LA_VERDICT_UNAVAILABLE,                               \
-            "Invalid authentication response format", NULL, NULL                                   \
-    }
-#define MAPPED(name, line, body, principal, attributes)                                            \
-    {                                                                                              \
-        "mapped: " name, line, 200, body, LA_VERDICT_ACCEPTED, "", principal, attributes           \
-    }
-#define REFUSED(status)                                                                            \
-    {                                                                                              \
-        "status: " #status, NULL, status, "{\"principal\":\"alice\"}", LA_VERDICT_REJECTED,        \
-            "Authentication failed: " #status, NULL, NULL                                          \
-    }
-#define OUTAGE(status)                                                                             \
-    {                                                                                              \
-        "status: " #status, NULL, status, "{\"principal\":\"alice\"}", LA_VERDICT_UNAVAILABLE,     \
-            "Authentication failed: " #status, NULL, NULL                                          \
-    }
+#define KB ((apr_size_t)1024)
 
-static verdict_case_t verdict_cases[] = {
-    OK("the specification's",
-       "{\"principal\": \"alice\", \"attributes\": {\"roles\": [\"admin\"], "
-       "\"scopes\": [\"telemetry.read\"]}}",
-       "alice", "{\"roles\":[\"admin\"],\"scopes\":[\"telemetry.read\"]}"),
-    OK("nothing said", "{}", "", "{}"),
-    OK("unknown members", "{\"x\":[1,{\"y\":null}]}", "", "{}"),
-    OK("access_attributes", "{\"principal\":\"a\",\"access_attributes\":{\"teams\":[\"x\"]}}", "a",
-       "{\"teams\":[\"x\"]}"),
-    OK("attributes go before access_attributes",
-       "{\"access_attributes\":{\"a\":[\"1\"]},\"attributes\":{\"b\":[\"2\"]}}", "",
-       "{\"b\":[\"2\"]}"),
-    OK("null attributes leave access_attributes",
-       "{\"attributes\":null,\"access_attributes\":{\"a\":[\"1\"]}}", "", "{\"a\":[\"1\"]}"),
-    OK("null attributes", "{\"attributes\":null,\"access_attributes\":null}", "", "{}"),
-    OK("one string is one value", "{\"attributes\":{\"scopes\":\"a b\"}}", "",
-       "{\"scopes\":[\"a b\"]}"),
-    OK("an empty list", "{\"attributes\":{\"roles\":[]}}", "", "{\"roles\":[]}"),
-    OK("a null expires_in", "{\"expires_in\":null}", "", "{}"),
-    OK("a null message", "{\"message\":null}", "", "{}"),
-    OK("expires_in", "{\"expires_in\":1.5e2}", "", "{}"),
-    OK("a category named principal is none", "{\"attributes\":{\"principal\":[\"root\"]}}", "",
-       "{\"principal\":[\"root\"]}"),
-    {"accepted: with a message", NULL, 200, "{\"message\":\"Hi\\nthere\"}", LA_VERDICT_ACCEPTED,
-     "Hi there", "", "{}"},
-    BAD(""),
-    BAD("alice"),
-    BAD("{\"principal\":\"alice\""),
-    BAD("{\"principal\":\"alice\"}}"),
-    BAD("{'principal':'alice'}"),
-    BAD("{\"principal\":\"alice\",\"principal\":\"root\"}"),
-    BAD("[]"),
-    BAD("null"),
-    BAD("\"alice\""),
-    BAD("{\"principal\":7}"),
-    BAD("{\"principal\":null}"),
-    BAD("{\"principal\":[\"alice\"]}"),
-    BAD("{\"principal\":\"\"}"),
-    BAD("{\"principal\":\"a\\nb\"}"),
-    BAD("{\"principal\":\"a\\u0000\"}"),
-    BAD("{\"attributes\":[]}"),
-    BAD("{\"attributes\":\"admin\"}"),
-    BAD("{\"attributes\":false}"),
-    BAD("{\"access_attributes\":[]}"),
-    BAD("{\"attributes\":{\"roles\":null}}"),
-    BAD("{\"attributes\":{\"roles\":7}}"),
-    BAD("{\"attributes\":{\"roles\":{}}}"),
-    BAD("{\"attributes\":{\"roles\":[\"a\",7]}}"),
-    BAD("{\"attributes\":{\"roles\":[null]}}"),
-    BAD("{\"attributes\":{\"\":[\"a\"]}}"),
-    BAD("{\"message\":7}"),
-    BAD("{\"message\":[]}"),
-    BAD("{\"expires_in\":\"60\"}"),
-    BAD("{\"expires_in\":true}"),
-    BAD("{\"expires_in\":1e999}"),
-    MAPPED("Claim takes the named ones only", "Claim groups teams",
-           "{\"principal\":\"a\",\"groups\":\"x y\",\"attributes\":{\"roles\":[\"r\"]}}", "a",
-           "{\"teams\":[\"x\",\"y\"]}"),
-    MAPPED("Claim, from the attributes too", "Claim roles roles",
-           "{\"attributes\":{\"roles\":[\"r\",7]}}", "", "{\"roles\":[\"r\",\"7\"]}"),
-    MAPPED("Claim, a path", "Claim realm_access.roles roles",
-           "{\"realm_access\":{\"roles\":[\"r\"]}}", "", "{\"roles\":[\"r\"]}"),
-    MAPPED("Claim, the answer before the attributes", "Claim x y",
-           "{\"attributes\":{\"x\":\"inner\"},\"x\":\"outer\"}", "", "{\"y\":[\"outer\"]}"),
-    MAPPED("PrincipalClaim, the first present", "PrincipalClaim sub user",
-           "{\"user\":\"u\",\"principal\":7}", "u", "{}"),
-    MAPPED("PrincipalClaim, in the attributes", "PrincipalClaim sub",
-           "{\"attributes\":{\"sub\":\"s\"}}", "s", "{\"sub\":[\"s\"]}"),
-    MAPPED("PrincipalClaim, none present", "PrincipalClaim sub", "{\"principal\":\"alice\"}", "",
-           "{}"),
-    {"mapped: PrincipalClaim, present but no string", "PrincipalClaim sub user", 200,
-     "{\"sub\":7,\"user\":\"u\"}", LA_VERDICT_UNAVAILABLE, "Invalid authentication response format",
-     NULL, NULL},
-    {"mapped: Claim, attributes of a wrong type", "Claim a b", 200, "{\"attributes\":[]}",
-     LA_VERDICT_UNAVAILABLE, "Invalid authentication response format", NULL, NULL},
-    REFUSED(400),
-    REFUSED(401),
-    REFUSED(403),
-    REFUSED(404),
-    REFUSED(418),
-    REFUSED(499),
-    OUTAGE(408),
-    OUTAGE(425),
-    OUTAGE(429),
-    OUTAGE(201),
-    OUTAGE(204),
-    OUTAGE(206),
-    OUTAGE(302),
-    OUTAGE(399),
-    OUTAGE(500),
-    OUTAGE(503),
-    OUTAGE(599),
+static bound_case_t bound_cases[] = {
+    {"bound: many fields", 10, 10, 30, 8 * KB, 'x', 1},
+    {"bound: too many fields", 10, 10, 33, 8 * KB, 'x', 0},
+    {"bound: fields that grow", 10, 10, 5, 8 * KB, '\xff', 1},
+    {"bound: fields that grow too much", 10, 10, 6, 8 * KB, '\xff', 0},
+    {"bound: one field", 10, 10, 1, 255 * KB, 'x', 1},
+    {"bound: too long a field", 10, 10, 1, 8192 * KB, 'x', 0},
+    {"bound: too long a path", 8192 * KB, 10, 0, 0, 'x', 0},
+    {"bound: a long query", 10, 200 * KB, 0, 0, 'x', 1},
+    {"bound: too long a query", 10, 8192 * KB, 0, 0, 'x', 0},
+    {"bound: a query that grows too much", 10, 250 * KB, 0, 0, '\xff', 0},
 };
 
-static void expect_identity(const la_identity_t *identity, const verdict_case_t *row)
+static char *repeated(apr_pool_t *pool, char byte, apr_size_t len)
 {
-    assert_non_null(identity);
-    assert_string_equal(la_identity_principal(identity).data, row->principal);
-    assert_string_equal(la_identity_attributes_json(identity).data, row->attributes);
-    assert_string_equal(la_identity_message(identity).data, row->message);
+    return memset(apr_pcalloc(pool, len + 1), byte, len);
 }
 
-static void test_verdict(void **state)
-{
-    const verdict_case_t *row = *state;
-    const char *lines[MAX_LINES] = {ENDPOINT, row->line};
-    apr_pool_t *pool = new_pool();
-    la_provider_t *provider;
-    la_result_t result;
-
-    answer = (la_http_response_t){.outcome = LA_HTTP_ANSWERED,
-                                  .status = row->status,
-                                  .body = slice_of_text(row->body),
-                                  .headers = apr_table_make(pool, 1)};
-    assert_null(make(pool, lines, &provider));
-    verify(pool, provider, "/", NULL, "", &result);
-    assert_int_equal(result.verdict, row->verdict);
-    assert_int_equal(result.timed_out, 0);
-    if (row->verdict == LA_VERDICT_ACCEPTED) {
-        expect_identity(result.identity, row);
-    } else {
-        assert_null(result.identity);
-        assert_string_equal(result.message, row->message);
-        assert_non_null(result.reason);
-    }
-    apr_pool_destroy(pool);
-}
-
-typedef struct failure_case_t {
-    const char *name;
-    la_http_e outcome;
-    const char *message;
-} failure_case_t;
-
-static failure_case_t failure_cases[] = {
-    {"failure: timeout", LA_HTTP_TIMEOUT, "Authentication service timeout"},
-    {"failure: any other", LA_HTTP_FAILED, "Authentication service error"},
-};
-
-static void test_failure(void **state)
+/* A request that is too large is nobody's outage but its own. */
+static void test_bound(void **state)
 {
     static const char *const lines[MAX_LINES] = {ENDPOINT};
-    const failure_case_t *row = *state;
+    const bound_case_t *row = *state;
     apr_pool_t *pool = new_pool();
+    apr_table_t *fields = apr_table_make(pool, 8);
+    la_call_t call = {.token = LA_SLICE("t"),
+                      .now = apr_time_now(),
+                      .path = repeated(pool, row->byte, row->path),
+                      .query = apr_pstrcat(pool, "q=", repeated(pool, row->byte, row->query), NULL),
+                      .headers = fields};
     la_provider_t *provider;
     la_result_t result;
 
-    answer = (la_http_response_t){.outcome = row->outcome, .reason = "connection refused"};
-    assert_null(make(pool, lines, &provider));
-    verify(pool, provider, "/", NULL, "", &result);
-    assert_int_equal(result.verdict, LA_VERDICT_UNAVAILABLE);
-    assert_int_equal(result.timed_out, row->outcome == LA_HTTP_TIMEOUT);
-    assert_string_equal(result.message, row->message);
-    assert_string_equal(result.reason, "connection refused");
-    apr_pool_destroy(pool);
-}
-
-static void test_identity_too_large(void **state)
-{
-    static const char *const lines[MAX_LINES] = {ENDPOINT};
-    apr_size_t len = LA_IDENTITY_MAX_BYTES;
-    apr_pool_t *pool = new_pool();
-    char *name = memset(apr_pcalloc(pool, len + 1), 'x', len);
-    la_provider_t *provider;
-    la_result_t result;
-
-    (void)state;
+    for (apr_size_t i = 0; i < row->fields; i++)
+        apr_table_setn(fields, apr_psprintf(pool, "X%d", (int)i),
+                       repeated(pool, row->byte, row->of_bytes));
+    asked.body = NULL;
     answer = (la_http_response_t){
-        .outcome = LA_HTTP_ANSWERED,
-        .status = 200,
-        .body = slice_of_text(apr_pstrcat(pool, "{\"principal\":\"", name, "\"}", NULL))};
+        .outcome = LA_HTTP_ANSWERED, .status = 200, .body = slice_of_text("{}")};
     assert_null(make(pool, lines, &provider));
-    verify(pool, provider, "/", NULL, "", &result);
-    assert_int_equal(result.verdict, LA_VERDICT_UNAVAILABLE);
-    assert_string_equal(result.message, "Authentication service error");
+    la_provider_verify(provider, &call, pool, &result);
+    assert_int_equal(asked.body != NULL, row->asked);
+    assert_int_equal(result.verdict, row->asked ? LA_VERDICT_ACCEPTED : LA_VERDICT_UNAVAILABLE);
+    if (row->asked) {
+        assert_true(strlen(asked.body) <= LA_QUESTION_MAX_BYTES);
+    } else {
+        assert_int_equal(result.cause, LA_CAUSE_REQUEST);
+        assert_string_equal(result.message, LA_MESSAGE_ERROR);
+        assert_non_null(strstr(result.reason, "SendHeaders"));
+    }
+    apr_pool_destroy(pool);
+}
+
+/* ---- what its verdict depends on ---- */
+
+typedef struct vary_case_t {
+    const char *name;
+    const char *lines[MAX_LINES];
+    int path, params;
+    const char *header; /* the one that counts, or NULL */
+} vary_case_t;
+
+static vary_case_t vary_cases[] = {
+    {"vary: by default", {ENDPOINT}, 1, 1, "Host"},
+    {"vary: all headers are sent", {ENDPOINT, "SendHeaders all"}, 1, 1, "Host"},
+    {"vary: the host is sent", {ENDPOINT, "SendHeaders accept HOST"}, 1, 1, "Host"},
+    {"vary: no host is sent", {ENDPOINT, "SendHeaders accept"}, 1, 1, NULL},
+    {"vary: no headers are sent", {ENDPOINT, "SendHeaders none"}, 1, 1, NULL},
+    {"vary: nothing, said so", {ENDPOINT, "CacheVary none"}, 0, 0, NULL},
+    {"vary: said before", {"CacheVary header:X-Path", ENDPOINT}, 0, 0, "X-Path"},
+};
+
+static void test_vary(void **state)
+{
+    const vary_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    const la_vary_t *vary;
+    la_provider_t *provider;
+
+    assert_null(make(pool, row->lines, &provider));
+    vary = &provider->common.vary;
+    assert_int_equal(vary->path, row->path);
+    assert_int_equal(vary->params, row->params);
+    assert_int_equal(vary->client_ip, 0);
+    assert_int_equal(vary->headers ? vary->headers->nelts : 0, row->header != NULL);
+    if (row->header)
+        assert_string_equal(APR_ARRAY_IDX(vary->headers, 0, const char *), row->header);
     apr_pool_destroy(pool);
 }
 
@@ -470,11 +264,10 @@ int main(void)
     add("hint", test_hint, NULL);
     for (size_t i = 0; i < ROWS(question_cases); i++)
         add(question_cases[i].name, test_question, &question_cases[i]);
+    for (size_t i = 0; i < ROWS(bound_cases); i++)
+        add(bound_cases[i].name, test_bound, &bound_cases[i]);
+    for (size_t i = 0; i < ROWS(vary_cases); i++)
+        add(vary_cases[i].name, test_vary, &vary_cases[i]);
     add("question: the secret header", test_secret_header, NULL);
-    for (size_t i = 0; i < ROWS(verdict_cases); i++)
-        add(verdict_cases[i].name, test_verdict, &verdict_cases[i]);
-    for (size_t i = 0; i < ROWS(failure_cases); i++)
-        add(failure_cases[i].name, test_failure, &failure_cases[i]);
-    add("failure: the identity is too large", test_identity_too_large, NULL);
     return finish("custom");
 }

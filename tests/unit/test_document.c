@@ -1,144 +1,6 @@
 /* document.c: when a shared document is fetched, by whom, and what becomes of it when writers die or memory holds garbage.
  * Clock and fetch are the test's, in memory that processes share; gates and processes are real. */
-#include "procs.h"
-#include <apr_strings.h>
-
-static apr_time_t fake_clock(void);
-
-#define la_clock_us fake_clock
-#include "provider/document.c"
-#undef la_clock_us
-#define S       APR_USEC_PER_SEC
-#define PERMITS 16u
-#define REFRESH (1000 * S)
-
-typedef struct world_t {
-    _Atomic apr_int64_t now;
-    _Atomic int fails;
-    _Atomic uint32_t calls;
-    _Atomic uint32_t hold; /* a fetch waits for `go` */
-    event_t entered;
-    event_t go;
-    char text[64];
-} world_t;
-
-static world_t *world;
-static void *memory;
-static void *gate_bytes;
-static la_life_t life;
-static apr_pool_t *pool;
-static la_provider_t *provider;
-static la_document_t *document;
-static int log_lines;
-static char logged[512];
-
-static apr_time_t fake_clock(void)
-{
-    return atomic_load(&world->now);
-}
-
-static const char *fake_fetch(const la_provider_t *p, apr_pool_t *in, la_slice_t *bytes)
-{
-    (void)p;
-    atomic_fetch_add(&world->calls, 1);
-    event_set(&world->entered);
-    if (atomic_load(&world->hold)) {
-        event_wait(&world->go, 1);
-    }
-    if (atomic_load(&world->fails)) {
-        return "the server is out of order";
-    }
-    *bytes = (la_slice_t){apr_pstrdup(in, world->text), strlen(world->text)};
-    return NULL;
-}
-
-static const la_document_source_t source = {fake_fetch, REFRESH, "the test's document"};
-
-static void host_log(la_log_e level, const char *line)
-{
-    (void)level;
-    log_lines++;
-    apr_cpystrn(logged, line, sizeof(logged));
-}
-
-static int host_workers(void)
-{
-    return 64;
-}
-
-static int make_world(void **state)
-{
-    static const la_host_t host = {.log = host_log, .workers = host_workers};
-    la_gates_t *gates;
-
-    (void)state;
-    la_host_set(&host);
-    log_lines = 0;
-    logged[0] = '\0';
-    world = shared_alloc(sizeof(*world));
-    memory = shared_alloc(la_document_bytes());
-    gate_bytes = shared_alloc(la_gates_bytes(2, PERMITS));
-    atomic_store(&world->now, 1000000 * S);
-    apr_cpystrn(world->text, "one", sizeof(world->text));
-    if (apr_pool_create(&pool, NULL) != APR_SUCCESS ||
-        la_gates_format(gate_bytes, 2, PERMITS) != APR_SUCCESS ||
-        la_gates_attach(gate_bytes, 2, PERMITS, &life, pool, &gates) != APR_SUCCESS) {
-        return 1;
-    }
-    provider = apr_pcalloc(pool, sizeof(*provider));
-    provider->name = "idp";
-    provider->segment = memory;
-    provider->gates = gates;
-    provider->document_gate = 1;
-    provider->common.http.connect_timeout_us = 3600 * S;
-    return la_document_attach(provider, &source, pool, &document) != APR_SUCCESS;
-}
-
-static int drop_world(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
-    shared_free(world, sizeof(*world));
-    shared_free(memory, la_document_bytes());
-    shared_free(gate_bytes, la_gates_bytes(2, PERMITS));
-    return 0;
-}
-
-static void pass(apr_interval_time_t us)
-{
-    atomic_fetch_add(&world->now, us);
-}
-
-static uint32_t calls(void)
-{
-    return atomic_load(&world->calls);
-}
-
-static void say(const char *text)
-{
-    apr_cpystrn(world->text, text, sizeof(world->text));
-}
-
-static void assert_document(const char *text)
-{
-    apr_uint64_t version;
-    la_slice_t bytes;
-
-    assert_int_equal(la_document_read(document, pool, &bytes, &version), 1);
-    assert_string_equal(bytes.data, text);
-    assert_int_equal(bytes.len, strlen(text));
-    assert_true(version != 0 && version == la_document_version(document));
-}
-
-static void assert_none(void)
-{
-    apr_uint64_t version = 1;
-    la_slice_t bytes;
-
-    assert_int_equal(la_document_read(document, pool, &bytes, &version), 0);
-    assert_true(version == 0);
-    assert_true(la_document_version(document) == 0);
-}
+#include "documents.h"
 
 /* ---- when ---- */
 
@@ -222,41 +84,6 @@ static void test_ensure_fails(void **state)
     assert_document("one");
 }
 
-static void test_renew(void **state)
-{
-    apr_uint64_t first;
-
-    (void)state;
-    la_document_tick(document, pool);
-    first = la_document_version(document);
-    say("two");
-    assert_int_equal(la_document_renew(document, first, pool), LA_DOCUMENT_CURRENT);
-    assert_document("two");
-    assert_int_equal(la_document_renew(document, first, pool), LA_DOCUMENT_CURRENT);
-    assert_int_equal(calls(), 2); /* it is newer than what was used */
-    say("three");
-    assert_int_equal(la_document_renew(document, la_document_version(document), pool),
-                     LA_DOCUMENT_CURRENT);
-    assert_int_equal(calls(), 2); /* cooling down */
-    pass(LA_DOCUMENT_COOL_DOWN_US);
-    assert_int_equal(la_document_renew(document, la_document_version(document), pool),
-                     LA_DOCUMENT_CURRENT);
-    assert_document("three");
-}
-
-static void test_renew_fails(void **state)
-{
-    (void)state;
-    la_document_tick(document, pool);
-    atomic_store(&world->fails, 1);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(la_document_renew(document, la_document_version(document), pool),
-                         LA_DOCUMENT_FAILED);
-    }
-    assert_int_equal(calls(), 2);
-    assert_document("one");
-}
-
 static void test_log(void **state)
 {
     (void)state;
@@ -322,7 +149,7 @@ static void assert_recovers(void)
     assert_none();
     assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_CURRENT);
     assert_document("one");
-    la_document_renew(document, la_document_version(document), pool);
+    renew(la_document_version(document), pool);
     assert_document("one");
 }
 
@@ -413,67 +240,6 @@ static void test_killed(void **state)
     reap(child);
 }
 
-static void *run_renew(void *used)
-{
-    apr_pool_t *scratch;
-    la_document_e ended;
-
-    apr_pool_create_unmanaged_ex(&scratch, NULL, NULL);
-    ended = la_document_renew(document, *(apr_uint64_t *)used, scratch);
-    apr_pool_destroy(scratch);
-    return ended == LA_DOCUMENT_CURRENT ? NULL : (void *)document;
-}
-
-/* Who comes while an early fetch is under way waits for it, and is not told that it has just been tried. */
-static void test_waiters(void **state)
-{
-    pthread_t threads[5];
-    apr_uint64_t used;
-    void *wrong;
-
-    (void)state;
-    la_document_tick(document, pool);
-    used = la_document_version(document);
-    say("two");
-    atomic_store(&world->hold, 1);
-    for (size_t i = 0; i < ROWS(threads); i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, run_renew, &used), 0);
-    }
-    event_wait(&world->entered, 2);
-    event_set(&world->go);
-    for (size_t i = 0; i < ROWS(threads); i++) {
-        pthread_join(threads[i], &wrong);
-        assert_null(wrong);
-    }
-    assert_int_equal(calls(), 2);
-    assert_document("two");
-}
-
-static void test_busy(void **state)
-{
-    pthread_t thread;
-    apr_uint64_t used;
-
-    (void)state;
-    la_document_tick(document, pool);
-    used = la_document_version(document);
-    atomic_store(&world->hold, 1);
-    assert_int_equal(pthread_create(&thread, NULL, run_renew, &used), 0);
-    event_wait(&world->entered, 2);
-    provider->common.http.connect_timeout_us = 1;
-    assert_int_equal(la_document_renew(document, used, pool), LA_DOCUMENT_BUSY);
-    event_set(&world->go);
-    pthread_join(thread, NULL);
-    assert_int_equal(calls(), 2);
-}
-
-static void add_in(const char *name, CMUnitTestFunction function)
-{
-    add(name, function, NULL);
-    tests[test_count - 1].setup_func = make_world;
-    tests[test_count - 1].teardown_func = drop_world;
-}
-
 int main(void)
 {
     int fd;
@@ -486,15 +252,11 @@ int main(void)
     add_in("tick: pauses after failures", test_pauses);
     add_in("ensure: none yet, and when the tick is late", test_ensure);
     add_in("ensure: fails, and not again at once", test_ensure_fails);
-    add_in("renew: early, once in ten seconds", test_renew);
-    add_in("renew: fails", test_renew_fails);
     add_in("log: once a minute, and when it is over", test_log);
     add_in("size: the largest, and a byte more", test_size);
     add_in("memory: garbage", test_garbage);
     add_in("memory: torn", test_torn);
     add_in("processes: one fetch for all", test_one_fetch);
     add_in("processes: killed in a fetch", test_killed);
-    add_in("threads: who comes meanwhile waits", test_waiters);
-    add_in("threads: no longer than ConnectTimeout", test_busy);
     return run_added("document");
 }

@@ -36,6 +36,11 @@ typedef struct verdict_case_t {
     {                                                                                              \
         "malformed: " name, LA_VERDICT_UNAVAILABLE, 200, NULL, body, why, INTROSPECTION, 0         \
     }
+/* An active token of a caller who cannot be used. */
+#define UNUSABLE(name, rest, why)                                                                  \
+    {                                                                                              \
+        "unusable: " name, LA_VERDICT_REJECTED, 200, NULL, ACTIVE(rest), why, INTROSPECTION, 0     \
+    }
 #define STATUS(number, body, why)                                                                  \
     {                                                                                              \
         "status: " #number " " body, LA_VERDICT_UNAVAILABLE, number, NULL, body, why,              \
@@ -56,16 +61,24 @@ static verdict_case_t verdict_cases[] = {
     YES("the resource's audience", "Audience a", ",'aud':'https://api'", 0),
     YES("the issuer", "ExpectIssuer i", ",'iss':'i'", 0),
     YES("the issuer where it was found", "Issuer " ISS, ",'iss':'" ISS "'", 0),
+    YES("no issuer, where it was found", BY, "", 0),
+    YES("null claims are absent", BY, ",'exp':null,'nbf':null,'iss':null,'aud':null,'iat':null", 0),
+    YES("a bearer token", NULL, ",'token_type':'Bearer','token_use':'access','typ':'at+jwt'", 0),
+    YES("Keycloak's access token", NULL, ",'typ':'Bearer'", 0),
+    YES("kinds that are no strings", NULL, ",'token_type':7,'token_use':['id'],'typ':null", 0),
+    YES("a long kind", NULL, ",'token_type':'refreshrefreshrefreshrefresh'", 0),
     YES("nobody asks for the issuer", NULL, ",'iss':'else'", 0),
     WHO("sub first", NULL, ",'client_id':'c','username':'u','sub':'s'", "s", "{'roles':['s','u']}"),
-    WHO("username", NULL, ",'username':'u v','client_id':'c'", "u v", "{'roles':['u','v']}"),
+    WHO("username", NULL, ",'username':'u v','client_id':'c'", "u v", "{'roles':['u v']}"),
+    WHO("sub 7", NULL, ",'sub':7,'username':'al'", "7", "{'roles':['7','al']}"),
+    WHO("sub null", NULL, ",'sub':null,'username':'al'", "al", AL),
     WHO("client_id", NULL, ",'client_id':'c','token_type':'Bearer'", "c", "{}"),
     WHO("every claim", NULL,
         ",'sub':'al','username':'u','groups':['g h',7,true,null,{}],'team':'t','project':'p',"
         "'tenant':'n','namespace':'m n','scope':'a b','scp':['b','c']",
         "al",
         "{'roles':['al','u'],'teams':['g h','7','true','t'],'projects':['p'],'namespaces':['n',"
-        "'m'],'scopes':['a','b','c']}"),
+        "'m n'],'scopes':['a','b','c']}"),
     WHO("PrincipalClaim", "PrincipalClaim x.y", ",'sub':'s','x':{'y':'z'}", "z", "{'roles':['s']}"),
     WHO("Claim", "Claim r.x roles", ",'sub':'s','r':{'x':['r']}", "s", "{'roles':['r']}"),
     NO("active false", NULL, 200, "{'active':false}", "active is not true"),
@@ -85,7 +98,6 @@ static verdict_case_t verdict_cases[] = {
     NOT("exp 0", NULL, ",'exp':0", "expired"),
     NOT("exp -1e300", NULL, ",'exp':-1e300", "expired"),
     NOT("exp a string", NULL, ",'exp':'2000000300'", "exp is not a number"),
-    NOT("exp null", NULL, ",'exp':null", "exp is not a number"),
     NOT("exp true", NULL, ",'exp':true", "exp is not a number"),
     NOT("exp 1e999", NULL, ",'exp':1e999", "exp"),
     NOT("not begun", NULL, ",'nbf':2000000001", "nbf"),
@@ -96,13 +108,24 @@ static verdict_case_t verdict_cases[] = {
     NOT("other audiences", "Audience a", ",'aud':['b','aa']", "aud is not for us"),
     NOT("no audiences", "Audience a", ",'aud':[]", "aud is not for us"),
     NOT("aud an object", "Audience a", ",'aud':{'a':'a'}", "aud is neither"),
-    NOT("aud null", NULL, ",'aud':null", "aud is neither"),
+    NOT("aud null", "Audience a", ",'aud':null", "aud is missing"),
     NOT("aud with a number", NULL, ",'aud':['a',7]", "aud is neither"),
     NOT("no issuer", "ExpectIssuer i", "", "iss is missing"),
+    NOT("a null issuer", "ExpectIssuer i", ",'iss':null", "iss is missing"),
     NOT("another issuer", "ExpectIssuer i", ",'iss':'I'", "iss is another issuer"),
     NOT("not the issuer where it was found", BY, ",'iss':'" ISS "/'", "iss is another issuer"),
     NOT("iss a list", "ExpectIssuer i", ",'iss':['i']", "iss is not a string"),
     NOT("iss 7", NULL, ",'iss':7", "iss is not a string"),
+    NOT("token_use refresh", NULL, ",'token_use':'refresh'", "no access token"),
+    NOT("token_use refresh_token", NULL, ",'token_use':'refresh_token'", "no access token"),
+    NOT("token_use id", NULL, ",'token_use':'id'", "no access token"),
+    NOT("token_type refresh_token", NULL, ",'token_type':'refresh_token'", "no access token"),
+    NOT("token_type id_token", NULL, ",'token_type':'ID_Token'", "no access token"),
+    NOT("token_type, a URN", NULL, ",'token_type':'urn:ietf:params:oauth:token-type:id_token'",
+        "no access token"),
+    NOT("typ Refresh", NULL, ",'typ':'Refresh','token_type':'Bearer'", "no access token"),
+    NOT("typ Offline", NULL, ",'typ':'Offline'", "no access token"),
+    NOT("typ ID", NULL, ",'typ':'ID'", "no access token"),
     NO("400 for the type of token", NULL, 400, "{'error':'unsupported_token_type'}",
        "does not support this type of token"),
     BAD_BODY("nothing", "", "not JSON"),
@@ -114,13 +137,14 @@ static verdict_case_t verdict_cases[] = {
     BAD_BODY("null", "null", "not a JSON object"),
     BAD_BODY("true", "true", "not a JSON object"),
     BAD_BODY("a list", "[" ACTIVE(SUB) "]", "not a JSON object"),
-    BAD_BODY("no principal", ACTIVE(",'scope':'a'"), "no member names the principal"),
-    BAD_BODY("sub 7", ACTIVE(",'sub':7,'username':'al'"), "not a string"),
-    BAD_BODY("sub null", ACTIVE(",'sub':null,'username':'al'"), "not a string"),
-    BAD_BODY("sub a list", ACTIVE(",'sub':['al']"), "not a string"),
-    BAD_BODY("sub empty", ACTIVE(",'sub':'','username':'al'"), "empty"),
-    BAD_BODY("sub with a line break", ACTIVE(",'sub':'a\\r\\nb'"), "control"),
-    BAD_BODY("sub with a NUL", ACTIVE(",'sub':'a\\u0000b'"), "control"),
+    UNUSABLE("no principal", ",'scope':'a'", "no member names the principal"),
+    UNUSABLE("all null", ",'sub':null,'username':null", "no member names the principal"),
+    UNUSABLE("sub a list", ",'sub':['al']", "neither a string"),
+    UNUSABLE("sub true", ",'sub':true", "neither a string"),
+    UNUSABLE("sub empty", ",'sub':'','username':'al'", "empty"),
+    UNUSABLE("sub with a blank behind it", ",'sub':'al '", "blank"),
+    UNUSABLE("sub with a line break", ",'sub':'a\\r\\nb'", "control"),
+    UNUSABLE("sub with a NUL", ",'sub':'a\\u0000b'", "control"),
     STATUS(201, ACTIVE(SUB), "answered 201"),
     STATUS(204, "", "answered 204"),
     STATUS(302, "", "answered 302"),
@@ -146,6 +170,10 @@ static void expect(apr_pool_t *pool, const la_result_t *result, const verdict_ca
 {
     assert_int_equal(result->verdict, row->verdict);
     assert_int_equal(result->timed_out, 0);
+    assert_int_equal(result->unusable, row->verdict == LA_VERDICT_REJECTED && row->more);
+    assert_int_equal(result->status, row->status);
+    assert_int_equal(result->cause, row->status == 429 || row->status >= 500 ? LA_CAUSE_PROVIDER
+                                                                             : LA_CAUSE_ANSWER);
     assert_int_equal(result->max_age_known, 0);
     if (row->verdict == LA_VERDICT_ACCEPTED) {
         assert_string_equal(la_identity_principal(result->identity).data, row->who);
@@ -221,8 +249,9 @@ static void test_identity_too_large(void **state)
         .status = 200,
         .body = slice_of_text(apr_pstrcat(pool, "{\"active\":true,\"sub\":\"", name, "\"}", NULL))};
     verify(pool, provider, "t", &result);
-    assert_int_equal(result.verdict, LA_VERDICT_UNAVAILABLE);
-    assert_string_equal(result.message, "Authentication service error");
+    assert_int_equal(result.verdict, LA_VERDICT_REJECTED);
+    assert_int_equal(result.unusable, 1);
+    assert_string_equal(result.message, INTROSPECTION);
     apr_pool_destroy(pool);
 }
 

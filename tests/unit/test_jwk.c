@@ -128,6 +128,10 @@ static key_case_t key_cases[] = {
      LA_JWA_ED25519, NULL, IS_25519},
 
     /* What is none of our business. */
+    {"null members are absent", "{" ED25519 ",'kid':null,'use':null,'key_ops':null,'alg':null}",
+     ANY, LA_JWA_ED25519, NULL, IS_25519},
+    {"null items are skipped", "{" ED25519 ",'key_ops':[null,'verify']}", ANY, LA_JWA_ED25519, NULL,
+     IS_25519},
     {"members that are not known", "{" ED25519 ",'x5c':['MII'],'x5t':7,'ext':true,'iat':null}", ANY,
      LA_JWA_ED25519, NULL, IS_25519},
     {"private parts that make no sense",
@@ -278,7 +282,7 @@ static set_case_t refused_sets[] = {
     {"set: keys is an object", "{'keys':{'0':{" ED25519 "}}}", "no list named keys", ANY},
     {"set: keys is a text", "{'keys':'[]'}", "no list named keys", ANY},
     {"set: no keys", "{'keys':[]}", "no keys in the set", ANY},
-    {"set: only null", "{'keys':[null]}", "no usable key in the set: keys[0]: not an object", ANY},
+    {"set: only null", "{'keys':[null]}", "no keys in the set", ANY},
     {"set: the first reason is told", "{'keys':[{" ED25519 ",'kid':'a','use':'enc'},7]}",
      "no usable key in the set: keys[0] (kid a): use is not sig", ANY},
     {"set: nothing that is configured", "{'keys':[{" ED25519 "}]}",

@@ -41,7 +41,6 @@ typedef struct hostile_case_t {
 
 static hostile_case_t hostile_cases[] = {
     /* No key. */
-    HOSTILE("null", "null", "not an object"),
     HOSTILE("a list", "[{" RSA "}]", "not an object"),
     HOSTILE("a text", "'{}'", "not an object"),
     HOSTILE("a number", "1", "not an object"),
@@ -49,7 +48,7 @@ static hostile_case_t hostile_cases[] = {
 
     /* kty */
     HOSTILE("kty: none", "{" RSA_N ",'e':'AQAB'}", "no kty"),
-    HOSTILE("kty: null", "{'kty':null," RSA_N ",'e':'AQAB'}", "kty is not a string"),
+    HOSTILE("kty: null", "{'kty':null," RSA_N ",'e':'AQAB'}", "no kty"),
     HOSTILE("kty: a list", "{'kty':['RSA']," RSA_N ",'e':'AQAB'}", "kty is not a string"),
     HOSTILE("kty: empty", "{'kty':''}", "kty is none that is known"),
     HOSTILE("kty: rsa", "{'kty':'rsa'," RSA_N ",'e':'AQAB'}", "kty is none that is known"),
@@ -60,14 +59,12 @@ static hostile_case_t hostile_cases[] = {
 
     /* kid */
     HOSTILE("kid: a number", "{" RSA ",'kid':7}", "kid is not a string"),
-    HOSTILE("kid: null", "{" RSA ",'kid':null}", "kid is not a string"),
     HOSTILE("kid: an object", "{" RSA ",'kid':{'$ne':''}}", "kid is not a string"),
 
     /* use and key_ops */
     HOSTILE("RFC 7517 A.1: an EC key for encryption", "{" EC256 ",'use':'enc'}", "use is not sig"),
     HOSTILE("use: empty", "{" RSA ",'use':''}", "use is not sig"),
     HOSTILE("use: SIG", "{" RSA ",'use':'SIG'}", "use is not sig"),
-    HOSTILE("use: null", "{" RSA ",'use':null}", "use is not a string"),
     HOSTILE("use: a list", "{" RSA ",'use':['sig']}", "use is not a string"),
     HOSTILE("key_ops: sign", "{" RSA ",'key_ops':['sign']}", "key_ops is without verify"),
     HOSTILE("key_ops: encrypt", "{" RSA ",'key_ops':['encrypt','wrapKey']}",
@@ -75,12 +72,10 @@ static hostile_case_t hostile_cases[] = {
     HOSTILE("key_ops: empty", "{" RSA ",'key_ops':[]}", "key_ops is without verify"),
     HOSTILE("key_ops: Verify", "{" RSA ",'key_ops':['Verify']}", "key_ops is without verify"),
     HOSTILE("key_ops: a text", "{" RSA ",'key_ops':'verify'}", "key_ops is not a list"),
-    HOSTILE("key_ops: null", "{" RSA ",'key_ops':null}", "key_ops is not a list"),
     HOSTILE("key_ops: an object", "{" RSA ",'key_ops':{'verify':true}}", "key_ops is not a list"),
     HOSTILE("key_ops: a number beside verify", "{" RSA ",'key_ops':['verify',1]}",
             "key_ops holds something that is not a string"),
-    HOSTILE("key_ops: null beside verify", "{" RSA ",'key_ops':['verify',null]}",
-            "key_ops holds something that is not a string"),
+    HOSTILE("key_ops: only null", "{" RSA ",'key_ops':[null]}", "key_ops is without verify"),
     HOSTILE("key_ops verify, use enc", "{" RSA ",'use':'enc','key_ops':['verify']}",
             "use is not sig"),
     HOSTILE("use sig, key_ops encrypt", "{" RSA ",'use':'sig','key_ops':['encrypt']}",
@@ -92,7 +87,6 @@ static hostile_case_t hostile_cases[] = {
     HOSTILE("alg: RSA-OAEP", "{" RSA ",'alg':'RSA-OAEP'}",
             "alg is no signature algorithm that is known"),
     HOSTILE("alg: rs256", "{" RSA ",'alg':'rs256'}", "alg is no signature algorithm that is known"),
-    HOSTILE("alg: null", "{" RSA ",'alg':null}", "alg is not a string"),
     HOSTILE("alg: a list", "{" RSA ",'alg':['RS256']}", "alg is not a string"),
     HOSTILE("alg: HS256 of an RSA key", "{" RSA ",'alg':'HS256'}",
             "alg does not fit the type of key"),
@@ -124,7 +118,7 @@ static hostile_case_t hostile_cases[] = {
     HOSTILE("RSA: no n", "{'kty':'RSA','e':'AQAB'}", "no n"),
     HOSTILE("RSA: no e", "{'kty':'RSA'," RSA_N "}", "no e"),
     HOSTILE("RSA: n is a number", "{'kty':'RSA','n':65537,'e':'AQAB'}", "n is not a string"),
-    HOSTILE("RSA: n is null", "{'kty':'RSA','n':null,'e':'AQAB'}", "n is not a string"),
+    HOSTILE("RSA: n is null", "{'kty':'RSA','n':null,'e':'AQAB'}", "no n"),
     HOSTILE("RSA: e is a number", "{'kty':'RSA'," RSA_N ",'e':65537}", "e is not a string"),
     HOSTILE("RSA: e padded", "{'kty':'RSA'," RSA_N ",'e':'Aw=='}", "e is not base64url"),
     HOSTILE("RSA: e with unused bits", "{'kty':'RSA'," RSA_N ",'e':'Ax'}", "e is not base64url"),

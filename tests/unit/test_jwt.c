@@ -37,6 +37,9 @@ static good_case_t good_cases[] = {
     {"good: HS512", "{'alg':'HS512','kid':'hmac'}", K_RSA, "HS512"},
     {"good: a key with an alg", "{'alg':'RS512','kid':'rs512'}", K_RSA2, "RS512"},
     {"good: no kid, one key fits", "{'alg':'ES384'}", K_P384, "ES384"},
+    {"good: no kid, the first of two that fit", "{'alg':'RS512'}", K_RSA, "RS512"},
+    {"good: no kid, the second of two that fit", "{'alg':'RS512'}", K_RSA2, "RS512"},
+    {"good: no kid, EdDSA", "{'alg':'EdDSA'}", K_ED448, "EdDSA"},
     {"good: no kid, curve decides", "{'alg':'Ed448'}", K_ED448, "EdDSA"},
     {"good: typ and more", "{'typ':'JWT','alg':'ES256','kid':'p256','x':1}", K_P256, "ES256"},
     {"good: embedded keys are not looked at",
@@ -100,6 +103,97 @@ static void test_same_kid(void **state)
                                                   tries[i].alg, FORM_JOSE)),
                          &jwt, &reason),
             LA_JWT_GOOD);
+        assert_int_equal(la_jwt_verify(&jwt, keys, LA_JWA_DEFAULT, &reason), tries[i].expected);
+    }
+    apr_pool_destroy(pool);
+}
+
+/* ---- keys without a name ---- */
+
+/* An EC key of the set under test; NULL kid: none. */
+static const char *member(key_e key, const char *kid)
+{
+    const char *jwk = ec_jwk(pair[key], kid ? kid : "x", "P-256", 32, "");
+
+    return kid ? jwk
+               : apr_pstrcat(lasting, "{'kty':'EC'", jwk + strlen("{'kty':'EC','kid':'x'"), NULL);
+}
+
+typedef struct nameless_case_t {
+    const char *name;
+    const char
+        *kids; /* of the set's keys: '-' none; the last one is P256's, the others are another's */
+    const char *kid; /* the token's; NULL: none */
+    la_jwt_verified_e expected;
+} nameless_case_t;
+
+static nameless_case_t nameless_cases[] = {
+    {"nameless: neither has a kid", "-", NULL, LA_JWT_VERIFIED},
+    {"nameless: a rollover", "--", NULL, LA_JWT_VERIFIED},
+    {"nameless: the fourth", "----", NULL, LA_JWT_VERIFIED},
+    {"nameless: the fifth is not tried", "-----", NULL, LA_JWT_UNKNOWN_KEY},
+    {"nameless: the fifth, where all have names", "abcde", NULL, LA_JWT_BAD},
+    {"nameless: the token has none, the keys have", "abc", NULL, LA_JWT_VERIFIED},
+    {"nameless: the token has one, the keys have none", "--", "k", LA_JWT_UNKNOWN_KEY},
+    {"nameless: its name goes first", "k-", "k", LA_JWT_BAD},
+    {"nameless: another name", "-a", "k", LA_JWT_UNKNOWN_KEY},
+};
+
+static void test_nameless(void **state)
+{
+    const nameless_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    const char *list = "";
+    const char *header =
+        row->kid ? apr_psprintf(pool, "{'alg':'ES256','kid':'%s'}", row->kid) : "{'alg':'ES256'}";
+    const char *reason;
+    la_jwt_t jwt;
+
+    for (const char *p = row->kids; *p; p++) {
+        char kid[] = {*p, '\0'};
+
+        list = apr_pstrcat(pool, list, *list ? "," : "",
+                           member(p[1] ? K_OTHER : K_P256, *p == '-' ? NULL : kid), NULL);
+    }
+    assert_int_equal(
+        la_jwt_parse(
+            pool, slice_of_text(make_token(pool, header, CLAIMS, pair[K_P256], "ES256", FORM_JOSE)),
+            &jwt, &reason),
+        LA_JWT_GOOD);
+    assert_int_equal(
+        la_jwt_verify(&jwt,
+                      parse_keys(apr_pstrcat(pool, "{'keys':[", list, "]}", NULL), LA_JWA_DEFAULT),
+                      LA_JWA_DEFAULT, &reason),
+        row->expected);
+    assert_int_equal(reason == NULL, row->expected == LA_JWT_VERIFIED);
+    apr_pool_destroy(pool);
+}
+
+/* A key that the set has, but that is not used, is not unknown. */
+static void test_skipped(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    const la_jwks_t *keys = parse_keys(
+        apr_pstrcat(pool, "{'keys':[", ec_jwk(pair[K_P256], "k", "P-256", 32, ",'use':'enc'"),
+                    ",{'kty':'EC'},", ec_jwk(pair[K_OTHER], "o", "P-256", 32, ""), "]}", NULL),
+        LA_JWA_DEFAULT);
+    static const struct {
+        const char *kid;
+        la_jwt_verified_e expected;
+    } tries[] = {
+        {"k", LA_JWT_BAD}, {"o", LA_JWT_BAD}, {"kk", LA_JWT_UNKNOWN_KEY}, {"", LA_JWT_UNKNOWN_KEY}};
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(tries); i++) {
+        const char *header = apr_psprintf(pool, "{'alg':'ES256','kid':'%s'}", tries[i].kid);
+        const char *reason;
+        la_jwt_t jwt;
+
+        assert_int_equal(la_jwt_parse(pool,
+                                      slice_of_text(make_token(pool, header, CLAIMS, pair[K_P256],
+                                                               "ES256", FORM_JOSE)),
+                                      &jwt, &reason),
+                         LA_JWT_GOOD);
         assert_int_equal(la_jwt_verify(&jwt, keys, LA_JWA_DEFAULT, &reason), tries[i].expected);
     }
     apr_pool_destroy(pool);
@@ -175,8 +269,8 @@ static void test_vector(void **state)
     assert_int_equal(jwt.algorithms & row->algorithm, row->algorithm);
     assert_int_equal(la_jwt_verify(&jwt, keys, row->algorithm, &reason), LA_JWT_VERIFIED);
     jwt.signing_input.len--;
-    assert_int_equal(la_jwt_verify(&jwt, keys, row->algorithm, &reason), LA_JWT_BAD);
-    assert_string_equal(reason, "the signature is wrong");
+    assert_int_equal(la_jwt_verify(&jwt, keys, row->algorithm, &reason), LA_JWT_UNKNOWN_KEY);
+    assert_string_equal(reason, "it names no key, and none that fits has signed it");
     apr_pool_destroy(pool);
 }
 
@@ -220,6 +314,9 @@ int main(void)
     make_keys();
     for (size_t i = 0; i < ROWS(good_cases); i++)
         add(good_cases[i].name, test_good, &good_cases[i]);
+    add("nameless: one that is not used", test_skipped, NULL);
+    for (size_t i = 0; i < ROWS(nameless_cases); i++)
+        add(nameless_cases[i].name, test_nameless, &nameless_cases[i]);
     add("keys of one kid are tried", test_same_kid, NULL);
     for (size_t i = 0; i < ROWS(vectors); i++)
         add(vectors[i].name, test_vector, &vectors[i]);

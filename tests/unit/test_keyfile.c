@@ -56,7 +56,6 @@ static bad_case_t bad_cases[] = {
     {"{\"keys\":{}}", "no list named \"keys\""},
     {"{\"keys\":null}", "no list named \"keys\""},
     {"{\"keys\":[],\"version\":1}", "a field beside \"keys\""},
-    {"{\"keys\":[null]}", "keys[0]: not an object"},
     {"{\"keys\":[\"" D0 "\"]}", "keys[0]: not an object"},
     {"{\"keys\":[[]]}", "keys[0]: not an object"},
     {"{\"keys\":[{}]}", "keys[0]: no sha256"},
@@ -65,11 +64,10 @@ static bad_case_t bad_cases[] = {
     {KEY(",\"Expires\":\"2027-01-01T00:00:00Z\""), "keys[0]: unknown field (number 3)"},
     {KEY(",\"\":1"), "keys[0]: unknown field (number 3)"},
     {KEY(",\"id\":7"), "keys[0]: id is not a string"},
-    {KEY(",\"id\":null"), "keys[0]: id is not a string"},
     {KEY(",\"id\":\"\""), "keys[0]: id is not a string, or empty"},
     {KEY(",\"id\":\"a\\nb\""), "keys[0]: id holds a control character"},
     {ENTRY("\"principal\":\"p\",\"sha256\":7"), "keys[0]: sha256 is not 64 hex digits"},
-    {ENTRY("\"principal\":\"p\",\"sha256\":null"), "keys[0]: sha256 is not 64 hex digits"},
+    {ENTRY("\"principal\":\"p\",\"sha256\":null"), "keys[0]: no sha256"},
     {ENTRY("\"principal\":\"p\",\"sha256\":\"\""), "keys[0]: sha256 is not 64 hex digits"},
     {ENTRY("\"principal\":\"p\",\"sha256\":\"" ZEROS "0\""),
      "keys[0]: sha256 is not 64 hex digits"},
@@ -79,18 +77,20 @@ static bad_case_t bad_cases[] = {
     {ENTRY("\"principal\":\"p\",\"sha256\":\"" ZEROS "\\u0000\\u0000\""),
      "keys[0]: sha256 is not 64 hex digits"},
     {ENTRY("\"sha256\":\"" D0 "\""), "keys[0]: no principal"},
-    {ENTRY("\"sha256\":\"" D0 "\",\"principal\":null"), "keys[0]: the principal is not a string"},
+    {ENTRY("\"sha256\":\"" D0 "\",\"principal\":null"), "keys[0]: no principal"},
     {ENTRY("\"sha256\":\"" D0 "\",\"principal\":7"), "keys[0]: the principal is not a string"},
     {ENTRY("\"sha256\":\"" D0 "\",\"principal\":\"\""), "keys[0]: the principal is empty"},
+    {ENTRY("\"sha256\":\"" D0 "\",\"principal\":\"a \""),
+     "keys[0]: the principal begins or ends with a blank"},
     {ENTRY("\"sha256\":\"" D0 "\",\"principal\":\"a\\rb\""),
      "keys[0]: the principal holds control characters"},
     {KEY(",\"attributes\":[]"), "keys[0]: attributes are not an object"},
     {KEY(",\"attributes\":\"admin\""), "keys[0]: attributes are not an object"},
+    {KEY(",\"attributes\":{\"roles\":{}}"), "keys[0]: attributes hold "},
     {KEY(",\"attributes\":{\"roles\":7}"), "keys[0]: attributes hold "},
-    {KEY(",\"attributes\":{\"roles\":null}"), "keys[0]: attributes hold "},
+    {KEY(",\"attributes\":{\"roles\":[7]}"), "keys[0]: attributes hold "},
     {KEY(",\"attributes\":{\"roles\":[[]]}"), "keys[0]: attributes hold "},
     {KEY(",\"attributes\":{\"\":[]}"), "keys[0]: attributes hold "},
-    {KEY(",\"expires\":null"), EXPIRES},
     {KEY(",\"expires\":1798761600"), EXPIRES},
     {KEY(",\"expires\":\"\""), EXPIRES},
     {KEY(",\"expires\":\"2027-01-01\""), EXPIRES},
@@ -143,6 +143,12 @@ static good_case_t good_cases[] = {
      "\"expires\": \"2027-01-01T00:00:00Z\"}]}\n",
      "ci", "ci-bot", "{\"roles\":[\"ci\"],\"scopes\":[\"models.read\"]}",
      APR_INT64_C(1798761600000000)},
+    {"key: null members are absent",
+     KEY(",\"id\":null,\"expires\":null,\"note\":null,\"attributes\":{\"roles\":null}"), "keys[0]",
+     "p", "{}", 0},
+    {"key: null entries are skipped",
+     "{\"version\":null,\"keys\":[null,{\"sha256\":\"" D0 "\",\"principal\":\"p\"},null]}",
+     "keys[1]", "p", "{}", 0},
     {"key: null attributes", KEY(",\"attributes\":null"), "keys[0]", "p", "{}", 0},
     {"key: one string is one value", KEY(",\"attributes\":{\"scopes\":\"a b\"}"), "keys[0]", "p",
      "{\"scopes\":[\"a b\"]}", 0},
@@ -231,16 +237,15 @@ static claim_case_t claim_cases[] = {
      KEY(",\"attributes\":{\"mail\":\"a@b\"}"), "a@b", "{\"mail\":[\"a@b\"]}"},
     {"claim: principal absent", "mail", NULL, KEY(""), NULL, "keys[0]: no principal"},
     {"claim: principal of a wrong type", "mail", NULL, KEY(",\"attributes\":{\"mail\":[\"a\"]}"),
-     NULL, "keys[0]: the principal is not a string"},
+     NULL, "keys[0]: the principal is neither a string"},
     {"claim: principal's own member still checked", "id", NULL,
      ENTRY("\"id\":\"ci\",\"sha256\":\"" D0 "\",\"principal\":7"), NULL,
      "keys[0]: the principal is not a string"},
     {"claim: mapped attributes only", NULL, "groups",
-     KEY(",\"attributes\":{\"groups\":\"x y\",\"roles\":[\"r\"]}"), "p",
-     "{\"teams\":[\"x\",\"y\"]}"},
+     KEY(",\"attributes\":{\"groups\":\"x y\",\"roles\":[\"r\"]}"), "p", "{\"teams\":[\"x y\"]}"},
     {"claim: mapped from the entry", NULL, "id", KEY(",\"id\":\"ci\""), "p",
      "{\"teams\":[\"ci\"]}"},
-    {"claim: attributes still checked", NULL, "groups", KEY(",\"attributes\":{\"x\":7}"), NULL,
+    {"claim: attributes still checked", NULL, "groups", KEY(",\"attributes\":{\"x\":{}}"), NULL,
      "keys[0]: attributes hold "},
 };
 
@@ -254,7 +259,8 @@ static la_provider_common_t common_of(apr_pool_t *pool, const claim_case_t *row)
     }
     if (row->source) {
         common.claims = apr_array_make(pool, 1, sizeof(la_claim_map_t));
-        APR_ARRAY_PUSH(common.claims, la_claim_map_t) = (la_claim_map_t){row->source, "teams"};
+        APR_ARRAY_PUSH(common.claims, la_claim_map_t) =
+            (la_claim_map_t){row->source, "teams", LA_CLAIM_WHOLE};
     }
     return common;
 }

@@ -42,9 +42,19 @@ typedef struct verdict_case_t {
     {                                                                                              \
         "token: " name, {REVIEWER, __VA_ARGS__}, 201, body, MALFORMED, told, NULL, NULL            \
     }
+#define UNUSABLE(name, told, body, ...)                                                            \
+    {                                                                                              \
+        "token: " name, {REVIEWER, __VA_ARGS__}, 201, body, LA_VERDICT_REJECTED,                   \
+            "Authentication service error", told, NULL, NULL                                       \
+    }
 #define SELF_BAD(name, body, told)                                                                 \
     {                                                                                              \
         "self: " name, {"Review self"}, 201, body, MALFORMED, told, NULL, NULL                     \
+    }
+#define SELF_UNUSABLE(name, body, told)                                                            \
+    {                                                                                              \
+        "self: " name, {"Review self"}, 201, body, LA_VERDICT_REJECTED,                            \
+            "Authentication service error", told, NULL, NULL                                       \
     }
 #define OUTAGE(line, status, body, told)                                                           \
     {                                                                                              \
@@ -78,7 +88,7 @@ static verdict_case_t verdict_cases[] = {
     NO("an error", "did not authenticate",
        STATUS("{\"user\":{},\"error\":\"[invalid bearer token, caller\\\"s-token]\"}"), NULL),
     NO("anonymous", "system:anonymous", USER("{\"username\":\"system:anonymous\"}"), NULL),
-    BAD("another principal, absent", "no name", USER(ALICE), "PrincipalClaim uid"),
+    UNUSABLE("another principal, absent", "no name", USER(ALICE), "PrincipalClaim uid"),
     BAD("authenticated \"true\"", "not a boolean",
         STATUS("{\"authenticated\":\"true\",\"user\":" ALICE "}"), NULL),
     BAD("authenticated 1", "not a boolean", STATUS("{\"authenticated\":1,\"user\":" ALICE "}"),
@@ -89,15 +99,16 @@ static verdict_case_t verdict_cases[] = {
     BAD("status null", "no status", STATUS("null"), NULL),
     BAD("status a list", "no status", STATUS("[{\"authenticated\":true}]"), NULL),
     BAD("a Status object", "no status", FAILURE, NULL),
-    BAD("no user", "no name", STATUS("{\"authenticated\":true}"), NULL),
-    BAD("user null", "no name", USER("null"), NULL),
-    BAD("user a string", "no name", USER("\"alice\""), NULL),
-    BAD("no username", "no name", USER("{\"groups\":[\"a\"]}"), NULL),
-    BAD("username empty", "empty", USER("{\"username\":\"\"}"), NULL),
-    BAD("username 7", "not a string", USER("{\"username\":7}"), NULL),
-    BAD("username null", "not a string", USER("{\"username\":null}"), NULL),
-    BAD("username a list", "not a string", USER("{\"username\":[\"alice\"]}"), NULL),
-    BAD("username with a line break", "control", USER("{\"username\":\"a\\r\\nb\"}"), NULL),
+    UNUSABLE("no user", "no name", STATUS("{\"authenticated\":true}"), NULL),
+    UNUSABLE("user null", "no name", USER("null"), NULL),
+    UNUSABLE("user a string", "no name", USER("\"alice\""), NULL),
+    UNUSABLE("no username", "no name", USER("{\"groups\":[\"a\"]}"), NULL),
+    UNUSABLE("username empty", "empty", USER("{\"username\":\"\"}"), NULL),
+    YES("username 7", "7", "{\"roles\":[\"7\"]}", USER("{\"username\":7}"), NULL),
+    UNUSABLE("username null", "no name", USER("{\"username\":null}"), NULL),
+    UNUSABLE("username with a blank behind it", "blank", USER("{\"username\":\"a \"}"), NULL),
+    UNUSABLE("username a list", "neither a string", USER("{\"username\":[\"alice\"]}"), NULL),
+    UNUSABLE("username with a line break", "control", USER("{\"username\":\"a\\r\\nb\"}"), NULL),
     BAD("not JSON", "not JSON", "<html>", NULL),
     BAD("empty", "not JSON", "", NULL),
     BAD("a list", "no status", "[]", NULL),
@@ -153,8 +164,8 @@ static verdict_case_t verdict_cases[] = {
      NULL,
      NULL},
     {"self: 401", {"Review self"}, 401, FAILURE, REJECTED, "does not accept the token", NULL, NULL},
-    SELF_BAD("no user", STATUS("{}"), "no name"),
-    SELF_BAD("a token review", USER(ALICE), "no name"),
+    SELF_UNUSABLE("no user", STATUS("{}"), "no name"),
+    SELF_UNUSABLE("a token review", USER(ALICE), "no name"),
     SELF_BAD("no status", "{}", "no status"),
     SELF_BAD("a Status object", FAILURE, "no status"),
 };
@@ -271,7 +282,8 @@ static void test_identity_too_large(void **state)
                                           "{\"username\":\"", name, "\"}}}", NULL))};
     assert_null(make(pool, lines, &provider));
     verify_token(pool, provider, CALLER, &result);
-    assert_int_equal(result.verdict, LA_VERDICT_UNAVAILABLE);
+    assert_int_equal(result.verdict, LA_VERDICT_REJECTED);
+    assert_int_equal(result.unusable, 1);
     assert_string_equal(result.message, "Authentication service error");
     apr_pool_destroy(pool);
 }

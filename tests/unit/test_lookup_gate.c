@@ -106,7 +106,8 @@ static void test_queue_is_bounded(void **state)
 
 typedef struct breaker_case_t {
     const char *name;
-    const char *answers; /* o: outage, t: timeout, a: accepted, r: rejected, n: not mine */
+    const char *answers; /* o: outage, t: timeout, u: an answer that is no verdict, q: not asked,
+                            a: accepted, r: rejected, n: not mine */
     apr_uint32_t failures;
     int refused; /* the one that follows */
 } breaker_case_t;
@@ -122,6 +123,10 @@ static breaker_case_t breaker_cases[] = {
     {"breaker: not mine counts as nothing", "oon", 3, 0},
     {"breaker: not mine between", "oono", 3, 1},
     {"breaker: consecutive again", "ooaooo", 3, 1},
+    {"breaker: answers that are no verdict", "uuuuu", 1, 0},
+    {"breaker: such an answer between", "oouoo", 3, 0},
+    {"breaker: a request that cannot be asked about", "qqqqq", 1, 0},
+    {"breaker: such a request between", "ooqo", 3, 1},
     {"breaker: off", "oooooooooo", 0, 0},
 };
 
@@ -134,6 +139,10 @@ static answer_t answer_of(char letter)
         return (answer_t){.verdict = LA_VERDICT_REJECTED, .message = "m"};
     case 'n':
         return (answer_t){.verdict = LA_VERDICT_NOT_MINE, .message = "m"};
+    case 'u':
+        return (answer_t){.message = "m", .cause = LA_CAUSE_ANSWER};
+    case 'q':
+        return (answer_t){.message = "m", .cause = LA_CAUSE_REQUEST};
     case 't':
         return (answer_t){.timed_out = 1, .message = MESSAGE_TIMEOUT};
     default:

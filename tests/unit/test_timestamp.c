@@ -104,6 +104,33 @@ static void test_bad(void **state)
     assert_int_equal(at, 0);
 }
 
+typedef struct zoned_case_t {
+    const char *text;
+    apr_int64_t seconds; /* 0: refused */
+} zoned_case_t;
+
+static zoned_case_t zoned_cases[] = {
+    {"2027-01-01 00:00:00 UTC", 1798761600},
+    {"2027-01-01 00:00:00 +0000", 1798761600},
+    {"2026-12-31 17:00:00 -0700", 1798761600},
+    {"2027-01-01 00:00:00", 0},
+    {"2027-01-01 00:00:00 ", 0},
+    {"2027-02-30 00:00:00 UTC", 0},
+    {"2027-01-01 00:00:00 PST8", 0},
+    {"2027-01-01 00:00:00 ABCDE", 0},
+    {"2027-01-01 00:00:00 UTC+", 0},
+    {"", 0},
+};
+
+static void test_zoned(void **state)
+{
+    const zoned_case_t *row = *state;
+    apr_time_t at = 7;
+
+    assert_int_equal(la_timestamp_parse_zoned(row->text, &at), row->seconds != 0);
+    assert_true(at == row->seconds * APR_USEC_PER_SEC);
+}
+
 /* Against libc's calendar, for the first day of every month of 400 years, the calendar's period. */
 static void test_calendar(void **state)
 {
@@ -128,6 +155,9 @@ int main(void)
         add(time_cases[i].name, test_time, &time_cases[i]);
     for (size_t i = 0; i < ROWS(bad_times); i++)
         add(*bad_times[i] ? bad_times[i] : "(empty)", test_bad, bad_times[i]);
+    for (size_t i = 0; i < ROWS(zoned_cases); i++)
+        add(apr_psprintf(new_pool(), "zoned: %s", zoned_cases[i].text), test_zoned,
+            &zoned_cases[i]);
     add("time: the calendar", test_calendar, NULL);
     return finish("timestamp");
 }

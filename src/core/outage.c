@@ -1,0 +1,104 @@
+/* When the log is told of an outage. Owns the memory of what was told; what is written is the caller's. Any thread of any process.
+ */
+#include "core/outage.h"
+
+/* A continuing outage is told again after this time. */
+#define INTERVAL_S 60u
+
+/* Lost races before the line is left to whoever won them. */
+#define ATTEMPTS 8
+
+#define TOLD ((apr_uint64_t)1)
+
+static apr_uint32_t mix(apr_uint32_t hash, apr_uint32_t value)
+{
+    return (hash ^ value) * 16777619u; /* FNV-1a */
+}
+
+/* A hash of the reason, never 0. epoch: how often an outage has ended. */
+static apr_uint32_t hash_of(const la_outage_reason_t *reason, apr_uint64_t epoch)
+{
+    apr_uint32_t hash = mix(2166136261u, (apr_uint32_t)reason->status);
+    const char *p;
+
+    for (p = reason->text; *p; p++) {
+        if (*p < '0' || *p > '9') {
+            hash = mix(hash, (unsigned char)*p);
+        }
+    }
+    hash = mix(hash, reason->of_caller ? 0 : (apr_uint32_t)epoch + 1);
+    return hash ? hash : 1;
+}
+
+static apr_uint32_t seconds(apr_time_t now)
+{
+    return (apr_uint32_t)(now / APR_USEC_PER_SEC);
+}
+
+/* Seconds since a reason was told; a time to come counts as long ago. */
+static apr_uint32_t age_of(apr_uint64_t word, apr_uint32_t now_s)
+{
+    return word ? now_s - (apr_uint32_t)word : APR_UINT32_MAX;
+}
+
+/* The place of that reason, or else the one to be given up for it. */
+static int find_place(const la_outage_t *outage, apr_uint32_t hash, apr_uint32_t now_s,
+                      apr_uint64_t *word)
+{
+    apr_uint64_t words[LA_OUTAGE_REASONS];
+    int place = 0;
+    int i;
+
+    for (i = 0; i < LA_OUTAGE_REASONS; i++) {
+        words[i] = atomic_load(&outage->reasons[i]);
+        if (words[i] >> 32 == hash) {
+            *word = words[i];
+            return i;
+        }
+        if (age_of(words[i], now_s) > age_of(words[place], now_s)) {
+            place = i;
+        }
+    }
+    *word = words[place];
+    return place;
+}
+
+static int is_due(la_outage_t *outage, apr_uint32_t hash, apr_uint32_t now_s)
+{
+    apr_uint64_t told = (apr_uint64_t)hash << 32 | now_s;
+    int i;
+
+    for (i = 0; i < ATTEMPTS; i++) {
+        apr_uint64_t word;
+        int place = find_place(outage, hash, now_s, &word);
+
+        if (word >> 32 == hash && age_of(word, now_s) < INTERVAL_S) {
+            return 0;
+        }
+        if (atomic_compare_exchange_strong(&outage->reasons[place], &word, told)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int la_outage_begin(la_outage_t *outage, const la_outage_reason_t *reason, apr_time_t now)
+{
+    apr_uint64_t state = atomic_load(&outage->state);
+
+    if (!is_due(outage, hash_of(reason, state >> 1), seconds(now))) {
+        return 0;
+    }
+    if (!reason->of_caller) {
+        atomic_fetch_or(&outage->state, TOLD);
+    }
+    return 1;
+}
+
+int la_outage_end(la_outage_t *outage)
+{
+    apr_uint64_t state = atomic_load_explicit(&outage->state, memory_order_relaxed);
+
+    /* One more than a told state is the next untold one. */
+    return (state & TOLD) && atomic_compare_exchange_strong(&outage->state, &state, state + 1);
+}

@@ -85,6 +85,17 @@ apr_status_t la_cache_format(void *bytes, apr_size_t size)
     return rv;
 }
 
+void la_cache_succeed(void *bytes, la_purge_position_t known)
+{
+    la_purge_advance(bytes, known);
+    la_purge_bind(bytes, LA_PURGE_CHANGING, 0);
+}
+
+la_purge_position_t la_cache_position(const void *bytes)
+{
+    return la_purge_known(bytes);
+}
+
 static apr_status_t free_macs(void *data)
 {
     la_cache_t *cache = data;
@@ -348,6 +359,8 @@ la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *di
 static int still_wanted(const la_cache_t *cache, const la_table_t *table, const la_cache_key_t *key,
                         const la_cache_asked_t *asked)
 {
+    /* The purge sees what was stored, or this sees the purge: la_purge_begin() has the other fence. */
+    atomic_thread_fence(memory_order_seq_cst);
     if (la_purge_generation(cache->log) == asked->generation) {
         return 1;
     }
@@ -432,31 +445,6 @@ apr_size_t la_cache_purge(const la_cache_t *cache, const la_purge_t *purge)
     la_purge_begin(cache->log);
     return la_table_sweep(cache->accepted, purged, &wanted) +
            la_table_sweep(cache->rejected, purged, &wanted);
-}
-
-void la_cache_purge_remember(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number)
-{
-    wanted_t wanted = wanted_by(cache, purge);
-
-    la_purge_note(cache->log, number, wanted.kind, wanted.tag);
-}
-
-void la_cache_purge_numbered(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number)
-{
-    la_cache_purge_remember(cache, purge, number);
-    la_cache_purge(cache, purge);
-}
-
-int la_cache_purged_since(const la_cache_t *cache, apr_uint64_t number, const unsigned char *digest,
-                          const la_identity_t *identity)
-{
-    tags_t tags;
-
-    if (number == la_purge_known(cache->log)) {
-        return 0;
-    }
-    make_tags(cache, digest, identity, &tags);
-    return la_purge_covers(cache->log, number, tags.client, tags.principal);
 }
 
 la_purge_log_t *la_cache_purges(const la_cache_t *cache)

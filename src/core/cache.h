@@ -59,6 +59,11 @@ apr_size_t la_cache_bytes_min(void);
  */
 apr_status_t la_cache_format(void *bytes, apr_size_t size);
 
+/* Says of a cache just made that this server had another one before: where that one was among the purges of all
+ * machines (la_cache_position()), and that nothing which Redis had then is believed. */
+void la_cache_succeed(void *bytes, la_purge_position_t known);
+la_purge_position_t la_cache_position(const void *bytes);
+
 /* Makes this process's handle.
  *
  * bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same in all processes, never in the bytes.
@@ -113,16 +118,6 @@ void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
 /* Drops the entries that the purge names, and sees to it that no verdict asked for before is kept any more.
  * Returns how many there were. */
 apr_size_t la_cache_purge(const la_cache_t *cache, const la_purge_t *purge);
-
-/* The same for a purge from the second-level cache, which is remembered under its number. */
-void la_cache_purge_numbered(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number);
-
-/* Only remembers it, for what was carried out already. */
-void la_cache_purge_remember(const la_cache_t *cache, const la_purge_t *purge, apr_uint64_t number);
-
-/* Whether an entry of the second-level cache, made when `number` was the last purge, is purged by now. */
-int la_cache_purged_since(const la_cache_t *cache, apr_uint64_t number, const unsigned char *digest,
-                          const la_identity_t *identity);
 
 /* The log of purges. */
 la_purge_log_t *la_cache_purges(const la_cache_t *cache);

@@ -1,34 +1,38 @@
-/* The log of purges: a ring in which a number's slot is its remainder.
+/* The log of purges, in shared memory:
  *
- *   generation | known | turn | ... 64 bytes
- *   slot 0: number, kind, tag | slot 1 | ... LA_PURGE_LOG_LENGTH slots
+ *   generation | era | number | turn | place        8 bytes each
  *
- * Processes that learn of the same purge at the same time write the same words, so slots need no lock; a reader that
- * meets a slot with another number than it wants says that the entry was purged, which is always right to say.
+ *   era      seconds since 1970, 36 bits | random, 28 bits
+ *   number   the last 24 bits of its era | the number, 40 bits
+ *
+ * Era and number are two words that are written one after the other, and a process may die between. The number says
+ * which era it belongs to; one that belongs to another counts as 0, so what is read is the position or an earlier one,
+ * and from an earlier one the only error is to drop too much.
  */
 #include "core/purge.h"
 
 #include "core/token.h"
 
+#include <openssl/rand.h>
+
 #include <stdatomic.h>
 #include <string.h>
 
-#define TAG_WORDS (LA_TABLE_PURGE_TAG_BYTES / 8)
+#define RANDOM_BITS 28
+#define RANDOM_MASK ((APR_UINT64_C(1) << RANDOM_BITS) - 1)
+#define NUMBER_BITS 40
+#define CENTURY_S   APR_UINT64_C(3155760000)
+#define DAY_US      (APR_TIME_C(86400) * APR_USEC_PER_SEC)
 
 typedef _Atomic apr_uint64_t word_t;
 _Static_assert(sizeof(word_t) == 8, "a word is a word in shared memory");
 
-typedef struct slot_t {
-    word_t number;
-    word_t kind;
-    word_t tag[TAG_WORDS];
-} slot_t;
-
 struct la_purge_log_t {
     _Alignas(64) word_t generation;
-    word_t known;
+    word_t era;
+    word_t number;
     word_t turn;
-    _Alignas(64) slot_t slots[LA_PURGE_LOG_LENGTH];
+    word_t place;
 };
 
 static int strip(la_slice_t *text, const char *prefix)
@@ -87,70 +91,113 @@ apr_uint64_t la_purge_generation(const la_purge_log_t *log)
 void la_purge_begin(la_purge_log_t *log)
 {
     atomic_fetch_add(&log->generation, 1);
+    /* Whoever stores from here on sees the new generation, or the sweep that follows sees what is stored. */
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
-apr_uint64_t la_purge_known(const la_purge_log_t *log)
+/* ---- positions ---- */
+
+int la_purge_compare(la_purge_position_t a, la_purge_position_t b)
 {
-    return atomic_load(&log->known);
+    if (a.era != b.era) {
+        return a.era < b.era ? -1 : 1;
+    }
+    return a.number < b.number ? -1 : a.number > b.number;
 }
 
-void la_purge_note(la_purge_log_t *log, apr_uint64_t number, la_purge_e kind,
-                   const unsigned char tag[LA_TABLE_PURGE_TAG_BYTES])
+static apr_uint64_t seconds(apr_time_t now)
 {
-    slot_t *slot = &log->slots[number % LA_PURGE_LOG_LENGTH];
-    apr_uint64_t words[TAG_WORDS];
-    int i;
-
-    memcpy(words, tag, sizeof(words));
-    atomic_store(&slot->number, 0); /* no number of a purge: who reads now finds nothing */
-    atomic_store(&slot->kind, (apr_uint64_t)kind);
-    for (i = 0; i < TAG_WORDS; i++) {
-        atomic_store(&slot->tag[i], words[i]);
-    }
-    atomic_store(&slot->number, number);
+    return now > 0 ? (apr_uint64_t)(now / APR_USEC_PER_SEC) : 0;
 }
 
-void la_purge_set_known(la_purge_log_t *log, apr_uint64_t number, int reset)
+int la_purge_era_is_sound(apr_uint64_t era, apr_time_t now)
 {
-    apr_uint64_t known = atomic_load(&log->known);
-
-    while ((reset || number > known) &&
-           !atomic_compare_exchange_weak(&log->known, &known, number)) {}
+    return era != 0 && era >> RANDOM_BITS <= seconds(now) + CENTURY_S;
 }
 
-/* Whether the purge of that number concerns one of the tags, for all that is known. */
-static int concerns(const slot_t *slot, apr_uint64_t number, const unsigned char *client,
-                    const unsigned char *principal)
+static apr_uint64_t pack(la_purge_position_t position)
 {
-    apr_uint64_t words[TAG_WORDS];
-    apr_uint64_t before = atomic_load(&slot->number);
-    apr_uint64_t kind = atomic_load(&slot->kind);
-    int i;
-
-    for (i = 0; i < TAG_WORDS; i++) {
-        words[i] = atomic_load(&slot->tag[i]);
-    }
-    if (before != number || atomic_load(&slot->number) != number) {
-        return 1;
-    }
-    if (kind == LA_PURGE_CLIENT_ID) {
-        return memcmp(words, client, sizeof(words)) == 0;
-    }
-    return kind != LA_PURGE_PRINCIPAL || memcmp(words, principal, sizeof(words)) == 0;
+    return position.era << NUMBER_BITS | (position.number & LA_PURGE_NUMBER_MAX);
 }
 
-int la_purge_covers(const la_purge_log_t *log, apr_uint64_t since,
-                    const unsigned char client[LA_TABLE_PURGE_TAG_BYTES],
-                    const unsigned char principal[LA_TABLE_PURGE_TAG_BYTES])
+/* Whether a packed number belongs to that era. */
+static int is_of(apr_uint64_t packed, apr_uint64_t era)
 {
-    apr_uint64_t known = la_purge_known(log);
-    apr_uint64_t number;
+    return packed >> NUMBER_BITS == (era & (APR_UINT64_MAX >> NUMBER_BITS));
+}
 
-    if (since > known || known - since > LA_PURGE_LOG_LENGTH) {
-        return 1;
+la_purge_position_t la_purge_known(const la_purge_log_t *log)
+{
+    la_purge_position_t known = {.era = atomic_load(&log->era)};
+    apr_uint64_t packed = atomic_load(&log->number);
+
+    if (is_of(packed, known.era)) {
+        known.number = packed & LA_PURGE_NUMBER_MAX;
     }
-    for (number = since + 1; number <= known; number++) {
-        if (concerns(&log->slots[number % LA_PURGE_LOG_LENGTH], number, client, principal)) {
+    return known;
+}
+
+void la_purge_advance(la_purge_log_t *log, la_purge_position_t position)
+{
+    apr_uint64_t era = atomic_load(&log->era);
+    apr_uint64_t packed = atomic_load(&log->number);
+    int moved = 0; /* to a new era, whose last bits may be those of the old one */
+
+    while (position.era > era && !moved) {
+        moved = atomic_compare_exchange_weak(&log->era, &era, position.era);
+    }
+    while (atomic_load(&log->era) == position.era &&
+           (moved || !is_of(packed, position.era) || packed < pack(position)) &&
+           !atomic_compare_exchange_weak(&log->number, &packed, pack(position))) {}
+}
+
+apr_uint64_t la_purge_draw(const la_purge_log_t *log, apr_time_t now)
+{
+    apr_uint64_t known = atomic_load(&log->era);
+    apr_uint64_t second = seconds(now);
+    apr_uint64_t random;
+
+    if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1) {
+        return 0;
+    }
+    if (second <= known >> RANDOM_BITS) {
+        second = (known >> RANDOM_BITS) + 1;
+    }
+    return second << RANDOM_BITS | (random & RANDOM_MASK);
+}
+
+void la_purge_raise(la_purge_log_t *log, apr_time_t now)
+{
+    /* A day ahead, which clocks of other machines are not. */
+    apr_uint64_t era = la_purge_draw(log, now + DAY_US);
+
+    if (!era) {
+        era = ((atomic_load(&log->era) >> RANDOM_BITS) + 1)
+              << RANDOM_BITS; /* later, if not random */
+    }
+    la_purge_advance(log, (la_purge_position_t){.era = era});
+}
+
+/* ---- whose purges these are ---- */
+
+int la_purge_is_bound(const la_purge_log_t *log, apr_uint64_t place)
+{
+    return atomic_load(&log->place) == place;
+}
+
+int la_purge_bind(la_purge_log_t *log, apr_uint64_t place, apr_time_t now)
+{
+    apr_uint64_t before = 0;
+    apr_uint64_t changing = LA_PURGE_CHANGING;
+
+    if (atomic_compare_exchange_strong(&log->place, &before, place)) {
+        return 0;
+    }
+    while (before != place) {
+        /* Nobody is bound while what is known is raised; if this process dies here, another child goes on. */
+        if (atomic_compare_exchange_strong(&log->place, &before, LA_PURGE_CHANGING)) {
+            la_purge_raise(log, now);
+            atomic_compare_exchange_strong(&log->place, &changing, place);
             return 1;
         }
     }

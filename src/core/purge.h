@@ -1,10 +1,14 @@
-/* Purges: what an administrator wants forgotten, and the log of the last ones, in shared memory.
+/* Purges: what an administrator wants forgotten, and how far this machine is with those of all machines.
  *
- * Each purge counts up the generation, so that a verdict that was asked for before and comes after is not kept. Purges
- * that come from the second-level cache have numbers there; the log holds the last of them, to tell whether an
- * entry from there is older than one that concerns it.
+ * Each purge counts up the generation, so that a verdict that was asked for before and comes after is not kept.
  *
- * Life cycle: the bytes begin as zeroes and need no formatting. Any thread of any process, no lock.
+ * Purges that go through the second-level cache have positions there: an era, which is drawn whenever the numbers
+ * begin anew, and a number in it. Eras are ordered, as the later half of their bits is random and the earlier is a time;
+ * so all positions are, and the one that is known here only ever goes up. Redis that shows a lower one has lost purges;
+ * Redis that shows a higher one has purges that are not known here. What was stored at another position is not believed.
+ *
+ * Life cycle: the bytes begin as zeroes and need no formatting. Any thread of any process, no lock; a process may die at
+ * any instruction.
  */
 #ifndef LA_PURGE_H
 #define LA_PURGE_H
@@ -23,9 +27,6 @@ typedef struct la_purge_t {
 /* Reads `all`, `principal:NAME` or `client_id:ID`. Returns 1, or 0 when the text is none of these. */
 int la_purge_parse(la_slice_t text, la_purge_t *purge);
 
-/* Numbered purges that the log remembers. */
-#define LA_PURGE_LOG_LENGTH 256
-
 typedef struct la_purge_log_t la_purge_log_t;
 
 /* Bytes of a log; aligned to 64. */
@@ -35,22 +36,44 @@ apr_size_t la_purge_log_bytes(void);
 apr_uint64_t la_purge_generation(const la_purge_log_t *log);
 void la_purge_begin(la_purge_log_t *log);
 
-/* The number of the last purge known from the second-level cache; all up to it have been carried out here. */
-apr_uint64_t la_purge_known(const la_purge_log_t *log);
+/* A position among the purges of all machines; zeroes: before any. */
+typedef struct la_purge_position_t {
+    apr_uint64_t era;
+    apr_uint64_t number; /* 1 to LA_PURGE_NUMBER_MAX */
+} la_purge_position_t;
 
-/* Remembers the purge of that number. tag: of whom it concerns; ignored for all. */
-void la_purge_note(la_purge_log_t *log, apr_uint64_t number, la_purge_e kind,
-                   const unsigned char tag[LA_TABLE_PURGE_TAG_BYTES]);
+#define LA_PURGE_NUMBER_MAX ((APR_UINT64_C(1) << 40) - 1)
 
-/* Says that all purges up to `number` are carried out; a lower one than before is ignored unless `reset`, for a
- * second-level cache that began anew. */
-void la_purge_set_known(la_purge_log_t *log, apr_uint64_t number, int reset);
+/* Below 0, 0 or above 0 as a is before, at or after b. */
+int la_purge_compare(la_purge_position_t a, la_purge_position_t b);
 
-/* Whether an entry made when `since` was the last known purge may have been purged after: one of the purges since is
- * all, or concerns one of the tags, or is not remembered any more. */
-int la_purge_covers(const la_purge_log_t *log, apr_uint64_t since,
-                    const unsigned char client[LA_TABLE_PURGE_TAG_BYTES],
-                    const unsigned char principal[LA_TABLE_PURGE_TAG_BYTES]);
+/* Whether such an era can have been drawn by now, with a century for wrong clocks: so there is always a later one. */
+int la_purge_era_is_sound(apr_uint64_t era, apr_time_t now);
+
+/* The position known here: every purge up to it has been carried out here. May be lower than that for a moment. */
+la_purge_position_t la_purge_known(const la_purge_log_t *log);
+
+/* Says that every purge up to the position is carried out here; a lower one than is known changes nothing. */
+void la_purge_advance(la_purge_log_t *log, la_purge_position_t position);
+
+/* Draws an era that nobody has drawn before, later than the one that is known. Returns 0 when there are no random
+ * numbers. */
+apr_uint64_t la_purge_draw(const la_purge_log_t *log, apr_time_t now);
+
+/* Puts what is known here past everything that Redis can have: for a purge that Redis could not be told, or when it is
+ * another Redis. It looks then as if it had lost purges, is told to begin anew, and so everything is dropped
+ * everywhere. */
+void la_purge_raise(la_purge_log_t *log, apr_time_t now);
+
+/* Binds the position to one second-level cache (or LA_PURGE_ALONE for none), in each child before anything else; if it was
+ * bound to another, what is known is raised. Children of the configuration before are not bound any more then.
+ * Returns 1 when it was another. */
+int la_purge_bind(la_purge_log_t *log, apr_uint64_t place, apr_time_t now);
+int la_purge_is_bound(const la_purge_log_t *log, apr_uint64_t place);
+
+/* Places are digests, but for these. */
+#define LA_PURGE_ALONE    1
+#define LA_PURGE_CHANGING 2
 
 /* Whether it is this caller's turn to ask for news: once in `interval` for all processes together. */
 int la_purge_turn(la_purge_log_t *log, apr_time_t now, apr_interval_time_t interval);

@@ -89,8 +89,8 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
 /* Set once this child's providers are ready. */
 static atomic_int ready;
 
-/* mod_watchdog calls it about once a second, in a thread of each child. */
-static apr_status_t tick(int state, void *data, apr_pool_t *pool)
+/* Refreshes what providers fetch ahead. A server that hangs holds it for as long as a call may take. */
+static apr_status_t tick_providers(int state, void *data, apr_pool_t *pool)
 {
     const apr_array_header_t *providers = la_registry_providers();
     apr_pool_t *scratch;
@@ -101,9 +101,6 @@ static apr_status_t tick(int state, void *data, apr_pool_t *pool)
         return APR_SUCCESS;
     }
     apr_pool_create(&scratch, pool);
-    if (la_shared_get()->second) {
-        la_second_tick(la_shared_get()->second, apr_time_now(), scratch);
-    }
     for (i = 0; i < providers->nelts; i++) {
         const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
 
@@ -112,6 +109,34 @@ static apr_status_t tick(int state, void *data, apr_pool_t *pool)
         }
     }
     apr_pool_destroy(scratch);
+    return APR_SUCCESS;
+}
+
+/* Asks for purges by other machines: in a thread of its own, so that no key server and no DNS server keeps them. */
+static apr_status_t tick_purges(int state, void *data, apr_pool_t *pool)
+{
+    apr_pool_t *scratch;
+
+    (void)data;
+    if (state != AP_WATCHDOG_STATE_STOPPING && atomic_load(&ready) && la_shared_get()->second) {
+        apr_pool_create(&scratch, pool);
+        la_second_tick(la_shared_get()->second, apr_time_now(), scratch);
+        apr_pool_destroy(scratch);
+    }
+    return APR_SUCCESS;
+}
+
+/* Asks DNS for the second-level cache's server, which takes as long as the resolver does. */
+static apr_status_t tick_names(int state, void *data, apr_pool_t *pool)
+{
+    apr_pool_t *scratch;
+
+    (void)data;
+    if (state != AP_WATCHDOG_STATE_STOPPING && atomic_load(&ready) && la_shared_get()->second) {
+        apr_pool_create(&scratch, pool);
+        la_second_resolve(la_shared_get()->second, scratch);
+        apr_pool_destroy(scratch);
+    }
     return APR_SUCCESS;
 }
 
@@ -127,17 +152,27 @@ static int any_ticks(const apr_array_header_t *providers)
     return 0;
 }
 
-/* Has a thread of mod_watchdog in each child refresh what providers fetch ahead; without that module requests do it. */
-static int start_background(server_rec *s, apr_pool_t *pconf)
+/* Has mod_watchdog call `tick` about once a second, in a thread of that name in each child. */
+static apr_status_t start_thread(const char *name, ap_watchdog_callback_fn_t *tick,
+                                 apr_pool_t *pconf)
 {
     APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
     APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
     ap_watchdog_t *watchdog;
-    apr_status_t rv;
+    apr_status_t rv = get(&watchdog, name, 0, 0, pconf);
 
-    if (!get || !add) {
+    return rv == APR_SUCCESS ? add(watchdog, AP_WD_TM_INTERVAL, NULL, tick) : rv;
+}
+
+/* Starts what works in the background; without mod_watchdog requests do it. */
+static int start_background(server_rec *s, apr_pool_t *pconf)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance) ||
+        !APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback)) {
         if (la_config_second(s)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                          LA_LOGNO(0044) "without mod_watchdog purges by other machines reach this "
@@ -145,12 +180,14 @@ static int start_background(server_rec *s, apr_pool_t *pconf)
         }
         return OK;
     }
-    if (!any_ticks(la_registry_providers()) && !la_config_second(s)) {
-        return OK;
+    if (any_ticks(la_registry_providers())) {
+        rv = start_thread("_llama_auth_", tick_providers, pconf);
     }
-    rv = get(&watchdog, "_llama_auth_", 0, 0, pconf);
-    if (rv == APR_SUCCESS) {
-        rv = add(watchdog, AP_WD_TM_INTERVAL, NULL, tick);
+    if (rv == APR_SUCCESS && la_config_second(s)) {
+        rv = start_thread("_llama_auth_purges_", tick_purges, pconf);
+    }
+    if (rv == APR_SUCCESS && la_config_second(s) && la_config_second(s)->redis.host) {
+        rv = start_thread("_llama_auth_names_", tick_names, pconf);
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,

@@ -53,8 +53,10 @@ typedef struct retained_t {
     int segment_count;
     apr_pool_t *stats_pool; /* as segments_pool */
     char *stats_bytes;
-    const char **stats_names; /* labels of the providers, in order */
-    apr_uint32_t stats_count; /* of providers; behind them is the second-level cache's place */
+    int had_cache;                /* there was one before this */
+    la_purge_position_t position; /* of the cache before */
+    const char **stats_names;     /* labels of the providers, in order */
+    apr_uint32_t stats_count;     /* of providers; behind them is the second-level cache's place */
 } retained_t;
 
 /* Where the parts of the runtime segment are, and how large. */
@@ -105,6 +107,10 @@ static apr_status_t create_cache(server_rec *s, apr_size_t bytes)
         return failed(s, rv, "the cache's shared memory (LlamaAuthCacheSize)");
     }
     rv = la_cache_format(aligned_base(retained->shm), bytes);
+    if (rv == APR_SUCCESS && retained->had_cache) {
+        la_cache_succeed(aligned_base(retained->shm), retained->position);
+    }
+    retained->had_cache = 1;
     if (rv == APR_SUCCESS) {
         rv = apr_generate_random_bytes(retained->secret, sizeof(retained->secret));
     }
@@ -123,6 +129,7 @@ static apr_status_t keep_or_create_cache(server_rec *s)
         return APR_SUCCESS;
     }
     if (retained->shm) {
+        retained->position = la_cache_position(aligned_base(retained->shm));
         apr_shm_destroy(retained->shm);
         retained->shm = NULL;
         retained->bytes = 0;
@@ -395,10 +402,16 @@ static apr_status_t attach_second(apr_pool_t *pchild, server_rec *main_server)
                               .gate = la_shared_second_gate(),
                               .stats = shared.stats,
                               .stats_index = runtime.providers};
+    apr_status_t rv = APR_SUCCESS;
 
-    return options && shared.cache
-               ? la_second_make(pchild, options, &its, la_host()->threads(), &shared.second)
-               : APR_SUCCESS;
+    shared.second = NULL;
+    if (options && shared.cache) {
+        rv = la_second_make(pchild, options, &its, la_host()->threads(), &shared.second);
+    }
+    if (rv == APR_SUCCESS && shared.cache) {
+        la_second_bind(shared.cache, shared.second, pchild);
+    }
+    return rv;
 }
 
 apr_uint32_t la_shared_second_gate(void)

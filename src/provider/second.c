@@ -1,7 +1,7 @@
 /* The second-level cache's logic: names, entries, purges, and the breaker in front of it. Redis itself is redis.c's.
  *
- * An entry carries the number of the last purge when its provider was asked; with each answer comes the number of the last
- * purge now. Purges that this machine has not heard of yet are fetched and carried out before the entry is judged, so
+ * An entry carries the position among the purges of all machines at which its provider was asked (second_purges.c); with
+ * each answer comes the position now. Only an entry of that position is believed, and only while it is this machine's too, so
  * that nothing purged anywhere is accepted here, however late mod_watchdog's thread is.
  */
 #include "provider/second_link.h"
@@ -18,15 +18,15 @@
 #define LONGEST_MS APR_INT64_C(31536000000)
 
 /* What an entry begins with; a machine of the other byte order reads another layout and does without. */
-#define LAYOUT 0x4c413031u
+#define LAYOUT 0x4c413032u
 typedef struct entry_t {
     apr_uint32_t layout;
     apr_uint32_t reserved;
-    apr_uint64_t number; /* of the last purge when the provider was asked */
+    la_purge_position_t position; /* when the provider was asked */
     apr_int64_t fresh_until;
     apr_int64_t stale_until;
 } entry_t;
-_Static_assert(sizeof(entry_t) == 32, "an identity behind it is aligned");
+_Static_assert(sizeof(entry_t) == 40, "an identity behind it is aligned");
 
 const char *la_second_name(la_second_e event)
 {
@@ -64,14 +64,14 @@ static void tell_unreadable(const la_second_t *second, la_unseal_e result)
     }
 }
 
-/* Whether what was sealed is an entry, in force, and not purged since. */
-static la_second_e judge(const la_second_t *second, la_slice_t plain, const unsigned char *digest,
-                         apr_time_t now, la_second_found_t *found)
+/* Whether what was sealed is an entry, in force, and of the position where everybody is. */
+static la_second_e judge(la_purge_position_t position, la_slice_t plain, apr_time_t now,
+                         la_second_found_t *found)
 {
     const la_identity_t *identity = (const void *)(plain.data + sizeof(entry_t));
     entry_t entry;
 
-    if (plain.len <= sizeof(entry)) {
+    if (plain.len <= sizeof(entry) || plain.len - sizeof(entry) > LA_TABLE_VALUE_MAX_BYTES) {
         return LA_SECOND_UNREADABLE;
     }
     memcpy(&entry, plain.data, sizeof(entry));
@@ -81,7 +81,7 @@ static la_second_e judge(const la_second_t *second, la_slice_t plain, const unsi
     if (entry.fresh_until <= now) {
         return LA_SECOND_MISS;
     }
-    if (la_cache_purged_since(second->shared.cache, entry.number, digest, identity)) {
+    if (la_purge_compare(entry.position, position) != 0) {
         return LA_SECOND_PURGED;
     }
     *found = (la_second_found_t){identity, entry.fresh_until, entry.stale_until};
@@ -90,7 +90,7 @@ static la_second_e judge(const la_second_t *second, la_slice_t plain, const unsi
 
 /* Opens what was found under one name. */
 static la_second_e open_entry(la_second_t *second, const la_seal_keys_t *keys, la_slice_t place,
-                              const la_redis_answer_t *answer, const unsigned char *digest,
+                              const la_redis_answer_t *answer, la_purge_position_t position,
                               apr_time_t now, apr_pool_t *pool, la_second_found_t *found)
 {
     la_unseal_e result;
@@ -101,8 +101,7 @@ static la_second_e open_entry(la_second_t *second, const la_seal_keys_t *keys, l
         return LA_SECOND_MISS;
     }
     result = la_unseal(keys, place, answer->text, pool, &plain);
-    event =
-        result == LA_UNSEAL_OK ? judge(second, plain, digest, now, found) : LA_SECOND_UNREADABLE;
+    event = result == LA_UNSEAL_OK ? judge(position, plain, now, found) : LA_SECOND_UNREADABLE;
     if (event == LA_SECOND_UNREADABLE) {
         tell_unreadable(second, result == LA_UNSEAL_OK ? LA_UNSEAL_FORMAT : result);
     }
@@ -112,7 +111,7 @@ static la_second_e open_entry(la_second_t *second, const la_seal_keys_t *keys, l
 /* A question under way: one name for each secret. */
 typedef struct question_t {
     la_seal_keys_t keys[LA_SECOND_SECRETS];
-    la_slice_t words[2 + LA_SECOND_SECRETS]; /* MGET, the names, the epoch */
+    la_slice_t words[3 + LA_SECOND_SECRETS]; /* MGET, the names, era and epoch */
     apr_size_t words_count;
 } question_t;
 
@@ -134,26 +133,31 @@ static int pose(la_second_t *second, const la_slice_t *parts, apr_size_t parts_c
         }
         question->words[question->words_count++] = la_second_word(second, pool, "e:", name);
     }
+    question->words[question->words_count++] = la_second_word(second, pool, "era", "");
     question->words[question->words_count++] = la_second_word(second, pool, "epoch", "");
     return 1;
 }
 
-/* Sends it. Returns 1 for an answer whose purges are carried out here. */
-static int put_question(la_second_t *second, const question_t *question, apr_pool_t *pool,
-                        la_redis_answer_t *answer, apr_uint64_t *number)
+/* Sends it. Sets asked->usable if Redis and this machine are at one position then. */
+static void put_question(la_second_t *second, const question_t *question, apr_pool_t *pool,
+                         la_redis_answer_t *answer, la_second_asked_t *asked)
 {
-    apr_uint64_t known = la_second_known(second);
+    la_purge_position_t known = la_second_known(second);
 
-    return la_second_command(second, question->words_count, question->words, 1, pool, answer) ==
-               LA_REDIS_OK &&
-           answer->kind == LA_REDIS_LIST && answer->count == question->words_count - 1 &&
-           la_second_number(&answer->items[answer->count - 1], number) &&
-           la_second_catch_up(second, known, *number, pool);
+    asked->answered = la_second_is_bound(second) &&
+                      la_second_command(second, question->words_count, question->words,
+                                        LA_SECOND_READS, pool, answer) == LA_REDIS_OK &&
+                      answer->kind == LA_REDIS_LIST && answer->count == question->words_count - 1;
+    asked->usable = asked->answered &&
+                    la_second_settle(second, known, answer->items + answer->count - 2,
+                                     answer->server, 0, pool, &asked->position) &&
+                    la_purge_compare(asked->position, la_second_known(second)) == 0;
+    asked->news = la_purge_compare(known, la_second_known(second)) != 0;
 }
 
 int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts_count,
-                  const unsigned char *digest, apr_time_t now, apr_pool_t *pool,
-                  la_second_asked_t *asked, la_second_found_t *found)
+                  apr_time_t now, apr_pool_t *pool, la_second_asked_t *asked,
+                  la_second_found_t *found)
 {
     la_second_e event = LA_SECOND_MISS;
     la_redis_answer_t answer;
@@ -162,14 +166,15 @@ int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts
 
     *asked = (la_second_asked_t){.usable = 0};
     *found = (la_second_found_t){0};
-    asked->usable = pose(second, parts, parts_count, pool, asked, &question) &&
-                    put_question(second, &question, pool, &answer, &asked->number);
+    if (pose(second, parts, parts_count, pool, asked, &question)) {
+        put_question(second, &question, pool, &answer, asked);
+    }
     for (i = 0; asked->usable && i < second->options->secret_count && event != LA_SECOND_HIT; i++) {
         event = open_entry(second, &question.keys[i], question.words[1 + i], &answer.items[i],
-                           digest, now, pool, found);
+                           asked->position, now, pool, found);
     }
     OPENSSL_cleanse(question.keys, sizeof(question.keys));
-    if (asked->usable) {
+    if (asked->answered && !asked->news) {
         la_second_count(second, event);
     }
     return event == LA_SECOND_HIT;
@@ -189,7 +194,7 @@ static apr_int64_t make_entry(const la_second_asked_t *asked, const la_identity_
 {
     apr_size_t size = la_identity_size(identity);
     char *bytes = apr_palloc(pool, sizeof(entry_t) + size);
-    entry_t entry = {.layout = LAYOUT, .number = asked->number};
+    entry_t entry = {.layout = LAYOUT, .position = asked->position};
     apr_int64_t ms;
 
     entry.fresh_until = later(now, times->ttl_us, times->end);
@@ -201,26 +206,41 @@ static apr_int64_t make_entry(const la_second_asked_t *asked, const la_identity_
     return ms < LONGEST_MS ? ms : LONGEST_MS;
 }
 
-void la_second_put(la_second_t *second, const la_second_asked_t *asked,
-                   const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
-                   apr_pool_t *pool)
+/* Returns 1 when Redis took it. */
+static int store(la_second_t *second, const la_second_asked_t *asked, la_slice_t plain,
+                 apr_int64_t ms, apr_pool_t *pool)
 {
-    la_slice_t words[5] = {LA_SLICE("SET")};
+    la_slice_t words[5] = {LA_SLICE("SET"), la_second_word(second, pool, "e:", asked->name)};
     la_redis_answer_t answer;
     la_seal_keys_t keys;
-    la_slice_t plain;
-    apr_int64_t ms = asked->usable ? make_entry(asked, identity, times, now, pool, &plain) : 0;
     int stored;
 
-    if (ms <= 0 || !la_second_keys(second, 0, pool, &keys)) {
-        return;
+    if (!la_second_keys(second, 0, pool, &keys)) {
+        return 0;
     }
-    words[1] = la_second_word(second, pool, "e:", asked->name);
     words[3] = LA_SLICE("PX");
     words[4].data = apr_psprintf(pool, "%" APR_INT64_T_FMT, ms);
     words[4].len = strlen(words[4].data);
     stored = la_seal(&keys, words[1], plain, pool, &words[2]) == APR_SUCCESS &&
-             la_second_command(second, 5, words, 0, pool, &answer) == LA_REDIS_OK;
+             la_second_command(second, 5, words, LA_SECOND_WRITES, pool, &answer) == LA_REDIS_OK;
     OPENSSL_cleanse(&keys, sizeof(keys));
-    la_second_count(second, stored ? LA_SECOND_STORED : LA_SECOND_STORE_FAILED);
+    return stored;
+}
+
+void la_second_put(la_second_t *second, const la_second_asked_t *asked,
+                   const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
+                   apr_pool_t *pool)
+{
+    la_slice_t plain;
+    apr_int64_t ms;
+    int stored;
+
+    if (!asked->answered || la_identity_size(identity) > LA_TABLE_VALUE_MAX_BYTES) {
+        return;
+    }
+    ms = make_entry(asked, identity, times, now, pool, &plain);
+    if (ms > 0) {
+        stored = asked->usable && store(second, asked, plain, ms, pool);
+        la_second_count(second, stored ? LA_SECOND_STORED : LA_SECOND_STORE_FAILED);
+    }
 }

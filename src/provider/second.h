@@ -5,8 +5,8 @@
  *
  * In Redis, each with the configured prefix in front:
  *   e:NAME    an acceptance, sealed, until its time is over
- *   epoch     how many purges there were
- *   purge:N   the purge of that number, sealed, for a week
+ *   era       a random name for the numbers of purges, and what it is bound to: server process, database and prefix
+ *   epoch     the number of purges in that era, from 1
  */
 #ifndef LA_SECOND_H
 #define LA_SECOND_H
@@ -53,8 +53,10 @@ typedef struct la_second_t la_second_t;
 /* One question, and what is needed to store the provider's answer to it. */
 typedef struct la_second_asked_t {
     char name[LA_SEAL_NAME_LEN + 1]; /* under the secret that writes */
-    apr_uint64_t number;             /* of the last purge when it was asked */
-    int usable;                      /* it answered: the provider's verdict may be stored */
+    la_purge_position_t position;    /* of Redis and of this machine when it was asked */
+    int answered;                    /* by Redis */
+    int news;                        /* of purges came: what was asked before is not kept */
+    int usable;                      /* they agreed: the provider's verdict may be stored */
 } la_second_asked_t;
 
 /* An acceptance found. In the look-up's pool. */
@@ -70,10 +72,10 @@ typedef struct la_second_found_t {
  */
 const char *la_second_secret(apr_pool_t *pool, const char *spec, la_second_options_t *options);
 
-/* The longest that la_second_get() or la_second_put() takes. */
+/* The longest that one command takes. */
 apr_interval_time_t la_second_budget(const la_second_options_t *options);
 
-/* The same for a handle. */
+/* The longest that la_second_get() or la_second_put() takes. */
 apr_interval_time_t la_second_longest(const la_second_t *second);
 
 /* How long and how often its breaker lets it be asked: for la_gate_read(). */
@@ -87,24 +89,36 @@ apr_status_t la_second_make(apr_pool_t *pool, const la_second_options_t *options
 /* Asks for an acceptance.
  *
  * parts: what the verdict depends on; fingerprint of the provider's definition first, then the token's digest, then the
- * fields of the cache's key. digest: the token's.
- * Returns 1 when there is one in force; found is complete then. asked: for la_second_put().
+ * fields of the cache's key.
+ * Returns 1 when there is one in force; found is complete then. asked: for la_second_put(); with asked->news the question
+ * is not counted, and is to be put once more.
  */
-int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t count,
-                  const unsigned char *digest, apr_time_t now, apr_pool_t *pool,
-                  la_second_asked_t *asked, la_second_found_t *found);
+int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t count, apr_time_t now,
+                  apr_pool_t *pool, la_second_asked_t *asked, la_second_found_t *found);
 
-/* Stores an acceptance; does nothing unless asked->usable and it is in force for a while. */
+/* Stores an acceptance, unless its time is over, it is larger than a cache takes, or Redis did not answer before. */
 void la_second_put(la_second_t *second, const la_second_asked_t *asked,
                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
                    apr_pool_t *pool);
 
-/* Tells all machines of a purge. Returns NULL, or why they could not be told. */
-const char *la_second_purge(la_second_t *second, la_slice_t purge, apr_pool_t *pool);
+/* Binds this machine's position among the purges to that Redis, or to none (NULL); in each child, before any of the
+ * calls below. If it was bound to another Redis, database or prefix, everything cached is dropped, here and there.
+ */
+void la_second_bind(const la_cache_t *cache, la_second_t *second, apr_pool_t *pool);
 
-/* Asks for purges by other machines and carries them out, at most once a second for all processes; once a second also
- * looks the server's name up again while it does not answer. From mod_watchdog's thread. */
+/* Tells all machines of a purge, and carries out here what came in meanwhile. The others drop everything that they have.
+ *
+ * Returns NULL, or why they could not be told. Nothing that Redis has is believed here then, until it can be told.
+ */
+const char *la_second_purge(la_second_t *second, const la_purge_t *purge, apr_pool_t *pool);
+
+/* Asks for purges by other machines and carries them out, at most once a second for all processes. From a thread of
+ * mod_watchdog that does nothing else. */
 void la_second_tick(la_second_t *second, apr_time_t now, apr_pool_t *scratch);
+
+/* Looks the server's name up again if it did not answer the last tick; may take as long as the resolver does. From a
+ * thread of mod_watchdog that does nothing else. */
+void la_second_resolve(la_second_t *second, apr_pool_t *scratch);
 
 /* The name of a count, as status page and metrics have it. */
 const char *la_second_name(la_second_e event);

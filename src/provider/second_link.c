@@ -35,7 +35,7 @@ apr_interval_time_t la_second_budget(const la_second_options_t *options)
 
 apr_interval_time_t la_second_longest(const la_second_t *second)
 {
-    return la_second_budget(second->options);
+    return 3 * la_second_budget(second->options); /* a new era may begin, and it is asked again */
 }
 
 la_gate_terms_t la_second_terms(const la_second_options_t *options)
@@ -64,8 +64,20 @@ static void log_change(const la_second_t *second, la_gate_change_e change, const
     }
 }
 
+/* What becomes of a command while the breaker is open. */
+static la_redis_e past_breaker(la_second_t *second, apr_size_t count, const la_slice_t *words,
+                               int how, apr_pool_t *pool, la_redis_answer_t *answer)
+{
+    if (how & LA_SECOND_ANYWAY) {
+        return la_redis_command(second->redis, count, words, pool, answer);
+    }
+    answer->text = LA_SLICE("its breaker is open");
+    la_second_count(second, LA_SECOND_SKIPPED);
+    return LA_REDIS_FAILED;
+}
+
 la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_slice_t *words,
-                             int errors, apr_pool_t *pool, la_redis_answer_t *answer)
+                             int how, apr_pool_t *pool, la_redis_answer_t *answer)
 {
     la_gate_terms_t terms = la_second_terms(second->options);
     apr_time_t start = la_clock_us();
@@ -75,13 +87,11 @@ la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_sli
 
     if (la_gate_allow(second->shared.gates, second->shared.gate, &terms, start, &pass) ==
         LA_GATE_REFUSED) {
-        answer->text = LA_SLICE("its breaker is open");
-        la_second_count(second, LA_SECOND_SKIPPED);
-        return LA_REDIS_FAILED;
+        return past_breaker(second, count, words, how, pool, answer);
     }
     result = la_redis_command(second->redis, count, words, pool, answer);
     la_stats_call(second->shared.stats, second->shared.stats_index, la_clock_us() - start);
-    outage = result == LA_REDIS_FAILED || (errors && result == LA_REDIS_ERROR);
+    outage = result == LA_REDIS_FAILED || ((how & LA_SECOND_READS) && result == LA_REDIS_ERROR);
     if (outage) {
         la_second_count(second, LA_SECOND_UNAVAILABLE);
     }

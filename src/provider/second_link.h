@@ -4,6 +4,8 @@
 
 #include "provider/second.h"
 
+#include <stdatomic.h>
+
 #include <apr_thread_mutex.h>
 
 /* Matters that are logged once, for la_stats_first(). */
@@ -22,6 +24,9 @@ struct la_second_t {
     la_redis_t *redis;
     apr_thread_mutex_t *lock; /* guards `derived` */
     la_second_derived_t derived[LA_SECOND_SECRETS];
+    apr_uint64_t place;            /* what la_second_bind() bound this machine's position to */
+    _Atomic apr_time_t refused_at; /* when Redis last took no new era */
+    atomic_int lost;               /* it did not answer when it was last asked for purges */
 };
 
 /* Counts an event. */
@@ -30,10 +35,17 @@ void la_second_count(const la_second_t *second, la_second_e event);
 /* Keeps the reason as the last error. */
 void la_second_note_error(const la_second_t *second, const char *reason);
 
-/* One command through the breaker. An answer that is an error is an outage where `errors` says so: of a read there is
- * no other reason for it; a full server refuses writes only. */
+/* How a command goes through the breaker. */
+enum {
+    LA_SECOND_WRITES = 0,
+    LA_SECOND_READS =
+        1, /* an error as its answer is an outage; a full server refuses writes only */
+    LA_SECOND_ANYWAY = 2 /* it is sent when the breaker is open, too, and not counted then */
+};
+
+/* One command through the breaker. */
 la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_slice_t *words,
-                             int errors, apr_pool_t *pool, la_redis_answer_t *answer);
+                             int how, apr_pool_t *pool, la_redis_answer_t *answer);
 
 /* The keys in force of secret `i`. Returns 0 when it never had good ones. To be cleansed after use. */
 int la_second_keys(la_second_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys);
@@ -42,16 +54,23 @@ int la_second_keys(la_second_t *second, int i, apr_pool_t *pool, la_seal_keys_t 
 la_slice_t la_second_word(const la_second_t *second, apr_pool_t *pool, const char *kind,
                           const char *name);
 
-/* Carries out what was purged on all machines up to `number`, the last one that Redis tells of. `least` is what was known
- * before it was asked: if it tells of less it has lost purges; none of its entries can be believed until that was put
- * right, which is tried once a second. Returns 1 when every purge is known and done now. */
-int la_second_catch_up(la_second_t *second, apr_uint64_t least, apr_uint64_t number,
-                       apr_pool_t *pool);
+/* Agrees with Redis on a position, once it has answered.
+ *
+ * least: what was known here before it was asked, or the position that a purge must bring.
+ * words: its `era` and `epoch`. server: of the answer.
+ * insist: 0 does not try to mend what is lost when that failed less than a second ago.
+ * position: of Redis. Every purge up to it is carried out here when 1 is returned; unless it is then still the one known
+ * here, nothing of that answer can be believed.
+ * Returns 1, or 0 when Redis is not to be believed.
+ */
+int la_second_settle(la_second_t *second, la_purge_position_t least, const la_redis_answer_t *words,
+                     const char *server, int insist, apr_pool_t *pool,
+                     la_purge_position_t *position);
 
-/* The number of the last purge that is known here: to be asked for before Redis is. */
-apr_uint64_t la_second_known(const la_second_t *second);
+/* The position that is known here: to be asked for before Redis is. */
+la_purge_position_t la_second_known(const la_second_t *second);
 
-/* The number in an answer; 0 for none. Returns 0 when it is something else. */
-int la_second_number(const la_redis_answer_t *answer, apr_uint64_t *number);
+/* Whether this machine's position is that of this Redis: not so in a child of an earlier configuration. */
+int la_second_is_bound(const la_second_t *second);
 
 #endif

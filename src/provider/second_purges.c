@@ -1,136 +1,165 @@
-/* Purges on all machines: telling the others, hearing of theirs, and carrying them out here. In request threads and in
- * mod_watchdog's. */
+/* Purges on all machines: telling the others, hearing of theirs, and what is done when Redis cannot be believed. In request
+ * threads and in mod_watchdog's.
+ *
+ * Redis has two words: `era` and `epoch`, the number of purges in that era. Together they are a position (core/purge.h).
+ * The machine that is asked for a purge drops the entries that it names and counts `epoch` up; a machine that sees another
+ * position than it knows drops everything it has. Entries carry the position at which their provider was asked,
+ * and are believed only while Redis and this machine are both at that position.
+ *
+ * Whatever happens to Redis shows as words that are missing, that belong to another server process, database or prefix,
+ * or that are at an earlier position than this machine's. The answer to all of these is a new era, later than any before.
+ */
 #include "provider/second_link.h"
 
+#include "core/token.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>
 
-#include <openssl/crypto.h>
+#include <string.h>
 
-#define TICK_US   APR_USEC_PER_SEC
-#define PURGE_TTL "604800" /* seconds */
+#define TICK_US APR_USEC_PER_SEC
 
-/* More than these at once are one purge of all. */
-#define PURGE_FEW 8
+/* Hex digits of each half of `era`: the era, and what it is bound to. */
+#define HALF 16
 
-/* What the record of a purge says; all when it is missing or cannot be read, so that none is lost. */
-static la_purge_t read_purge(la_second_t *second, const la_redis_answer_t *record, apr_pool_t *pool)
-{
-    la_slice_t place = la_second_word(second, pool, "purge", "");
-    la_purge_t purge = {LA_PURGE_ALL, {"", 0}};
-    la_seal_keys_t keys;
-    la_slice_t text;
-    int i;
+/* Redis as it answered: what its words say. */
+typedef struct state_t {
+    la_slice_t era; /* as they are there; empty when they are missing */
+    la_slice_t epoch;
+    const char *bound; /* what an era of that server is bound to */
+} state_t;
 
-    for (i = 0; i < second->options->secret_count && record->kind == LA_REDIS_TEXT; i++) {
-        if (la_second_keys(second, i, pool, &keys) &&
-            la_unseal(&keys, place, record->text, pool, &text) == LA_UNSEAL_OK) {
-            if (!la_purge_parse(text, &purge)) {
-                purge = (la_purge_t){LA_PURGE_ALL, {"", 0}};
-            }
-            break;
-        }
-    }
-    OPENSSL_cleanse(&keys, sizeof(keys));
-    return purge;
-}
-
-/* Fetches the records first to last, at most LA_PURGE_LOG_LENGTH, with one command. */
-static int fetch_purges(la_second_t *second, apr_uint64_t first, apr_uint64_t last,
-                        apr_pool_t *pool, la_redis_answer_t *answer)
-{
-    la_slice_t words[1 + LA_PURGE_LOG_LENGTH] = {LA_SLICE("MGET")};
-    apr_size_t words_count = 1;
-    apr_uint64_t number;
-
-    for (number = first; number <= last; number++) {
-        words[words_count++] = la_second_word(
-            second, pool, "purge:", apr_psprintf(pool, "%" APR_UINT64_T_FMT, number));
-    }
-    return la_second_command(second, words_count, words, 1, pool, answer) == LA_REDIS_OK &&
-           answer->kind == LA_REDIS_LIST && answer->count == words_count - 1;
-}
-
-static void carry_out(la_second_t *second, apr_uint64_t first, const la_redis_answer_t *records,
-                      int one_by_one, apr_pool_t *pool)
-{
-    const la_cache_t *cache = second->shared.cache;
-    apr_size_t i;
-
-    for (i = 0; i < records->count; i++) {
-        la_purge_t purge = read_purge(second, &records->items[i], pool);
-
-        if (one_by_one) {
-            la_cache_purge_numbered(cache, &purge, first + i);
-        } else {
-            la_cache_purge_remember(cache, &purge, first + i);
-        }
-    }
-}
-
-/* Writes the record of a purge. Returns why not, or NULL and its number. */
-static const char *record_purge(la_second_t *second, la_slice_t purge, apr_pool_t *pool,
-                                apr_uint64_t *number)
-{
-    static const char script[] = "local n = redis.call('INCR', KEYS[1]) "
-                                 "redis.call('SET', KEYS[2] .. n, ARGV[1], 'EX', ARGV[2]) return n";
-    la_redis_answer_t answer;
-    la_seal_keys_t keys;
-    la_slice_t sealed;
-
-    if (!la_second_keys(second, 0, pool, &keys) ||
-        la_seal(&keys, la_second_word(second, pool, "purge", ""), purge, pool, &sealed) !=
-            APR_SUCCESS) {
-        return "libcrypto failed";
-    }
-    la_slice_t words[] = {LA_SLICE("EVAL"),
-                          {script, sizeof(script) - 1},
-                          LA_SLICE("2"),
-                          la_second_word(second, pool, "epoch", ""),
-                          la_second_word(second, pool, "purge:", ""),
-                          sealed,
-                          LA_SLICE(PURGE_TTL)};
-
-    /* Past the breaker: somebody waits for it who should know whether it was done. */
-    if (la_redis_command(second->redis, sizeof(words) / sizeof(words[0]), words, pool, &answer) !=
-        LA_REDIS_OK) {
-        la_second_note_error(second, answer.text.data);
-        return answer.text.data;
-    }
-    if (answer.kind != LA_REDIS_INTEGER || answer.integer <= 0) {
-        return "its answer is of an unknown kind";
-    }
-    *number = (apr_uint64_t)answer.integer;
-    return NULL;
-}
-
-apr_uint64_t la_second_known(const la_second_t *second)
-{
-    return la_purge_known(la_cache_purges(second->shared.cache));
-}
-
-/* Redis knows of fewer purges than it did: it lost its memory, or was restored from an older one. Nobody can say whether an
- * entry that it has was purged, so all of them are, by a purge that the others hear of too. Until it takes that, nothing that
- * it has is believed. */
-static void begin_anew(la_second_t *second, apr_pool_t *pool)
+static void drop_all(const la_cache_t *cache)
 {
     static const la_purge_t all = {LA_PURGE_ALL, {"", 0}};
-    const la_cache_t *cache = second->shared.cache;
-    const char *address = second->options->redis.address;
-    apr_uint64_t number = 0;
-    const char *error;
 
     la_cache_purge(cache, &all);
-    error = record_purge(second, LA_SLICE("all"), pool, &number);
-    if (!error) {
-        la_cache_purge_remember(cache, &all, number);
-        la_purge_set_known(la_cache_purges(cache), number, 1);
+}
+
+/* ---- what Redis says ---- */
+
+/* A digest's first digits, to tell one place from another. */
+static const char *short_digest(apr_pool_t *pool, const char *text)
+{
+    char id[LA_CLIENT_ID_LEN + 1] = "";
+    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+
+    if (la_token_digest((la_slice_t){text, strlen(text)}, digest) == APR_SUCCESS) {
+        la_token_client_id(digest, id);
+    }
+    return apr_pstrmemdup(pool, id, HALF);
+}
+
+static state_t read_state(const la_second_t *second, const la_redis_answer_t *words,
+                          const char *server, apr_pool_t *pool)
+{
+    const la_redis_options_t *options = &second->options->redis;
+    state_t state = {words[0].text, words[1].text, NULL};
+
+    state.bound =
+        short_digest(pool, apr_psprintf(pool, "%s %d %s", server, options->db, options->prefix));
+    return state;
+}
+
+static int read_number(la_slice_t text, int base, apr_uint64_t max, apr_uint64_t *number)
+{
+    char copy[HALF + 1] = "";
+    char *end;
+    apr_int64_t value;
+
+    *number = 0;
+    if (text.len == 0 || text.len > HALF) {
+        return 0;
+    }
+    memcpy(copy, text.data, text.len);
+    if (strspn(copy, "0123456789abcdef") != text.len) {
+        return 0;
+    }
+    value = apr_strtoi64(copy, &end, base);
+    *number = value > 0 ? (apr_uint64_t)value : 0;
+    return *end == '\0' && *number > 0 && *number <= max;
+}
+
+/* The era of the words, if it can be one of this Redis. */
+static int read_era(const state_t *state, apr_uint64_t *era)
+{
+    *era = 0;
+    return state->era.len == (apr_size_t)2 * HALF &&
+           memcmp(state->era.data + HALF, state->bound, HALF) == 0 &&
+           read_number((la_slice_t){state->era.data, HALF}, 16, APR_INT64_MAX, era) &&
+           la_purge_era_is_sound(*era, apr_time_now());
+}
+
+/* The position of the words. Returns 0 when they are not whole, or not of this Redis. */
+static int read_position(const state_t *state, la_purge_position_t *position)
+{
+    return read_era(state, &position->era) &&
+           read_number(state->epoch, 10, LA_PURGE_NUMBER_MAX, &position->number);
+}
+
+/* ---- what it is told ---- */
+
+/* Runs a script on both words, which returns them. It goes past the breaker: it is rare, and somebody should know whether
+ * it was done. */
+static la_redis_e run_script(la_second_t *second, la_slice_t script, const la_slice_t *arguments,
+                             apr_size_t count, apr_pool_t *pool, la_redis_answer_t *answer)
+{
+    la_slice_t words[8] = {LA_SLICE("EVAL"), script, LA_SLICE("2"),
+                           la_second_word(second, pool, "era", ""),
+                           la_second_word(second, pool, "epoch", "")};
+    la_redis_e result;
+
+    memcpy(words + 5, arguments, count * sizeof(*arguments));
+    result = la_redis_command(second->redis, 5 + count, words, pool, answer);
+    if (result == LA_REDIS_OK && (answer->kind != LA_REDIS_LIST || answer->count != 2)) {
+        answer->text = LA_SLICE("its answer is of an unknown kind");
+        result = LA_REDIS_FAILED;
+    }
+    if (result != LA_REDIS_OK) {
+        la_second_note_error(second, answer->text.data);
+    }
+    return result;
+}
+
+/* Has Redis begin a new era, unless its words changed meanwhile. Returns NULL and its words then, or why it could not. */
+static const char *begin_era(la_second_t *second, const state_t *seen, apr_pool_t *pool,
+                             la_redis_answer_t *answer)
+{
+    static const char script[] = "local v = redis.call('MGET', KEYS[1], KEYS[2]) "
+                                 "if (v[1] or '') == ARGV[1] and (v[2] or '') == ARGV[2] then "
+                                 "redis.call('MSET', KEYS[1], ARGV[3], KEYS[2], '1') end "
+                                 "return redis.call('MGET', KEYS[1], KEYS[2])";
+    apr_uint64_t era = la_purge_draw(la_cache_purges(second->shared.cache), apr_time_now());
+    la_slice_t arguments[3] = {seen->era, seen->epoch};
+
+    if (!era) {
+        return "there are no random numbers";
+    }
+    arguments[2].data = apr_psprintf(pool, "%016" APR_UINT64_T_HEX_FMT "%s", era, seen->bound);
+    arguments[2].len = strlen(arguments[2].data);
+    return run_script(second, (la_slice_t){script, sizeof(script) - 1}, arguments, 3, pool,
+                      answer) == LA_REDIS_OK
+               ? NULL
+               : answer->text.data;
+}
+
+/* ---- agreeing with it ---- */
+
+/* Nothing is logged on a machine that has not heard of any purge yet: there is nothing that it could lose. */
+static void tell_new_era(const la_second_t *second, int heard, const char *error)
+{
+    const char *address = second->options->redis.address;
+
+    if (heard && !error) {
         la_log(LA_LOG_WARNING,
-               LA_LOGNO(0054) "second-level cache %s began anew: all cached identities are dropped",
+               LA_LOGNO(0054) "second-level cache %s began anew, or missed a purge: all cached "
+                              "identities are dropped, on all machines",
                address);
-    } else if (la_stats_first(second->shared.stats, second->shared.stats_index,
-                              LA_SECOND_TOLD_FORGOTTEN)) {
+    }
+    if (heard && error &&
+        la_stats_first(second->shared.stats, second->shared.stats_index,
+                       LA_SECOND_TOLD_FORGOTTEN)) {
         la_log(LA_LOG_ERROR,
                LA_LOGNO(0057) "second-level cache %s forgot purges and cannot be told to drop what "
                               "it has: %s; going on without it, and this is not logged again",
@@ -138,83 +167,173 @@ static void begin_anew(la_second_t *second, apr_pool_t *pool)
     }
 }
 
-int la_second_catch_up(la_second_t *second, apr_uint64_t least, apr_uint64_t number,
-                       apr_pool_t *pool)
+/* Takes a position over that is not earlier than what is known here. All that is cached goes first, so that a process that
+ * dies between leaves it to the next one. */
+static void adopt(const la_second_t *second, la_purge_position_t position)
 {
-    static const la_purge_t all = {LA_PURGE_ALL, {"", 0}};
-    apr_uint64_t known = la_second_known(second);
-    apr_uint64_t first = number > LA_PURGE_LOG_LENGTH ? number - LA_PURGE_LOG_LENGTH + 1 : 1;
-    la_redis_answer_t records = {0};
-    int few = known > 0 && number - known <= PURGE_FEW;
+    la_purge_log_t *log = la_cache_purges(second->shared.cache);
 
-    if (number < least) {
-        if (la_purge_turn(la_cache_purges(second->shared.cache), apr_time_now(), TICK_US)) {
-            begin_anew(second, pool);
+    if (la_purge_compare(position, la_purge_known(log)) > 0) {
+        drop_all(second->shared.cache);
+        la_purge_advance(log, position);
+    }
+}
+
+/* Ends an era that is lost, or that lost purges. Returns the words of Redis after it, or NULL. */
+static const la_redis_answer_t *renew(la_second_t *second, const state_t *seen, apr_pool_t *pool,
+                                      la_redis_answer_t *answer)
+{
+    la_purge_log_t *log = la_cache_purges(second->shared.cache);
+    int heard = la_purge_known(log).era != 0;
+    la_purge_position_t last = {0, 0};
+    const char *error;
+
+    drop_all(second->shared.cache);
+    if (read_era(seen, &last.era)) {
+        la_purge_advance(log, last); /* the new one is to be later than this too */
+    }
+    error = begin_era(second, seen, pool, answer);
+    atomic_store(&second->refused_at, error ? apr_time_now() : 0);
+    tell_new_era(second, heard, error);
+    return error ? NULL : answer;
+}
+
+/* Whether Redis took no new era a moment ago. */
+static int was_refused(const la_second_t *second)
+{
+    apr_time_t at = atomic_load(&second->refused_at);
+    apr_time_t now = apr_time_now();
+
+    return at != 0 && now >= at && now - at < TICK_US;
+}
+
+int la_second_settle(la_second_t *second, la_purge_position_t least, const la_redis_answer_t *words,
+                     const char *server, int insist, apr_pool_t *pool,
+                     la_purge_position_t *position)
+{
+    state_t state = read_state(second, words, server, pool);
+    la_redis_answer_t answer;
+
+    if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
+        if ((!insist && was_refused(second)) || !renew(second, &state, pool, &answer)) {
+            return 0;
         }
-        return 0;
+        state = read_state(second, answer.items, answer.server, pool);
+        if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
+            return 0;
+        }
     }
-    if (number <= known) {
-        return 1;
-    }
-    first = few ? known + 1 : first;
-    if (!fetch_purges(second, first, number, pool, &records)) {
-        return 0;
-    }
-    if (!few) {
-        la_cache_purge(second->shared.cache, &all);
-    }
-    carry_out(second, first, &records, few, pool);
-    la_purge_set_known(la_cache_purges(second->shared.cache), number, 0);
+    adopt(second, *position);
     return 1;
 }
 
-int la_second_number(const la_redis_answer_t *answer, apr_uint64_t *number)
+la_purge_position_t la_second_known(const la_second_t *second)
 {
-    char *end;
-    apr_int64_t value;
-
-    *number = 0;
-    if (answer->kind == LA_REDIS_NIL) {
-        return 1;
-    }
-    value = answer->kind == LA_REDIS_TEXT ? apr_strtoi64(answer->text.data, &end, 10) : -1;
-    if (value < 0 || answer->text.len == 0 || *end) {
-        return 0;
-    }
-    *number = (apr_uint64_t)value;
-    return 1;
+    return la_purge_known(la_cache_purges(second->shared.cache));
 }
 
-const char *la_second_purge(la_second_t *second, la_slice_t purge, apr_pool_t *pool)
+int la_second_is_bound(const la_second_t *second)
 {
-    apr_uint64_t known = la_second_known(second);
-    apr_uint64_t number = 0;
-    const char *error = record_purge(second, purge, pool, &number);
+    return la_purge_is_bound(la_cache_purges(second->shared.cache), second->place);
+}
 
-    if (!error && number <= known) {
-        begin_anew(second, pool);
-    } else if (!error) {
-        /* Known at once: a Redis that dies now and forgets it must not be believed later. */
-        la_second_catch_up(second, known, number, pool);
+void la_second_bind(const la_cache_t *cache, la_second_t *second, apr_pool_t *pool)
+{
+    apr_uint64_t place = LA_PURGE_ALONE;
+
+    if (second) {
+        const la_redis_options_t *options = &second->options->redis;
+        const char *digits = short_digest(
+            pool, apr_psprintf(pool, "%s %d %s", options->address, options->db, options->prefix));
+
+        memcpy(&place, digits, sizeof(place)); /* text: none of the numbers that mean something */
+        second->place = place;
+    }
+    if (la_purge_bind(la_cache_purges(cache), place, apr_time_now())) {
+        drop_all(cache);
+    }
+}
+
+/* ---- purges ---- */
+
+/* Counts a purge. Returns NULL and the words of Redis after it, or why it could not. */
+static const char *count_purge(la_second_t *second, apr_pool_t *pool, la_redis_answer_t *answer)
+{
+    static const char count[] = "local v = redis.call('MGET', KEYS[1], KEYS[2]) "
+                                "if v[1] and v[2] then redis.call('INCR', KEYS[2]) end "
+                                "return redis.call('MGET', KEYS[1], KEYS[2])";
+    static const char look[] = "return redis.call('MGET', KEYS[1], KEYS[2])";
+    la_redis_e result =
+        run_script(second, (la_slice_t){count, sizeof(count) - 1}, NULL, 0, pool, answer);
+
+    if (result == LA_REDIS_ERROR) { /* what is there cannot be counted up: a new era will do */
+        result = run_script(second, (la_slice_t){look, sizeof(look) - 1}, NULL, 0, pool, answer);
+    }
+    return result == LA_REDIS_OK ? NULL : answer->text.data;
+}
+
+/* Tells Redis. The purge is known to all machines once Redis is at `next` or later. */
+static const char *tell(la_second_t *second, const la_purge_t *purge, la_purge_position_t next,
+                        apr_pool_t *pool)
+{
+    la_redis_answer_t answer;
+    la_purge_position_t position;
+    state_t state;
+    const char *error = la_second_is_bound(second) ? count_purge(second, pool, &answer)
+                                                   : "the configuration has changed";
+
+    if (error) {
+        return error;
+    }
+    state = read_state(second, answer.items, answer.server, pool);
+    if (read_position(&state, &position) && la_purge_compare(position, next) == 0) {
+        /* Nobody else's purge: only what it names goes, with what came in from Redis before it was told. */
+        la_cache_purge(second->shared.cache, purge);
+        la_purge_advance(la_cache_purges(second->shared.cache), position);
+        return NULL;
+    }
+    return la_second_settle(second, next, answer.items, answer.server, 1, pool, &position)
+               ? NULL
+               : "it does not begin anew";
+}
+
+const char *la_second_purge(la_second_t *second, const la_purge_t *purge, apr_pool_t *pool)
+{
+    la_purge_position_t next = la_second_known(second);
+    const char *error;
+
+    next.number++;
+    error = tell(second, purge, next, pool);
+    if (error) {
+        /* What Redis has is older than the purge, here at once and everywhere when it can be told. */
+        la_purge_raise(la_cache_purges(second->shared.cache), apr_time_now());
     }
     return error;
 }
 
 void la_second_tick(la_second_t *second, apr_time_t now, apr_pool_t *scratch)
 {
-    la_slice_t words[] = {LA_SLICE("GET"), la_second_word(second, scratch, "epoch", "")};
+    la_slice_t words[] = {LA_SLICE("MGET"), la_second_word(second, scratch, "era", ""),
+                          la_second_word(second, scratch, "epoch", "")};
+    la_purge_position_t known = la_second_known(second);
     la_redis_answer_t answer;
-    apr_uint64_t known = la_second_known(second);
-    apr_uint64_t number;
+    la_redis_e result;
 
-    if (!la_purge_turn(la_cache_purges(second->shared.cache), now, TICK_US)) {
+    if (!la_second_is_bound(second) ||
+        !la_purge_turn(la_cache_purges(second->shared.cache), now, TICK_US)) {
         return;
     }
-    if (la_second_command(second, 2, words, 1, scratch, &answer) != LA_REDIS_OK) {
+    result =
+        la_second_command(second, 3, words, LA_SECOND_READS | LA_SECOND_ANYWAY, scratch, &answer);
+    atomic_store(&second->lost, result == LA_REDIS_FAILED);
+    if (result == LA_REDIS_OK && answer.kind == LA_REDIS_LIST && answer.count == 2) {
+        la_second_settle(second, known, answer.items, answer.server, 1, scratch, &known);
+    }
+}
+
+void la_second_resolve(la_second_t *second, apr_pool_t *scratch)
+{
+    if (atomic_load(&second->lost)) {
         la_redis_resolve(second->redis, scratch);
-    } else if (la_second_number(&answer, &number) && number < known) {
-        begin_anew(second, scratch);
-    } else if (la_second_number(&answer, &number)) {
-        la_second_catch_up(second, known, number, scratch);
     }
 }

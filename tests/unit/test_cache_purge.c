@@ -1,9 +1,8 @@
-/* Purges of the cache: what goes and what stays, verdicts that were asked for before, and the log of numbered purges. */
+/* Purges of the cache: what goes and what stays, verdicts that were asked for before, and positions among the purges of all
+ * machines. */
 #include "core/purge.h"
 
 #include "caches.h"
-
-#define LOG_LENGTH LA_PURGE_LOG_LENGTH
 
 static unsigned char digest_of[2][LA_TOKEN_DIGEST_BYTES] = {{1}, {2}};
 
@@ -124,66 +123,148 @@ static void test_asked_before(void **state)
     assert_int_equal(there_is(1), LA_CACHE_MISS);
 }
 
-/* ---- numbered purges ---- */
+/* ---- positions ---- */
 
-static int purged(apr_uint64_t since, unsigned char token, const char *principal)
+static la_purge_position_t at(apr_uint64_t era, apr_uint64_t number)
 {
-    return la_cache_purged_since(cache, since, digest_of[token - 1], caller(pool, principal));
+    return (la_purge_position_t){era, number};
 }
 
-static void number(apr_uint64_t n, const char *text)
+static void assert_known(apr_uint64_t era, apr_uint64_t number)
 {
-    la_purge_t purge;
+    la_purge_position_t known = la_purge_known(la_cache_purges(cache));
 
-    assert_int_equal(la_purge_parse(slice(text), &purge), 1);
-    la_cache_purge_numbered(cache, &purge, n);
-    la_purge_set_known(la_cache_purges(cache), n, 0);
+    assert_int_equal(known.era, era);
+    assert_int_equal(known.number, number);
 }
 
-static void test_numbers(void **state)
-{
-    (void)state;
-    fill();
-    assert_int_equal(purged(0, 1, "alice"), 0);
-    number(1, "principal:alice");
-    assert_int_equal(there_is(1), LA_CACHE_MISS);
-    assert_int_equal(there_is(2), LA_CACHE_HIT);
-    assert_int_equal(purged(0, 1, "alice"), 1);
-    assert_int_equal(purged(0, 1, "bob"), 0);
-    assert_int_equal(purged(1, 1, "alice"), 0);
-    number(2, client(2, "client_id:", LA_CLIENT_ID_LEN));
-    assert_int_equal(purged(1, 2, "bob"), 1);
-    assert_int_equal(purged(2, 2, "bob"), 0);
-    assert_int_equal(purged(1, 1, "bob"), 0);
-    number(3, "all");
-    assert_int_equal(purged(2, 1, "bob"), 1);
-    assert_int_equal(purged(3, 1, "bob"), 0);
-    assert_int_equal(purged(4, 1, "bob"), 1); /* from a future that nobody here knows */
-}
+#define ERA APR_UINT64_C(0x123456789abcdef)
 
-static void test_forgotten_numbers(void **state)
+typedef struct advance_case_t {
+    const char *name;
+    la_purge_position_t from;
+    la_purge_position_t to;
+    int moves;
+} advance_case_t;
+
+static const advance_case_t advance_cases[] = {
+    {"the first position", {0, 0}, {ERA, 1}, 1},
+    {"the next number", {ERA, 1}, {ERA, 2}, 1},
+    {"a later number", {ERA, 1}, {ERA, LA_PURGE_NUMBER_MAX}, 1},
+    {"the same", {ERA, 2}, {ERA, 2}, 0},
+    {"an earlier number", {ERA, 2}, {ERA, 1}, 0},
+    {"a later era with an earlier number", {ERA, 7}, {ERA + 1, 1}, 1},
+    {"an earlier era with a later number", {ERA, 1}, {ERA - 1, 7}, 0},
+    {"a later era before its first number", {ERA, 7}, {ERA + 1, 0}, 1},
+    {"a later era with the same last bits", {ERA, 7}, {ERA + (1u << 28), 1}, 1},
+};
+
+static void test_advance(void **state)
 {
-    (void)state;
-    for (apr_uint64_t n = 1; n <= LOG_LENGTH; n++) {
-        number(n, "principal:carol");
+    const advance_case_t *row = *state;
+    la_purge_log_t *log = la_cache_purges(cache);
+    la_purge_position_t wanted = row->moves ? row->to : row->from;
+
+    la_purge_advance(log, row->from);
+    la_purge_advance(log, row->to);
+    assert_int_equal(la_purge_compare(row->to, row->from) > 0, row->moves);
+    if (row->to.number > 0) {
+        assert_known(wanted.era, wanted.number);
+    } else {
+        assert_known(wanted.era, la_purge_known(log).number);
     }
-    assert_int_equal(purged(0, 1, "alice"), 0);
-    number(LOG_LENGTH + 1, "principal:carol");
-    assert_int_equal(purged(1, 1, "alice"), 0);
-    assert_int_equal(purged(0, 1, "alice"), 1); /* the first of them is not remembered */
 }
 
-static void test_known(void **state)
+/* A process that dies between the two words leaves a position that is earlier, never one that is later. */
+static void test_half_advanced(void **state)
+{
+    (void)state;
+    la_purge_advance(la_cache_purges(cache), at(ERA, 7));
+    ((apr_uint64_t *)bytes)[1] = ERA + 1; /* the era's word */
+    assert_known(ERA + 1, 0);
+    la_purge_advance(la_cache_purges(cache), at(ERA, 9));
+    assert_known(ERA + 1, 0);
+    la_purge_advance(la_cache_purges(cache), at(ERA + 1, 1));
+    assert_known(ERA + 1, 1);
+}
+
+static void test_draw(void **state)
+{
+    la_purge_log_t *log = la_cache_purges(cache);
+    apr_uint64_t first = la_purge_draw(log, NOW_US);
+    apr_uint64_t second = la_purge_draw(log, NOW_US);
+
+    (void)state;
+    assert_int_not_equal(first, second); /* once in 268 million */
+    assert_true(la_purge_era_is_sound(first, NOW_US));
+    la_purge_advance(log, at(first, 3));
+    assert_true(la_purge_draw(log, NOW_US) > first);
+    assert_true(la_purge_draw(log, NOW_US - 10 * YEAR) > first); /* the clock was put back */
+    assert_true(la_purge_draw(log, 0) > first);
+}
+
+static void test_sound_eras(void **state)
+{
+    apr_uint64_t now = la_purge_draw(la_cache_purges(cache), NOW_US);
+
+    (void)state;
+    assert_false(la_purge_era_is_sound(0, NOW_US));
+    assert_true(la_purge_era_is_sound(1, NOW_US));
+    assert_true(la_purge_era_is_sound(now, NOW_US - 10 * YEAR));
+    assert_true(la_purge_era_is_sound(now, 0)); /* a clock that begins in 1970 */
+    assert_false(la_purge_era_is_sound(APR_INT64_MAX, NOW_US));
+    assert_false(la_purge_era_is_sound(APR_UINT64_MAX, NOW_US));
+}
+
+static void test_raise(void **state)
 {
     la_purge_log_t *log = la_cache_purges(cache);
 
     (void)state;
-    la_purge_set_known(log, 7, 0);
-    la_purge_set_known(log, 5, 0);
-    assert_int_equal(la_purge_known(log), 7);
-    la_purge_set_known(log, 5, 1);
-    assert_int_equal(la_purge_known(log), 5);
-    assert_int_equal(purged(3, 1, "alice"), 1); /* nothing is remembered of 4 and 5 */
+    la_purge_advance(log, at(la_purge_draw(log, NOW_US), 3));
+    for (int i = 0; i < 3; i++) {
+        la_purge_position_t before = la_purge_known(log);
+
+        la_purge_raise(log, NOW_US);
+        assert_true(la_purge_known(log).era > before.era);
+        assert_int_equal(la_purge_known(log).number, 0);
+    }
+}
+
+/* Another Redis, and none, are other places: what is known of one is raised above all that the other can have. */
+static void test_bind(void **state)
+{
+    la_purge_log_t *log = la_cache_purges(cache);
+    la_purge_position_t here = {la_purge_draw(log, NOW_US), 5};
+    _Alignas(64) unsigned char nothing[64] = {0};
+
+    (void)state;
+    assert_int_equal(la_purge_bind(log, 100, NOW_US), 0);
+    assert_known(0, 0);
+    la_purge_advance(log, here);
+    assert_int_equal(la_purge_bind(log, 100, NOW_US), 0);
+    assert_known(here.era, here.number);
+    assert_int_equal(la_purge_bind(log, 200, NOW_US), 1);
+    assert_true(la_purge_is_bound(log, 200) && !la_purge_is_bound(log, 100));
+    assert_true(la_purge_compare(la_purge_known(log), here) > 0);
+    /* Also of what a machine has drawn there whose clock is some hours ahead. */
+    assert_true(la_purge_known(log).era > la_purge_draw((void *)nothing, NOW_US + 5 * HOUR));
+    assert_int_equal(la_purge_bind(log, LA_PURGE_ALONE, NOW_US), 1);
+    assert_int_equal(la_purge_bind(log, 200, NOW_US), 1);
+}
+
+/* A child that dies while it binds leaves it to the next; a cache that replaces another looks so from the start. */
+static void test_bind_again(void **state)
+{
+    la_purge_log_t *log = la_cache_purges(cache);
+
+    (void)state;
+    la_cache_succeed(bytes, at(UINT64_C(1) << 60, 5));
+    assert_int_equal(la_cache_position(bytes).era, UINT64_C(1) << 60);
+    assert_false(la_purge_is_bound(log, 100));
+    assert_int_equal(la_purge_bind(log, 100, NOW_US), 1);
+    assert_true(la_purge_is_bound(log, 100));
+    assert_true(la_purge_known(log).era > UINT64_C(1) << 60);
 }
 
 static void test_turn(void **state)
@@ -212,9 +293,15 @@ int main(void)
         add_here(purge_cases[i].name, test_purge, (void *)(uintptr_t)&purge_cases[i]);
     }
     add_here("a verdict asked for before a purge is not kept", test_asked_before, NULL);
-    add_here("numbered purges", test_numbers, NULL);
-    add_here("numbers that are forgotten count as purged", test_forgotten_numbers, NULL);
-    add_here("the last number known", test_known, NULL);
+    for (size_t i = 0; i < ROWS(advance_cases); i++) {
+        add_here(advance_cases[i].name, test_advance, (void *)(uintptr_t)&advance_cases[i]);
+    }
+    add_here("an advance that was cut off", test_half_advanced, NULL);
+    add_here("eras are drawn in order", test_draw, NULL);
+    add_here("eras that can have been drawn", test_sound_eras, NULL);
+    add_here("a position is raised", test_raise, NULL);
+    add_here("a position is bound to a place", test_bind, NULL);
+    add_here("a place is left half bound", test_bind_again, NULL);
     add_here("turns to ask for news", test_turn, NULL);
     return run_added("cache_purge");
 }

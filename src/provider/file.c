@@ -4,36 +4,44 @@
  * Made while the configuration is read, in one thread; from then on each child process has its own
  * copy, used by its request threads under their owner's lock (a secret brings its own).
  *
- * A version is told by what stat() says. It is taken before the content is read, so that a change in
- * between shows as a newer version next time; only a second write in place, of the same size and within the same
- * tick of the file system's clock (some milliseconds), goes unseen.
+ * A version is told by what fstat() says of the file that is read, so a file that takes its place meanwhile shows as a newer
+ * version next time; only a second write in place, of the same size and within the same tick of the file
+ * system's clock (some milliseconds), goes unseen.
  */
 #include "provider/file.h"
 
 #include "provider/host.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <apr_file_info.h>
-#include <apr_file_io.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
 /* Longest secret in a file. */
 #define SECRET_LIMIT_BYTES ((apr_size_t)64 * 1024)
 
-#define WHITE_SPACE " \t\r\n"
+/* How often a file is read that is written to meanwhile. */
+#define READ_TRIES 3
+
+/* What editors put in front of UTF-8. */
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+
+#define WHITE_SPACE " \t\n\v\f\r"
 
 /* What stat() said, or how it failed. */
 typedef struct version_t {
-    apr_status_t status;
-    apr_filetype_e type;
-    apr_dev_t device;
-    apr_ino_t inode;
-    apr_off_t size;
-    apr_time_t modified;
-    apr_time_t changed;
+    int error; /* errno; 0: none */
+    mode_t type;
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified;
+    struct timespec changed;
 } version_t;
 
 struct la_file_t {
@@ -52,31 +60,48 @@ struct la_secret_t {
 
 /* ---- files ---- */
 
-static version_t look(const char *path, apr_pool_t *scratch)
+static version_t version_of(int result, const struct stat *info)
 {
-    version_t version = {0};
-    apr_finfo_t info;
-
-    version.status = apr_stat(&info, path,
-                              APR_FINFO_TYPE | APR_FINFO_IDENT | APR_FINFO_SIZE | APR_FINFO_MTIME |
-                                  APR_FINFO_CTIME,
-                              scratch);
-    if (version.status == APR_SUCCESS) {
-        version.type = info.filetype;
-        version.device = info.device;
-        version.inode = info.inode;
-        version.size = info.size;
-        version.modified = info.mtime;
-        version.changed = info.ctime;
+    if (result != 0) {
+        return (version_t){.error = errno};
     }
-    return version;
+    return (version_t){0,
+                       info->st_mode & S_IFMT,
+                       info->st_dev,
+                       info->st_ino,
+                       info->st_size,
+                       info->st_mtim,
+                       info->st_ctim};
+}
+
+/* The version that the path names now. */
+static version_t look(const char *path)
+{
+    struct stat info;
+    int result = stat(path, &info);
+
+    return version_of(result, &info);
+}
+
+/* The version of an open file. */
+static version_t look_at(int fd)
+{
+    struct stat info;
+    int result = fstat(fd, &info);
+
+    return version_of(result, &info);
+}
+
+static int same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
 static int same_version(const version_t *a, const version_t *b)
 {
-    return a->status == b->status && a->type == b->type && a->device == b->device &&
-           a->inode == b->inode && a->size == b->size && a->modified == b->modified &&
-           a->changed == b->changed;
+    return a->error == b->error && a->type == b->type && a->device == b->device &&
+           a->inode == b->inode && a->size == b->size && same_time(&a->modified, &b->modified) &&
+           same_time(&a->changed, &b->changed);
 }
 
 la_file_t *la_file_make(apr_pool_t *pool, const char *path, apr_size_t limit_bytes)
@@ -93,58 +118,120 @@ const char *la_file_path(const la_file_t *file)
     return file->path;
 }
 
-static const char *failure(apr_pool_t *pool, const char *what, apr_status_t rv)
+static const char *failure(apr_pool_t *pool, const char *what, int error)
 {
     char text[120];
 
-    return apr_psprintf(pool, "%s: %s", what, apr_strerror(rv, text, sizeof(text)));
+    return apr_psprintf(pool, "%s: %s", what, apr_strerror(error, text, sizeof(text)));
 }
 
-/* Reads an open file of `size` bytes; one that has shrunk meanwhile is shorter. */
-static const char *read_open(apr_file_t *handle, apr_size_t size, apr_pool_t *pool,
-                             la_slice_t *content)
+/* Opens the file and tells its version; that of the path where it cannot be opened. fd: -1 on failure. */
+static const char *open_regular(apr_pool_t *pool, const char *path, int *fd, version_t *version)
 {
-    char *data = apr_palloc(pool, size + 1);
-    apr_size_t len = 0;
-    apr_status_t rv = size > 0 ? apr_file_read_full(handle, data, size, &len) : APR_SUCCESS;
+    int opened = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const char *error = opened < 0 ? failure(pool, "open", errno) : NULL;
 
-    if (rv != APR_SUCCESS && !APR_STATUS_IS_EOF(rv)) {
-        return failure(pool, "read", rv);
+    *fd = -1;
+    *version = opened < 0 ? look(path) : look_at(opened);
+    if (error) {
+        return error;
+    }
+    if (version->error == 0 && version->type == S_IFREG) {
+        *fd = opened;
+        return NULL;
+    }
+    close(opened);
+    return version->error ? failure(pool, "stat", version->error) : "not a regular file";
+}
+
+const char *la_file_open(apr_pool_t *pool, const char *path, int *fd)
+{
+    version_t version;
+
+    return open_regular(pool, path, fd, &version);
+}
+
+/* Reads `len` bytes from the beginning; `done` says how many there were. Returns 0, or errno. */
+static int read_bytes(int fd, char *data, apr_size_t len, apr_size_t *done)
+{
+    *done = 0;
+    while (*done < len) {
+        ssize_t taken = pread(fd, data + *done, len - *done, (off_t)*done);
+
+        if (taken == 0) {
+            break;
+        }
+        if (taken > 0) {
+            *done += (apr_size_t)taken;
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
+/* Reads one version of the file whole. */
+static const char *read_version(const la_file_t *file, int fd, apr_pool_t *pool,
+                                la_slice_t *content)
+{
+    apr_size_t size = (apr_size_t)file->version.size;
+    apr_size_t len;
+    char *data;
+    int error;
+
+    if (size > file->limit_bytes) {
+        return apr_psprintf(pool, "larger than %" APR_SIZE_T_FMT " bytes", file->limit_bytes);
+    }
+    data = apr_palloc(pool, size + 1);
+    error = read_bytes(fd, data, size, &len);
+    if (error) {
+        return failure(pool, "read", error);
     }
     data[len] = '\0';
     *content = (la_slice_t){data, len};
     return NULL;
 }
 
+/* Reads the file until what was read is one version of it. */
+static const char *read_open(la_file_t *file, int fd, apr_pool_t *pool, la_slice_t *content)
+{
+    for (int tries = 0; tries < READ_TRIES; tries++) {
+        const char *error = read_version(file, fd, pool, content);
+        version_t now = look_at(fd);
+
+        if (error || same_version(&now, &file->version)) {
+            return error;
+        }
+        file->version = now;
+    }
+    return "it is being written to";
+}
+
+static int starts_with_mark(la_slice_t text)
+{
+    return text.len >= strlen(BYTE_ORDER_MARK) &&
+           memcmp(text.data, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0;
+}
+
 const char *la_file_read(la_file_t *file, apr_pool_t *pool, la_slice_t *content)
 {
-    apr_file_t *handle;
-    const char *error;
-    apr_status_t rv;
+    la_slice_t text = {"", 0};
+    int fd;
+    const char *error = open_regular(pool, file->path, &fd, &file->version);
 
-    *content = (la_slice_t){"", 0};
-    file->version = look(file->path, pool);
-    if (file->version.status != APR_SUCCESS) {
-        return failure(pool, "open", file->version.status);
+    if (!error) {
+        error = read_open(file, fd, pool, &text);
+        close(fd);
     }
-    /* Before it is opened: opening a named pipe would wait for a writer. */
-    if (file->version.type != APR_REG) {
-        return "not a regular file";
+    if (!error && starts_with_mark(text)) {
+        text.data += strlen(BYTE_ORDER_MARK);
+        text.len -= strlen(BYTE_ORDER_MARK);
     }
-    if (file->version.size > (apr_off_t)file->limit_bytes) {
-        return apr_psprintf(pool, "larger than %" APR_SIZE_T_FMT " bytes", file->limit_bytes);
-    }
-    rv = apr_file_open(&handle, file->path, APR_FOPEN_READ | APR_FOPEN_BINARY, APR_FPROT_OS_DEFAULT,
-                       pool);
-    if (rv != APR_SUCCESS) {
-        return failure(pool, "open", rv);
-    }
-    error = read_open(handle, (apr_size_t)file->version.size, pool, content);
-    apr_file_close(handle);
+    *content = error ? (la_slice_t){"", 0} : text;
     return error;
 }
 
-int la_file_changed(la_file_t *file, apr_time_t now, apr_pool_t *scratch)
+int la_file_changed(la_file_t *file, apr_time_t now)
 {
     version_t version;
 
@@ -152,7 +239,7 @@ int la_file_changed(la_file_t *file, apr_time_t now, apr_pool_t *scratch)
     if (llabs((long long)(now - file->checked)) < LA_FILE_CHECK_INTERVAL_US) {
         return 0;
     }
-    version = look(file->path, scratch);
+    version = look(file->path);
     file->checked = now;
     return !same_version(&version, &file->version);
 }
@@ -185,6 +272,11 @@ static const char *check_value(la_slice_t value)
     return value.len > 0 ? NULL : "is empty";
 }
 
+static int is_blank(char c)
+{
+    return memchr(WHITE_SPACE, c, sizeof(WHITE_SPACE) - 1) != NULL;
+}
+
 static const char *read_value(la_file_t *file, apr_pool_t *pool, const char **value)
 {
     la_slice_t content;
@@ -193,8 +285,11 @@ static const char *read_value(la_file_t *file, apr_pool_t *pool, const char **va
     if (error) {
         return error;
     }
-    while (content.len > 0 &&
-           memchr(WHITE_SPACE, content.data[content.len - 1], sizeof(WHITE_SPACE) - 1)) {
+    while (content.len > 0 && is_blank(content.data[content.len - 1])) {
+        content.len--;
+    }
+    while (content.len > 0 && is_blank(content.data[0])) {
+        content.data++;
         content.len--;
     }
     *value = apr_pstrmemdup(pool, content.data, content.len);
@@ -292,7 +387,7 @@ static void refresh(la_secret_t *secret, apr_time_t now, apr_pool_t *pool)
 {
     const char *error;
 
-    if (!secret->file || !la_file_changed(secret->file, now, pool)) {
+    if (!secret->file || !la_file_changed(secret->file, now)) {
         return;
     }
     error = load_secret(secret, pool);

@@ -13,6 +13,13 @@
 /* How often a process looks whether a file has changed. */
 #define LA_FILE_CHECK_INTERVAL_US APR_USEC_PER_SEC
 
+/* Opens a regular file for reading, or a link to one. Nothing is waited for (a named pipe would be opened for ever), and no
+ * program that is executed meanwhile inherits it.
+ *
+ * fd: -1 on failure; the caller closes it. Returns NULL, or the reason, in `pool`.
+ */
+const char *la_file_open(apr_pool_t *pool, const char *path, int *fd);
+
 /* A file that is watched. Not locked: its owner serialises the calls. */
 typedef struct la_file_t la_file_t;
 
@@ -27,15 +34,15 @@ const char *la_file_path(const la_file_t *file);
 /* Reads the file whole and remembers which version that was, also when it fails, so that one
  * broken version is reported once.
  *
- * content: in `pool`, closed with a NUL that is not counted.
- * Returns NULL, or the reason ("open: No such file or directory", "larger than 65536 bytes").
+ * content: in `pool`, closed with a NUL that is not counted; a UTF-8 byte order mark at the beginning is left out.
+ * Returns NULL, or the reason ("open: No such file or directory", "not a regular file", "larger than 65536 bytes").
  */
 const char *la_file_read(la_file_t *file, apr_pool_t *pool, la_slice_t *content);
 
 /* Whether the file now is another version than the one read last (device, inode, size, times), a
  * vanished file included. Costs one stat(), and none within the check interval.
  */
-int la_file_changed(la_file_t *file, apr_time_t now, apr_pool_t *scratch);
+int la_file_changed(la_file_t *file, apr_time_t now);
 
 /* A pool for one version of a file's content, that goes with it and not with a parent: what is read
  * again and again must not add up. Its memory goes back to the system with apr_pool_destroy(). It is not locked.
@@ -47,7 +54,7 @@ apr_pool_t *la_file_version_pool(apr_pool_t *like);
 /* A secret as it is configured: `file:PATH`, `env:NAME` or literal. */
 typedef struct la_secret_t la_secret_t;
 
-/* Reads a secret for the first time; white space at the end of a file is no part of it.
+/* Reads a secret for the first time; ASCII white space around it in a file, or a byte order mark before it, is no part of it.
  *
  * secret: lives in `pool`, NULL on failure.
  * Returns NULL, or the reason (empty, unset variable, unreadable file, control characters inside),

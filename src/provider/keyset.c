@@ -153,7 +153,7 @@ static void update_from_file(la_keyset_t *keyset, apr_time_t now, apr_pool_t *sc
 {
     const char *error;
 
-    if (!la_file_changed(keyset->file, now, scratch)) {
+    if (!la_file_changed(keyset->file, now)) {
         return;
     }
     error = load_file(keyset, scratch);

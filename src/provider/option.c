@@ -10,7 +10,9 @@
 #include "provider/host.h"
 #include "provider/http.h"
 
-#include <apr_file_io.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include <apr_lib.h>
 #include <apr_strings.h>
 
@@ -180,46 +182,60 @@ const char *la_option_path(apr_pool_t *pool, const la_option_t *option, void *ba
     return path ? NULL : apr_psprintf(pool, "'%s' is no path", words[0]);
 }
 
-const char *la_option_readable_file(apr_pool_t *pool, const la_option_t *option, void *base,
-                                    int count, const char *const *words)
+/* Opens the file that the option names, for whoever reads it later by its name. fd: -1 on failure. */
+static const char *open_named(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                              const char *const *words, int *fd)
 {
     const char *error = la_option_path(pool, option, base, count, words);
     const char *path = *FIELD(const char *, option, base);
-    char text[120];
-    apr_finfo_t info;
-    apr_file_t *file;
-    apr_status_t rv;
 
+    *fd = -1;
     if (error) {
         return error;
     }
-    rv = apr_file_open(&file, path, APR_FOPEN_READ, APR_FPROT_OS_DEFAULT, pool);
-    if (rv == APR_SUCCESS) {
-        rv = apr_file_info_get(&info, APR_FINFO_TYPE, file);
-        apr_file_close(file);
-        if (rv == APR_SUCCESS && info.filetype != APR_REG) {
-            return apr_psprintf(pool, "%s is no regular file", path);
-        }
+    error = la_file_open(pool, path, fd);
+    return error ? apr_psprintf(pool, "%s: %s", path, error) : NULL;
+}
+
+const char *la_option_readable_file(apr_pool_t *pool, const la_option_t *option, void *base,
+                                    int count, const char *const *words)
+{
+    int fd;
+    const char *error = open_named(pool, option, base, count, words, &fd);
+
+    if (!error) {
+        close(fd);
     }
-    return rv == APR_SUCCESS
-               ? NULL
-               : apr_psprintf(pool, "%s: %s", path, apr_strerror(rv, text, sizeof(text)));
+    return error;
+}
+
+/* Whether an open file, which is closed, has a certificate in PEM. */
+static int has_certificate(int fd)
+{
+    FILE *file = fdopen(fd, "r");
+    X509 *certificate = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    int found = certificate != NULL;
+
+    if (file) {
+        fclose(file);
+    } else {
+        close(fd);
+    }
+    X509_free(certificate);
+    ERR_clear_error();
+    return found;
 }
 
 const char *la_option_certificates(apr_pool_t *pool, const la_option_t *option, void *base,
                                    int count, const char *const *words)
 {
-    const char *error = la_option_readable_file(pool, option, base, count, words);
-    const char *path = *FIELD(const char *, option, base);
-    BIO *file = error ? NULL : BIO_new_file(path, "r");
-    X509 *certificate = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+    int fd;
+    const char *error = open_named(pool, option, base, count, words, &fd);
 
-    if (!error && !certificate) {
-        error = apr_psprintf(pool, "%s holds no certificate in PEM", path);
+    if (!error && !has_certificate(fd)) {
+        error = apr_psprintf(pool, "%s holds no certificate in PEM",
+                             *FIELD(const char *, option, base));
     }
-    X509_free(certificate);
-    BIO_free(file);
-    ERR_clear_error();
     return error;
 }
 

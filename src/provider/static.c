@@ -16,8 +16,8 @@
 #include "provider/keyfile.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
-#include <apr_file_io.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 #include <apr_thread_rwlock.h>
@@ -98,7 +98,7 @@ static void refresh(store_t *store, apr_time_t now, apr_pool_t *pool)
     const char *error;
 
     apr_thread_mutex_lock(store->reload);
-    if (la_file_changed(store->file, now, pool)) {
+    if (la_file_changed(store->file, now)) {
         error = load(store, pool);
         if (error) {
             la_log(LA_LOG_ERROR, LA_LOGNO(0003) "%s; the keys read before stay in force", error);
@@ -140,18 +140,17 @@ static const char *static_finish(la_provider_t *provider, apr_pool_t *pool)
 /* Says so early when this process, which runs as httpd's User, cannot read what the parent could. */
 static void check_readable(const char *path, apr_pool_t *pool)
 {
-    apr_file_t *handle;
-    apr_status_t rv = apr_file_open(&handle, path, APR_FOPEN_READ, APR_FPROT_OS_DEFAULT, pool);
-    char text[120];
+    int fd;
+    const char *error = la_file_open(pool, path, &fd);
 
-    if (rv == APR_SUCCESS) {
-        apr_file_close(handle);
+    if (error) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0005) "%s: %s: changes to it, revocations too, will not be seen before a "
+                              "restart",
+               path, error);
         return;
     }
-    la_log(
-        LA_LOG_WARNING,
-        LA_LOGNO(0005) "%s: %s: changes to it, revocations too, will not be seen before a restart",
-        path, apr_strerror(rv, text, sizeof(text)));
+    close(fd);
 }
 
 static apr_status_t static_child_init(la_provider_t *provider, apr_pool_t *pchild)

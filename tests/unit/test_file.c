@@ -5,6 +5,10 @@
 
 #include <apr_time.h>
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define START (APR_TIME_C(1800000000) * APR_USEC_PER_SEC)
 #define LATER (START + 2 * LA_FILE_CHECK_INTERVAL_US)
 
@@ -45,7 +49,7 @@ static void expect_failure(const char *path, apr_size_t limit, const char *expec
     assert_string_equal(la_file_read(file, pool, &content), expected);
     assert_int_equal(content.len, 0);
     /* What failed is a version too: it is not reported again until it changes. */
-    assert_int_equal(la_file_changed(file, START, pool), 0);
+    assert_int_equal(la_file_changed(file, START), 0);
     apr_pool_destroy(pool);
 }
 
@@ -60,6 +64,86 @@ static void test_read_failures(void **state)
     expect_failure(write_text(pool, "large", "12345"), 4, "larger than 4 bytes");
     assert_int_equal(mkfifo(pipe_path, 0600), 0);
     expect_failure(pipe_path, 9, "not a regular file");
+    expect_failure("/dev/zero", 9, "not a regular file");
+    apr_pool_destroy(pool);
+}
+
+static void test_read_byte_order_mark(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_slice_t content;
+
+    (void)state;
+    assert_null(la_file_read(la_file_make(pool, write_text(pool, "mark", "\xef\xbb\xbf{}"), 9),
+                             pool, &content));
+    assert_int_equal(content.len, 2);
+    assert_string_equal(content.data, "{}");
+    assert_null(
+        la_file_read(la_file_make(pool, write_text(pool, "mark", "\xef\xbb"), 9), pool, &content));
+    assert_int_equal(content.len, 2);
+    apr_pool_destroy(pool);
+}
+
+static void test_open(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    int fd;
+
+    (void)state;
+    assert_null(la_file_open(pool, write_text(pool, "opened", "x"), &fd));
+    assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    assert_int_equal(close(fd), 0);
+    assert_string_equal(la_file_open(pool, directory, &fd), "not a regular file");
+    assert_int_equal(fd, -1);
+    assert_string_equal(la_file_open(pool, file_path(pool, "absent"), &fd),
+                        "open: No such file or directory");
+    apr_pool_destroy(pool);
+}
+
+/* ---- a file that others write meanwhile ---- */
+
+#define VERSION_BYTES 30000 /* of the long one; the short one has one byte */
+
+static atomic_int stop_writing;
+
+/* Puts a long and a short version in place by turns, as an administrator does: written beside, then renamed. */
+static void *replace_versions(void *unused)
+{
+    apr_pool_t *pool = new_pool();
+    const char *path = file_path(pool, "replaced");
+    const char *next = file_path(pool, "replaced.new");
+    const char *text = memset(apr_palloc(pool, VERSION_BYTES), 'l', VERSION_BYTES);
+
+    (void)unused;
+    for (int i = 0; !atomic_load(&stop_writing); i++) {
+        write_file(pool, "replaced.new", i % 2 ? LA_SLICE("s") : (la_slice_t){text, VERSION_BYTES});
+        assert_int_equal(rename(next, path), 0);
+    }
+    apr_pool_destroy(pool);
+    return NULL;
+}
+
+static void test_read_replaced(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_file_t *file = la_file_make(pool, write_text(pool, "replaced", "s"), VERSION_BYTES);
+    pthread_t writer;
+    int seen[2] = {0};
+
+    (void)state;
+    atomic_store(&stop_writing, 0);
+    assert_int_equal(pthread_create(&writer, NULL, replace_versions, NULL), 0);
+    for (int i = 0; i < 20000 || !seen[0] || !seen[1]; i++) {
+        apr_pool_t *version = la_file_version_pool(pool);
+        la_slice_t content;
+
+        assert_null(la_file_read(file, version, &content));
+        assert_int_equal(content.len, content.data[0] == 's' ? 1 : VERSION_BYTES);
+        seen[content.len == 1] = 1;
+        apr_pool_destroy(version);
+    }
+    atomic_store(&stop_writing, 1);
+    pthread_join(writer, NULL);
     apr_pool_destroy(pool);
 }
 
@@ -97,6 +181,15 @@ static void take_away(apr_pool_t *pool)
     assert_int_equal(unlink(file_path(pool, "watched")), 0);
 }
 
+/* As Kubernetes mounts secrets: the file's name is a link, which is made to lead elsewhere. */
+static void put_link(apr_pool_t *pool)
+{
+    const char *target = write_text(pool, "watched.target", "two");
+
+    take_away(pool);
+    assert_int_equal(symlink(target, file_path(pool, "watched")), 0);
+}
+
 static void put_directory(apr_pool_t *pool)
 {
     take_away(pool);
@@ -115,6 +208,7 @@ static change_case_t change_cases[] = {
     {"change: other size", put_longer, 1},
     {"change: another file of the same name, size and time", put_by_rename, 1},
     {"change: vanished", take_away, 1},
+    {"change: a link now", put_link, 1},
     {"change: a directory now", put_directory, 1},
 };
 
@@ -128,14 +222,14 @@ static void test_change(void **state)
     remove(file_path(pool, "watched"));
     file = la_file_make(pool, write_text(pool, "watched", "one"), 100);
     assert_null(la_file_read(file, pool, &content));
-    assert_int_equal(la_file_changed(file, START, pool), 0);
+    assert_int_equal(la_file_changed(file, START), 0);
     row->change(pool);
-    assert_int_equal(la_file_changed(file, START + LA_FILE_CHECK_INTERVAL_US - 1, pool), 0);
-    assert_int_equal(la_file_changed(file, START + LA_FILE_CHECK_INTERVAL_US, pool), row->expected);
+    assert_int_equal(la_file_changed(file, START + LA_FILE_CHECK_INTERVAL_US - 1), 0);
+    assert_int_equal(la_file_changed(file, START + LA_FILE_CHECK_INTERVAL_US), row->expected);
     /* It stays so until it is read again. */
-    assert_int_equal(la_file_changed(file, LATER, pool), row->expected);
+    assert_int_equal(la_file_changed(file, LATER), row->expected);
     (void)la_file_read(file, pool, &content);
-    assert_int_equal(la_file_changed(file, LATER + LA_FILE_CHECK_INTERVAL_US, pool), 0);
+    assert_int_equal(la_file_changed(file, LATER + LA_FILE_CHECK_INTERVAL_US), 0);
     apr_pool_destroy(pool);
 }
 
@@ -148,7 +242,7 @@ static void test_first_look_is_at_once(void **state)
     (void)state;
     assert_null(la_file_read(file, pool, &content));
     write_text(pool, "first", "three");
-    assert_int_equal(la_file_changed(file, START, pool), 1);
+    assert_int_equal(la_file_changed(file, START), 1);
     apr_pool_destroy(pool);
 }
 
@@ -160,10 +254,10 @@ static void test_clock_set_back(void **state)
 
     (void)state;
     assert_null(la_file_read(file, pool, &content));
-    assert_int_equal(la_file_changed(file, LATER, pool), 0);
+    assert_int_equal(la_file_changed(file, LATER), 0);
     write_text(pool, "clock", "three");
-    assert_int_equal(la_file_changed(file, LATER - 1, pool), 0);
-    assert_int_equal(la_file_changed(file, START - APR_TIME_C(3600) * APR_USEC_PER_SEC, pool), 1);
+    assert_int_equal(la_file_changed(file, LATER - 1), 0);
+    assert_int_equal(la_file_changed(file, START - APR_TIME_C(3600) * APR_USEC_PER_SEC), 1);
     apr_pool_destroy(pool);
 }
 
@@ -191,7 +285,31 @@ static secret_case_t secret_cases[] = {
     {"secret: environment, no name", "env:", {"", 0}, NULL, "no variable"},
     {"secret: file", "file:secret", {"abc", 3}, "abc", NULL},
     {"secret: file, closing white space", "file:secret", {"a c \t\r\n\n", 8}, "a c", NULL},
-    {"secret: file, leading white space kept", "file:secret", {" abc", 4}, " abc", NULL},
+    {"secret: file, blanks around",
+     "file:secret",
+     {" \t\r\n\v\fa\xc2\xa0 c \f", 13},
+     "a\xc2\xa0 c",
+     NULL},
+    {"secret: file, byte order mark",
+     "file:secret",
+     {"\xef\xbb\xbf"
+      "abc\r\n",
+      8},
+     "abc",
+     NULL},
+    {"secret: file, byte order mark and blanks",
+     "file:secret",
+     {"\xef\xbb\xbf abc", 7},
+     "abc",
+     NULL},
+    {"secret: file, byte order mark only", "file:secret", {"\xef\xbb\xbf\n", 4}, NULL, "is empty"},
+    {"secret: file, UTF-16",
+     "file:secret",
+     {"\xff\xfe"
+      "a\0b\0",
+      6},
+     NULL,
+     "control character"},
     {"secret: file, empty", "file:secret", {"", 0}, NULL, "is empty"},
     {"secret: file, white space only", "file:secret", {"\r\n", 2}, NULL, "is empty"},
     {"secret: file, two lines", "file:secret", {"a\nb\n", 4}, NULL, "control character"},
@@ -264,11 +382,15 @@ static void test_secret_reload(void **state)
     assert_int_equal(log_level, LA_LOG_ERROR);
     assert_null(strstr(logged, "bro"));
     expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 1);
+    write_text(pool, "secret", " \n");
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 2);
+    assert_non_null(strstr(logged, "is empty"));
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 2);
     assert_int_equal(unlink(file_path(pool, "secret")), 0);
-    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 2);
-    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 2);
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 3);
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "second", 3);
     write_text(pool, "secret", "third");
-    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "third", 2);
+    expect_secret(secret, now += LA_FILE_CHECK_INTERVAL_US, "third", 3);
     apr_pool_destroy(pool);
 }
 
@@ -282,6 +404,9 @@ int main(void)
     add("read", test_read, NULL);
     add("read: an empty file", test_read_empty, NULL);
     add("read: failures", test_read_failures, NULL);
+    add("read: a byte order mark", test_read_byte_order_mark, NULL);
+    add("open", test_open, NULL);
+    add("read: a file that is replaced meanwhile", test_read_replaced, NULL);
     for (size_t i = 0; i < ROWS(change_cases); i++)
         add(change_cases[i].name, test_change, &change_cases[i]);
     add("the first look is at once", test_first_look_is_at_once, NULL);

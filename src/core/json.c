@@ -1,7 +1,7 @@
-/* JSON text to values and back. Owns the strictness: json-c lets through much that RFC 8259
+/* JSON text to values. Owns the strictness: json-c lets through much that RFC 8259
  * forbids, with JSON_TOKENER_STRICT too (which in 0.18 refuses what is sound), so json_scan.c checks the whole
  * text first, and json-c only builds the tree of what is sound. Owns the bound of that tree's memory as well.
- * What a document means is left to the callers.
+ * What a document means is left to the callers, writing JSON to json_write.c.
  *
  * Called at startup (key files, error documents) and by request threads. A parsed value is only
  * read from then on, so several threads may share it: no getter here may let json-c serialise,
@@ -24,8 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLACEMENT_CHAR 0xFFFDu
-
 /* From here on a tree's memory is given back to the system at once. */
 #define TREE_LARGE_BYTES ((apr_size_t)1024 * 1024)
 
@@ -36,13 +34,15 @@ static apr_size_t count_members(struct json_object *value)
     apr_size_t count = 0;
 
     if (json_object_is_type(value, json_type_array)) {
-        for (apr_size_t i = 0; i < json_object_array_length(value); i++)
+        for (apr_size_t i = 0; i < json_object_array_length(value); i++) {
             count += count_members(json_object_array_get_idx(value, i));
+        }
     } else if (json_object_is_type(value, json_type_object)) {
         struct lh_entry *entry = lh_table_head(json_object_get_object(value));
 
-        for (; entry; entry = lh_entry_next(entry))
+        for (; entry; entry = lh_entry_next(entry)) {
             count += 1 + count_members((struct json_object *)lh_entry_v(entry));
+        }
     }
     return count;
 }
@@ -82,8 +82,9 @@ static apr_size_t largest_tree(apr_size_t text_len)
 {
     apr_size_t bytes = LA_JSON_TREE_BYTES;
 
-    if (text_len < (bytes - LA_JSON_TREE_BYTES_AT_LEAST) / LA_JSON_TREE_BYTES_PER_BYTE)
+    if (text_len < (bytes - LA_JSON_TREE_BYTES_AT_LEAST) / LA_JSON_TREE_BYTES_PER_BYTE) {
         bytes = LA_JSON_TREE_BYTES_AT_LEAST + text_len * LA_JSON_TREE_BYTES_PER_BYTE;
+    }
     return bytes;
 }
 
@@ -96,12 +97,14 @@ static const char *read_tree(apr_pool_t *pool, la_slice_t text, const la_json_sc
     int complete;
     int large;
 
-    if (scan->tree > largest_tree(text.len))
+    if (scan->tree > largest_tree(text.len)) {
         return "too many values";
+    }
     /* One level more than containers: json-c counts the scalars inside the deepest one. */
     tokener = json_tokener_new_ex(LA_JSON_MAX_DEPTH + 1);
-    if (!tokener)
+    if (!tokener) {
         return "out of memory";
+    }
     complete = build_tree(tokener, text, &root);
     json_tokener_free(tokener);
     if (!complete || count_members(root) != scan->members) {
@@ -124,10 +127,12 @@ static const char *describe(apr_pool_t *pool, const la_json_scan_t *scan)
 static const char *scan_text(apr_pool_t *pool, la_slice_t *text, const char *list,
                              la_json_scan_t *scan)
 {
-    if (text->len > INT_MAX)
+    if (text->len > INT_MAX) {
         return "longer than 2 GB";
-    if (!la_json_scan(*text, list, scan))
+    }
+    if (!la_json_scan(*text, list, scan)) {
         return describe(pool, scan);
+    }
     if (scan->surrogates) {
         *text = la_json_join_surrogates(pool, *text);
         (void)la_json_scan(*text, list, scan);
@@ -166,16 +171,21 @@ const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *na
 
     *value = NULL;
     *list = (la_json_list_t){0};
-    if (!error && scan.list.data)
+    if (!error && scan.list.data) {
         text = cut_out(pool, text, scan.list);
-    if (!error)
+    }
+    if (!error) {
         error = read_tree(pool, text, &scan, value);
-    if (error)
+    }
+    if (error) {
         return error;
-    if (scan.list.data)
+    }
+    if (scan.list.data) {
         *list = (la_json_list_t){.count = scan.items, .rest = scan.list};
-    else if (la_json_member(*value, name, &list->tree) && la_json_type(list->tree) == LA_JSON_ARRAY)
+    } else if (la_json_member(*value, name, &list->tree) &&
+               la_json_type(list->tree) == LA_JSON_ARRAY) {
         list->count = la_json_count(list->tree); /* its name was written with escapes */
+    }
     return NULL;
 }
 
@@ -189,8 +199,9 @@ const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_j
         *item = la_json_item(list->tree, list->at++);
         return NULL;
     }
-    if (!la_json_scan_item(list->rest, &scan))
+    if (!la_json_scan_item(list->rest, &scan)) {
         return describe(pool, &scan);
+    }
     text = (la_slice_t){list->rest.data, scan.at};
     list->rest.data += scan.at;
     list->rest.len -= scan.at;
@@ -247,16 +258,19 @@ int la_json_next(const la_json_t *object, la_json_iterator_t *it, la_slice_t *na
 
     *name = (la_slice_t){"", 0};
     *value = NULL;
-    if (la_json_type(object) != LA_JSON_OBJECT)
+    if (la_json_type(object) != LA_JSON_OBJECT) {
         return 0;
-    if (!it->started)
+    }
+    if (!it->started) {
         entry = lh_table_head(json_object_get_object(tree_of(object)));
-    else if (entry)
+    } else if (entry) {
         entry = lh_entry_next(entry);
+    }
     it->started = 1;
     it->entry = entry;
-    if (!entry)
+    if (!entry) {
         return 0;
+    }
     name->data = (const char *)lh_entry_k(entry);
     name->len = strlen(name->data);
     *value = (const la_json_t *)lh_entry_v(entry);
@@ -265,25 +279,29 @@ int la_json_next(const la_json_t *object, la_json_iterator_t *it, la_slice_t *na
 
 apr_size_t la_json_count(const la_json_t *value)
 {
-    if (la_json_type(value) == LA_JSON_ARRAY)
+    if (la_json_type(value) == LA_JSON_ARRAY) {
         return json_object_array_length(tree_of(value));
-    if (la_json_type(value) == LA_JSON_OBJECT)
+    }
+    if (la_json_type(value) == LA_JSON_OBJECT) {
         return (apr_size_t)json_object_object_length(tree_of(value));
+    }
     return 0;
 }
 
 const la_json_t *la_json_item(const la_json_t *array, apr_size_t index)
 {
-    if (la_json_type(array) != LA_JSON_ARRAY)
+    if (la_json_type(array) != LA_JSON_ARRAY) {
         return NULL;
+    }
     return (const la_json_t *)json_object_array_get_idx(tree_of(array), index);
 }
 
 int la_json_string(const la_json_t *value, la_slice_t *text)
 {
     *text = (la_slice_t){"", 0};
-    if (la_json_type(value) != LA_JSON_STRING)
+    if (la_json_type(value) != LA_JSON_STRING) {
         return 0;
+    }
     text->data = json_object_get_string(tree_of(value));
     text->len = (apr_size_t)json_object_get_string_len(tree_of(value));
     return 1;
@@ -302,11 +320,13 @@ int la_json_number(const la_json_t *value, double *out)
     double number;
 
     *out = 0;
-    if (la_json_type(value) != LA_JSON_NUMBER)
+    if (la_json_type(value) != LA_JSON_NUMBER) {
         return 0;
+    }
     number = json_object_get_double(tree_of(value));
-    if (!isfinite(number))
+    if (!isfinite(number)) {
         return 0;
+    }
     *out = number;
     return 1;
 }
@@ -318,13 +338,16 @@ static const char *number_text(apr_pool_t *pool, struct json_object *number)
 {
     int64_t value;
 
-    if (json_object_is_type(number, json_type_double))
+    if (json_object_is_type(number, json_type_double)) {
         return (const char *)json_object_get_userdata(number);
+    }
     value = json_object_get_int64(number);
-    if (value == INT64_MIN || json_object_get_uint64(number) == UINT64_MAX)
+    if (value == INT64_MIN || json_object_get_uint64(number) == UINT64_MAX) {
         return NULL;
-    if (value < 0)
+    }
+    if (value < 0) {
         return apr_psprintf(pool, "%" APR_INT64_T_FMT, (apr_int64_t)value);
+    }
     return apr_psprintf(pool, "%" APR_UINT64_T_FMT, (apr_uint64_t)json_object_get_uint64(number));
 }
 
@@ -347,112 +370,9 @@ int la_json_scalar_text(apr_pool_t *pool, const la_json_t *value, la_slice_t *te
     case LA_JSON_OBJECT:
         break;
     }
-    if (!chars)
+    if (!chars) {
         return 0;
+    }
     *text = (la_slice_t){chars, strlen(chars)};
     return 1;
-}
-
-#define WRITER_FIRST_CAPACITY 64
-
-void la_json_writer_init(la_json_writer_t *writer, apr_pool_t *pool)
-{
-    *writer = (la_json_writer_t){.pool = pool};
-    if (!pool)
-        return;
-    writer->capacity = WRITER_FIRST_CAPACITY;
-    writer->data = apr_palloc(pool, writer->capacity);
-    writer->data[0] = '\0';
-}
-
-/* Makes room for `extra` bytes and the NUL. Doubling keeps the bytes that growth leaves behind
- * in the pool below the size of the final text. */
-static void writer_reserve(la_json_writer_t *writer, apr_size_t extra)
-{
-    apr_size_t needed, capacity;
-    char *data;
-
-    if (extra >= SIZE_MAX - writer->len)
-        abort();
-    needed = writer->len + extra + 1;
-    if (needed <= writer->capacity)
-        return;
-    capacity = writer->capacity > SIZE_MAX / 2 ? SIZE_MAX : writer->capacity * 2;
-    if (capacity < needed)
-        capacity = needed;
-    data = apr_palloc(writer->pool, capacity);
-    memcpy(data, writer->data, writer->len);
-    writer->data = data;
-    writer->capacity = capacity;
-}
-
-void la_json_write_raw(la_json_writer_t *writer, la_slice_t text)
-{
-    if (text.len == 0)
-        return;
-    if (writer->pool) {
-        writer_reserve(writer, text.len);
-        memcpy(writer->data + writer->len, text.data, text.len);
-        writer->data[writer->len + text.len] = '\0';
-    }
-    writer->len += text.len;
-}
-
-static void write_unit(la_json_writer_t *writer, unsigned unit)
-{
-    static const char hex[] = "0123456789abcdef";
-    char text[] = {
-        '\\', 'u', hex[unit >> 12 & 15], hex[unit >> 8 & 15], hex[unit >> 4 & 15], hex[unit & 15]};
-
-    la_json_write_raw(writer, (la_slice_t){text, sizeof(text)});
-}
-
-static void write_escaped(la_json_writer_t *writer, unsigned code)
-{
-    static const char plain[] = {'"', '\\', '\b', '\f', '\n', '\r', '\t'};
-    static const char letter[] = {'"', '\\', 'b', 'f', 'n', 'r', 't'};
-    const char *found = code < 0x80 ? memchr(plain, (int)code, sizeof(plain)) : NULL;
-
-    if (found) {
-        char text[] = {'\\', letter[found - plain]};
-
-        la_json_write_raw(writer, (la_slice_t){text, sizeof(text)});
-    } else if (code == LA_NOT_UTF8) {
-        write_unit(writer, REPLACEMENT_CHAR);
-    } else if (code > 0xFFFF) {
-        write_unit(writer, 0xD800 + ((code - 0x10000) >> 10));
-        write_unit(writer, 0xDC00 + ((code - 0x10000) & 0x3FF));
-    } else {
-        write_unit(writer, code);
-    }
-}
-
-/* How many bytes from `start` stand for themselves inside a string. */
-static apr_size_t plain_run(const unsigned char *start, apr_size_t len)
-{
-    apr_size_t i = 0;
-
-    while (i < len && start[i] >= 0x20 && start[i] < 0x7F && start[i] != '"' && start[i] != '\\')
-        i++;
-    return i;
-}
-
-void la_json_write_string(la_json_writer_t *writer, la_slice_t text)
-{
-    const unsigned char *bytes = (const unsigned char *)text.data;
-    apr_size_t at = 0;
-
-    la_json_write_raw(writer, LA_SLICE("\""));
-    while (at < text.len) {
-        apr_size_t run = plain_run(bytes + at, text.len - at);
-        unsigned code;
-
-        la_json_write_raw(writer, (la_slice_t){text.data + at, run});
-        at += run;
-        if (at == text.len)
-            break;
-        at += la_utf8_decode(bytes + at, text.len - at, &code);
-        write_escaped(writer, code);
-    }
-    la_json_write_raw(writer, LA_SLICE("\""));
 }

@@ -24,8 +24,9 @@ static const utf8_lead_t utf8_leads[] = {
 static const utf8_lead_t *utf8_lead(unsigned char byte)
 {
     for (apr_size_t i = 0; i < sizeof(utf8_leads) / sizeof(utf8_leads[0]); i++) {
-        if (byte >= utf8_leads[i].first && byte <= utf8_leads[i].last)
+        if (byte >= utf8_leads[i].first && byte <= utf8_leads[i].last) {
             return &utf8_leads[i];
+        }
     }
     return NULL;
 }
@@ -36,18 +37,21 @@ apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *
     unsigned value, low, high;
 
     *code = bytes[0];
-    if (bytes[0] < 0x80)
+    if (bytes[0] < 0x80) {
         return 1;
+    }
     *code = LA_NOT_UTF8;
     lead = utf8_lead(bytes[0]);
-    if (!lead)
+    if (!lead) {
         return 1;
+    }
     value = bytes[0] & (0x3Fu >> lead->following);
     low = lead->second_low;
     high = lead->second_high;
     for (apr_size_t i = 1; i <= lead->following; i++) {
-        if (i == len || bytes[i] < low || bytes[i] > high)
+        if (i == len || bytes[i] < low || bytes[i] > high) {
             return i;
+        }
         value = value << 6 | (bytes[i] & 0x3Fu);
         low = 0x80;
         high = 0xBF;
@@ -108,8 +112,9 @@ static int scan_unexpected(scan_t *scan)
 
 static int scan_take(scan_t *scan, char wanted)
 {
-    if (scan_peek(scan) != wanted)
+    if (scan_peek(scan) != wanted) {
         return 0;
+    }
     scan->at++;
     return 1;
 }
@@ -122,15 +127,17 @@ static int scan_expect(scan_t *scan, char wanted)
 static void scan_space(scan_t *scan)
 {
     while (scan_take(scan, ' ') || scan_take(scan, '\t') || scan_take(scan, '\n') ||
-           scan_take(scan, '\r'))
+           scan_take(scan, '\r')) {
         ;
+    }
 }
 
 static int scan_literal(scan_t *scan, const char *literal)
 {
     for (; *literal; literal++) {
-        if (!scan_expect(scan, *literal))
+        if (!scan_expect(scan, *literal)) {
             return 0;
+        }
     }
     return 1;
 }
@@ -139,21 +146,25 @@ static int scan_digits(scan_t *scan)
 {
     apr_size_t start = scan->at;
 
-    while (scan_peek(scan) >= '0' && scan_peek(scan) <= '9')
+    while (scan_peek(scan) >= '0' && scan_peek(scan) <= '9') {
         scan->at++;
+    }
     return scan->at > start || scan_unexpected(scan);
 }
 
 static int scan_number(scan_t *scan)
 {
     (void)scan_take(scan, '-');
-    if (!scan_take(scan, '0') && !scan_digits(scan))
+    if (!scan_take(scan, '0') && !scan_digits(scan)) {
         return 0;
-    if (scan_take(scan, '.') && !scan_digits(scan))
+    }
+    if (scan_take(scan, '.') && !scan_digits(scan)) {
         return 0;
+    }
     if (scan_take(scan, 'e') || scan_take(scan, 'E')) {
-        if (!scan_take(scan, '+'))
+        if (!scan_take(scan, '+')) {
             (void)scan_take(scan, '-');
+        }
         return scan_digits(scan);
     }
     return 1;
@@ -161,12 +172,15 @@ static int scan_number(scan_t *scan)
 
 static int hex_digit(int byte)
 {
-    if (byte >= '0' && byte <= '9')
+    if (byte >= '0' && byte <= '9') {
         return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
+    }
+    if (byte >= 'a' && byte <= 'f') {
         return byte - 'a' + 10;
-    if (byte >= 'A' && byte <= 'F')
+    }
+    if (byte >= 'A' && byte <= 'F') {
         return byte - 'A' + 10;
+    }
     return -1;
 }
 
@@ -176,8 +190,9 @@ static int scan_hex4(scan_t *scan, unsigned *unit)
     for (int i = 0; i < 4; i++) {
         int digit = hex_digit(scan_peek(scan));
 
-        if (digit < 0)
+        if (digit < 0) {
             return scan_unexpected(scan);
+        }
         *unit = *unit << 4 | (unsigned)digit;
         scan->at++;
     }
@@ -193,14 +208,17 @@ static int scan_escape(scan_t *scan, int in_name)
     unsigned unit;
 
     if (scan_take(scan, 'u')) {
-        if (!scan_hex4(scan, &unit))
+        if (!scan_hex4(scan, &unit)) {
             return 0;
-        if (unit >= 0xD800 && unit <= 0xDFFF)
+        }
+        if (unit >= 0xD800 && unit <= 0xDFFF) {
             scan->surrogates = 1;
+        }
         return !(in_name && unit == 0) || scan_fail(scan, "NUL in a member name");
     }
-    if (byte < 0 || !memchr(plain, byte, sizeof(plain)))
+    if (byte < 0 || !memchr(plain, byte, sizeof(plain))) {
         return scan_unexpected(scan);
+    }
     scan->at++;
     return 1;
 }
@@ -211,24 +229,29 @@ static int scan_character(scan_t *scan)
     unsigned code;
     apr_size_t taken;
 
-    if (scan_peek(scan) < 0)
+    if (scan_peek(scan) < 0) {
         return scan_unexpected(scan);
+    }
     taken = la_utf8_decode(scan->data + scan->at, scan->len - scan->at, &code);
-    if (code == LA_NOT_UTF8)
+    if (code == LA_NOT_UTF8) {
         return scan_fail(scan, "not UTF-8");
-    if (code < 0x20)
+    }
+    if (code < 0x20) {
         return scan_fail(scan, "control character in a string");
+    }
     scan->at += taken;
     return 1;
 }
 
 static int scan_string(scan_t *scan, int is_name)
 {
-    if (!scan_expect(scan, '"'))
+    if (!scan_expect(scan, '"')) {
         return 0;
+    }
     while (!scan_take(scan, '"')) {
-        if (!(scan_take(scan, '\\') ? scan_escape(scan, is_name) : scan_character(scan)))
+        if (!(scan_take(scan, '\\') ? scan_escape(scan, is_name) : scan_character(scan))) {
             return 0;
+        }
     }
     return 1;
 }
@@ -242,8 +265,9 @@ static int scan_list(scan_t *scan)
     apr_size_t start = scan->at + 1;
 
     scan->list_name = NULL;
-    if (!scan_container(scan))
+    if (!scan_container(scan)) {
         return 0;
+    }
     scan->list = (la_slice_t){(const char *)scan->data + start, scan->at - 1 - start};
     scan->list_items = scan->closed;
     scan->members = members;
@@ -267,21 +291,26 @@ static int scan_member(scan_t *scan)
 
     scan_space(scan);
     start = scan->at;
-    if (!scan_string(scan, 1))
+    if (!scan_string(scan, 1)) {
         return 0;
+    }
     is_list = is_list_name(scan, start, scan->at);
     scan->members++;
     scan->tree += TREE_NAME;
-    if (scan->width++ >= TREE_ROOM)
+    if (scan->width++ >= TREE_ROOM) {
         scan->tree += TREE_GROWTH;
+    }
     scan_space(scan);
-    if (!scan_expect(scan, ':'))
+    if (!scan_expect(scan, ':')) {
         return 0;
+    }
     scan_space(scan);
-    if (!is_list || scan_peek(scan) != '[')
+    if (!is_list || scan_peek(scan) != '[') {
         return scan_value(scan);
-    if (!scan_list(scan))
+    }
+    if (!scan_list(scan)) {
         return 0;
+    }
     scan_space(scan);
     return 1;
 }
@@ -297,11 +326,13 @@ static int scan_element(scan_t *scan)
 static int scan_items(scan_t *scan, int (*scan_item)(scan_t *), char close)
 {
     scan_space(scan);
-    if (scan_take(scan, close))
+    if (scan_take(scan, close)) {
         return 1;
+    }
     do {
-        if (!scan_item(scan))
+        if (!scan_item(scan)) {
             return 0;
+        }
     } while (scan_take(scan, ','));
     return scan_expect(scan, close);
 }
@@ -311,8 +342,9 @@ static int scan_container(scan_t *scan)
     apr_size_t outer_width = scan->width;
     int sound;
 
-    if (scan->depth == LA_JSON_MAX_DEPTH)
+    if (scan->depth == LA_JSON_MAX_DEPTH) {
         return scan_fail(scan, "nested too deep");
+    }
     scan->depth++;
     scan->width = 0;
     if (scan_take(scan, '{')) {
@@ -354,8 +386,9 @@ static int scan_bare_value(scan_t *scan)
 static int scan_value(scan_t *scan)
 {
     scan_space(scan);
-    if (!scan_bare_value(scan))
+    if (!scan_bare_value(scan)) {
         return 0;
+    }
     scan_space(scan);
     return 1;
 }
@@ -376,8 +409,9 @@ int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *result)
     scan_t scan = {.data = (const unsigned char *)text.data, .len = text.len, .list_name = list};
     int sound = scan_value(&scan);
 
-    if (sound && scan.at < scan.len)
+    if (sound && scan.at < scan.len) {
         sound = scan_fail(&scan, "more after the value");
+    }
     tell(&scan, result);
     return sound;
 }
@@ -387,8 +421,9 @@ int la_json_scan_item(la_slice_t text, la_json_scan_t *result)
     scan_t scan = {.data = (const unsigned char *)text.data, .len = text.len};
     int sound = scan_value(&scan);
 
-    if (sound && scan.at < scan.len && scan_peek(&scan) != ',')
+    if (sound && scan.at < scan.len && scan_peek(&scan) != ',') {
         sound = scan_unexpected(&scan);
+    }
     tell(&scan, result);
     return sound;
 }
@@ -405,8 +440,9 @@ static unsigned escaped_unit(const unsigned char *text, apr_size_t len)
 /* The character of a surrogate pair, 0 for two units that are none. */
 static unsigned pair_character(unsigned high, unsigned low)
 {
-    if ((high & 0xFC00u) != 0xD800 || (low & 0xFC00u) != 0xDC00)
+    if ((high & 0xFC00u) != 0xD800 || (low & 0xFC00u) != 0xDC00) {
         return 0;
+    }
     return 0x10000 + ((high & 0x3FFu) << 10 | (low & 0x3FFu));
 }
 
@@ -437,8 +473,9 @@ la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text)
             continue;
         }
         /* A backslash takes its next byte along, or "\\\\ud800" would look like an escape. */
-        if (in[at] == '\\')
+        if (in[at] == '\\') {
             *out++ = text.data[at++];
+        }
         *out++ = text.data[at++];
     }
     return (la_slice_t){joined, (apr_size_t)(out - joined)};

@@ -21,7 +21,6 @@
 #endif
 #include <math.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* From here on a tree's memory is given back to the system at once. */

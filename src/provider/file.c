@@ -204,6 +204,7 @@ static const char *read_open(la_file_t *file, int fd, apr_pool_t *pool, la_slice
         }
         file->version = now;
     }
+    file->version = (version_t){.error = EBUSY}; /* none: it is looked at again */
     return "it is being written to";
 }
 

@@ -147,6 +147,48 @@ static void test_read_replaced(void **state)
     apr_pool_destroy(pool);
 }
 
+/* Makes a new version of the file each time, without an end. */
+static void *touch_versions(void *path)
+{
+    struct timeval times[2] = {{0, 0}, {0, 0}};
+
+    while (!atomic_load(&stop_writing)) {
+        times[1].tv_sec++;
+        assert_int_equal(utimes(path, times), 0);
+    }
+    return NULL;
+}
+
+static void test_read_written(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    apr_size_t bytes = (apr_size_t)1024 * 1024;
+    const char *path = write_file(pool, "written",
+                                  (la_slice_t){memset(apr_palloc(pool, bytes), 'x', bytes), bytes});
+    la_file_t *file = la_file_make(pool, path, bytes);
+    const char *error = NULL;
+    pthread_t writer;
+    la_slice_t content;
+
+    (void)state;
+    atomic_store(&stop_writing, 0);
+    assert_int_equal(pthread_create(&writer, NULL, touch_versions, (void *)(uintptr_t)path), 0);
+    while (!error) {
+        apr_pool_t *version = la_file_version_pool(pool);
+
+        error = la_file_read(file, version, &content);
+        assert_int_equal(content.len, error ? 0 : bytes);
+        apr_pool_destroy(version);
+    }
+    atomic_store(&stop_writing, 1);
+    pthread_join(writer, NULL);
+    assert_string_equal(error, "it is being written to");
+    /* Nothing else changes it, and still it is read again. */
+    assert_int_equal(la_file_changed(file, START), 1);
+    assert_null(la_file_read(file, pool, &content));
+    apr_pool_destroy(pool);
+}
+
 /* ---- versions ---- */
 
 static void put_same_size(apr_pool_t *pool)
@@ -407,6 +449,7 @@ int main(void)
     add("read: a byte order mark", test_read_byte_order_mark, NULL);
     add("open", test_open, NULL);
     add("read: a file that is replaced meanwhile", test_read_replaced, NULL);
+    add("read: a file that is written to meanwhile", test_read_written, NULL);
     for (size_t i = 0; i < ROWS(change_cases); i++)
         add(change_cases[i].name, test_change, &change_cases[i]);
     add("the first look is at once", test_first_look_is_at_once, NULL);

@@ -7,13 +7,15 @@
  */
 #include "core/policy.h"
 
+#include "core/json_scan.h"
+
 #include <apr_cstr.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
 
 #include <string.h>
 
-typedef enum rule_e { RULE_ALL_SCOPES, RULE_ANY_SCOPE, RULE_ATTRIBUTE } rule_e;
+typedef enum rule_e { RULE_ALL_SCOPES, RULE_ANY_SCOPE, RULE_ATTRIBUTE, RULE_ANY_VALUE } rule_e;
 
 /* What a line demands. A `none` line demands nothing and has no rule. */
 typedef struct rule_t {
@@ -99,13 +101,55 @@ static const char *add_line(apr_pool_t *pool, const la_policy_t **policy, la_met
     return NULL;
 }
 
-int la_policy_is_scope(const char *word)
+const char *la_policy_scope_fault(apr_pool_t *pool, const char *word)
 {
     const char *at = word;
 
     while (*at > 0x20 && *at < 0x7f && *at != '"' && *at != '\\')
         at++;
-    return at > word && *at == '\0';
+    if (at == word || *at != '\0')
+        return apr_pstrcat(pool, "'", word,
+                           "' is no scope: 1 or more of the characters that RFC 6749 section "
+                           "3.3 allows (visible ASCII but \" and \\)",
+                           NULL);
+    if (strchr(word, ',') != NULL)
+        return apr_pstrcat(pool, "'", word,
+                           "' is one scope with a comma in its name: write blanks between scopes, "
+                           "as in: models.read models.write",
+                           NULL);
+    return NULL;
+}
+
+/* Values come as UTF-8: bytes that are not would never be equal to one. */
+static int is_utf8(const char *word)
+{
+    apr_size_t len = strlen(word);
+    apr_size_t at = 0;
+    unsigned code = 0;
+
+    while (at < len && code != LA_NOT_UTF8)
+        at += la_utf8_decode((const unsigned char *)word + at, len - at, &code);
+    return code != LA_NOT_UTF8;
+}
+
+const char *la_policy_attribute_fault(int count, const char *const *words)
+{
+    if (count < 2)
+        return "a category and at least one value are needed, or none";
+    for (int i = 0; i < count; i++) {
+        if (words[i][0] == '\0')
+            return i == 0 ? "the category is empty" : "a value is empty";
+        if (!is_utf8(words[i]))
+            return "the category and the values are UTF-8";
+        if (i > 0 && count > 2 && la_policy_is_any_value(words[i]))
+            return "* stands alone, since it is any value";
+    }
+    return NULL;
+}
+
+int la_policy_is_any_value(const char *word)
+{
+    return strcmp(word, "*") == 0;
 }
 
 static const char *scopes_fault(apr_pool_t *pool, int count, const char *const *words)
@@ -113,11 +157,10 @@ static const char *scopes_fault(apr_pool_t *pool, int count, const char *const *
     if (count == 0)
         return "a scope is missing";
     for (int i = 0; i < count; i++) {
-        if (!la_policy_is_scope(words[i]))
-            return apr_pstrcat(pool, "'", words[i],
-                               "' is no scope: 1 or more of the characters that RFC 6749 section "
-                               "3.3 allows (visible ASCII but \" and \\)",
-                               NULL);
+        const char *fault = la_policy_scope_fault(pool, words[i]);
+
+        if (fault != NULL)
+            return fault;
     }
     return NULL;
 }
@@ -164,16 +207,17 @@ const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy, l
 const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
                                     la_methods_t methods, int count, const char *const *words)
 {
+    const char *fault;
+
     if (count == 1 && strcmp(words[0], "none") == 0)
         return add_line(pool, policy, methods, NULL);
-    if (count < 2)
-        return "a category and at least one value are needed, or none";
-    for (int i = 0; i < count; i++) {
-        if (words[i][0] == '\0')
-            return i == 0 ? "the category is empty" : "a value is empty";
-    }
+    fault = la_policy_attribute_fault(count, words);
+    if (fault != NULL)
+        return fault;
     return add_line(pool, policy, methods,
-                    rule_make(pool, RULE_ATTRIBUTE, words[0], count - 1, words + 1));
+                    rule_make(pool,
+                              la_policy_is_any_value(words[1]) ? RULE_ANY_VALUE : RULE_ATTRIBUTE,
+                              words[0], count - 1, words + 1));
 }
 
 const la_policy_t *la_policy_merge(apr_pool_t *pool, const la_policy_t *parent,
@@ -198,6 +242,12 @@ const la_policy_t *la_policy_merge(apr_pool_t *pool, const la_policy_t *parent,
 int la_policy_in_force(const la_policy_t *policy, la_methods_t method)
 {
     return policy != NULL && (policy->demanded & method) != 0;
+}
+
+int la_policy_has_value(const la_identity_t *identity, la_slice_t category)
+{
+    return identity != NULL &&
+           la_identity_value_count(identity, la_identity_find(identity, category)) > 0;
 }
 
 /* The first word of the rule that the identity has (`wanted` 1) or lacks (0); NULL when there is none. */
@@ -239,6 +289,10 @@ static const char *rule_fault(apr_pool_t *pool, const rule_t *rule, const la_ide
         return apr_pstrcat(pool, scope, join_words(pool, rule), NULL);
     case RULE_ATTRIBUTE:
         if (find_word(rule, identity, 1) != NULL)
+            return NULL;
+        return apr_pstrcat(pool, attribute, rule->category.data, NULL);
+    case RULE_ANY_VALUE:
+        if (la_policy_has_value(identity, rule->category))
             return NULL;
         return apr_pstrcat(pool, attribute, rule->category.data, NULL);
     }
@@ -285,7 +339,8 @@ const char *la_policy_scopes(apr_pool_t *pool, const la_policy_t *policy, la_met
     for (apr_size_t i = 0; i < policy->count; i++) {
         const entry_t *entry = &policy->entries[i];
 
-        if ((entry->methods & method) != 0 && entry->rule->kind != RULE_ATTRIBUTE)
+        if ((entry->methods & method) != 0 &&
+            (entry->rule->kind == RULE_ALL_SCOPES || entry->rule->kind == RULE_ANY_SCOPE))
             collect_scopes(scopes, entry->rule);
     }
     return scopes->nelts > 0 ? apr_array_pstrcat(pool, scopes, ' ') : NULL;

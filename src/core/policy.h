@@ -18,8 +18,18 @@ typedef apr_uint64_t la_methods_t;
 /* The lines of one section, scopes or attributes. Opaque; NULL is a policy without lines. */
 typedef struct la_policy_t la_policy_t;
 
-/* Whether a word is a scope (RFC 6749 section 3.3): visible ASCII characters but `"` and `\`, at least one. */
-int la_policy_is_scope(const char *word);
+/* What is wrong with a scope, in `pool`, or NULL: RFC 6749 section 3.3 allows visible ASCII characters but `"` and `\`, at least
+ * one; a comma is allowed there and refused here, since it is a list that somebody wrote as other programs want it. */
+const char *la_policy_scope_fault(apr_pool_t *pool, const char *word);
+
+/* What is wrong with CATEGORY VALUE..., or NULL: too few words, an empty one, one that is not UTF-8, `*` beside others. */
+const char *la_policy_attribute_fault(int count, const char *const *words);
+
+/* Whether a line's only value means any value. */
+int la_policy_is_any_value(const char *word);
+
+/* Whether the caller has any value in the category. identity: NULL is a caller without attributes. */
+int la_policy_has_value(const la_identity_t *identity, la_slice_t category);
 
 /* Adds one `RequireScope` line to a section's policy.
  *
@@ -33,7 +43,7 @@ int la_policy_is_scope(const char *word);
 const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
                                  int count, const char *const *words);
 
-/* Adds one `RequireAttribute` line: CATEGORY VALUE... or none, as la_policy_add_scopes(). Empty words are refused;
+/* Adds one `RequireAttribute` line: CATEGORY VALUE..., CATEGORY * or none, as la_policy_add_scopes(). Empty words are refused;
  * `none VALUE` is a category of that name. */
 const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
                                     la_methods_t methods, int count, const char *const *words);

@@ -110,7 +110,7 @@ static void log_outage(request_rec *r, const la_provider_t *provider, const la_r
 }
 
 /* What an administrator is to know of, though the provider works: it is about one caller's token or request. */
-static void log_oddity(request_rec *r, const la_request_t *state, const la_provider_t *provider,
+static void log_oddity(request_rec *r, const char *client_id, const la_provider_t *provider,
                        const la_result_t *result)
 {
     if (!is_news(provider, result, 1)) {
@@ -120,21 +120,21 @@ static void log_oddity(request_rec *r, const la_request_t *state, const la_provi
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0110) "provider %s: what it says of token " LOG_ID
                                      " cannot be used, so the token is rejected: %s",
-                      provider->name, state->client_id, result->reason);
+                      provider->name, client_id, result->reason);
     } else {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0111) "provider %s cannot judge token " LOG_ID ": %s",
-                      provider->name, state->client_id, result->reason);
+                      provider->name, client_id, result->reason);
     }
 }
 
-static void log_health(request_rec *r, const la_request_t *state, const la_provider_t *provider,
+static void log_health(request_rec *r, const char *client_id, const la_provider_t *provider,
                        const la_result_t *result)
 {
     int outage = result->verdict == LA_VERDICT_UNAVAILABLE || result->source == LA_SOURCE_STALE;
 
     if (result->unusable || (outage && result->cause == LA_CAUSE_REQUEST)) {
-        log_oddity(r, state, provider, result);
+        log_oddity(r, client_id, provider, result);
     } else if (outage) {
         log_outage(r, provider, result);
         return;
@@ -155,7 +155,7 @@ static void log_verdict(request_rec *r, const char *client_id, const la_provider
                   client_id, la_source_name(result->source), la_verdict_name(result->verdict),
                   reason ? ": " : "", reason ? reason : "");
     if (tells_of_health(result)) {
-        log_health(r, state, provider, result);
+        log_health(r, client_id, provider, result);
     }
 }
 

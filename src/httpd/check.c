@@ -1,11 +1,13 @@
-/* Looks at the configuration once it is read: directives that need each other, and sections that name providers but let
- * everybody in. What one line says wrong is found where the line is read. In the parent.
+/* Looks at the configuration once it is read: directives that need each other, and sections that do not do what they look
+ * like. What one line says wrong is found where the line is read. In the parent.
  */
 #include "httpd/check.h"
 
 #include "httpd/config.h"
+#include "httpd/registry.h"
 #include "provider/host.h"
 
+#include <apr_strings.h>
 #include <http_config.h>
 #include <http_log.h>
 
@@ -16,26 +18,87 @@ static int begins(const char *text, const char *prefix)
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Whether one of these lines, or one inside them, is a Require of httpd's or of ours that can refuse somebody. */
+static int is_line(const ap_directive_t *line, const char *name)
+{
+    return strcasecmp(line->directive, name) == 0;
+}
+
+static void warn(server_rec *s, const ap_directive_t *line, const char *text)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, LA_LOGNO(0046) "%s:%d: %s", line->filename,
+                 line->line_num, text);
+}
+
+/* ---- what lines say ---- */
+
+/* Whether a line is a Require of httpd's or of ours that can refuse somebody. */
+static int can_refuse(const ap_directive_t *line)
+{
+    if (!begins(line->directive, "Require")) {
+        return 0;
+    }
+    return is_line(line, "Require") ? !begins(line->args, "all granted")
+                                    : strcasecmp(line->args, "none") != 0;
+}
+
+/* Whether a line needs a caller of ours. */
+static int is_rule(const ap_directive_t *line)
+{
+    return (is_line(line, "RequireScope") || is_line(line, "RequireAttribute")) && can_refuse(line);
+}
+
+/* What AuthType says: Bearer, another type, or an expression, which may say either. */
+typedef enum type_e { TYPE_NONE, TYPE_BEARER, TYPE_OTHER, TYPE_EXPRESSION } type_e;
+
+static type_e type_of(apr_pool_t *pool, const ap_directive_t *line)
+{
+    const char *args = line->args;
+    const char *type;
+
+    if (!is_line(line, "AuthType")) {
+        return TYPE_NONE;
+    }
+    type = ap_getword_conf(pool, &args);
+    if (strstr(type, "%{")) {
+        return TYPE_EXPRESSION;
+    }
+    return strcasecmp(type, "Bearer") == 0 ? TYPE_BEARER : TYPE_OTHER;
+}
+
+/* The AuthType among a section's own lines. */
+static type_e type_among(apr_pool_t *pool, const ap_directive_t *line)
+{
+    type_e type = TYPE_NONE;
+
+    for (; line; line = line->next) {
+        type_e here = type_of(pool, line);
+
+        type = here != TYPE_NONE ? here : type;
+    }
+    return type;
+}
+
+static const ap_directive_t *find(const ap_directive_t *line, const char *name)
+{
+    for (; line && !is_line(line, name); line = line->next) {}
+    return line;
+}
+
+/* Whether one of these lines, or one inside them, can refuse somebody. */
 static int requires(const ap_directive_t *line)
 {
     for (; line; line = line->next) {
-        if (begins(line->directive, "Require") &&
-            !(strcasecmp(line->directive, "Require") == 0 && begins(line->args, "all granted")) &&
-            !(strcasecmp(line->directive, "Require") != 0 && strcasecmp(line->args, "none") == 0)) {
-            return 1;
-        }
-        if (line->first_child && requires(line->first_child)) {
+        if (can_refuse(line) || (line->first_child && requires(line->first_child))) {
             return 1;
         }
     }
     return 0;
 }
 
-static int serves_metadata(const ap_directive_t *line)
+static int is_served_by_us(const ap_directive_t *line)
 {
     for (; line; line = line->next) {
-        if (strcasecmp(line->directive, "SetHandler") == 0 && begins(line->args, "llama-auth-")) {
+        if (is_line(line, "SetHandler") && begins(line->args, "llama-auth-")) {
             return 1;
         }
     }
@@ -53,20 +116,133 @@ static int guarded(const ap_directive_t *section)
     return 0;
 }
 
-static void warn_unguarded(server_rec *s, const ap_directive_t *line)
+/* ---- a server's lines ---- */
+
+/* What stands anywhere among a server's lines. Sections merge by the path of a request, so that no section can be judged by its
+ * own lines alone; what stands nowhere is missing everywhere. */
+typedef struct lines_t {
+    int use;
+    int bearer; /* AuthType Bearer, or an expression */
+} lines_t;
+
+static void count_lines(apr_pool_t *pool, const ap_directive_t *line, lines_t *lines)
 {
     for (; line; line = line->next) {
-        const ap_directive_t *section = line->parent;
+        type_e type = type_of(pool, line);
 
-        if (strcasecmp(line->directive, "LlamaAuthUse") == 0 && section &&
-            !serves_metadata(section->first_child) && !guarded(section)) {
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                         LA_LOGNO(0046) "%s:%d: LlamaAuthUse in a section without Require, "
-                                        "RequireScope or RequireAttribute: nobody is refused there",
-                         line->filename, line->line_num);
+        if (is_line(line, "<VirtualHost")) {
+            continue; /* a server of its own */
         }
-        if (line->first_child) {
-            warn_unguarded(s, line->first_child);
+        lines->use |= is_line(line, "LlamaAuthUse");
+        lines->bearer |= type == TYPE_BEARER || type == TYPE_EXPRESSION;
+        count_lines(pool, line->first_child, lines);
+    }
+}
+
+/* The first line that needs a LlamaAuthUse. */
+static const ap_directive_t *find_need(apr_pool_t *pool, const ap_directive_t *line)
+{
+    const ap_directive_t *found = NULL;
+
+    for (; line && !found; line = line->next) {
+        if (is_rule(line) || type_of(pool, line) == TYPE_BEARER) {
+            return line;
+        }
+        found = is_line(line, "<VirtualHost") ? NULL : find_need(pool, line->first_child);
+    }
+    return found;
+}
+
+/* ---- a section with LlamaAuthUse ---- */
+
+/* Whether one of the providers named there has an issuer, which is who issues tokens for the resource. */
+static int has_issuer(apr_pool_t *pool, const char *names)
+{
+    const apr_array_header_t *providers = la_registry_providers();
+    int i;
+
+    while (*names) {
+        const char *name = ap_getword_conf(pool, &names);
+
+        for (i = 0; i < providers->nelts; i++) {
+            const la_provider_t *provider =
+                APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+            if (strcmp(provider->name, name) == 0 && provider->type->issuer &&
+                provider->type->issuer(provider)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+static void check_use(server_rec *s, apr_pool_t *pool, const ap_directive_t *use,
+                      const lines_t *lines)
+{
+    const ap_directive_t *section = use->parent;
+    const ap_directive_t *own = section->first_child;
+    const ap_directive_t *resource = find(own, "LlamaAuthResource");
+    int served = is_served_by_us(own);
+
+    if (!served && !guarded(section)) {
+        warn(s, use,
+             "LlamaAuthUse in a section without Require, RequireScope or RequireAttribute: nobody "
+             "is refused there");
+    }
+    if (type_among(pool, own) == TYPE_OTHER) {
+        warn(s, use,
+             "LlamaAuthUse beside an AuthType that is not Bearer: its providers are never asked "
+             "there");
+    } else if (!served && !lines->bearer) {
+        warn(s, use, "LlamaAuthUse, and AuthType Bearer nowhere: its providers are never asked");
+    }
+    if (resource && !has_issuer(pool, use->args)) {
+        warn(s, resource,
+             "LlamaAuthResource beside providers without an Issuer: its metadata names no "
+             "authorization server, and clients cannot find one");
+    }
+}
+
+static void check_uses(server_rec *s, apr_pool_t *pool, const ap_directive_t *line,
+                       const lines_t *lines)
+{
+    for (; line; line = line->next) {
+        if (is_line(line, "LlamaAuthUse") && line->parent) {
+            check_use(s, pool, line, lines);
+        }
+        if (!is_line(line, "<VirtualHost")) {
+            check_uses(s, pool, line->first_child, lines);
+        }
+    }
+}
+
+/* Checks a server's lines, given what stands in the main server, which its virtual hosts inherit. */
+static void check_server(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree, lines_t lines)
+{
+    const ap_directive_t *need = find_need(pool, tree);
+
+    count_lines(pool, tree, &lines);
+    if (need && !lines.use) {
+        warn(s, need,
+             apr_psprintf(
+                 pool, "%s, and LlamaAuthUse nowhere: each request there is answered with 500",
+                 type_of(pool, need) == TYPE_BEARER ? "AuthType Bearer" : need->directive));
+    }
+    check_uses(s, pool, tree, &lines);
+}
+
+static void check_tree(server_rec *s, apr_pool_t *pool)
+{
+    const lines_t none = {0};
+    const ap_directive_t *line;
+    lines_t main_lines = {0};
+
+    check_server(s, pool, ap_conftree, none);
+    count_lines(pool, ap_conftree, &main_lines);
+    for (line = ap_conftree; line; line = line->next) {
+        if (is_line(line, "<VirtualHost")) {
+            check_server(s, pool, line->first_child, main_lines);
         }
     }
 }
@@ -77,11 +253,10 @@ int la_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serv
 
     (void)pconf;
     (void)plog;
-    (void)ptemp;
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, LA_LOGNO(0047) "%s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    warn_unguarded(s, ap_conftree);
+    check_tree(s, ptemp);
     return OK;
 }

@@ -6,6 +6,7 @@
 
 #include "core/cache.h"
 #include "httpd/forward.h"
+#include "httpd/place.h"
 #include "httpd/registry.h"
 #include "provider/mask.h"
 
@@ -17,6 +18,7 @@
 extern module AP_MODULE_DECLARE_DATA llama_auth_module;
 
 #define DEFAULT_OUTAGE_STATUS HTTP_UNAUTHORIZED
+#define CACHE_BYTES_MAX       ((apr_size_t)1 << 40)
 #define DEFAULT_CACHE_BYTES   ((apr_size_t)32 * 1024 * 1024)
 
 void *la_config_create_server(apr_pool_t *pool, server_rec *server)
@@ -160,19 +162,25 @@ static const char *in_directive(cmd_parms *cmd, const char *error)
 static const char *set_scope(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_dir_conf_t *conf = dconf;
+    const char *error = la_place_of_rule(cmd);
 
-    return in_directive(cmd,
-                        la_policy_add_scopes(cmd->pool, &conf->scopes, (la_methods_t)cmd->limited,
-                                             argc, (const char *const *)argv));
+    if (!error) {
+        error = la_policy_add_scopes(cmd->pool, &conf->scopes, (la_methods_t)cmd->limited, argc,
+                                     (const char *const *)argv);
+    }
+    return in_directive(cmd, error);
 }
 
 static const char *set_attribute(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_dir_conf_t *conf = dconf;
+    const char *error = la_place_of_rule(cmd);
 
-    return in_directive(cmd, la_policy_add_attribute(cmd->pool, &conf->attributes,
-                                                     (la_methods_t)cmd->limited, argc,
-                                                     (const char *const *)argv));
+    if (!error) {
+        error = la_policy_add_attribute(cmd->pool, &conf->attributes, (la_methods_t)cmd->limited,
+                                        argc, (const char *const *)argv);
+    }
+    return in_directive(cmd, error);
 }
 
 /* Whether the line is read at startup, and not for a request that met an .htaccess. */
@@ -219,8 +227,14 @@ static const char *clash_with_source(cmd_parms *cmd, const char *header)
     int i;
 
     for (i = 0; i < names->nelts; i++) {
-        if (strcasecmp(APR_ARRAY_IDX(names, i, const char *), header) == 0) {
-            return apr_psprintf(cmd->pool, "%s is the header of a LlamaAuthTokenSource", header);
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+
+        if (la_forward_is_same_name(name, header)) {
+            return apr_psprintf(
+                cmd->pool,
+                "%s is the header of a LlamaAuthTokenSource (header:%s); the token in "
+                "it would be removed from every request",
+                header, name);
         }
     }
     return NULL;
@@ -265,6 +279,9 @@ static const char *set_switch(cmd_parms *cmd, void *dconf, int on)
 {
     la_switch_e *field = (la_switch_e *)(void *)((char *)dconf + (apr_size_t)cmd->info);
 
+    if (*field == (on ? LA_OFF : LA_ON)) {
+        return in_directive(cmd, "is on and off in one section");
+    }
     *field = on ? LA_ON : LA_OFF;
     return NULL;
 }
@@ -299,6 +316,10 @@ static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
     }
     if (!la_option_parse_size(arg, &conf->cache_bytes)) {
         return apr_psprintf(cmd->pool, "LlamaAuthCacheSize: '%s' is no size: write 64M, 1G or off",
+                            arg);
+    }
+    if (conf->cache_bytes > CACHE_BYTES_MAX) {
+        return apr_psprintf(cmd->pool, "LlamaAuthCacheSize: %s is too large, the most is 1024G",
                             arg);
     }
     if (conf->cache_bytes < least) {

@@ -4,6 +4,7 @@
 #include "httpd/credential.h"
 
 #include "core/params.h"
+#include "httpd/forward.h"
 #include "httpd/query.h"
 #include "httpd/request.h"
 
@@ -51,18 +52,12 @@ static const char *parse_one(apr_pool_t *pool, const char *word, source_t *sourc
                         word);
 }
 
-/* Fields that are never a token's alone. */
+/* Fields that are never a token's alone. Sec-WebSocket-Protocol can be: browsers can set no other. */
 static const char *check_header(apr_pool_t *pool, const source_t *source)
 {
-    static const char *const others[] = {"Authorization", "Proxy-Authorization", "Cookie",
-                                         "Host",          "Connection",          "Content-Length",
-                                         "Content-Type",  "Transfer-Encoding",   NULL};
-    const char *const *other;
-
-    for (other = others; source->kind == KIND_HEADER && *other; other++) {
-        if (strcasecmp(source->name, *other) == 0) {
-            return apr_psprintf(pool, "header:%s cannot hold a bare token", source->name);
-        }
+    if (source->kind == KIND_HEADER && la_forward_is_vital(source->name)) {
+        return apr_psprintf(pool, "header:%s cannot hold a bare token: the request needs it itself",
+                            source->name);
     }
     return NULL;
 }

@@ -108,7 +108,7 @@ void la_forward_reserve(const char *header)
 
 /* ---- the directive ---- */
 
-/* Fields that HTTP, the connection or authentication itself needs; `Proxy` would become HTTP_PROXY. */
+/* `Proxy` would become HTTP_PROXY; mod_proxy adds to X-Forwarded-* and Via. */
 static int is_vital(const char *name)
 {
     static const char *const names[] = {"Authorization",
@@ -119,15 +119,31 @@ static int is_vital(const char *name)
                                         "Keep-Alive",
                                         "Content-Length",
                                         "Content-Type",
+                                        "Content-Encoding",
+                                        "Content-Range",
                                         "Transfer-Encoding",
                                         "TE",
                                         "Trailer",
                                         "Upgrade",
+                                        "HTTP2-Settings",
                                         "Expect",
                                         "Range",
+                                        "If-Range",
+                                        "If-Match",
+                                        "If-None-Match",
+                                        "If-Modified-Since",
+                                        "If-Unmodified-Since",
+                                        "Max-Forwards",
                                         "Proxy",
                                         "Proxy-Connection",
                                         "Origin",
+                                        "Sec-WebSocket-Key",
+                                        "Sec-WebSocket-Version",
+                                        "Sec-WebSocket-Extensions",
+                                        "Via",
+                                        "X-Forwarded-For",
+                                        "X-Forwarded-Host",
+                                        "X-Forwarded-Server",
                                         NULL};
     const char *const *vital;
 
@@ -137,6 +153,16 @@ static int is_vital(const char *name)
         }
     }
     return 0;
+}
+
+int la_forward_is_same_name(const char *a, const char *b)
+{
+    return same_name(a, b);
+}
+
+int la_forward_is_vital(const char *name)
+{
+    return is_vital(name);
 }
 
 static const char *parse_what(apr_pool_t *pool, const char *word, line_t *line)

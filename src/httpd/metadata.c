@@ -40,8 +40,10 @@ static const char *add_scopes(apr_pool_t *pool, int count, char *const words[],
     int i;
 
     for (i = 0; i < count; i++) {
-        if (!la_policy_is_scope(words[i])) {
-            return apr_psprintf(pool, "'%s' is no scope (RFC 6749 section 3.3)", words[i]);
+        const char *fault = la_policy_scope_fault(pool, words[i]);
+
+        if (fault) {
+            return fault;
         }
         APR_ARRAY_PUSH(scopes, const char *) = apr_pstrdup(pool, words[i]);
     }

@@ -139,6 +139,11 @@ static const char *open_section(cmd_parms *cmd, const char *arg, la_provider_t *
     if (!end) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name, "> directive missing closing '>'", NULL);
     }
+    if (end[1 + strspn(end + 1, " \t")]) {
+        return "<LlamaAuthProvider>: nothing may follow its '>'; each option stands on a line of "
+               "its "
+               "own";
+    }
     words = split(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
     if (words->nelts != 2) {
         return "<LlamaAuthProvider> takes a name and a type: <LlamaAuthProvider corp custom>";
@@ -182,6 +187,22 @@ static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_direct
     return error;
 }
 
+/* The line whose option an error of the section as a whole begins with; the section's own where it has no such line, as when
+ * an option is missing. */
+static const ap_directive_t *blamed(const ap_directive_t *section, const char *error)
+{
+    const ap_directive_t *line;
+
+    for (line = section->first_child; line; line = line->next) {
+        apr_size_t len = strlen(line->directive);
+
+        if (strncasecmp(line->directive, error, len) == 0 && !apr_isalnum(error[len])) {
+            return line;
+        }
+    }
+    return section;
+}
+
 /* <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked here, so that
  * a directive of httpd inside is an error instead of taking effect on the server. */
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
@@ -204,8 +225,10 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
     }
     error = la_provider_finish(provider, cmd->pool);
     if (error) {
-        return apr_psprintf(cmd->pool, "<LlamaAuthProvider %s %s>: %s", provider->name,
-                            provider->type->name, error);
+        cmd->err_directive = blamed(cmd->directive, error);
+        return apr_psprintf(cmd->pool, "<LlamaAuthProvider %s %s> of %s:%d: %s", provider->name,
+                            provider->type->name, cmd->directive->filename,
+                            cmd->directive->line_num, error);
     }
     entry = apr_array_push(registry);
     entry->provider = provider;

@@ -7,6 +7,7 @@
 #include "httpd/require.h"
 
 #include "core/policy.h"
+#include "httpd/place.h"
 #include "httpd/request.h"
 
 #include <ap_expr.h>
@@ -16,10 +17,11 @@
 #include <http_request.h>
 #include <mod_auth.h>
 
-/* A parsed line: any of `values` in `category`. */
+/* A parsed line: any of `values` in `category`, or any value at all. */
 typedef struct demand_t {
     la_slice_t category;
     const char **values; /* closed with NULL */
+    int any_value;
 } demand_t;
 
 static const la_identity_t *identity_of(const request_rec *r)
@@ -29,54 +31,93 @@ static const la_identity_t *identity_of(const request_rec *r)
     return state && state->caller ? state->caller->identity : NULL;
 }
 
-static demand_t *split(apr_pool_t *pool, const char *line)
+/* The line's words, closed with NULL; `count` is without it. */
+static const char **split(apr_pool_t *pool, const char *line, int *count)
 {
-    demand_t *demand = apr_pcalloc(pool, sizeof(*demand));
     apr_array_header_t *words = apr_array_make(pool, 4, sizeof(const char *));
 
     while (*line) {
         APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(pool, &line);
     }
+    *count = words->nelts;
     APR_ARRAY_PUSH(words, const char *) = NULL;
-    demand->values = (const char **)words->elts;
-    return demand;
+    return (const char **)words->elts;
+}
+
+/* A word that means something in RequireScope and would be a scope here. */
+static const char *keyword_fault(apr_pool_t *pool, const char *const *words)
+{
+    static const char *const keywords[] = {"all", "any", "none"};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
+        if (words[0] && strcasecmp(words[0], keywords[i]) == 0) {
+            return apr_psprintf(
+                pool,
+                "Require llama-scope has no %s: any of the scopes suffices, as in Require "
+                "llama-scope models.read; RequireScope and <RequireAll> ask for all",
+                words[0]);
+        }
+    }
+    return NULL;
 }
 
 static const char *parse_scope(cmd_parms *cmd, const char *line, const void **parsed)
 {
-    demand_t *demand = split(cmd->pool, line);
-    const char **word;
+    demand_t *demand = apr_pcalloc(cmd->pool, sizeof(*demand));
+    const char *fault;
+    int count;
+    int i;
 
     demand->category = LA_SLICE(LA_CATEGORY_SCOPES);
-    if (!demand->values[0]) {
-        return "Require llama-scope takes scopes, of which the caller must have one";
+    demand->values = split(cmd->pool, line, &count);
+    fault = count > 0 ? keyword_fault(cmd->pool, demand->values)
+                      : "Require llama-scope takes scopes, of which the caller must have one";
+    if (!fault && (fault = la_place_of_require(cmd)) != NULL) {
+        fault = apr_pstrcat(cmd->pool, "Require llama-scope: ", fault, NULL);
     }
-    for (word = demand->values; *word; word++) {
-        if (!la_policy_is_scope(*word)) {
-            return apr_psprintf(
-                cmd->pool, "Require llama-scope: '%s' is no scope (RFC 6749 section 3.3)", *word);
+    if (fault) {
+        return fault;
+    }
+    for (i = 0; i < count; i++) {
+        fault = la_policy_scope_fault(cmd->pool, demand->values[i]);
+        if (fault) {
+            return apr_pstrcat(cmd->pool, "Require llama-scope: ", fault, NULL);
         }
     }
     *parsed = demand;
     return NULL;
 }
 
+static int has_empty(const char *const *words)
+{
+    for (; *words && **words; words++) {}
+    return *words != NULL;
+}
+
 static const char *parse_attribute(cmd_parms *cmd, const char *line, const void **parsed)
 {
-    demand_t *demand = split(cmd->pool, line);
-    const char **word;
+    demand_t *demand = apr_pcalloc(cmd->pool, sizeof(*demand));
+    const char **words;
+    const char *fault;
+    int count;
 
-    if (!demand->values[0] || !demand->values[1]) {
+    words = split(cmd->pool, line, &count);
+    if (count < 2) {
         return "Require llama-attribute takes a category and values, of which the caller must have "
                "one";
     }
-    for (word = demand->values; *word; word++) {
-        if (!**word) {
-            return "Require llama-attribute: neither the category nor a value may be empty";
-        }
+    if (!*words[0] || has_empty(words + 1)) {
+        return "Require llama-attribute: neither the category nor a value may be empty";
     }
-    demand->category = (la_slice_t){demand->values[0], strlen(demand->values[0])};
-    demand->values++;
+    fault = la_policy_attribute_fault(count, words);
+    fault = fault ? fault : la_place_of_require(cmd);
+    if (fault) {
+        return apr_pstrcat(cmd->pool, "Require llama-attribute: ", fault, NULL);
+    }
+    demand->category = (la_slice_t){words[0], strlen(words[0])};
+    demand->values = words + 1;
+    demand->any_value = la_policy_is_any_value(words[1]);
     *parsed = demand;
     return NULL;
 }
@@ -90,6 +131,9 @@ static authz_status check(request_rec *r, const char *line, const void *parsed)
     (void)line;
     if (!r->user) {
         return AUTHZ_DENIED_NO_USER;
+    }
+    if (demand->any_value) {
+        return la_policy_has_value(identity, demand->category) ? AUTHZ_GRANTED : AUTHZ_DENIED;
     }
     for (value = demand->values; identity && *value; value++) {
         if (la_identity_has(identity, demand->category, (la_slice_t){*value, strlen(*value)})) {

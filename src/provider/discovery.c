@@ -30,13 +30,36 @@ const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, cons
     return error || !strchr(issuer, '?') ? error : "must have no query";
 }
 
+/* Where the path of a metadata document begins, in either of the two places that the standards know, or NULL. */
+static const char *metadata_path(const char *url)
+{
+    static const char *const names[] = {OPENID, OAUTH};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *found = strstr(url, names[i]);
+        const char *end = found ? found + strlen(names[i]) : "";
+
+        if (found && (!*end || *end == '/')) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
 const char *la_discovery_issuer_option(apr_pool_t *pool, const la_option_t *option, void *base,
                                        int count, const char *const *words)
 {
     la_url_t *issuer = (void *)((char *)base + option->offset);
     const char *error = la_discovery_issuer_check(pool, words[0], &issuer->authority);
+    const char *metadata = error ? NULL : metadata_path(words[0]);
 
     (void)count;
+    if (metadata) {
+        error = apr_pstrcat(
+            pool, "is the URL of the metadata; write the issuer that it names, as in: Issuer ",
+            apr_pstrmemdup(pool, words[0], (apr_size_t)(metadata - words[0])), NULL);
+    }
     issuer->url = error ? NULL : apr_pstrdup(pool, words[0]);
     return error;
 }

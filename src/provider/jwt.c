@@ -187,6 +187,8 @@ static void warn(const la_provider_t *provider)
 /* Where keys come from: just one place. An Issuer beside one is the expected `iss` and no more. */
 static const char *check_source(const jwt_conf_t *conf, apr_pool_t *pool)
 {
+    const char *error;
+
     if (conf->jwks_uri.url && conf->jwks_file) {
         return "JwksUri and JwksFile are two sources of keys; give one";
     }
@@ -197,9 +199,12 @@ static const char *check_source(const jwt_conf_t *conf, apr_pool_t *pool)
         return NULL;
     }
     if (conf->jwks_token || conf->jwks_refresh_us) {
-        return "JwksToken and JwksRefresh have no use with JwksFile, which is read when it changes";
+        return conf->jwks_token
+                   ? "JwksToken has no use with JwksFile: nothing is fetched"
+                   : "JwksRefresh has no use with JwksFile, which is read when it changes";
     }
-    return la_keyset_check_file(conf->jwks_file, conf->algorithms, pool);
+    error = la_keyset_check_file(conf->jwks_file, conf->algorithms, pool);
+    return error ? apr_pstrcat(pool, "JwksFile: ", error, NULL) : NULL;
 }
 
 /* What others are told of the issuer. */

@@ -275,9 +275,13 @@ const char *la_option_secret(apr_pool_t *pool, const la_option_t *option, void *
 const char *la_option_regex(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                             const char *const *words)
 {
-    const void *regex = la_host()->regex_compile(pool, words[0]);
+    const void *regex;
 
     (void)count;
+    if (!*words[0]) {
+        return "may not be empty: without it all tokens are given to this provider";
+    }
+    regex = la_host()->regex_compile(pool, words[0]);
     *FIELD(const void *, option, base) = regex;
     return regex ? NULL : apr_psprintf(pool, "'%s' is no regular expression", words[0]);
 }

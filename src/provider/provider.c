@@ -6,6 +6,7 @@
 #include "provider/discovery.h"
 #include "provider/host.h"
 #include "provider/mask.h"
+#include "provider/section.h"
 
 #include <apr_strings.h>
 
@@ -297,12 +298,14 @@ const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     const la_http_options_t *http = &provider->common.http;
     la_slice_t definition = {provider->definition, strlen(provider->definition)};
+    const char *error;
 
     if (la_token_digest(definition, provider->fingerprint) != APR_SUCCESS) {
         return "libcrypto failed";
     }
-    if (http->tls_key_file && !http->tls_cert_file) {
-        return "TLSKeyFile needs TLSCertFile";
+    error = la_section_check(provider, pool);
+    if (error) {
+        return error;
     }
     if (!http->tls_verify) {
         la_log(

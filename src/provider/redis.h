@@ -29,6 +29,7 @@ typedef struct la_redis_options_t {
     const char *prefix;             /* of every name */
     apr_interval_time_t timeout_us; /* for a command */
     apr_interval_time_t connect_timeout_us;
+    unsigned given; /* what the line has named so far, while it is parsed */
 } la_redis_options_t;
 
 typedef struct la_redis_t la_redis_t;

@@ -56,6 +56,59 @@ static const char *set_prefix(apr_pool_t *pool, const char *text, la_redis_optio
     return NULL;
 }
 
+typedef enum word_e {
+    WORD_TIMEOUT,
+    WORD_CONNECT_TIMEOUT,
+    WORD_PREFIX,
+    WORD_USER,
+    WORD_PASSWORD,
+    WORD_DB
+} word_e;
+
+static const char *const word_names[] = {
+    [WORD_TIMEOUT] = "timeout",   [WORD_CONNECT_TIMEOUT] = "connect_timeout",
+    [WORD_PREFIX] = "prefix",     [WORD_USER] = "user",
+    [WORD_PASSWORD] = "password", [WORD_DB] = "db"};
+#define WORDS (sizeof(word_names) / sizeof(word_names[0]))
+
+/* Notes that something is given, in the URL or by name. Returns NULL, or that it had been. */
+static const char *note(apr_pool_t *pool, word_e word, la_redis_options_t *options)
+{
+    unsigned bit = 1u << word;
+
+    if (options->given & bit) {
+        return apr_psprintf(pool, "%s is given twice", word_names[word]);
+    }
+    options->given |= bit;
+    return NULL;
+}
+
+static const char *set_value(apr_pool_t *pool, word_e word, const char *value,
+                             la_redis_options_t *options)
+{
+    const char *error = note(pool, word, options);
+
+    if (error) {
+        return error;
+    }
+    switch (word) {
+    case WORD_TIMEOUT:
+        return set_time(pool, word_names[word], value, &options->timeout_us);
+    case WORD_CONNECT_TIMEOUT:
+        return set_time(pool, word_names[word], value, &options->connect_timeout_us);
+    case WORD_PREFIX:
+        return set_prefix(pool, value, options);
+    case WORD_USER:
+        options->user = apr_pstrdup(pool, value);
+        return *value ? NULL : "user= is empty";
+    case WORD_PASSWORD:
+        return set_password(pool, value, options);
+    case WORD_DB:
+        return parse_number(value, DB_MAX, &options->db) ? NULL : "db must be a number";
+    }
+    return "unknown";
+}
+
 /* Whether a misspelled name may be shown: what has other characters may be a part of a URL with a password. */
 static int is_name(const char *name)
 {
@@ -67,32 +120,18 @@ static int is_name(const char *name)
 static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options_t *options)
 {
     const char *value = strchr(word, '=');
-    apr_size_t len = value ? (apr_size_t)(value - word) : 0;
-    const char *name = apr_pstrmemdup(pool, word, len);
+    const char *name = value ? apr_pstrmemdup(pool, word, (apr_size_t)(value - word)) : "";
+    unsigned i;
 
-    if (value && strcasecmp(name, "timeout") == 0) {
-        return set_time(pool, "timeout", value + 1, &options->timeout_us);
-    }
-    if (value && strcasecmp(name, "connect_timeout") == 0) {
-        return set_time(pool, "connect_timeout", value + 1, &options->connect_timeout_us);
-    }
-    if (value && strcasecmp(name, "prefix") == 0) {
-        return set_prefix(pool, value + 1, options);
-    }
-    if (value && strcasecmp(name, "user") == 0 && value[1]) {
-        options->user = apr_pstrdup(pool, value + 1);
-        return NULL;
-    }
-    if (value && strcasecmp(name, "password") == 0) {
-        return set_password(pool, value + 1, options);
-    }
-    if (value && strcasecmp(name, "db") == 0) {
-        return parse_number(value + 1, DB_MAX, &options->db) ? NULL : "db must be a number";
+    for (i = 0; i < WORDS; i++) {
+        if (strcasecmp(name, word_names[i]) == 0) {
+            return set_value(pool, (word_e)i, value + 1, options);
+        }
     }
     return apr_psprintf(pool,
                         "%s is not known: timeout=, connect_timeout=, prefix=, user=, "
                         "password= and db= are",
-                        value && is_name(name) ? name : "a word after the URL");
+                        is_name(name) ? name : "a word after the URL");
 }
 
 static const char *set_query(apr_pool_t *pool, const char *query, la_redis_options_t *options)
@@ -120,6 +159,7 @@ static const char *set_credentials(apr_pool_t *pool, const apr_uri_t *uri,
 {
     const char *user = uri->user ? unescaped(pool, uri->user) : "";
     const char *password = uri->password ? unescaped(pool, uri->password) : "";
+    const char *error;
 
     if (!user || !password) {
         return "the URL's user or password is not well percent-encoded";
@@ -127,8 +167,8 @@ static const char *set_credentials(apr_pool_t *pool, const apr_uri_t *uri,
     if (user[0] && !password[0]) {
         return "the URL has a user and no password; a password alone is written redis://:PASSWORD@";
     }
-    options->user = user[0] ? user : NULL;
-    return password[0] ? set_password(pool, password, options) : NULL;
+    error = user[0] ? set_value(pool, WORD_USER, user, options) : NULL;
+    return !error && password[0] ? set_value(pool, WORD_PASSWORD, password, options) : error;
 }
 
 static const char *set_tcp(apr_pool_t *pool, const char *url, la_redis_options_t *options)
@@ -146,9 +186,11 @@ static const char *set_tcp(apr_pool_t *pool, const char *url, la_redis_options_t
     options->host = uri.hostname;
     options->address = apr_psprintf(pool, strchr(options->host, ':') ? "[%s]:%d" : "%s:%d",
                                     options->host, options->port);
-    if (uri.path && uri.path[0] == '/' && uri.path[1] &&
-        !parse_number(uri.path + 1, DB_MAX, &options->db)) {
-        return "the URL's path must be the number of a database";
+    if (uri.path && uri.path[0] == '/' && uri.path[1]) {
+        if (!parse_number(uri.path + 1, DB_MAX, &options->db)) {
+            return "the URL's path must be the number of a database";
+        }
+        note(pool, WORD_DB, options);
     }
     error = set_credentials(pool, &uri, options);
     return !error && uri.query ? set_query(pool, uri.query, options) : error;

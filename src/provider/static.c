@@ -124,6 +124,7 @@ static apr_status_t drop_version(void *data)
 static const char *static_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     static_conf_t *conf = provider->conf;
+    const char *error;
     store_t *store;
 
     if (!conf->path) {
@@ -134,7 +135,8 @@ static const char *static_finish(la_provider_t *provider, apr_pool_t *pool)
     store->file = la_file_make(pool, conf->path, FILE_LIMIT_BYTES);
     conf->store = store;
     apr_pool_cleanup_register(pool, store, drop_version, apr_pool_cleanup_null);
-    return load(store, pool);
+    error = load(store, pool);
+    return error ? apr_pstrcat(pool, "File: ", error, NULL) : NULL;
 }
 
 /* Says so early when this process, which runs as httpd's User, cannot read what the parent could. */

@@ -18,6 +18,7 @@ def custom(*lines):
 
 
 def located(*lines):
+    lines = [line.decode("utf-8", "surrogateescape") if isinstance(line, bytes) else line for line in lines]
     return KEYS + "<Location /x>\nAuthType Bearer\nAuthName x\n" + "\n".join(lines) + "\n</Location>\n"
 
 
@@ -166,13 +167,92 @@ REFUSED = {
     "attribute with an empty category": (located('>>RequireAttribute "" x'), "RequireAttribute.*empty"),
     "attribute none after a line": (located("RequireAttribute roles x", ">>RequireAttribute none"), "RequireAttribute.*none"),
     "misspelled directive": (located(">>RequireScopes a"), "RequireScopes"),
+
+    # what httpd would take and what would mean something else
+    "text after the section's bracket": (">><LlamaAuthProvider x static> junk\nFile conf/keys.json\n</LlamaAuthProvider>", "nothing may follow"),
+    "option after the section's bracket": (">><LlamaAuthProvider x static> File conf/keys.json\n</LlamaAuthProvider>", "nothing may follow"),
+    "comment after the section's bracket": (">><LlamaAuthProvider x static> # mine\nFile conf/keys.json\n</LlamaAuthProvider>", "nothing may follow"),
+    "scope in RequireNone": (located("<RequireAll>\nRequire valid-user\n<RequireNone>", ">>RequireScope a", "</RequireNone>\n</RequireAll>"),
+                             "RequireScope: <RequireNone> does not weigh it.*llama-scope"),
+    "scope in RequireAny": (located("<RequireAny>", ">>RequireScope a", "Require ip 127.0.0.1\n</RequireAny>"), "RequireScope: <RequireAny>"),
+    "scope in RequireAll": (located("<RequireAll>", ">>RequireScope a", "Require valid-user\n</RequireAll>"), "RequireScope: <RequireAll>"),
+    "attribute in requireall": (located("<requireall>", ">>RequireAttribute roles a", "Require valid-user\n</requireall>"), "RequireAttribute: <RequireAll>"),
+    "attribute in RequireNone": (located("<RequireNone>", ">>RequireAttribute roles a", "</RequireNone>"), "RequireAttribute: <RequireNone>"),
+    "none in RequireAny": (located("<RequireAny>", ">>RequireScope none", "Require valid-user\n</RequireAny>"), "RequireScope: <RequireAny>"),
+    "scope in Limit in RequireAny": (located("<RequireAny>\n<Limit GET>", ">>RequireScope a", "</Limit>\n</RequireAny>"), "RequireAny|Limit"),
+    "scope in an alias": ("<AuthzProviderAlias user x bob>\n>>RequireScope a\n</AuthzProviderAlias>", "RequireScope: <AuthzProviderAlias>"),
+    "scope in Limit get": (located("<Limit get>", ">>RequireScope a", "</Limit>"), "RequireScope: <Limit get>.*capitals.*GET"),
+    "attribute in Limit GET post": (located("<Limit GET post>", ">>RequireAttribute roles a", "</Limit>"), "RequireAttribute: <Limit post>.*POST"),
+    "scope in LimitExcept Get": (located("<LimitExcept Get>", ">>RequireScope a", "</LimitExcept>"), "<LimitExcept Get>"),
+    "scope in Limit propfind": (located('<Limit "propfind">', ">>RequireScope a", "</Limit>"), "<Limit propfind>"),
+    "llama-scope in Limit get": (located("<Limit get>", ">>Require llama-scope a", "</Limit>"), "Require llama-scope: <Limit get>"),
+    "llama-attribute in Limit post": (located("<Limit post>", ">>Require llama-attribute a b", "</Limit>"), "llama-attribute: <Limit post>"),
+    "scopes with a comma": (located(">>RequireScope a,b"), "RequireScope: 'a,b' is one scope.*blanks"),
+    "scopes with a comma and a blank": (located(">>RequireScope a, b"), "RequireScope: 'a,'"),
+    "any of scopes with a comma": (located(">>RequireScope any a,b"), "RequireScope: 'a,b'"),
+    "llama-scope with a comma": (located(">>Require llama-scope a,b"), "Require llama-scope: 'a,b'"),
+    "resource's scopes with a comma": (located(">>LlamaAuthResource https://a.example/ a,b"), "LlamaAuthResource: 'a,b'"),
+    "llama-scope all": (located(">>Require llama-scope all a b"), "Require llama-scope has no all"),
+    "llama-scope any": (located(">>Require llama-scope any a b"), "Require llama-scope has no any"),
+    "llama-scope none": (located(">>Require llama-scope none"), "Require llama-scope has no none"),
+    "not llama-scope None": (located("<RequireAll>\nRequire valid-user", ">>Require not llama-scope None", "</RequireAll>"), "has no None"),
+    "any value and another": (located(">>RequireAttribute roles * admin"), "RequireAttribute: . stands alone"),
+    "a value and any": (located(">>RequireAttribute roles admin *"), "RequireAttribute: . stands alone"),
+    "llama-attribute with any value and another": (located(">>Require llama-attribute roles a *"), "llama-attribute: . stands alone"),
+    "attribute that is not UTF-8": (located(b">>RequireAttribute roles caf\xe9"), "RequireAttribute: .*UTF-8"),
+    "category that is not UTF-8": (located(b">>RequireAttribute r\xf4les a"), "RequireAttribute: .*UTF-8"),
+    "llama-attribute that is not UTF-8": (located(b">>Require llama-attribute roles \xff"), "llama-attribute: .*UTF-8"),
+    "switch on and off": (located("LlamaAuthForwardToken off", ">>LlamaAuthForwardToken on"), "LlamaAuthForwardToken: is on and off"),
+    "preflight on and off": (located("LlamaAuthPreflight on", ">>LlamaAuthPreflight off"), "LlamaAuthPreflight: is on and off"),
+    "source, then forward as CGI sees it": (located("LlamaAuthTokenSource header:x-api-key", ">>LlamaAuthForward X_Api_Key principal"),
+                                            "LlamaAuthForward: X_Api_Key is the header of a LlamaAuthTokenSource"),
+    "forward, then source as CGI sees it": (located("LlamaAuthForward X.Api.Key principal", ">>LlamaAuthTokenSource header:x-api-key"),
+                                            "LlamaAuthTokenSource: x-api-key is the header of a LlamaAuthForward"),
+    "source in one section, forward in another": ("<Location /a>\nLlamaAuthTokenSource header:X-Key\n</Location>\n<Location /b>\n"
+                                                  ">>LlamaAuthForward x_key principal\n</Location>", "x_key is the header of"),
+    **{f"forward of {name}": (located(f">>LlamaAuthForward {name} principal"), f"LlamaAuthForward: {name} cannot carry the caller")
+       for name in ("If-None-Match", "if_modified_since", "Max-Forwards", "X-Forwarded-For", "Sec-WebSocket-Key", "HTTP2-Settings", "Via")},
+    **{f"source of {name}": (located(f">>LlamaAuthTokenSource header:{name}"), f"LlamaAuthTokenSource: header:{name} cannot hold")
+       for name in ("TE", "Upgrade", "Expect", "Proxy", "Keep-Alive", "Trailer", "Proxy-Connection", "Origin", "Range", "Host", "Cookie",
+                    "authorization", "Content_Length")},
+    "not an .htaccess's file": (located(">>LlamaAuthErrorDocument 401 file:conf/no-such-file"), "LlamaAuthErrorDocument.*No such file"),
+
+    # options that need each other, on the line of one of them
+    "metadata of OpenID as Issuer": ("<LlamaAuthProvider i jwt>\n>>Issuer https://a.example/x/.well-known/openid-configuration\n</LlamaAuthProvider>",
+                                     "Issuer: is the URL of the metadata.*as in: Issuer https://a.example/x\n"),
+    "metadata of OAuth as Issuer": ("<LlamaAuthProvider i introspection>\n>>Issuer https://a.example/.well-known/oauth-authorization-server/x\n"
+                                    "ClientAuth none\n</LlamaAuthProvider>", "Issuer: is the URL of the metadata"),
+    "Issuer with a query": ("<LlamaAuthProvider i jwt>\n>>Issuer https://a.example/?x\n</LlamaAuthProvider>", "Issuer: must have no query"),
+    "missing key file on its line": ("<LlamaAuthProvider k static>\n\n>>File conf/no-such-file\n</LlamaAuthProvider>", "File: .*No such file"),
+    "key file without sense": ("<LlamaAuthProvider k static>\n>>File conf/lines\n</LlamaAuthProvider>", "File: .*conf/lines"),
+    "key file with a key twice": ("<LlamaAuthProvider k static>\n>>File conf/twice.json\n</LlamaAuthProvider>", "File: .*keys.1.: duplicate sha256"),
+    "missing JwksFile": ("<LlamaAuthProvider k jwt>\nAudience a\n>>JwksFile conf/no-such-file\n</LlamaAuthProvider>", "JwksFile: .*No such file"),
+    "two sources of keys": (">><LlamaAuthProvider k jwt>\nJwksUri https://h/\nJwksFile conf/lines\n</LlamaAuthProvider>", "JwksUri and JwksFile"),
+    "JwksToken for a file": ("<LlamaAuthProvider k jwt>\nJwksFile conf/lines\n>>JwksToken x\n</LlamaAuthProvider>", "JwksToken has no use"),
+    "JwksRefresh for a file": ("<LlamaAuthProvider k jwt>\nJwksFile conf/lines\n>>JwksRefresh 1h\n</LlamaAuthProvider>", "JwksRefresh has no use"),
+    "secret for ClientAuth none": ("<LlamaAuthProvider k introspection>\nEndpoint https://h/\n>>ClientAuth none\nClientSecret x\n</LlamaAuthProvider>",
+                                   "ClientAuth none has no use"),
+    "secret missing": ("<LlamaAuthProvider k introspection>\nEndpoint https://h/\n>>ClientId x\n</LlamaAuthProvider>", "ClientSecret are needed"),
+    "query of ApiBase": ("<LlamaAuthProvider k github>\n>>ApiBase https://h/?x\n</LlamaAuthProvider>", "ApiBase.*query"),
+    "key without certificate, on its line": (custom(">>TLSKeyFile conf/ca.key"), "TLSKeyFile needs TLSCertFile"),
+    "certificate without key": (custom(">>TLSCertFile conf/ca.pem"), "TLSCertFile needs TLSKeyFile"),
+    "key of another certificate": (custom("TLSCertFile conf/ca.pem", ">>TLSKeyFile conf/other.key"), "TLSKeyFile is not the key"),
+    "key that is none": (custom("TLSCertFile conf/ca.pem", ">>TLSKeyFile conf/lines"), "TLSKeyFile: .*no private key"),
+    "key with a passphrase": (custom("TLSCertFile conf/ca.pem", ">>TLSKeyFile conf/locked.key"), "TLSKeyFile: .*without a passphrase"),
+    "empty expression": (custom('>>Match ""'), "Match.*empty"),
+    "cache secret that is no file": (">>LlamaAuthCacheSecret literal-secret", "LlamaAuthCacheSecret: takes file:PATH"),
+    "Redis password twice": (">>LlamaAuthCacheShared redis://:a@h password=b", "LlamaAuthCacheShared: password is given twice"),
+    "Redis prefix twice": (">>LlamaAuthCacheShared redis://h prefix=a prefix=b", "LlamaAuthCacheShared: prefix is given twice"),
+    "Redis database twice": (">>LlamaAuthCacheShared redis://h/1?db=2", "LlamaAuthCacheShared: db is given twice"),
+    "Redis user twice": (">>LlamaAuthCacheShared redis://u:p@h user=v", "LlamaAuthCacheShared: user is given twice"),
+    "cache size beyond the machine": (">>LlamaAuthCacheSize 8000000000G", "LlamaAuthCacheSize"),
 }
 
 ACCEPTED = {
     "every option of a custom": custom(
         "SendHeaders none", "SecretHeader X-Key literal", "Timeout 500ms", "ConnectTimeout 1", "Match ^tok-", "Claim a b", "Claim c d",
         "PrincipalClaim a b c", "TLSVerify on", "ResponseLimit 64K", "Proxy http://127.0.0.1:3128", "TLSCAFile conf/ca.pem",
-        "TLSCertFile conf/ca.pem", "TLSKeyFile conf/lines"),
+        "TLSCertFile conf/ca.pem", "TLSKeyFile conf/ca.key"),
     "every option of a static": "<LlamaAuthProvider k static>\nFile conf/keys.json\nMatch ^key-\nClaim id ids\nPrincipalClaim principal\n</LlamaAuthProvider>",
     "durations": "".join(f"<LlamaAuthProvider p{n} custom>\nEndpoint http://h/\nTimeout {d}\n</LlamaAuthProvider>\n"
                          for n, d in enumerate(("1ms", "10s", "5m", "1h", "1d", "30", "10S"))),
@@ -188,6 +268,16 @@ ACCEPTED = {
         ("http://h", "https://h:8443/a/b?c=d", "http://[::1]:8080/", "HTTPS://H/", "http://127.0.0.1"))),
     "policy lines": located("LlamaAuthUse keys", "RequireScope all none any", "RequireScope any a b", "RequireAttribute roles x y",
                             "RequireAttribute none x", "RequireScope https://example.com/scope:read"),
+    "any value": located("LlamaAuthUse keys", "RequireAttribute roles *", "Require llama-attribute roles *"),
+    "keywords as later words": located("LlamaAuthUse keys", "Require llama-scope a all none", "RequireScope all none"),
+    "methods in capitals, and others": located("LlamaAuthUse keys", "<Limit GET HEAD PROPFIND get-all Purge>\nRequireScope a\n</Limit>",
+                                               "<Limit get>\nLlamaAuthEnv on\n</Limit>"),
+    "Requires of ours inside": located("LlamaAuthUse keys", "<RequireAny>\nRequire llama-scope a\nRequire llama-attribute roles a\n</RequireAny>"),
+    "switch twice alike": located("LlamaAuthUse keys", "LlamaAuthEnv on", "LlamaAuthEnv on", "Require valid-user"),
+    "switch in nested sections": located("LlamaAuthUse keys", "LlamaAuthEnv on", '<If "true">', "LlamaAuthEnv off", "</If>", "Require valid-user"),
+    "key in the certificate's file": custom("TLSCertFile conf/both.pem"),
+    "issuer with a path": "<LlamaAuthProvider i jwt>\nIssuer https://a.example/.well-known/realm\n</LlamaAuthProvider>",
+    "blanks after the section's bracket": "<LlamaAuthProvider p custom> \t\nEndpoint http://h/\n</LlamaAuthProvider>",
     "none for some methods, a scope for others": located("LlamaAuthUse keys", "<Limit GET>\nRequireScope none\n</Limit>",
                                                          "<LimitExcept GET>\nRequireScope a\n</LimitExcept>"),
     "outage status": "LlamaAuthOutageStatus 503\n<VirtualHost *>\nLlamaAuthOutageStatus 401\n</VirtualHost>",
@@ -204,6 +294,10 @@ def ready(bare):
     bare.write("conf/lines", "one\ntwo\n")
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=test",
             "-keyout", "ca.key", "-out", "ca.pem", directory=bare.root / "conf")
+    openssl("genpkey", "-algorithm", "ed25519", "-out", "other.key", directory=bare.root / "conf")
+    openssl("pkey", "-in", "ca.key", "-aes128", "-passout", "pass:word", "-out", "locked.key", directory=bare.root / "conf")
+    bare.write("conf/both.pem", "".join((bare.root / "conf" / name).read_text() for name in ("ca.pem", "ca.key")))
+    bare.write_keys("conf/twice.json", key_entry("a-key", "alice"), key_entry("a-key", "bob"))
     bare.write("conf/secret", "a secret\n")
     return bare
 
@@ -222,7 +316,7 @@ def names_line(said, file, number):
 @pytest.mark.parametrize("text, pattern", REFUSED.values(), ids=REFUSED.keys())
 def test_refused(ready, text, pattern):
     text, number = marked(text)
-    ready.configure(text)
+    ready.configure(text.encode("utf-8", "surrogateescape"))
     status, said = ready.check()
     assert status != 0, said
     assert re.search(pattern, said, re.S), said
@@ -260,6 +354,18 @@ def test_section_with_included_options_works(ready):
     ready.write("conf/options.conf", "Timeout 3s\nEndpoint http://h/\n")
     ready.configure("<LlamaAuthProvider p custom>\nInclude conf/options.conf\n</LlamaAuthProvider>\n")
     assert ready.check()[0] == 0
+
+
+@pytest.mark.parametrize("line", ["TLSCAFile", "TLSCertFile", "TLSKeyFile", "SecretHeader X-Key", "File", "JwksFile", "LlamaAuthErrorDocument 401"])
+def test_named_pipe(ready, line):
+    """Nobody writes to it: opening it would wait for ever."""
+    os.mkfifo(ready.root / "conf" / "pipe")
+    prefix = "file:" if line.startswith(("SecretHeader", "Llama")) else ""
+    kind = {"File": "static", "JwksFile": "jwt"}.get(line, "custom")
+    text = f"{line} {prefix}conf/pipe\n"
+    ready.configure(f"<Location />\n{text}</Location>\n" if "Llama" in line else f"<LlamaAuthProvider p {kind}>\n{text}</LlamaAuthProvider>\n")
+    status, said = ready.check()
+    assert status != 0 and re.search("(no|not a) regular file", said) and names_line(said, "test.conf", 2), said
 
 
 @pytest.mark.parametrize("line", ["SecretHeader X-Key file:conf/private", "TLSCAFile conf/private"])

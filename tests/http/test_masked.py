@@ -28,7 +28,7 @@ SHARED = {
     "password=": (f"redis://127.0.0.1:1/0 password={S} prefix=x:", "redis://127.0.0.1:1/0 password=*** prefix=x:"),
     "password= quoted": (f'redis://127.0.0.1:1/0 "password={S} {S}"', "redis://127.0.0.1:1/0 password=***"),
     "PASSWORD=": (f"redis://127.0.0.1:1/0 PASSWORD={S}", "redis://127.0.0.1:1/0 PASSWORD=***"),
-    "in the URL's query": (f"redis://127.0.0.1:1/0?password={S}&db=1", "redis://127.0.0.1:1/0?password=***&db=1"),
+    "in the URL's query": (f"redis://127.0.0.1:1?password={S}&db=1", "redis://127.0.0.1:1?password=***&db=1"),
     "of a socket": (f"unix:/run/redis.sock?password={S}", "unix:/run/redis.sock?password=***"),
     "file stays": ("redis://127.0.0.1:1/0 password=file:conf/secret", "redis://127.0.0.1:1/0 password=file:conf/secret"),
 }

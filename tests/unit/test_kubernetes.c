@@ -2,17 +2,20 @@
 #include "clusters.h"
 
 /* A certificate as openssl makes one (P-256, CN=ca): only its being one counts. */
+/* A certificate and its key, made for this test. */
 static const char certificate[] =
     "-----BEGIN CERTIFICATE-----\n"
-    "MIIBbjCCARWgAwIBAgIUDAoA/RSHqcE8KzLqSe3QuaI6pAkwCgYIKoZIzj0EAwIw\n"
-    "DTELMAkGA1UEAwwCY2EwHhcNMjYxMTI0MDQxNTA3WhcNMzYxMTIxMDQxNTA3WjAN\n"
-    "MQswCQYDVQQDDAJjYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEri/oYoU6iB\n"
-    "Vd3/pKhMf874UGnA+uI2GgCy2Lh4EEcnqZjzgiMRSIWXsoG+cxXUTrv8xkjTkmFM\n"
-    "nM8/rI1DiDmjUzBRMB0GA1UdDgQWBBSDKoSm4SRxT1PfJh1HJCRrEI1bRjAfBgNV\n"
-    "HSMEGDAWgBSDKoSm4SRxT1PfJh1HJCRrEI1bRjAPBgNVHRMBAf8EBTADAQH/MAoG\n"
-    "CCqGSM49BAMCA0cAMEQCIFlTf+LOwPVz8GmeeW5yXXJxeH+TNUrTtkK625LyfENK\n"
-    "AiBzEOM/MSGKtZIFJLUf4eISMzm/APO4Zf65iECo0VCnWA==\n"
-    "-----END CERTIFICATE-----\n";
+    "MIIBNDCB56ADAgECAhRGv+70RYXbA7kTvuErPyBZ3eVc/DAFBgMrZXAwDzENMAsG\n"
+    "A1UEAwwEdGVzdDAgFw0yNjExMjkxMjI5MDdaGA8yMTI2MTEwNTEyMjkwN1owDzEN\n"
+    "MAsGA1UEAwwEdGVzdDAqMAUGAytlcAMhAM7kqmCBKKflZ7TeIZ1GYiM4F3MWxy9p\n"
+    "XYEF9uABWTtjo1MwUTAdBgNVHQ4EFgQUr4rg/SFAUY0CC/dIGuE88PAyFMkwHwYD\n"
+    "VR0jBBgwFoAUr4rg/SFAUY0CC/dIGuE88PAyFMkwDwYDVR0TAQH/BAUwAwEB/zAF\n"
+    "BgMrZXADQQBhIKrrMu9U8cCAR5iFM0kisDf2hSbLd6kikaVTuDKuDY8wInVUVexT\n"
+    "U3lghSHOAgkzc9LSz6D0oA6hWh1Tw5YP\n"
+    "-----END CERTIFICATE-----\n"
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIK5Bt0RafmK6iBXEKaJv/vJZg0OS+4RilDOhhgCgNaDO\n"
+    "-----END PRIVATE KEY-----\n";
 
 /* ---- options ---- */
 

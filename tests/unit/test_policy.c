@@ -63,7 +63,7 @@ static const fault_row_t fault_rows[] = {
     {"scope line: all later is a scope", SCOPES, {"a", "all"}, NULL},
     {"scope line: None after all", SCOPES, {"all", "None"}, NULL},
     {"scope line: Nonesuch", SCOPES, {"Nonesuch"}, NULL},
-    {"scope line: every sign", SCOPES, {"!#$%&'()*+,-./:;<=>?@[]^_`{|}~"}, NULL},
+    {"scope line: every sign", SCOPES, {"!#$%&'()*+-./:;<=>?@[]^_`{|}~"}, NULL},
     {"scope line: URL", SCOPES, {"https://example.com/auth/x.readonly"}, NULL},
     {"scope line: nothing", SCOPES, {NULL}, "a scope is missing"},
     {"scope line: all of nothing", SCOPES, {"all"}, "a scope is missing"},
@@ -82,6 +82,7 @@ static const fault_row_t fault_rows[] = {
     {"scope line: control character", SCOPES, {"a\x1f"}, "is no scope"},
     {"scope line: DEL", SCOPES, {"\x7f"}, "is no scope"},
     {"scope line: UTF-8", SCOPES, {"caf\xc3\xa9"}, "is no scope"},
+    {"scope line: comma", SCOPES, {"a,b"}, "'a,b' is one scope with a comma"},
     {"scope line: bad word last", SCOPES, {"a", "b", "c d"}, "'c d' is no scope"},
     {"attribute line: one value", ATTRIBUTE, {"roles", "admin"}, NULL},
     {"attribute line: values", ATTRIBUTE, {"roles", "a b", "\xc3\xa9"}, NULL},
@@ -94,6 +95,9 @@ static const fault_row_t fault_rows[] = {
     {"attribute line: None", ATTRIBUTE, {"None"}, "a category and at least one value"},
     {"attribute line: empty category", ATTRIBUTE, {"", "x"}, "the category is empty"},
     {"attribute line: empty value", ATTRIBUTE, {"roles", "x", ""}, "a value is empty"},
+    {"attribute line: not UTF-8", ATTRIBUTE, {"roles", "caf\xe9"}, "UTF-8"},
+    {"attribute line: any value", ATTRIBUTE, {"roles", "*"}, NULL},
+    {"attribute line: any value and one", ATTRIBUTE, {"roles", "a", "*"}, "* stands alone"},
 };
 
 static int count_words(const char *const words[4])
@@ -290,6 +294,10 @@ static const check_row_t check_rows[] = {
      1, NULL, NULL},
     {"check: second attribute fails", "attribute roles a; attribute teams b", GET,
      "roles=a roles=b", 1, NO_ATTRIBUTE("teams"), NULL},
+    {"check: any value held", "attribute roles *", GET, "roles=x", 1, NULL, NULL},
+    {"check: any value of none", "attribute roles *", GET, "teams=x", 1, NO_ATTRIBUTE("roles"),
+     NULL},
+    {"check: any value, no identity", "attribute x *", GET, NULL, 1, NO_ATTRIBUTE("x"), NULL},
     {"check: attribute none", "attribute none", GET, NULL, 0, NULL, NULL},
     {"check: the category none", "attribute none x", GET, "", 1, NO_ATTRIBUTE("none"), NULL},
     {"method: covered", "POST scope a", POST, "", 1, NO_SCOPE("a"), "a"},

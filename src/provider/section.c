@@ -1,0 +1,113 @@
+/* Options of a section that need each other. Runs while the configuration is read. */
+#include "provider/section.h"
+
+#include "provider/host.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+/* Whether the section has a line with this option. */
+static int is_given(const la_provider_t *provider, const char *name)
+{
+    int i;
+
+    for (i = 0; i < provider->options_seen->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *)->name, name) ==
+            0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ---- the client's certificate ---- */
+
+/* There is nobody to ask for a passphrase; OpenSSL would ask the terminal. */
+static int no_passphrase(char *buffer, int size, int writing, void *data)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)data;
+    return -1;
+}
+
+static EVP_PKEY *read_key(const char *path)
+{
+    BIO *file = BIO_new_file(path, "r");
+    EVP_PKEY *key = file ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
+
+    BIO_free(file);
+    return key;
+}
+
+static X509 *read_certificate(const char *path)
+{
+    BIO *file = BIO_new_file(path, "r");
+    X509 *certificate = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+
+    BIO_free(file);
+    return certificate;
+}
+
+static const char *check_pair(const la_http_options_t *http, apr_pool_t *pool, X509 *certificate,
+                              EVP_PKEY *key)
+{
+    if (!key && http->tls_key_file) {
+        return apr_psprintf(pool, "TLSKeyFile: %s holds no private key in PEM without a passphrase",
+                            http->tls_key_file);
+    }
+    if (!key) {
+        return "TLSCertFile needs TLSKeyFile, since it holds no private key itself";
+    }
+    if (!certificate || X509_check_private_key(certificate, key) != 1) {
+        return http->tls_key_file ? "TLSKeyFile is not the key of the certificate in TLSCertFile"
+                                  : "TLSCertFile holds a private key of another certificate";
+    }
+    return NULL;
+}
+
+static const char *check_certificate(const la_http_options_t *http, apr_pool_t *pool)
+{
+    X509 *certificate;
+    EVP_PKEY *key;
+    const char *error;
+
+    if (!http->tls_cert_file) {
+        return http->tls_key_file ? "TLSKeyFile needs TLSCertFile" : NULL;
+    }
+    certificate = read_certificate(http->tls_cert_file);
+    key = read_key(http->tls_key_file ? http->tls_key_file : http->tls_cert_file);
+    error = check_pair(http, pool, certificate, key);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return error;
+}
+
+/* ---- times ---- */
+
+static void warn_of_times(const la_provider_t *provider)
+{
+    const la_http_options_t *http = &provider->common.http;
+
+    if (is_given(provider, "Timeout") && is_given(provider, "ConnectTimeout") &&
+        http->connect_timeout_us > http->timeout_us) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(
+                   0140) "provider %s: ConnectTimeout is longer than Timeout, which ends the call "
+                         "before",
+               provider->name);
+    }
+}
+
+const char *la_section_check(const la_provider_t *provider, apr_pool_t *pool)
+{
+    warn_of_times(provider);
+    return check_certificate(&provider->common.http, pool);
+}

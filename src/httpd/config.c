@@ -5,6 +5,7 @@
 #include "httpd/config.h"
 
 #include "core/cache.h"
+#include "httpd/field.h"
 #include "httpd/forward.h"
 #include "httpd/place.h"
 #include "httpd/registry.h"
@@ -229,7 +230,7 @@ static const char *clash_with_source(cmd_parms *cmd, const char *header)
     for (i = 0; i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
 
-        if (la_forward_is_same_name(name, header)) {
+        if (la_field_is_same(name, header)) {
             return apr_psprintf(
                 cmd->pool,
                 "%s is the header of a LlamaAuthTokenSource (header:%s); the token in "

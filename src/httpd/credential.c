@@ -4,7 +4,7 @@
 #include "httpd/credential.h"
 
 #include "core/params.h"
-#include "httpd/forward.h"
+#include "httpd/field.h"
 #include "httpd/query.h"
 #include "httpd/request.h"
 
@@ -55,7 +55,7 @@ static const char *parse_one(apr_pool_t *pool, const char *word, source_t *sourc
 /* Fields that are never a token's alone. Sec-WebSocket-Protocol can be: browsers can set no other. */
 static const char *check_header(apr_pool_t *pool, const source_t *source)
 {
-    if (source->kind == KIND_HEADER && la_forward_is_vital(source->name)) {
+    if (source->kind == KIND_HEADER && la_field_is_vital(source->name)) {
         return apr_psprintf(pool, "header:%s cannot hold a bare token: the request needs it itself",
                             source->name);
     }

@@ -9,10 +9,10 @@
 #include "core/hash.h"
 #include "core/params.h"
 #include "httpd/credential.h"
+#include "httpd/field.h"
 #include "httpd/query.h"
 #include "httpd/scrub.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_protocol.h>
 
@@ -35,23 +35,6 @@ struct la_forwards_t {
 };
 
 /* ---- names ---- */
-
-static char cgi_char(char c)
-{
-    return apr_isalnum(c) ? (char)apr_toupper(c) : '_';
-}
-
-static int same_name(la_slice_t a, const char *b)
-{
-    apr_size_t i;
-
-    for (i = 0; i < a.len && cgi_char(a.data[i]) == cgi_char(b[i]); i++) {
-        if (!b[i]) {
-            return 0;
-        }
-    }
-    return i == a.len && !b[i];
-}
 
 static la_slice_t slice_of(const char *text)
 {
@@ -81,7 +64,7 @@ static int is_reserved(la_slice_t name)
         return 0;
     }
     for (i = 0; i < reserved->nelts; i++) {
-        if (same_name(name, APR_ARRAY_IDX(reserved, i, const char *))) {
+        if (la_field_has_name(name, APR_ARRAY_IDX(reserved, i, const char *))) {
             return 1;
         }
     }
@@ -107,63 +90,6 @@ void la_forward_reserve(const char *header)
 }
 
 /* ---- the directive ---- */
-
-/* `Proxy` would become HTTP_PROXY; mod_proxy adds to X-Forwarded-* and Via. */
-static int is_vital(const char *name)
-{
-    static const char *const names[] = {"Authorization",
-                                        "Proxy-Authorization",
-                                        "Cookie",
-                                        "Host",
-                                        "Connection",
-                                        "Keep-Alive",
-                                        "Content-Length",
-                                        "Content-Type",
-                                        "Content-Encoding",
-                                        "Content-Range",
-                                        "Transfer-Encoding",
-                                        "TE",
-                                        "Trailer",
-                                        "Upgrade",
-                                        "HTTP2-Settings",
-                                        "Expect",
-                                        "Range",
-                                        "If-Range",
-                                        "If-Match",
-                                        "If-None-Match",
-                                        "If-Modified-Since",
-                                        "If-Unmodified-Since",
-                                        "Max-Forwards",
-                                        "Proxy",
-                                        "Proxy-Connection",
-                                        "Origin",
-                                        "Sec-WebSocket-Key",
-                                        "Sec-WebSocket-Version",
-                                        "Sec-WebSocket-Extensions",
-                                        "Via",
-                                        "X-Forwarded-For",
-                                        "X-Forwarded-Host",
-                                        "X-Forwarded-Server",
-                                        NULL};
-    const char *const *vital;
-
-    for (vital = names; *vital; vital++) {
-        if (same_name(slice_of(name), *vital)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-int la_forward_is_same_name(const char *a, const char *b)
-{
-    return same_name(a, b);
-}
-
-int la_forward_is_vital(const char *name)
-{
-    return is_vital(name);
-}
 
 static const char *parse_what(apr_pool_t *pool, const char *word, line_t *line)
 {
@@ -199,7 +125,7 @@ static const line_t *find_line(const apr_array_header_t *lines, la_slice_t heade
     for (i = 0; i < lines->nelts; i++) {
         const line_t *line = &APR_ARRAY_IDX(lines, i, line_t);
 
-        if (same_name(header, line->header)) {
+        if (la_field_has_name(header, line->header)) {
             return line;
         }
     }
@@ -219,7 +145,7 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
     if (!la_params_is_name(header)) {
         return apr_psprintf(pool, "'%s' is no name of a header field", header);
     }
-    if (is_vital(header)) {
+    if (la_field_is_vital(header)) {
         return apr_psprintf(pool, "%s cannot carry the caller: the request needs it itself",
                             header);
     }
@@ -312,7 +238,7 @@ static const char *variable_name(apr_pool_t *pool, const char *note)
     char *p;
 
     for (p = name; *p; p++) {
-        *p = cgi_char(*p);
+        *p = la_field_cgi_char(*p);
     }
     return name;
 }

@@ -39,13 +39,6 @@ int la_forward_any_reserved(void);
  * For fields.h; forwards: a la_forwards_t, or NULL. */
 int la_forward_is_ours(const void *forwards, la_slice_t name);
 
-/* Whether two fields are one variable for CGI. */
-int la_forward_is_same_name(const char *a, const char *b);
-
-/* Whether HTTP, the connection, a proxy or authentication itself needs the field, so that it carries neither a caller nor a
- * token. */
-int la_forward_is_vital(const char *name);
-
 /* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). */
 void la_forward_caller(request_rec *r, const la_caller_t *caller);
 

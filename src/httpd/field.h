@@ -1,0 +1,20 @@
+/* Names of header fields as others see them. */
+#ifndef LA_FIELD_H
+#define LA_FIELD_H
+
+#include "core/slice.h"
+
+/* A character of a name in CGI's variables: a capital, a digit or `_`. */
+char la_field_cgi_char(char c);
+
+/* Whether a field has a name that is the same variable for CGI. */
+int la_field_has_name(la_slice_t field, const char *name);
+
+/* Whether two fields are one variable for CGI: any case, every character but letters and digits as `_`. */
+int la_field_is_same(const char *a, const char *b);
+
+/* Whether HTTP, the connection, a proxy or authentication itself needs the field, so that it carries neither a caller nor a
+ * token. Compared as CGI would see it. */
+int la_field_is_vital(const char *name);
+
+#endif

@@ -120,8 +120,7 @@ const char *la_policy_scope_fault(apr_pool_t *pool, const char *word)
     return NULL;
 }
 
-/* Values come as UTF-8: bytes that are not would never be equal to one. */
-static int is_utf8(const char *word)
+int la_policy_is_text(const char *word)
 {
     apr_size_t len = strlen(word);
     apr_size_t at = 0;
@@ -139,7 +138,7 @@ const char *la_policy_attribute_fault(int count, const char *const *words)
     for (int i = 0; i < count; i++) {
         if (words[i][0] == '\0')
             return i == 0 ? "the category is empty" : "a value is empty";
-        if (!is_utf8(words[i]))
+        if (!la_policy_is_text(words[i]))
             return "the category and the values are UTF-8";
         if (i > 0 && count > 2 && la_policy_is_any_value(words[i]))
             return "* stands alone, since it is any value";

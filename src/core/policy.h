@@ -25,6 +25,9 @@ const char *la_policy_scope_fault(apr_pool_t *pool, const char *word);
 /* What is wrong with CATEGORY VALUE..., or NULL: too few words, an empty one, one that is not UTF-8, `*` beside others. */
 const char *la_policy_attribute_fault(int count, const char *const *words);
 
+/* Whether a word is UTF-8. Categories and values come so: other bytes would never be equal to one. */
+int la_policy_is_text(const char *word);
+
 /* Whether a line's only value means any value. */
 int la_policy_is_any_value(const char *word);
 

@@ -275,11 +275,23 @@ static const char *set_resource(cmd_parms *cmd, void *dconf, int argc, char *con
                                  : la_resource_parse(cmd->pool, argc, argv, &conf->resource));
 }
 
+/* httpd looks at the first word of a switch only. */
+static int is_one_word(cmd_parms *cmd)
+{
+    const char *rest = cmd->directive->args;
+
+    ap_getword_conf(cmd->temp_pool, &rest);
+    return !*rest;
+}
+
 /* For on|off of directory scope; cmd->info is where in la_dir_conf_t. */
 static const char *set_switch(cmd_parms *cmd, void *dconf, int on)
 {
     la_switch_e *field = (la_switch_e *)(void *)((char *)dconf + (apr_size_t)cmd->info);
 
+    if (!is_one_word(cmd)) {
+        return in_directive(cmd, "takes on or off, and no more");
+    }
     if (*field == (on ? LA_OFF : LA_ON)) {
         return in_directive(cmd, "is on and off in one section");
     }

@@ -109,6 +109,9 @@ static const char *parse_what(apr_pool_t *pool, const char *word, line_t *line)
     }
     if (strncasecmp(word, prefix, sizeof(prefix) - 1) == 0 && word[sizeof(prefix) - 1]) {
         category = apr_pstrdup(pool, word + sizeof(prefix) - 1);
+        if (!la_policy_is_text(category)) {
+            return "the category is UTF-8";
+        }
         line->what = WHAT_ATTRIBUTE;
         line->category = (la_slice_t){category, strlen(category)};
         return NULL;

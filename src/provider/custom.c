@@ -47,8 +47,17 @@ static int in_list(const char *name, const char *const *list)
 
 static const char *add_name(apr_pool_t *pool, la_send_headers_t *send, const char *name)
 {
+    static const char *const switches[] = {"on", "off", "any", "*", NULL};
+
     if (strcasecmp(name, "all") == 0 || strcasecmp(name, "none") == 0) {
         return apr_psprintf(pool, "%s stands alone", name);
+    }
+    if (in_list(name, switches)) {
+        return apr_psprintf(
+            pool,
+            "'%s' is a header of that name; write all, none or names of headers, as in: "
+            "SendHeaders User-Agent",
+            name);
     }
     if (!la_params_is_name(name)) {
         return apr_psprintf(pool, "'%s' is no name of a header field", name);

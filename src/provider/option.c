@@ -1,4 +1,4 @@
-/* The parsers behind option tables, and the finding of names and near misses. Runs only while the
+/* The parsers behind option tables, and the finding of names. Runs only while the
  * configuration is read, in one thread.
  */
 #include "provider/option.h"
@@ -32,10 +32,23 @@ const char *la_option_text(apr_pool_t *pool, const la_option_t *option, void *ba
     return NULL;
 }
 
+static int is_plain_text(const char *text);
+
+/* What is wrong with a word that is compared with what clients or providers send, which is text. */
+static const char *word_fault(const char *word)
+{
+    if (!*word) {
+        return "may not be empty";
+    }
+    return is_plain_text(word) ? NULL : "must be UTF-8 without control characters";
+}
+
 const char *la_option_word(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                            const char *const *words)
 {
-    return *words[0] ? la_option_text(pool, option, base, count, words) : "may not be empty";
+    const char *error = word_fault(words[0]);
+
+    return error ? error : la_option_text(pool, option, base, count, words);
 }
 
 const char *la_option_words(apr_pool_t *pool, const la_option_t *option, void *base, int count,
@@ -48,8 +61,10 @@ const char *la_option_words(apr_pool_t *pool, const la_option_t *option, void *b
         *list = apr_array_make(pool, count, sizeof(const char *));
     }
     for (i = 0; i < count; i++) {
-        if (!*words[i]) {
-            return "a name may not be empty";
+        const char *error = word_fault(words[i]);
+
+        if (error) {
+            return apr_pstrcat(pool, "a name ", error, NULL);
         }
         APR_ARRAY_PUSH(*list, const char *) = apr_pstrdup(pool, words[i]);
     }
@@ -403,6 +418,9 @@ const char *la_option_claim(apr_pool_t *pool, const la_option_t *option, void *b
     if (!is_plain_text(words[1])) {
         return "the category must be UTF-8 without control characters";
     }
+    if (!is_plain_text(words[0])) {
+        return "the claim must be UTF-8 without control characters";
+    }
     if (count > 2 && !parse_claim_form(words[2], &form)) {
         return apr_psprintf(pool, "'%s' is neither split nor keys", words[2]);
     }
@@ -424,61 +442,4 @@ const la_option_t *la_option_find(const la_option_t *table, const char *name)
         }
     }
     return NULL;
-}
-
-/* Longest name that is compared; what is longer is nobody's misspelling. */
-#define NAME_MAX_BYTES 40
-
-static int least(int a, int b, int c)
-{
-    int ab = a < b ? a : b;
-
-    return ab < c ? ab : c;
-}
-
-/* Levenshtein's distance in any case, with two rows of his table in one. */
-static int distance(const char *a, const char *b)
-{
-    int row[NAME_MAX_BYTES + 1];
-    int width = (int)strlen(b);
-    int i;
-    int j;
-
-    for (j = 0; j <= width; j++) {
-        row[j] = j;
-    }
-    for (i = 0; a[i]; i++) {
-        int diagonal = row[0];
-
-        row[0] = i + 1;
-        for (j = 1; j <= width; j++) {
-            int same = apr_tolower(a[i]) == apr_tolower(b[j - 1]);
-            int above = row[j];
-
-            row[j] = least(above + 1, row[j - 1] + 1, diagonal + !same);
-            diagonal = above;
-        }
-    }
-    return row[width];
-}
-
-const char *la_option_nearest(const apr_array_header_t *names, const char *name)
-{
-    const char *best = NULL;
-    int best_distance = (int)strlen(name) / 2 + 1;
-    int i;
-
-    if (strlen(name) > NAME_MAX_BYTES) {
-        return NULL;
-    }
-    for (i = 0; i < names->nelts; i++) {
-        const char *candidate = APR_ARRAY_IDX(names, i, const char *);
-        int d = strlen(candidate) <= NAME_MAX_BYTES ? distance(name, candidate) : best_distance;
-
-        if (d < best_distance) {
-            best = candidate;
-            best_distance = d;
-        }
-    }
-    return best;
 }

@@ -4,6 +4,7 @@
 #include "provider/host.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <apr_strings.h>
 
@@ -106,8 +107,37 @@ static void warn_of_times(const la_provider_t *provider)
     }
 }
 
+/* ---- audiences ---- */
+
+/* An audience is compared as it is: a word that means any elsewhere would be one that no token has. */
+static const char *check_audiences(const la_provider_t *provider, apr_pool_t *pool)
+{
+    const la_option_t *option = la_option_find(provider->type->options, "Audience");
+    const apr_array_header_t *names;
+    int has_none;
+    int i;
+
+    if (!option) {
+        return NULL;
+    }
+    names =
+        *(apr_array_header_t *const *)(const void *)((const char *)provider->conf + option->offset);
+    has_none = strstr(option->help, "none") != NULL;
+    for (i = 0; names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+
+        if (strcmp(name, "*") == 0 || strcasecmp(name, "none") == 0) {
+            return apr_psprintf(pool, "Audience %s is no audience; where any will do, %s", name,
+                                has_none ? "write Audience none" : "leave the line out");
+        }
+    }
+    return NULL;
+}
+
 const char *la_section_check(const la_provider_t *provider, apr_pool_t *pool)
 {
+    const char *error = check_certificate(&provider->common.http, pool);
+
     warn_of_times(provider);
-    return check_certificate(&provider->common.http, pool);
+    return error ? error : check_audiences(provider, pool);
 }

@@ -239,6 +239,17 @@ REFUSED = {
     "key of another certificate": (custom("TLSCertFile conf/ca.pem", ">>TLSKeyFile conf/other.key"), "TLSKeyFile is not the key"),
     "key that is none": (custom("TLSCertFile conf/ca.pem", ">>TLSKeyFile conf/lines"), "TLSKeyFile: .*no private key"),
     "key with a passphrase": (custom("TLSCertFile conf/ca.pem", ">>TLSKeyFile conf/locked.key"), "TLSKeyFile: .*without a passphrase"),
+    "Audience * of a jwt": ("<LlamaAuthProvider k jwt>\nJwksUri https://h/\n>>Audience *\n</LlamaAuthProvider>", "Audience . is no audience.*Audience none"),
+    "Audience none of an introspection": ("<LlamaAuthProvider k introspection>\nEndpoint https://h/\nClientAuth none\n>>Audience none\n"
+                                          "</LlamaAuthProvider>", "Audience none is no audience.*leave the line out"),
+    "Audience * of a kubernetes": ("<LlamaAuthProvider k kubernetes>\nReviewerToken x\n>>Audience a *\n</LlamaAuthProvider>", "Audience . is no audience"),
+    **{f"SendHeaders {word}": (custom(f">>SendHeaders {word}"), "SendHeaders: .*write all, none or names") for word in ("on", "Off", "any", "*")},
+    **{f"{option} that is no text": (f"<LlamaAuthProvider k {kind}>\n>>{option} {lead}caf\udce9\n</LlamaAuthProvider>", f"{option}: .*UTF-8 without control")
+       for kind, option, lead in (("jwt", "Audience", ""), ("jwt", "ExpectIssuer", ""), ("jwt", "RequireType", ""), ("jwt", "PrincipalClaim", "sub "),
+                                  ("introspection", "ClientId", ""), ("jwt", "Claim", "roles "))},
+    "claim with a control character": (custom(">>Claim a\x01b roles"), "Claim: the claim must be UTF-8"),
+    "forwarded category that is no text": (located(">>LlamaAuthForward X-A attribute:caf\udce9"), "LlamaAuthForward: .*UTF-8"),
+    "switch with two words": (located(">>LlamaAuthEnv on off"), "LlamaAuthEnv: takes on or off"),
     "empty expression": (custom('>>Match ""'), "Match.*empty"),
     "cache secret that is no file": (">>LlamaAuthCacheSecret literal-secret", "LlamaAuthCacheSecret: takes file:PATH"),
     "Redis password twice": (">>LlamaAuthCacheShared redis://:a@h password=b", "LlamaAuthCacheShared: password is given twice"),

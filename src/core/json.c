@@ -117,9 +117,16 @@ static const char *read_tree(apr_pool_t *pool, la_slice_t text, const la_json_sc
     return NULL;
 }
 
-static const char *describe(apr_pool_t *pool, const la_json_scan_t *scan)
+/* Of a text of several lines, as people write them, the line too; not of its end. */
+static const char *describe(apr_pool_t *pool, la_slice_t text, const la_json_scan_t *scan)
 {
-    return apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT, scan->error, scan->at + 1);
+    unsigned line = 1;
+
+    for (size_t i = 0; i < scan->at && scan->at < text.len; i++)
+        line += text.data[i] == '\n';
+    return line == 1 ? apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT, scan->error, scan->at + 1)
+                     : apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT ", line %u", scan->error,
+                                    scan->at + 1, line);
 }
 
 /* Scans a text. Where it has surrogates, `text` becomes one in `pool` without. */
@@ -130,7 +137,7 @@ static const char *scan_text(apr_pool_t *pool, la_slice_t *text, const char *lis
         return "longer than 2 GB";
     }
     if (!la_json_scan(*text, list, scan)) {
-        return describe(pool, scan);
+        return describe(pool, *text, scan);
     }
     if (scan->surrogates) {
         *text = la_json_join_surrogates(pool, *text);
@@ -199,7 +206,7 @@ const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_j
         return NULL;
     }
     if (!la_json_scan_item(list->rest, &scan)) {
-        return describe(pool, &scan);
+        return describe(pool, LA_SLICE(""), &scan);
     }
     text = (la_slice_t){list->rest.data, scan.at};
     list->rest.data += scan.at;

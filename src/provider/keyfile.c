@@ -66,6 +66,20 @@ static int is_known(la_slice_t name)
     return 0;
 }
 
+/* Names the field if it is a word as names are: a key in the wrong place is not for the log. */
+static const char *unknown_field(const reading_t *reading, la_slice_t name, int position)
+{
+    static const char fields[] = "there are id, sha256, principal, attributes and expires";
+    const char *text = apr_pstrmemdup(reading->pool, name.data, name.len);
+
+    if (name.len > 0 && name.len <= 24 &&
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == name.len) {
+        return apr_psprintf(reading->pool, "unknown field (number %d), %s: %s", position, text,
+                            fields);
+    }
+    return apr_psprintf(reading->pool, "unknown field (number %d): %s", position, fields);
+}
+
 static const char *check_members(const reading_t *reading, const la_json_t *entry)
 {
     la_json_iterator_t it = {0};
@@ -78,10 +92,7 @@ static const char *check_members(const reading_t *reading, const la_json_t *entr
     }
     for (position = 1; la_json_next(entry, &it, &name, &value); position++) {
         if (value && !is_known(name)) {
-            return apr_psprintf(reading->pool,
-                                "unknown field (number %d): there are id, sha256, principal, "
-                                "attributes and expires",
-                                position);
+            return unknown_field(reading, name, position);
         }
     }
     return NULL;

@@ -225,6 +225,9 @@ REFUSED = {
     "Issuer with a query": ("<LlamaAuthProvider i jwt>\n>>Issuer https://a.example/?x\n</LlamaAuthProvider>", "Issuer: must have no query"),
     "missing key file on its line": ("<LlamaAuthProvider k static>\n\n>>File conf/no-such-file\n</LlamaAuthProvider>", "File: .*No such file"),
     "key file without sense": ("<LlamaAuthProvider k static>\n>>File conf/lines\n</LlamaAuthProvider>", "File: .*conf/lines"),
+    "key file's line": ("<LlamaAuthProvider k static>\n>>File conf/broken.json\n</LlamaAuthProvider>", "conf/broken.json: .* at byte [0-9]+, line 3"),
+    "key file's unknown field": ("<LlamaAuthProvider k static>\n>>File conf/field.json\n</LlamaAuthProvider>", "keys.0.: unknown field \\(number 4\\), scopes: there are"),
+    "key file's secret as a field": ("<LlamaAuthProvider k static>\n>>File conf/misplaced.json\n</LlamaAuthProvider>", "unknown field \\(number 4\\): there are"),
     "key file with a key twice": ("<LlamaAuthProvider k static>\n>>File conf/twice.json\n</LlamaAuthProvider>", "File: .*keys.1.: duplicate sha256"),
     "missing JwksFile": ("<LlamaAuthProvider k jwt>\nAudience a\n>>JwksFile conf/no-such-file\n</LlamaAuthProvider>", "JwksFile: .*No such file"),
     "two sources of keys": (">><LlamaAuthProvider k jwt>\nJwksUri https://h/\nJwksFile conf/lines\n</LlamaAuthProvider>", "JwksUri and JwksFile"),
@@ -308,6 +311,9 @@ def ready(bare):
     openssl("genpkey", "-algorithm", "ed25519", "-out", "other.key", directory=bare.root / "conf")
     openssl("pkey", "-in", "ca.key", "-aes128", "-passout", "pass:word", "-out", "locked.key", directory=bare.root / "conf")
     bare.write("conf/both.pem", "".join((bare.root / "conf" / name).read_text() for name in ("ca.pem", "ca.key")))
+    bare.write("conf/broken.json", '{"keys": [\n {"id": "a"},\n]}\n')
+    bare.write_keys("conf/field.json", key_entry("a-key", "alice", scopes=["a"]))
+    bare.write_keys("conf/misplaced.json", key_entry("a-key", "alice", **{"hunter2-secret": 1}))
     bare.write_keys("conf/twice.json", key_entry("a-key", "alice"), key_entry("a-key", "bob"))
     bare.write("conf/secret", "a secret\n")
     return bare

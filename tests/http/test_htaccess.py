@@ -87,6 +87,9 @@ class TestErrorDocument:
         for name, what in {"file": f"file:{httpd.root}/conf/secret.json", "text": "'{\"own\": 1}'", "preset": "openai"}.items():
             httpd.write(f"htdocs/{name}/page", "x\n")
             httpd.write(f"htdocs/{name}/.htaccess", f"LlamaAuthErrorDocument 401 {what}\n")
+        for name, lines in {"any": "<RequireAny>\nRequireScope a\nRequire valid-user\n</RequireAny>", "comma": "RequireScope a,b", "two": "LlamaAuthEnv on off"}.items():
+            httpd.write(f"htdocs/{name}/page", "x\n")
+            httpd.write(f"htdocs/{name}/.htaccess", lines + "\n")
         httpd.write("htdocs/inner/page", "x\n")
         httpd.write("htdocs/inner/.htaccess", f'<If "true">\nLlamaAuthErrorDocument 401 file:{httpd.root}/conf/secret.json\n</If>\n')
         return (provider("corp", httpd.endpoint().url()) + f'<Directory "{httpd.root}/htdocs">\nAllowOverride AuthConfig\n'
@@ -98,6 +101,14 @@ class TestErrorDocument:
         answer = httpd.get(f"/{name}/page")
         assert answer.status == 500 and b"value-of-another" not in answer.body
         assert f"{name}/.htaccess: LlamaAuthErrorDocument: file: is for the server's own" in httpd.log.await_line("htaccess:", mark).text
+
+    @pytest.mark.parametrize("name, said", [("any", "RequireScope: <RequireAny> does not weigh it"),
+                                            ("comma", "RequireScope: 'a,b' is one scope"), ("two", "LlamaAuthEnv: takes on or off")])
+    def test_refused(self, httpd, name, said):
+        """What is refused in the server's configuration is refused here."""
+        mark = httpd.log.mark()
+        assert httpd.get(f"/{name}/page").status == 500
+        assert said in httpd.log.await_line("htaccess:", mark).text
 
     @pytest.mark.parametrize("name, body", [("text", b'{"own": 1}'), ("preset", b'"invalid_request_error"')])
     def test_others(self, httpd, name, body):

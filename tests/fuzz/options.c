@@ -1,5 +1,7 @@
-/* The lines of a <LlamaAuthProvider> section: the first is its type, each other an option. A message tells no secret. */
+/* The lines of a <LlamaAuthProvider> section: the first is its type, each other an option. A message tells no secret, and
+ * neither does a line as mod_info shows it. */
 #include "provider/host.h"
+#include "provider/mask.h"
 #include "provider/provider.h"
 #include "provider/redis.h"
 
@@ -43,6 +45,20 @@ static const la_host_t host = {.log = no_log,
                                .threads = one,
                                .workers = one};
 
+/* A literal secret is hidden; a word that says where it is stays. */
+static void try_shown(la_provider_t *provider, apr_pool_t *pool, int count,
+                      const char *const *words)
+{
+    const char *shown = la_provider_shown(provider, pool, words[0], count - 1, words + 1);
+
+    if (count == 2 && strcasecmp(words[0], "ClientSecret") == 0 &&
+        la_provider_type_find("introspection") == provider->type) {
+        HOLDS(shown ? strcmp(shown, "***") == 0 || strcmp(words[1], "***") == 0
+                    : strncmp(words[1], "file:", 5) == 0 || strncmp(words[1], "env:", 4) == 0 ||
+                          strcmp(words[1], "***") == 0);
+    }
+}
+
 static void try_section(apr_pool_t *pool, const la_provider_type_t *type, la_slice_t rest)
 {
     la_provider_t *provider = la_provider_make(pool, "p", type);
@@ -57,6 +73,9 @@ static void try_section(apr_pool_t *pool, const la_provider_type_t *type, la_sli
         // The name of a file that cannot be read is told, its content never.
         HOLDS(!error || !strstr(error, SECRET) || strcasecmp(words[0], "ClientSecret") != 0 ||
               strncasecmp(words[1], "file:", 5) == 0);
+        if (count > 0) {
+            try_shown(provider, pool, count, words);
+        }
     }
     la_provider_finish(provider, pool);
 }
@@ -78,7 +97,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_section(pool, type, rest);
     } else if (count > 0) {
         const char *error = la_redis_parse(pool, count, words, &redis);
+        const char *shown = la_mask_redis(pool, count, words);
 
+        HOLDS(!shown || strstr(shown, "***"));
         HOLDS(error || redis.path || (redis.host && redis.port > 0 && redis.port < 65536));
     }
     free(text);

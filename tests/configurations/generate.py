@@ -9,6 +9,8 @@ from ways import make_ways
 
 PROVIDERS = ("first", "second", "third")
 TOKENS = tuple(f"token-{name}-0000000000000001" for name in ("one", "two", "three", "four"))
+# No client has it: mod_headers puts it into requests, and it is never anybody's.
+INJECTED = "token-injected-0000000000000001"
 UNKNOWN = "token-nobody-0000000000000001"
 SCOPES = ("a", "b", "c")
 ROLES = ("admin", "dev")
@@ -28,7 +30,8 @@ def make_providers(random):
             if some:
                 attributes.append((category, some))
         return Caller(f"{token.split('-')[1]}-of-{provider}", provider, tuple(attributes), token)
-    return {provider: {token: caller(provider, token) for token in TOKENS if random.random() < 0.7} for provider in PROVIDERS}
+    return {provider: {token: caller(provider, token) for token in (*TOKENS, INJECTED) if token == INJECTED or random.random() < 0.7}
+            for provider in PROVIDERS}
 
 
 # ---- clients --------------------------------------------------------------------------------------------
@@ -162,6 +165,10 @@ def make_sound(random):
     return lines + make_rules(random)
 
 
+REQUEST_HEADERS = (("unset", "Authorization"), ("unset", "x-api-key"), ("unset", "Cookie"), ("set", "Authorization", f'"Bearer {INJECTED}"'),
+                   ("set", "x-api-key", INJECTED), ("set", "Cookie", f'"session={INJECTED}"'))
+
+
 def make_lines(random):
     if random.random() < 0.5:
         lines = make_sound(random)
@@ -175,6 +182,8 @@ def make_lines(random):
         if random.random() < 0.3:
             what = FORWARDED[header] if random.random() < 0.8 else "principal"
             lines.append(Line("LlamaAuthForward", (header, what)))
+    if random.random() < 0.08:
+        lines.append(Line("RequestHeader", random.choice(REQUEST_HEADERS)))
     for name, chance in (("LlamaAuthForwardToken", 0.2), ("LlamaAuthEnv", 0.5), ("LlamaAuthPreflight", 0.15)):
         if random.random() < chance:
             lines.append(Line(name, ("off" if (name == "LlamaAuthForwardToken") == (random.random() < 0.8) else "on",)))

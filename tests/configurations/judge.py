@@ -95,10 +95,7 @@ def judge_direct(ask, runs, status, providers):
     filename = runs[0].filename if runs else path
     conf = model.effective(ask.configuration, path, filename)
     outcome, caller = model.decide(conf, ask.method, ask.client, providers)
-    if ask.method == "OPTIONS":  # httpd answers it for a script
-        served = status == 200
-    else:
-        served = bool(runs)
+    served = bool(runs)
     if served != (outcome == SERVED):
         return [f"direct: {'served' if served else 'not served'} ({status}), and the model says {outcome}"]
     if not served and (status >= 500) != (outcome == model.BROKEN):
@@ -135,6 +132,17 @@ def judge_way(ask, run, providers):
         return [f"require: {run.method} {run.uri} was served, though Require holds neither for {' nor for '.join(heard)}"]
     expected = [model.told(conf, decided[method][1]) for method in methods if decided[method][0] == SERVED]
     return (judge_told(run, expected) if expected else []) + judge_token(run, conf, ask.client)
+
+
+def judge_lost(ask, runs, providers):
+    """Nothing was served, though every section on the way lets the client in."""
+    methods = {"include": ("GET", "POST"), "exec cgi": ("GET", "POST"), "error 404": ("GET", "HEAD", "POST"),
+               "error 404 beside the page": ("GET", "HEAD", "POST")}.get(ask.way.name, ("GET", "HEAD", "POST", "PUT", "DELETE"))
+    if ask.way.page is None or runs or ask.method not in methods:
+        return []
+    asked = {(ask.url, ask.method), (ask.way.page, ask.method), (ask.way.page, "GET")}
+    outcomes = {model.decide(model.effective(ask.configuration, url, url), method, ask.client, providers)[0] for url, method in asked}
+    return ["lost: nothing was served, though nobody refuses"] if outcomes == {SERVED} else []
 
 
 def judge_difference(run, direct):

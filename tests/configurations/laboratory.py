@@ -65,6 +65,38 @@ ScriptSock {root}/run/cgisock
 """
 
 
+class Client:
+    """Keeps its connection, since the module remembers things for one."""
+
+    def __init__(self, httpd, port):
+        self.connect = lambda: httpd.connect(port)
+        self.connection = None
+
+    def send(self, number, ask):
+        """The status, or 0 when there is no answer."""
+        kept = self.connection is not None
+        status = self.exchange(number, ask)
+        return self.exchange(number, ask) if kept and not status else status
+
+    def exchange(self, number, ask):
+        body = b"x" if ask.method in ("POST", "PUT") else b""
+        data = build(ask.method, f"{ask.url}?{ask.client.query}", headers=[("X-Run", str(number)), *ask.client.headers()], body=body)
+        self.connection = self.connection or self.connect()
+        try:
+            self.connection.socket.sendall(data)
+            response = self.connection.read(ask.method)
+        except (AssertionError, OSError):
+            self.close()
+            return 0
+        if (response.header("Connection") or "").lower() == "close":
+            self.close()
+        return response.status
+
+    def close(self):
+        self.connection.close()
+        self.connection = None
+
+
 class Laboratory:
     def __init__(self, configurations, providers):
         self.configurations = configurations
@@ -141,18 +173,8 @@ class Laboratory:
 
     def send_some(self, some):
         ports = {False: self.httpd.port, True: self.host_port}
-        return [(number, self.send_one(number, ask, ports[ask.configuration.inside_host])) for number, ask in some]
-
-    def send_one(self, number, ask, port):
-        headers = [("X-Run", str(number)), ("Connection", "close"), *ask.client.headers()]
-        body = b"x" if ask.method in ("POST", "PUT") else b""
-        with self.httpd.connect(port) as connection:
-            # Not by its own request(): the access log is searched for tokens by the caller.
-            connection.socket.sendall(build(ask.method, f"{ask.url}?{ask.client.query}", headers=headers, body=body))
-            try:
-                return connection.read(ask.method).status
-            except (AssertionError, OSError):
-                return 0  # no answer
+        clients = {inside: Client(self.httpd, port) for inside, port in ports.items()}
+        return [(number, clients[ask.configuration.inside_host].send(number, ask)) for number, ask in some]
 
     def collect(self):
         runs = {}

@@ -10,7 +10,7 @@ import sys
 
 import model
 from generate import make_clients, make_configuration, make_providers
-from judge import Ask, judge_difference, judge_direct, judge_way
+from judge import Ask, judge_difference, judge_direct, judge_lost, judge_way
 from laboratory import Laboratory
 from sections import METHODS
 from smaller import smaller
@@ -55,7 +55,7 @@ def follow(ask, run):
     """The direct requests that a run must follow from; none for a page that is proxied: it has no other way. GET is among
     them, since httpd asks its own Require no more than that for an index file, a fallback and a negotiated file."""
     methods = () if run.proxied else dict.fromkeys((ask.method, run.method, "GET"))
-    return [Ask(ask.configuration, None, method, run.uri, ask.client) for method in methods if method != "OPTIONS"]
+    return [Ask(ask.configuration, None, method, run.uri, ask.client) for method in methods]
 
 
 def compare(laboratory, ways):
@@ -76,6 +76,7 @@ def examine(laboratory, asks, providers):
             continue
         found = [] if status else ["answer: none"]
         found += [text for run in runs for text in judge_way(ask, run, providers)]
+        found += judge_lost(ask, runs, providers)
         findings += [Finding(text, ask) for text in found]
         ways += [] if found else [(ask, run) for run in runs]
     return findings + compare(laboratory, ways)

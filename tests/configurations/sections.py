@@ -76,12 +76,14 @@ class Section:
 @dataclass(frozen=True)
 class Way:
     """How a request comes to a page without asking for it. `first`: the URL that is asked for; `text`: lines of the server's
-    configuration, `htaccess`: (directory, lines); `files`: path below htdocs -> (content, executable)."""
+    configuration, `htaccess`: (directory, lines); `files`: path below htdocs -> (content, executable); `page`: where it leads, when it
+    is sure to lead there."""
     name: str
     first: str
     text: str = ""
     htaccess: tuple = None
     files: dict = field(default_factory=dict, hash=False, compare=False)
+    page: str = None
 
 
 @dataclass(frozen=True)

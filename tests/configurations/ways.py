@@ -1,6 +1,8 @@
 """The ways to a page that do not ask for it: each is one mechanism of httpd, in a directory of its own below the tree's
 prefix, with sections of its own (generate.py's)."""
 
+from dataclasses import replace
+
 from sections import Way
 
 # The script of the host behind the proxies; {back} is that host. Its path says what page.cgi's own names would say.
@@ -76,8 +78,8 @@ def error_405(random, here, target, page):
 
 
 def include(random, here, target, page):
-    again = random.random() < 0.3
-    text = f'<!--#include virtual="{target}" -->' * (2 if again else 1)
+    targets = [target] + [other for other in (page, target, page.replace("/p0/", "/p1/")) if random.random() < 0.4]
+    text = "".join(f'<!--#include virtual="{one}" -->' for one in targets)
     return Way("include", f"{here}/x.shtml", files={f"{here}/x.shtml": (f"a {text} b\n", False)})
 
 
@@ -133,5 +135,8 @@ def make_ways(random, prefix, pages):
         target = page
         if ways and random.random() < CHAINED:
             target = random.choice(ways).first
-        ways.append(maker(random, f"{prefix}/w{number}", target, page))
+        way = maker(random, f"{prefix}/w{number}", target, page)
+        plain = target == page and maker not in (slash, proxy_pass, proxy_server, proxy_directory, negotiation, alias, error_401, error_403,
+                                                      error_405)
+        ways.append(replace(way, page=page) if plain else way)
     return ways

@@ -16,6 +16,7 @@ from sections import METHODS
 from smaller import smaller
 
 PER_SERVER = 25
+MANY = 1000
 ASKS = 6  # for each page and each way
 ASKED = ("GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS")
 assert set(METHODS) < set(ASKED)
@@ -112,11 +113,11 @@ def report(finding, seed, providers):
     return "\n".join(lines)
 
 
-def report_kinds(findings, seed, providers, seen):
-    """One report for each kind that was not seen yet."""
+def report_kinds(findings, seed, providers, seen, most=MANY):
+    """One report for each kind that was not seen yet, `most` at most."""
     reports = []
     for finding in findings:
-        if finding.kind not in seen:
+        if finding.kind not in seen and len(reports) < most:
             seen.add(finding.kind)
             reports.append(report(finding, seed, providers))
     return reports

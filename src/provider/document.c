@@ -2,7 +2,8 @@
  *
  * In the provider's segment:
  *
- *   version    of the bytes in force: the first 8 bytes of their SHA-256; 0: there are none
+ *   current    the version that is used, the first 8 bytes of its SHA-256 but for a bit, and in that bit
+ *              which slot holds it; 0: there is none
  *   due        when the next fetch is due         } la_clock_us()
  *   early      when an early one may follow       }
  *   fetched    when the last good fetch began; 0: }
@@ -11,12 +12,17 @@
  *   wanted     what the document lacks, and when somebody first looked for it: 20 bits of its digest, 44 bits of
  *              microseconds
  *   failures   fetches that failed in a row
- *   current    the slot in force, 0 or 1
  *   slots[2]   length, bytes
  *
- * Who holds the gate's one permit writes the slot that is not in force, then `current`, then `version`. A reader copies and
- * digests what it copied: bytes that do not give the version are not used. So a writer that dies leaves the version
- * before, and no value that is found here is trusted further than that: a time too far ahead is as good as now.
+ * The holder of the gate's one permit writes the other slot, then `current`: one store, so that a writer that
+ * dies at any instruction leaves the version before. A reader copies and digests what it copied: bytes that do
+ * not give the version are not used. No value that is found here is trusted further than that: a time too
+ * far ahead is as good as now.
+ *
+ * Memory order: the store of `current` in publish() releases the slot's bytes to the load in la_document_read(),
+ * which acquires them. A reader that is overtaken by two publishes while it copies finds another digest. The
+ * version alone is compared, never followed, so la_document_version() is relaxed; the times and
+ * counts are each for themselves.
  */
 #include "provider/document.h"
 
@@ -55,18 +61,20 @@ typedef struct slot_t {
 } slot_t;
 
 typedef struct segment_t {
-    _Atomic apr_uint64_t version;
+    _Atomic apr_uint64_t current; /* version | index of the slot that holds it; 0: none */
     _Atomic apr_int64_t due_us;
     _Atomic apr_int64_t early_us;
     _Atomic apr_int64_t fetched_us;
     _Atomic apr_uint64_t wanted[WANTED_SLOTS];
     la_outage_t outage;
     _Atomic apr_uint32_t failures;
-    _Atomic apr_uint32_t current;
     slot_t slots[2];
 } segment_t;
 
 _Static_assert(sizeof(_Atomic apr_uint64_t) == 8, "a version is one word in shared memory");
+
+/* The bit of `current` that tells the slot; no version has it. */
+#define SLOT_BIT ((apr_uint64_t)1)
 
 struct la_document_t {
     const la_provider_t *provider;
@@ -103,12 +111,13 @@ static apr_uint64_t version_of(la_slice_t bytes)
         return 0;
     }
     memcpy(&version, digest, sizeof(version));
-    return version ? version : 1;
+    version &= ~SLOT_BIT;
+    return version ? version : 2;
 }
 
 apr_uint64_t la_document_version(const la_document_t *document)
 {
-    return atomic_load_explicit(&document->segment->version, memory_order_acquire);
+    return atomic_load_explicit(&document->segment->current, memory_order_relaxed) & ~SLOT_BIT;
 }
 
 static int copy_slot(const slot_t *slot, apr_pool_t *pool, la_slice_t *bytes)
@@ -122,10 +131,10 @@ static int copy_slot(const slot_t *slot, apr_pool_t *pool, la_slice_t *bytes)
     return 1;
 }
 
-/* Gives up a version whose bytes are not there, so that it is fetched anew. */
-static void give_up(segment_t *segment, apr_uint64_t version)
+/* Gives up a version whose bytes are not there, so that it is fetched again. */
+static void give_up(segment_t *segment, apr_uint64_t current)
 {
-    if (atomic_compare_exchange_strong(&segment->version, &version, 0)) {
+    if (atomic_compare_exchange_strong(&segment->current, &current, 0)) {
         atomic_store(&segment->due_us, 0);
     }
 }
@@ -134,19 +143,21 @@ int la_document_read(const la_document_t *document, apr_pool_t *pool, la_slice_t
                      apr_uint64_t *version)
 {
     segment_t *segment = document->segment;
+    apr_uint64_t current = 0;
     int i;
 
     for (i = 0; i < READ_ATTEMPTS; i++) {
-        *version = la_document_version(document);
+        current = atomic_load_explicit(&segment->current, memory_order_acquire);
+        *version = current & ~SLOT_BIT;
         if (*version == 0) {
             return 0;
         }
-        if (copy_slot(&segment->slots[atomic_load(&segment->current) & 1], pool, bytes) &&
+        if (copy_slot(&segment->slots[current & SLOT_BIT], pool, bytes) &&
             version_of(*bytes) == *version) {
             return 1;
         }
     }
-    give_up(segment, *version);
+    give_up(segment, current);
     *version = 0;
     return 0;
 }
@@ -154,7 +165,7 @@ int la_document_read(const la_document_t *document, apr_pool_t *pool, la_slice_t
 /* Puts bytes in force. Only the holder of the permit writes. */
 static const char *publish(segment_t *segment, la_slice_t bytes, apr_uint64_t *version)
 {
-    apr_uint32_t next = (atomic_load(&segment->current) & 1) ^ 1;
+    apr_uint64_t next = (atomic_load(&segment->current) & SLOT_BIT) ^ SLOT_BIT;
 
     if (bytes.len > LA_DOCUMENT_MAX_BYTES) {
         return "it is larger than a document may be";
@@ -165,8 +176,7 @@ static const char *publish(segment_t *segment, la_slice_t bytes, apr_uint64_t *v
     }
     segment->slots[next].len = (apr_uint32_t)bytes.len;
     memcpy(segment->slots[next].bytes, bytes.data, bytes.len);
-    atomic_store_explicit(&segment->current, next, memory_order_release);
-    atomic_store_explicit(&segment->version, *version, memory_order_release);
+    atomic_store_explicit(&segment->current, *version | next, memory_order_release);
     return NULL;
 }
 

@@ -180,8 +180,7 @@ static void test_torn(void **state)
     assert_recovers();
     segment->slots[atomic_load(&segment->current) & 1].len = UINT32_MAX;
     assert_recovers();
-    atomic_store(&segment->current,
-                 atomic_load(&segment->current) ^ 1); /* died between the two stores */
+    atomic_fetch_xor(&segment->current, SLOT_BIT);
     segment->slots[atomic_load(&segment->current) & 1].bytes[0] = 'x';
     assert_recovers();
 }

@@ -1,0 +1,131 @@
+/* document.c: a process that is killed at any instruction while it publishes loses no document. It is stepped
+ * through, and after each change of the segment a reader finds the document before or the one after.
+ */
+#include "provider/document.c"
+
+#include "procs.h"
+
+#include <sys/ptrace.h>
+
+typedef struct step_case_t {
+    const char *name;
+    const char *before; /* NULL: none */
+    const char *after;
+} step_case_t;
+
+static step_case_t step_cases[] = {
+    {"published: the first", NULL, "{\"keys\":[]}"},
+    {"published: another", "{\"keys\":[]}", "{\"keys\":[{}]}"},
+    {"published: a shorter one", "{\"keys\":[{},{},{}]}", "{}"},
+    {"published: the same again", "{\"keys\":[]}", "{\"keys\":[]}"},
+};
+
+/* Of the segment, all that these short documents change. */
+typedef struct image_t {
+    char head[offsetof(segment_t, slots)];
+    char slots[2][64];
+} image_t;
+
+static segment_t *segment;
+
+static la_slice_t slice(const char *text)
+{
+    return (la_slice_t){text, strlen(text)};
+}
+
+static image_t take_image(void)
+{
+    image_t image;
+
+    memcpy(image.head, segment, sizeof(image.head));
+    memcpy(image.slots[0], &segment->slots[0], sizeof(image.slots[0]));
+    memcpy(image.slots[1], &segment->slots[1], sizeof(image.slots[1]));
+    return image;
+}
+
+static pid_t start_traced(const step_case_t *row)
+{
+    apr_uint64_t version;
+    pid_t child = fork();
+
+    if (child != 0) {
+        return child;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    version_of(slice("what libcrypto does at first is done before"));
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
+        _exit(77);
+    }
+    raise(SIGSTOP);
+    _exit(publish(segment, slice(row->after), &version) ? 1 : 0);
+}
+
+/* Returns 1 when the document after is found. */
+static int look(const step_case_t *row, int was_new)
+{
+    la_document_t document = {.segment = segment};
+    apr_pool_t *pool;
+    apr_uint64_t version;
+    la_slice_t bytes;
+    int found;
+    int is_new;
+
+    apr_pool_create(&pool, NULL);
+    found = la_document_read(&document, pool, &bytes, &version);
+    assert_int_equal(found, row->before || was_new || version != 0);
+    is_new =
+        found && bytes.len == strlen(row->after) && memcmp(bytes.data, row->after, bytes.len) == 0;
+    if (found && !is_new) {
+        assert_int_equal(was_new, 0);
+        assert_int_equal(bytes.len, strlen(row->before));
+        assert_memory_equal(bytes.data, row->before, bytes.len);
+    }
+    apr_pool_destroy(pool);
+    return is_new;
+}
+
+static void test_every_change(void **state)
+{
+    const step_case_t *row = *state;
+    apr_uint64_t version;
+    image_t before;
+    unsigned changes = 0;
+    int is_new = 0;
+    int status;
+    pid_t child;
+
+    segment = shared_alloc(sizeof(*segment));
+    if (row->before) {
+        assert_null(publish(segment, slice(row->before), &version));
+    }
+    before = take_image();
+    child = start_traced(row);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("no ptrace here\n");
+        skip();
+    }
+    while (WIFSTOPPED(status)) {
+        image_t now = take_image();
+
+        if (memcmp(&before, &now, sizeof(now)) != 0) {
+            changes++;
+            is_new = look(row, is_new && (!row->before || strcmp(row->before, row->after) != 0));
+            before = now;
+        }
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(look(row, 0), 1);
+    assert_true(changes >= 3);
+    shared_free(segment, sizeof(*segment));
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < ROWS(step_cases); i++) {
+        add(step_cases[i].name, test_every_change, &step_cases[i]);
+    }
+    return run_added("document_crash");
+}

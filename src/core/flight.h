@@ -42,7 +42,7 @@ typedef struct la_flight_t la_flight_t;
 typedef enum la_flight_e {
     LA_FLIGHT_BUSY,      /* zero; as many wait already as may, for this key or at all */
     LA_FLIGHT_TIMED_OUT, /* waited for wait_us and nobody had a result */
-    LA_FLIGHT_ALONE,     /* not to be coalesced: no slot free, or the leader has nothing to share */
+    LA_FLIGHT_ALONE, /* no slot was free, the leader shares nothing, or a stopped process has the lock */
     LA_FLIGHT_LEADER,
     LA_FLIGHT_SHARED
 } la_flight_e;

@@ -1,4 +1,4 @@
-/* Numbers threads in the order in which they first ask. Any thread, no lock. */
+/* Numbers threads in the order in which they first ask. Any thread, no lock; the counter pairs with nothing. */
 #include "core/lane.h"
 
 #include <stdatomic.h>

@@ -31,6 +31,12 @@ typedef struct roll_t {
     unsigned int next;
 } roll_t;
 
+/* Memory order. A place publishes nothing but itself, so the relaxed loads below only choose what to try: the
+ * compare-and-swap decides. Counting is sequentially consistent, as taking is: of two that take a place and
+ * then count, one sees the other's, so a limit that is checked after taking is never exceeded.
+ * la_life_t.self: the swap in join_living() releases the lock on the id's byte to the load in
+ * la_life_self(), which acquires it; another process's copy is void by its pid. */
+
 _Static_assert(sizeof(la_place_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
                "a place is one plain word for every process");
 
@@ -193,7 +199,7 @@ uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark)
     uint32_t taken = 0;
 
     for (uint32_t at = 0; at < count; at++) {
-        uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
+        uint64_t seen = atomic_load(&places[at]);
 
         taken += seen != 0 && (mark == 0 || (uint32_t)seen == mark);
     }

@@ -44,7 +44,22 @@
  * 5. A checksum over key, size, metadata and value refuses what changed by any other means.
  * 6. Every number that comes out of the shared bytes is bounded before it is used: sizes, links.
  *
- * tests/model/table.pml is the model of 1 to 3.
+ * Which accesses pair with which
+ *
+ * state -> HEAD (release)            with the first load of state (acquire) of readers, removals and sweeps:
+ *                                    who sees HEAD sees the entry, but for what was changed since.
+ * the fence after WRITING and EMPTY  with the fence before the second load of state, and before the
+ * (release)                          compare-and-swap of a removal (acquire): who read any word of the new
+ *                                    entry finds another state than the old one's.
+ * the fence that ends a put          with the fence that begins a sweep (both sequentially consistent): see
+ *                                    la_table_sweep().
+ * the group's lock                   with its last release (life.c): a writer sees what writers before it
+ *                                    wrote; links, tags and the states it derives from need no more.
+ * magic (release)                    with its load in la_table_attach() (acquire).
+ * Everything else is relaxed and pairs with nothing: words of an entry are proved by the state, tags and
+ * links by the entry, and counters and times of use may be late.
+ *
+ * tests/model/table.pml is the model of 1 to 3, sweep.pml that of the put and the sweep.
  */
 #include "core/table.h"
 

@@ -136,7 +136,10 @@ apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
  * counts as the later of the two. Returns 1 when there was an entry, else 0. */
 int la_table_remove(const la_table_t *table, const unsigned char *key);
 
-/* Drops all entries for which `drop` says so; as la_table_remove() does. Returns their number. */
+/* Drops all entries for which `drop` says so; as la_table_remove() does. Returns their number.
+ *
+ * Of an entry that is put meanwhile: the sweep finds it, or whoever put it reads, once la_table_put() has
+ * returned, what the sweep's caller wrote before the sweep. */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context);
 
 /* Counts. Reads the index from end to end: a millisecond at a million entries. */

@@ -299,6 +299,7 @@ apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           memory_order_relaxed);
     la_table_unlock(table, place.group);
     la_table_count(table, place.group, stores);
+    atomic_thread_fence(memory_order_seq_cst); /* see la_table_sweep() */
     return APR_SUCCESS;
 }
 
@@ -379,10 +380,15 @@ static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *co
     return 0;
 }
 
+/* The fence pairs with the one at the end of la_table_put(). A purge counts up a generation and then reads
+ * tags and states here; a store writes tag and state there, and its caller then reads the generation. Without
+ * a full fence between the write and the read on both sides, both may read what was there before (arm64
+ * without LSE, POWER), and what was purged stays. tests/model/sweep.pml is the model. */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context)
 {
     apr_size_t dropped = 0;
 
+    atomic_thread_fence(memory_order_seq_cst);
     for (apr_uint32_t group = 0; group < table->group_count; group++) {
         apr_size_t before = dropped;
 

@@ -1,4 +1,4 @@
-/* Memory as C11 has it without promises, for table.pml.
+/* Memory as C11 has it without promises, for table.pml and sweep.pml.
  *
  * Each location has the list of all its values; a thread has a view, the oldest value of each location
  * that it may still read, and any read may return any value that is not older. What is released and
@@ -15,6 +15,7 @@ byte seen[LOCS * MSGS * LOCS]; /* the view released with each */
 
 bool locked;
 byte lock_view[LOCS];
+byte sc_view[LOCS]; /* of the last sequentially consistent fence */
 byte unlocks;
 
 /* Each process has: view (what it may still read), pending (what relaxed reads saw, until an acquire
@@ -124,6 +125,24 @@ inline release_fence()
         i = 0;
         do
         :: i < LOCS -> fenced[i] = view[i]; i++
+        :: else -> break
+        od;
+        i = 0
+    }
+}
+
+/* Fences of this kind stand in one order: each sees what those before it saw. */
+inline full_fence()
+{
+    d_step {
+        i = 0;
+        do
+        :: i < LOCS ->
+            JOIN(view[i], pending[i]);
+            JOIN(view[i], sc_view[i]);
+            sc_view[i] = view[i];
+            fenced[i] = view[i];
+            i++
         :: else -> break
         od;
         i = 0

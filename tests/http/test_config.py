@@ -101,7 +101,8 @@ REFUSED = {
     # the others
     "broken expression": (custom('>>Match "(unclosed"'), "Match.*expression"),
     "Claim without category": (custom(">>Claim groups"), "Claim.*takes"),
-    "Claim with three words": (custom(">>Claim groups teams roles"), "Claim.*takes"),
+    "Claim with three words": (custom(">>Claim groups teams roles"), "Claim.*neither split nor keys"),
+    "Claim with four words": (custom(">>Claim groups teams split keys"), "Claim.*takes"),
     "Claim without source": (custom('>>Claim "" teams'), "Claim.*empty"),
     "PrincipalClaim without name": (custom(">>PrincipalClaim"), "PrincipalClaim.*takes"),
     "SendHeaders all and more": (custom(">>SendHeaders all X-Y"), "SendHeaders"),

@@ -27,8 +27,8 @@ APLOG_USE_MODULE(llama_auth);
 
 la_methods_t la_authz_methods(request_rec *r)
 {
-    return (la_methods_t)AP_METHOD_BIT << r->method_number |
-           (la_methods_t)AP_METHOD_BIT << la_request_method(r);
+    return (la_methods_t)AP_METHOD_BIT << r->method_number | (la_methods_t)AP_METHOD_BIT
+                                                                 << la_request_method(r);
 }
 
 int la_authz_in_force(request_rec *r)

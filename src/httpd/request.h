@@ -31,7 +31,7 @@ typedef struct la_caller_t {
 
 typedef struct la_request_t {
     /* Of the first request of a chain. */
-    int method_number;          /* the client's; httpd makes a GET of a request that ends in an error page */
+    int method_number; /* the client's; httpd makes a GET of a request that ends in an error page */
     const char *client_query; /* as the client sent it; NULL for none (query.h) */
     const apr_table_t
         *sent; /* header fields as they were before the first fixups; NULL until then */

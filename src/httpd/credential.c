@@ -121,6 +121,39 @@ const apr_array_header_t *la_sources_queries(const la_sources_t *sources)
     return sources ? sources->queries : NULL;
 }
 
+/* The name of the field that a source is in, or NULL. */
+static const char *field_of(const source_t *source)
+{
+    switch (source->kind) {
+    case KIND_AUTHORIZATION:
+        return "Authorization";
+    case KIND_HEADER:
+        return source->name;
+    case KIND_COOKIE:
+        return "Cookie";
+    case KIND_QUERY:
+        break;
+    }
+    return NULL;
+}
+
+int la_sources_are_in(const la_sources_t *sources, la_slice_t field)
+{
+    int i;
+
+    if (!sources) {
+        return la_field_has_name(field, "Authorization");
+    }
+    for (i = 0; i < sources->count; i++) {
+        const char *name = field_of(&sources->sources[i]);
+
+        if (name && la_field_has_name(field, name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static apr_array_header_t *all_headers;
 static apr_array_header_t *all_queries;
 

@@ -21,6 +21,9 @@ const apr_array_header_t *la_sources_headers(const la_sources_t *sources);
 /* The names of the parameters of a query string that the sources are: array of const char *; NULL for NULL. */
 const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
 
+/* Whether a token may be in a field of that name, compared as CGI would see it; Cookie too. sources: NULL is Authorization. */
+int la_sources_are_in(const la_sources_t *sources, la_slice_t field);
+
 /* Both for all sections of the configuration together: to be emptied before it is read (pconf's memory), added to
  * while it is read, constant afterwards. */
 void la_sources_reset(apr_pool_t *pconf);

@@ -246,13 +246,59 @@ static const char *variable_name(apr_pool_t *pool, const char *note)
     return name;
 }
 
-/* What a subrequest or a redirect brings along is another section's caller. */
-static int is_our_variable(const void *context, la_slice_t name)
-{
-    static const char prefix[] = "LLAMA_AUTH_";
+/* What a subrequest or a redirect brings along in its environment, and whether a caller was known there. */
+typedef struct inherited_t {
+    const la_dir_conf_t *conf;
+    int had_caller;
+} inherited_t;
 
-    (void)context;
-    return name.len >= sizeof(prefix) - 1 && memcmp(name.data, prefix, sizeof(prefix) - 1) == 0;
+static int has_prefix(la_slice_t name, const char *prefix)
+{
+    return strncmp(name.data, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether a variable tells of another section's caller or token: ours, httpd's, and those that CGI makes of header fields,
+ * which stay when the field is gone. httpd puts REDIRECT_ before the names at each internal redirect. */
+static int is_left_over(const void *context, la_slice_t name)
+{
+    static const char redirect[] = "REDIRECT_";
+    static const char http[] = "HTTP_";
+    const inherited_t *inherited = context;
+    const la_dir_conf_t *conf = inherited->conf;
+
+    while (has_prefix(name, redirect)) {
+        name.data += sizeof(redirect) - 1;
+        name.len -= sizeof(redirect) - 1;
+    }
+    if (has_prefix(name, http)) {
+        la_slice_t field = {name.data + sizeof(http) - 1, name.len - (sizeof(http) - 1)};
+
+        return la_forward_is_ours(conf->forwards, field) ||
+               (conf->forward_token == LA_OFF && la_sources_are_in(conf->sources, field));
+    }
+    return has_prefix(name, "LLAMA_AUTH_") ||
+           (inherited->had_caller &&
+            (strcmp(name.data, "REMOTE_USER") == 0 || strcmp(name.data, "AUTH_TYPE") == 0));
+}
+
+/* Whether a request that this one comes from had a caller. */
+static int had_caller(const request_rec *r)
+{
+    while ((r = la_request_origin(r)) != NULL) {
+        const la_request_t *state = la_request_get(r);
+
+        if (state && state->caller) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void clean_environment(request_rec *r)
+{
+    inherited_t inherited = {la_config_dir(r), had_caller(r)};
+
+    la_fields_remove(r->subprocess_env, 0, is_left_over, &inherited, r->pool);
 }
 
 static void set_environment(request_rec *r, const la_caller_t *caller)
@@ -278,27 +324,6 @@ static void set_environment(request_rec *r, const la_caller_t *caller)
             apr_table_addn(env, name, value);
         }
     }
-}
-
-/* What httpd itself left in the environment of another section's caller: a subrequest gets a copy. Those of this
- * request's own user are set later, by the handler. */
-static void unset_user_variables(request_rec *r)
-{
-    apr_table_unset(r->subprocess_env, "REMOTE_USER");
-    apr_table_unset(r->subprocess_env, "AUTH_TYPE");
-}
-
-/* Whether a request that this one comes from had a caller. */
-static int had_caller(const request_rec *r)
-{
-    while ((r = la_request_origin(r)) != NULL) {
-        const la_request_t *state = la_request_get(r);
-
-        if (state && state->caller) {
-            return 1;
-        }
-    }
-    return 0;
 }
 
 /* What a section that was left would not have shown to a handler, no other one finds in REDIRECT_QUERY_STRING. */
@@ -328,10 +353,7 @@ void la_forward_to_handler(request_rec *r)
     if (conf->forwards || (moved && reserved->nelts > 0)) {
         la_scrub_fields(r, conf->forwards); /* an .htaccess's, and what a section left */
     }
-    la_fields_remove(r->subprocess_env, 0, is_our_variable, NULL, r->pool);
-    if (moved && had_caller(r)) {
-        unset_user_variables(r);
-    }
+    clean_environment(r);
     if (caller && conf->forwards) {
         set_headers(r, conf->forwards, caller);
     }

@@ -359,9 +359,10 @@ static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_p
     for (; wanted && *wanted; wanted++) {
         for (i = 0; curl_easy_header(handle, *wanted, i, CURLH_HEADER, -1, &field) == CURLHE_OK;
              i++) {
-            apr_table_merge(kept, *wanted, trimmed(pool, field->value));
+            apr_table_addn(kept, *wanted, trimmed(pool, field->value));
         }
     }
+    apr_table_compress(kept, APR_OVERLAP_TABLES_MERGE);
     return kept;
 }
 

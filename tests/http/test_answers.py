@@ -149,7 +149,7 @@ class TestAnswer:
         assert response.note("error") == "invalid_token"
         assert response.challenge == {"realm": "custom", "error": "invalid_token", "error_description": MALFORMED}
         assert response.note("user") is None and response.note("principal") is None
-        again = httpd.get("/", token=token)
+        again = httpd.get("/index.html", token=token)
         assert (again.status, again.message, again.note("cache")) == (401, MALFORMED, "negative")
         httpd.endpoint().call(token)
 

@@ -406,6 +406,12 @@ static int exchange(exchange_t *e, apr_size_t count, const la_slice_t *words, re
     return 0;
 }
 
+/* Whether a server answers that was the one to write to, and is not any more; a script says so within its error. */
+static int is_of_replica(const la_redis_answer_t *answer)
+{
+    return strstr(answer->text.data, "READONLY") != NULL;
+}
+
 la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_t *words,
                             apr_pool_t *pool, la_redis_answer_t *answer)
 {
@@ -425,7 +431,7 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
         result = LA_REDIS_ERROR;
     }
     freeReplyObject(reply);
-    if (result == LA_REDIS_FAILED) {
+    if (result == LA_REDIS_FAILED || (result == LA_REDIS_ERROR && is_of_replica(answer))) {
         drop(&e);
     } else {
         answer->server = apr_pstrdup(pool, e.connection.server);

@@ -26,7 +26,8 @@ struct la_second_t {
     la_second_derived_t derived[LA_SECOND_SECRETS];
     apr_uint64_t place;            /* what la_second_bind() bound this machine's position to */
     _Atomic apr_time_t refused_at; /* when Redis last took no new era */
-    atomic_int lost;               /* it did not answer when it was last asked for purges */
+    atomic_int
+        lost; /* when it was last asked for purges, it did not answer or was not to be believed */
 };
 
 /* Counts an event. */

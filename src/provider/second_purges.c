@@ -325,10 +325,10 @@ void la_second_tick(la_second_t *second, apr_time_t now, apr_pool_t *scratch)
     }
     result =
         la_second_command(second, 3, words, LA_SECOND_READS | LA_SECOND_ANYWAY, scratch, &answer);
-    atomic_store(&second->lost, result == LA_REDIS_FAILED);
-    if (result == LA_REDIS_OK && answer.kind == LA_REDIS_LIST && answer.count == 2) {
-        la_second_settle(second, known, answer.items, answer.server, 1, scratch, &known);
-    }
+    atomic_store(&second->lost, result != LA_REDIS_OK || answer.kind != LA_REDIS_LIST ||
+                                    answer.count != 2 ||
+                                    !la_second_settle(second, known, answer.items, answer.server, 1,
+                                                      scratch, &known));
 }
 
 void la_second_resolve(la_second_t *second, apr_pool_t *scratch)

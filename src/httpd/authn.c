@@ -123,25 +123,43 @@ static void log_oddity(request_rec *r, const char *client_id, const la_provider_
                       provider->name, client_id, result->reason);
     } else {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      LA_LOGNO(0111) "provider %s cannot judge token " LOG_ID ": %s",
+                      LA_LOGNO(0111) "provider %s is not asked about token " LOG_ID ": %s",
                       provider->name, client_id, result->reason);
+    }
+}
+
+static void log_answer(request_rec *r, const char *client_id, const la_provider_t *provider,
+                       const la_result_t *result)
+{
+    if (result->unusable) {
+        log_oddity(r, client_id, provider, result);
+    }
+    if (la_outage_end(la_shared_outage(provider))) {
+        ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
+                      LA_LOGNO(0025) "provider %s is available again", provider->name);
     }
 }
 
 static void log_health(request_rec *r, const char *client_id, const la_provider_t *provider,
                        const la_result_t *result)
 {
-    int outage = result->verdict == LA_VERDICT_UNAVAILABLE || result->source == LA_SOURCE_STALE;
-
-    if (result->unusable || (outage && result->cause == LA_CAUSE_REQUEST)) {
-        log_oddity(r, client_id, provider, result);
-    } else if (outage) {
-        log_outage(r, provider, result);
+    if (result->verdict != LA_VERDICT_UNAVAILABLE && result->source != LA_SOURCE_STALE) {
+        log_answer(r, client_id, provider, result);
         return;
     }
-    if (result->cause != LA_CAUSE_REQUEST && la_outage_end(la_shared_outage(provider))) {
-        ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
-                      LA_LOGNO(0025) "provider %s is available again", provider->name);
+    switch (result->cause) {
+    case LA_CAUSE_PROVIDER:
+    case LA_CAUSE_ANSWER:
+        log_outage(r, provider, result);
+        break;
+    case LA_CAUSE_REQUEST:
+        log_oddity(r, client_id, provider, result);
+        break;
+    case LA_CAUSE_TOKEN: /* a client's mistake as far as anybody knows */
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      LA_LOGNO(0112) "provider %s cannot tell yet what token " LOG_ID " is: %s",
+                      provider->name, client_id, result->reason);
+        break;
     }
 }
 

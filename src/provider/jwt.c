@@ -369,7 +369,7 @@ static int is_signed(const judgement_t *j)
         return 0;
     case LA_SIGNATURE_EARLY:
         give_up(j, said.reason);
-        j->result->cause = LA_CAUSE_REQUEST; /* who sent the token may have made the key up */
+        j->result->cause = LA_CAUSE_TOKEN;
         j->result->retry_after_s = said.retry_after_s;
         return 0;
     case LA_SIGNATURE_NO_KEYS:

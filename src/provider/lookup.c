@@ -130,18 +130,19 @@ static void log_breaker(const la_provider_t *provider, la_gate_change_e change)
     }
 }
 
-/* What an outage says of the provider's health. */
-static la_gate_result_e outage_result(la_cause_e cause)
+/* Whether an outage is more than this one request's or token's. */
+static int concerns_provider(const la_result_t *result)
 {
-    switch (cause) {
-    case LA_CAUSE_PROVIDER:
-        return LA_GATE_OUTAGE;
-    case LA_CAUSE_ANSWER:
-        return LA_GATE_SUCCESS;
-    case LA_CAUSE_REQUEST:
+    return result->cause == LA_CAUSE_PROVIDER || result->cause == LA_CAUSE_ANSWER;
+}
+
+/* What an outage says of the provider's health. */
+static la_gate_result_e outage_result(const la_result_t *result)
+{
+    if (!concerns_provider(result)) {
         return LA_GATE_NO_CALL;
     }
-    return LA_GATE_OUTAGE;
+    return result->cause == LA_CAUSE_ANSWER ? LA_GATE_SUCCESS : LA_GATE_OUTAGE;
 }
 
 /* What a result says of the provider's health; who was not concerned may not even have called. */
@@ -149,7 +150,7 @@ static la_gate_result_e gate_result(const la_result_t *result)
 {
     switch (result->verdict) {
     case LA_VERDICT_UNAVAILABLE:
-        return outage_result(result->cause);
+        return outage_result(result);
     case LA_VERDICT_NOT_MINE:
         return LA_GATE_NO_CALL;
     case LA_VERDICT_REJECTED:
@@ -168,10 +169,10 @@ static void verify_timed(const lookup_t *l, la_result_t *result)
 
     la_provider_verify(l->provider, l->call, l->pool, result);
     if (l->provider->type->calls_out && result->verdict != LA_VERDICT_NOT_MINE &&
-        result->cause != LA_CAUSE_REQUEST) {
+        concerns_provider(result)) {
         la_stats_call(stats, index, la_clock_us() - start);
     }
-    if ((result->verdict == LA_VERDICT_UNAVAILABLE && result->cause != LA_CAUSE_REQUEST) ||
+    if ((result->verdict == LA_VERDICT_UNAVAILABLE && concerns_provider(result)) ||
         result->unusable) {
         la_stats_error(stats, index, result->reason ? result->reason : result->message,
                        apr_time_now());
@@ -267,7 +268,7 @@ static int keep(lookup_t *l, const la_result_t *result)
                         common->cache_negative_ttl_us, apr_time_now());
         return 1;
     case LA_VERDICT_UNAVAILABLE:
-        return result->cause != LA_CAUSE_REQUEST;
+        return concerns_provider(result);
     case LA_VERDICT_NOT_MINE:
         return 0;
     }
@@ -480,8 +481,7 @@ static void through_cache(lookup_t *l, la_result_t *result)
     } else {
         verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */
     }
-    if (result->verdict == LA_VERDICT_UNAVAILABLE && result->cause != LA_CAUSE_REQUEST &&
-        l->stale) {
+    if (result->verdict == LA_VERDICT_UNAVAILABLE && concerns_provider(result) && l->stale) {
         fall_back(l, result);
     }
 }

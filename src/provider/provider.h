@@ -50,7 +50,8 @@ typedef struct la_call_t {
 typedef enum la_cause_e {
     LA_CAUSE_PROVIDER, /* zero: the provider failed: no connection, a time-out, 5xx, 429 */
     LA_CAUSE_ANSWER,   /* it answered, so it is up, but what it said of this token is no verdict */
-    LA_CAUSE_REQUEST /* nothing of the provider: it cannot be asked about this very request or token */
+    LA_CAUSE_REQUEST,  /* it was not asked, because of what this request is */
+    LA_CAUSE_TOKEN     /* nobody can tell yet: who sends the token may have made up what it names */
 } la_cause_e;
 
 /* Where a result comes from: the values of the note llama_auth.cache. */

@@ -84,8 +84,6 @@ class TestKeys:
         "private": [{**key("ES256").public(), **key("ES256").jwk.export(as_dict=True), "kid": "key-ES256"}],
     }
 
-    expected = (r"LA0111",)
-
     @classmethod
     def configure(cls, httpd):
         return chain(httpd, {name: [f"JwksUri {key_server(httpd).put_keys(*keys, path='/' + name)}"]

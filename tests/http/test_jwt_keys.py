@@ -267,7 +267,7 @@ def unknown(response):
 class TestUnknownKid:
     """Fetched early for a kid that is not there, at most once in 10 seconds, whoever asks."""
     processes = 4
-    expected = (TROUBLE, "is unavailable", "LA0111")
+    expected = (TROUBLE, "is unavailable")
 
     @staticmethod
     def configure(httpd):
@@ -303,7 +303,7 @@ class TestUnknownKid:
 class TestRotationUnderForgeries:
     """Strangers use every early fetch up with kids that they make up; the issuer rotates meanwhile."""
     processes = 4
-    expected = (TROUBLE, "LA0111")
+    expected = (TROUBLE,)
 
     @staticmethod
     def configure(httpd):
@@ -334,7 +334,7 @@ class TestRotationUnderForgeries:
 
 class TestKeysWithoutNames:
     """Neither tokens nor keys need have a kid (RFC 7515, RFC 7517)."""
-    expected = (TROUBLE, "LA0111")
+    expected = (TROUBLE,)
 
     @staticmethod
     def configure(httpd):
@@ -343,13 +343,11 @@ class TestKeysWithoutNames:
     def test_rollover(self, httpd):
         new = fresh_key()
         accepted(httpd.get("/", token=OLD.sign(kid=None)))
-        accepted(httpd.get("/", token=OLD.sign()))  # which names a key that may be this one
         key_server(httpd).put_keys(OLD.public(kid=None), new.public(kid=None))
         before = fetches(httpd)
         accepted(httpd.get("/", token=new.sign(kid=None)))
         assert fetches(httpd) == before + 1
         accepted(httpd.get("/", token=OLD.sign(kid=None)))
-        accepted(httpd.get("/", token=new.sign()))
         unavailable(httpd.get("/", token=fresh_key().sign(kid=None)))  # of a key that may be newer still
         assert fetches(httpd) == before + 1
 

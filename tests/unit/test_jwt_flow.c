@@ -65,7 +65,7 @@ static void test_flow(void **state)
     assert_int_equal(out.ensured, row->verdict != LA_VERDICT_NOT_MINE);
     assert_int_equal(out.renewed, row->renewed);
     if (row->renewal == LA_DOCUMENT_RECENT && row->verdict == LA_VERDICT_UNAVAILABLE) {
-        assert_int_equal(result.cause, LA_CAUSE_REQUEST);
+        assert_int_equal(result.cause, LA_CAUSE_TOKEN);
         assert_int_equal(result.retry_after_s, 7);
     }
     assert_int_equal(result.epoch, out.version); /* of the keys that judged it, not those before */

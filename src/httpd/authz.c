@@ -208,6 +208,9 @@ static int decide_on_caller(request_rec *r)
 {
     int status;
 
+    if (ap_satisfies(r) == SATISFY_ANY && ap_run_access_checker(r) == OK) {
+        return OK; /* its address is enough */
+    }
     if (needs_user(r, ap_run_access_checker_ex(r))) {
         return authenticate_and_authorize(r);
     }

@@ -257,6 +257,21 @@ static int has_prefix(la_slice_t name, const char *prefix)
     return strncmp(name.data, prefix, strlen(prefix)) == 0;
 }
 
+/* Variables that CGI and mod_include make of the query string. */
+static int is_query(la_slice_t name)
+{
+    static const char *const names[] = {"QUERY_STRING", "QUERY_STRING_UNESCAPED", "DOCUMENT_ARGS",
+                                        NULL};
+    const char *const *other;
+
+    for (other = names; *other; other++) {
+        if (strcmp(name.data, *other) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Whether a variable tells of another section's caller or token: ours, httpd's, and those that CGI makes of header fields,
  * which stay when the field is gone. httpd puts REDIRECT_ before the names at each internal redirect. */
 static int is_left_over(const void *context, la_slice_t name)
@@ -269,6 +284,9 @@ static int is_left_over(const void *context, la_slice_t name)
     while (has_prefix(name, redirect)) {
         name.data += sizeof(redirect) - 1;
         name.len -= sizeof(redirect) - 1;
+    }
+    if (conf->forward_token == LA_OFF && la_sources_queries(conf->sources) && is_query(name)) {
+        return 1;
     }
     if (has_prefix(name, http)) {
         la_slice_t field = {name.data + sizeof(http) - 1, name.len - (sizeof(http) - 1)};
@@ -345,7 +363,7 @@ void la_forward_to_handler(request_rec *r)
     const la_dir_conf_t *conf = la_config_dir(r);
     la_request_t *state = la_request_make(r);
     const la_caller_t *caller = state->caller;
-    int moved = r->prev || r->main || state->forwarded_conf;
+    int moved = r->prev || r->main || state->moved;
 
     if (state->forwarded_conf == r->per_dir_config) {
         return;
@@ -366,6 +384,16 @@ void la_forward_to_handler(request_rec *r)
     }
     hide_from_later(r);
     state->forwarded_conf = r->per_dir_config;
+}
+
+int la_forward_before_handler(request_rec *r)
+{
+    const la_dir_conf_t *conf = la_config_dir(r);
+
+    if (r->main && r->args && conf->forward_token == LA_OFF) {
+        la_query_remove(r, la_sources_queries(conf->sources));
+    }
+    return DECLINED;
 }
 
 /* mod_cache knows of one credential, the Authorization field that the request has when the answer comes. */
@@ -408,7 +436,11 @@ static void unset_notes(request_rec *r)
 
 void la_forward_nobody(request_rec *r)
 {
-    la_request_make(r)->caller = NULL;
+    la_request_t *state = la_request_make(r);
+
+    state->caller = NULL;
+    state->moved = 1;
+    state->forwarded_conf = NULL; /* what was set for the handler is no longer true */
     unset_notes(r);
     r->user = NULL;
     r->ap_auth_type = NULL;

@@ -49,6 +49,9 @@ void la_forward_nobody(request_rec *r);
  * LlamaAuthForwardToken is off. May be called again after the section has changed. */
 void la_forward_to_handler(request_rec *r);
 
+/* Hook handler, before all others: mod_include gives a script the page's query string after fixups. */
+int la_forward_before_handler(request_rec *r);
+
 /* Keeps the answer out of mod_cache where mod_cache cannot see that there was a credential: the caller's token was not in
  * Authorization, or is not there any more. For the end of fixups. */
 void la_forward_keep_private(request_rec *r);

@@ -40,42 +40,6 @@ typedef struct lookup_t {
     const la_identity_t *stale; /* an acceptance past its time, or NULL */
 } lookup_t;
 
-const char *la_source_name(la_source_e source)
-{
-    switch (source) {
-    case LA_SOURCE_OFF:
-        return "off";
-    case LA_SOURCE_HIT:
-        return "hit";
-    case LA_SOURCE_MISS:
-        return "miss";
-    case LA_SOURCE_NEGATIVE:
-        return "negative";
-    case LA_SOURCE_STALE:
-        return "stale";
-    case LA_SOURCE_COALESCED:
-        return "coalesced";
-    case LA_SOURCE_SHARED:
-        return "shared";
-    }
-    return "off";
-}
-
-const char *la_verdict_name(la_verdict_e verdict)
-{
-    switch (verdict) {
-    case LA_VERDICT_UNAVAILABLE:
-        return "unavailable";
-    case LA_VERDICT_NOT_MINE:
-        return "not_mine";
-    case LA_VERDICT_REJECTED:
-        return "rejected";
-    case LA_VERDICT_ACCEPTED:
-        return "accepted";
-    }
-    return "unknown";
-}
-
 static void unavailable(la_result_t *result, const char *message, const char *reason)
 {
     *result = (la_result_t){.verdict = LA_VERDICT_UNAVAILABLE,

@@ -33,13 +33,7 @@ void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const l
  * server's workers, so that known callers are still served while an endpoint hangs. */
 apr_uint32_t la_lookup_max_waiting(apr_uint32_t limit);
 
-/* The name of a verdict, for log and metrics. */
-const char *la_verdict_name(la_verdict_e verdict);
-
 /* A provider's gate with what it was configured to. */
 la_gate_terms_t la_lookup_gate_terms(const la_provider_common_t *common);
-
-/* The name of a source, as the note llama_auth.cache has it. */
-const char *la_source_name(la_source_e source);
 
 #endif

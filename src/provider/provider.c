@@ -339,6 +339,42 @@ int la_provider_matches(const la_provider_t *provider, la_slice_t token)
     return !match || la_host()->regex_match(match, token);
 }
 
+const char *la_source_name(la_source_e source)
+{
+    switch (source) {
+    case LA_SOURCE_OFF:
+        return "off";
+    case LA_SOURCE_HIT:
+        return "hit";
+    case LA_SOURCE_MISS:
+        return "miss";
+    case LA_SOURCE_NEGATIVE:
+        return "negative";
+    case LA_SOURCE_STALE:
+        return "stale";
+    case LA_SOURCE_COALESCED:
+        return "coalesced";
+    case LA_SOURCE_SHARED:
+        return "shared";
+    }
+    return "off";
+}
+
+const char *la_verdict_name(la_verdict_e verdict)
+{
+    switch (verdict) {
+    case LA_VERDICT_UNAVAILABLE:
+        return "unavailable";
+    case LA_VERDICT_NOT_MINE:
+        return "not_mine";
+    case LA_VERDICT_REJECTED:
+        return "rejected";
+    case LA_VERDICT_ACCEPTED:
+        return "accepted";
+    }
+    return "unknown";
+}
+
 void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,
                    const char *reason)
 {

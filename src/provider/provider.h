@@ -217,6 +217,12 @@ void la_result_take_call(la_result_t *result, const la_http_response_t *response
 /* Makes a rejection of an answer that says who the caller is, but not in a way that can be used. message: that of a malformed answer. */
 void la_result_set_unusable(la_result_t *result, const char *message, const char *reason);
 
+/* The name of a verdict, for log and metrics. */
+const char *la_verdict_name(la_verdict_e verdict);
+
+/* The name of a source, as the note llama_auth.cache has it. */
+const char *la_source_name(la_source_e source);
+
 /* Makes a result of a verdict. message: for the client; reason: for the log, or NULL. */
 void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,
                    const char *reason);

@@ -200,7 +200,7 @@ static void change_leader(slot_t *slot, uint32_t leader, apr_time_t due_us)
 /* Returns the first slot of the group, or NULL when a living process held the lock all the time. */
 static slot_t *lock_group(la_flight_t *flight, uint32_t group)
 {
-    slot_t *slots = flight->slots + group * LA_FLIGHT_WAYS;
+    slot_t *slots = flight->slots + (size_t)group * LA_FLIGHT_WAYS;
     la_lock_e taken = la_lock_take(flight->life, &flight->groups[group].lock, FLIGHT_LOCK_WAIT_US);
 
     for (uint32_t i = 0; taken == LA_LOCK_INHERITED && i < LA_FLIGHT_WAYS; i++) {

@@ -16,6 +16,7 @@
 #define LA_SEQLOCK_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef _Atomic uint64_t la_seqlock_word_t;
@@ -30,36 +31,35 @@ _Static_assert(sizeof(la_seqlock_word_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
 
 /* A sum over words that begins with another one, or with any number: a change of any word changes it but
  * for one chance in 2^64. No defence against who chooses the words. */
-static inline uint64_t la_seqlock_sum(uint64_t sum, const uint64_t *words, unsigned count)
+static inline uint64_t la_seqlock_sum(uint64_t sum, const uint64_t *words, size_t count)
 {
     sum = (sum ^ 0x6a09e667f3bcc909u) * 0x9e3779b97f4a7c15u;
-    for (unsigned i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         sum = (sum ^ (sum >> 32) ^ words[i]) * 0x9e3779b97f4a7c15u;
     }
     return sum ^ (sum >> 32);
 }
 
-static inline void la_seqlock_write(la_seqlock_word_t *record, const uint64_t *words,
-                                    unsigned count)
+static inline void la_seqlock_write(la_seqlock_word_t *record, const uint64_t *words, size_t count)
 {
     uint64_t number = atomic_fetch_add_explicit(record, 1, memory_order_relaxed) + 1;
     la_seqlock_word_t *copy = record + 1 + number % LA_SEQLOCK_COPIES * (2 + count);
 
     atomic_store_explicit(&copy[0], number, memory_order_relaxed);
     atomic_store_explicit(&copy[1], la_seqlock_sum(number, words, count), memory_order_relaxed);
-    for (unsigned i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         atomic_store_explicit(&copy[2 + i], words[i], memory_order_relaxed);
     }
 }
 
 /* Reads one copy. Returns its number, or 0 when it is not whole. */
 static inline uint64_t la_seqlock_read_copy(const la_seqlock_word_t *copy, uint64_t *words,
-                                            unsigned count)
+                                            size_t count)
 {
     uint64_t number = atomic_load_explicit(&copy[0], memory_order_relaxed);
     uint64_t sum = atomic_load_explicit(&copy[1], memory_order_relaxed);
 
-    for (unsigned i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         words[i] = atomic_load_explicit(&copy[2 + i], memory_order_relaxed);
     }
     return sum == la_seqlock_sum(number, words, count) ? number : 0;
@@ -67,13 +67,13 @@ static inline uint64_t la_seqlock_read_copy(const la_seqlock_word_t *copy, uint6
 
 /* Returns 1 with the newest record that is whole, or 0 when there is none, or writers overwrote each that was
  * found; the words have no meaning then. */
-static inline int la_seqlock_read(const la_seqlock_word_t *record, uint64_t *words, unsigned count)
+static inline int la_seqlock_read(const la_seqlock_word_t *record, uint64_t *words, size_t count)
 {
     for (unsigned attempts = 0; attempts < 2 * LA_SEQLOCK_COPIES; attempts++) {
         const la_seqlock_word_t *found = record + 1;
         uint64_t newest = 0;
 
-        for (unsigned i = 0; i < LA_SEQLOCK_COPIES; i++) {
+        for (size_t i = 0; i < LA_SEQLOCK_COPIES; i++) {
             const la_seqlock_word_t *copy = record + 1 + i * (2 + count);
             uint64_t number = la_seqlock_read_copy(copy, words, count);
 

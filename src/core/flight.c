@@ -1,8 +1,8 @@
 /* Single flight over shared memory.
  *
- * Owns the layout below and the protocol on it. Identities travel through the cache, which also decides what
- * is shared; how long a call may take, and how many may wait, is the caller's business. Called from the
- * worker threads of all child processes; the parent only formats.
+ * Owns the layout below and the protocol on it. Identities travel through the cache, which also
+ * decides what is shared; how long a call may take, and how many may wait, is the caller's
+ * business. Called from the worker threads of all child processes; the parent only formats.
  *
  *   header    layout, slots, seats                              64 bytes
  *   groups    slots / 16, each a lock (life.h) with a line      64 bytes
@@ -16,25 +16,27 @@
  *   sum       over lead, key and outcome once there is an outcome
  *   wake      changes when the waiters should look
  *
- * A key can be in one group only, and all that happens in a group happens under its lock, which is held
- * for a microsecond: joining, claiming, taking over, ending, and each look of a waiter. A lock is fine here,
- * because whoever comes asks a provider over the network otherwise. Waiters sleep on `wake` without it.
+ * A key can be in one group only, and all that happens in a group happens under its lock, which is
+ * held for a microsecond: joining, claiming, taking over, ending, and each look of a waiter. A lock
+ * is fine here, because whoever comes asks a provider over the network otherwise. Waiters sleep on
+ * `wake` without it.
  *
- * A flight is taken over when its leader's process is dead or the flight is due; the old leader's end then
- * meets another lead. When the lock's holder died, what it guards may be half written: all flights of
- * the group are over, without outcome, and their waiters begin again. A holder that was stopped makes
- * others go on alone.
+ * A flight is taken over when its leader's process is dead or the flight is due; the old leader's
+ * end then meets another lead. When the lock's holder died, what it guards may be half written: all
+ * flights of the group are over, without outcome, and their waiters begin again. A holder that was
+ * stopped makes others go on alone.
  *
- * A slot keeps its outcome for waiters that still wake up until it is claimed again, the longest idle first.
- * The sum is for garbage: an outcome is shared with nobody but waiters of the key it was published for.
+ * A slot keeps its outcome for waiters that still wake up until it is claimed again, the longest
+ * idle first. The sum is for garbage: an outcome is shared with nobody but waiters of the key it
+ * was published for.
  *
  * Slots run out only when more keys than slots miss at once. Then callers go on alone rather than
  * being refused: still correct, still bounded by MaxConcurrent, and a flood of random tokens
  * costs those who come with it their coalescing, not their answer.
  *
- * Memory order: taking the lock pairs with its last release (life.c), which orders all that it guards. `wake`
- * is read under the lock before a sleep and stepped under it by whoever changes the flight, so no
- * change is missed.
+ * Memory order: taking the lock pairs with its last release (life.c), which orders all that it
+ * guards. `wake` is read under the lock before a sleep and stepped under it by whoever changes the
+ * flight, so no change is missed.
  */
 #include "core/flight.h"
 
@@ -224,7 +226,8 @@ static slot_t *find_flight(slot_t *slots, const uint64_t *key)
     return NULL;
 }
 
-/* A slot that nobody leads, the longest idle one; else one whose leader died, or was stopped for very long. */
+/* A slot that nobody leads, the longest idle one; else one whose leader died, or was stopped for
+ * very long. */
 static slot_t *find_idle(slot_t *slots, la_life_t *life, apr_time_t now)
 {
     slot_t *best = NULL;
@@ -242,7 +245,8 @@ static slot_t *find_idle(slot_t *slots, la_life_t *life, apr_time_t now)
     return best;
 }
 
-/* Notes what the visitor waits for. A due time that is nonsense counts from when the flight was first seen. */
+/* Notes what the visitor waits for. A due time that is nonsense counts from when the flight was
+ * first seen. */
 static void watch(visit_t *visit, slot_t *slot, apr_time_t now)
 {
     if (slot != visit->slot || slot->lead != visit->lead) {
@@ -264,8 +268,8 @@ static void claim(visit_t *visit, slot_t *slot, apr_time_t now)
     visit->lead = slot->lead;
 }
 
-/* Reads what the flight ended with that was waited for, or a later one of the same key in its slot. Returns 0
- * when there is neither. */
+/* Reads what the flight ended with that was waited for, or a later one of the same key in its slot.
+ * Returns 0 when there is neither. */
 static int read_outcome(const visit_t *visit, la_flight_outcome_t *outcome, la_flight_e *answer)
 {
     const slot_t *slot = visit->slot;
@@ -303,7 +307,8 @@ static void write_outcome(slot_t *slot, const la_flight_ticket_t *ticket,
 
 /* ---- begin ----------------------------------------------------------------------- */
 
-/* Looks at the group, whose lock is held. Returns 1 with an answer, or 0 when the visitor is to wait. */
+/* Looks at the group, whose lock is held. Returns 1 with an answer, or 0 when the visitor is to
+ * wait. */
 static int look(visit_t *visit, slot_t *slots, apr_time_t now, la_flight_outcome_t *outcome,
                 la_flight_e *answer)
 {
@@ -361,8 +366,8 @@ static int is_within(const visit_t *visit, uint32_t mark)
            visit->terms->max_waiters;
 }
 
-/* Has a seat at the slot that is waited for, or returns 0. Counted after it is taken: visitors that race at the
- * limit may refuse each other, but never exceed it. */
+/* Has a seat at the slot that is waited for, or returns 0. Counted after it is taken: visitors that
+ * race at the limit may refuse each other, but never exceed it. */
 static int take_seat(visit_t *visit)
 {
     la_flight_t *flight = visit->flight;

@@ -1,9 +1,9 @@
 /* Single flight: of all threads and processes that miss the same key at the same time, one (the
  * leader) asks the provider, and the others wait for what it learns.
  *
- * Life cycle: before the fork la_flight_format() once, then la_flight_attach() anywhere; a handle serves any
- * number of threads, and forked children too. A miss calls la_flight_begin() once; who is told
- * LA_FLIGHT_LEADER owes a la_flight_end(), from any thread of the same process.
+ * Life cycle: before the fork la_flight_format() once, then la_flight_attach() anywhere; a handle
+ * serves any number of threads, and forked children too. A miss calls la_flight_begin() once; who
+ * is told LA_FLIGHT_LEADER owes a la_flight_end(), from any thread of the same process.
  *
  * How the caller uses it:
  *   LEADER    look the key up again (the last leader may have ended between the caller's miss and
@@ -14,8 +14,8 @@
  *   BUSY, TIMED_OUT  answer as unavailable.
  * What must not be reused at all (CacheTTL 0) does not come here.
  *
- * Whatever the bytes hold, at any time, a call returns within its budget, stays within the bytes, and
- * shares an outcome only with waiters of the very key it was published for.
+ * Whatever the bytes hold, at any time, a call returns within its budget, stays within the bytes,
+ * and shares an outcome only with waiters of the very key it was published for.
  */
 #ifndef LA_FLIGHT_H
 #define LA_FLIGHT_H
@@ -42,15 +42,15 @@ typedef struct la_flight_t la_flight_t;
 typedef enum la_flight_e {
     LA_FLIGHT_BUSY,      /* zero; as many wait already as may, for this key or at all */
     LA_FLIGHT_TIMED_OUT, /* waited for wait_us and nobody had a result */
-    LA_FLIGHT_ALONE, /* no slot was free, the leader shares nothing, or a stopped process has the lock */
+    LA_FLIGHT_ALONE,     /* no slot is free, the leader shares nothing, or its lock stays taken */
     LA_FLIGHT_LEADER,
     LA_FLIGHT_SHARED
 } la_flight_e;
 
 /* How long and how many. */
 typedef struct la_flight_terms_t {
-    /* What a leader may take, its wait for a permit included. After it another takes its place, be it dead,
-     * stopped or slow; more than a call can last, less than wait_us. */
+    /* What a leader may take, its wait for a permit included. After it another takes its place, be
+     * it dead, stopped or slow; more than a call can last, less than wait_us. */
     apr_interval_time_t lead_us;
     apr_interval_time_t wait_us; /* what a waiter spends here at most */
     apr_uint32_t max_waiters;    /* of one key; the seats of the geometry bound all keys together */
@@ -78,16 +78,16 @@ typedef struct la_flight_ticket_t {
  */
 apr_size_t la_flight_bytes(apr_uint32_t slots, apr_uint32_t seats);
 
-/* Makes `bytes` (la_flight_bytes() of them, aligned to LA_FLIGHT_ALIGN) an empty structure; nobody may
- * use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
+/* Makes `bytes` (la_flight_bytes() of them, aligned to LA_FLIGHT_ALIGN) an empty structure; nobody
+ * may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
 apr_status_t la_flight_format(void *bytes, apr_uint32_t slots, apr_uint32_t seats);
 
 /* Makes a handle on formatted bytes; only the arguments set the bounds.
  *
  * life: of this server; must outlive the handle.
  * flight: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for another
- * geometry or layout.
+ * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for
+ * another geometry or layout.
  */
 apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats, la_life_t *life,
                               apr_pool_t *pool, la_flight_t **flight);
@@ -104,7 +104,8 @@ la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
 /* Ends a flight: wakes its waiters with the outcome; who begins from now on is not told of it.
  *
  * outcome: NULL tells the waiters to go on alone (an answer that is not for sharing).
- * Returns 1, or 0 when another took over meanwhile: the outcome is dropped, what is in the cache stays.
+ * Returns 1, or 0 when another took over meanwhile: the outcome is dropped, what is in the cache
+ * stays.
  */
 int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
                   const la_flight_outcome_t *outcome);

@@ -1,4 +1,5 @@
-/* Numbers threads in the order in which they first ask. Any thread, no lock; the counter pairs with nothing. */
+/* Numbers threads in the order in which they first ask. Any thread, no lock; the counter pairs with
+ * nothing. */
 #include "core/lane.h"
 
 #include <stdatomic.h>

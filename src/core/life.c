@@ -1,11 +1,11 @@
 /* Proof of life, and what is held by the living: places and locks.
  *
- * Owns the ids and the record locks behind them, and the format of a place. What places and locks are for
- * (waiters of flight.c, calls of gate.c, groups of the table) and where they lie is up to their callers. Any thread of
- * any process that inherited the file.
+ * Owns the ids and the record locks behind them, and the format of a place. What places and locks
+ * are for (waiters of flight.c, calls of gate.c, groups of the table) and where they lie is up to
+ * their callers. Any thread of any process that inherited the file.
  *
- * Record locks (F_SETLK) rather than locks of an open file (F_OFD_SETLK): the former belong to a process and are not
- * inherited, so a child forked by the holder never keeps it alive.
+ * Record locks (F_SETLK) rather than locks of an open file (F_OFD_SETLK): the former belong to a
+ * process and are not inherited, so a child forked by the holder never keeps it alive.
  */
 #include "core/life.h"
 
@@ -20,7 +20,7 @@
 /* Ids that are drawn before giving up; the second one is never needed in practice. */
 #define LIFE_DRAWS 8
 
-/* Holders that one look over the places remembers as living, to ask the kernel once for each. */
+/* Holders that one scan of the places remembers as living, to ask the kernel once for each. */
 #define ROLL_SIZE 16
 
 /* Who waits for a lock looks after its holder's life this often. */
@@ -31,11 +31,13 @@ typedef struct roll_t {
     unsigned int next;
 } roll_t;
 
-/* Memory order. A place publishes nothing but itself, so the relaxed loads below only choose what to try: the
- * compare-and-swap decides. Counting is sequentially consistent, as taking is: of two that take a place and
- * then count, one sees the other's, so a limit that is checked after taking is never exceeded.
- * la_life_t.self: the swap in join_living() releases the lock on the id's byte to the load in
- * la_life_self(), which acquires it; another process's copy is void by its pid. */
+/* Memory order. A place publishes nothing but itself, so the relaxed loads below only choose what
+ * to try: the compare-and-swap decides. Counting is sequentially consistent, as taking is: of two
+ * that take a place and then count, one sees the other's, so a limit that is checked after taking
+ * is never exceeded.
+ *
+ * la_life_t.self: the swap in join_living() releases the lock on the id's byte
+ * to the load in la_life_self(), which acquires it; another process's copy is void by its pid. */
 
 _Static_assert(sizeof(la_place_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
                "a place is one plain word for every process");
@@ -77,7 +79,8 @@ static uint32_t draw_id(const la_life_t *life)
     return 0;
 }
 
-/* Of two threads that join at once the later takes the earlier's id; its own byte stays locked, unused. */
+/* Of two threads that join at once the later takes the earlier's id; its own byte stays locked,
+ * unused. */
 static uint32_t join_living(la_life_t *life, uint32_t pid, uint64_t void_self)
 {
     uint32_t id = draw_id(life);
@@ -208,12 +211,12 @@ uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark)
 
 /* ---- locks ------------------------------------------------------------------------ */
 
-/* The compare-and-swap that takes a lock pairs with the store that released it: what the last holder wrote
- * is seen. Nothing pairs with a holder that died; its stores were over before the kernel gave its record
- * lock back, and who inherits takes what they guard for half written.
+/* The compare-and-swap that takes a lock pairs with the store that released it: what the last
+ * holder wrote is seen. Nothing pairs with a holder that died; its stores were over before the
+ * kernel gave its record lock back, and who inherits takes what they guard for half written.
  *
- * The release stores holder and then reads `sleeper`, a sleeper stores `sleeper` and then reads holder.
- * All four are sequentially consistent, so one of the two sees the other. */
+ * The release stores holder and then reads `sleeper`, a sleeper stores `sleeper` and then reads
+ * holder. All four are sequentially consistent, so one of the two sees the other. */
 
 /* Sleeps until the lock is released or a slice is over. */
 static void sleep_on(la_lock_t *lock, uint64_t seen, apr_interval_time_t left)

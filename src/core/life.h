@@ -1,13 +1,14 @@
-/* Which processes of this server live, known for certain, and places and locks in shared memory that
- * only a living process holds.
+/* Which processes of this server live, known for certain, and places and locks in shared memory
+ * that only a living process holds.
  *
- * A process proves that it lives by a record lock on one byte, its id, of a file that all share. The
- * kernel takes the lock back when the process ends, by SIGKILL too, before it is reaped. So nothing
- * depends on pids (they are reused, and kill(pid, 0) finds zombies), nothing on which thread took a
- * thing, and shared memory holds numbers only: robust mutexes would keep pointers there.
+ * A process proves that it lives by a record lock on one byte, its id, of a file that all share.
+ * The kernel takes the lock back when the process ends, by SIGKILL too, before it is reaped. So
+ * nothing depends on pids (they are reused, and kill(pid, 0) finds zombies), nothing on which
+ * thread took a thing, and shared memory holds numbers only: robust mutexes would keep pointers
+ * there.
  *
- * Life cycle: the parent opens the file once and keeps it across restarts; a la_life_t is made over it
- * anywhere, before or after fork; each process draws its id at the first use.
+ * Life cycle: the parent opens the file once and keeps it across restarts; a la_life_t is made over
+ * it anywhere, before or after fork; each process draws its id at the first use.
  */
 #ifndef LA_LIFE_H
 #define LA_LIFE_H
@@ -24,12 +25,12 @@ typedef struct la_life_t {
     _Atomic uint32_t turn; /* spreads where threads begin to look for a place */
 } la_life_t;
 
-/* A place: id of the holder << 32 | the holder's mark; 0 is free, and so is the place of a holder that
- * is dead or never was. Any bytes are sound. */
+/* A place: id of the holder << 32 | the holder's mark; 0 is free, and so is the place of a holder
+ * that is dead or never was. Any bytes are sound. */
 typedef _Atomic uint64_t la_place_t;
 
-/* Opens the file of locks, in memory and closed on exec. Never close it in a process that uses it, nor
- * a duplicate: the first close gives up the lock.
+/* Opens the file of locks, in memory and closed on exec. Never close it in a process that uses it,
+ * nor a duplicate: the first close gives up the lock.
  *
  * fd: -1 on failure. Returns APR_SUCCESS or the system's error.
  */
@@ -42,8 +43,8 @@ void la_life_init(la_life_t *life, int fd);
  * the lock cannot be had, and then nothing that needs proof of life may be taken. */
 uint32_t la_life_self(la_life_t *life);
 
-/* Whether the process with that id lives. 1 also when the kernel cannot be asked: what is held stays
- * held until its deadline. */
+/* Whether the process with that id lives. 1 also when the kernel cannot be asked: what is held
+ * stays held until its deadline. */
 int la_life_alive(la_life_t *life, uint32_t id);
 
 /* Takes one of `count` places, a free one if there is one, else a dead holder's.
@@ -59,11 +60,12 @@ int la_place_leave(la_life_t *life, la_place_t *place, uint32_t mark);
 /* Frees what the dead hold. */
 void la_place_sweep(la_life_t *life, la_place_t *places, uint32_t count);
 
-/* How many places are taken with that mark, or with any for mark 0; the dead's count until they are swept. */
+/* How many places are taken with that mark, or with any for mark 0; the dead's count until they are
+ * swept. */
 uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark);
 
-/* A short lock, for microseconds: one place, and a word to sleep on. Zero is free, and any bytes are
- * sound. The process holds it, not the thread: any thread may release it. */
+/* A short lock, for microseconds: one place, and a word to sleep on. Zero is free, and any bytes
+ * are sound. The process holds it, not the thread: any thread may release it. */
 typedef struct la_lock_t {
     la_place_t holder;
     _Atomic uint32_t sleeper; /* 1: somebody may sleep on this word until the lock is released */

@@ -1,5 +1,5 @@
-/* Public keys, checked. Owns all that is asked of a key's numbers, and their way into OpenSSL; what a key is for
- * is jwk.c's. Called by jwk.c alone, on its caller's thread.
+/* Public keys, checked. Owns all that is asked of a key's numbers, and their way into OpenSSL; what
+ * a key is for is jwk.c's. Called by jwk.c alone, on its caller's thread.
  */
 #include "core/pubkey.h"
 
@@ -203,8 +203,8 @@ const char *la_pubkey_ec(apr_pool_t *pool, const char *curve, la_slice_t x, la_s
 #define ED25519_BYTES 32
 #define ED448_BYTES   57
 
-/* Neither this nor OpenSSL looks at the point: whoever can put a key of small order into a set can put
- * his own there. */
+/* Neither this nor OpenSSL looks at the point: whoever can put a key of small order into a set can
+ * put his own there. */
 const char *la_pubkey_okp(apr_pool_t *pool, const char *curve, la_slice_t point, EVP_PKEY **key)
 {
     int is_25519 = strcmp(curve, "Ed25519") == 0;

@@ -1,8 +1,10 @@
-/* What is counted for whoever watches: requests by how they ended, each provider's look-ups by verdict and source, the
- * latency of its calls, and its last error. In shared memory, for all processes together, since it was made.
+/* What is counted for whoever watches: requests by how they ended, each provider's look-ups by
+ * verdict and source, the latency of its calls, and its last error. In shared memory, for all
+ * processes together, since it was made.
  *
- * Life cycle: the bytes begin as zeroes and need no formatting; a handle serves any number of threads, and forked
- * children too. Counting takes no lock. What is in the bytes is never used as an index or a pointer.
+ * Life cycle: the bytes begin as zeroes and need no formatting; a handle serves any number of
+ * threads, and forked children too. Counting takes no lock. What is in the bytes is never used as
+ * an index or a pointer.
  */
 #ifndef LA_STATS_H
 #define LA_STATS_H
@@ -50,7 +52,8 @@ apr_size_t la_stats_bytes(apr_uint32_t providers);
 /* A handle on la_stats_bytes(providers) bytes, aligned to LA_STATS_ALIGN; lives in `pool`. */
 la_stats_t *la_stats_attach(void *bytes, apr_uint32_t providers, apr_pool_t *pool);
 
-/* Takes over one provider's numbers from older statistics; nobody may write to `to` meanwhile. For the parent. */
+/* Takes over one provider's numbers from older statistics; nobody may write to `to` meanwhile. For
+ * the parent. */
 void la_stats_copy(la_stats_t *to, apr_uint32_t index, const la_stats_t *from,
                    apr_uint32_t from_index);
 
@@ -69,15 +72,15 @@ void la_stats_call(la_stats_t *stats, apr_uint32_t provider, apr_interval_time_t
 /* Keeps the text as the provider's last error. Control characters become spaces. */
 void la_stats_error(la_stats_t *stats, apr_uint32_t provider, const char *text, apr_time_t now);
 
-/* Whether this is the first time, since the bytes were made, that anybody says so of this provider and matter (0 to 63):
- * for what the log is to tell once. */
+/* Returns 1 on the first call for this provider and matter (0 to 63) since the bytes were made,
+ * else 0: for log lines that come once. */
 int la_stats_first(la_stats_t *stats, apr_uint32_t provider, unsigned matter);
 
 /* The requests that ended so. */
 apr_uint64_t la_stats_requests(const la_stats_t *stats, unsigned outcome);
 
-/* Reads a provider's numbers; each is right for itself. All zero when there is no such provider. While an
- * error is being written, the one before is read. */
+/* Reads a provider's numbers; each is right for itself. All zero when there is no such provider.
+ * While an error is being written, the one before is read. */
 void la_stats_read(const la_stats_t *stats, apr_uint32_t provider, la_stats_provider_t *read);
 
 #endif

@@ -1,14 +1,14 @@
 /* The shared-memory table, but for its writers: layout, look-ups, counters.
  *
- * Owns the layout drawn here; the types are in table_layout.h. table_write.c stores and removes. What a value means, how keys are made and how long entries live is the
- * cache's business. Called from any thread of any child; la_table_format() only from the parent before
- * the children start.
+ * Owns the layout drawn here; the types are in table_layout.h. table_write.c stores and removes.
+ * What a value means, how keys are made and how long entries live is the cache's business. Called
+ * from any thread of any child; la_table_format() only from the parent before the children start.
  *
  *   offset 0
  *   header        magic | size | counters in 16 stripes
  *   locks         [group_count]              64 bytes: lock (life.h) | chunks in use
- *   links         [group_count]             128 bytes: per chunk, the number of the next in its chain
- *   tags          [group_count]             256 bytes: per chunk, 16 bits of the key of the entry that
+ *   links         [group_count]             128 bytes: per chunk, the next in its chain
+ *   tags          [group_count]             256 bytes: per chunk, 16 bits of the key of what
  *                                                      starts there, 0 where none does
  *   chunks        [group_count][128]        384 bytes each:
  *
@@ -19,45 +19,46 @@
  *
  *        +16  value (368)                   EMPTY: the tail of a chain, or free
  *
- * The key chooses a group and a way in it, its home. A group is a small heap of its own: an entry is a
- * chain of chunks anywhere in it, the first as near after its home as there was room.
- * So one layout fits identities of 200 bytes and of 16 KB in any mixture, where size classes with
- * shares fixed at startup waste the shares that nobody needs; there is one place at a time where a
- * key can be, hence no older copy of it in another class; and with 128 ways the groups fill evenly:
- * of a million entries of one chunk in 512 MB all but about ten find room.
- * A hit reads a line of tags and the lines of the entry, and writes nothing. Tags and entries are
- * apart so that the tags of a large table still fit a processor's cache.
+ * The key chooses a group and a way in it, its home. A group is a small heap of its own: an entry
+ * is a chain of chunks anywhere in it, the first as near after its home as there was room. So one
+ * layout fits identities of 200 bytes and of 16 KB in any mixture, where size classes with shares
+ * fixed at startup waste the shares that nobody needs; there is one place at a time where a key can
+ * be, hence no older copy of it in another class; and with 128 ways the groups fill evenly: of a
+ * million entries of one chunk in 512 MB all but about ten find room. A hit reads a line of tags
+ * and the lines of the entry, and writes nothing. Tags and entries are apart so that the tags of a
+ * large table still fit a processor's cache.
  *
  * What makes it safe
  *
- * 1. State words are the only truth. An entry exists while the state of its first chunk is HEAD. Tags
- *    and links are hints: a wrong one leads to a miss. Which chunks are free is written nowhere; a writer
- *    derives it from the heads. So a writer that dies leaves nothing to mend but its WRITING chunk.
- * 2. A reader reads the state, copies, and reads the state again: a seqlock (H.-J. Boehm, "Can seqlocks
- *    get along with programming language memory models?", 2012). All words are C11 atomics. The
- *    same state word covers the tails: a writer takes a chunk from an entry only after that
- *    entry's state has changed, so who copied foreign bytes finds a changed state.
- * 3. Only who holds the group's lock makes a HEAD. Anybody may make a HEAD EMPTY, by compare-and-swap
- *    with the state under which it was read: removal needs no lock. States never repeat.
- * 4. State and touched_us keep their place in tails too, so that no byte of a value is ever read as a state,
- *    nor written by a reader that comes late.
+ * 1. State words are the only truth. An entry exists while the state of its first chunk is HEAD.
+ *    Tags and links are hints: a wrong one leads to a miss. Which chunks are free is written
+ *    nowhere; a writer derives it from the heads. So a writer that dies leaves nothing to mend but
+ *    its WRITING chunk.
+ * 2. A reader reads the state, copies, and reads the state again: a seqlock (H.-J. Boehm, "Can
+ *    seqlocks get along with programming language memory models?", 2012). All words are C11
+ *    atomics. The same state word covers the tails: a writer takes a chunk from an entry only after
+ *    that entry's state has changed, so who copied foreign bytes finds a changed state.
+ * 3. Only who holds the group's lock makes a HEAD. Anybody may make a HEAD EMPTY, by
+ *    compare-and-swap with the state under which it was read: removal needs no lock. States never
+ *    repeat.
+ * 4. State and touched_us keep their place in tails too, so that no byte of a value is ever read as
+ *    a state, nor written by a reader that comes late.
  * 5. A checksum over key, size, metadata and value refuses what changed by any other means.
  * 6. Every number that comes out of the shared bytes is bounded before it is used: sizes, links.
  *
  * Which accesses pair with which
  *
- * state -> HEAD (release)            with the first load of state (acquire) of readers, removals and sweeps:
- *                                    who sees HEAD sees the entry, but for what was changed since.
- * the fence after WRITING and EMPTY  with the fence before the second load of state, and before the
- * (release)                          compare-and-swap of a removal (acquire): who read any word of the new
- *                                    entry finds another state than the old one's.
- * the fence that ends a put          with the fence that begins a sweep (both sequentially consistent): see
- *                                    la_table_sweep().
- * the group's lock                   with its last release (life.c): a writer sees what writers before it
- *                                    wrote; links, tags and the states it derives from need no more.
- * magic (release)                    with its load in la_table_attach() (acquire).
- * Everything else is relaxed and pairs with nothing: words of an entry are proved by the state, tags and
- * links by the entry, and counters and times of use may be late.
+ * - The store of HEAD (release) with the first load of a state (acquire) by readers, removals and
+ *   sweeps: who sees HEAD sees the entry, but for what was changed since. - The fence after WRITING
+ *   and EMPTY (release) with the fence before the second load of a state and before a removal's
+ *   compare-and-swap (acquire): who read any word of the new entry finds another state than the old
+ *   one's. - The fence that ends a put with the fence that begins a sweep (both sequentially
+ *   consistent): see la_table_sweep(). - Taking a group's lock with its last release (life.c): a
+ *   writer sees what writers before it wrote. The links, tags and states that it plans with need no
+ *   more. - The store of magic (release) with its load in la_table_attach() (acquire).
+ *
+ * Everything else is relaxed and pairs with nothing: words of an entry are proved by the state,
+ * tags and links by the entry, and counters and times of use may be late.
  *
  * tests/model/table.pml is the model of 1 to 3, sweep.pml that of the put and the sweep.
  */
@@ -204,7 +205,8 @@ static la_table_sum_t copy_words(const la_table_word_t *from, unsigned char *to,
     return sum;
 }
 
-/* Follows the chain from `way`. A torn link leads to some chunk of the group, `len` ends the walk. */
+/* Follows the chain from `way`. A torn link leads to some chunk of the group, `len` ends the
+ * walk. */
 static la_table_sum_t copy_tails(const la_table_t *table, apr_uint32_t group, apr_uint32_t way,
                                  unsigned char *to, apr_size_t len, la_table_sum_t sum)
 {
@@ -286,8 +288,8 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us)
     return now_us < meta->stale_until_us ? LA_TABLE_STALE : LA_TABLE_MISS;
 }
 
-/* Asks for the chunk in which most keys are, and the tags for those that are not: in a large table neither
- * is in a processor's cache, and this way their delays do not add up. */
+/* Asks for the chunk in which most keys are, and the tags for those that are not: in a large table
+ * neither is in a processor's cache, and this way their delays do not add up. */
 static void prefetch(const la_table_t *table, const la_table_place_t *place)
 {
     const la_table_chunk_t *chunk = la_table_chunk(table, place->group, place->home);
@@ -298,8 +300,8 @@ static void prefetch(const la_table_t *table, const la_table_place_t *place)
     __builtin_prefetch(&table->tags[place->group].word[place->home / LA_TABLE_TAGS_PER_WORD]);
 }
 
-/* Looks at the home, where most keys are, then at all ways with the key's tag. `way` is where the entry
- * was found. */
+/* Looks at the home, where most keys are, then at all ways with the key's tag. `way` is where the
+ * entry was found. */
 static la_table_read_e search_once(const la_table_t *table, const la_table_place_t *place,
                                    la_table_room_t *room, la_table_entry_t *entry,
                                    apr_uint32_t *way)

@@ -1,13 +1,13 @@
 /* A fixed-size hash table over bytes that many processes share: how an identity
  * or a rejection is found again without a lock, and what becomes of it when a process dies.
  *
- * Life cycle: before the fork la_table_format() once, then la_table_attach() in any process that has
- * the bytes mapped (a handle made before the fork serves the children too). A handle is
- * read-only and serves any number of threads. All calls below may run at the same time as all others, in
- * all processes, but la_table_format(), which needs the bytes for itself.
+ * Life cycle: before the fork la_table_format() once, then la_table_attach() in any process that
+ * has the bytes mapped (a handle made before the fork serves the children too). A handle is
+ * read-only and serves any number of threads. All calls below may run at the same time as all
+ * others, in all processes, but la_table_format(), which needs the bytes for itself.
  *
- * Nothing that is read from the bytes is believed: whatever they hold, a call gives a miss or a whole
- * entry that was put there, and stays within the bytes.
+ * Nothing that is read from the bytes is believed: whatever they hold, a call gives a miss or a
+ * whole entry that was put there, and stays within the bytes.
  */
 #ifndef LA_TABLE_H
 #define LA_TABLE_H
@@ -33,8 +33,8 @@
 /* An entry that says it was stored this far ahead of now is refused: the clock was put back. */
 #define LA_TABLE_CLOCK_SLACK_US (5 * APR_USEC_PER_SEC)
 
-/* A hit renews an entry's time of last use when that is older, so that hot entries are not written all
- * the time. Also the precision of "least recently used". */
+/* A hit renews an entry's time of last use when that is older, so that hot entries are not written
+ * all the time. Also the precision of "least recently used". */
 #define LA_TABLE_TOUCH_US (4 * APR_USEC_PER_SEC)
 
 /* How long a writer waits for another one. */
@@ -44,12 +44,11 @@ typedef struct la_table_t la_table_t;
 
 /* What is kept beside a value. The table itself reads the three times only. */
 typedef struct la_table_meta_t {
-    apr_int64_t expires_us; /* fresh before it */
-    apr_int64_t
-        stale_until_us; /* stale from expires_us to before it; at or below expires_us: never stale */
-    apr_int64_t stored_us; /* set by la_table_put() */
-    /* Keyed digests of client id and principal, never those themselves: no token may be guessed from
-     * shared memory. */
+    apr_int64_t expires_us;     /* fresh before it */
+    apr_int64_t stale_until_us; /* stale from expires_us to before it; if not above: never */
+    apr_int64_t stored_us;      /* set by la_table_put() */
+    /* Keyed digests of client id and principal, never those themselves: no token may be guessed
+     * from shared memory. */
     unsigned char client_tag[LA_TABLE_PURGE_TAG_BYTES];
     unsigned char principal_tag[LA_TABLE_PURGE_TAG_BYTES];
 } la_table_meta_t;
@@ -67,8 +66,9 @@ typedef struct la_table_entry_t {
     apr_size_t len;
 } la_table_entry_t;
 
-/* Gives memory for a value, as apr_palloc() does: `len` bytes, 0 to LA_TABLE_VALUE_MAX_BYTES. Called
- * again when a value grew while it was read, which is rare. NULL makes the look-up a miss. */
+/* Gives memory for a value, as apr_palloc() does: `len` bytes, 0 to LA_TABLE_VALUE_MAX_BYTES.
+ * Called again when a value grew while it was read, which is rare. NULL makes the look-up a
+ * miss. */
 typedef void *la_table_room_fn(void *context, apr_size_t len);
 
 /* Whether to drop the entry with this metadata. */
@@ -86,7 +86,8 @@ typedef struct la_table_stats_t {
     apr_uint64_t too_large; /* of these failures, values over LA_TABLE_VALUE_MAX_BYTES */
 } la_table_stats_t;
 
-/* The least size that la_table_format() takes: room for two of the longest values or 128 short ones. */
+/* The least size that la_table_format() takes: room for two of the longest values or 128 short
+ * ones. */
 apr_size_t la_table_bytes_min(void);
 
 /* Makes an empty table of `size` bytes.
@@ -94,7 +95,8 @@ apr_size_t la_table_bytes_min(void);
  * bytes: aligned to LA_TABLE_ALIGN.
  * zeroed: 1 when the bytes are known to be zero, as a new anonymous mapping is, so that it need not
  * be paged in.
- * Returns APR_SUCCESS, APR_EINVAL when misaligned, or APR_ENOSPC when smaller than la_table_bytes_min().
+ * Returns APR_SUCCESS, APR_EINVAL when misaligned, or APR_ENOSPC when smaller than
+ * la_table_bytes_min().
  */
 apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
 
@@ -103,14 +105,14 @@ apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
  * bytes, size: as given to la_table_format(); they, not what is in the bytes, set the bounds.
  * life: of this server; must outlive the handle.
  * table: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, APR_EINVAL and APR_ENOSPC as la_table_format() does, or APR_EGENERAL when the
- * bytes were not formatted with this size and layout.
+ * Returns APR_SUCCESS, APR_EINVAL and APR_ENOSPC as la_table_format() does, or APR_EGENERAL when
+ * the bytes were not formatted with this size and layout.
  */
 apr_status_t la_table_attach(void *bytes, apr_size_t size, la_life_t *life, apr_pool_t *pool,
                              la_table_t **table);
 
-/* Looks `key` up and copies what is found. Takes no lock and makes no system call; gives up on an entry
- * that is being written after a few microseconds.
+/* Looks `key` up and copies what is found. Takes no lock and makes no system call; gives up on an
+ * entry that is being written after a few microseconds.
  *
  * key: LA_TABLE_KEY_BYTES bytes.
  * now_us: the time now, not that of the request's start (see LA_TABLE_CLOCK_SLACK_US).
@@ -120,13 +122,13 @@ apr_status_t la_table_attach(void *bytes, apr_size_t size, la_life_t *life, apr_
 la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_time_t now_us,
                         la_table_room_fn *room, void *context, la_table_entry_t *entry);
 
-/* Stores a value under `key` in place of what was there. Makes room by dropping, in the key's part of the
- * table, what has expired and then what was not used for longest. When it returns, with success or not,
- * the value that was there before is not found any more.
+/* Stores a value under `key` in place of what was there. Makes room by dropping, in the key's part
+ * of the table, what has expired and then what was not used for longest. When it returns, with
+ * success or not, the value that was there before is not found any more.
  *
  * meta: copied, but stored_us, which becomes now_us.
- * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, or APR_TIMEUP when another writer was in
- * the way for LA_TABLE_LOCK_WAIT_US, or this process cannot prove that it lives.
+ * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, or APR_TIMEUP when another writer
+ * was in the way for LA_TABLE_LOCK_WAIT_US, or this process cannot prove that it lives.
  */
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           const la_table_meta_t *meta, const void *value, apr_size_t len,
@@ -138,8 +140,8 @@ int la_table_remove(const la_table_t *table, const unsigned char *key);
 
 /* Drops all entries for which `drop` says so; as la_table_remove() does. Returns their number.
  *
- * Of an entry that is put meanwhile: the sweep finds it, or whoever put it reads, once la_table_put() has
- * returned, what the sweep's caller wrote before the sweep. */
+ * Of an entry that is put meanwhile: the sweep finds it, or whoever put it reads, once
+ * la_table_put() has returned, what the sweep's caller wrote before the sweep. */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context);
 
 /* Counts. Reads the index from end to end: a millisecond at a million entries. */

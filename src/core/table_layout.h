@@ -1,5 +1,5 @@
-/* What table.c (reading), table_write.c (writing) and table_lock.c share: the types of the layout that is
- * drawn in table.c, and the small steps of its protocol. Nobody else includes this.
+/* What table.c (reading), table_write.c (writing) and table_lock.c share: the types of the layout
+ * that is drawn in table.c, and the small steps of its protocol. Nobody else includes this.
  */
 #ifndef LA_TABLE_LAYOUT_H
 #define LA_TABLE_LAYOUT_H
@@ -30,8 +30,8 @@ typedef enum la_table_kind_e {
 } la_table_kind_e;
 
 typedef struct la_table_chunk_t {
-    /* These two words keep their meaning whatever the chunk is used for: readers with an outdated tag
-     * look at the first, and may write the second. */
+    /* These two words keep their meaning whatever the chunk is used for: readers with an outdated
+     * tag look at the first, and may write the second. */
     la_table_word_t state;
     la_table_word_t touched_us;
     union {
@@ -209,8 +209,8 @@ static inline int la_table_key_is(const la_table_chunk_t *chunk, const apr_uint6
 
 /* ---- checksum ---------------------------------------------------------------- */
 
-/* Guards against bytes that changed by other means than the protocol: stray writes, and garbage. It is
- * no defence against who can write the segment. */
+/* Guards against bytes that changed by other means than the protocol: stray writes, and garbage. It
+ * is no defence against who can write the segment. */
 typedef struct la_table_sum_t {
     apr_uint64_t total;
     apr_uint64_t salt;
@@ -266,8 +266,8 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
     ((void)atomic_fetch_add_explicit(&(table)->header->stripe[(group) % LA_TABLE_STRIPES].counter, \
                                      1, memory_order_relaxed))
 
-/* Waits for a group's lock, for writers (table_lock.c). Returns APR_SUCCESS or APR_TIMEUP; the first is
- * undone by la_table_unlock(). What a dead owner left is cleared away. */
+/* Waits for a group's lock, for writers (table_lock.c). Returns APR_SUCCESS or APR_TIMEUP; the
+ * first is undone by la_table_unlock(). What a dead owner left is cleared away. */
 apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group,
                            apr_interval_time_t wait_us);
 void la_table_unlock(const la_table_t *table, apr_uint32_t group);

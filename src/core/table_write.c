@@ -1,16 +1,18 @@
 /* The writers of the shared-memory table: storing and removing.
  *
- * The layout and why it is safe: table.c. A writer holds its group's lock, which excludes other writers of
- * that group only; readers and removals go on. A removal takes no lock. Called from any thread of any child.
+ * The layout and why it is safe: table.c. A writer holds its group's lock, which excludes other
+ * writers of that group only; readers and removals go on. A removal takes no lock. Called from any
+ * thread of any child.
  *
  * A store, in the order that matters:
  *   1. derive from the heads which chunks are free;
- *   2. make the head WRITING (the old entry of the same key, if there is one), drop entries to make room;
+ *   2. make the head WRITING (the old entry of the same key, if there is one), drop entries to make
+ *      room;
  *   3. release fence;
  *   4. links, tails, head, tag;
- *   5. make the head HEAD, with release.
- * A writer that dies before 5 leaves a WRITING head, which nobody reads, and which 1 does not count. So
- * every state that a death can leave is already a good one; the repair only tidies.
+ *   5. make the head HEAD, with release. A writer that dies before 5 leaves a WRITING head, which
+ *      nobody reads, and which 1 does not count. So every state that a death can leave is already a
+ *      good one; the repair only tidies.
  */
 #include "core/table.h"
 
@@ -110,7 +112,8 @@ static void read_meta(const la_table_chunk_t *chunk, la_table_meta_t *meta)
     memcpy(meta, words, sizeof(*meta));
 }
 
-/* How long an entry was not used; a time of use in the future comes from a clock that was put back. */
+/* How long an entry was not used; a time of use in the future comes from a clock that was put
+ * back. */
 static apr_uint64_t idle_us(const la_table_chunk_t *chunk, apr_time_t now_us)
 {
     apr_int64_t touched_us = (apr_int64_t)la_table_load(&chunk->touched_us);
@@ -188,7 +191,8 @@ static apr_uint32_t take(plan_t *plan, apr_uint32_t way, apr_uint32_t head)
     return way;
 }
 
-/* The live entry of this key, or LA_TABLE_WAYS. A second one, which only damage can make, is dropped. */
+/* The live entry of this key, or LA_TABLE_WAYS. A second one, which only damage can make, is
+ * dropped. */
 static apr_uint32_t find(plan_t *plan, const la_table_place_t *place)
 {
     apr_uint32_t found = LA_TABLE_WAYS;
@@ -207,8 +211,8 @@ static apr_uint32_t find(plan_t *plan, const la_table_place_t *place)
     return found;
 }
 
-/* Steps 1 and 2: the chunks to write to, in order, their states such that nobody reads them. A head that
- * is replaced never looks EMPTY meanwhile: readers wait for WRITING only. */
+/* Steps 1 and 2: the chunks to write to, in order, their states such that nobody reads them. A head
+ * that is replaced never looks EMPTY meanwhile: readers wait for WRITING only. */
 static void reserve(plan_t *plan, const la_table_place_t *place, apr_uint32_t count,
                     apr_time_t now_us, apr_uint32_t *ways)
 {
@@ -354,8 +358,8 @@ int la_table_remove(const la_table_t *table, const unsigned char *key)
     return removed;
 }
 
-/* Returns 1 when the entry that starts in `chunk` was dropped. An entry that is being written is left alone:
- * nobody can read it, and what is put now is later than the sweep. */
+/* Returns 1 when the entry that starts in `chunk` was dropped. An entry that is being written is
+ * left alone: nobody can read it, and what is put now is later than the sweep. */
 static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *context)
 {
     la_table_meta_t meta;
@@ -380,10 +384,11 @@ static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *co
     return 0;
 }
 
-/* The fence pairs with the one at the end of la_table_put(). A purge counts up a generation and then reads
- * tags and states here; a store writes tag and state there, and its caller then reads the generation. Without
- * a full fence between the write and the read on both sides, both may read what was there before (arm64
- * without LSE, POWER), and what was purged stays. tests/model/sweep.pml is the model. */
+/* The fence pairs with the one at the end of la_table_put(). A purge counts up a generation and
+ * then reads tags and states here; a store writes tag and state there, and its caller then reads
+ * the generation. Without a full fence between the write and the read on both sides, both may read
+ * what was there before (arm64 without LSE, POWER), and what was purged stays.
+ * tests/model/sweep.pml is the model. */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context)
 {
     apr_size_t dropped = 0;

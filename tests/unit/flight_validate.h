@@ -1,5 +1,5 @@
-/* Checks the invariants of single flight's layout, on a structure that nobody uses at the moment; it may have
- * been left by processes that were killed anywhere. Included after core/flight.c.
+/* Checks the invariants of single flight's layout, on a structure that nobody uses at the moment;
+ * it may have been left by processes that were killed anywhere. Included after core/flight.c.
  */
 #ifndef LA_FLIGHT_VALIDATE_H
 #define LA_FLIGHT_VALIDATE_H
@@ -55,7 +55,8 @@ static inline const char *check_outcome(const la_flight_t *flight, uint32_t inde
                : "an outcome's text is too long";
 }
 
-/* The group of a lock that its holder did not release is half written, for its next holder to reset. */
+/* The group of a lock that its holder did not release is half written, for its next holder to
+ * reset. */
 static inline const char *check_slot(const la_flight_t *flight, uint32_t index)
 {
     const char *wrong = NULL;

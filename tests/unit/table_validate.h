@@ -1,5 +1,6 @@
-/* Checks every invariant of the layout that table.c draws, part by part, each under its lock; for tests and
- * fuzzers. What belongs to whom is derived here independently, not by the writers' own functions.
+/* Checks every invariant of the layout that table.c draws, part by part, each under its lock; for
+ * tests and fuzzers. What belongs to whom is derived here independently, not by the writers' own
+ * functions.
  */
 #ifndef LA_TABLE_VALIDATE_H
 #define LA_TABLE_VALIDATE_H

@@ -1,5 +1,6 @@
-/* document.c: a process that is killed at any instruction while it publishes loses no document. It is stepped
- * through, and after each change of the segment a reader finds the document before or the one after.
+/* document.c: a process that is killed at any instruction while it publishes loses no document. It
+ * is stepped through, and after each change of the segment a reader finds the document before or
+ * the one after.
  */
 #include "provider/document.c"
 

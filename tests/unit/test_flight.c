@@ -1,5 +1,5 @@
-/* flight.c: who leads, with processes and threads, when some are killed anywhere, and when the bytes
- * are garbage. Waiting and taking over stand in test_flight_wait.c.
+/* flight.c: who leads, with processes and threads, when some are killed anywhere, and when the
+ * bytes are garbage. Waiting and taking over stand in test_flight_wait.c.
  */
 #include "core/flight.c"
 

@@ -1,5 +1,5 @@
-/* flight_validate.h: each broken invariant is found; and what a SIGKILL or a SIGSTOP can leave, made by hand,
- * breaks none and costs nobody a slot.
+/* flight_validate.h: each broken invariant is found; and what a SIGKILL or a SIGSTOP can leave,
+ * made by hand, breaks none and costs nobody a slot.
  */
 #include "core/flight.c"
 
@@ -231,7 +231,8 @@ static void test_wreck(void **state)
 
 /* ---- what no outcome shows ------------------------------------------------------------------ */
 
-/* A slot's lead never comes back to what it was: that is what makes an old leader's end too late. */
+/* A slot's lead never comes back to what it was: that is what makes an old leader's end too
+ * late. */
 static void test_leads_step(void **state)
 {
     uint64_t last = 0;

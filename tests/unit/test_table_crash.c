@@ -1,5 +1,5 @@
-/* The table among processes that die or stop while they write: nothing mixed is ever read, nobody waits for
- * long, and every part of it stays writable. */
+/* The table among processes that die or stop while they write: nothing mixed is ever read, nobody
+ * waits for long, and every part of it stays writable. */
 #include "core/table.h"
 
 #include "core/table_layout.h"
@@ -261,7 +261,8 @@ static void test_stopped_writer(void **state)
     assert_all_writable(t.table);
 }
 
-/* ---- at every change of the bytes -------------------------------------------------------------- */
+/* ---- at every change of the bytes
+ * -------------------------------------------------------------- */
 
 typedef struct step_row_t {
     const char *name;
@@ -280,8 +281,9 @@ static const step_row_t step_rows[] = {
     {"in place, longer, one is evicted", 500, 1, 11, 1},
 };
 
-/* A writer is stepped through, instruction by instruction, and looked at after each that changes the table.
- * What a look may find: the entry before, then perhaps nothing for a while, then the entry after. */
+/* A writer is stepped through, instruction by instruction, and looked at after each that changes
+ * the table. What a look may find: the entry before, then perhaps nothing for a while, then the
+ * entry after. */
 typedef struct progress_t {
     const step_row_t *row;
     table_fixture_t copy;
@@ -320,7 +322,8 @@ static void look_as_a_reader(progress_t *p)
     }
 }
 
-/* In a copy the writer died after this instruction, and its locks are held by an id that nobody has. */
+/* In a copy the writer died after this instruction, and its locks are held by an id that nobody
+ * has. */
 static void look_after_its_death(progress_t *p)
 {
     const la_table_t *table = p->copy.table;

@@ -50,7 +50,8 @@ static void test_from_the_future_goes_first(void **state)
     assert_int_equal(stats().evictions, 0);
 }
 
-/* An entry used while the clock was ahead counts as unused, not as just used, once it is right again. */
+/* An entry used while the clock was ahead counts as unused, not as just used, once it is right
+ * again. */
 static void test_used_in_the_future(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* A table whose bytes are damaged: every call gives a miss or an entry that was stored, and stays within
- * the bytes, at whose ends AddressSanitizer watches. */
+/* A table whose bytes are damaged: every call gives a miss or an entry that was stored, and stays
+ * within the bytes, at whose ends AddressSanitizer watches. */
 #include "core/table.h"
 
 #include "core/table_layout.h"
@@ -18,7 +18,8 @@ static uint64_t draw(void)
     return mix(seed++);
 }
 
-/* What is stored now must be found, whatever the bytes were: the lock of nobody who lives is free. */
+/* What is stored now must be found, whatever the bytes were: the lock of nobody who lives is
+ * free. */
 static void use_everything(unsigned round)
 {
     la_table_stats_t counted;

@@ -23,7 +23,7 @@ STATIC = """
 </LlamaAuthProvider>
 """
 MB = 1 << 20
-PEAK, KEPT = 16 * MB, 3 * MB
+PEAK, KEPT = 16 * MB, 5 * MB  # httpd keeps up to 2 MB of a thread's pools (MaxMemFree), and more than one may be asked
 pytestmark = pytest.mark.skipif(bool(sanitizer_environment()) or "LA_VALGRIND" in os.environ, reason="tools take memory themselves")
 
 
@@ -75,6 +75,10 @@ ANSWERS |= {"one string": filled(b'{"principal": "x", "pad": "', b"xxxxxxx", b'"
             "categories": words(b'{"principal": "x", "attributes": {', b': []}}').replace(b",", b":[],")}
 
 
+# The others are no answers; an identity that cannot be used is a rejection.
+OUTCOMES = {"one string": (200, None), "an attribute of control characters": (401, "invalid_token")}
+
+
 class TestAnswers:
     processes = 1
     expected = (r"provider corp",)
@@ -91,9 +95,10 @@ class TestAnswers:
         httpd.get("/x", token=f"{token}.0")
         with Watch(httpd.children()[0]) as watch:
             response = httpd.get("/x", token=f"{token}.1")
-        assert response.status == 200 if name == "one string" else response.note("error") == "provider_error", response
+        assert (response.status, response.note("error")) == OUTCOMES.get(name, (401, "provider_error")), response
         watch.small()
-        httpd.log.await_line("too many values|the identity is too large|cannot")
+        if name != "one string":
+            httpd.log.await_line("too many values|the identity is too large")
 
 
 def reload(httpd, path, text):

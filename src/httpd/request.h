@@ -42,7 +42,7 @@ typedef struct la_request_t {
     char client_id[LA_CLIENT_ID_LEN + 1]; /* of the token; empty while there is none */
     int token_elsewhere;                  /* the caller's token was not in Authorization */
     int uncacheable; /* a caller of this request must not share its answer through mod_cache */
-    int moved; /* another section took over, and access was decided once more */
+    int moved;       /* another section took over, and access was decided once more */
     const void *forwarded_conf; /* headers and environment were set by this configuration */
 
     /* The place that access was decided for: a configuration, a path and a query. */

@@ -359,8 +359,6 @@ la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *di
 static int still_wanted(const la_cache_t *cache, const la_table_t *table, const la_cache_key_t *key,
                         const la_cache_asked_t *asked)
 {
-    /* The purge sees what was stored, or this sees the purge: la_purge_begin() has the other fence. */
-    atomic_thread_fence(memory_order_seq_cst);
     if (la_purge_generation(cache->log) == asked->generation) {
         return 1;
     }

@@ -91,8 +91,6 @@ apr_uint64_t la_purge_generation(const la_purge_log_t *log)
 void la_purge_begin(la_purge_log_t *log)
 {
     atomic_fetch_add(&log->generation, 1);
-    /* Whoever stores from here on sees the new generation, or the sweep that follows sees what is stored. */
-    atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* ---- positions ---- */

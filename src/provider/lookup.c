@@ -248,8 +248,7 @@ static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
 
 /* ---- the second-level cache ---- */
 
-/* What every machine that knows the same provider and token names the same. News of purges with the answer has dropped
- * everything here, and what was asked before it would not be kept: so that the question is put again. */
+/* What every machine that knows the same provider and token names the same. */
 static int ask_second(lookup_t *l, la_second_found_t *found)
 {
     la_slice_t parts[2 + LA_KEY_FIELDS_MAX] = {
@@ -257,15 +256,8 @@ static int ask_second(lookup_t *l, la_second_found_t *found)
         {(const char *)l->call->digest, LA_TOKEN_DIGEST_BYTES}};
     apr_size_t count = la_key_fields(l->provider, l->call, &l->epoch, parts + 2);
 
-    int tries;
-    int hit = 0;
-
-    for (tries = 0; tries == 0 || (tries == 1 && l->second.news); tries++) {
-        l->asked = la_cache_asked(l->shared->cache, l->call->digest);
-        hit = la_second_get(l->shared->second, parts, count + 2, apr_time_now(), l->pool,
-                            &l->second, found);
-    }
-    return hit;
+    return la_second_get(l->shared->second, parts, count + 2, l->pool, &l->asked, &l->second,
+                         found);
 }
 
 /* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the verdict. */

@@ -138,9 +138,9 @@ static int pose(la_second_t *second, const la_slice_t *parts, apr_size_t parts_c
     return 1;
 }
 
-/* Sends it. Sets asked->usable if Redis and this machine are at one position then. */
-static void put_question(la_second_t *second, const question_t *question, apr_pool_t *pool,
-                         la_redis_answer_t *answer, la_second_asked_t *asked)
+/* Sends it. Sets asked->usable if Redis and this machine are at one position then. Returns 1 when news of purges came. */
+static int put_question(la_second_t *second, const question_t *question, apr_pool_t *pool,
+                        la_redis_answer_t *answer, la_second_asked_t *asked)
 {
     la_purge_position_t known = la_second_known(second);
 
@@ -152,12 +152,25 @@ static void put_question(la_second_t *second, const question_t *question, apr_po
                     la_second_settle(second, known, answer->items + answer->count - 2,
                                      answer->server, 0, pool, &asked->position) &&
                     la_purge_compare(asked->position, la_second_known(second)) == 0;
-    asked->news = la_purge_compare(known, la_second_known(second)) != 0;
+    return la_purge_compare(known, la_second_known(second)) != 0;
 }
 
-int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts_count,
-                  apr_time_t now, apr_pool_t *pool, la_second_asked_t *asked,
-                  la_second_found_t *found)
+/* News drop everything here, and what was asked before them is not kept: the question is put once more then. */
+static void put_until_kept(la_second_t *second, const question_t *question, apr_pool_t *pool,
+                           la_cache_asked_t *since, la_redis_answer_t *answer,
+                           la_second_asked_t *asked)
+{
+    int tries;
+    int news = 1;
+
+    for (tries = 0; tries < 2 && news; tries++) {
+        *since = la_cache_asked(second->shared.cache, since->digest);
+        news = put_question(second, question, pool, answer, asked);
+    }
+}
+
+int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
+                  la_cache_asked_t *since, la_second_asked_t *asked, la_second_found_t *found)
 {
     la_second_e event = LA_SECOND_MISS;
     la_redis_answer_t answer;
@@ -166,15 +179,15 @@ int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t parts
 
     *asked = (la_second_asked_t){.usable = 0};
     *found = (la_second_found_t){0};
-    if (pose(second, parts, parts_count, pool, asked, &question)) {
-        put_question(second, &question, pool, &answer, asked);
+    if (pose(second, parts, count, pool, asked, &question)) {
+        put_until_kept(second, &question, pool, since, &answer, asked);
     }
     for (i = 0; asked->usable && i < second->options->secret_count && event != LA_SECOND_HIT; i++) {
         event = open_entry(second, &question.keys[i], question.words[1 + i], &answer.items[i],
-                           asked->position, now, pool, found);
+                           asked->position, apr_time_now(), pool, found);
     }
     OPENSSL_cleanse(question.keys, sizeof(question.keys));
-    if (asked->answered && !asked->news) {
+    if (asked->answered) {
         la_second_count(second, event);
     }
     return event == LA_SECOND_HIT;

@@ -55,7 +55,6 @@ typedef struct la_second_asked_t {
     char name[LA_SEAL_NAME_LEN + 1]; /* under the secret that writes */
     la_purge_position_t position;    /* of Redis and of this machine when it was asked */
     int answered;                    /* by Redis */
-    int news;                        /* of purges came: what was asked before is not kept */
     int usable;                      /* they agreed: the provider's verdict may be stored */
 } la_second_asked_t;
 
@@ -90,11 +89,11 @@ apr_status_t la_second_make(apr_pool_t *pool, const la_second_options_t *options
  *
  * parts: what the verdict depends on; fingerprint of the provider's definition first, then the token's digest, then the
  * fields of the cache's key.
- * Returns 1 when there is one in force; found is complete then. asked: for la_second_put(); with asked->news the question
- * is not counted, and is to be put once more.
+ * since: of the token; taken again, so that what is found can be kept although news of a purge came with it.
+ * Returns 1 when there is one in force; found is complete then. asked: for la_second_put().
  */
-int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t count, apr_time_t now,
-                  apr_pool_t *pool, la_second_asked_t *asked, la_second_found_t *found);
+int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
+                  la_cache_asked_t *since, la_second_asked_t *asked, la_second_found_t *found);
 
 /* Stores an acceptance, unless its time is over, it is larger than a cache takes, or Redis did not answer before. */
 void la_second_put(la_second_t *second, const la_second_asked_t *asked,

@@ -20,7 +20,10 @@ USER = {"Authorization": "Basic YWRtaW46c2VjcmV0"}  # admin:secret
 
 
 def text(httpd, url, redis, *, secrets=("conf/secret",), words="", options=()):
-    """A configuration with a shared cache; the provider's definition is the same on every machine."""
+    """A configuration with a shared cache; the provider's definition is the same on every machine. Unless a test is about them, times are
+    long enough for a machine that has other things to do."""
+    if "timeout=" not in words:
+        words += " timeout=1s connect_timeout=1s"
     httpd.write("conf/secret", SECRET)
     httpd.write("conf/other", OTHER)
     httpd.write_passwords("conf/passwords", admin="secret")

@@ -198,6 +198,11 @@ static const la_redis_answer_t *renew(la_second_t *second, const state_t *seen, 
     return error ? NULL : answer;
 }
 
+la_purge_position_t la_second_known(const la_second_t *second)
+{
+    return la_purge_known(la_cache_purges(second->shared.cache));
+}
+
 /* Whether Redis took no new era a moment ago. */
 static int was_refused(const la_second_t *second)
 {
@@ -215,6 +220,9 @@ int la_second_settle(la_second_t *second, la_purge_position_t least, const la_re
     la_redis_answer_t answer;
 
     if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
+        if (la_purge_compare(la_second_known(second), least) > 0) {
+            return 0; /* the answer is older than what another thread has learned meanwhile */
+        }
         if ((!insist && was_refused(second)) || !renew(second, &state, pool, &answer)) {
             return 0;
         }
@@ -225,11 +233,6 @@ int la_second_settle(la_second_t *second, la_purge_position_t least, const la_re
     }
     adopt(second, *position);
     return 1;
-}
-
-la_purge_position_t la_second_known(const la_second_t *second)
-{
-    return la_purge_known(la_cache_purges(second->shared.cache));
 }
 
 int la_second_is_bound(const la_second_t *second)
@@ -299,11 +302,15 @@ static const char *tell(la_second_t *second, const la_purge_t *purge, la_purge_p
 
 const char *la_second_purge(la_second_t *second, const la_purge_t *purge, apr_pool_t *pool)
 {
-    la_purge_position_t next = la_second_known(second);
+    la_purge_position_t next;
     const char *error;
+    int tries = 0;
 
-    next.number++;
-    error = tell(second, purge, next, pool);
+    do { /* once more if another thread was faster to agree with Redis on a new era */
+        next = la_second_known(second);
+        next.number++;
+        error = tell(second, purge, next, pool);
+    } while (error && ++tries < 3 && la_purge_compare(la_second_known(second), next) > 0);
     if (error) {
         /* What Redis has is older than the purge, here at once and everywhere when it can be told. */
         la_purge_raise(la_cache_purges(second->shared.cache), apr_time_now());

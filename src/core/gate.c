@@ -376,6 +376,14 @@ la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_ter
     return pass->kind;
 }
 
+int la_gate_is_closed(const la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms)
+{
+    const gate_t *gate = gate_at(gates, index);
+
+    return gate != NULL &&
+           (terms->failures == 0 || phase_of(atomic_load(&gate->breaker)) == LA_GATE_PHASE_CLOSED);
+}
+
 static la_gate_change_e report_probe(gate_t *gate, uint64_t probing, la_gate_result_e result,
                                      apr_time_t now)
 {

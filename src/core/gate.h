@@ -127,6 +127,9 @@ void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t
 la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                         apr_time_t now, la_gate_pass_t *pass);
 
+/* Whether the breaker is closed (or off): calls are made without asking which of them is the probe. */
+int la_gate_is_closed(const la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms);
+
 /* Tells the breaker how the call went that was allowed with `pass`. What calls report that were allowed before
  * the breaker opened is of no account afterwards, nor what a probe reports that was given up.
  * After LA_GATE_NO_CALL the next request is the probe.

@@ -25,6 +25,9 @@
 
 APLOG_USE_MODULE(llama_auth);
 
+/* The second-level cache's gate, behind the workers'. */
+#define SECOND_GATE (LA_WORKERS_GATE + 1)
+
 /* Keys that can be in flight at once. */
 #define FLIGHT_SLOTS 1024
 
@@ -65,7 +68,8 @@ typedef struct runtime_t {
     char *flight;
     la_outage_t *outages;
     apr_uint32_t providers;
-    /* For each provider one of its calls; then for each one of its document's fetches; then the second-level cache's. */
+    /* The workers' (workers.h), the second-level cache's; then for each provider one in front of its calls
+     * and one in front of its document's fetches. */
     apr_uint32_t gate_count;
     apr_uint32_t permits;
     apr_uint32_t seats;
@@ -337,7 +341,7 @@ static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
     apr_status_t rv;
 
     runtime.providers = (apr_uint32_t)providers->nelts;
-    runtime.gate_count = 2 * runtime.providers + 1;
+    runtime.gate_count = 2 * runtime.providers + 2;
     runtime.permits = most_permits(providers);
     runtime.seats = seats();
     gates_bytes = rounded(la_gates_bytes(runtime.gate_count, runtime.permits));
@@ -416,7 +420,7 @@ static apr_status_t attach_second(apr_pool_t *pchild, server_rec *main_server)
 
 apr_uint32_t la_shared_second_gate(void)
 {
-    return 2 * runtime.providers;
+    return SECOND_GATE;
 }
 
 /* What is there for the sake of providers. */
@@ -429,6 +433,7 @@ static apr_status_t attach_providers(apr_pool_t *pchild, server_rec *main_server
         rv = la_flight_attach(runtime.flight, FLIGHT_SLOTS, runtime.seats, &life, pchild,
                               &shared.flight);
     }
+    shared.workers = rv == APR_SUCCESS ? la_workers_make(shared.gates, pchild) : NULL;
     if (rv == APR_SUCCESS && retained->bytes) {
         rv = la_cache_attach(aligned_base(retained->shm), retained->bytes, retained->secret, &life,
                              pchild, &shared.cache);

@@ -8,6 +8,7 @@
 #include "httpd/outcome.h"
 #include "httpd/registry.h"
 #include "httpd/shared.h"
+#include "provider/ask.h"
 
 #include <ap_mpm.h>
 #include <apr_strings.h>
@@ -73,8 +74,8 @@ static void read_provider(const la_provider_entry_t *entry, const la_shared_t *s
     read->cached = provider->type->cache_vary != NULL;
     read->limit = provider->common.max_concurrent;
     if (read->calls_out) {
-        terms = la_lookup_gate_terms(&provider->common);
-        la_gate_read(shared->gates, (apr_uint32_t)provider->index, &terms, la_clock_us(),
+        terms = la_ask_terms(&provider->common);
+        la_gate_read(shared->gates, (apr_uint32_t)provider->gate, &terms, la_clock_us(),
                      &read->gate);
     }
     la_stats_read(shared->stats, (apr_uint32_t)provider->index, &read->stats);

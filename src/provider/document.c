@@ -31,7 +31,7 @@
 #include "core/outage.h"
 #include "core/token.h"
 #include "provider/host.h"
-#include "provider/lookup.h"
+#include "provider/workers.h"
 
 #include <apr_strings.h>
 
@@ -280,30 +280,37 @@ static int fetch(const la_document_t *document, const la_gate_permit_t *permit, 
     return 1;
 }
 
-static la_gate_terms_t terms_of(const la_document_t *document, apr_interval_time_t wait_us)
+/* Why somebody fetches. */
+typedef enum why_e { WHY_DUE, WHY_EARLY } why_e;
+
+/* Who wants a newer document than the one they used, and how long they wait for it. */
+typedef struct want_t {
+    why_e why;
+    int in_request; /* else the background's tick */
+    apr_uint64_t used;
+    apr_interval_time_t wait_us;
+} want_t;
+
+static la_gate_terms_t terms_of(const la_document_t *document, const want_t *want)
 {
     return (la_gate_terms_t){.limit = 1,
-                             .max_waiting = wait_us ? la_lookup_max_waiting(1) : 0,
-                             .wait_us = wait_us,
+                             .max_waiting = APR_UINT32_MAX, /* workers.c bounds it */
+                             .wait_us = want->wait_us,
                              .call_us =
                                  document->provider->common.http.timeout_us + FETCH_SLACK_US};
 }
 
-/* Why somebody fetches. */
-typedef enum why_e { WHY_DUE, WHY_EARLY } why_e;
-
 /* What there is to say without fetching: 1 and the answer, or 0 when a fetch is to be made. */
-static int settled(const la_document_t *document, why_e why, apr_uint64_t used,
-                   la_document_e *answer)
+static int settled(const la_document_t *document, const want_t *want, la_document_e *answer)
 {
     apr_uint64_t version = la_document_version(document);
     apr_time_t now = la_clock_us();
 
-    if (version != used && version != 0) {
+    if (version != want->used && version != 0) {
         *answer = LA_DOCUMENT_CURRENT;
         return 1;
     }
-    if (why == WHY_DUE ? is_due(document, now) : may_be_early(document, now)) {
+    if (want->why == WHY_DUE ? is_due(document, now) : may_be_early(document, now)) {
         return 0;
     }
     *answer = atomic_load(&document->segment->failures) ? LA_DOCUMENT_FAILED : LA_DOCUMENT_CURRENT;
@@ -311,18 +318,17 @@ static int settled(const la_document_t *document, why_e why, apr_uint64_t used,
 }
 
 /* Fetches, unless somebody else did so meanwhile. */
-static la_document_e fetch_unless_settled(const la_document_t *document, why_e why,
-                                          apr_uint64_t used, const la_gate_permit_t *permit,
-                                          apr_pool_t *scratch)
+static la_document_e fetch_unless_settled(const la_document_t *document, const want_t *want,
+                                          const la_gate_permit_t *permit, apr_pool_t *scratch)
 {
     apr_time_t begun = la_clock_us();
     la_document_e answer;
 
-    if (settled(document, why, used, &answer)) {
+    if (settled(document, want, &answer)) {
         return answer;
     }
     answer = fetch(document, permit, scratch) ? LA_DOCUMENT_CURRENT : LA_DOCUMENT_FAILED;
-    if (why == WHY_EARLY && !is_superseded(document, permit)) {
+    if (want->why == WHY_EARLY && !is_superseded(document, permit)) {
         /* Not before: who comes while it is under way is to wait for it. */
         atomic_store(&document->segment->early_us, begun + LA_DOCUMENT_COOL_DOWN_US);
     }
@@ -330,44 +336,67 @@ static la_document_e fetch_unless_settled(const la_document_t *document, why_e w
 }
 
 /* The same with the permit, which is waited for. */
-static la_document_e try_fetch(const la_document_t *document, why_e why, apr_uint64_t used,
-                               apr_interval_time_t wait_us, apr_pool_t *scratch)
+static la_document_e fetch_permitted(const la_document_t *document, const want_t *want,
+                                     apr_pool_t *scratch)
 {
     const la_provider_t *provider = document->provider;
-    la_gate_terms_t terms = terms_of(document, wait_us);
+    la_gate_terms_t terms = terms_of(document, want);
     apr_uint32_t gate = (apr_uint32_t)provider->document_gate;
     la_gate_permit_t permit;
     la_document_e answer;
 
-    if (settled(document, why, used, &answer)) {
-        return answer;
-    }
-    if (!provider->gates) {
-        return fetch_unless_settled(document, why, used, NULL, scratch);
-    }
     if (!la_gate_enter(provider->gates, gate, &terms, &permit)) {
         return LA_DOCUMENT_BUSY;
     }
-    answer = fetch_unless_settled(document, why, used, &permit, scratch);
+    answer = fetch_unless_settled(document, want, &permit, scratch);
     la_gate_leave(provider->gates, gate, &permit);
+    return answer;
+}
+
+/* The same, and a request is one of those that hold a worker. */
+static la_document_e try_fetch(const la_document_t *document, const want_t *want,
+                               apr_pool_t *scratch)
+{
+    const la_provider_t *provider = document->provider;
+    apr_interval_time_t longest_us =
+        want->wait_us + provider->common.http.timeout_us + FETCH_SLACK_US;
+    la_gate_permit_t place;
+    la_document_e answer;
+
+    if (settled(document, want, &answer)) {
+        return answer;
+    }
+    if (!provider->gates) {
+        return fetch_unless_settled(document, want, NULL, scratch);
+    }
+    if (!want->in_request || !document->source->holds_worker) {
+        return fetch_permitted(document, want, scratch);
+    }
+    if (!la_workers_enter(provider->workers, longest_us, &place)) {
+        return LA_DOCUMENT_BUSY;
+    }
+    answer = fetch_permitted(document, want, scratch);
+    la_workers_leave(provider->workers, &place);
     return answer;
 }
 
 void la_document_tick(la_document_t *document, apr_pool_t *scratch)
 {
-    try_fetch(document, WHY_DUE, la_document_version(document), 0, scratch);
+    want_t want = {.why = WHY_DUE, .used = la_document_version(document)};
+
+    try_fetch(document, &want, scratch);
 }
 
 la_document_e la_document_ensure(la_document_t *document, apr_pool_t *scratch)
 {
-    apr_uint64_t version = la_document_version(document);
+    want_t want = {.why = WHY_DUE, .in_request = 1, .used = la_document_version(document)};
 
-    if (version == 0) {
-        return try_fetch(document, WHY_DUE, 0, document->provider->common.http.connect_timeout_us,
-                         scratch);
+    if (want.used == 0) {
+        want.wait_us = document->provider->common.http.connect_timeout_us;
+        return try_fetch(document, &want, scratch);
     }
     if (is_due(document, la_clock_us() - REQUEST_GRACE_US)) {
-        try_fetch(document, WHY_DUE, version, 0, scratch);
+        try_fetch(document, &want, scratch);
     }
     return LA_DOCUMENT_CURRENT;
 }
@@ -392,8 +421,11 @@ la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_
 {
     segment_t *segment = document->segment;
     apr_time_t wanted = first_wanted(segment, what, la_clock_us());
-    la_document_e answer = try_fetch(document, WHY_EARLY, used,
-                                     document->provider->common.http.connect_timeout_us, scratch);
+    want_t want = {.why = WHY_EARLY,
+                   .in_request = 1,
+                   .used = used,
+                   .wait_us = document->provider->common.http.connect_timeout_us};
+    la_document_e answer = try_fetch(document, &want, scratch);
 
     /* A fetch that began before may have missed what was published meanwhile. */
     return answer == LA_DOCUMENT_CURRENT && atomic_load(&segment->fetched_us) < wanted

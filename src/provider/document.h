@@ -35,6 +35,7 @@ typedef struct la_document_source_t {
     apr_interval_time_t
         refresh_us;   /* a document is used for so long; fetched again after nine tenths of it */
     const char *what; /* for the log: "the key set" */
+    int holds_worker; /* a request that fetches or waits takes a place of workers.c; 0: its look-up did */
 } la_document_source_t;
 
 /* Bytes of shared memory that a document takes: for a type's shared_bytes. */

@@ -242,6 +242,7 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
     }
     conf->source = (la_document_source_t){
         .fetch = fetch,
+        .holds_worker = 1,
         .refresh_us = conf->jwks_refresh_us ? conf->jwks_refresh_us : DEFAULT_REFRESH_US,
         .what = "the key set"};
     warn(provider);

@@ -1,7 +1,8 @@
 /* From a token to a verdict by the shortest way that is right:
  *
  *   cache hit or rejection in force -> done
- *   else, of all who miss the same key at once, one goes on and the others wait for it
+ *   else a place among those that may wait (workers.c)
+ *   then, of all who miss the same key at once, one goes on and the others wait for it
  *   the one: second-level cache -> breaker -> permit -> the provider -> cache -> tell the others -> second-level cache
  *   provider unavailable -> an acceptance past its time, where CacheStale allows it
  *
@@ -11,18 +12,13 @@
 #include "provider/lookup.h"
 
 #include "core/futex.h"
+#include "provider/ask.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>
 
-/* Longest Retry-After. */
-#define RETRY_MAX_S 30
-
 /* A leader's time beyond its own deadlines, for what is between them. */
 #define LEAD_SLACK_US APR_TIME_C(100000)
-
-_Static_assert(LA_VERDICT_ACCEPTED < LA_STATS_VERDICTS && LA_SOURCE_SHARED < LA_STATS_SOURCES,
-               "all that is counted has a place");
 
 /* One look-up under way. */
 typedef struct lookup_t {
@@ -40,142 +36,11 @@ typedef struct lookup_t {
     const la_identity_t *stale; /* an acceptance past its time, or NULL */
 } lookup_t;
 
-static void unavailable(la_result_t *result, const char *message, const char *reason)
-{
-    *result = (la_result_t){.verdict = LA_VERDICT_UNAVAILABLE,
-                            .timed_out = strcmp(message, LA_MESSAGE_TIMEOUT) == 0,
-                            .message = message,
-                            .reason = reason};
-}
-
 /* ---- the call ---- */
 
-apr_uint32_t la_lookup_max_waiting(apr_uint32_t limit)
+static void verify(lookup_t *l, la_result_t *result)
 {
-    apr_uint32_t workers = (apr_uint32_t)la_host()->workers();
-    apr_uint32_t half = workers / 2;
-    apr_uint32_t least = workers / 8 + 1;
-    apr_uint32_t waiting = half > limit + least ? half - limit : least;
-
-    return waiting < LA_PERMITS_MAX ? waiting : LA_PERMITS_MAX;
-}
-
-la_gate_terms_t la_lookup_gate_terms(const la_provider_common_t *common)
-{
-    return (la_gate_terms_t){.limit = common->max_concurrent,
-                             .max_waiting = la_lookup_max_waiting(common->max_concurrent),
-                             .wait_us = common->http.connect_timeout_us,
-                             .failures = common->breaker.failures,
-                             .open_us = common->breaker.open_us,
-                             .call_us = common->http.timeout_us + common->http.connect_timeout_us +
-                                        LEAD_SLACK_US};
-}
-
-static int seconds_to_retry(apr_interval_time_t us)
-{
-    apr_interval_time_t s = (us + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
-
-    return s < 1 ? 1 : s > RETRY_MAX_S ? RETRY_MAX_S : (int)s;
-}
-
-static void log_breaker(const la_provider_t *provider, la_gate_change_e change)
-{
-    switch (change) {
-    case LA_GATE_SAME:
-        break;
-    case LA_GATE_OPENED:
-        la_log(LA_LOG_WARNING,
-               LA_LOGNO(0050) "provider %s: no calls for a while, its breaker opened",
-               provider->name);
-        break;
-    case LA_GATE_CLOSED:
-        la_log(LA_LOG_NOTICE, LA_LOGNO(0051) "provider %s: its breaker closed", provider->name);
-        break;
-    }
-}
-
-/* Whether an outage is more than this one request's or token's. */
-static int concerns_provider(const la_result_t *result)
-{
-    return result->cause == LA_CAUSE_PROVIDER || result->cause == LA_CAUSE_ANSWER;
-}
-
-/* What an outage says of the provider's health. */
-static la_gate_result_e outage_result(const la_result_t *result)
-{
-    if (!concerns_provider(result)) {
-        return LA_GATE_NO_CALL;
-    }
-    return result->cause == LA_CAUSE_ANSWER ? LA_GATE_SUCCESS : LA_GATE_OUTAGE;
-}
-
-/* What a result says of the provider's health; who was not concerned may not even have called. */
-static la_gate_result_e gate_result(const la_result_t *result)
-{
-    switch (result->verdict) {
-    case LA_VERDICT_UNAVAILABLE:
-        return outage_result(result);
-    case LA_VERDICT_NOT_MINE:
-        return LA_GATE_NO_CALL;
-    case LA_VERDICT_REJECTED:
-    case LA_VERDICT_ACCEPTED:
-        return LA_GATE_SUCCESS;
-    }
-    return LA_GATE_OUTAGE;
-}
-
-/* Asks the provider itself, takes the time, and notes why it is unavailable. */
-static void verify_timed(const lookup_t *l, la_result_t *result)
-{
-    la_stats_t *stats = l->shared->stats;
-    apr_uint32_t index = (apr_uint32_t)l->provider->index;
-    apr_time_t start = l->provider->type->calls_out ? la_clock_us() : 0;
-
-    la_provider_verify(l->provider, l->call, l->pool, result);
-    if (l->provider->type->calls_out && result->verdict != LA_VERDICT_NOT_MINE &&
-        concerns_provider(result)) {
-        la_stats_call(stats, index, la_clock_us() - start);
-    }
-    if ((result->verdict == LA_VERDICT_UNAVAILABLE && concerns_provider(result)) ||
-        result->unusable) {
-        la_stats_error(stats, index, result->reason ? result->reason : result->message,
-                       apr_time_now());
-    }
-}
-
-/* Asks the provider, if the breaker allows it and a permit is to be had. */
-static void call_provider(const lookup_t *l, la_result_t *result)
-{
-    const la_provider_t *provider = l->provider;
-    apr_uint32_t index = (apr_uint32_t)provider->index;
-    la_gate_terms_t terms = la_lookup_gate_terms(&provider->common);
-    la_gates_t *gates = l->shared->gates;
-    la_gate_result_e outcome = LA_GATE_NO_CALL;
-    la_gate_permit_t permit;
-    la_gate_pass_t pass;
-
-    if (la_gate_allow(gates, index, &terms, la_clock_us(), &pass) == LA_GATE_REFUSED) {
-        unavailable(result, LA_MESSAGE_ERROR, "its breaker is open");
-        result->retry_after_s = seconds_to_retry(pass.retry_us);
-        return;
-    }
-    if (la_gate_enter(gates, index, &terms, &permit)) {
-        verify_timed(l, result);
-        la_gate_leave(gates, index, &permit);
-        outcome = gate_result(result);
-    } else {
-        unavailable(result, LA_MESSAGE_ERROR, "MaxConcurrent calls are in flight");
-    }
-    log_breaker(provider, la_gate_report(gates, index, &terms, &pass, outcome, la_clock_us()));
-}
-
-static void verify(const lookup_t *l, la_result_t *result)
-{
-    if (l->provider->type->calls_out && !l->provider->type->judges_alone) {
-        call_provider(l, result);
-    } else {
-        verify_timed(l, result);
-    }
+    la_ask(l->shared->stats, l->provider, l->call, l->pool, result);
 }
 
 /* ---- the cache ---- */
@@ -232,7 +97,7 @@ static int keep(lookup_t *l, const la_result_t *result)
                         common->cache_negative_ttl_us, apr_time_now());
         return 1;
     case LA_VERDICT_UNAVAILABLE:
-        return concerns_provider(result);
+        return la_result_concerns_provider(result);
     case LA_VERDICT_NOT_MINE:
         return 0;
     }
@@ -389,15 +254,65 @@ static void fly(lookup_t *l, la_result_t *result)
     case LA_FLIGHT_ALONE:
         break;
     case LA_FLIGHT_BUSY:
-        unavailable(result, LA_MESSAGE_ERROR, "too many requests wait for the same answer");
+        la_result_set_outage(result, LA_MESSAGE_ERROR,
+                             "too many requests wait for the same answer");
         result->source = LA_SOURCE_COALESCED;
         return;
     case LA_FLIGHT_TIMED_OUT:
-        unavailable(result, LA_MESSAGE_TIMEOUT, "waited for another request's call");
+        la_result_set_outage(result, LA_MESSAGE_TIMEOUT, "waited for another request's call");
         result->source = LA_SOURCE_COALESCED;
         return;
     }
     verify_and_keep(l, result, &shareable);
+}
+
+/* Without waiting for others: while the breaker is not closed it lets one request call, and whoever waited
+ * for that one would hold a worker for as long as the endpoint hangs. */
+static void go_alone(lookup_t *l, la_result_t *result)
+{
+    int shareable;
+
+    if (!from_second(l, result)) {
+        verify_and_keep(l, result, &shareable);
+    }
+    to_second(l);
+}
+
+static int breaker_is_closed(const lookup_t *l)
+{
+    la_gate_terms_t terms = la_ask_terms(&l->provider->common);
+
+    return la_gate_is_closed(l->shared->gates, (apr_uint32_t)l->provider->gate, &terms);
+}
+
+/* ---- workers ---- */
+
+/* The longest that a look-up takes: it waits for a flight, then for a permit, then it calls. */
+static apr_interval_time_t longest_us(const lookup_t *l)
+{
+    const la_http_options_t *http = &l->provider->common.http;
+
+    return 3 * http->timeout_us + 2 * http->connect_timeout_us + LEAD_SLACK_US +
+           (l->shared->second ? 2 * la_second_longest(l->shared->second) : 0);
+}
+
+/* Does what may wait, with a place among those that may; refuses when there is none. */
+static void with_place(lookup_t *l, void (*what)(lookup_t *l, la_result_t *result),
+                       la_result_t *result)
+{
+    la_gate_permit_t place;
+
+    if (!la_ask_takes_call(l->provider->type)) {
+        what(l, result);
+    } else if (la_workers_enter(l->shared->workers, longest_us(l), &place)) {
+        what(l, result);
+        la_workers_leave(l->shared->workers, &place);
+    } else {
+        la_source_e source = result->source;
+
+        la_result_set_outage(result, LA_MESSAGE_ERROR, "too many workers wait already");
+        result->source = source;
+    }
 }
 
 /* ---- the whole ---- */
@@ -418,26 +333,37 @@ static void fall_back(lookup_t *l, la_result_t *result)
     }
 }
 
+/* What the cache did not answer. */
+static void through_flight(lookup_t *l, la_result_t *result)
+{
+    int shareable;
+
+    if (l->provider->common.cache_ttl_us == 0 || l->provider->type->judges_alone) {
+        verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */
+    } else if (breaker_is_closed(l)) {
+        fly(l, result);
+    } else {
+        go_alone(l, result);
+    }
+}
+
 static void through_cache(lookup_t *l, la_result_t *result)
 {
     const la_provider_type_t *type = l->provider->type;
-    int shareable;
 
     l->epoch = type->epoch ? type->epoch(l->provider, l->call->now, l->pool) : 0;
     if (la_key_make(l->shared->cache, l->provider, l->call, l->epoch, &l->key) != APR_SUCCESS) {
-        unavailable(result, LA_MESSAGE_ERROR, "libcrypto failed to make a cache key");
+        la_result_set_outage(result, LA_MESSAGE_ERROR, "libcrypto failed to make a cache key");
         return;
     }
     if (from_cache(l, result)) {
         return;
     }
     l->asked = la_cache_asked(l->shared->cache, l->call->digest);
-    if (l->provider->common.cache_ttl_us > 0 && !type->judges_alone) {
-        fly(l, result);
-    } else {
-        verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */
-    }
-    if (result->verdict == LA_VERDICT_UNAVAILABLE && concerns_provider(result) && l->stale) {
+    result->source = LA_SOURCE_MISS;
+    with_place(l, through_flight, result);
+    if (result->verdict == LA_VERDICT_UNAVAILABLE && la_result_concerns_provider(result) &&
+        l->stale) {
         fall_back(l, result);
     }
 }
@@ -456,7 +382,7 @@ void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const l
                (common->cache_ttl_us || common->cache_negative_ttl_us)) {
         through_cache(&l, result);
     } else {
-        verify(&l, result);
+        with_place(&l, verify, result);
     }
     la_stats_lookup(shared->stats, (apr_uint32_t)provider->index, result->verdict, result->source);
 }

@@ -10,12 +10,14 @@
 #include "provider/key.h"
 #include "provider/provider.h"
 #include "provider/second.h"
+#include "provider/workers.h"
 
 /* What the processes share, as this process reaches it. */
 typedef struct la_shared_t {
     la_cache_t *cache;   /* NULL: LlamaAuthCacheSize off */
     la_flight_t *flight; /* never NULL where there is a cache */
-    la_gates_t *gates;   /* one for each provider, by its index */
+    la_gates_t *gates;   /* the workers', and those of each provider */
+    la_workers_t *workers;
     la_stats_t *stats;   /* as many providers */
     la_second_t *second; /* NULL: no LlamaAuthCacheShared */
 } la_shared_t;
@@ -28,12 +30,5 @@ typedef struct la_shared_t {
  */
 void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const la_call_t *call,
                apr_pool_t *pool, la_result_t *result);
-
-/* How many requests may wait for one of `limit` permits. Together with the calls in flight they hold at most half of the
- * server's workers, so that known callers are still served while an endpoint hangs. */
-apr_uint32_t la_lookup_max_waiting(apr_uint32_t limit);
-
-/* A provider's gate with what it was configured to. */
-la_gate_terms_t la_lookup_gate_terms(const la_provider_common_t *common);
 
 #endif

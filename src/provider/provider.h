@@ -18,6 +18,7 @@ typedef struct la_provider_t la_provider_t;
 typedef struct la_provider_type_t la_provider_type_t;
 typedef struct la_key_memo_t la_key_memo_t;
 typedef struct la_gates_t la_gates_t;
+typedef struct la_workers_t la_workers_t;
 
 /* The four verdicts of spec section 4. Zero is the one that admits nobody and blames nobody. */
 typedef enum la_verdict_e {
@@ -102,7 +103,8 @@ typedef struct la_provider_common_t {
 struct la_provider_t {
     const char *name;
     const la_provider_type_t *type;
-    int index;         /* its place among all providers of the configuration, and its gate */
+    int index;         /* its place among all providers of the configuration, and its counters */
+    int gate;          /* the gate in front of its calls, the same over restarts */
     int document_gate; /* the gate in front of its document's fetches */
     la_provider_common_t common;
     void *conf;        /* the type's own options; type->conf_bytes, zeroed, then type->defaults */
@@ -110,6 +112,7 @@ struct la_provider_t {
     la_http_t *http;   /* its client in this process; NULL for a type that calls nobody */
     void *segment;     /* type->shared_bytes(), shared by all processes, 64-byte aligned; or NULL */
     la_gates_t *gates; /* those of all providers, in this process; NULL before child_init */
+    la_workers_t *workers; /* likewise */
     const char
         *definition; /* the section's lines, unambiguously: what the fingerprint is made of */
     unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES]; /* tells this definition from any other */

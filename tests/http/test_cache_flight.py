@@ -36,7 +36,8 @@ STATUS = '<Location "/server-status">\nSetHandler server-status\n</Location>\n'
 
 
 class TestMany:
-    """Row 24: 500 requests with one new token, 4 processes, an endpoint that takes at least 300 ms."""
+    """Row 24: 500 requests with one new token, 4 processes, an endpoint that takes at least 300 ms. They are half of the
+    workers."""
     modules = ("status",)
     processes = 4
     expected = (r"is unavailable",)
@@ -44,7 +45,7 @@ class TestMany:
     @staticmethod
     def configure(httpd):
         httpd.endpoint().default = by_name
-        return ("ThreadLimit 130\nThreadsPerChild 130\nMaxRequestWorkers 520\nMaxSpareThreads 520\n" + STATUS +
+        return ("ThreadLimit 250\nThreadsPerChild 250\nMaxRequestWorkers 1000\nMaxSpareThreads 1000\n" + STATUS +
                 provider("corp", httpd.endpoint().url(), "Breaker 5 1h") + location("/v1", "corp") +
                 everywhere(httpd, "/v1"))
 
@@ -114,7 +115,7 @@ class TestMany:
 class TestDeath:
     """Row 14: the process that makes the call is killed; another one makes it, and everybody else is served."""
     modules = ("status",)
-    processes = 4
+    processes = 6
     expected = (KILLED + r" \(9\)",)
 
     @staticmethod

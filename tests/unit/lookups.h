@@ -19,6 +19,10 @@
 #define SEATS   64u
 #define PERMITS 16u
 
+/* The workers' gate and one for each of two providers, for more requests than may call. */
+#define GATES       3u
+#define GATE_PLACES 64u
+
 /* What the provider says. */
 typedef struct answer_t {
     la_verdict_e verdict;
@@ -47,6 +51,7 @@ static world_t *world;
 static answer_t answer;
 static const char *principal;
 static int workers;
+static int threads;       /* of them, in this process */
 static char logged[1024]; /* all lines */
 
 static la_life_t life;
@@ -81,6 +86,11 @@ static inline int host_matches(const void *regex, la_slice_t text)
 static inline int host_workers(void)
 {
     return workers;
+}
+
+static inline int host_threads(void)
+{
+    return threads;
 }
 
 /* ---- the provider ------------------------------------------------------------------------------ */
@@ -141,6 +151,8 @@ static inline la_provider_t *make_provider(const char *name, int index)
 
     assert_null(la_provider_finish(made, pool));
     made->index = index;
+    made->gate = index + 1;
+    made->gates = shared.gates;
     made->common.cache_ttl_us = HOUR;
     made->common.cache_negative_ttl_us = HOUR;
     made->common.max_concurrent = PERMITS;
@@ -161,14 +173,17 @@ static inline void forget(void)
 
 static inline int make_world(void **state)
 {
-    static const la_host_t host = {
-        .log = host_log, .regex_match = host_matches, .workers = host_workers};
+    static const la_host_t host = {.log = host_log,
+                                   .regex_match = host_matches,
+                                   .workers = host_workers,
+                                   .threads = host_threads};
     static const unsigned char secret[LA_CACHE_SECRET_BYTES] = "secret";
     apr_size_t size = la_cache_bytes_min();
 
     (void)state;
     la_host_set(&host);
     workers = 64;
+    threads = 64;
     logged[0] = '\0';
     answer = (answer_t){.verdict = LA_VERDICT_ACCEPTED};
     principal = "alice";
@@ -182,19 +197,21 @@ static inline int make_world(void **state)
     world = shared_alloc(sizeof(*world));
     cache_bytes = shared_alloc(size);
     flight_bytes = shared_alloc(la_flight_bytes(SLOTS, SEATS));
-    gate_bytes = shared_alloc(la_gates_bytes(2, PERMITS));
+    gate_bytes = shared_alloc(la_gates_bytes(GATES, GATE_PLACES));
     if (apr_pool_create(&pool, NULL) != APR_SUCCESS ||
         la_cache_format(cache_bytes, size) != APR_SUCCESS ||
         la_cache_attach(cache_bytes, size, secret, &life, pool, &shared.cache) != APR_SUCCESS ||
         la_flight_format(flight_bytes, SLOTS, SEATS) != APR_SUCCESS ||
         la_flight_attach(flight_bytes, SLOTS, SEATS, &life, pool, &shared.flight) != APR_SUCCESS ||
-        la_gates_format(gate_bytes, 2, PERMITS) != APR_SUCCESS ||
-        la_gates_attach(gate_bytes, 2, PERMITS, &life, pool, &shared.gates) != APR_SUCCESS) {
+        la_gates_format(gate_bytes, GATES, GATE_PLACES) != APR_SUCCESS ||
+        la_gates_attach(gate_bytes, GATES, GATE_PLACES, &life, pool, &shared.gates) !=
+            APR_SUCCESS) {
         return 1;
     }
     stats_bytes = shared_alloc(la_stats_bytes(2));
     shared.stats = la_stats_attach(stats_bytes, 2, pool);
     shared.second = NULL;
+    shared.workers = la_workers_make(shared.gates, pool);
     provider = make_provider("corp", 0);
     return 0;
 }
@@ -206,7 +223,7 @@ static inline int drop_world(void **state)
     shared_free(world, sizeof(*world));
     shared_free(cache_bytes, la_cache_bytes_min());
     shared_free(flight_bytes, la_flight_bytes(SLOTS, SEATS));
-    shared_free(gate_bytes, la_gates_bytes(2, PERMITS));
+    shared_free(gate_bytes, la_gates_bytes(GATES, GATE_PLACES));
     shared_free(stats_bytes, la_stats_bytes(2));
     return 0;
 }

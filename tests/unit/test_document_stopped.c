@@ -36,7 +36,7 @@ static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *in, la_
     return NULL;
 }
 
-static const la_document_source_t source = {fake_fetch, 3600 * APR_USEC_PER_SEC, "the document"};
+static const la_document_source_t source = {fake_fetch, 3600 * APR_USEC_PER_SEC, "the document", 0};
 
 static void host_log(la_log_e level, const char *line)
 {

@@ -1,4 +1,5 @@
-/* lookup.c and the gate: calls in flight up to MaxConcurrent, and none while the breaker is open. */
+/* lookup.c and the gates: half of the workers at most call or wait, calls in flight up to MaxConcurrent, and
+ * none while the breaker is open. */
 #include "lookups.h"
 
 #define MESSAGE_TIMEOUT "Authentication service timeout"
@@ -16,7 +17,7 @@ static la_gate_state_t gate(void)
                              .call_us = HOUR};
     la_gate_state_t seen;
 
-    la_gate_read(shared.gates, (apr_uint32_t)provider->index, &terms, la_clock_us(), &seen);
+    la_gate_read(shared.gates, (apr_uint32_t)provider->gate, &terms, la_clock_us(), &seen);
     return seen;
 }
 
@@ -78,7 +79,18 @@ static void test_exhausted(void **state)
     assert_int_equal(calls(), 2);
 }
 
-/* Of two workers one calls and one waits: the next is refused at once, so that there is somebody left for hits. */
+/* ---- the workers ------------------------------------------------------------------------------------------- */
+
+static void assert_busy(const la_result_t *result)
+{
+    assert_int_equal(result->verdict, LA_VERDICT_UNAVAILABLE);
+    assert_string_equal(result->message, MESSAGE_ERROR);
+    assert_string_equal(result->reason, "too many workers wait already");
+    assert_source(result, LA_SOURCE_MISS);
+}
+
+/* Of four workers one calls and one waits for a permit: the next is refused at once, so that there is somebody left
+ * for hits. */
 static void test_queue_is_bounded(void **state)
 {
     la_result_t result;
@@ -86,7 +98,7 @@ static void test_queue_is_bounded(void **state)
     visit_t *waiter;
 
     (void)state;
-    workers = 2;
+    workers = 4;
     provider->common.max_concurrent = 1;
     look("known");
     atomic_store(&world->hold, 2);
@@ -95,11 +107,174 @@ static void test_queue_is_bounded(void **state)
     waiter = look_in_thread("waiter");
     wait_until(gate().waiting == 1);
     result = look("token");
-    assert_exhausted(&result);
+    assert_busy(&result);
     assert_int_equal(look("known").source, LA_SOURCE_HIT);
     event_set(&world->go);
     assert_caller(join(holder), "alice");
     assert_caller(join(waiter), "alice");
+}
+
+/* The same with waiters for one token, whose call hangs. */
+static void test_flight_is_bounded(void **state)
+{
+    visit_t *visits[3];
+    la_result_t result;
+
+    (void)state;
+    workers = 6;
+    look("known");
+    atomic_store(&world->hold, UINT32_MAX);
+    visits[0] = look_in_thread("token");
+    event_wait(&world->entered, 2);
+    visits[1] = look_in_thread("token");
+    visits[2] = look_in_thread("token");
+    await_waiting(2);
+    result = look("token");
+    assert_busy(&result);
+    result = look("another");
+    assert_busy(&result);
+    assert_int_equal(look("known").source, LA_SOURCE_HIT);
+    event_set(&world->go);
+    for (size_t i = 0; i < ROWS(visits); i++) {
+        assert_caller(join(visits[i]), "alice");
+    }
+}
+
+typedef struct workers_case_t {
+    const char *name;
+    int workers;
+    uint32_t may; /* call or wait at once */
+    int without_cache;
+} workers_case_t;
+
+static workers_case_t workers_cases[] = {
+    {"workers: one", 1, 1, 0},  {"workers: two", 2, 1, 0},  {"workers: three", 3, 1, 0},
+    {"workers: four", 4, 2, 0}, {"workers: nine", 9, 4, 0}, {"workers: without a cache", 8, 4, 1},
+};
+
+/* Two providers hang. All who wait for either hold half of the workers together. */
+static void test_two_hang(void **state)
+{
+    const workers_case_t *row = *state;
+    la_provider_t *other = make_provider("other", 1);
+    visit_t *visits[4];
+    la_result_t result;
+
+    workers = row->workers;
+    if (row->without_cache) {
+        provider->common.cache_ttl_us = provider->common.cache_negative_ttl_us = 0;
+        other->common.cache_ttl_us = other->common.cache_negative_ttl_us = 0;
+    }
+    atomic_store(&world->hold, UINT32_MAX);
+    for (uint32_t i = 0; i < row->may; i++) {
+        visits[i] = make_visit(apr_psprintf(pool, "token-%u", i));
+        visits[i]->provider = i % 2 ? other : provider;
+        assert_int_equal(pthread_create(&visits[i]->thread, NULL, run_visit, visits[i]), 0);
+    }
+    event_wait(&world->entered, row->may);
+    for (int i = 0; i < 2; i++) {
+        result = look("token");
+        assert_int_equal(result.verdict, LA_VERDICT_UNAVAILABLE);
+        assert_string_equal(result.reason, "too many workers wait already");
+        provider = other;
+    }
+    assert_int_equal(calls(), row->may);
+    event_set(&world->go);
+    for (uint32_t i = 0; i < row->may; i++) {
+        assert_caller(join(visits[i]), "alice");
+    }
+    result = look("token");
+    assert_caller(&result, "alice");
+}
+
+typedef struct threads_case_t {
+    const char *name;
+    int threads; /* of this process */
+    uint32_t may;
+} threads_case_t;
+
+static threads_case_t threads_cases[] = {
+    {"threads: few", 15, 15},
+    {"threads: many keep one", 16, 15},
+    {"threads: 20 keep one", 20, 19},
+};
+
+/* Half of the workers may be all threads of a process: of many it keeps one for known callers. */
+static void test_last_thread(void **state)
+{
+    const threads_case_t *row = *state;
+    visit_t *visits[20];
+    la_result_t result;
+
+    workers = row->threads < 16 ? 2 * row->threads : 64;
+    threads = row->threads;
+    provider->common.max_concurrent = 64;
+    look("known");
+    atomic_store(&world->hold, UINT32_MAX);
+    for (uint32_t i = 0; i < row->may; i++) {
+        visits[i] = look_in_thread(apr_psprintf(pool, "token-%u", i));
+    }
+    event_wait(&world->entered, 1 + row->may);
+    result = look("token");
+    assert_busy(&result);
+    assert_int_equal(look("known").source, LA_SOURCE_HIT);
+    event_set(&world->go);
+    for (uint32_t i = 0; i < row->may; i++) {
+        assert_caller(join(visits[i]), "alice");
+    }
+    result = look("token");
+    assert_caller(&result, "alice");
+}
+
+static int look_in_process(void *unused)
+{
+    (void)unused;
+    look("token");
+    return 0;
+}
+
+/* What a killed process held is free at once. */
+static void test_place_of_the_killed(void **state)
+{
+    la_result_t result;
+    pid_t child;
+
+    (void)state;
+    workers = 2;
+    atomic_store(&world->hold, 1);
+    child = spawn(look_in_process, NULL);
+    event_wait(&world->entered, 1);
+    result = look("another");
+    assert_busy(&result);
+    kill_unreaped(child);
+    result = look("another");
+    assert_caller(&result, "alice");
+    reap(child);
+}
+
+/* Who is refused for want of a worker gets what is stale, and the breaker hears nothing of it. */
+static void test_busy_is_no_outage(void **state)
+{
+    la_result_t result;
+    visit_t *holder;
+
+    (void)state;
+    workers = 2;
+    provider->common.breaker = (la_breaker_t){1, HOUR};
+    provider->common.cache_ttl_us = 1;
+    provider->common.cache_stale_us = HOUR;
+    look("known");
+    atomic_store(&world->hold, UINT32_MAX);
+    holder = look_in_thread("holder");
+    event_wait(&world->entered, 2);
+    result = look("another");
+    assert_busy(&result);
+    result = look("known");
+    assert_caller(&result, "alice");
+    assert_source(&result, LA_SOURCE_STALE);
+    assert_int_equal(gate().phase, LA_GATE_PHASE_CLOSED);
+    event_set(&world->go);
+    assert_caller(join(holder), "alice");
 }
 
 /* ---- the breaker ------------------------------------------------------------------------------------------- */
@@ -226,8 +401,9 @@ static void test_probe(void **state)
     atomic_store(&world->hold, UINT32_MAX);
     probe = look_in_thread("probe");
     event_wait(&world->entered, 2);
-    for (int i = 0; i < 3; i++) {
-        meanwhile = look("meanwhile");
+    for (int i = 0; i < 4; i++) {
+        /* Who has the probe's own token does not wait for it. */
+        meanwhile = look(i % 2 ? "probe" : "meanwhile");
         assert_int_equal(meanwhile.verdict, LA_VERDICT_UNAVAILABLE);
         assert_in_range(meanwhile.retry_after_s, 1, 30);
     }
@@ -278,6 +454,11 @@ int main(void)
     add_in_world("limit: not exceeded, nobody lost", test_limit, NULL);
     add_in_world("limit: exhausted", test_exhausted, NULL);
     add_in_world("limit: bounded queue", test_queue_is_bounded, NULL);
+    add_in_world("workers: one token", test_flight_is_bounded, NULL);
+    ADD_ROWS(workers_cases, test_two_hang);
+    ADD_ROWS(threads_cases, test_last_thread);
+    add_in_world("workers: killed", test_place_of_the_killed, NULL);
+    add_in_world("workers: busy is no outage", test_busy_is_no_outage, NULL);
     ADD_ROWS(breaker_cases, test_breaker);
     ADD_ROWS(retry_cases, test_retry);
     add_in_world("breaker: probe", test_probe, NULL);

@@ -1,0 +1,58 @@
+/* Places for the requests that wait. A gate like the providers' (gate.c), without a queue: here only the
+ * number is decided. Called from request threads; lookup.c takes a place for a look-up that found nothing
+ * in the cache, document.c for a request that fetches outside of such a look-up.
+ */
+#include "provider/workers.h"
+
+#include "provider/host.h"
+
+#include <stdatomic.h>
+
+/* A process of so many threads keeps one; of fewer, one would be too large a part. */
+#define MANY_THREADS 16
+
+struct la_workers_t {
+    la_gates_t *gates;
+    _Atomic apr_uint32_t inside; /* of this process */
+};
+
+la_workers_t *la_workers_make(la_gates_t *gates, apr_pool_t *pool)
+{
+    la_workers_t *made = apr_palloc(pool, sizeof(*made));
+
+    made->gates = gates;
+    atomic_init(&made->inside, 0);
+    return made;
+}
+
+static apr_uint32_t half_of_all(void)
+{
+    int half = la_host()->workers() / 2;
+
+    return half > 1 ? (apr_uint32_t)half : 1;
+}
+
+static apr_uint32_t most_of_these(void)
+{
+    int threads = la_host()->threads();
+
+    return threads < MANY_THREADS ? APR_UINT32_MAX : (apr_uint32_t)threads - 1;
+}
+
+int la_workers_enter(la_workers_t *workers, apr_interval_time_t longest_us, la_gate_permit_t *place)
+{
+    la_gate_terms_t terms = {.limit = half_of_all(), .call_us = longest_us};
+
+    if (atomic_fetch_add(&workers->inside, 1) < most_of_these() &&
+        la_gate_enter(workers->gates, LA_WORKERS_GATE, &terms, place)) {
+        return 1;
+    }
+    atomic_fetch_sub(&workers->inside, 1);
+    return 0;
+}
+
+void la_workers_leave(la_workers_t *workers, const la_gate_permit_t *place)
+{
+    la_gate_leave(workers->gates, LA_WORKERS_GATE, place);
+    atomic_fetch_sub(&workers->inside, 1);
+}

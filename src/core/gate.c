@@ -1,21 +1,8 @@
-/* Concurrency limit and breaker, per provider, shared by all processes.
+/* Concurrency limit, per provider, shared by all processes. The layout is drawn in gate_layout.h; the breaker is
+ * breaker.c's.
  *
- * Owns the layout below. What counts as an outage, and what is answered when the gate refuses, is the
- * caller's word. Called from the worker threads of all child processes; the parent formats and resets.
- *
- *   header    layout, gates, permits                            64 bytes
- *   gates     for each:
- *     state     breaker, counters, wake word                    64 bytes
- *     permits   a place (life.h) for each call in flight         8 bytes each
- *     queue     a place for each request that waits              8 bytes each
- *               rounded up to 64 bytes
- *
- *   breaker   2 bits phase | 14 bits epoch | 48 bits: failures when closed, else milliseconds since
- *             it opened or since the probe left. The epoch steps with each change of phase, so a
- *             report changes nothing but the very phase it belongs to.
- *
- *   CLOSED --FAILURES outages in a row--> OPEN --open_us passed, one request--> PROBING
- *   PROBING --success--> CLOSED    --outage--> OPEN    --call_us passed, one request--> PROBING
+ * What is answered when the gate refuses is its caller's. Called from the worker threads of all child processes;
+ * the parent formats, resets and copies.
  *
  *   mark      of a place: 22 bits deadline, in tenths of a second of la_clock_us(), which wrap after
  *             five days | 10 bits: which of the permits that one process takes in turn
@@ -23,16 +10,15 @@
  * A permit is one word that names its holder and its deadline. One compare-and-swap takes it and one
  * gives it back, so there is nothing to repair. A dead process's permit is free as soon as the kernel
  * knows that it is dead, a stopped one's at the deadline of its call. If that process goes on later, the
- * place names another holder or another deadline, and its leave changes nothing. A probe whose process
- * dies is lost after call_us.
+ * place names another holder or another deadline, and its leave changes nothing.
  */
-#include "core/gate.h"
+#include "core/gate_layout.h"
 
 #include "core/futex.h"
 
 #include <string.h>
 
-#define GATE_LAYOUT 0x31474c4cu /* "LLG1" */
+#define GATE_LAYOUT 0x32474c4cu /* "LLG2" */
 
 #define GATE_MAX_GATES   4096u
 #define GATE_MAX_PERMITS 65536u
@@ -48,54 +34,14 @@
 #define MARK_TURN      (0xffffffffu >> TICK_BITS)
 #define QUEUE_SLACK_US APR_USEC_PER_SEC
 
-#define BREAKER_PAYLOAD 0xffffffffffffu
-
-/* Opened at the end of time, which is not yet: the next request is the probe. */
-#define BREAKER_NEVER BREAKER_PAYLOAD
-
-typedef _Atomic uint64_t word_t;
-
-typedef struct gate_t {
-    word_t breaker;
-    word_t openings;
-    word_t refusals;
-    word_t exhaustions;
-    _Atomic uint32_t wake; /* changes when a permit is given back */
-    _Atomic uint32_t turn; /* distinguishes the permits that one process takes in turn */
-    uint64_t unused[3];
-    la_place_t places[]; /* permits, then queue */
-} gate_t;
-
-typedef struct header_t {
-    word_t layout;
-    word_t gates;
-    word_t permits;
-    uint64_t unused[5];
-} header_t;
-
-_Static_assert(sizeof(gate_t) == 64 && sizeof(header_t) == 64, "a line each");
-
-/* Nothing in it was read from the shared bytes. */
-struct la_gates_t {
-    unsigned char *bytes;
-    apr_uint32_t count;
-    apr_uint32_t permits;
-    la_life_t *life;
-};
-
 /* ---- geometry -------------------------------------------------------------------- */
-
-static apr_size_t gate_bytes(apr_uint32_t permits)
-{
-    return (sizeof(gate_t) + 2 * (apr_size_t)permits * sizeof(la_place_t) + 63) & ~(apr_size_t)63;
-}
 
 apr_size_t la_gates_bytes(apr_uint32_t gates, apr_uint32_t permits)
 {
     if (gates == 0 || gates > GATE_MAX_GATES || permits == 0 || permits > GATE_MAX_PERMITS) {
         return 0;
     }
-    return sizeof(header_t) + gates * gate_bytes(permits);
+    return sizeof(la_gate_header_t) + gates * la_gate_stride(permits);
 }
 
 static int is_usable(const void *bytes, apr_uint32_t gates, apr_uint32_t permits)
@@ -105,7 +51,7 @@ static int is_usable(const void *bytes, apr_uint32_t gates, apr_uint32_t permits
 
 apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permits)
 {
-    header_t *header = bytes;
+    la_gate_header_t *header = bytes;
 
     if (!is_usable(bytes, gates, permits)) {
         return APR_EINVAL;
@@ -117,7 +63,7 @@ apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permi
     return APR_SUCCESS;
 }
 
-static int is_formatted(const header_t *header, apr_uint32_t gates, apr_uint32_t permits)
+static int is_formatted(const la_gate_header_t *header, apr_uint32_t gates, apr_uint32_t permits)
 {
     return atomic_load(&header->layout) == GATE_LAYOUT && atomic_load(&header->gates) == gates &&
            atomic_load(&header->permits) == permits;
@@ -141,16 +87,7 @@ apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permi
     return APR_SUCCESS;
 }
 
-/* The gate of that index, or NULL. */
-static gate_t *gate_at(const la_gates_t *gates, apr_uint32_t index)
-{
-    if (index >= gates->count) {
-        return NULL;
-    }
-    return (gate_t *)(void *)(gates->bytes + sizeof(header_t) + index * gate_bytes(gates->permits));
-}
-
-static la_place_t *queue_of(const la_gates_t *gates, gate_t *gate)
+static la_place_t *queue_of(const la_gates_t *gates, la_gate_t *gate)
 {
     return gate->places + gates->permits;
 }
@@ -158,11 +95,6 @@ static la_place_t *queue_of(const la_gates_t *gates, gate_t *gate)
 static apr_uint32_t at_most(apr_uint32_t wanted, apr_uint32_t most)
 {
     return wanted < most ? wanted : most;
-}
-
-static void count_one(word_t *counter)
-{
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
 /* ---- the limit ------------------------------------------------------------------- */
@@ -173,7 +105,7 @@ static uint32_t tick_of(apr_time_t now)
 }
 
 /* The mark of a place that is held for `us` from now on. */
-static uint32_t make_mark(gate_t *gate, apr_interval_time_t us)
+static uint32_t make_mark(la_gate_t *gate, apr_interval_time_t us)
 {
     uint32_t turn = atomic_fetch_add_explicit(&gate->turn, 1, memory_order_relaxed);
     apr_interval_time_t ticks = us / TICK_US + 1; /* the tick that has begun does not count */
@@ -217,14 +149,14 @@ static int take_place(la_gates_t *gates, la_place_t *places, uint32_t count,
            take_overdue(gates, places, count, permit);
 }
 
-static int take_permit(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *terms,
+static int take_permit(la_gates_t *gates, la_gate_t *gate, const la_gate_terms_t *terms,
                        la_gate_permit_t *permit)
 {
     permit->mark = make_mark(gate, terms->call_us);
     return take_place(gates, gate->places, at_most(terms->limit, gates->permits), permit);
 }
 
-static int wait_queued(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *terms,
+static int wait_queued(la_gates_t *gates, la_gate_t *gate, const la_gate_terms_t *terms,
                        la_gate_permit_t *permit)
 {
     apr_time_t now = la_clock_us();
@@ -242,7 +174,7 @@ static int wait_queued(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *t
     return take_permit(gates, gate, terms, permit);
 }
 
-static int wait_for_permit(la_gates_t *gates, gate_t *gate, const la_gate_terms_t *terms,
+static int wait_for_permit(la_gates_t *gates, la_gate_t *gate, const la_gate_terms_t *terms,
                            la_gate_permit_t *permit)
 {
     la_gate_permit_t seat = {.mark = make_mark(gate, terms->wait_us + QUEUE_SLACK_US)};
@@ -260,7 +192,7 @@ static int wait_for_permit(la_gates_t *gates, gate_t *gate, const la_gate_terms_
 int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                   la_gate_permit_t *permit)
 {
-    gate_t *gate = gate_at(gates, index);
+    la_gate_t *gate = la_gate_at(gates, index);
 
     memset(permit, 0, sizeof(*permit));
     if (gate == NULL) {
@@ -269,13 +201,13 @@ int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *
     if (take_permit(gates, gate, terms, permit) || wait_for_permit(gates, gate, terms, permit)) {
         return 1;
     }
-    count_one(&gate->exhaustions);
+    la_gate_count(&gate->exhaustions);
     return 0;
 }
 
 int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit)
 {
-    gate_t *gate = gate_at(gates, index);
+    la_gate_t *gate = la_gate_at(gates, index);
     uint64_t mine = ((uint64_t)la_life_self(gates->life) << 32) | permit->mark;
 
     return gate != NULL && permit->index < gates->permits && mine >> 32 != 0 &&
@@ -284,7 +216,7 @@ int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t 
 
 void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit)
 {
-    gate_t *gate = gate_at(gates, index);
+    la_gate_t *gate = la_gate_at(gates, index);
 
     if (gate != NULL && permit->index < gates->permits &&
         la_place_leave(gates->life, &gate->places[permit->index], permit->mark)) {
@@ -293,171 +225,38 @@ void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t
     }
 }
 
-/* ---- the breaker ------------------------------------------------------------------- */
-
-static la_gate_phase_e phase_of(uint64_t breaker)
-{
-    /* The fourth value is garbage; the others have their names. */
-    return breaker >> 62 <= LA_GATE_PHASE_PROBING ? (la_gate_phase_e)(breaker >> 62)
-                                                  : LA_GATE_PHASE_CLOSED;
-}
-
-static uint64_t payload_of(uint64_t breaker)
-{
-    return breaker & BREAKER_PAYLOAD;
-}
-
-static uint64_t epoch_of(uint64_t breaker)
-{
-    return (breaker >> 48) & 0x3fff;
-}
-
-static uint64_t make_breaker(la_gate_phase_e phase, uint64_t epoch, uint64_t payload)
-{
-    return ((uint64_t)phase << 62) | ((epoch & 0x3fff) << 48) | (payload & BREAKER_PAYLOAD);
-}
-
-/* The phase that follows, in the next epoch. */
-static uint64_t next_breaker(uint64_t breaker, la_gate_phase_e phase, uint64_t payload)
-{
-    return make_breaker(phase, epoch_of(breaker) + 1, payload);
-}
-
-static uint64_t ms_of(apr_time_t now)
-{
-    return now < 0 ? 0 : (uint64_t)(now / 1000) & BREAKER_PAYLOAD;
-}
-
-/* How long the breaker refuses from now on. A time to come means that the clock was put back, or garbage:
- * how long it was open already is unknown, so that is enough. */
-static apr_interval_time_t refuses_us(uint64_t breaker, const la_gate_terms_t *terms,
-                                      apr_time_t now)
-{
-    apr_interval_time_t term =
-        phase_of(breaker) == LA_GATE_PHASE_OPEN ? terms->open_us : terms->call_us;
-    apr_time_t since = (apr_time_t)payload_of(breaker);
-    apr_time_t passed = ((apr_time_t)ms_of(now) - since) * 1000;
-
-    if (phase_of(breaker) == LA_GATE_PHASE_CLOSED || passed < 0 || passed >= term) {
-        return 0;
-    }
-    return term - passed;
-}
-
-la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
-                        apr_time_t now, la_gate_pass_t *pass)
-{
-    gate_t *gate = gate_at(gates, index);
-
-    memset(pass, 0, sizeof(*pass));
-    if (gate == NULL) {
-        pass->retry_us = APR_USEC_PER_SEC;
-        return LA_GATE_REFUSED;
-    }
-    pass->word = atomic_load(&gate->breaker);
-    pass->kind = LA_GATE_CALL;
-    /* Ends: a swap fails only because another one's succeeded, and then a probe is under way. */
-    while (terms->failures != 0 && phase_of(pass->word) != LA_GATE_PHASE_CLOSED) {
-        uint64_t probing = next_breaker(pass->word, LA_GATE_PHASE_PROBING, ms_of(now));
-
-        pass->kind = LA_GATE_REFUSED;
-        pass->retry_us = refuses_us(pass->word, terms, now);
-        if (pass->retry_us > 0) {
-            count_one(&gate->refusals);
-            break;
-        }
-        pass->kind = LA_GATE_CALL;
-        if (atomic_compare_exchange_strong(&gate->breaker, &pass->word, probing)) {
-            pass->word = probing;
-            pass->kind = LA_GATE_PROBE;
-            break;
-        }
-    }
-    return pass->kind;
-}
-
-int la_gate_is_closed(const la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms)
-{
-    const gate_t *gate = gate_at(gates, index);
-
-    return gate != NULL &&
-           (terms->failures == 0 || phase_of(atomic_load(&gate->breaker)) == LA_GATE_PHASE_CLOSED);
-}
-
-static la_gate_change_e report_probe(gate_t *gate, uint64_t probing, la_gate_result_e result,
-                                     apr_time_t now)
-{
-    la_gate_change_e change = LA_GATE_SAME;
-    uint64_t next = 0;
-
-    switch (result) {
-    case LA_GATE_SUCCESS:
-        next = next_breaker(probing, LA_GATE_PHASE_CLOSED, 0);
-        change = LA_GATE_CLOSED;
-        break;
-    case LA_GATE_OUTAGE:
-        next = next_breaker(probing, LA_GATE_PHASE_OPEN, ms_of(now));
-        break;
-    case LA_GATE_NO_CALL:
-        next = next_breaker(probing, LA_GATE_PHASE_OPEN, BREAKER_NEVER);
-        break;
-    }
-    return atomic_compare_exchange_strong(&gate->breaker, &probing, next) ? change : LA_GATE_SAME;
-}
-
-static la_gate_change_e report_call(gate_t *gate, const la_gate_terms_t *terms, uint64_t allowed,
-                                    la_gate_result_e result, apr_time_t now)
-{
-    uint64_t seen = atomic_load(&gate->breaker);
-
-    while (result != LA_GATE_NO_CALL && phase_of(seen) == LA_GATE_PHASE_CLOSED &&
-           epoch_of(seen) == epoch_of(allowed)) {
-        uint64_t failures = result == LA_GATE_SUCCESS ? 0 : payload_of(seen) + 1;
-        int opens = failures >= terms->failures;
-        uint64_t next = opens ? next_breaker(seen, LA_GATE_PHASE_OPEN, ms_of(now))
-                              : make_breaker(LA_GATE_PHASE_CLOSED, epoch_of(seen), failures);
-
-        if (next == seen) {
-            break; /* as always when all is well: nothing is written */
-        }
-        if (atomic_compare_exchange_strong(&gate->breaker, &seen, next)) {
-            if (opens) {
-                count_one(&gate->openings);
-            }
-            return opens ? LA_GATE_OPENED : LA_GATE_SAME;
-        }
-    }
-    return LA_GATE_SAME;
-}
-
-la_gate_change_e la_gate_report(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
-                                const la_gate_pass_t *pass, la_gate_result_e result, apr_time_t now)
-{
-    gate_t *gate = gate_at(gates, index);
-
-    if (gate == NULL || terms->failures == 0) {
-        return LA_GATE_SAME;
-    }
-    switch (pass->kind) {
-    case LA_GATE_REFUSED:
-        return LA_GATE_SAME;
-    case LA_GATE_CALL:
-        return report_call(gate, terms, pass->word, result, now);
-    case LA_GATE_PROBE:
-        return report_probe(gate, pass->word, result, now);
-    }
-    return LA_GATE_SAME;
-}
+/* ---- over restarts ------------------------------------------------------------------- */
 
 void la_gate_reset(la_gates_t *gates, apr_uint32_t index)
 {
-    gate_t *gate = gate_at(gates, index);
+    la_gate_t *gate = la_gate_at(gates, index);
 
     if (gate != NULL) {
-        uint64_t seen = atomic_load(&gate->breaker);
+        la_gate_close(gate);
+        atomic_store(&gate->openings, 0);
+        atomic_store(&gate->refusals, 0);
+        atomic_store(&gate->exhaustions, 0);
+        for (apr_uint32_t at = 0; at < 2 * gates->permits; at++) {
+            atomic_store(&gate->places[at], 0);
+        }
+    }
+}
 
-        while (!atomic_compare_exchange_strong(&gate->breaker, &seen,
-                                               next_breaker(seen, LA_GATE_PHASE_CLOSED, 0))) {}
+void la_gate_copy(la_gates_t *to, apr_uint32_t to_index, const la_gates_t *from,
+                  apr_uint32_t from_index)
+{
+    la_gate_t *copy = la_gate_at(to, to_index);
+    la_gate_t *gate = la_gate_at(from, from_index);
+
+    if (copy == NULL || gate == NULL) {
+        return;
+    }
+    atomic_store(&copy->breaker, atomic_load(&gate->breaker));
+    atomic_store(&copy->openings, atomic_load(&gate->openings));
+    atomic_store(&copy->refusals, atomic_load(&gate->refusals));
+    atomic_store(&copy->exhaustions, atomic_load(&gate->exhaustions));
+    for (apr_uint32_t at = 0; at < from->permits && at < to->permits; at++) {
+        atomic_store(&copy->places[at], atomic_load(&gate->places[at]));
     }
 }
 
@@ -481,17 +280,13 @@ static apr_uint32_t count_held(la_gates_t *gates, la_place_t *places)
 void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                   apr_time_t now, la_gate_state_t *state)
 {
-    gate_t *gate = gate_at(gates, index);
-    uint64_t breaker;
+    la_gate_t *gate = la_gate_at(gates, index);
 
     memset(state, 0, sizeof(*state));
     if (gate == NULL) {
         return;
     }
-    breaker = terms->failures == 0 ? 0 : atomic_load(&gate->breaker);
-    state->phase = phase_of(breaker);
-    state->failures = state->phase == LA_GATE_PHASE_CLOSED ? (apr_uint32_t)payload_of(breaker) : 0;
-    state->retry_us = refuses_us(breaker, terms, now);
+    la_gate_read_breaker(gate, terms, now, state);
     state->in_flight = count_held(gates, gate->places);
     state->waiting = count_held(gates, queue_of(gates, gate));
     state->openings = atomic_load(&gate->openings);

@@ -138,8 +138,18 @@ la_gate_change_e la_gate_report(la_gates_t *gates, apr_uint32_t index, const la_
                                 const la_gate_pass_t *pass, la_gate_result_e result,
                                 apr_time_t now);
 
-/* Closes the breaker: the gate is another provider's from now on. Atomic; also for the parent. */
+/* Makes the gate as new: it is another provider's from now on. What is given back later that was taken before
+ * changes nothing. Atomic in each word; also for the parent. */
 void la_gate_reset(la_gates_t *gates, apr_uint32_t index);
+
+/* If the breaker is open, the next request is the probe, and what an older one reports is of no account. For a
+ * provider that may have been repaired. Also for the parent. */
+void la_gate_retry(la_gates_t *gates, apr_uint32_t index);
+
+/* Copies breaker, counters and permits, so that calls under way count in the copy too, until their deadlines. `to`
+ * has at least as many permits. Also for the parent. */
+void la_gate_copy(la_gates_t *to, apr_uint32_t to_index, const la_gates_t *from,
+                  apr_uint32_t from_index);
 
 /* The state of a gate; each number is right for itself. Calls and waiters of dead processes, and those
  * past their deadline, are left out. */

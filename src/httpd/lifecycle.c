@@ -226,8 +226,6 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
         const la_provider_entry_t *entry = &APR_ARRAY_IDX(providers, i, la_provider_entry_t);
 
         entry->provider->index = i;
-        entry->provider->gate = 2 * i + 2;
-        entry->provider->document_gate = 2 * i + 3;
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, LA_LOGNO(0041) "provider %s (%s), %s:%d",
                      entry->provider->name, entry->provider->type->name, entry->filename,
                      entry->line);

@@ -5,7 +5,8 @@
  *   counters  what status page and metrics show; remembered like the cache.
  *   segments  what types keep for a provider (key sets), remembered like the cache: at a restart a provider of the same
  *             definition gets a copy of what there was.
- *   runtime   gates, flights and outages; one for each generation of children, in the configuration's pool.
+ *   limits    gates and flights, remembered likewise (limits.c).
+ *   outages   what the log was told; one for each generation of children, in the configuration's pool.
  *
  * Counters are there even where no provider is configured, since requests are refused and counted there too; the rest is
  * made for providers only.
@@ -15,6 +16,7 @@
 #include "httpd/shared.h"
 
 #include "httpd/config.h"
+#include "httpd/limits.h"
 #include "httpd/registry.h"
 #include "provider/host.h"
 
@@ -24,15 +26,6 @@
 #include <http_log.h>
 
 APLOG_USE_MODULE(llama_auth);
-
-/* The second-level cache's gate, behind the workers'. */
-#define SECOND_GATE (LA_WORKERS_GATE + 1)
-
-/* Keys that can be in flight at once. */
-#define FLIGHT_SLOTS 1024
-
-/* Most requests that can wait for flights at once, whatever the number of workers. */
-#define FLIGHT_SEATS_MAX 16384
 
 /* Under this name the cache is remembered across restarts; a new layout gets a new name. */
 #define RETAINED_KEY "mod_llama_auth cache 2"
@@ -62,17 +55,10 @@ typedef struct retained_t {
     apr_uint32_t stats_count;     /* of providers; behind them is the second-level cache's place */
 } retained_t;
 
-/* Where the parts of the runtime segment are, and how large. */
 typedef struct runtime_t {
-    char *gates;
-    char *flight;
+    la_limits_t limits;
     la_outage_t *outages;
     apr_uint32_t providers;
-    /* The workers' (workers.h), the second-level cache's; then for each provider one in front of its calls
-     * and one in front of its document's fetches. */
-    apr_uint32_t gate_count;
-    apr_uint32_t permits;
-    apr_uint32_t seats;
 } runtime_t;
 
 static retained_t *retained;
@@ -304,62 +290,29 @@ static apr_status_t keep_or_create_stats(server_rec *s)
 
 /* ---- the runtime ---- */
 
-static apr_uint32_t seats(void)
+/* What the log was told of outages: each generation tells it anew. */
+static apr_status_t create_outages(apr_pool_t *pconf)
 {
-    int workers = la_host()->workers();
+    apr_size_t bytes = runtime.providers * sizeof(la_outage_t) + LA_TABLE_ALIGN;
+    apr_shm_t *shm;
+    apr_status_t rv = apr_shm_create(&shm, bytes, NULL, pconf);
 
-    return workers < FLIGHT_SEATS_MAX ? (apr_uint32_t)workers : FLIGHT_SEATS_MAX;
-}
-
-/* Places of a gate: for the largest MaxConcurrent, and for as many requests to wait as there are workers. */
-static apr_uint32_t most_permits(const apr_array_header_t *providers)
-{
-    apr_uint32_t most = seats();
-    int i;
-
-    for (i = 0; i < providers->nelts; i++) {
-        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
-
-        most = provider->common.max_concurrent > most ? provider->common.max_concurrent : most;
+    if (rv == APR_SUCCESS) {
+        runtime.outages = (la_outage_t *)(void *)aligned_base(shm);
     }
-    return most;
-}
-
-static apr_status_t format_runtime(void)
-{
-    apr_status_t rv = la_gates_format(runtime.gates, runtime.gate_count, runtime.permits);
-
-    return rv == APR_SUCCESS ? la_flight_format(runtime.flight, FLIGHT_SLOTS, runtime.seats) : rv;
+    return rv;
 }
 
 static apr_status_t create_runtime(apr_pool_t *pconf, server_rec *s)
 {
-    const apr_array_header_t *providers = la_registry_providers();
-    apr_size_t gates_bytes;
-    apr_size_t flight_bytes;
-    apr_shm_t *shm;
     apr_status_t rv;
 
-    runtime.providers = (apr_uint32_t)providers->nelts;
-    runtime.gate_count = 2 * runtime.providers + 2;
-    runtime.permits = most_permits(providers);
-    runtime.seats = seats();
-    gates_bytes = rounded(la_gates_bytes(runtime.gate_count, runtime.permits));
-    flight_bytes = rounded(la_flight_bytes(FLIGHT_SLOTS, runtime.seats));
-    if (gates_bytes == 0 || flight_bytes == 0) {
-        return failed(s, APR_EINVAL, "gates for that many providers");
+    runtime.providers = (apr_uint32_t)la_registry_providers()->nelts;
+    rv = create_outages(pconf);
+    if (rv == APR_SUCCESS) {
+        rv = la_limits_create(s, &life, pconf, &runtime.limits);
     }
-    rv = apr_shm_create(
-        &shm, gates_bytes + flight_bytes + runtime.providers * sizeof(la_outage_t) + LA_TABLE_ALIGN,
-        NULL, pconf);
-    if (rv != APR_SUCCESS) {
-        return failed(s, rv, "shared memory");
-    }
-    runtime.gates = aligned_base(shm);
-    runtime.flight = runtime.gates + gates_bytes;
-    runtime.outages = (la_outage_t *)(void *)(runtime.flight + flight_bytes);
-    rv = format_runtime();
-    return rv == APR_SUCCESS ? rv : failed(s, rv, "gates and flights");
+    return rv == APR_SUCCESS ? rv : failed(s, rv, "shared memory for gates and flights");
 }
 
 static apr_status_t open_life(server_rec *s)
@@ -420,17 +373,18 @@ static apr_status_t attach_second(apr_pool_t *pchild, server_rec *main_server)
 
 apr_uint32_t la_shared_second_gate(void)
 {
-    return SECOND_GATE;
+    return la_limits_second_gate();
 }
 
 /* What is there for the sake of providers. */
 static apr_status_t attach_providers(apr_pool_t *pchild, server_rec *main_server)
 {
-    apr_status_t rv = la_gates_attach(runtime.gates, runtime.gate_count, runtime.permits, &life,
+    const la_limits_t *limits = &runtime.limits;
+    apr_status_t rv = la_gates_attach(limits->gates, limits->gate_count, limits->permits, &life,
                                       pchild, &shared.gates);
 
     if (rv == APR_SUCCESS) {
-        rv = la_flight_attach(runtime.flight, FLIGHT_SLOTS, runtime.seats, &life, pchild,
+        rv = la_flight_attach(limits->flight, LA_LIMITS_FLIGHTS, limits->seats, &life, pchild,
                               &shared.flight);
     }
     shared.workers = rv == APR_SUCCESS ? la_workers_make(shared.gates, pchild) : NULL;

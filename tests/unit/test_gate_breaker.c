@@ -1,7 +1,7 @@
 /* gate.c: the breaker, under a clock of the test's own. */
 #include "gates.h"
 
-typedef enum op_e { END, ALLOW, OUTAGE, SUCCESS, NO_CALL, RESET, OFF, ON } op_e;
+typedef enum op_e { END, ALLOW, OUTAGE, SUCCESS, NO_CALL, RESET, RETRY, OFF, ON } op_e;
 
 /* One step at a time in seconds. ALLOW expects `want` (la_gate_e) and keeps the pass in `slot`; a report uses that pass and
  * expects `want` (la_gate_change_e). */
@@ -162,6 +162,21 @@ static breaker_case_t breaker_cases[] = {
       {OUTAGE, 1, 14, LA_GATE_SAME, 0}},
      LA_GATE_PHASE_CLOSED,
      0},
+    {"breaker: retry while open",
+     {FAILS(1), FAILS(2), OPENS(3), {RETRY, 0, 0, 0, 0}, PROBES(1, 4), REFUSED(4, 20)},
+     LA_GATE_PHASE_PROBING,
+     0},
+    {"breaker: retry under a probe",
+     {FAILS(1),
+      FAILS(2),
+      OPENS(3),
+      PROBES(1, 13),
+      {RETRY, 0, 0, 0, 0},
+      {OUTAGE, 1, 14, LA_GATE_SAME, 0},
+      PROBES(2, 14)},
+     LA_GATE_PHASE_PROBING,
+     0},
+    {"breaker: retry while closed", {FAILS(1), {RETRY, 0, 0, 0, 0}}, LA_GATE_PHASE_CLOSED, 1},
     {"breaker: off",
      {{OFF, 0, 0, 0, 0}, FAILS(1), FAILS(2), FAILS(3), FAILS(4), WORKS(5)},
      LA_GATE_PHASE_CLOSED,
@@ -200,6 +215,9 @@ static void do_step(const step_t *step, la_gate_pass_t passes[10])
         break;
     case RESET:
         la_gate_reset(gates, GATE);
+        break;
+    case RETRY:
+        la_gate_retry(gates, GATE);
         break;
     case OFF:
         terms.failures = 0;

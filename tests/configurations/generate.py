@@ -3,7 +3,7 @@
 import base64
 from dataclasses import dataclass, field
 
-from model import Caller
+from model import BY_PATH, Caller
 from sections import FORWARDED, METHODS, Configuration, Group, Line, Section
 from ways import make_ways
 
@@ -141,6 +141,10 @@ def make_rules(random):
     return lines
 
 
+def make_use(random):
+    return tuple(random.sample((*PROVIDERS, BY_PATH), random.choice((1, 1, 1, 2))))
+
+
 def make_authentication(random):
     kind = random.random()
     if kind < 0.25:
@@ -149,7 +153,7 @@ def make_authentication(random):
         return [Line("AuthType", ("Basic",)), Line("AuthName", ('"basic"',))]
     if kind < 0.38:
         return [Line("AuthType", ("None",))]
-    use = Line("LlamaAuthUse", tuple(random.sample(PROVIDERS, random.choice((1, 1, 1, 2)))))
+    use = Line("LlamaAuthUse", make_use(random))
     if kind < 0.5:
         return [use]
     bearer = [Line("AuthType", ("Bearer",)), Line("AuthName", ('"bearer"',))]
@@ -158,7 +162,7 @@ def make_authentication(random):
 
 def make_sound(random):
     """A section as somebody would write it who means it."""
-    use = tuple(random.sample(PROVIDERS, random.choice((1, 1, 2))))
+    use = make_use(random)
     lines = [Line("AuthType", ("Bearer",)), Line("AuthName", ('"bearer"',)), Line("LlamaAuthUse", use)]
     if random.random() < 0.7:
         lines.append(Line("Require", random.choice((("valid-user",), ("all", "granted")))))

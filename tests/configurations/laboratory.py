@@ -8,9 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "http"))
 
+from behaviour import accept, reply
 from client import build
 from generate import PASSWORD, PROVIDERS, SOURCES
 from judge import Run
+from model import BY_PATH, by_path
 from sections import FORWARDED
 from server import Httpd, key_entry
 from ways import BACKEND
@@ -64,6 +66,13 @@ ScriptSock {root}/run/cgisock
     CGIPassAuth On
 </Directory>
 """
+
+
+def answer_by_path(peer, call):
+    """The endpoint of the provider that says another thing for each path."""
+    caller = by_path(call.token, call.json["request"]["path"])
+    answer = accept(caller.principal, {k: list(v) for k, v in caller.attributes}) if caller else reply(401)
+    answer(peer, call)
 
 
 class Client:
@@ -153,6 +162,9 @@ class Laboratory:
 
     def text(self):
         providers = "".join(f"<LlamaAuthProvider {name} static>\n    File conf/{name}.json\n</LlamaAuthProvider>\n" for name in PROVIDERS)
+        endpoint = self.httpd.endpoint()
+        endpoint.default = answer_by_path
+        providers += f"<LlamaAuthProvider {BY_PATH} custom>\n    Endpoint {endpoint.url()}\n    Breaker off\n</LlamaAuthProvider>\n"
         forwards = "\n    ".join(f"LlamaAuthForward {header} {what}" for header, what in FORWARDED.items())
         base = BASE.format(root=self.root, providers=providers, sources=" ".join(SOURCES), forwards=forwards)
         back = f"127.0.0.1:{self.back.port}"

@@ -19,7 +19,8 @@ GRANTED, DENIED, NO_USER, NEUTRAL = "granted", "denied", "no user", "neutral"
 
 @dataclass
 class Conf:
-    """What is in force for one request."""
+    """What is in force for one request; `uri` is what it asks for."""
+    uri: str = ""
     type: str = None
     use: tuple = None
     scopes: list = field(default_factory=list)      # of (covers, Line); the Line is None for `none`
@@ -80,7 +81,7 @@ def effective(configuration, uri, filename):
                    section.kind == "locationmatch" and re.search(section.where, uri))
         if matches:
             held.append(section)
-    conf = Conf()
+    conf = Conf(uri)
     name = filename.rsplit("/", 1)[1] if filename else None
     url = [s for s in held if s.kind.startswith("location")]
     merged = [s for s in held if not s.inner and s not in url]
@@ -105,8 +106,25 @@ class Caller:
         return dict(self.attributes).get(category, ())
 
 
+# The provider that says another thing for each path.
+BY_PATH = "path"
+
+
+def by_path(token, path):
+    """A caller with some scopes for three paths of four."""
+    if not token.startswith("token-"):
+        return None
+    digest = hashlib.sha256(f"{token} {path}".encode()).digest()
+    scopes = tuple(scope for scope, byte in zip("abc", digest[1:]) if byte < 170)
+    attributes = (("scopes", scopes),) if scopes else ()
+    return Caller(f"{token.split('-')[1]}-at-{digest.hex()[:8]}", BY_PATH, attributes, token) if digest[0] < 192 else None
+
+
 class Refusal(Exception):
     """No caller: REFUSED or BROKEN."""
+
+
+TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 
 
 def find_token(sources, client):
@@ -121,9 +139,10 @@ def find_token(sources, client):
             found.add(value[7:])
         elif len(sources) == 1:
             raise Refusal(REFUSED)
-    if len(found) != 1 or "," in next(iter(found)):
+    token = found.pop() if len(found) == 1 else ""
+    if not TOKEN.fullmatch(token):
         raise Refusal(REFUSED)
-    return next(iter(found))
+    return token
 
 
 def bearer_caller(conf, client, providers):
@@ -131,8 +150,9 @@ def bearer_caller(conf, client, providers):
         raise Refusal(BROKEN)
     token = find_token(conf.sources, client)
     for name in conf.use:
-        if token in providers[name]:
-            return providers[name][token]
+        caller = by_path(token, conf.uri) if name == BY_PATH else providers[name].get(token)
+        if caller:
+            return caller
     raise Refusal(REFUSED)
 
 

@@ -136,7 +136,7 @@ def make_ways(random, prefix, pages):
         if ways and random.random() < CHAINED:
             target = random.choice(ways).first
         way = maker(random, f"{prefix}/w{number}", target, page)
-        plain = target == page and maker not in (slash, proxy_pass, proxy_server, proxy_directory, negotiation, alias, error_401, error_403,
-                                                      error_405)
+        plain = target == page and maker not in (slash, proxy_pass, proxy_server, proxy_directory, negotiation, alias, action,
+                                                      error_401, error_403, error_405)
         ways.append(replace(way, page=page) if plain else way)
     return ways

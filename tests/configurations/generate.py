@@ -106,8 +106,8 @@ def make_limit(random):
 
 def make_require(random):
     words = random.choice((
-        ("all", "granted"), ("all", "granted"), ("valid-user",), ("valid-user",), ("valid-user",), ("ip", "127.0.0.1"), ("ip", "192.0.2.1"),
-        ("all", "denied"), ("llama-scope", random.choice(SCOPES)), ("llama-attribute", "roles", random.choice(ROLES)),
+        ("all", "granted"), ("all", "granted"), ("valid-user",), ("valid-user",), ("valid-user",), ("ip", "127.0.0.1"),
+        ("ip", "192.0.2.1"), ("all", "denied"), ("llama-scope", random.choice(SCOPES)), ("llama-attribute", "roles", random.choice(ROLES)),
         ("user", f"{random.choice(TOKENS).split('-')[1]}-of-{random.choice(PROVIDERS)}", "basic-user")))
     return Line("Require", words)
 
@@ -169,8 +169,8 @@ def make_sound(random):
     return lines + make_rules(random)
 
 
-REQUEST_HEADERS = (("unset", "Authorization"), ("unset", "x-api-key"), ("unset", "Cookie"), ("set", "Authorization", f'"Bearer {INJECTED}"'),
-                   ("set", "x-api-key", INJECTED), ("set", "Cookie", f'"session={INJECTED}"'))
+REQUEST_HEADERS = (("unset", "Authorization"), ("unset", "x-api-key"), ("unset", "Cookie"), ("set", "x-api-key", INJECTED),
+                   ("set", "Authorization", f'"Bearer {INJECTED}"'), ("set", "Cookie", f'"session={INJECTED}"'))
 
 
 def make_lines(random):

@@ -131,6 +131,8 @@ def judge_way(ask, run, providers):
     if not any(decided[method][0] == SERVED for method in heard):
         return [f"require: {run.method} {run.uri} was served, though Require holds neither for {' nor for '.join(heard)}"]
     expected = [model.told(conf, decided[method][1]) for method in methods if decided[method][0] == SERVED]
+    if expected and conf.type == "Basic":  # an index file's user of that kind httpd forgets, with or without us
+        expected.append({})
     return (judge_told(run, expected) if expected else []) + judge_token(run, conf, ask.client)
 
 
@@ -145,9 +147,9 @@ def judge_lost(ask, runs, providers):
     return ["lost: nothing was served, though nobody refuses"] if outcomes == {SERVED} else []
 
 
-def judge_difference(run, direct):
-    """The same against what httpd itself did for direct requests: method -> runs."""
+def judge_difference(run, direct, forgotten):
+    """The same against what httpd itself did for direct requests: method -> runs. `forgotten`: it may tell of nobody."""
     if not any(direct.values()):
         return [f"difference: {run.method} {run.uri} was served, and not directly by any of {' '.join(direct)}"]
-    expected = [other.told() for runs in direct.values() for other in runs]
+    expected = [other.told() for runs in direct.values() for other in runs] + [{}] * forgotten
     return [finding.replace("caller:", "difference:", 1) for finding in judge_told(run, expected)]

@@ -65,7 +65,12 @@ def compare(laboratory, ways):
     answers = {}
     for (number, other), (_, runs) in zip(direct, laboratory.send([other for _, other in direct])):
         answers.setdefault(number, {})[other.method] = runs
-    return [Finding(text, ways[number][0]) for number, mine in answers.items() for text in judge_difference(ways[number][1], mine)]
+    findings = []
+    for number, mine in answers.items():
+        ask, run = ways[number]
+        basic = model.effective(ask.configuration, run.uri, run.filename).type == "Basic"
+        findings += [Finding(text, ask) for text in judge_difference(run, mine, basic)]
+    return findings
 
 
 def examine(laboratory, asks, providers):

@@ -105,7 +105,8 @@ def proxy_pass(random, here, target, page):
 
 
 def proxy_server(random, here, target, page):
-    return Way("proxied by the server's rewriting", f"{here}/go", f'RewriteRule "^{here}/go$" "{BACK}/url{here}/go" [P]\n', files=keep(here))
+    rule = f'RewriteRule "^{here}/go$" "{BACK}/url{here}/go" [P]\n'
+    return Way("proxied by the server's rewriting", f"{here}/go", rule, files=keep(here))
 
 
 def proxy_directory(random, here, target, page):
@@ -121,8 +122,9 @@ def slash(random, here, target, page):
     return Way("no slash", page.rsplit("/", 1)[0])
 
 
-MAKERS = (index, index, index_elsewhere, fallback, rewrite_server, rewrite_directory, error_404, error_of_page, error_403, error_401,
-          error_405, include, include, execute, action, negotiation, cgi_location, alias, slash, proxy_pass, proxy_server, proxy_directory)
+MAKERS = (index, index, index_elsewhere, fallback, rewrite_server, rewrite_directory, error_404, error_of_page, error_403,
+          error_401, error_405, include, include, execute, action, negotiation, cgi_location, alias, slash, proxy_pass, proxy_server,
+          proxy_directory)
 
 # Those whose first URL can be another way's target, without a loop.
 CHAINED = 0.2

@@ -281,10 +281,28 @@ static la_credential_e from_source(request_rec *r, const apr_table_t *fields,
     return LA_CREDENTIAL_MALFORMED;
 }
 
+/* Whether Authorization has a credential that is not ours to read: no token, where others are named as well. */
+static int is_of_another_scheme(const request_rec *r, const apr_table_t *fields,
+                                const source_t *source)
+{
+    const char *value =
+        source->kind == KIND_AUTHORIZATION ? apr_table_get(fields, credentials_field(r)) : NULL;
+
+    return value && (strncasecmp(value, "Bearer", 6) != 0 || (value[6] && value[6] != ' '));
+}
+
+/* The same token in two places is one. */
+static int is_same_token(la_credential_e found, la_slice_t a, la_credential_e here, la_slice_t b)
+{
+    return found == LA_CREDENTIAL_FOUND && here == LA_CREDENTIAL_FOUND && a.len == b.len &&
+           memcmp(a.data, b.data, a.len) == 0;
+}
+
 la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
                                    const la_sources_t *sources, la_slice_t *token, int *elsewhere)
 {
     la_credential_e found = LA_CREDENTIAL_MISSING;
+    int in_authorization = 0;
     int i;
 
     *elsewhere = 0;
@@ -295,16 +313,18 @@ la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
         la_slice_t text;
         la_credential_e here = from_source(r, fields, &sources->sources[i], &text);
 
-        if (here == LA_CREDENTIAL_MISSING) {
+        if (here == LA_CREDENTIAL_MISSING ||
+            (sources->count > 1 && is_of_another_scheme(r, fields, &sources->sources[i]))) {
             continue;
         }
-        if (found != LA_CREDENTIAL_MISSING) {
+        if (found != LA_CREDENTIAL_MISSING && !is_same_token(found, *token, here, text)) {
             return LA_CREDENTIAL_SEVERAL;
         }
+        in_authorization |= sources->sources[i].kind == KIND_AUTHORIZATION;
         found = here;
         *token = text;
-        *elsewhere = sources->sources[i].kind != KIND_AUTHORIZATION;
     }
+    *elsewhere = !in_authorization;
     return found;
 }
 

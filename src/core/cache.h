@@ -10,7 +10,7 @@
 
 #include "core/identity.h"
 #include "core/purge.h"
-#include "core/slice.h"
+#include "base/slice.h"
 #include "core/table.h"
 #include "core/token.h"
 

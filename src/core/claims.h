@@ -5,7 +5,7 @@
 #define LA_CLAIMS_H
 
 #include "core/identity.h"
-#include "core/json.h"
+#include "base/json.h"
 
 #include <apr_tables.h>
 

@@ -8,7 +8,7 @@
  */
 #include "core/errdoc.h"
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <apr_strings.h>
 

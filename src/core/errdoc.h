@@ -4,7 +4,7 @@
 #ifndef LA_ERRDOC_H
 #define LA_ERRDOC_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 

@@ -3,7 +3,7 @@
  */
 #include "core/errform.h"
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <string.h>
 

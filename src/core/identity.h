@@ -8,7 +8,7 @@
 #ifndef LA_IDENTITY_H
 #define LA_IDENTITY_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_errno.h>
 #include <apr_pools.h>

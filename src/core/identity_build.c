@@ -3,10 +3,10 @@
  */
 #include "core/identity.h"
 
-#include "core/hash.h"
+#include "base/hash.h"
 #include "core/identity_layout.h"
-#include "core/json.h"
-#include "core/json_scan.h"
+#include "base/json.h"
+#include "base/json_scan.h"
 
 #include <string.h>
 

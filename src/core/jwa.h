@@ -5,7 +5,7 @@
 #ifndef LA_JWA_H
 #define LA_JWA_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr.h>
 

@@ -7,8 +7,8 @@
  */
 #include "core/jwk.h"
 
-#include "core/base64url.h"
-#include "core/json.h"
+#include "base/base64url.h"
+#include "base/json.h"
 #include "core/pubkey.h"
 
 #include <apr_strings.h>

@@ -3,7 +3,7 @@
 #define LA_JWK_H
 
 #include "core/jwa.h"
-#include "core/slice.h"
+#include "base/slice.h"
 #include "core/verifier.h"
 
 #include <apr_pools.h>

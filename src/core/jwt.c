@@ -5,7 +5,7 @@
  */
 #include "core/jwt.h"
 
-#include "core/base64url.h"
+#include "base/base64url.h"
 
 #include <string.h>
 #include <strings.h>

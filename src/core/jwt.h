@@ -4,7 +4,7 @@
 #ifndef LA_JWT_H
 #define LA_JWT_H
 
-#include "core/json.h"
+#include "base/json.h"
 #include "core/jwk.h"
 
 /* A token that was taken apart and is not yet believed. */

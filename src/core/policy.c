@@ -7,7 +7,7 @@
  */
 #include "core/policy.h"
 
-#include "core/json_scan.h"
+#include "base/json_scan.h"
 
 #include <apr_cstr.h>
 #include <apr_strings.h>

@@ -13,7 +13,7 @@
 #ifndef LA_PURGE_H
 #define LA_PURGE_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 #include "core/table.h"
 
 typedef enum la_purge_e { LA_PURGE_ALL, LA_PURGE_PRINCIPAL, LA_PURGE_CLIENT_ID } la_purge_e;

@@ -7,7 +7,7 @@
 #ifndef LA_SEAL_H
 #define LA_SEAL_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_errno.h>
 #include <apr_pools.h>

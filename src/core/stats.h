@@ -9,7 +9,7 @@
 #ifndef LA_STATS_H
 #define LA_STATS_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 #include <apr_time.h>

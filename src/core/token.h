@@ -4,7 +4,7 @@
 #ifndef LA_TOKEN_H
 #define LA_TOKEN_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_errno.h>
 

@@ -4,7 +4,7 @@
 #ifndef LA_VALIDITY_H
 #define LA_VALIDITY_H
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <apr_tables.h>
 #include <apr_time.h>

@@ -6,7 +6,7 @@
 #define LA_VERIFIER_H
 
 #include "core/jwa.h"
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 

@@ -3,7 +3,7 @@
  */
 #include "httpd/credential.h"
 
-#include "core/params.h"
+#include "base/params.h"
 #include "httpd/field.h"
 #include "httpd/query.h"
 #include "httpd/request.h"

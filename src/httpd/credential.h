@@ -2,7 +2,7 @@
 #ifndef LA_CREDENTIAL_H
 #define LA_CREDENTIAL_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 #include "core/token.h"
 
 #include <httpd.h>

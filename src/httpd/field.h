@@ -2,7 +2,7 @@
 #ifndef LA_FIELD_H
 #define LA_FIELD_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 /* A character of a name in CGI's variables: a capital, a digit or `_`. */
 char la_field_cgi_char(char c);

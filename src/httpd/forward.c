@@ -5,9 +5,9 @@
  */
 #include "httpd/forward.h"
 
-#include "core/fields.h"
-#include "core/hash.h"
-#include "core/params.h"
+#include "base/fields.h"
+#include "base/hash.h"
+#include "base/params.h"
 #include "httpd/credential.h"
 #include "httpd/field.h"
 #include "httpd/query.h"

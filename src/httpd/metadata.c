@@ -3,7 +3,7 @@
  */
 #include "httpd/metadata.h"
 
-#include "core/json.h"
+#include "base/json.h"
 #include "core/policy.h"
 #include "httpd/config.h"
 #include "httpd/credential.h"

@@ -1,7 +1,7 @@
 /* The request's side of query strings with tokens; what a query string is made of is core/params.c's. In request threads. */
 #include "httpd/query.h"
 
-#include "core/params.h"
+#include "base/params.h"
 #include "httpd/credential.h"
 #include "httpd/request.h"
 

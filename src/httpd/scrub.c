@@ -5,7 +5,7 @@
  */
 #include "httpd/scrub.h"
 
-#include "core/fields.h"
+#include "base/fields.h"
 #include "httpd/forward.h"
 
 #include <apr_strings.h>

@@ -4,7 +4,7 @@
 #include "httpd/shared.h"
 #include "httpd/status.h"
 
-#include "core/params.h"
+#include "base/params.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>

@@ -1,6 +1,6 @@
 /* The status as JSON. The shape is documented in README.md and stays; LA_STATUS_VERSION is its version. In request threads.
  */
-#include "core/json.h"
+#include "base/json.h"
 #include "httpd/outcome.h"
 #include "httpd/shared.h"
 #include "httpd/status.h"

@@ -8,8 +8,8 @@
 
 #include "core/claims.h"
 #include "core/freshness.h"
-#include "core/json.h"
-#include "core/params.h"
+#include "base/json.h"
+#include "base/params.h"
 #include "provider/file.h"
 #include "provider/question.h"
 

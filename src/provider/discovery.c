@@ -6,7 +6,7 @@
  */
 #include "provider/discovery.h"
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <string.h>
 

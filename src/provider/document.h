@@ -12,7 +12,7 @@
 #ifndef LA_DOCUMENT_H
 #define LA_DOCUMENT_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 #include "provider/provider.h"
 
 /* Largest document. */

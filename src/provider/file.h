@@ -5,7 +5,7 @@
 #ifndef LA_FILE_H
 #define LA_FILE_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 #include <apr_time.h>

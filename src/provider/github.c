@@ -9,8 +9,8 @@
 
 #include "core/claims.h"
 #include "core/futex.h"
-#include "core/json.h"
-#include "core/timestamp.h"
+#include "base/json.h"
+#include "base/timestamp.h"
 #include "provider/host.h"
 
 #include <stddef.h>

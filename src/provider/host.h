@@ -5,7 +5,7 @@
 #ifndef LA_HOST_H
 #define LA_HOST_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 

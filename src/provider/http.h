@@ -4,7 +4,7 @@
 #ifndef LA_HTTP_H
 #define LA_HTTP_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 #include <apr_tables.h>

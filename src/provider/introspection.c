@@ -9,7 +9,7 @@
 
 #include "core/claims.h"
 #include "core/futex.h"
-#include "core/json.h"
+#include "base/json.h"
 #include "core/validity.h"
 #include "provider/discovery.h"
 #include "provider/document.h"

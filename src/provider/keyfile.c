@@ -11,8 +11,8 @@
 #include "provider/keyfile.h"
 
 #include "core/claims.h"
-#include "core/json.h"
-#include "core/timestamp.h"
+#include "base/json.h"
+#include "base/timestamp.h"
 
 #include <string.h>
 

@@ -7,9 +7,9 @@
  */
 #include "provider/provider.h"
 
-#include "core/base64url.h"
+#include "base/base64url.h"
 #include "core/claims.h"
-#include "core/json.h"
+#include "base/json.h"
 #include "provider/file.h"
 
 #include <stddef.h>

@@ -4,8 +4,8 @@
 #include "provider/option.h"
 
 #include "core/claims.h"
-#include "core/json_scan.h"
-#include "core/params.h"
+#include "base/json_scan.h"
+#include "base/params.h"
 #include "provider/file.h"
 #include "provider/host.h"
 #include "provider/http.h"

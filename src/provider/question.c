@@ -1,8 +1,8 @@
 /* The question to a `custom` endpoint. Owns its form and its bound; what the answer means is custom.c's. */
 #include "provider/question.h"
 
-#include "core/form.h"
-#include "core/json.h"
+#include "base/form.h"
+#include "base/json.h"
 
 #include <string.h>
 #include <strings.h>

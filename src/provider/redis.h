@@ -6,7 +6,7 @@
 #ifndef LA_REDIS_H
 #define LA_REDIS_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 #include "provider/file.h"
 
 #include <apr_pools.h>

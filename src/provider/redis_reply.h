@@ -4,7 +4,7 @@
 #ifndef LA_REDIS_REPLY_H
 #define LA_REDIS_REPLY_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 /* Longest reply: two of the longest entries, with room for what others may have stored there. */
 #define LA_REDIS_REPLY_MAX_BYTES ((apr_size_t)2 * 1024 * 1024)

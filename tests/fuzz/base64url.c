@@ -1,5 +1,5 @@
 /* base64url: what decodes encodes to the same text again, so no two texts mean the same bytes. */
-#include "core/base64url.h"
+#include "base/base64url.h"
 
 #include "fuzz.h"
 

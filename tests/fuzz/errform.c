@@ -1,6 +1,6 @@
 /* Error templates: the first line is what a client sent (message, realm, path), the rest the template; what is sent is JSON. */
 #include "core/errform.h"
-#include "core/json.h"
+#include "base/json.h"
 
 #include "fuzz.h"
 

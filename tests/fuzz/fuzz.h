@@ -6,7 +6,7 @@
 #ifndef LA_FUZZ_H
 #define LA_FUZZ_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <stdint.h>
 #include <stdlib.h>

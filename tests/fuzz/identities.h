@@ -3,7 +3,7 @@
 #define LA_FUZZ_IDENTITIES_H
 
 #include "core/identity.h"
-#include "core/json.h"
+#include "base/json.h"
 
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /* The JSON layer: json-c takes what the scan found sound, what is taken can be walked and written again, and what is
  * written is taken. A list that is read an item at a time is the list of the tree. */
-#include "core/json.h"
-#include "core/json_scan.h"
+#include "base/json.h"
+#include "base/json_scan.h"
 
 #include "fuzz.h"
 

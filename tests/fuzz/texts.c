@@ -1,11 +1,11 @@
 /* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times, Cache-Control, scopes. */
-#include "core/fields.h"
-#include "core/form.h"
+#include "base/fields.h"
+#include "base/form.h"
 #include "core/freshness.h"
-#include "core/json.h"
-#include "core/params.h"
+#include "base/json.h"
+#include "base/params.h"
 #include "core/purge.h"
-#include "core/timestamp.h"
+#include "base/timestamp.h"
 #include "provider/option.h"
 
 #include "fuzz.h"

@@ -4,7 +4,7 @@
 #ifndef LA_TEST_JOSE_H
 #define LA_TEST_JOSE_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 /* RFC 7517 appendix A.1: EC P-256 and RSA. */
 #define RFC7517_EC_X "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"

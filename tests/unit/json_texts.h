@@ -2,7 +2,7 @@
 #ifndef JSON_TEXTS_H
 #define JSON_TEXTS_H
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <apr_strings.h>
 

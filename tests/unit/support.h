@@ -4,7 +4,7 @@
 #ifndef LA_TEST_SUPPORT_H
 #define LA_TEST_SUPPORT_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 #include "provider/host.h"
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* base64url.c: strictly, and bytes have one spelling. */
 #include "support.h"
 
-#include "core/base64url.h"
+#include "base/base64url.h"
 
 #include "jose.h"
 

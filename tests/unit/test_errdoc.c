@@ -1,7 +1,7 @@
 /* Tests of src/core/errdoc.c: spec section 8 row by row, and what strangers can put into its texts. */
 #include "core/errdoc.h"
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>

@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include "core/errform.h"
-#include "core/json.h"
+#include "base/json.h"
 
 /* ---- values that try to break out ---- */
 

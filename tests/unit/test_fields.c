@@ -1,7 +1,7 @@
 /* fields.c: what is taken out of tables of header fields, and out of Connection. */
 #include "support.h"
 
-#include "core/fields.h"
+#include "base/fields.h"
 
 static int starts_with_x(const void *context, la_slice_t name)
 {

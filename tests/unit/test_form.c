@@ -1,7 +1,7 @@
 /* form.c: query strings as JSON. */
 #include "support.h"
 
-#include "core/form.h"
+#include "base/form.h"
 
 #include <apr_time.h>
 

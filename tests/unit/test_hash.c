@@ -1,7 +1,7 @@
 /* Tests of src/core/hash.c: it is a function of the key's bytes and length, it spreads keys that
  * collide in APR's own hash, and another process has another one.
  */
-#include "core/hash.h"
+#include "base/hash.h"
 
 #include <apr_general.h>
 

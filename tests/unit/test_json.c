@@ -1,5 +1,5 @@
 /* json.c: the getters and the writer. What is JSON and what is not stands in test_json_scan.c. */
-#include "core/json.h"
+#include "base/json.h"
 
 #include <stdarg.h>
 #include <stddef.h>

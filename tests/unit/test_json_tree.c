@@ -1,6 +1,6 @@
 /* json.c: what a tree costs, may cost, and gives back. */
-#include "core/json.h"
-#include "core/json_scan.h"
+#include "base/json.h"
+#include "base/json_scan.h"
 
 #include "heap.h"
 #include "json_texts.h"

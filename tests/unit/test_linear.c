@@ -5,9 +5,9 @@
  */
 #include "support.h"
 
-#include "core/fields.h"
-#include "core/form.h"
-#include "core/params.h"
+#include "base/fields.h"
+#include "base/form.h"
+#include "base/params.h"
 #include "core/purge.h"
 #include "core/token.h"
 

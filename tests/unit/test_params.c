@@ -1,7 +1,7 @@
 /* params.c: values in query strings and Cookie fields. */
 #include "support.h"
 
-#include "core/params.h"
+#include "base/params.h"
 
 typedef struct case_t {
     const char *name;

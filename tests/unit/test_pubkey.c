@@ -1,7 +1,7 @@
 /* pubkey.c: numbers that make a key and numbers that must not. How JWKs are read is in test_jwk.c and test_jwk_hostile.c. */
 #include "support.h"
 
-#include "core/base64url.h"
+#include "base/base64url.h"
 #include "core/pubkey.h"
 
 #include "jose.h"

@@ -1,7 +1,7 @@
 /* timestamp.c: RFC 3339. */
 #include "support.h"
 
-#include "core/timestamp.h"
+#include "base/timestamp.h"
 
 #include <time.h>
 

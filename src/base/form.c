@@ -3,9 +3,9 @@
  *
  * Called by request threads on bytes from the client.
  */
-#include "core/form.h"
+#include "base/form.h"
 
-#include "core/hash.h"
+#include "base/hash.h"
 
 #include <string.h>
 

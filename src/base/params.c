@@ -1,7 +1,7 @@
 /* Named values in query strings and Cookie fields. Both are lists: parts between separators, each a name, a `=` and a value.
  * Texts in, texts out; any thread.
  */
-#include "core/params.h"
+#include "base/params.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #ifndef LA_JSON_H
 #define LA_JSON_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 

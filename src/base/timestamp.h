@@ -3,7 +3,7 @@
 #ifndef LA_TIMESTAMP_H
 #define LA_TIMESTAMP_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_time.h>
 

@@ -1,9 +1,9 @@
 /* Strings and pieces to JSON text, in ASCII. Owns what is escaped, and the text's growth; which text is made is left to the
  * callers, request threads and the configuration's.
  */
-#include "core/json.h"
+#include "base/json.h"
 
-#include "core/json_scan.h"
+#include "base/json_scan.h"
 
 #include <stdint.h>
 #include <stdlib.h>

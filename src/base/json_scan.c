@@ -2,9 +2,9 @@
  * is JSON, and what must be rewritten in a sound one before json-c sees it; reading it is left to
  * json.c, which calls this in whatever thread it is called from.
  */
-#include "core/json_scan.h"
+#include "base/json_scan.h"
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <string.h>
 

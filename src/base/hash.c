@@ -5,7 +5,7 @@
  * Owns the point, drawn once in each process. Called by whoever collects what an
  * answer holds, from any thread.
  */
-#include "core/hash.h"
+#include "base/hash.h"
 
 #include <apr_general.h>
 #include <apr_time.h>

@@ -4,7 +4,7 @@
 #ifndef LA_FIELDS_H
 #define LA_FIELDS_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_tables.h>
 

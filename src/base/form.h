@@ -3,7 +3,7 @@
 #ifndef LA_FORM_H
 #define LA_FORM_H
 
-#include "core/json.h"
+#include "base/json.h"
 
 #include <apr_pools.h>
 

@@ -1,5 +1,5 @@
 /* Header fields in tables. Which ones are to go is the caller's business. Called by request threads. */
-#include "core/fields.h"
+#include "base/fields.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>

@@ -4,7 +4,7 @@
 #ifndef LA_JSON_SCAN_H
 #define LA_JSON_SCAN_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 

@@ -7,9 +7,9 @@
  * read from then on, so several threads may share it: no getter here may let json-c serialise,
  * because it keeps the text inside the object.
  */
-#include "core/json.h"
+#include "base/json.h"
 
-#include "core/json_scan.h"
+#include "base/json_scan.h"
 
 #include <apr_strings.h>
 

@@ -2,7 +2,7 @@
  *
  * Called while files are read, at startup and by the request thread that reads one again.
  */
-#include "core/timestamp.h"
+#include "base/timestamp.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #ifndef LA_PARAMS_H
 #define LA_PARAMS_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 #include <apr_tables.h>

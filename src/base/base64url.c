@@ -1,7 +1,7 @@
 /* Base64url to bytes, strictly. Owns nothing; any thread: key sets at startup and in the background,
  * tokens in requests.
  */
-#include "core/base64url.h"
+#include "base/base64url.h"
 
 /* No sextet: a bit that no six bits have. */
 #define FOREIGN 0x40

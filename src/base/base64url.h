@@ -2,7 +2,7 @@
 #ifndef LA_BASE64URL_H
 #define LA_BASE64URL_H
 
-#include "core/slice.h"
+#include "base/slice.h"
 
 #include <apr_pools.h>
 

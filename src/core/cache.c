@@ -10,7 +10,7 @@
  */
 #include "core/cache.h"
 
-#include "core/lane.h"
+#include "shm/stripe.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -144,7 +144,7 @@ static apr_status_t make_macs(la_cache_t *cache, const unsigned char *secret, ap
 }
 
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
-                             const unsigned char secret[LA_CACHE_SECRET_BYTES], la_life_t *life,
+                             const unsigned char secret[LA_CACHE_SECRET_BYTES], la_holder_t *life,
                              apr_pool_t *pool, la_cache_t **cache)
 {
     la_cache_t *made = apr_pcalloc(pool, sizeof(*made));

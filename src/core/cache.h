@@ -9,9 +9,9 @@
 #define LA_CACHE_H
 
 #include "core/identity.h"
-#include "core/purge.h"
+#include "shm/purge_log.h"
 #include "base/slice.h"
-#include "core/table.h"
+#include "shm/table.h"
 #include "core/token.h"
 
 /* Bytes of the secret under which keys are made. */
@@ -72,7 +72,7 @@ la_purge_position_t la_cache_position(const void *bytes);
  * Returns APR_SUCCESS, what la_table_attach() returns, or APR_EGENERAL when libcrypto fails.
  */
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
-                             const unsigned char secret[LA_CACHE_SECRET_BYTES], la_life_t *life,
+                             const unsigned char secret[LA_CACHE_SECRET_BYTES], la_holder_t *life,
                              apr_pool_t *pool, la_cache_t **cache);
 
 /* The key of a verdict: HMAC-SHA256 (RFC 2104) over the length-prefixed provider fingerprint, token digest and

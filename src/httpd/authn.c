@@ -3,8 +3,8 @@
  */
 #include "httpd/authn.h"
 
-#include "core/futex.h"
-#include "core/outage.h"
+#include "shm/futex.h"
+#include "shm/outage.h"
 #include "httpd/authz.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"

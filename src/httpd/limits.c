@@ -111,14 +111,14 @@ static char *aligned(char *at)
     return (char *)(((apr_uintptr_t)at + LA_GATE_ALIGN - 1) / LA_GATE_ALIGN * LA_GATE_ALIGN);
 }
 
-static apr_status_t attach_gates(const la_limits_t *limits, la_life_t *life, apr_pool_t *pool,
+static apr_status_t attach_gates(const la_limits_t *limits, la_holder_t *life, apr_pool_t *pool,
                                  la_gates_t **gates)
 {
     return la_gates_attach(limits->gates, limits->gate_count, limits->permits, life, pool, gates);
 }
 
 /* Whether what is remembered can be used as it is. */
-static int fits(const retained_t *r, la_life_t *life, apr_pool_t *pool)
+static int fits(const retained_t *r, la_holder_t *life, apr_pool_t *pool)
 {
     la_gates_t *gates;
     la_flight_t *flight;
@@ -231,7 +231,7 @@ static void take_slot(const retained_t *r, la_gates_t *gates, slot_t *slot,
 }
 
 /* First all that keep theirs, so that none of these is given to a new provider. */
-static apr_status_t assign_all(retained_t *r, la_life_t *life, apr_pool_t *pool)
+static apr_status_t assign_all(retained_t *r, la_holder_t *life, apr_pool_t *pool)
 {
     unsigned char(*names)[LA_TOKEN_DIGEST_BYTES] =
         apr_palloc(pool, (provider_count() + 1) * sizeof(*names));
@@ -263,7 +263,7 @@ static apr_status_t assign_all(retained_t *r, la_life_t *life, apr_pool_t *pool)
 }
 
 /* Takes over into new memory what there was in the old one. */
-static void copy_slots(retained_t *made, const retained_t *old, la_life_t *life, apr_pool_t *pool)
+static void copy_slots(retained_t *made, const retained_t *old, la_holder_t *life, apr_pool_t *pool)
 {
     la_gates_t *from;
     la_gates_t *to;
@@ -280,7 +280,7 @@ static void copy_slots(retained_t *made, const retained_t *old, la_life_t *life,
     }
 }
 
-apr_status_t la_limits_create(server_rec *s, la_life_t *life, apr_pool_t *pconf,
+apr_status_t la_limits_create(server_rec *s, la_holder_t *life, apr_pool_t *pconf,
                               la_limits_t *limits)
 {
     retained_t *retained = ap_retained_data_get(RETAINED_KEY);

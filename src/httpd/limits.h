@@ -4,8 +4,8 @@
 #ifndef LA_LIMITS_H
 #define LA_LIMITS_H
 
-#include "core/flight.h"
-#include "core/gate.h"
+#include "shm/flight.h"
+#include "shm/gate.h"
 
 #include <httpd.h>
 
@@ -28,7 +28,7 @@ typedef struct la_limits_t {
  * life: of this server. pconf: the configuration's pool. limits: the memory lives as long as the server.
  * Returns APR_SUCCESS, or what failed.
  */
-apr_status_t la_limits_create(server_rec *s, la_life_t *life, apr_pool_t *pconf,
+apr_status_t la_limits_create(server_rec *s, la_holder_t *life, apr_pool_t *pconf,
                               la_limits_t *limits);
 
 /* The remote cache's gate. */

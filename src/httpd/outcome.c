@@ -10,7 +10,7 @@
 #define ACCEPTED     0
 #define DENIED(kind) (1 + (unsigned)(kind))
 #define SLOTS        DENIED(LA_DENIAL_ACCESS + 1)
-_Static_assert(SLOTS <= LA_STATS_OUTCOMES, "every kind of denial has a counter");
+_Static_assert(SLOTS <= LA_COUNTERS_OUTCOMES, "every kind of denial has a counter");
 
 /* Kinds of denials in the order in which they are shown; of several with one code the first stands for all. */
 static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED_CREDENTIAL,
@@ -41,8 +41,8 @@ int la_outcome_count(request_rec *r)
     const la_request_t *state = final_state(r);
 
     if (state) {
-        la_stats_request(la_shared_get()->stats,
-                         state->denial ? DENIED(state->denial->kind) : ACCEPTED);
+        la_counters_request(la_shared_get()->stats,
+                            state->denial ? DENIED(state->denial->kind) : ACCEPTED);
     }
     return DECLINED;
 }
@@ -55,18 +55,18 @@ const char *la_outcome_name(unsigned index)
     return index <= sizeof(shown) / sizeof(shown[0]) ? la_denial_code(shown[index - 1]) : NULL;
 }
 
-apr_uint64_t la_outcome_requests(const la_stats_t *stats, unsigned index)
+apr_uint64_t la_outcome_requests(const la_counters_t *stats, unsigned index)
 {
     const char *name = la_outcome_name(index);
     apr_uint64_t sum = 0;
     int kind;
 
     if (index == 0) {
-        return la_stats_requests(stats, ACCEPTED);
+        return la_counters_requests(stats, ACCEPTED);
     }
     for (kind = 0; name && kind <= LA_DENIAL_ACCESS; kind++) {
         if (strcmp(la_denial_code((la_denial_e)kind), name) == 0) {
-            sum += la_stats_requests(stats, DENIED(kind));
+            sum += la_counters_requests(stats, DENIED(kind));
         }
     }
     return sum;

@@ -2,7 +2,7 @@
 #ifndef LA_OUTCOME_H
 #define LA_OUTCOME_H
 
-#include "core/stats.h"
+#include "shm/counters.h"
 
 #include <httpd.h>
 
@@ -13,6 +13,6 @@ int la_outcome_count(request_rec *r);
 const char *la_outcome_name(unsigned index);
 
 /* How many requests ended so. */
-apr_uint64_t la_outcome_requests(const la_stats_t *stats, unsigned index);
+apr_uint64_t la_outcome_requests(const la_counters_t *stats, unsigned index);
 
 #endif

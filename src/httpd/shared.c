@@ -63,7 +63,7 @@ typedef struct runtime_t {
 
 static retained_t *retained;
 static runtime_t runtime;
-static la_life_t life;
+static la_holder_t life;
 static la_shared_t shared;
 
 /* The segment's start may be misaligned: it is made larger by one line, and used from the first aligned byte. */
@@ -229,17 +229,18 @@ static int same_providers(const apr_array_header_t *providers)
 /* Takes over what the old counters say of the providers that are still there. */
 static void copy_stats(char *bytes, apr_uint32_t count, const char *const *names, apr_pool_t *pool)
 {
-    la_stats_t *to = la_stats_attach(bytes, count + 1, pool);
-    la_stats_t *from = la_stats_attach(retained->stats_bytes, retained->stats_count + 1, pool);
+    la_counters_t *to = la_counters_attach(bytes, count + 1, pool);
+    la_counters_t *from =
+        la_counters_attach(retained->stats_bytes, retained->stats_count + 1, pool);
     apr_uint32_t i;
     apr_uint32_t old;
 
-    la_stats_copy_requests(to, from);
-    la_stats_copy(to, count, from, retained->stats_count);
+    la_counters_copy_requests(to, from);
+    la_counters_copy(to, count, from, retained->stats_count);
     for (i = 0; i < count; i++) {
         for (old = 0; old < retained->stats_count; old++) {
             if (strcmp(names[i], retained->stats_names[old]) == 0) {
-                la_stats_copy(to, i, from, old);
+                la_counters_copy(to, i, from, old);
                 break;
             }
         }
@@ -269,7 +270,7 @@ static void replace_stats(const apr_array_header_t *providers, apr_pool_t *pool,
 static apr_status_t keep_or_create_stats(server_rec *s)
 {
     const apr_array_header_t *providers = la_registry_providers();
-    apr_size_t bytes = la_stats_bytes((apr_uint32_t)providers->nelts + 1);
+    apr_size_t bytes = la_counters_bytes((apr_uint32_t)providers->nelts + 1);
     apr_pool_t *pool;
     apr_shm_t *shm;
     apr_status_t rv;
@@ -279,7 +280,7 @@ static apr_status_t keep_or_create_stats(server_rec *s)
     }
     apr_pool_create(&pool, s->process->pool);
     apr_pool_tag(pool, "llama_auth counters");
-    rv = bytes ? apr_shm_create(&shm, bytes + LA_STATS_ALIGN, NULL, pool) : APR_EINVAL;
+    rv = bytes ? apr_shm_create(&shm, bytes + LA_COUNTERS_ALIGN, NULL, pool) : APR_EINVAL;
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(pool);
         return failed(s, rv, "shared memory for counters");
@@ -320,13 +321,13 @@ static apr_status_t open_life(server_rec *s)
     apr_status_t rv = APR_SUCCESS;
 
     if (!retained->life_open) {
-        rv = la_life_open(&retained->life_fd);
+        rv = la_holder_open(&retained->life_fd);
         retained->life_open = rv == APR_SUCCESS;
     }
     if (rv != APR_SUCCESS) {
         return failed(s, rv, "the file that tells which processes live");
     }
-    la_life_init(&life, retained->life_fd);
+    la_holder_init(&life, retained->life_fd);
     return APR_SUCCESS;
 }
 
@@ -400,7 +401,7 @@ apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
     apr_status_t rv = APR_SUCCESS;
 
     memset(&shared, 0, sizeof(shared));
-    shared.stats = la_stats_attach(retained->stats_bytes, retained->stats_count + 1, pchild);
+    shared.stats = la_counters_attach(retained->stats_bytes, retained->stats_count + 1, pchild);
     if (la_registry_providers()->nelts > 0) {
         rv = attach_providers(pchild, main_server);
     }

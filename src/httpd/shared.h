@@ -2,7 +2,7 @@
 #ifndef LA_SHARED_H
 #define LA_SHARED_H
 
-#include "core/outage.h"
+#include "shm/outage.h"
 #include "provider/lookup.h"
 
 #include <httpd.h>

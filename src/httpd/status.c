@@ -3,7 +3,7 @@
  */
 #include "httpd/status.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 #include "httpd/config.h"
 #include "httpd/outcome.h"
 #include "httpd/registry.h"
@@ -20,23 +20,23 @@
 
 #define OUTCOMES_MAX 16
 
-apr_uint64_t la_status_by_verdict(const la_stats_provider_t *stats, la_verdict_e verdict)
+apr_uint64_t la_status_by_verdict(const la_counters_provider_t *stats, la_verdict_e verdict)
 {
     apr_uint64_t sum = 0;
     int source;
 
-    for (source = 0; source < LA_STATS_SOURCES; source++) {
+    for (source = 0; source < LA_COUNTERS_SOURCES; source++) {
         sum += stats->lookups[verdict][source];
     }
     return sum;
 }
 
-apr_uint64_t la_status_by_source(const la_stats_provider_t *stats, la_source_e source)
+apr_uint64_t la_status_by_source(const la_counters_provider_t *stats, la_source_e source)
 {
     apr_uint64_t sum = 0;
     int verdict;
 
-    for (verdict = 0; verdict < LA_STATS_VERDICTS; verdict++) {
+    for (verdict = 0; verdict < LA_COUNTERS_VERDICTS; verdict++) {
         sum += stats->lookups[verdict][source];
     }
     return sum;
@@ -78,7 +78,7 @@ static void read_provider(const la_provider_entry_t *entry, const la_shared_t *s
         la_gate_read(shared->gates, (apr_uint32_t)provider->gate, &terms, la_clock_us(),
                      &read->gate);
     }
-    la_stats_read(shared->stats, (apr_uint32_t)provider->index, &read->stats);
+    la_counters_read(shared->stats, (apr_uint32_t)provider->index, &read->stats);
 }
 
 static void read_second(const la_shared_t *shared, la_status_t *status)
@@ -91,8 +91,8 @@ static void read_second(const la_shared_t *shared, la_status_t *status)
         status->second = options->redis.address;
         la_gate_read(shared->gates, la_shared_second_gate(), &terms, la_clock_us(),
                      &status->second_gate);
-        la_stats_read(shared->stats, (apr_uint32_t)la_registry_providers()->nelts,
-                      &status->second_stats);
+        la_counters_read(shared->stats, (apr_uint32_t)la_registry_providers()->nelts,
+                         &status->second_stats);
     }
 }
 

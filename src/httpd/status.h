@@ -2,9 +2,9 @@
 #ifndef LA_STATUS_H
 #define LA_STATUS_H
 
-#include "core/gate.h"
-#include "core/stats.h"
-#include "core/table.h"
+#include "shm/gate.h"
+#include "shm/counters.h"
+#include "shm/table.h"
 #include "provider/provider.h"
 
 #include <httpd.h>
@@ -22,7 +22,7 @@ typedef struct la_status_provider_t {
     int cached;           /* its verdicts may be cached */
     apr_uint32_t limit;   /* MaxConcurrent */
     la_gate_state_t gate; /* zero unless calls_out */
-    la_stats_provider_t stats;
+    la_counters_provider_t stats;
 } la_status_provider_t;
 
 /* All that is shown, read once. Lives in the request's pool. */
@@ -39,12 +39,12 @@ typedef struct la_status_t {
     apr_uint64_t purges;
     const char *second; /* the second-level cache's address, or NULL */
     la_gate_state_t second_gate;
-    la_stats_provider_t second_stats; /* lookups[0] by la_second_e */
+    la_counters_provider_t second_stats; /* lookups[0] by la_second_e */
 } la_status_t;
 
 /* The sum of a provider's look-ups with that verdict, or from that source. */
-apr_uint64_t la_status_by_verdict(const la_stats_provider_t *stats, la_verdict_e verdict);
-apr_uint64_t la_status_by_source(const la_stats_provider_t *stats, la_source_e source);
+apr_uint64_t la_status_by_verdict(const la_counters_provider_t *stats, la_verdict_e verdict);
+apr_uint64_t la_status_by_source(const la_counters_provider_t *stats, la_source_e source);
 
 /* A breaker's state as a word: closed, open, probing. */
 const char *la_status_phase(la_gate_phase_e phase);

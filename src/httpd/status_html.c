@@ -97,20 +97,20 @@ static const char *short_time(apr_pool_t *pool, apr_interval_time_t us)
                                  : apr_psprintf(pool, "%ds", (int)(us / APR_USEC_PER_SEC));
 }
 
-static void histogram(request_rec *r, const la_stats_histogram_t *h, const char *of)
+static void histogram(request_rec *r, const la_counters_histogram_t *h, const char *of)
 {
     apr_uint64_t most = 1;
     int i;
 
-    for (i = 0; i <= LA_STATS_BUCKETS; i++) {
+    for (i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
         most = h->buckets[i] > most ? h->buckets[i] : most;
     }
     ap_rprintf(r, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"latency of %s\">\n",
-               (LA_STATS_BUCKETS + 1) * BAR_STEP, BAR_HEIGHT + 22, of);
-    for (i = 0; i <= LA_STATS_BUCKETS; i++) {
+               (LA_COUNTERS_BUCKETS + 1) * BAR_STEP, BAR_HEIGHT + 22, of);
+    for (i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
         int height = (int)((double)h->buckets[i] * BAR_HEIGHT / (double)most + 0.5);
         const char *bound =
-            i < LA_STATS_BUCKETS ? short_time(r->pool, la_stats_bounds_us[i]) : "more";
+            i < LA_COUNTERS_BUCKETS ? short_time(r->pool, la_counters_bounds_us[i]) : "more";
 
         height = h->buckets[i] && height == 0 ? 1 : height;
         ap_rprintf(
@@ -124,7 +124,7 @@ static void histogram(request_rec *r, const la_stats_histogram_t *h, const char 
                h->count, of, h->count ? (double)h->sum_us / (double)h->count / 1e3 : 0.0);
 }
 
-static void last_error(request_rec *r, const la_stats_provider_t *stats)
+static void last_error(request_rec *r, const la_counters_provider_t *stats)
 {
     char when[APR_RFC822_DATE_LEN];
 

@@ -38,22 +38,22 @@ static void put_time(la_json_writer_t *w, apr_time_t time)
         parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
-static void put_histogram(la_json_writer_t *w, const la_stats_histogram_t *histogram)
+static void put_histogram(la_json_writer_t *w, const la_counters_histogram_t *histogram)
 {
     apr_uint64_t sum = 0;
     int i;
 
     put(w, "{\"count\": " U64 ", \"sum_seconds\": %.6f, \"buckets\": [", histogram->count,
         (double)histogram->sum_us / 1e6);
-    for (i = 0; i < LA_STATS_BUCKETS; i++) {
+    for (i = 0; i < LA_COUNTERS_BUCKETS; i++) {
         sum += histogram->buckets[i];
         put(w, "%s{\"le_seconds\": %.6f, \"count\": " U64 "}", i ? ", " : "",
-            (double)la_stats_bounds_us[i] / 1e6, sum);
+            (double)la_counters_bounds_us[i] / 1e6, sum);
     }
     put(w, "]}");
 }
 
-static void put_lookups(la_json_writer_t *w, const la_stats_provider_t *stats)
+static void put_lookups(la_json_writer_t *w, const la_counters_provider_t *stats)
 {
     int verdict;
     int source;
@@ -70,7 +70,7 @@ static void put_lookups(la_json_writer_t *w, const la_stats_provider_t *stats)
     put(w, "}");
 }
 
-static void put_error(la_json_writer_t *w, const la_stats_provider_t *stats)
+static void put_error(la_json_writer_t *w, const la_counters_provider_t *stats)
 {
     put(w, ", \"last_error\": ");
     if (!stats->error_at) {

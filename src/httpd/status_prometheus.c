@@ -50,15 +50,15 @@ static void lookups_of(request_rec *r, const la_status_provider_t *p)
 }
 
 static void histogram(request_rec *r, const char *name, const char *labels,
-                      const la_stats_histogram_t *histogram)
+                      const la_counters_histogram_t *histogram)
 {
     apr_uint64_t sum = 0;
     int i;
 
-    for (i = 0; i < LA_STATS_BUCKETS; i++) {
+    for (i = 0; i < LA_COUNTERS_BUCKETS; i++) {
         sum += histogram->buckets[i];
         ap_rprintf(r, "%s_bucket{%s%sle=\"" SECONDS_F "\"} " U64 "\n", name, labels,
-                   *labels ? "," : "", SECONDS(la_stats_bounds_us[i]), sum);
+                   *labels ? "," : "", SECONDS(la_counters_bounds_us[i]), sum);
     }
     ap_rprintf(r, "%s_bucket{%s%sle=\"+Inf\"} " U64 "\n", name, labels, *labels ? "," : "",
                histogram->count);

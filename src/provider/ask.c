@@ -3,7 +3,7 @@
  */
 #include "provider/ask.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 #include "provider/host.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@
 /* How long a call may take beyond its own deadlines, for what is between them. */
 #define CALL_SLACK_US APR_TIME_C(100000)
 
-_Static_assert(LA_VERDICT_ACCEPTED < LA_STATS_VERDICTS && LA_SOURCE_SHARED < LA_STATS_SOURCES,
+_Static_assert(LA_VERDICT_ACCEPTED < LA_COUNTERS_VERDICTS && LA_SOURCE_SHARED < LA_COUNTERS_SOURCES,
                "all that is counted has a place");
 
 void la_result_set_outage(la_result_t *result, const char *message, const char *reason)
@@ -94,7 +94,7 @@ static la_gate_result_e gate_result(const la_result_t *result)
 }
 
 /* Asks the provider itself, takes the time, and notes why it is unavailable. */
-static void verify_timed(la_stats_t *stats, const la_provider_t *provider, const la_call_t *call,
+static void verify_timed(la_counters_t *stats, const la_provider_t *provider, const la_call_t *call,
                          apr_pool_t *pool, la_result_t *result)
 {
     apr_uint32_t index = (apr_uint32_t)provider->index;
@@ -103,18 +103,18 @@ static void verify_timed(la_stats_t *stats, const la_provider_t *provider, const
     la_provider_verify(provider, call, pool, result);
     if (provider->type->calls_out && result->verdict != LA_VERDICT_NOT_MINE &&
         la_result_concerns_provider(result)) {
-        la_stats_call(stats, index, la_clock_us() - start);
+        la_counters_call(stats, index, la_clock_us() - start);
     }
     if ((result->verdict == LA_VERDICT_UNAVAILABLE && la_result_concerns_provider(result)) ||
         result->unusable) {
-        la_stats_error(stats, index, result->reason ? result->reason : result->message,
-                       apr_time_now());
+        la_counters_error(stats, index, result->reason ? result->reason : result->message,
+                          apr_time_now());
     }
 }
 
 /* Asks the provider, if the breaker allows it and a permit is to be had. */
-static void call_provider(la_stats_t *stats, const la_provider_t *provider, const la_call_t *call,
-                          apr_pool_t *pool, la_result_t *result)
+static void call_provider(la_counters_t *stats, const la_provider_t *provider,
+                          const la_call_t *call, apr_pool_t *pool, la_result_t *result)
 {
     apr_uint32_t index = (apr_uint32_t)provider->gate;
     la_gate_terms_t terms = la_ask_terms(&provider->common);
@@ -138,7 +138,7 @@ static void call_provider(la_stats_t *stats, const la_provider_t *provider, cons
     log_breaker(provider, la_gate_report(gates, index, &terms, &pass, outcome, la_clock_us()));
 }
 
-void la_ask(la_stats_t *stats, const la_provider_t *provider, const la_call_t *call,
+void la_ask(la_counters_t *stats, const la_provider_t *provider, const la_call_t *call,
             apr_pool_t *pool, la_result_t *result)
 {
     if (la_ask_takes_call(provider->type)) {

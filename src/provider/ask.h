@@ -2,8 +2,8 @@
 #ifndef LA_ASK_H
 #define LA_ASK_H
 
-#include "core/gate.h"
-#include "core/stats.h"
+#include "shm/gate.h"
+#include "shm/counters.h"
 #include "provider/provider.h"
 
 /* Whether a verdict takes a call: only then it needs a permit, and a place among those that wait. */
@@ -17,7 +17,7 @@ la_gate_terms_t la_ask_terms(const la_provider_common_t *common);
  *
  * provider: with the gates of its process. result: zeroed here; what it points to lives in `pool`.
  */
-void la_ask(la_stats_t *stats, const la_provider_t *provider, const la_call_t *call,
+void la_ask(la_counters_t *stats, const la_provider_t *provider, const la_call_t *call,
             apr_pool_t *pool, la_result_t *result);
 
 /* Makes an outage of a result. message: for the client; reason: for the log. */

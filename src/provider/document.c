@@ -26,9 +26,9 @@
  */
 #include "provider/document.h"
 
-#include "core/futex.h"
-#include "core/gate.h"
-#include "core/outage.h"
+#include "shm/futex.h"
+#include "shm/gate.h"
+#include "shm/outage.h"
 #include "core/token.h"
 #include "provider/host.h"
 #include "provider/workers.h"

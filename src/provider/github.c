@@ -8,7 +8,7 @@
 #include "provider/provider.h"
 
 #include "core/claims.h"
-#include "core/futex.h"
+#include "shm/futex.h"
 #include "base/json.h"
 #include "base/timestamp.h"
 #include "provider/host.h"

@@ -11,7 +11,7 @@
  */
 #include "provider/http.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -7,7 +7,7 @@
  */
 #include "provider/provider.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 #include "core/jwt.h"
 #include "core/validity.h"
 #include "provider/discovery.h"

@@ -11,7 +11,7 @@
  */
 #include "provider/lookup.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 #include "provider/ask.h"
 #include "provider/host.h"
 
@@ -384,5 +384,6 @@ void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const l
     } else {
         with_place(&l, verify, result);
     }
-    la_stats_lookup(shared->stats, (apr_uint32_t)provider->index, result->verdict, result->source);
+    la_counters_lookup(shared->stats, (apr_uint32_t)provider->index, result->verdict,
+                       result->source);
 }

@@ -5,8 +5,8 @@
 #define LA_LOOKUP_H
 
 #include "core/cache.h"
-#include "core/flight.h"
-#include "core/gate.h"
+#include "shm/flight.h"
+#include "shm/gate.h"
 #include "provider/key.h"
 #include "provider/provider.h"
 #include "provider/second.h"
@@ -18,8 +18,8 @@ typedef struct la_shared_t {
     la_flight_t *flight; /* never NULL where there is a cache */
     la_gates_t *gates;   /* the workers', and those of each provider */
     la_workers_t *workers;
-    la_stats_t *stats;   /* as many providers */
-    la_second_t *second; /* NULL: no LlamaAuthCacheShared */
+    la_counters_t *stats; /* as many providers */
+    la_second_t *second;  /* NULL: no LlamaAuthCacheShared */
 } la_shared_t;
 
 /* The verdict of one provider on one token, from wherever it is had soonest; result->source says where. NOT_MINE with

@@ -9,7 +9,7 @@
  */
 #include "provider/redis.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 #include "provider/redis_reply.h"
 #include "provider/redis_socket.h"
 

@@ -4,7 +4,7 @@
  */
 #include "provider/redis_socket.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -53,8 +53,8 @@ const char *la_second_name(la_second_e event)
 
 static void tell_unreadable(const la_second_t *second, la_unseal_e result)
 {
-    if (la_stats_first(second->shared.stats, second->shared.stats_index,
-                       LA_SECOND_TOLD_UNREADABLE)) {
+    if (la_counters_first(second->shared.stats, second->shared.stats_index,
+                          LA_SECOND_TOLD_UNREADABLE)) {
         la_log(LA_LOG_WARNING,
                LA_LOGNO(0056) "second-level cache %s holds entries that cannot be read (%s); they "
                               "are passed over, and this is not logged again",

@@ -12,9 +12,9 @@
 #define LA_SECOND_H
 
 #include "core/cache.h"
-#include "core/gate.h"
+#include "shm/gate.h"
 #include "core/seal.h"
-#include "core/stats.h"
+#include "shm/counters.h"
 #include "provider/redis.h"
 
 /* Secrets that can be in force at once: the one that writes, and an older one that still reads. */
@@ -32,11 +32,11 @@ typedef struct la_second_shared_t {
     const la_cache_t *cache;
     la_gates_t *gates;
     apr_uint32_t gate; /* its own */
-    la_stats_t *stats;
+    la_counters_t *stats;
     apr_uint32_t stats_index; /* its own */
 } la_second_shared_t;
 
-/* What is counted: la_stats_lookup()'s source, with verdict 0. */
+/* What is counted: la_counters_lookup()'s source, with verdict 0. */
 typedef enum la_second_e {
     LA_SECOND_HIT,
     LA_SECOND_MISS,

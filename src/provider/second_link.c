@@ -1,7 +1,7 @@
 /* The second-level cache's way to Redis: the breaker in front of it, and the keys that are derived from its secrets. */
 #include "provider/second_link.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 #include "provider/host.h"
 
 #include <string.h>
@@ -17,12 +17,12 @@
 
 void la_second_count(const la_second_t *second, la_second_e event)
 {
-    la_stats_lookup(second->shared.stats, second->shared.stats_index, 0, event);
+    la_counters_lookup(second->shared.stats, second->shared.stats_index, 0, event);
 }
 
 void la_second_note_error(const la_second_t *second, const char *reason)
 {
-    la_stats_error(second->shared.stats, second->shared.stats_index, reason, apr_time_now());
+    la_counters_error(second->shared.stats, second->shared.stats_index, reason, apr_time_now());
 }
 
 /* ---- the breaker ---- */
@@ -90,7 +90,7 @@ la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_sli
         return past_breaker(second, count, words, how, pool, answer);
     }
     result = la_redis_command(second->redis, count, words, pool, answer);
-    la_stats_call(second->shared.stats, second->shared.stats_index, la_clock_us() - start);
+    la_counters_call(second->shared.stats, second->shared.stats_index, la_clock_us() - start);
     outage = result == LA_REDIS_FAILED || ((how & LA_SECOND_READS) && result == LA_REDIS_ERROR);
     if (outage) {
         la_second_count(second, LA_SECOND_UNAVAILABLE);
@@ -113,8 +113,8 @@ static void derive(la_second_t *second, la_second_derived_t *derived, const char
     la_seal_keys_t keys;
 
     if (la_seal_keys((la_slice_t){value, strlen(value)}, &keys) != APR_SUCCESS) {
-        if (la_stats_first(second->shared.stats, second->shared.stats_index,
-                           LA_SECOND_TOLD_SECRET)) {
+        if (la_counters_first(second->shared.stats, second->shared.stats_index,
+                              LA_SECOND_TOLD_SECRET)) {
             la_log(LA_LOG_ERROR,
                    LA_LOGNO(0055) "LlamaAuthCacheSecret: the new version is shorter than %d "
                                   "characters, the old one stays in force",

@@ -8,7 +8,7 @@
 
 #include <apr_thread_mutex.h>
 
-/* Matters that are logged once, for la_stats_first(). */
+/* Matters that are logged once, for la_counters_first(). */
 enum { LA_SECOND_TOLD_UNREADABLE, LA_SECOND_TOLD_SECRET, LA_SECOND_TOLD_FORGOTTEN };
 
 /* The keys of one secret, as of the last time it was looked at. */

@@ -158,8 +158,8 @@ static void tell_new_era(const la_second_t *second, int heard, const char *error
                address);
     }
     if (heard && error &&
-        la_stats_first(second->shared.stats, second->shared.stats_index,
-                       LA_SECOND_TOLD_FORGOTTEN)) {
+        la_counters_first(second->shared.stats, second->shared.stats_index,
+                          LA_SECOND_TOLD_FORGOTTEN)) {
         la_log(LA_LOG_ERROR,
                LA_LOGNO(0057) "second-level cache %s forgot purges and cannot be told to drop what "
                               "it has: %s; going on without it, and this is not logged again",

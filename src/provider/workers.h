@@ -10,7 +10,7 @@
 #ifndef LA_WORKERS_H
 #define LA_WORKERS_H
 
-#include "core/gate.h"
+#include "shm/gate.h"
 
 /* Which of the server's gates has the places. */
 #define LA_WORKERS_GATE 0

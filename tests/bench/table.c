@@ -8,7 +8,7 @@
  *   gcc -std=gnu11 -O2 -D_GNU_SOURCE -Isrc $(apr-1-config --includes --cppflags) tests/bench/table.c \
  *       src/core/table.c src/core/table_lock.c src/core/table_write.c src/core/life.c src/core/futex.c -lapr-1 -lpthread -o table
  */
-#include "core/table.h"
+#include "shm/table.h"
 
 #include <apr_general.h>
 
@@ -34,7 +34,7 @@ typedef struct shared_t {
     double ns[MAX_PROCESSES];
 } shared_t;
 
-static la_life_t life;
+static la_holder_t life;
 static la_table_t *few_table, *many_table;
 static const volatile unsigned char *many_bytes;
 static shared_t *shared;
@@ -265,10 +265,10 @@ int main(void)
     double start;
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS) {
+    if (la_holder_open(&fd) != APR_SUCCESS) {
         return 1;
     }
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     setvbuf(stdout, NULL, _IOLBF, 0);
     apr_initialize();
     apr_pool_create(&pool, NULL);

@@ -4,7 +4,7 @@
 #include "core/freshness.h"
 #include "base/json.h"
 #include "base/params.h"
-#include "core/purge.h"
+#include "shm/purge_log.h"
 #include "base/timestamp.h"
 #include "provider/option.h"
 

@@ -27,7 +27,7 @@ typedef struct world_t {
 static world_t *world;
 static void *memory;
 static void *gate_bytes;
-static la_life_t life;
+static la_holder_t life;
 static apr_pool_t *pool;
 static la_provider_t *provider;
 static la_document_t *document;

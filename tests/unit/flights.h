@@ -2,7 +2,7 @@
 #ifndef LA_TEST_FLIGHTS_H
 #define LA_TEST_FLIGHTS_H
 
-#include "core/flight.h"
+#include "shm/flight.h"
 
 #include "procs.h"
 
@@ -23,7 +23,7 @@ typedef struct world_t {
     event_t ended;
 } world_t;
 
-static la_life_t life;
+static la_holder_t life;
 static world_t *world;
 static void *bytes;
 static size_t bytes_size;
@@ -133,9 +133,9 @@ static inline int open_life(void)
 {
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS)
+    if (la_holder_open(&fd) != APR_SUCCESS)
         return 0;
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     return 1;
 }
 

@@ -2,7 +2,7 @@
 #ifndef LA_TEST_GATES_H
 #define LA_TEST_GATES_H
 
-#include "core/gate.h"
+#include "shm/gate.h"
 
 #include "procs.h"
 
@@ -20,7 +20,7 @@ typedef struct world_t {
     event_t go;
 } world_t;
 
-static la_life_t life;
+static la_holder_t life;
 static world_t *world;
 static void *bytes;
 static la_gates_t *gates;
@@ -104,9 +104,9 @@ static inline int open_life(void)
 {
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS)
+    if (la_holder_open(&fd) != APR_SUCCESS)
         return 0;
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     return 1;
 }
 

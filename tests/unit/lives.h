@@ -2,21 +2,21 @@
 #ifndef LA_TEST_LIVES_H
 #define LA_TEST_LIVES_H
 
-#include "core/life.h"
+#include "shm/holder.h"
 
 #include <stdlib.h>
 
 /* The same at each call, made at the first. */
-static inline la_life_t *test_life(void)
+static inline la_holder_t *test_life(void)
 {
-    static la_life_t view;
+    static la_holder_t view;
     static int fd = -1;
 
     if (fd < 0) {
-        if (la_life_open(&fd) != APR_SUCCESS) {
+        if (la_holder_open(&fd) != APR_SUCCESS) {
             abort();
         }
-        la_life_init(&view, fd);
+        la_holder_init(&view, fd);
     }
     return &view;
 }

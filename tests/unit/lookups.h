@@ -54,7 +54,7 @@ static int workers;
 static int threads;       /* of them, in this process */
 static char logged[1024]; /* all lines */
 
-static la_life_t life;
+static la_holder_t life;
 static apr_pool_t *pool;
 static la_shared_t shared;
 static la_provider_t *provider;
@@ -208,8 +208,8 @@ static inline int make_world(void **state)
             APR_SUCCESS) {
         return 1;
     }
-    stats_bytes = shared_alloc(la_stats_bytes(2));
-    shared.stats = la_stats_attach(stats_bytes, 2, pool);
+    stats_bytes = shared_alloc(la_counters_bytes(2));
+    shared.stats = la_counters_attach(stats_bytes, 2, pool);
     shared.second = NULL;
     shared.workers = la_workers_make(shared.gates, pool);
     provider = make_provider("corp", 0);
@@ -224,7 +224,7 @@ static inline int drop_world(void **state)
     shared_free(cache_bytes, la_cache_bytes_min());
     shared_free(flight_bytes, la_flight_bytes(SLOTS, SEATS));
     shared_free(gate_bytes, la_gates_bytes(GATES, GATE_PLACES));
-    shared_free(stats_bytes, la_stats_bytes(2));
+    shared_free(stats_bytes, la_counters_bytes(2));
     return 0;
 }
 
@@ -243,10 +243,10 @@ static inline int run_lookups(const char *group)
 {
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS) {
+    if (la_holder_open(&fd) != APR_SUCCESS) {
         return 1;
     }
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     return run_added(group);
 }
 
@@ -324,11 +324,11 @@ static inline uint32_t calls(void)
 /* Look-ups of `provider` whose verdict came from there. */
 static inline apr_uint64_t counted(la_source_e source)
 {
-    la_stats_provider_t stats;
+    la_counters_provider_t stats;
     apr_uint64_t sum = 0;
 
-    la_stats_read(shared.stats, (apr_uint32_t)provider->index, &stats);
-    for (int verdict = 0; verdict < LA_STATS_VERDICTS; verdict++) {
+    la_counters_read(shared.stats, (apr_uint32_t)provider->index, &stats);
+    for (int verdict = 0; verdict < LA_COUNTERS_VERDICTS; verdict++) {
         sum += stats.lookups[verdict][source];
     }
     return sum;

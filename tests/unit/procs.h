@@ -5,7 +5,7 @@
 #ifndef LA_TEST_PROCS_H
 #define LA_TEST_PROCS_H
 
-#include "core/futex.h"
+#include "shm/futex.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #ifndef LA_TABLE_FIXTURE_H
 #define LA_TABLE_FIXTURE_H
 
-#include "core/table.h"
+#include "shm/table.h"
 
 #include "lives.h"
 

@@ -5,7 +5,7 @@
 #ifndef LA_TABLE_VALIDATE_H
 #define LA_TABLE_VALIDATE_H
 
-#include "core/table_layout.h"
+#include "shm/table_layout.h"
 
 /* Which chunks of a group belong to an entry, and which begin one. */
 typedef struct survey_t {

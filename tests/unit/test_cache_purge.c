@@ -1,6 +1,6 @@
 /* Purges of the cache: what goes and what stays, verdicts that were asked for before, and positions among the purges of all
  * machines. */
-#include "core/purge.h"
+#include "shm/purge_log.h"
 
 #include "caches.h"
 

@@ -243,10 +243,10 @@ int main(void)
 {
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS) {
+    if (la_holder_open(&fd) != APR_SUCCESS) {
         return 1;
     }
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     add_in("tick: first, refresh, versions", test_tick);
     add_in("tick: pauses after failures", test_pauses);
     add_in("ensure: none yet, and when the tick is late", test_ensure);

@@ -129,10 +129,10 @@ int main(void)
 {
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS) {
+    if (la_holder_open(&fd) != APR_SUCCESS) {
         return 1;
     }
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     add_in("renew: early, once in ten seconds", test_renew);
     add_in("renew: what a fetch shows not to be there", test_wanted);
     add_in("renew: fails", test_renew_fails);

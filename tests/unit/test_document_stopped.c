@@ -1,7 +1,7 @@
 /* document.c: a process that is stopped in the middle of a fetch. The clock is the real one. */
 #include "provider/document.h"
 
-#include "core/gate.h"
+#include "shm/gate.h"
 #include "provider/host.h"
 
 #include "procs.h"
@@ -17,7 +17,7 @@ typedef struct world_t {
 } world_t;
 
 static world_t *world;
-static la_life_t life;
+static la_holder_t life;
 static apr_pool_t *pool;
 static la_document_t *document;
 
@@ -109,10 +109,10 @@ int main(void)
 {
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS) {
+    if (la_holder_open(&fd) != APR_SUCCESS) {
         return 1;
     }
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     add("processes: stopped in a fetch", test_stopped, NULL);
     tests[test_count - 1].setup_func = make_world;
     return run_added("document_stopped");

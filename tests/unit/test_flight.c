@@ -1,7 +1,7 @@
 /* flight.c: who leads, with processes and threads, when some are killed anywhere, and when the
  * bytes are garbage. Waiting and taking over stand in test_flight_wait.c.
  */
-#include "core/flight.c"
+#include "shm/flight.c"
 
 #include "flight_validate.h"
 #include "flights.h"
@@ -107,11 +107,11 @@ static void test_slots_run_out(void **state)
 
 static void test_no_proof_of_life(void **state)
 {
-    la_life_t broken;
+    la_holder_t broken;
     la_flight_ticket_t ticket;
 
     (void)state;
-    la_life_init(&broken, -1);
+    la_holder_init(&broken, -1);
     assert_int_equal(la_flight_attach(bytes, SLOTS, SEATS, &broken, pool, &flight), APR_SUCCESS);
     assert_int_equal(begin(1, &ticket), LA_FLIGHT_ALONE);
 }

@@ -1,7 +1,7 @@
 /* flight_validate.h: each broken invariant is found; and what a SIGKILL or a SIGSTOP can leave,
  * made by hand, breaks none and costs nobody a slot.
  */
-#include "core/flight.c"
+#include "shm/flight.c"
 
 #include "flight_validate.h"
 #include "flights.h"
@@ -254,7 +254,7 @@ static void test_ended_is_led_by_nobody(void **state)
 {
     (void)state;
     assert_int_equal(begin(1, &pending), LA_FLIGHT_LEADER);
-    assert_int_equal(pending_slot()->leader, la_life_self(&life));
+    assert_int_equal(pending_slot()->leader, la_holder_self(&life));
     assert_int_equal(end(1, &pending), 1);
     assert_int_equal(pending_slot()->leader, 0);
     assert_true(atomic_load(&flight->groups[0].lock.holder) == 0);

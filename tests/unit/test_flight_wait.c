@@ -1,5 +1,5 @@
 /* flight.c: outcomes, limits, and processes that are killed or stopped. */
-#include "core/flight.c"
+#include "shm/flight.c"
 
 #include "flight_validate.h"
 #include "flights.h"

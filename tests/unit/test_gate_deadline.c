@@ -102,7 +102,7 @@ static void test_deadline_too_far(void **state)
 {
     _Atomic uint64_t *words = bytes;
     size_t stride = (la_gates_bytes(2, PERMITS) - la_gates_bytes(1, PERMITS)) / 8;
-    uint64_t self = (uint64_t)la_life_self(&life) << 32;
+    uint64_t self = (uint64_t)la_holder_self(&life) << 32;
     uint64_t tick = (uint64_t)la_clock_us() / 100000;
     la_gate_permit_t permit;
 

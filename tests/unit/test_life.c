@@ -1,5 +1,5 @@
-/* life.c: who lives, and places and locks held by the living. */
-#include "core/life.h"
+/* holder.c: who lives, and places and locks held by the living. */
+#include "shm/holder.h"
 
 #include "procs.h"
 
@@ -17,7 +17,7 @@ typedef struct world_t {
     event_t done;
 } world_t;
 
-static la_life_t life;
+static la_holder_t life;
 static world_t *world;
 
 static int make_world(void **state)
@@ -38,7 +38,7 @@ static int drop_world(void **state)
 static int show_id(void *unused)
 {
     (void)unused;
-    atomic_store(&world->id, la_life_self(&life));
+    atomic_store(&world->id, la_holder_self(&life));
     event_set(&world->ready);
     event_wait(&world->done, 1);
     return 0;
@@ -46,34 +46,34 @@ static int show_id(void *unused)
 
 static void test_self(void **state)
 {
-    uint32_t self = la_life_self(&life);
+    uint32_t self = la_holder_self(&life);
 
     (void)state;
     assert_int_not_equal(self, 0);
-    assert_int_equal(la_life_self(&life), self);
-    assert_int_equal(la_life_alive(&life, self), 1);
+    assert_int_equal(la_holder_self(&life), self);
+    assert_int_equal(la_holder_alive(&life, self), 1);
 }
 
 static void test_nobody(void **state)
 {
     (void)state;
-    assert_int_equal(la_life_alive(&life, 0), 0);
-    assert_int_equal(la_life_alive(&life, la_life_self(&life) ^ 1), 0);
+    assert_int_equal(la_holder_alive(&life, 0), 0);
+    assert_int_equal(la_holder_alive(&life, la_holder_self(&life) ^ 1), 0);
 }
 
 static void test_child_has_its_own(void **state)
 {
-    uint32_t self = la_life_self(&life);
+    uint32_t self = la_holder_self(&life);
     pid_t child = spawn(show_id, NULL);
 
     (void)state;
     event_wait(&world->ready, 1);
     assert_int_not_equal(atomic_load(&world->id), self);
-    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 1);
+    assert_int_equal(la_holder_alive(&life, atomic_load(&world->id)), 1);
     event_set(&world->done);
     assert_int_equal(reap(child), 0);
-    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 0);
-    assert_int_equal(la_life_self(&life), self);
+    assert_int_equal(la_holder_alive(&life, atomic_load(&world->id)), 0);
+    assert_int_equal(la_holder_self(&life), self);
 }
 
 /* kill(pid, 0) would still find it. */
@@ -84,7 +84,7 @@ static void test_zombie_is_dead(void **state)
     (void)state;
     event_wait(&world->ready, 1);
     kill_unreaped(child);
-    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 0);
+    assert_int_equal(la_holder_alive(&life, atomic_load(&world->id)), 0);
     assert_int_equal(kill(child, 0), 0);
     assert_int_equal(reap(child), -SIGKILL);
 }
@@ -97,7 +97,7 @@ static void test_stopped_is_alive(void **state)
     event_wait(&world->ready, 1);
     kill(child, SIGSTOP);
     wait_state(child, WSTOPPED);
-    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 1);
+    assert_int_equal(la_holder_alive(&life, atomic_load(&world->id)), 1);
     kill_unreaped(child);
     reap(child);
 }
@@ -106,7 +106,7 @@ static void test_stopped_is_alive(void **state)
 static int leave_orphan(void *unused)
 {
     (void)unused;
-    atomic_store(&world->parent_id, la_life_self(&life));
+    atomic_store(&world->parent_id, la_holder_self(&life));
     if (fork() == 0) {
         alarm(HANG_SECONDS);
         _exit(show_id(NULL));
@@ -121,21 +121,21 @@ static void test_orphan_does_not_keep_it_alive(void **state)
 
     (void)state;
     assert_int_equal(reap(child), 0);
-    assert_int_equal(la_life_alive(&life, atomic_load(&world->parent_id)), 0);
-    assert_int_equal(la_life_alive(&life, atomic_load(&world->id)), 1);
+    assert_int_equal(la_holder_alive(&life, atomic_load(&world->parent_id)), 0);
+    assert_int_equal(la_holder_alive(&life, atomic_load(&world->id)), 1);
     event_set(&world->done);
-    wait_until(!la_life_alive(&life, atomic_load(&world->id)));
+    wait_until(!la_holder_alive(&life, atomic_load(&world->id)));
 }
 
 static void test_no_file(void **state)
 {
-    la_life_t broken;
+    la_holder_t broken;
     uint32_t index;
 
     (void)state;
-    la_life_init(&broken, -1);
-    assert_int_equal(la_life_self(&broken), 0);
-    assert_int_equal(la_life_alive(&broken, 77), 1);
+    la_holder_init(&broken, -1);
+    assert_int_equal(la_holder_self(&broken), 0);
+    assert_int_equal(la_holder_alive(&broken, 77), 1);
     assert_int_equal(la_place_take(&broken, world->places, PLACES, 1, &index), 0);
     assert_int_equal(la_place_leave(&broken, &world->places[0], 0), 0);
     assert_int_equal(la_place_count(world->places, PLACES, 0), 0);
@@ -256,7 +256,7 @@ static void test_never_more_than_places(void **state)
 
 static void *join_at_once(void *fresh)
 {
-    uint32_t self = la_life_self(fresh);
+    uint32_t self = la_holder_self(fresh);
     uint32_t none = 0;
 
     if (!atomic_compare_exchange_strong(&world->id, &none, self) && none != self)
@@ -266,10 +266,10 @@ static void *join_at_once(void *fresh)
 
 static void test_threads_share_an_id(void **state)
 {
-    la_life_t fresh;
+    la_holder_t fresh;
 
     (void)state;
-    la_life_init(&fresh, life.fd);
+    la_holder_init(&fresh, life.fd);
     run_threads(8, join_at_once, &fresh);
     assert_int_equal(atomic_load(&world->inside), 0);
     assert_int_not_equal(atomic_load(&world->id), 0);
@@ -292,10 +292,10 @@ static void test_lock_and_release(void **state)
 
 static void test_lock_without_proof(void **state)
 {
-    la_life_t broken;
+    la_holder_t broken;
 
     (void)state;
-    la_life_init(&broken, -1);
+    la_holder_init(&broken, -1);
     assert_int_equal(la_lock_take(&broken, &world->lock, LONG_US), LA_LOCK_BUSY);
 }
 
@@ -423,9 +423,9 @@ int main(void)
 {
     int fd;
 
-    if (la_life_open(&fd) != APR_SUCCESS)
+    if (la_holder_open(&fd) != APR_SUCCESS)
         return 1;
-    la_life_init(&life, fd);
+    la_holder_init(&life, fd);
     add_here("an id of one's own", test_self);
     add_here("nobody", test_nobody);
     add_here("a child has its own id", test_child_has_its_own);

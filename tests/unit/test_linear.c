@@ -8,7 +8,7 @@
 #include "base/fields.h"
 #include "base/form.h"
 #include "base/params.h"
-#include "core/purge.h"
+#include "shm/purge_log.h"
 #include "core/token.h"
 
 #include <malloc.h>

@@ -1,7 +1,7 @@
 /* outage.c: when a line is due. */
 #include "support.h"
 
-#include "core/outage.h"
+#include "shm/outage.h"
 
 #define S APR_USEC_PER_SEC
 

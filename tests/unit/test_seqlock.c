@@ -1,5 +1,5 @@
 /* seqlock.h: a record is read whole or not at all, whatever became of its writers. */
-#include "core/seqlock.h"
+#include "shm/seqlock.h"
 
 #include "procs.h"
 

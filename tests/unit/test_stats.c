@@ -1,5 +1,5 @@
 /* Counters in shared memory: sums over threads and processes, buckets, errors that are never torn, and values out of range. */
-#include "core/stats.h"
+#include "shm/counters.h"
 
 #include "procs.h"
 
@@ -11,16 +11,16 @@
 
 static apr_pool_t *pool;
 static void *bytes;
-static la_stats_t *stats;
+static la_counters_t *stats;
 
 static int make_stats(void **state)
 {
     (void)state;
-    bytes = shared_alloc(la_stats_bytes(PROVIDERS));
+    bytes = shared_alloc(la_counters_bytes(PROVIDERS));
     if (apr_pool_create(&pool, NULL) != APR_SUCCESS) {
         return 1;
     }
-    stats = la_stats_attach(bytes, PROVIDERS, pool);
+    stats = la_counters_attach(bytes, PROVIDERS, pool);
     return 0;
 }
 
@@ -28,19 +28,19 @@ static int drop_stats(void **state)
 {
     (void)state;
     apr_pool_destroy(pool);
-    shared_free(bytes, la_stats_bytes(PROVIDERS));
+    shared_free(bytes, la_counters_bytes(PROVIDERS));
     return 0;
 }
 
 static void *count_all(void *unused)
 {
     for (int i = 0; i < COUNTED; i++) {
-        for (unsigned outcome = 0; outcome < LA_STATS_OUTCOMES; outcome++) {
-            la_stats_request(stats, outcome);
+        for (unsigned outcome = 0; outcome < LA_COUNTERS_OUTCOMES; outcome++) {
+            la_counters_request(stats, outcome);
         }
-        la_stats_lookup(stats, 1, 3, 5);
-        la_stats_lookup(stats, 2, 0, 0);
-        la_stats_call(stats, 1, i);
+        la_counters_lookup(stats, 1, 3, 5);
+        la_counters_lookup(stats, 2, 0, 0);
+        la_counters_call(stats, 1, i);
     }
     return unused;
 }
@@ -54,22 +54,22 @@ static int count_in_process(void *unused)
 static void test_sums(void **state)
 {
     pid_t child = spawn(count_in_process, NULL);
-    la_stats_provider_t read;
+    la_counters_provider_t read;
 
     (void)state;
     run_threads(4, count_all, NULL);
     assert_int_equal(reap(child), 0);
-    for (unsigned outcome = 0; outcome < LA_STATS_OUTCOMES; outcome++) {
-        assert_int_equal(la_stats_requests(stats, outcome), 5 * COUNTED);
+    for (unsigned outcome = 0; outcome < LA_COUNTERS_OUTCOMES; outcome++) {
+        assert_int_equal(la_counters_requests(stats, outcome), 5 * COUNTED);
     }
-    la_stats_read(stats, 1, &read);
+    la_counters_read(stats, 1, &read);
     assert_int_equal(read.lookups[3][5], 5 * COUNTED);
     assert_int_equal(read.lookups[0][0], 0);
     assert_int_equal(read.calls.count, 5 * COUNTED);
     assert_int_equal(read.calls.sum_us, 5 * (COUNTED - 1) * COUNTED / 2);
-    la_stats_read(stats, 2, &read);
+    la_counters_read(stats, 2, &read);
     assert_int_equal(read.lookups[0][0], 5 * COUNTED);
-    la_stats_read(stats, 0, &read);
+    la_counters_read(stats, 0, &read);
     assert_int_equal(read.calls.count, 0);
 }
 
@@ -93,62 +93,62 @@ static const bucket_case_t bucket_cases[] = {
 static void test_bucket(void **state)
 {
     const bucket_case_t *row = *state;
-    la_stats_provider_t read;
+    la_counters_provider_t read;
 
-    la_stats_call(stats, 0, row->us);
-    la_stats_read(stats, 0, &read);
-    for (int i = 0; i <= LA_STATS_BUCKETS; i++) {
+    la_counters_call(stats, 0, row->us);
+    la_counters_read(stats, 0, &read);
+    for (int i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
         assert_int_equal(read.calls.buckets[i], i == row->bucket);
     }
 }
 
 static void test_out_of_range(void **state)
 {
-    la_stats_provider_t read;
+    la_counters_provider_t read;
 
     (void)state;
-    la_stats_request(stats, LA_STATS_OUTCOMES);
-    la_stats_lookup(stats, PROVIDERS, 0, 0);
-    la_stats_lookup(stats, 0, LA_STATS_VERDICTS, 0);
-    la_stats_lookup(stats, 0, 0, LA_STATS_SOURCES);
-    la_stats_call(stats, PROVIDERS, 1);
-    la_stats_error(stats, PROVIDERS, "x", 1);
-    assert_int_equal(la_stats_first(stats, PROVIDERS, 0), 0);
-    for (apr_size_t i = 0; i < la_stats_bytes(PROVIDERS); i++) {
+    la_counters_request(stats, LA_COUNTERS_OUTCOMES);
+    la_counters_lookup(stats, PROVIDERS, 0, 0);
+    la_counters_lookup(stats, 0, LA_COUNTERS_VERDICTS, 0);
+    la_counters_lookup(stats, 0, 0, LA_COUNTERS_SOURCES);
+    la_counters_call(stats, PROVIDERS, 1);
+    la_counters_error(stats, PROVIDERS, "x", 1);
+    assert_int_equal(la_counters_first(stats, PROVIDERS, 0), 0);
+    for (apr_size_t i = 0; i < la_counters_bytes(PROVIDERS); i++) {
         assert_int_equal(((char *)bytes)[i], 0);
     }
-    la_stats_read(stats, PROVIDERS, &read);
+    la_counters_read(stats, PROVIDERS, &read);
     assert_int_equal(read.calls.count, 0);
-    assert_int_equal(la_stats_requests(stats, LA_STATS_OUTCOMES), 0);
-    assert_int_equal(la_stats_bytes(70000), 0);
+    assert_int_equal(la_counters_requests(stats, LA_COUNTERS_OUTCOMES), 0);
+    assert_int_equal(la_counters_bytes(70000), 0);
 }
 
 static void test_error(void **state)
 {
     char longest[400];
-    la_stats_provider_t read;
+    la_counters_provider_t read;
 
     (void)state;
     memset(longest, 'x', sizeof(longest));
     longest[sizeof(longest) - 1] = '\0';
-    la_stats_error(stats, 1, "a\r\nb\x7f", 42);
-    la_stats_read(stats, 1, &read);
+    la_counters_error(stats, 1, "a\r\nb\x7f", 42);
+    la_counters_read(stats, 1, &read);
     assert_string_equal(read.error, "a  b ");
     assert_int_equal(read.error_at, 42);
-    la_stats_error(stats, 1, longest, 43);
-    la_stats_read(stats, 1, &read);
-    assert_int_equal(strlen(read.error), LA_STATS_ERROR_BYTES);
-    la_stats_read(stats, 0, &read);
+    la_counters_error(stats, 1, longest, 43);
+    la_counters_read(stats, 1, &read);
+    assert_int_equal(strlen(read.error), LA_COUNTERS_ERROR_BYTES);
+    la_counters_read(stats, 0, &read);
     assert_int_equal(read.error_at, 0);
 }
 
 static void *write_errors(void *letter)
 {
-    char text[LA_STATS_ERROR_BYTES + 1] = {0};
+    char text[LA_COUNTERS_ERROR_BYTES + 1] = {0};
 
-    memset(text, *(const char *)letter, LA_STATS_ERROR_BYTES);
+    memset(text, *(const char *)letter, LA_COUNTERS_ERROR_BYTES);
     for (int i = 0; i < 20000; i++) {
-        la_stats_error(stats, 1, text, text[0]);
+        la_counters_error(stats, 1, text, text[0]);
     }
     return NULL;
 }
@@ -163,9 +163,9 @@ static void test_error_is_whole(void **state)
         assert_int_equal(pthread_create(&writers[i], NULL, write_errors, &letters[i]), 0);
     }
     for (int i = 0; i < 20000; i++) {
-        la_stats_provider_t read;
+        la_counters_provider_t read;
 
-        la_stats_read(stats, 1, &read);
+        la_counters_read(stats, 1, &read);
         for (apr_size_t at = 0; at < strlen(read.error); at++) {
             assert_int_equal(read.error[at], read.error_at);
         }
@@ -178,7 +178,7 @@ static void test_error_is_whole(void **state)
 static int write_errors_for_ever(void *event)
 {
     for (;;) {
-        la_stats_error(stats, 0, "endpoint answered 500", 1);
+        la_counters_error(stats, 0, "endpoint answered 500", 1);
         event_set(event);
     }
     return 0;
@@ -192,15 +192,15 @@ static void test_dead_writer(void **state)
     (void)state;
     for (int kills = 1; kills <= 200; kills++) {
         pid_t child = spawn(write_errors_for_ever, event);
-        la_stats_provider_t read;
+        la_counters_provider_t read;
 
         event_wait(event, atomic_load(event) + 1 + (uint32_t)kills % 7);
         kill(child, SIGKILL);
         reap(child);
-        la_stats_read(stats, 0, &read);
+        la_counters_read(stats, 0, &read);
         assert_string_equal(read.error, "endpoint answered 500");
-        la_stats_error(stats, 0, "down", kills);
-        la_stats_read(stats, 0, &read);
+        la_counters_error(stats, 0, "down", kills);
+        la_counters_read(stats, 0, &read);
         assert_string_equal(read.error, "down");
         assert_int_equal(read.error_at, kills);
     }
@@ -209,45 +209,45 @@ static void test_dead_writer(void **state)
 
 static void test_garbage(void **state)
 {
-    la_stats_provider_t read;
+    la_counters_provider_t read;
 
     (void)state;
-    memset(bytes, 0xfe, la_stats_bytes(PROVIDERS));
-    la_stats_read(stats, 0, &read);
+    memset(bytes, 0xfe, la_counters_bytes(PROVIDERS));
+    la_counters_read(stats, 0, &read);
     assert_int_equal(read.error_at, 0);
     assert_string_equal(read.error, "");
-    la_stats_error(stats, 0, "x", 1);
-    la_stats_read(stats, 0, &read);
+    la_counters_error(stats, 0, "x", 1);
+    la_counters_read(stats, 0, &read);
     assert_string_equal(read.error, "x");
 }
 
 static void test_first(void **state)
 {
     (void)state;
-    assert_int_equal(la_stats_first(stats, 0, 0), 1);
-    assert_int_equal(la_stats_first(stats, 0, 0), 0);
-    assert_int_equal(la_stats_first(stats, 0, 1), 1);
-    assert_int_equal(la_stats_first(stats, 1, 0), 1);
+    assert_int_equal(la_counters_first(stats, 0, 0), 1);
+    assert_int_equal(la_counters_first(stats, 0, 0), 0);
+    assert_int_equal(la_counters_first(stats, 0, 1), 1);
+    assert_int_equal(la_counters_first(stats, 1, 0), 1);
 }
 
 static void test_copy(void **state)
 {
-    void *other_bytes = shared_alloc(la_stats_bytes(1));
-    la_stats_t *other = la_stats_attach(other_bytes, 1, pool);
-    la_stats_provider_t read;
+    void *other_bytes = shared_alloc(la_counters_bytes(1));
+    la_counters_t *other = la_counters_attach(other_bytes, 1, pool);
+    la_counters_provider_t read;
 
     (void)state;
-    la_stats_request(stats, 2);
-    la_stats_lookup(stats, 2, 1, 1);
-    la_stats_error(stats, 2, "down", 7);
-    la_stats_copy(other, 0, stats, 2);
-    la_stats_copy(other, 1, stats, 2);
-    la_stats_copy_requests(other, stats);
-    la_stats_read(other, 0, &read);
+    la_counters_request(stats, 2);
+    la_counters_lookup(stats, 2, 1, 1);
+    la_counters_error(stats, 2, "down", 7);
+    la_counters_copy(other, 0, stats, 2);
+    la_counters_copy(other, 1, stats, 2);
+    la_counters_copy_requests(other, stats);
+    la_counters_read(other, 0, &read);
     assert_int_equal(read.lookups[1][1], 1);
     assert_string_equal(read.error, "down");
-    assert_int_equal(la_stats_requests(other, 2), 1);
-    shared_free(other_bytes, la_stats_bytes(1));
+    assert_int_equal(la_counters_requests(other, 2), 1);
+    shared_free(other_bytes, la_counters_bytes(1));
 }
 
 static void add_here(const char *name, CMUnitTestFunction function, void *row)

@@ -1,7 +1,7 @@
 /* The table in one process: what is stored is found, and for as long as it may be. Others:
  * test_table_evict.c, test_table_garbage.c (damaged bytes), test_table_threads.c and
  * test_table_crash.c (many processes). */
-#include "core/table.h"
+#include "shm/table.h"
 
 #include <apr_general.h>
 

@@ -1,5 +1,5 @@
 /* Who makes room for whom when a part of the table is full. */
-#include "core/table.h"
+#include "shm/table.h"
 
 #include <apr_general.h>
 

@@ -1,8 +1,8 @@
 /* A table whose bytes are damaged: every call gives a miss or an entry that was stored, and stays
  * within the bytes, at whose ends AddressSanitizer watches. */
-#include "core/table.h"
+#include "shm/table.h"
 
-#include "core/table_layout.h"
+#include "shm/table_layout.h"
 
 #include <apr_general.h>
 

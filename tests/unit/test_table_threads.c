@@ -1,6 +1,6 @@
 /* The table under threads of one process that read, store, remove and sweep the same few keys; for
  * ThreadSanitizer too (gcc -fsanitize=thread -Wno-tsan). */
-#include "core/table.h"
+#include "shm/table.h"
 
 #include <apr_general.h>
 

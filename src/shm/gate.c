@@ -12,9 +12,9 @@
  * knows that it is dead, a stopped one's at the deadline of its call. If that process goes on later, the
  * place names another holder or another deadline, and its leave changes nothing.
  */
-#include "core/gate_layout.h"
+#include "shm/gate_layout.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 
 #include <string.h>
 
@@ -69,8 +69,8 @@ static int is_formatted(const la_gate_header_t *header, apr_uint32_t gates, apr_
            atomic_load(&header->permits) == permits;
 }
 
-apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits, la_life_t *life,
-                             apr_pool_t *pool, la_gates_t **made)
+apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits,
+                             la_holder_t *life, apr_pool_t *pool, la_gates_t **made)
 {
     *made = NULL;
     if (!is_usable(bytes, gates, permits)) {
@@ -127,7 +127,7 @@ static int is_overdue(uint32_t mark, uint32_t tick)
 static int take_overdue(la_gates_t *gates, la_place_t *places, uint32_t count,
                         la_gate_permit_t *permit)
 {
-    uint64_t mine = ((uint64_t)la_life_self(gates->life) << 32) | permit->mark;
+    uint64_t mine = ((uint64_t)la_holder_self(gates->life) << 32) | permit->mark;
     uint32_t tick = tick_of(la_clock_us());
 
     for (uint32_t at = 0; at < count && mine >> 32 != 0; at++) {
@@ -208,7 +208,7 @@ int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *
 int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit)
 {
     la_gate_t *gate = la_gate_at(gates, index);
-    uint64_t mine = ((uint64_t)la_life_self(gates->life) << 32) | permit->mark;
+    uint64_t mine = ((uint64_t)la_holder_self(gates->life) << 32) | permit->mark;
 
     return gate != NULL && permit->index < gates->permits && mine >> 32 != 0 &&
            atomic_load(&gate->places[permit->index]) == mine;

@@ -1,6 +1,6 @@
 /* When the log is told of an outage. Owns the memory of what was told; what is written is the caller's. Any thread of any process.
  */
-#include "core/outage.h"
+#include "shm/outage.h"
 
 /* A continuing outage is told again after this time. */
 #define INTERVAL_S 60u

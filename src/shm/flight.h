@@ -20,7 +20,7 @@
 #ifndef LA_FLIGHT_H
 #define LA_FLIGHT_H
 
-#include "core/life.h"
+#include "shm/holder.h"
 
 #include <apr_pools.h>
 #include <apr_time.h>
@@ -89,8 +89,8 @@ apr_status_t la_flight_format(void *bytes, apr_uint32_t slots, apr_uint32_t seat
  * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for
  * another geometry or layout.
  */
-apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats, la_life_t *life,
-                              apr_pool_t *pool, la_flight_t **flight);
+apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats,
+                              la_holder_t *life, apr_pool_t *pool, la_flight_t **flight);
 
 /* Joins or starts the flight of `key`; may sleep, terms->wait_us at most.
  *

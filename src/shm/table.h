@@ -12,7 +12,7 @@
 #ifndef LA_TABLE_H
 #define LA_TABLE_H
 
-#include "core/life.h"
+#include "shm/holder.h"
 
 #include <apr_errno.h>
 #include <apr_pools.h>
@@ -108,7 +108,7 @@ apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
  * Returns APR_SUCCESS, APR_EINVAL and APR_ENOSPC as la_table_format() does, or APR_EGENERAL when
  * the bytes were not formatted with this size and layout.
  */
-apr_status_t la_table_attach(void *bytes, apr_size_t size, la_life_t *life, apr_pool_t *pool,
+apr_status_t la_table_attach(void *bytes, apr_size_t size, la_holder_t *life, apr_pool_t *pool,
                              la_table_t **table);
 
 /* Looks `key` up and copies what is found. Takes no lock and makes no system call; gives up on an

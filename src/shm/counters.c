@@ -12,61 +12,62 @@
  * Memory order: counters and the bits of `told` are relaxed and pair with nothing; each is right
  * for itself. The last error is a record of seqlock.h.
  */
-#include "core/stats.h"
+#include "shm/counters.h"
 
-#include "core/lane.h"
-#include "core/seqlock.h"
+#include "shm/stripe.h"
+#include "shm/seqlock.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #define LANES        16
 #define MOST         65536
-#define ERROR_WORDS  ((LA_STATS_ERROR_BYTES + 1) / 8)
+#define ERROR_WORDS  ((LA_COUNTERS_ERROR_BYTES + 1) / 8)
 #define RECORD_WORDS (1 + ERROR_WORDS) /* of the last error: its time, its text */
 
 typedef _Atomic apr_uint64_t counter_t;
 _Static_assert(sizeof(counter_t) == 8, "a counter is one word in shared memory");
 
 typedef struct requests_t {
-    _Alignas(LA_STATS_ALIGN) counter_t outcomes[LA_STATS_OUTCOMES];
+    _Alignas(LA_COUNTERS_ALIGN) counter_t outcomes[LA_COUNTERS_OUTCOMES];
 } requests_t;
 
 typedef struct lookups_t {
-    _Alignas(LA_STATS_ALIGN) counter_t counts[LA_STATS_VERDICTS][LA_STATS_SOURCES];
+    _Alignas(LA_COUNTERS_ALIGN) counter_t counts[LA_COUNTERS_VERDICTS][LA_COUNTERS_SOURCES];
 } lookups_t;
 
 typedef struct provider_t {
     lookups_t lanes[LANES];
-    _Alignas(LA_STATS_ALIGN) counter_t buckets[LA_STATS_BUCKETS + 1];
+    _Alignas(LA_COUNTERS_ALIGN) counter_t buckets[LA_COUNTERS_BUCKETS + 1];
     counter_t sum_us;
     counter_t told; /* one bit for each matter that was logged */
     la_seqlock_word_t error[LA_SEQLOCK_WORDS(RECORD_WORDS)];
 } provider_t;
 
-_Static_assert((LA_STATS_ERROR_BYTES + 1) % 8 == 0, "an error is a number of words");
-_Static_assert(sizeof(requests_t) % LA_STATS_ALIGN == 0 && sizeof(provider_t) % LA_STATS_ALIGN == 0,
+_Static_assert((LA_COUNTERS_ERROR_BYTES + 1) % 8 == 0, "an error is a number of words");
+_Static_assert(sizeof(requests_t) % LA_COUNTERS_ALIGN == 0 &&
+                   sizeof(provider_t) % LA_COUNTERS_ALIGN == 0,
                "lanes and providers are whole lines");
 
-struct la_stats_t {
+struct la_counters_t {
     requests_t *requests; /* LANES of them */
     provider_t *providers;
     apr_uint32_t count;
 };
 
 #define MS APR_TIME_C(1000)
-const apr_interval_time_t la_stats_bounds_us[LA_STATS_BUCKETS] = {
+const apr_interval_time_t la_counters_bounds_us[LA_COUNTERS_BUCKETS] = {
     250,      500,      1 * MS,   2500,      5 * MS,    10 * MS,   25 * MS,   50 * MS,
     100 * MS, 250 * MS, 500 * MS, 1000 * MS, 2500 * MS, 5000 * MS, 10000 * MS};
 
-apr_size_t la_stats_bytes(apr_uint32_t providers)
+apr_size_t la_counters_bytes(apr_uint32_t providers)
 {
     return providers > MOST ? 0 : LANES * sizeof(requests_t) + providers * sizeof(provider_t);
 }
 
-la_stats_t *la_stats_attach(void *bytes, apr_uint32_t providers, apr_pool_t *pool)
+la_counters_t *la_counters_attach(void *bytes, apr_uint32_t providers, apr_pool_t *pool)
 {
-    la_stats_t *stats = apr_palloc(pool, sizeof(*stats));
+    la_counters_t *stats = apr_palloc(pool, sizeof(*stats));
 
     stats->requests = bytes;
     stats->providers = (provider_t *)(void *)((char *)bytes + LANES * sizeof(requests_t));
@@ -74,15 +75,15 @@ la_stats_t *la_stats_attach(void *bytes, apr_uint32_t providers, apr_pool_t *poo
     return stats;
 }
 
-void la_stats_copy(la_stats_t *to, apr_uint32_t index, const la_stats_t *from,
-                   apr_uint32_t from_index)
+void la_counters_copy(la_counters_t *to, apr_uint32_t index, const la_counters_t *from,
+                      apr_uint32_t from_index)
 {
     if (index < to->count && from_index < from->count) {
         memcpy(&to->providers[index], &from->providers[from_index], sizeof(provider_t));
     }
 }
 
-void la_stats_copy_requests(la_stats_t *to, const la_stats_t *from)
+void la_counters_copy_requests(la_counters_t *to, const la_counters_t *from)
 {
     memcpy(to->requests, from->requests, LANES * sizeof(requests_t));
 }
@@ -97,16 +98,17 @@ static apr_uint64_t get(const counter_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-void la_stats_request(la_stats_t *stats, unsigned outcome)
+void la_counters_request(la_counters_t *stats, unsigned outcome)
 {
-    if (outcome < LA_STATS_OUTCOMES) {
+    if (outcome < LA_COUNTERS_OUTCOMES) {
         add(&stats->requests[la_lane() % LANES].outcomes[outcome], 1);
     }
 }
 
-void la_stats_lookup(la_stats_t *stats, apr_uint32_t provider, unsigned verdict, unsigned source)
+void la_counters_lookup(la_counters_t *stats, apr_uint32_t provider, unsigned verdict,
+                        unsigned source)
 {
-    if (provider < stats->count && verdict < LA_STATS_VERDICTS && source < LA_STATS_SOURCES) {
+    if (provider < stats->count && verdict < LA_COUNTERS_VERDICTS && source < LA_COUNTERS_SOURCES) {
         add(&stats->providers[provider].lanes[la_lane() % LANES].counts[verdict][source], 1);
     }
 }
@@ -115,13 +117,13 @@ static unsigned bucket(apr_interval_time_t us)
 {
     unsigned i = 0;
 
-    while (i < LA_STATS_BUCKETS && us > la_stats_bounds_us[i]) {
+    while (i < LA_COUNTERS_BUCKETS && us > la_counters_bounds_us[i]) {
         i++;
     }
     return i;
 }
 
-void la_stats_call(la_stats_t *stats, apr_uint32_t provider, apr_interval_time_t duration_us)
+void la_counters_call(la_counters_t *stats, apr_uint32_t provider, apr_interval_time_t duration_us)
 {
     apr_interval_time_t us = duration_us > 0 ? duration_us : 0;
 
@@ -133,10 +135,10 @@ void la_stats_call(la_stats_t *stats, apr_uint32_t provider, apr_interval_time_t
 
 static void pack(const char *text, apr_uint64_t words[ERROR_WORDS])
 {
-    char bytes[LA_STATS_ERROR_BYTES + 1] = {0};
+    char bytes[LA_COUNTERS_ERROR_BYTES + 1] = {0};
     int i;
 
-    for (i = 0; i < LA_STATS_ERROR_BYTES && text[i]; i++) {
+    for (i = 0; i < LA_COUNTERS_ERROR_BYTES && text[i]; i++) {
         bytes[i] = text[i];
         if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
             bytes[i] = ' ';
@@ -145,7 +147,8 @@ static void pack(const char *text, apr_uint64_t words[ERROR_WORDS])
     memcpy(words, bytes, sizeof(bytes));
 }
 
-void la_stats_error(la_stats_t *stats, apr_uint32_t provider, const char *text, apr_time_t now)
+void la_counters_error(la_counters_t *stats, apr_uint32_t provider, const char *text,
+                       apr_time_t now)
 {
     apr_uint64_t record[RECORD_WORDS] = {(apr_uint64_t)now};
 
@@ -155,7 +158,7 @@ void la_stats_error(la_stats_t *stats, apr_uint32_t provider, const char *text, 
     }
 }
 
-int la_stats_first(la_stats_t *stats, apr_uint32_t provider, unsigned matter)
+int la_counters_first(la_counters_t *stats, apr_uint32_t provider, unsigned matter)
 {
     apr_uint64_t bit = (apr_uint64_t)1 << matter % 64;
 
@@ -164,26 +167,26 @@ int la_stats_first(la_stats_t *stats, apr_uint32_t provider, unsigned matter)
              bit);
 }
 
-static void read_error(const provider_t *provider, la_stats_provider_t *read)
+static void read_error(const provider_t *provider, la_counters_provider_t *read)
 {
     apr_uint64_t record[RECORD_WORDS];
 
     if (la_seqlock_read(provider->error, record, RECORD_WORDS)) {
         read->error_at = (apr_time_t)record[0];
         memcpy(read->error, record + 1, sizeof(read->error));
-        read->error[LA_STATS_ERROR_BYTES] = '\0';
+        read->error[LA_COUNTERS_ERROR_BYTES] = '\0';
     }
 }
 
-static void sum_lookups(const provider_t *provider, la_stats_provider_t *read)
+static void sum_lookups(const provider_t *provider, la_counters_provider_t *read)
 {
     int lane;
     int verdict;
     int source;
 
     for (lane = 0; lane < LANES; lane++) {
-        for (verdict = 0; verdict < LA_STATS_VERDICTS; verdict++) {
-            for (source = 0; source < LA_STATS_SOURCES; source++) {
+        for (verdict = 0; verdict < LA_COUNTERS_VERDICTS; verdict++) {
+            for (source = 0; source < LA_COUNTERS_SOURCES; source++) {
                 read->lookups[verdict][source] +=
                     get(&provider->lanes[lane].counts[verdict][source]);
             }
@@ -191,18 +194,19 @@ static void sum_lookups(const provider_t *provider, la_stats_provider_t *read)
     }
 }
 
-apr_uint64_t la_stats_requests(const la_stats_t *stats, unsigned outcome)
+apr_uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome)
 {
     apr_uint64_t sum = 0;
     int lane;
 
-    for (lane = 0; lane < LANES && outcome < LA_STATS_OUTCOMES; lane++) {
+    for (lane = 0; lane < LANES && outcome < LA_COUNTERS_OUTCOMES; lane++) {
         sum += get(&stats->requests[lane].outcomes[outcome]);
     }
     return sum;
 }
 
-void la_stats_read(const la_stats_t *stats, apr_uint32_t provider, la_stats_provider_t *read)
+void la_counters_read(const la_counters_t *stats, apr_uint32_t provider,
+                      la_counters_provider_t *read)
 {
     const provider_t *from;
     int i;
@@ -213,7 +217,7 @@ void la_stats_read(const la_stats_t *stats, apr_uint32_t provider, la_stats_prov
     }
     from = &stats->providers[provider];
     sum_lookups(from, read);
-    for (i = 0; i <= LA_STATS_BUCKETS; i++) {
+    for (i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
         read->calls.buckets[i] = get(&from->buckets[i]);
         read->calls.count += read->calls.buckets[i];
     }

@@ -10,11 +10,11 @@
  * Life cycle: the bytes begin as zeroes and need no formatting. Any thread of any process, no lock; a process may die at
  * any instruction.
  */
-#ifndef LA_PURGE_H
-#define LA_PURGE_H
+#ifndef LA_PURGE_LOG_H
+#define LA_PURGE_LOG_H
 
 #include "base/slice.h"
-#include "core/table.h"
+#include "shm/table.h"
 
 typedef enum la_purge_e { LA_PURGE_ALL, LA_PURGE_PRINCIPAL, LA_PURGE_CLIENT_ID } la_purge_e;
 

@@ -12,7 +12,7 @@
 #ifndef LA_GATE_H
 #define LA_GATE_H
 
-#include "core/life.h"
+#include "shm/holder.h"
 
 #include <apr_pools.h>
 #include <apr_time.h>
@@ -100,8 +100,8 @@ apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permi
  * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for another
  * geometry or layout.
  */
-apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits, la_life_t *life,
-                             apr_pool_t *pool, la_gates_t **made);
+apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits,
+                             la_holder_t *life, apr_pool_t *pool, la_gates_t **made);
 
 /* Asks for a permit, waiting up to terms->wait_us for one. It is valid for terms->call_us.
  *

@@ -11,7 +11,7 @@
  *
  * A probe whose process dies is lost after call_us.
  */
-#include "core/gate_layout.h"
+#include "shm/gate_layout.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #ifndef LA_TABLE_LAYOUT_H
 #define LA_TABLE_LAYOUT_H
 
-#include "core/table.h"
+#include "shm/table.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -83,7 +83,7 @@ struct la_table_t {
     la_table_chunk_t *chunks;
     apr_size_t size;
     apr_uint32_t group_count;
-    la_life_t *life;
+    la_holder_t *life;
 };
 
 /* A key and where it belongs. */

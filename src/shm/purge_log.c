@@ -9,7 +9,7 @@
  * which era it belongs to; one that belongs to another counts as 0, so what is read is the position or an earlier one,
  * and from an earlier one the only error is to drop too much.
  */
-#include "core/purge.h"
+#include "shm/purge_log.h"
 
 #include "core/token.h"
 

@@ -6,7 +6,7 @@
  *
  *   offset 0
  *   header        magic | size | counters in 16 stripes
- *   locks         [group_count]              64 bytes: lock (life.h) | chunks in use
+ *   locks         [group_count]              64 bytes: lock (holder.h) | chunks in use
  *   links         [group_count]             128 bytes: per chunk, the next in its chain
  *   tags          [group_count]             256 bytes: per chunk, 16 bits of the key of what
  *                                                      starts there, 0 where none does
@@ -53,7 +53,7 @@
  *   and EMPTY (release) with the fence before the second load of a state and before a removal's
  *   compare-and-swap (acquire): who read any word of the new entry finds another state than the old
  *   one's. - The fence that ends a put with the fence that begins a sweep (both sequentially
- *   consistent): see la_table_sweep(). - Taking a group's lock with its last release (life.c): a
+ *   consistent): see la_table_sweep(). - Taking a group's lock with its last release (holder.c): a
  *   writer sees what writers before it wrote. The links, tags and states that it plans with need no
  *   more. - The store of magic (release) with its load in la_table_attach() (acquire).
  *
@@ -62,9 +62,9 @@
  *
  * tests/model/table.pml is the model of 1 to 3, sweep.pml that of the put and the sweep.
  */
-#include "core/table.h"
+#include "shm/table.h"
 
-#include "core/table_layout.h"
+#include "shm/table_layout.h"
 
 #include <apr_strings.h>
 
@@ -123,7 +123,7 @@ apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed)
     return APR_SUCCESS;
 }
 
-apr_status_t la_table_attach(void *bytes, apr_size_t size, la_life_t *life, apr_pool_t *pool,
+apr_status_t la_table_attach(void *bytes, apr_size_t size, la_holder_t *life, apr_pool_t *pool,
                              la_table_t **table)
 {
     la_table_t sketch = {0};

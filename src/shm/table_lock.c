@@ -2,7 +2,7 @@
  *
  * The layout and why it is safe: table.c. Called by table_write.c, from any thread of any child.
  */
-#include "core/table_layout.h"
+#include "shm/table_layout.h"
 
 /* Leaves only live entries with a tag. For the lock's holder. */
 static void clear_dead(const la_table_t *table, apr_uint32_t group)

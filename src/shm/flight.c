@@ -5,9 +5,9 @@
  * business. Called from the worker threads of all child processes; the parent only formats.
  *
  *   header    layout, slots, seats                              64 bytes
- *   groups    slots / 16, each a lock (life.h) with a line      64 bytes
+ *   groups    slots / 16, each a lock (holder.h) with a line      64 bytes
  *   slots     slot 16 * g + w is way w of group g              320 bytes
- *   seats     a place (life.h) for each waiter, its mark the slot's index + 1
+ *   seats     a place (holder.h) for each waiter, its mark the slot's index + 1
  *
  *   lead      number of the slot's flight: steps with each claim, each takeover and each reset
  *   leader    id of the process that asks the provider; 0 when nobody does
@@ -34,14 +34,14 @@
  * being refused: still correct, still bounded by MaxConcurrent, and a flood of random tokens
  * costs those who come with it their coalescing, not their answer.
  *
- * Memory order: taking the lock pairs with its last release (life.c), which orders all that it
+ * Memory order: taking the lock pairs with its last release (holder.c), which orders all that it
  * guards. `wake` is read under the lock before a sleep and stepped under it by whoever changes the
  * flight, so no change is missed.
  */
-#include "core/flight.h"
+#include "shm/flight.h"
 
-#include "core/futex.h"
-#include "core/seqlock.h"
+#include "shm/futex.h"
+#include "shm/seqlock.h"
 
 #include <limits.h>
 #include <string.h>
@@ -104,7 +104,7 @@ struct la_flight_t {
     apr_uint32_t group_count;
     apr_uint32_t slot_count;
     apr_uint32_t seat_count;
-    la_life_t *life;
+    la_holder_t *life;
 };
 
 /* One la_flight_begin(). */
@@ -156,8 +156,8 @@ apr_status_t la_flight_format(void *bytes, apr_uint32_t slots, apr_uint32_t seat
     return APR_SUCCESS;
 }
 
-apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats, la_life_t *life,
-                              apr_pool_t *pool, la_flight_t **flight)
+apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats,
+                              la_holder_t *life, apr_pool_t *pool, la_flight_t **flight)
 {
     const header_t *header = bytes;
     la_flight_t *made;
@@ -228,7 +228,7 @@ static slot_t *find_flight(slot_t *slots, const uint64_t *key)
 
 /* A slot that nobody leads, the longest idle one; else one whose leader died, or was stopped for
  * very long. */
-static slot_t *find_idle(slot_t *slots, la_life_t *life, apr_time_t now)
+static slot_t *find_idle(slot_t *slots, la_holder_t *life, apr_time_t now)
 {
     slot_t *best = NULL;
 
@@ -238,7 +238,7 @@ static slot_t *find_idle(slot_t *slots, la_life_t *life, apr_time_t now)
         }
     }
     for (slot_t *slot = slots; slot < slots + LA_FLIGHT_WAYS && !best; slot++) {
-        if (slot->due_us < now - FLIGHT_ABANDONED_US || !la_life_alive(life, slot->leader)) {
+        if (slot->due_us < now - FLIGHT_ABANDONED_US || !la_holder_alive(life, slot->leader)) {
             best = slot;
         }
     }
@@ -394,7 +394,7 @@ static void sleep_on(visit_t *visit)
     apr_time_t now = la_clock_us();
     apr_time_t until = visit->due < visit->ends ? visit->due : visit->ends;
 
-    visit->is_dead = !la_life_alive(visit->flight->life, visit->leader);
+    visit->is_dead = !la_holder_alive(visit->flight->life, visit->leader);
     if (!visit->is_dead) {
         la_futex_wait(&visit->slot->wake, visit->wake,
                       until - now < FLIGHT_SLICE_US ? until - now : FLIGHT_SLICE_US);
@@ -405,7 +405,7 @@ la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
                             const la_flight_terms_t *terms, la_flight_ticket_t *ticket,
                             la_flight_outcome_t *outcome)
 {
-    visit_t visit = {.flight = flight, .terms = terms, .self = la_life_self(flight->life)};
+    visit_t visit = {.flight = flight, .terms = terms, .self = la_holder_self(flight->life)};
     la_flight_e answer = LA_FLIGHT_ALONE;
 
     memset(ticket, 0, sizeof(*ticket));
@@ -442,7 +442,7 @@ int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
         return 0;
     }
     slot = &flight->slots[ticket->slot];
-    ended = slot->lead == ticket->lead && slot->leader == la_life_self(flight->life);
+    ended = slot->lead == ticket->lead && slot->leader == la_holder_self(flight->life);
     if (ended) {
         write_outcome(slot, ticket, outcome);
         slot->leader = 0;

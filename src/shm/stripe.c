@@ -1,6 +1,6 @@
 /* Numbers threads in the order in which they first ask. Any thread, no lock; the counter pairs with
  * nothing. */
-#include "core/lane.h"
+#include "shm/stripe.h"
 
 #include <stdatomic.h>
 #include <unistd.h>

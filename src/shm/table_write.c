@@ -14,9 +14,9 @@
  *      nobody reads, and which 1 does not count. So every state that a death can leave is already a
  *      good one; the repair only tidies.
  */
-#include "core/table.h"
+#include "shm/table.h"
 
-#include "core/table_layout.h"
+#include "shm/table_layout.h"
 
 #define NOBODY 0xffu
 

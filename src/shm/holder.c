@@ -7,9 +7,9 @@
  * Record locks (F_SETLK) rather than locks of an open file (F_OFD_SETLK): the former belong to a
  * process and are not inherited, so a child forked by the holder never keeps it alive.
  */
-#include "core/life.h"
+#include "shm/holder.h"
 
-#include "core/futex.h"
+#include "shm/futex.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,19 +36,19 @@ typedef struct roll_t {
  * that take a place and then count, one sees the other's, so a limit that is checked after taking
  * is never exceeded.
  *
- * la_life_t.self: the swap in join_living() releases the lock on the id's byte
- * to the load in la_life_self(), which acquires it; another process's copy is void by its pid. */
+ * la_holder_t.self: the swap in join_living() releases the lock on the id's byte
+ * to the load in la_holder_self(), which acquires it; another process's copy is void by its pid. */
 
 _Static_assert(sizeof(la_place_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
                "a place is one plain word for every process");
 
-apr_status_t la_life_open(int *fd)
+apr_status_t la_holder_open(int *fd)
 {
     *fd = memfd_create("llama-auth-life", MFD_CLOEXEC);
     return *fd < 0 ? errno : APR_SUCCESS;
 }
 
-void la_life_init(la_life_t *life, int fd)
+void la_holder_init(la_holder_t *life, int fd)
 {
     life->fd = fd;
     atomic_init(&life->self, 0);
@@ -62,7 +62,7 @@ static struct flock byte_of(uint32_t id)
     return lock;
 }
 
-static uint32_t draw_id(const la_life_t *life)
+static uint32_t draw_id(const la_holder_t *life)
 {
     for (int i = 0; i < LIFE_DRAWS; i++) {
         uint32_t id = 0;
@@ -81,7 +81,7 @@ static uint32_t draw_id(const la_life_t *life)
 
 /* Of two threads that join at once the later takes the earlier's id; its own byte stays locked,
  * unused. */
-static uint32_t join_living(la_life_t *life, uint32_t pid, uint64_t void_self)
+static uint32_t join_living(la_holder_t *life, uint32_t pid, uint64_t void_self)
 {
     uint32_t id = draw_id(life);
     uint64_t self = ((uint64_t)pid << 32) | id;
@@ -92,7 +92,7 @@ static uint32_t join_living(la_life_t *life, uint32_t pid, uint64_t void_self)
     return id;
 }
 
-uint32_t la_life_self(la_life_t *life)
+uint32_t la_holder_self(la_holder_t *life)
 {
     uint32_t pid = (uint32_t)getpid();
     uint64_t self = atomic_load_explicit(&life->self, memory_order_acquire);
@@ -100,28 +100,28 @@ uint32_t la_life_self(la_life_t *life)
     return (uint32_t)(self >> 32) == pid ? (uint32_t)self : join_living(life, pid, self);
 }
 
-int la_life_alive(la_life_t *life, uint32_t id)
+int la_holder_alive(la_holder_t *life, uint32_t id)
 {
     struct flock lock = byte_of(id);
 
     if (id == 0) {
         return 0;
     }
-    if (id == la_life_self(life)) {
+    if (id == la_holder_self(life)) {
         return 1; /* the kernel names only other processes' locks */
     }
     return fcntl(life->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-/* la_life_alive() with a memory that lasts for one look over the places. */
-static int on_roll(la_life_t *life, roll_t *roll, uint32_t id)
+/* la_holder_alive() with a memory that lasts for one look over the places. */
+static int on_roll(la_holder_t *life, roll_t *roll, uint32_t id)
 {
     for (unsigned int i = 0; i < ROLL_SIZE; i++) {
         if (roll->alive[i] == id) {
             return 1;
         }
     }
-    if (!la_life_alive(life, id)) {
+    if (!la_holder_alive(life, id)) {
         return 0;
     }
     roll->alive[roll->next++ % ROLL_SIZE] = id;
@@ -143,7 +143,7 @@ static int take_free(la_place_t *places, uint32_t count, uint32_t start, uint64_
     return 0;
 }
 
-static int take_dead(la_life_t *life, la_place_t *places, uint32_t count, uint64_t mine,
+static int take_dead(la_holder_t *life, la_place_t *places, uint32_t count, uint64_t mine,
                      uint32_t *index)
 {
     roll_t roll = {{(uint32_t)(mine >> 32)}, 1};
@@ -161,10 +161,10 @@ static int take_dead(la_life_t *life, la_place_t *places, uint32_t count, uint64
     return 0;
 }
 
-int la_place_take(la_life_t *life, la_place_t *places, uint32_t count, uint32_t mark,
+int la_place_take(la_holder_t *life, la_place_t *places, uint32_t count, uint32_t mark,
                   uint32_t *index)
 {
-    uint64_t mine = ((uint64_t)la_life_self(life) << 32) | mark;
+    uint64_t mine = ((uint64_t)la_holder_self(life) << 32) | mark;
     uint32_t start;
 
     *index = 0;
@@ -176,16 +176,16 @@ int la_place_take(la_life_t *life, la_place_t *places, uint32_t count, uint32_t 
            take_dead(life, places, count, mine, index);
 }
 
-int la_place_leave(la_life_t *life, la_place_t *place, uint32_t mark)
+int la_place_leave(la_holder_t *life, la_place_t *place, uint32_t mark)
 {
-    uint64_t mine = ((uint64_t)la_life_self(life) << 32) | mark;
+    uint64_t mine = ((uint64_t)la_holder_self(life) << 32) | mark;
 
     return mine >> 32 != 0 && atomic_compare_exchange_strong(place, &mine, 0);
 }
 
-void la_place_sweep(la_life_t *life, la_place_t *places, uint32_t count)
+void la_place_sweep(la_holder_t *life, la_place_t *places, uint32_t count)
 {
-    roll_t roll = {{la_life_self(life)}, 1};
+    roll_t roll = {{la_holder_self(life)}, 1};
 
     for (uint32_t at = 0; at < count; at++) {
         uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
@@ -228,20 +228,20 @@ static void sleep_on(la_lock_t *lock, uint64_t seen, apr_interval_time_t left)
 }
 
 /* Takes a lock that `seen` holds, if that is nobody or a dead process. */
-static la_lock_e take_from(la_life_t *life, la_lock_t *lock, uint64_t seen, uint64_t mine)
+static la_lock_e take_from(la_holder_t *life, la_lock_t *lock, uint64_t seen, uint64_t mine)
 {
     uint32_t holder = (uint32_t)(seen >> 32);
 
-    if ((seen != 0 && la_life_alive(life, holder)) ||
+    if ((seen != 0 && la_holder_alive(life, holder)) ||
         !atomic_compare_exchange_strong(&lock->holder, &seen, mine)) {
         return LA_LOCK_BUSY;
     }
     return seen == 0 ? LA_LOCK_TAKEN : LA_LOCK_INHERITED;
 }
 
-la_lock_e la_lock_take(la_life_t *life, la_lock_t *lock, apr_interval_time_t wait_us)
+la_lock_e la_lock_take(la_holder_t *life, la_lock_t *lock, apr_interval_time_t wait_us)
 {
-    uint64_t mine = ((uint64_t)la_life_self(life) << 32) | 1;
+    uint64_t mine = ((uint64_t)la_holder_self(life) << 32) | 1;
     uint64_t seen = atomic_load(&lock->holder);
     la_lock_e result = mine >> 32 != 0 ? take_from(life, lock, seen, mine) : LA_LOCK_BUSY;
     apr_time_t now;

@@ -3,7 +3,7 @@
  *   header    layout, gates, permits                            64 bytes
  *   gates     for each:
  *     state     breaker, counters, wake word                    64 bytes
- *     permits   a place (life.h) for each call in flight         8 bytes each
+ *     permits   a place (holder.h) for each call in flight         8 bytes each
  *     queue     a place for each request that waits              8 bytes each
  *               rounded up to 64 bytes
  *
@@ -12,7 +12,7 @@
 #ifndef LA_GATE_LAYOUT_H
 #define LA_GATE_LAYOUT_H
 
-#include "core/gate.h"
+#include "shm/gate.h"
 
 typedef _Atomic uint64_t la_gate_word_t;
 
@@ -41,7 +41,7 @@ struct la_gates_t {
     unsigned char *bytes;
     apr_uint32_t count;
     apr_uint32_t permits;
-    la_life_t *life;
+    la_holder_t *life;
 };
 
 /* How far it is from one gate to the next. */

@@ -8,7 +8,7 @@
 #include "provider/provider.h"
 
 #include "shm/futex.h"
-#include "core/jwt.h"
+#include "jose/jwt.h"
 #include "core/validity.h"
 #include "provider/discovery.h"
 #include "provider/document.h"

@@ -4,7 +4,7 @@
 #ifndef LA_KEYSET_H
 #define LA_KEYSET_H
 
-#include "core/jwk.h"
+#include "jose/jwk.h"
 #include "provider/document.h"
 #include "provider/file.h"
 

@@ -3,7 +3,7 @@
 #ifndef LA_SIGNATURE_H
 #define LA_SIGNATURE_H
 
-#include "core/jwt.h"
+#include "jose/jwt.h"
 #include "provider/document.h"
 #include "provider/keyset.h"
 #include "provider/provider.h"

@@ -1,5 +1,5 @@
 /* A JWK set: what is among the keys can be used, and is not more than asked for. */
-#include "core/jwk.h"
+#include "jose/jwk.h"
 
 #include "fuzz.h"
 

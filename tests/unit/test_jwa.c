@@ -1,7 +1,7 @@
 /* jwa.c: names of algorithms. */
 #include "support.h"
 
-#include "core/jwa.h"
+#include "jose/jwa.h"
 
 typedef struct name_case_t {
     const char *name;

@@ -1,7 +1,7 @@
 /* jwk.c: keys that may verify, what they may verify, and what becomes of a set. Keys to be skipped are in test_jwk_hostile.c. */
 #include "support.h"
 
-#include "core/jwk.h"
+#include "jose/jwk.h"
 
 #include "jose.h"
 

@@ -1,7 +1,7 @@
 /* jwk.c: keys that are skipped, each with the reason that is noted. Next to each stands a good key, which serves on. */
 #include "support.h"
 
-#include "core/jwk.h"
+#include "jose/jwk.h"
 
 #include "jose.h"
 

@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include "base/base64url.h"
-#include "core/pubkey.h"
+#include "jose/pubkey.h"
 
 #include "jose.h"
 

@@ -4,7 +4,7 @@
 #ifndef LA_TEST_TOKENS_H
 #define LA_TEST_TOKENS_H
 
-#include "core/jwt.h"
+#include "jose/jwt.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

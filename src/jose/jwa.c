@@ -1,5 +1,5 @@
 /* The one table of signature algorithms. Constant; the configuration, key sets and tokens look names up in it. */
-#include "core/jwa.h"
+#include "jose/jwa.h"
 
 #include <string.h>
 

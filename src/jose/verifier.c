@@ -1,6 +1,6 @@
 /* Verification of one signature with one key: the only place that asks OpenSSL whether one is right.
  */
-#include "core/verifier.h"
+#include "jose/verifier.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Public keys, checked. Owns all that is asked of a key's numbers, and their way into OpenSSL; what
  * a key is for is jwk.c's. Called by jwk.c alone, on its caller's thread.
  */
-#include "core/pubkey.h"
+#include "jose/pubkey.h"
 
 #include <apr_strings.h>
 

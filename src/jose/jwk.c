@@ -5,11 +5,11 @@
  * Called while the configuration is checked, and by whichever thread takes a new set over, once per version. A set
  * comes from outside, so the work for one is bounded. What json-c held of an oct key's text is freed, but not overwritten.
  */
-#include "core/jwk.h"
+#include "jose/jwk.h"
 
 #include "base/base64url.h"
 #include "base/json.h"
-#include "core/pubkey.h"
+#include "jose/pubkey.h"
 
 #include <apr_strings.h>
 

@@ -2,9 +2,9 @@
 #ifndef LA_JWK_H
 #define LA_JWK_H
 
-#include "core/jwa.h"
+#include "jose/jwa.h"
 #include "base/slice.h"
-#include "core/verifier.h"
+#include "jose/verifier.h"
 
 #include <apr_pools.h>
 #include <apr_tables.h>

@@ -3,7 +3,7 @@
  *
  * Runs in any request thread; keys are shared and not changed.
  */
-#include "core/jwt.h"
+#include "jose/jwt.h"
 
 #include "base/base64url.h"
 

@@ -5,7 +5,7 @@
 #define LA_JWT_H
 
 #include "base/json.h"
-#include "core/jwk.h"
+#include "jose/jwk.h"
 
 /* A token that was taken apart and is not yet believed. */
 typedef struct la_jwt_t {

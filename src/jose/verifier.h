@@ -5,7 +5,7 @@
 #ifndef LA_VERIFIER_H
 #define LA_VERIFIER_H
 
-#include "core/jwa.h"
+#include "jose/jwa.h"
 #include "base/slice.h"
 
 #include <apr_pools.h>

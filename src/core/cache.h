@@ -8,11 +8,11 @@
 #ifndef LA_CACHE_H
 #define LA_CACHE_H
 
-#include "core/identity.h"
+#include "access/identity.h"
 #include "shm/purge_log.h"
 #include "base/slice.h"
 #include "shm/table.h"
-#include "core/token.h"
+#include "access/token.h"
 
 /* Bytes of the secret under which keys are made. */
 #define LA_CACHE_SECRET_BYTES 32

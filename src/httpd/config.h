@@ -4,7 +4,7 @@
 #ifndef LA_CONFIG_H
 #define LA_CONFIG_H
 
-#include "core/policy.h"
+#include "access/policy.h"
 #include "httpd/credential.h"
 #include "httpd/documents.h"
 #include "httpd/metadata.h"

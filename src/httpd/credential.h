@@ -3,7 +3,7 @@
 #define LA_CREDENTIAL_H
 
 #include "base/slice.h"
-#include "core/token.h"
+#include "access/token.h"
 
 #include <httpd.h>
 

@@ -17,11 +17,11 @@ static const int statuses[] = {400, 401, 403, 500, 503};
 #define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
 struct la_documents_t {
-    const la_errform_t *forms[STATUSES];
-    const la_errform_t *fallback; /* `default` */
+    const la_denial_form_t *forms[STATUSES];
+    const la_denial_form_t *fallback; /* `default` */
 };
 
-static const char *read_file(apr_pool_t *pool, const char *name, const la_errform_t **form)
+static const char *read_file(apr_pool_t *pool, const char *name, const la_denial_form_t **form)
 {
     const char *path = la_host()->path(pool, name);
     la_slice_t text;
@@ -32,7 +32,7 @@ static const char *read_file(apr_pool_t *pool, const char *name, const la_errfor
     }
     error = la_file_read(la_file_make(pool, path, TEMPLATE_LIMIT_BYTES), pool, &text);
     if (!error) {
-        error = la_errform_parse(pool, text, form);
+        error = la_denial_form_parse(pool, text, form);
     }
     return error ? apr_pstrcat(pool, path, ": ", error, NULL) : NULL;
 }
@@ -44,9 +44,9 @@ int la_documents_is_file(const char *what)
     return strncmp(what, FILE_PREFIX, sizeof(FILE_PREFIX) - 1) == 0;
 }
 
-static const char *read_form(apr_pool_t *pool, const char *what, const la_errform_t **form)
+static const char *read_form(apr_pool_t *pool, const char *what, const la_denial_form_t **form)
 {
-    *form = la_errform_preset(what);
+    *form = la_denial_form_preset(what);
     if (*form) {
         return NULL;
     }
@@ -59,11 +59,11 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_errfor
             "'%s' is no JSON object, no file:PATH and none of llama, openai, anthropic, problem",
             what);
     }
-    return la_errform_parse(pool, (la_slice_t){what, strlen(what)}, form);
+    return la_denial_form_parse(pool, (la_slice_t){what, strlen(what)}, form);
 }
 
 /* The place of a status, written as a number or `default`; NULL for any other word. */
-static const la_errform_t **place(la_documents_t *documents, const char *status)
+static const la_denial_form_t **place(la_documents_t *documents, const char *status)
 {
     apr_size_t i;
 
@@ -86,7 +86,7 @@ const char *la_documents_add(apr_pool_t *pool, const la_documents_t **documents,
 {
     la_documents_t *made = *documents ? apr_pmemdup(pool, *documents, sizeof(*made))
                                       : apr_pcalloc(pool, sizeof(*made));
-    const la_errform_t **form = place(made, status);
+    const la_denial_form_t **form = place(made, status);
 
     if (!form) {
         return apr_psprintf(pool, "'%s' is none of 400, 401, 403, 500, 503, default", status);
@@ -114,7 +114,7 @@ const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t 
     return merged;
 }
 
-const la_errform_t *la_documents_form(const la_documents_t *documents, int status)
+const la_denial_form_t *la_documents_form(const la_documents_t *documents, int status)
 {
     apr_size_t i;
 

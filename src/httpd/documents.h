@@ -2,7 +2,7 @@
 #ifndef LA_DOCUMENTS_H
 #define LA_DOCUMENTS_H
 
-#include "core/errform.h"
+#include "access/denial_form.h"
 
 /* The lines of one section. Constant. */
 typedef struct la_documents_t la_documents_t;
@@ -24,6 +24,6 @@ const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t 
                                          const la_documents_t *section);
 
 /* The form for a status; NULL is the module's own. */
-const la_errform_t *la_documents_form(const la_documents_t *documents, int status);
+const la_denial_form_t *la_documents_form(const la_documents_t *documents, int status);
 
 #endif

@@ -4,7 +4,7 @@
 #include "httpd/metadata.h"
 
 #include "base/json.h"
-#include "core/policy.h"
+#include "access/policy.h"
 #include "httpd/config.h"
 #include "httpd/credential.h"
 #include "httpd/handler.h"

@@ -7,9 +7,9 @@
 #ifndef LA_REQUEST_H
 #define LA_REQUEST_H
 
-#include "core/errdoc.h"
-#include "core/identity.h"
-#include "core/token.h"
+#include "access/denial.h"
+#include "access/identity.h"
+#include "access/token.h"
 #include "httpd/config.h"
 
 /* Who the client is by the providers of one section, and what was asked to learn it. Constant, in the pool of the first
@@ -53,10 +53,10 @@ typedef struct la_request_t {
     /* The answer. */
     const la_denial_t *denial; /* why this request is refused; NULL while it is not */
     const char *realm; /* of the section that refused it, not necessarily this request's own */
-    const la_errform_t *form; /* the document's; of that section too */
-    int awaiting_require;     /* our checks held, httpd's Require is still to speak */
-    int gated;                /* authentication and authorization of this request itself are over */
-    int passed;               /* everything held: errors from here on are not ours */
+    const la_denial_form_t *form; /* the document's; of that section too */
+    int awaiting_require;         /* our checks held, httpd's Require is still to speak */
+    int gated;  /* authentication and authorization of this request itself are over */
+    int passed; /* everything held: errors from here on are not ours */
 } la_request_t;
 
 /* The request's state, or NULL. */

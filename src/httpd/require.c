@@ -6,7 +6,7 @@
  */
 #include "httpd/require.h"
 
-#include "core/policy.h"
+#include "access/policy.h"
 #include "httpd/place.h"
 #include "httpd/request.h"
 

@@ -58,7 +58,7 @@ static const la_denial_t *copy_denial(apr_pool_t *pool, const la_denial_t *denia
     return copy;
 }
 
-/* AuthName without the backslashes that httpd puts before its quotes: la_errdoc_challenge() quotes for itself. */
+/* AuthName without the backslashes that httpd puts before its quotes: la_denial_challenge() quotes for itself. */
 static const char *realm_of(request_rec *r)
 {
     const char *name = ap_auth_name(r);
@@ -78,7 +78,7 @@ static const char *realm_of(request_rec *r)
 }
 
 static void record(request_rec *r, const la_denial_t *denial, const char *realm,
-                   const la_errform_t *form)
+                   const la_denial_form_t *form)
 {
     la_request_t *state = la_request_make(r);
 
@@ -91,7 +91,7 @@ static void record(request_rec *r, const la_denial_t *denial, const char *realm,
 
 static void set_headers(request_rec *r, const la_denial_t *denial, const char *realm)
 {
-    const char *challenge = la_errdoc_challenge(r->pool, denial, realm);
+    const char *challenge = la_denial_challenge(r->pool, denial, realm);
 
     if (challenge) {
         apr_table_setn(r->err_headers_out,
@@ -116,7 +116,7 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
     request_rec *top = topmost(r);
     const la_request_t *top_state = la_request_get(top);
     const char *realm = realm_of(r);
-    const la_errform_t *form = la_documents_form(la_config_dir(r)->documents, denial.status);
+    const la_denial_form_t *form = la_documents_form(la_config_dir(r)->documents, denial.status);
 
     denial.resource_metadata = metadata_of(r);
     record(r, &denial, realm, form);
@@ -256,8 +256,8 @@ static void close_unless_body_comes(request_rec *r)
 /* What the filter puts in the place of httpd's document. */
 typedef struct answer_t {
     const la_denial_t *denial;
-    const la_errform_t *form;
-    la_errcontext_t context;
+    const la_denial_form_t *form;
+    la_denial_context_t context;
 } answer_t;
 
 /* mod_unique_id's, else the one that httpd's log lines about this request have, if there were any. */
@@ -276,7 +276,7 @@ static answer_t *make_answer(request_rec *r, const la_request_t *state, const la
     answer->denial = denial;
     answer->form = state->denial ? state->form
                                  : la_documents_form(la_config_dir(r)->documents, denial->status);
-    answer->context = (la_errcontext_t){realm, r->method, r->uri, request_id(r)};
+    answer->context = (la_denial_context_t){realm, r->method, r->uri, request_id(r)};
     return answer;
 }
 
@@ -314,8 +314,8 @@ static apr_status_t error_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     }
     if (answer) {
         f->ctx = NULL;
-        body = la_errform_write(f->r->pool, answer->form, answer->denial, &answer->context,
-                                &content_type);
+        body = la_denial_form_write(f->r->pool, answer->form, answer->denial, &answer->context,
+                                    &content_type);
         ap_set_content_type(f->r, content_type);
         ap_set_content_length(f->r, (apr_off_t)body.len);
         APR_BRIGADE_INSERT_HEAD(

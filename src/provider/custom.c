@@ -6,7 +6,7 @@
  */
 #include "provider/provider.h"
 
-#include "core/claims.h"
+#include "access/claims.h"
 #include "core/freshness.h"
 #include "base/json.h"
 #include "base/params.h"

@@ -29,7 +29,7 @@
 #include "shm/futex.h"
 #include "shm/gate.h"
 #include "shm/outage.h"
-#include "core/token.h"
+#include "access/token.h"
 #include "provider/host.h"
 #include "provider/workers.h"
 

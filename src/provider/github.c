@@ -7,7 +7,7 @@
  */
 #include "provider/provider.h"
 
-#include "core/claims.h"
+#include "access/claims.h"
 #include "shm/futex.h"
 #include "base/json.h"
 #include "base/timestamp.h"

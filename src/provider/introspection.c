@@ -7,10 +7,10 @@
  */
 #include "provider/provider.h"
 
-#include "core/claims.h"
+#include "access/claims.h"
 #include "shm/futex.h"
 #include "base/json.h"
-#include "core/validity.h"
+#include "access/validity.h"
 #include "provider/discovery.h"
 #include "provider/document.h"
 #include "provider/file.h"

@@ -9,7 +9,7 @@
 
 #include "shm/futex.h"
 #include "jose/jwt.h"
-#include "core/validity.h"
+#include "access/validity.h"
 #include "provider/discovery.h"
 #include "provider/document.h"
 #include "provider/file.h"

@@ -10,7 +10,7 @@
  */
 #include "provider/keyfile.h"
 
-#include "core/claims.h"
+#include "access/claims.h"
 #include "base/json.h"
 #include "base/timestamp.h"
 

@@ -4,8 +4,8 @@
 #ifndef LA_KEYFILE_H
 #define LA_KEYFILE_H
 
-#include "core/identity.h"
-#include "core/token.h"
+#include "access/identity.h"
+#include "access/token.h"
 #include "provider/provider.h"
 
 #include <apr_pools.h>

@@ -7,7 +7,7 @@
  */
 #include "provider/keyset.h"
 
-#include "core/token.h"
+#include "access/token.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>

@@ -8,7 +8,7 @@
 #include "provider/provider.h"
 
 #include "base/base64url.h"
-#include "core/claims.h"
+#include "access/claims.h"
 #include "base/json.h"
 #include "provider/file.h"
 

@@ -3,7 +3,7 @@
  */
 #include "provider/option.h"
 
-#include "core/claims.h"
+#include "access/claims.h"
 #include "base/json_scan.h"
 #include "base/params.h"
 #include "provider/file.h"

@@ -8,9 +8,9 @@
 #ifndef LA_PROVIDER_H
 #define LA_PROVIDER_H
 
-#include "core/claims.h"
-#include "core/identity.h"
-#include "core/token.h"
+#include "access/claims.h"
+#include "access/identity.h"
+#include "access/token.h"
 #include "provider/http.h"
 #include "provider/option.h"
 

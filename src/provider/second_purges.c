@@ -11,7 +11,7 @@
  */
 #include "provider/second_link.h"
 
-#include "core/token.h"
+#include "access/token.h"
 #include "provider/host.h"
 
 #include <apr_strings.h>

@@ -11,7 +11,7 @@
  */
 #include "shm/purge_log.h"
 
-#include "core/token.h"
+#include "access/token.h"
 
 #include <openssl/rand.h>
 

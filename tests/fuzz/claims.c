@@ -1,5 +1,5 @@
 /* Mapping claims: the first line names the mapping, the rest is the document; whatever comes out is a sound identity. */
-#include "core/claims.h"
+#include "access/claims.h"
 
 #include "provider/option.h"
 

@@ -1,12 +1,12 @@
 /* Error templates: the first line is what a client sent (message, realm, path), the rest the template; what is sent is JSON. */
-#include "core/errform.h"
+#include "access/denial_form.h"
 #include "base/json.h"
 
 #include "fuzz.h"
 
-static void write_all(apr_pool_t *pool, const la_errform_t *form, const char *hostile)
+static void write_all(apr_pool_t *pool, const la_denial_form_t *form, const char *hostile)
 {
-    la_errcontext_t context = {hostile, hostile, hostile, hostile};
+    la_denial_context_t context = {hostile, hostile, hostile, hostile};
     int kind;
 
     for (kind = 0; kind <= LA_DENIAL_ACCESS; kind++) {
@@ -17,11 +17,11 @@ static void write_all(apr_pool_t *pool, const la_errform_t *form, const char *ho
         la_slice_t body;
 
         denial.scope = hostile;
-        body = la_errform_write(pool, form, &denial, &context, &type);
+        body = la_denial_form_write(pool, form, &denial, &context, &type);
         HOLDS(la_json_parse(pool, body, &parsed) == NULL);
-        body = la_errdoc_body(pool, &denial);
+        body = la_denial_body(pool, &denial);
         HOLDS(la_json_parse(pool, body, &parsed) == NULL);
-        challenge = la_errdoc_challenge(pool, &denial, hostile);
+        challenge = la_denial_challenge(pool, &denial, hostile);
         HOLDS(!challenge || is_field_value(challenge, strlen(challenge)));
     }
 }
@@ -33,12 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     la_slice_t rest = {text, size};
     la_slice_t line = take_line(&rest);
     const char *hostile = apr_pstrmemdup(pool, line.data, line.len);
-    const la_errform_t *form;
+    const la_denial_form_t *form;
 
-    if (!la_errform_parse(pool, rest, &form)) {
+    if (!la_denial_form_parse(pool, rest, &form)) {
         write_all(pool, form, hostile);
     } else {
-        write_all(pool, la_errform_preset("openai"), hostile);
+        write_all(pool, la_denial_form_preset("openai"), hostile);
     }
     free(text);
     apr_pool_destroy(pool);

@@ -2,7 +2,7 @@
 #ifndef LA_FUZZ_IDENTITIES_H
 #define LA_FUZZ_IDENTITIES_H
 
-#include "core/identity.h"
+#include "access/identity.h"
 #include "base/json.h"
 
 #include "fuzz.h"

@@ -1,5 +1,5 @@
 /* Bytes of unknown origin in an identity's place: what passes the check is read without leaving them. */
-#include "core/identity.h"
+#include "access/identity.h"
 
 #include "fuzz.h"
 

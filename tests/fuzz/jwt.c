@@ -1,7 +1,7 @@
 /* A JWT with verification: the first line chooses nothing, the whole input is the token. What verifies is one of the corpus' own:
  * its signing input is what the fixed keys signed, so a fuzzer that finds another has found a forgery. */
 #include "jose/jwt.h"
-#include "core/validity.h"
+#include "access/validity.h"
 
 #include "fuzz.h"
 #include "jwt_keys.h"

@@ -1,5 +1,5 @@
 /* claims.c: the lookup, the principal, the mapping, final attributes; over the real json.c and identity.c. */
-#include "core/claims.h"
+#include "access/claims.h"
 
 #include <stdarg.h>
 #include <stddef.h>

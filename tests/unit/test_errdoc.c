@@ -1,5 +1,5 @@
 /* Tests of src/core/errdoc.c: spec section 8 row by row, and what strangers can put into its texts. */
-#include "core/errdoc.h"
+#include "access/denial.h"
 
 #include "base/json.h"
 
@@ -74,7 +74,7 @@ static const kind_row_t kind_rows[] = {
 
 static void assert_body(const la_denial_t *denial, const char *member, const char *text)
 {
-    la_slice_t body = la_errdoc_body(pool, denial);
+    la_slice_t body = la_denial_body(pool, denial);
     const char *wanted = apr_pstrcat(pool, "{\"error\": {\"", member, "\": \"", text, "\"}}", NULL);
 
     assert_string_equal(body.data, wanted);
@@ -106,7 +106,7 @@ static void test_nothing_set(void **state)
     (void)state;
     memset(&denial, 0, sizeof(denial));
     assert_body(&denial, "message", "Authentication is not configured");
-    assert_null(la_errdoc_challenge(pool, &denial, "r"));
+    assert_null(la_denial_challenge(pool, &denial, "r"));
 }
 
 /* ---- documents -------------------------------------------------------------------- */
@@ -133,7 +133,7 @@ static void test_body(void **state)
     const la_json_t *json;
 
     assert_body(&denial, "message", row->json);
-    assert_null(la_json_parse(pool, la_errdoc_body(pool, &denial), &json));
+    assert_null(la_json_parse(pool, la_denial_body(pool, &denial), &json));
 }
 
 /* ---- challenges ------------------------------------------------------------------- */
@@ -219,7 +219,7 @@ static void test_challenge(void **state)
     denial.scope = row->scope;
     if (row->status != 0)
         denial.status = row->status;
-    assert_text(la_errdoc_challenge(pool, &denial, row->realm), row->challenge);
+    assert_text(la_denial_challenge(pool, &denial, row->realm), row->challenge);
 }
 
 /* Whatever is put in, no byte leaves that could end the field or the quoted string. */
@@ -236,13 +236,13 @@ static void test_every_byte(void **state)
         int quotes = 0;
 
         text[1] = (char)byte;
-        challenge = la_errdoc_challenge(pool, &denial, "r");
+        challenge = la_denial_challenge(pool, &denial, "r");
         for (; *challenge != '\0'; challenge++) {
             quotes += *challenge == '"';
             assert_true(*challenge >= 0x20 && *challenge < 0x7f && *challenge != '\\');
         }
         assert_int_equal(quotes, 8);
-        for (challenge = la_errdoc_challenge(pool, &denial, text); *challenge != '\0'; challenge++)
+        for (challenge = la_denial_challenge(pool, &denial, text); *challenge != '\0'; challenge++)
             assert_true((unsigned char)*challenge >= 0x20 && *challenge != 0x7f);
     }
 }

@@ -1,7 +1,7 @@
-/* errform.c: presets, templates, and that what is written is JSON whatever the values hold. */
+/* denial_form.c: presets, templates, and that what is written is JSON whatever the values hold. */
 #include "support.h"
 
-#include "core/errform.h"
+#include "access/denial_form.h"
 #include "base/json.h"
 
 /* ---- values that try to break out ---- */
@@ -38,20 +38,20 @@ static void test_values(void **state)
 {
     static const char *const presets[] = {"llama", "openai", "anthropic", "problem"};
     apr_pool_t *pool = new_pool();
-    const la_errform_t *form;
+    const la_denial_form_t *form;
     const char *type;
 
     (void)state;
-    assert_null(la_errform_parse(pool, slice_of_text(all_places), &form));
+    assert_null(la_denial_form_parse(pool, slice_of_text(all_places), &form));
     for (size_t i = 0; i < ROWS(values); i++) {
-        la_errcontext_t context = {values[i], values[i], values[i], values[i]};
+        la_denial_context_t context = {values[i], values[i], values[i], values[i]};
         la_denial_t denial = la_denial_make(LA_DENIAL_SCOPE, values[i]);
 
         denial.scope = values[i];
-        assert_object(pool, la_errform_write(pool, form, &denial, &context, &type));
+        assert_object(pool, la_denial_form_write(pool, form, &denial, &context, &type));
         for (size_t p = 0; p < ROWS(presets); p++) {
-            assert_object(pool, la_errform_write(pool, la_errform_preset(presets[p]), &denial,
-                                                 &context, &type));
+            assert_object(pool, la_denial_form_write(pool, la_denial_form_preset(presets[p]),
+                                                     &denial, &context, &type));
         }
     }
     apr_pool_destroy(pool);
@@ -60,17 +60,17 @@ static void test_values(void **state)
 static void test_nothing_known(void **state)
 {
     apr_pool_t *pool = new_pool();
-    la_errcontext_t context = {0};
+    la_denial_context_t context = {0};
     la_denial_t denial = {.kind = LA_DENIAL_REJECTED, .status = 401};
-    const la_errform_t *form;
+    const la_denial_form_t *form;
     const char *type;
 
     (void)state;
-    assert_null(la_errform_parse(pool, slice_of_text(all_places), &form));
+    assert_null(la_denial_form_parse(pool, slice_of_text(all_places), &form));
     assert_string_equal(
-        la_errform_write(pool, form, &denial, &context, &type).data,
+        la_denial_form_write(pool, form, &denial, &context, &type).data,
         "{\"a\": [\"Invalid token401\", {\"b\": \"<invalid_token|||||>\"}], \"n\": 1}");
-    assert_string_equal(la_errform_write(pool, NULL, &denial, &context, &type).data,
+    assert_string_equal(la_denial_form_write(pool, NULL, &denial, &context, &type).data,
                         "{\"error\": {\"message\": \"Invalid token\"}}");
     assert_string_equal(type, "application/json");
     apr_pool_destroy(pool);
@@ -125,10 +125,10 @@ static void test_template(void **state)
 {
     const template_t *row = *state;
     apr_pool_t *pool = new_pool();
-    la_errcontext_t context = {"r", "GET", "/p", "id"};
+    la_denial_context_t context = {"r", "GET", "/p", "id"};
     la_denial_t denial = la_denial_make(LA_DENIAL_REJECTED, NULL);
-    const la_errform_t *form;
-    const char *error = la_errform_parse(pool, slice_of_text(row->text), &form);
+    const la_denial_form_t *form;
+    const char *error = la_denial_form_parse(pool, slice_of_text(row->text), &form);
     const char *type;
 
     if (row->error) {
@@ -137,7 +137,7 @@ static void test_template(void **state)
         assert_int_equal(strncmp(error, row->error, strlen(row->error)), 0);
     } else {
         assert_null(error);
-        assert_string_equal(la_errform_write(pool, form, &denial, &context, &type).data,
+        assert_string_equal(la_denial_form_write(pool, form, &denial, &context, &type).data,
                             row->written);
     }
     apr_pool_destroy(pool);
@@ -160,7 +160,7 @@ static void test_types(void **state)
         {500, "server_error", "api_error", "Internal Server Error"},
         {503, "server_error", "api_error", "Service Unavailable"}};
     apr_pool_t *pool = new_pool();
-    la_errcontext_t context = {0};
+    la_denial_context_t context = {0};
     const char *type;
 
     (void)state;
@@ -169,25 +169,28 @@ static void test_types(void **state)
 
         denial.status = rows[i].status;
         assert_string_equal(
-            la_errform_write(pool, la_errform_preset("OpenAI"), &denial, &context, &type).data,
+            la_denial_form_write(pool, la_denial_form_preset("OpenAI"), &denial, &context, &type)
+                .data,
             apr_psprintf(pool,
                          "{\"error\": {\"message\": \"m\", \"type\": \"%s\", \"param\": null, "
                          "\"code\": \"provider_error\"}}",
                          rows[i].openai));
         assert_string_equal(
-            la_errform_write(pool, la_errform_preset("anthropic"), &denial, &context, &type).data,
+            la_denial_form_write(pool, la_denial_form_preset("anthropic"), &denial, &context, &type)
+                .data,
             apr_psprintf(pool,
                          "{\"type\": \"error\", \"error\": {\"type\": \"%s\", \"message\": \"m\"}}",
                          rows[i].anthropic));
         assert_string_equal(
-            la_errform_write(pool, la_errform_preset("problem"), &denial, &context, &type).data,
+            la_denial_form_write(pool, la_denial_form_preset("problem"), &denial, &context, &type)
+                .data,
             apr_psprintf(pool,
                          "{\"type\": \"about:blank\", \"title\": \"%s\", \"status\": %d, "
                          "\"detail\": \"m\", \"code\": \"provider_error\"}",
                          rows[i].title, rows[i].status));
         assert_string_equal(type, "application/problem+json");
     }
-    assert_null(la_errform_preset("open ai"));
+    assert_null(la_denial_form_preset("open ai"));
     apr_pool_destroy(pool);
 }
 

@@ -1,7 +1,7 @@
 /* Tests of src/core/identity.c: what builders take and what blocks hold.
  * How large they may be is test_identity_size.c's, blocks of unknown origin test_identity_check.c's.
  */
-#include "core/identity.h"
+#include "access/identity.h"
 
 #include <apr_general.h>
 

@@ -4,7 +4,7 @@
  * Blocks are checked and read in copies of their exact size from malloc, since
  * ASan does not see past the ends of pool memory.
  */
-#include "core/identity.h"
+#include "access/identity.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>

@@ -1,5 +1,5 @@
 /* Tests of src/core/identity.c: how large a block may be, and what many values cost. */
-#include "core/identity.h"
+#include "access/identity.h"
 
 #include "heap.h"
 

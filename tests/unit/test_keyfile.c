@@ -3,7 +3,7 @@
 
 #include "provider/keyfile.h"
 
-#include "core/claims.h"
+#include "access/claims.h"
 
 /* Digests that begin alike, so that the look-up's chain is walked. */
 #define ZEROS "00000000000000000000000000000000000000000000000000000000000000"

@@ -9,7 +9,7 @@
 #include "base/form.h"
 #include "base/params.h"
 #include "shm/purge_log.h"
-#include "core/token.h"
+#include "access/token.h"
 
 #include <malloc.h>
 

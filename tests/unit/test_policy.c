@@ -1,5 +1,5 @@
 /* Tests of src/core/policy.c: which lines are written right, what nested sections add up to, and who passes. */
-#include "core/policy.h"
+#include "access/policy.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>

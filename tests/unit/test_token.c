@@ -1,5 +1,5 @@
 /* Tests of src/core/token.c. */
-#include "core/token.h"
+#include "access/token.h"
 
 #include <apr_general.h>
 

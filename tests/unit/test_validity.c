@@ -1,7 +1,7 @@
 /* validity.c: what claims say of time, audience and issuer. JSON is written with ' for ". The clock stands at 1,000,000. */
 #include "support.h"
 
-#include "core/validity.h"
+#include "access/validity.h"
 
 #include "jose.h"
 

@@ -7,7 +7,7 @@
 #ifndef LA_POLICY_H
 #define LA_POLICY_H
 
-#include "core/identity.h"
+#include "access/identity.h"
 
 #include <apr_pools.h>
 

@@ -21,7 +21,7 @@
 #ifndef LA_IDENTITY_LAYOUT_H
 #define LA_IDENTITY_LAYOUT_H
 
-#include "core/identity.h"
+#include "access/identity.h"
 
 #include <stdint.h>
 

@@ -4,9 +4,9 @@
  * Where a block is kept, and for how long, is up to others: the cache copies blocks as bytes and checks what it copied. A block
  * may be read by any number of threads.
  */
-#include "core/identity.h"
+#include "access/identity.h"
 
-#include "core/identity_layout.h"
+#include "access/identity_layout.h"
 
 #include <string.h>
 

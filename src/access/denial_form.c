@@ -1,7 +1,7 @@
 /* Error documents in several forms. A template is cut into pieces once, while the configuration is read: text that goes out as
  * it is, and placeholders between. Writing is a walk over the pieces; any thread.
  */
-#include "core/errform.h"
+#include "access/denial_form.h"
 
 #include "base/json.h"
 
@@ -30,7 +30,7 @@ typedef struct piece_t {
 
 typedef void write_fn(la_json_writer_t *writer, const la_denial_t *denial);
 
-struct la_errform_t {
+struct la_denial_form_t {
     const char *name;
     const char *content_type;
     write_fn *write;            /* a preset */
@@ -57,7 +57,7 @@ static void write_member(la_json_writer_t *writer, la_slice_t before, const char
 
 static void write_llama(la_json_writer_t *writer, const la_denial_t *denial)
 {
-    la_json_write_raw(writer, la_errdoc_body(writer->pool, denial));
+    la_json_write_raw(writer, la_denial_body(writer->pool, denial));
 }
 
 /* 407 is httpd's 401 where it is a forward proxy. */
@@ -127,13 +127,13 @@ static void write_problem(la_json_writer_t *writer, const la_denial_t *denial)
     la_json_write_raw(writer, LA_SLICE("}"));
 }
 
-static const la_errform_t presets[] = {
+static const la_denial_form_t presets[] = {
     {"llama", "application/json", write_llama, NULL},
     {"openai", "application/json", write_openai, NULL},
     {"anthropic", "application/json", write_anthropic, NULL},
     {"problem", "application/problem+json", write_problem, NULL}};
 
-const la_errform_t *la_errform_preset(const char *name)
+const la_denial_form_t *la_denial_form_preset(const char *name)
 {
     apr_size_t i;
 
@@ -184,7 +184,7 @@ static int is_name(const char *quote, const char *end)
     return p < end && *p == ':';
 }
 
-static void add_piece(la_errform_t *form, const char *start, const char *end, place_e place)
+static void add_piece(la_denial_form_t *form, const char *start, const char *end, place_e place)
 {
     piece_t *piece = apr_array_push(form->pieces);
 
@@ -193,7 +193,7 @@ static void add_piece(la_errform_t *form, const char *start, const char *end, pl
 }
 
 /* Cuts one string value at its placeholders; `*start` is where the text not yet in a piece begins. */
-static const char *cut_value(apr_pool_t *pool, la_errform_t *form, const char **start,
+static const char *cut_value(apr_pool_t *pool, la_denial_form_t *form, const char **start,
                              const char *p, const char *quote)
 {
     for (; p + 1 < quote; p++) {
@@ -220,7 +220,7 @@ static const char *cut_value(apr_pool_t *pool, la_errform_t *form, const char **
 }
 
 /* Cuts a text that is known to be JSON. */
-static const char *cut(apr_pool_t *pool, la_errform_t *form, const char *text, const char *end)
+static const char *cut(apr_pool_t *pool, la_denial_form_t *form, const char *text, const char *end)
 {
     const char *start = text;
     const char *error = NULL;
@@ -242,11 +242,11 @@ static const char *cut(apr_pool_t *pool, la_errform_t *form, const char *text, c
     return error;
 }
 
-const char *la_errform_parse(apr_pool_t *pool, la_slice_t text, const la_errform_t **form)
+const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form)
 {
     const la_json_t *value;
     const char *error = la_json_parse(pool, text, &value);
-    la_errform_t *made;
+    la_denial_form_t *made;
     const char *copy;
 
     *form = NULL;
@@ -266,7 +266,7 @@ const char *la_errform_parse(apr_pool_t *pool, la_slice_t text, const la_errform
 }
 
 static const char *value_of(apr_pool_t *pool, place_e place, const la_denial_t *denial,
-                            const la_errcontext_t *context)
+                            const la_denial_context_t *context)
 {
     switch (place) {
     case PLACE_NONE:
@@ -301,8 +301,9 @@ static void write_inside(la_json_writer_t *writer, const char *value)
     la_json_write_raw(writer, (la_slice_t){quoted.data + 1, quoted.len - 2});
 }
 
-la_slice_t la_errform_write(apr_pool_t *pool, const la_errform_t *form, const la_denial_t *denial,
-                            const la_errcontext_t *context, const char **content_type)
+la_slice_t la_denial_form_write(apr_pool_t *pool, const la_denial_form_t *form,
+                                const la_denial_t *denial, const la_denial_context_t *context,
+                                const char **content_type)
 {
     la_json_writer_t writer;
     int i;

@@ -4,7 +4,7 @@
  * digest is good for is decided by its users. Called once or twice for every
  * request, warm ones included, from any thread; it allocates nothing of its own.
  */
-#include "core/token.h"
+#include "access/token.h"
 
 #include <apr_cstr.h>
 

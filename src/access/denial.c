@@ -6,7 +6,7 @@
  * (an outage as 503, httpd's own denial as 401). Sending is left to respond.c.
  * Called on denials only, from any thread.
  */
-#include "core/errdoc.h"
+#include "access/denial.h"
 
 #include "base/json.h"
 
@@ -77,7 +77,7 @@ static la_slice_t slice_of(const char *text)
     return (la_slice_t){text, strlen(text)};
 }
 
-la_slice_t la_errdoc_body(apr_pool_t *pool, const la_denial_t *denial)
+la_slice_t la_denial_body(apr_pool_t *pool, const la_denial_t *denial)
 {
     la_json_writer_t writer;
 
@@ -132,7 +132,7 @@ static const char *plain(apr_pool_t *pool, const char *text)
     return out;
 }
 
-const char *la_errdoc_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm)
+const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm)
 {
     const char *error = row_of(denial->kind)->error;
     const char *challenge;

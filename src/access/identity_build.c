@@ -1,10 +1,10 @@
 /* Identities: collecting a principal and attributes, and making the flat block of them. A builder belongs to one
  * request and one thread.
  */
-#include "core/identity.h"
+#include "access/identity.h"
 
 #include "base/hash.h"
-#include "core/identity_layout.h"
+#include "access/identity_layout.h"
 #include "base/json.h"
 #include "base/json_scan.h"
 

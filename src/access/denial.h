@@ -1,8 +1,8 @@
 /* Refusals: what each kind of denial is called, its status, its JSON document
  * and its challenge. It knows nothing of requests; respond.c sends what is made here.
  */
-#ifndef LA_ERRDOC_H
-#define LA_ERRDOC_H
+#ifndef LA_DENIAL_H
+#define LA_DENIAL_H
 
 #include "base/slice.h"
 
@@ -42,7 +42,7 @@ const char *la_denial_code(la_denial_e kind);
 
 /* The default document: {"error": {"message": "..."}}, with "detail" for what is a 403 by nature.
  * The text lives in `pool`, NUL-terminated, and is valid JSON whatever the message holds. */
-la_slice_t la_errdoc_body(apr_pool_t *pool, const la_denial_t *denial);
+la_slice_t la_denial_body(apr_pool_t *pool, const la_denial_t *denial);
 
 /* The WWW-Authenticate value (RFC 6750 section 3), or NULL when the denial has none (a 403 but
  * insufficient_scope, 5xx). Every 401 has one; `error` and `error_description` stand in it unless no token was
@@ -50,6 +50,6 @@ la_slice_t la_errdoc_body(apr_pool_t *pool, const la_denial_t *denial);
  *
  * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4); control characters go.
  */
-const char *la_errdoc_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
+const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
 
 #endif

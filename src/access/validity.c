@@ -2,7 +2,7 @@
  *
  * Times stay doubles until they are known to be in range: NumericDate is any JSON number, 1e300 too.
  */
-#include "core/validity.h"
+#include "access/validity.h"
 
 #include <string.h>
 

@@ -2,10 +2,10 @@
  * an identity.
  *
  * Owns the rules; the directives are config.c's, and what a denial looks like is
- * errdoc.c's. Lines are added while the configuration (or an .htaccess) is read;
+ * denial.c's. Lines are added while the configuration (or an .htaccess) is read;
  * merging, tests and checks run in each request, on any thread, over policies that nobody changes any more.
  */
-#include "core/policy.h"
+#include "access/policy.h"
 
 #include "base/json_scan.h"
 

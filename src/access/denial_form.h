@@ -1,22 +1,22 @@
 /* The forms of an error document: the presets of spec section 8, and templates of an administrator's own. */
-#ifndef LA_ERRFORM_H
-#define LA_ERRFORM_H
+#ifndef LA_DENIAL_FORM_H
+#define LA_DENIAL_FORM_H
 
-#include "core/errdoc.h"
+#include "access/denial.h"
 
 /* One form. Constant. */
-typedef struct la_errform_t la_errform_t;
+typedef struct la_denial_form_t la_denial_form_t;
 
 /* What a document may say besides the denial. NULL is empty. */
-typedef struct la_errcontext_t {
+typedef struct la_denial_context_t {
     const char *realm;
     const char *method;
     const char *path;
     const char *request_id;
-} la_errcontext_t;
+} la_denial_context_t;
 
 /* The preset of that name, `llama`, `openai`, `anthropic` or `problem` (RFC 9457), in any case; else NULL. */
-const la_errform_t *la_errform_preset(const char *name);
+const la_denial_form_t *la_denial_form_preset(const char *name);
 
 /* Reads a template: one JSON object, in whose string values `%{message}`, `%{status}`, `%{code}`, `%{scope}`, `%{realm}`,
  * `%{method}`, `%{path}`, `%{request_id}` stand for what they name; member names are as they are.
@@ -24,13 +24,14 @@ const la_errform_t *la_errform_preset(const char *name);
  * text: copied. form: in `pool`, NULL on failure.
  * Returns NULL, or what is wrong: no JSON, no object, a placeholder that does not exist or does not end.
  */
-const char *la_errform_parse(apr_pool_t *pool, la_slice_t text, const la_errform_t **form);
+const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form);
 
 /* Writes a document, which is valid JSON whatever the values hold.
  *
  * form: NULL is `llama`. content_type: a constant. Returns the text, in `pool`, NUL-terminated.
  */
-la_slice_t la_errform_write(apr_pool_t *pool, const la_errform_t *form, const la_denial_t *denial,
-                            const la_errcontext_t *context, const char **content_type);
+la_slice_t la_denial_form_write(apr_pool_t *pool, const la_denial_form_t *form,
+                                const la_denial_t *denial, const la_denial_context_t *context,
+                                const char **content_type);
 
 #endif

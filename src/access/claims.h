@@ -4,7 +4,7 @@
 #ifndef LA_CLAIMS_H
 #define LA_CLAIMS_H
 
-#include "core/identity.h"
+#include "access/identity.h"
 #include "base/json.h"
 
 #include <apr_tables.h>

@@ -3,7 +3,7 @@
  *
  * Called by request threads, on documents that nobody changes.
  */
-#include "core/claims.h"
+#include "access/claims.h"
 
 #include <string.h>
 

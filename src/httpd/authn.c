@@ -11,7 +11,7 @@
 #include "httpd/memo.h"
 #include "httpd/respond.h"
 #include "httpd/shared.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 #include <http_core.h>

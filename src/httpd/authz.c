@@ -17,7 +17,7 @@
 #include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/respond.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <http_core.h>
 #include <http_log.h>

@@ -5,7 +5,7 @@
 
 #include "httpd/config.h"
 #include "httpd/registry.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 #include <http_config.h>

@@ -2,8 +2,8 @@
  */
 #include "httpd/documents.h"
 
-#include "provider/file.h"
-#include "provider/host.h"
+#include "io/file.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 

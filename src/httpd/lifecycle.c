@@ -11,7 +11,7 @@
 #include "httpd/forward.h"
 #include "httpd/registry.h"
 #include "httpd/shared.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <ap_mpm.h>
 #include <ap_regex.h>
@@ -68,18 +68,18 @@ static int host_workers(void)
     return (processes > 0 ? processes : 1) * host_threads();
 }
 
-static const la_host_t host = {.log = host_log,
-                               .path = host_path,
-                               .regex_compile = host_regex_compile,
-                               .regex_match = host_regex_match,
-                               .threads = host_threads,
-                               .workers = host_workers};
+static const la_server_t host = {.log = host_log,
+                                 .path = host_path,
+                                 .regex_compile = host_regex_compile,
+                                 .regex_match = host_regex_match,
+                                 .threads = host_threads,
+                                 .workers = host_workers};
 
 int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     (void)plog;
     (void)ptemp;
-    la_host_set(&host);
+    la_server_set(&host);
     la_registry_reset(pconf);
     la_sources_reset(pconf);
     la_forward_reset(pconf);

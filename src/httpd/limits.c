@@ -12,7 +12,7 @@
 #include "httpd/limits.h"
 
 #include "httpd/registry.h"
-#include "provider/host.h"
+#include "io/server.h"
 #include "provider/workers.h"
 
 #include <apr_shm.h>

@@ -8,7 +8,7 @@
 #include "httpd/config.h"
 #include "httpd/credential.h"
 #include "httpd/handler.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 #include <http_log.h>
@@ -62,7 +62,7 @@ const char *la_resource_parse(apr_pool_t *pool, int count, char *const words[],
     if (count == 0) {
         return "takes the resource's URL, and scopes";
     }
-    error = la_http_url_check(pool, words[0], &authority);
+    error = la_url_check(pool, words[0], &authority);
     if (!error && strpbrk(words[0], "\"\\<>")) {
         error = "holds a character that no URL has";
     }

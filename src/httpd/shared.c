@@ -18,7 +18,7 @@
 #include "httpd/config.h"
 #include "httpd/limits.h"
 #include "httpd/registry.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>

@@ -5,7 +5,7 @@
 #include "httpd/status.h"
 
 #include "base/params.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 #include <http_core.h>

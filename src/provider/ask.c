@@ -4,7 +4,7 @@
 #include "provider/ask.h"
 
 #include "shm/futex.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <string.h>
 

@@ -7,10 +7,10 @@
 #include "provider/provider.h"
 
 #include "access/claims.h"
-#include "core/freshness.h"
+#include "io/cache_control.h"
 #include "base/json.h"
 #include "base/params.h"
-#include "provider/file.h"
+#include "io/file.h"
 #include "provider/question.h"
 
 #include <stddef.h>
@@ -218,7 +218,7 @@ static const char *take_expires_in(const la_json_t *answer, la_result_t *result)
     if (!la_json_number(member, &seconds)) {
         return "expires_in is not a number";
     }
-    us = la_freshness_seconds(seconds);
+    us = la_cache_control_seconds(seconds);
     if (!result->max_age_known || us < result->max_age_us) {
         result->max_age_known = 1;
         result->max_age_us = us;
@@ -293,7 +293,7 @@ static void judge_answer(const la_provider_common_t *common, const la_http_respo
                          apr_pool_t *pool, la_result_t *result)
 {
     if (response->status == 200) {
-        result->max_age_known = la_freshness_cache_control(
+        result->max_age_known = la_cache_control_cache_control(
             apr_table_get(response->headers, "Cache-Control"), &result->max_age_us);
         judge_body(common, response->body, pool, result);
         return;

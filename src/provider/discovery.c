@@ -25,7 +25,7 @@
 
 const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, const char **authority)
 {
-    const char *error = la_http_url_check(pool, issuer, authority);
+    const char *error = la_url_check(pool, issuer, authority);
 
     return error || !strchr(issuer, '?') ? error : "must have no query";
 }
@@ -212,7 +212,7 @@ static const char *take_url(const la_json_t *metadata, const char *issuer, const
         return apr_psprintf(pool, "its %s is not a text", name);
     }
     found = apr_pstrmemdup(pool, text.data, text.len);
-    error = la_http_url_check(pool, found, &authority);
+    error = la_url_check(pool, found, &authority);
     if (error) {
         return apr_psprintf(pool, "its %s: %s", name, error);
     }

@@ -2,11 +2,11 @@
 #ifndef LA_DISCOVERY_H
 #define LA_DISCOVERY_H
 
-#include "provider/http.h"
+#include "io/http.h"
 #include "provider/option.h"
 
 /* Checks an issuer while the configuration is read: an http or https URL without query and fragment. Returns NULL, or what is wrong.
- * authority: as la_http_url_check(). */
+ * authority: as la_url_check(). */
 const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, const char **authority);
 
 /* The option `Issuer URL`: la_url_t, checked as above. */

@@ -30,7 +30,7 @@
 #include "shm/gate.h"
 #include "shm/outage.h"
 #include "access/token.h"
-#include "provider/host.h"
+#include "io/server.h"
 #include "provider/workers.h"
 
 #include <apr_strings.h>

@@ -11,7 +11,7 @@
 #include "shm/futex.h"
 #include "base/json.h"
 #include "base/timestamp.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <stddef.h>
 #include <string.h>

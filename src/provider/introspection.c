@@ -13,8 +13,8 @@
 #include "access/validity.h"
 #include "provider/discovery.h"
 #include "provider/document.h"
-#include "provider/file.h"
-#include "provider/host.h"
+#include "io/file.h"
+#include "io/server.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include "provider/keyset.h"
 
 #include "access/token.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>

@@ -6,7 +6,7 @@
 
 #include "jose/jwk.h"
 #include "provider/document.h"
-#include "provider/file.h"
+#include "io/file.h"
 
 typedef struct la_keyset_t la_keyset_t;
 

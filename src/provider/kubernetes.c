@@ -10,7 +10,7 @@
 #include "base/base64url.h"
 #include "access/claims.h"
 #include "base/json.h"
-#include "provider/file.h"
+#include "io/file.h"
 
 #include <stddef.h>
 #include <string.h>

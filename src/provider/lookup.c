@@ -13,7 +13,7 @@
 
 #include "shm/futex.h"
 #include "provider/ask.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 

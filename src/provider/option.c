@@ -6,9 +6,9 @@
 #include "access/claims.h"
 #include "base/json_scan.h"
 #include "base/params.h"
-#include "provider/file.h"
-#include "provider/host.h"
-#include "provider/http.h"
+#include "io/file.h"
+#include "io/server.h"
+#include "io/http.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -261,7 +261,7 @@ const char *la_option_url(apr_pool_t *pool, const la_option_t *option, void *bas
     const char *error;
 
     (void)count;
-    error = la_http_url_check(pool, words[0], &url->authority);
+    error = la_url_check(pool, words[0], &url->authority);
     url->url = error ? NULL : apr_pstrdup(pool, words[0]);
     return error;
 }
@@ -270,7 +270,7 @@ const char *la_option_proxy(apr_pool_t *pool, const la_option_t *option, void *b
                             const char *const *words)
 {
     const char *authority;
-    const char *error = la_http_url_check(pool, words[0], &authority);
+    const char *error = la_url_check(pool, words[0], &authority);
 
     (void)count;
     *FIELD(const char *, option, base) = apr_pstrdup(pool, words[0]);

@@ -4,7 +4,7 @@
 #include "provider/provider.h"
 
 #include "provider/discovery.h"
-#include "provider/host.h"
+#include "io/server.h"
 #include "provider/mask.h"
 #include "provider/section.h"
 

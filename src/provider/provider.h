@@ -11,7 +11,7 @@
 #include "access/claims.h"
 #include "access/identity.h"
 #include "access/token.h"
-#include "provider/http.h"
+#include "io/http.h"
 #include "provider/option.h"
 
 typedef struct la_provider_t la_provider_t;

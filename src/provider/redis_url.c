@@ -1,7 +1,7 @@
 /* What LlamaAuthCacheShared may say. Runs while the configuration is read. */
-#include "provider/redis.h"
+#include "io/redis.h"
 
-#include "provider/host.h"
+#include "io/server.h"
 #include "provider/option.h"
 
 #include <string.h>

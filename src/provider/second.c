@@ -6,7 +6,7 @@
  */
 #include "provider/second_link.h"
 
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <string.h>
 

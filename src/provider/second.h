@@ -15,7 +15,7 @@
 #include "shm/gate.h"
 #include "core/seal.h"
 #include "shm/counters.h"
-#include "provider/redis.h"
+#include "io/redis.h"
 
 /* Secrets that can be in force at once: the one that writes, and an older one that still reads. */
 #define LA_SECOND_SECRETS 2

@@ -2,7 +2,7 @@
 #include "provider/second_link.h"
 
 #include "shm/futex.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <string.h>
 

@@ -12,7 +12,7 @@
 #include "provider/second_link.h"
 
 #include "access/token.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 

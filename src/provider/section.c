@@ -1,7 +1,7 @@
 /* Options of a section that need each other. Runs while the configuration is read. */
 #include "provider/section.h"
 
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <string.h>
 #include <strings.h>

@@ -11,8 +11,8 @@
  */
 #include "provider/provider.h"
 
-#include "provider/file.h"
-#include "provider/host.h"
+#include "io/file.h"
+#include "io/server.h"
 #include "provider/keyfile.h"
 
 #include <stddef.h>

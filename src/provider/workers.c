@@ -4,7 +4,7 @@
  */
 #include "provider/workers.h"
 
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <stdatomic.h>
 

@@ -4,7 +4,7 @@
 #ifndef LA_FUZZ_ANSWERS_H
 #define LA_FUZZ_ANSWERS_H
 
-#include "provider/host.h"
+#include "io/server.h"
 #include "provider/provider.h"
 
 #include "identities.h"
@@ -70,7 +70,7 @@ static int one(void)
     return 1;
 }
 
-static const la_host_t fuzz_host = {
+static const la_server_t fuzz_host = {
     .log = no_log, .path = same_path, .threads = one, .workers = one};
 
 /* A provider of one or two option lines, made once. */
@@ -82,7 +82,7 @@ static inline la_provider_t *fuzz_provider(const la_provider_type_t *type, const
 
     if (!provider) {
         pool = fuzz_pool();
-        la_host_set(&fuzz_host);
+        la_server_set(&fuzz_host);
         provider = la_provider_make(pool, "p", type);
         for (; *lines; lines++) {
             int count = split_words(pool, (la_slice_t){*lines, strlen(*lines)}, words, 8);

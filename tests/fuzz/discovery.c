@@ -18,10 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *url;
     const char *authority;
 
-    la_host_set(&fuzz_host);
+    la_server_set(&fuzz_host);
     answers = (la_slice_t){text, size};
     if (!la_discovery_find(NULL, "https://idp.example", "jwks_uri", 0, pool, &url)) {
-        HOLDS(url && la_http_url_check(pool, url, &authority) == NULL);
+        HOLDS(url && la_url_check(pool, url, &authority) == NULL);
     }
     free(text);
     apr_pool_destroy(pool);

@@ -1,9 +1,9 @@
 /* The lines of a <LlamaAuthProvider> section: the first is its type, each other an option. A message tells no secret, and
  * neither does a line as mod_info shows it. */
-#include "provider/host.h"
+#include "io/server.h"
 #include "provider/mask.h"
 #include "provider/provider.h"
-#include "provider/redis.h"
+#include "io/redis.h"
 
 #include "fuzz.h"
 
@@ -38,12 +38,12 @@ static int one(void)
     return 1;
 }
 
-static const la_host_t host = {.log = no_log,
-                               .path = no_path,
-                               .regex_compile = any_regex,
-                               .regex_match = no_match,
-                               .threads = one,
-                               .workers = one};
+static const la_server_t host = {.log = no_log,
+                                 .path = no_path,
+                                 .regex_compile = any_regex,
+                                 .regex_match = no_match,
+                                 .threads = one,
+                                 .workers = one};
 
 /* A literal secret is hidden; a word that says where it is stays. */
 static void try_shown(la_provider_t *provider, apr_pool_t *pool, int count,
@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *words[8];
     int count = split_words(pool, first, words, 8);
 
-    la_host_set(&host);
+    la_server_set(&host);
     if (type) {
         try_section(pool, type, rest);
     } else if (count > 0) {

@@ -1,5 +1,5 @@
 /* Redis replies: the check and hiredis' parser agree on what is whole, and nothing that passes the check is large. */
-#include "provider/redis_reply.h"
+#include "io/redis_reply.h"
 
 #include "fuzz.h"
 

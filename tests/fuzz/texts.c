@@ -1,7 +1,7 @@
 /* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times, Cache-Control, scopes. */
 #include "base/fields.h"
 #include "base/form.h"
-#include "core/freshness.h"
+#include "io/cache_control.h"
 #include "base/json.h"
 #include "base/params.h"
 #include "shm/purge_log.h"
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (la_timestamp_parse((la_slice_t){text, strlen(text)}, &time)) {
         HOLDS(time > APR_INT64_C(-62200000000000000) && time < APR_INT64_C(260000000000000000));
     }
-    if (la_freshness_cache_control(text, &us)) {
+    if (la_cache_control_cache_control(text, &us)) {
         HOLDS(us >= 0);
     }
     if (la_option_parse_duration(text, &us)) {

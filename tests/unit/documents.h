@@ -70,11 +70,11 @@ static inline int host_workers(void)
 
 static inline int make_world(void **state)
 {
-    static const la_host_t host = {.log = host_log, .workers = host_workers};
+    static const la_server_t host = {.log = host_log, .workers = host_workers};
     la_gates_t *gates;
 
     (void)state;
-    la_host_set(&host);
+    la_server_set(&host);
     log_lines = 0;
     logged[0] = '\0';
     world = shared_alloc(sizeof(*world));

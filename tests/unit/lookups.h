@@ -4,7 +4,7 @@
 #ifndef LA_TEST_LOOKUPS_H
 #define LA_TEST_LOOKUPS_H
 
-#include "provider/host.h"
+#include "io/server.h"
 #include "provider/lookup.h"
 
 #include "procs.h"
@@ -173,15 +173,15 @@ static inline void forget(void)
 
 static inline int make_world(void **state)
 {
-    static const la_host_t host = {.log = host_log,
-                                   .regex_match = host_matches,
-                                   .workers = host_workers,
-                                   .threads = host_threads};
+    static const la_server_t host = {.log = host_log,
+                                     .regex_match = host_matches,
+                                     .workers = host_workers,
+                                     .threads = host_threads};
     static const unsigned char secret[LA_CACHE_SECRET_BYTES] = "secret";
     apr_size_t size = la_cache_bytes_min();
 
     (void)state;
-    la_host_set(&host);
+    la_server_set(&host);
     workers = 64;
     threads = 64;
     logged[0] = '\0';

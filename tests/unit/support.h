@@ -5,7 +5,7 @@
 #define LA_TEST_SUPPORT_H
 
 #include "base/slice.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,10 +114,10 @@ static inline void add(const char *name, CMUnitTestFunction function, void *row)
 
 static inline void start(void)
 {
-    static const la_host_t host = {.log = host_log, .path = host_path, .threads = host_threads};
+    static const la_server_t host = {.log = host_log, .path = host_path, .threads = host_threads};
 
     apr_initialize();
-    la_host_set(&host);
+    la_server_set(&host);
     assert(mkdtemp(directory));
 }
 

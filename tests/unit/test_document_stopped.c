@@ -2,7 +2,7 @@
 #include "provider/document.h"
 
 #include "shm/gate.h"
-#include "provider/host.h"
+#include "io/server.h"
 
 #include "procs.h"
 
@@ -87,12 +87,12 @@ static void test_stopped(void **state)
 
 static int make_world(void **state)
 {
-    static const la_host_t host = {.log = host_log, .workers = host_workers};
+    static const la_server_t host = {.log = host_log, .workers = host_workers};
     la_provider_t *provider;
     void *bytes = shared_alloc(la_gates_bytes(2, PERMITS));
 
     (void)state;
-    la_host_set(&host);
+    la_server_set(&host);
     world = shared_alloc(sizeof(*world));
     assert_int_equal(apr_pool_create(&pool, NULL), APR_SUCCESS);
     provider = apr_pcalloc(pool, sizeof(*provider));

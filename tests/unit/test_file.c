@@ -1,7 +1,7 @@
 /* file.c: what counts as another version of a file, how it is read, and secrets with their reloads. */
 #include "support.h"
 
-#include "provider/file.h"
+#include "io/file.h"
 
 #include <apr_time.h>
 

@@ -1,5 +1,5 @@
 /* Freshness: Cache-Control and seconds, as tables. */
-#include "core/freshness.h"
+#include "io/cache_control.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,7 +47,7 @@ static void cache_control(void **state)
 {
     const row_t *row = *state;
     apr_interval_time_t us = 0;
-    int known = la_freshness_cache_control(row->value, &us);
+    int known = la_cache_control_cache_control(row->value, &us);
 
     assert_int_equal(known, row->seconds != SILENT);
     if (known) {
@@ -58,11 +58,11 @@ static void cache_control(void **state)
 static void seconds(void **state)
 {
     (void)state;
-    assert_int_equal(la_freshness_seconds(1.5), 1500000);
-    assert_int_equal(la_freshness_seconds(0), 0);
-    assert_int_equal(la_freshness_seconds(-1), 0);
-    assert_int_equal(la_freshness_seconds(1e300), la_freshness_seconds(1e12));
-    assert_int_equal(la_freshness_seconds((double)NAN), 0);
+    assert_int_equal(la_cache_control_seconds(1.5), 1500000);
+    assert_int_equal(la_cache_control_seconds(0), 0);
+    assert_int_equal(la_cache_control_seconds(-1), 0);
+    assert_int_equal(la_cache_control_seconds(1e300), la_cache_control_seconds(1e12));
+    assert_int_equal(la_cache_control_seconds((double)NAN), 0);
 }
 
 int main(void)

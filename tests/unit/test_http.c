@@ -1,7 +1,7 @@
 /* http.c: which URLs can be called. Calls are tested against a real endpoint in tests/http. */
 #include "support.h"
 
-#include "provider/http.h"
+#include "io/http.h"
 
 typedef struct url_case_t {
     const char *name;
@@ -62,7 +62,7 @@ static void test_url(void **state)
     const url_case_t *row = *state;
     apr_pool_t *pool = new_pool();
     const char *authority = "stale";
-    const char *error = la_http_url_check(pool, row->url, &authority);
+    const char *error = la_url_check(pool, row->url, &authority);
 
     if (row->authority) {
         assert_null(error);

@@ -3,7 +3,7 @@
  */
 #include "support.h"
 
-#include "provider/file.h"
+#include "io/file.h"
 #include "provider/provider.h"
 
 #include <pthread.h>

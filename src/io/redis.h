@@ -7,7 +7,7 @@
 #define LA_REDIS_H
 
 #include "base/slice.h"
-#include "provider/file.h"
+#include "io/file.h"
 
 #include <apr_pools.h>
 #include <apr_tables.h>

@@ -1,7 +1,7 @@
 /* The server's functions, as the provider floor reaches them: one pointer, set by
  * httpd/lifecycle.c before any configuration is read, and the formatting in front of the log.
  */
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <stdarg.h>
 
@@ -10,14 +10,14 @@
 /* Longest log line; a longer one is cut. */
 #define LOG_LINE_BYTES 2048
 
-static const la_host_t *host_functions;
+static const la_server_t *host_functions;
 
-void la_host_set(const la_host_t *host)
+void la_server_set(const la_server_t *host)
 {
     host_functions = host;
 }
 
-const la_host_t *la_host(void)
+const la_server_t *la_host(void)
 {
     return host_functions;
 }

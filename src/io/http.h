@@ -27,7 +27,7 @@ typedef struct la_http_t la_http_t;
 
 typedef struct la_http_request_t {
     const char *method;         /* "GET" or "POST" */
-    const char *url;            /* one that la_http_url_check() passed */
+    const char *url;            /* one that la_url_check() passed */
     const apr_table_t *headers; /* fields to send, or NULL */
     la_slice_t body;            /* for POST */
     const char *const *wanted;  /* names of answer fields to keep, closed with NULL; or NULL */
@@ -56,7 +56,7 @@ typedef struct la_http_response_t {
  * authority: host, or host:port where the URL names one, in `pool`; what clients are told.
  * Returns NULL, or what is wrong.
  */
-const char *la_http_url_check(apr_pool_t *pool, const char *url, const char **authority);
+const char *la_url_check(apr_pool_t *pool, const char *url, const char **authority);
 
 /* libcurl's global state for this process; once per child, before any client. */
 apr_status_t la_http_child_init(apr_pool_t *pchild);

@@ -1,6 +1,6 @@
 /* The HTTP client over libcurl: what is asked for, what is taken of the answer, and the handles that keep
  * connections open between calls. Which URL is called, and what an answer means, is left to the providers;
- * what a URL is, is http_url.c's. No other file knows curl.
+ * what a URL is, is url.c's. No other file knows curl.
  *
  * Clients are made in a child process and called by its request threads. Nothing of curl exists before the fork.
  *
@@ -9,7 +9,7 @@
  * are never more handles than callers, hence nobody waits for one. (apr_reslist would do, but it aborts
  * the process when its pool goes while a handle is out, as in a prefork child that gets SIGTERM.)
  */
-#include "provider/http.h"
+#include "io/http.h"
 
 #include "shm/futex.h"
 

@@ -1,5 +1,5 @@
 /* Freshness of an HTTP answer. Pure functions, called after a provider's call from any thread. */
-#include "core/freshness.h"
+#include "io/cache_control.h"
 
 #include <apr_lib.h>
 
@@ -7,7 +7,7 @@
 
 #define CENTURY_S (100.0 * 366 * 24 * 3600)
 
-apr_interval_time_t la_freshness_seconds(double seconds)
+apr_interval_time_t la_cache_control_seconds(double seconds)
 {
     if (!(seconds > 0)) {
         return 0;
@@ -34,7 +34,7 @@ static apr_interval_time_t delta_seconds(const char *text, apr_size_t len)
     for (i = 0; i < len && apr_isdigit(text[i]); i++) {
         seconds = seconds * 10 + (text[i] - '0');
     }
-    return i == len ? la_freshness_seconds(seconds) : 0;
+    return i == len ? la_cache_control_seconds(seconds) : 0;
 }
 
 /* Reads one directive; returns 0 when it says nothing of freshness. */
@@ -54,7 +54,7 @@ static int read_directive(const char *directive, apr_size_t len, apr_interval_ti
     return 0;
 }
 
-int la_freshness_cache_control(const char *value, apr_interval_time_t *us)
+int la_cache_control_cache_control(const char *value, apr_interval_time_t *us)
 {
     int known = 0;
 

@@ -3,7 +3,7 @@
  * hiredis allocates what a header announces (`*2000000000` is 16 GB of pointers), so a reply is handed to it only when
  * all of it has arrived and is known to be small.
  */
-#include "provider/redis_reply.h"
+#include "io/redis_reply.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * made, and its timeouts bound each system call, not the command: a server that sends a byte now and then could hold
  * a worker as long as it likes. In request threads and in mod_watchdog's.
  */
-#include "provider/redis_socket.h"
+#include "io/redis_socket.h"
 
 #include "shm/futex.h"
 

@@ -7,11 +7,11 @@
  * after a reply is closed: what is left would be taken for the answer to the next question. Threads of requests and
  * of mod_watchdog call this file at the same time.
  */
-#include "provider/redis.h"
+#include "io/redis.h"
 
 #include "shm/futex.h"
-#include "provider/redis_reply.h"
-#include "provider/redis_socket.h"
+#include "io/redis_reply.h"
+#include "io/redis_socket.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

@@ -8,9 +8,9 @@
  * version next time; only a second write in place, of the same size and within the same tick of the file
  * system's clock (some milliseconds), goes unseen.
  */
-#include "provider/file.h"
+#include "io/file.h"
 
-#include "provider/host.h"
+#include "io/server.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,8 +2,8 @@
  * httpd: a log, the server root, regular expressions. httpd/lifecycle.c sets it once, before any
  * configuration is read; it is constant afterwards.
  */
-#ifndef LA_HOST_H
-#define LA_HOST_H
+#ifndef LA_SERVER_H
+#define LA_SERVER_H
 
 #include "base/slice.h"
 
@@ -17,7 +17,7 @@ typedef enum la_log_e {
     LA_LOG_DEBUG
 } la_log_e;
 
-typedef struct la_host_t {
+typedef struct la_server_t {
     /* Writes one line to the server's error log. Never pass a token or a secret. */
     void (*log)(la_log_e level, const char *line);
 
@@ -35,13 +35,13 @@ typedef struct la_host_t {
 
     /* Requests that the server can work on at once in all processes, at least 1; known as above. */
     int (*workers)(void);
-} la_host_t;
+} la_server_t;
 
 /* Installs the server's functions; `host` must live as long as the module. */
-void la_host_set(const la_host_t *host);
+void la_server_set(const la_server_t *host);
 
 /* The installed functions. */
-const la_host_t *la_host(void);
+const la_server_t *la_host(void);
 
 /* la_host()->log with a format (apr_psprintf's: no %zu). Unique numbers: LA_LOGNO in the text. */
 void la_log(la_log_e level, const char *format, ...) __attribute__((format(printf, 2, 3)));

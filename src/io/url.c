@@ -1,5 +1,5 @@
 /* Which URLs can be called. Runs while the configuration is read, and on URLs that metadata names. */
-#include "provider/http.h"
+#include "io/http.h"
 
 #include <string.h>
 #include <strings.h>
@@ -75,7 +75,7 @@ static const char *parse_url(apr_pool_t *pool, CURLU *parsed, const char *url,
     return NULL;
 }
 
-const char *la_http_url_check(apr_pool_t *pool, const char *url, const char **authority)
+const char *la_url_check(apr_pool_t *pool, const char *url, const char **authority)
 {
     const char *error = check_text(url);
     CURLU *parsed;

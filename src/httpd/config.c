@@ -4,7 +4,7 @@
  */
 #include "httpd/config.h"
 
-#include "core/cache.h"
+#include "lookup/cache.h"
 #include "httpd/field.h"
 #include "httpd/forward.h"
 #include "httpd/place.h"
@@ -92,7 +92,7 @@ apr_size_t la_config_cache_bytes(const server_rec *main_server)
     return la_config_server(main_server)->cache_bytes;
 }
 
-la_second_options_t *la_config_second(const server_rec *main_server)
+la_remote_options_t *la_config_second(const server_rec *main_server)
 {
     la_server_conf_t *conf = ap_get_module_config(main_server->module_config, &llama_auth_module);
 
@@ -395,14 +395,14 @@ static const char *set_cache_secret(cmd_parms *cmd, void *dconf, const char *fir
                                     const char *older)
 {
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
-    const char *const specs[LA_SECOND_SECRETS] = {first, older};
+    const char *const specs[LA_REMOTE_SECRETS] = {first, older};
     const char *error = once_in_main(cmd, conf->second.secret_count > 0);
     int i;
 
     (void)dconf;
-    for (i = 0; i < LA_SECOND_SECRETS && specs[i] && !error; i++) {
+    for (i = 0; i < LA_REMOTE_SECRETS && specs[i] && !error; i++) {
         error = strncmp(specs[i], "file:", 5) == 0
-                    ? la_second_secret(cmd->pool, specs[i], &conf->second)
+                    ? la_remote_secret(cmd->pool, specs[i], &conf->second)
                     : "takes file:PATH, and file:PATH of an older one";
     }
     return in_directive(cmd, error);

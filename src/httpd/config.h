@@ -9,7 +9,7 @@
 #include "httpd/documents.h"
 #include "httpd/metadata.h"
 #include "provider/provider.h"
-#include "provider/second.h"
+#include "lookup/remote.h"
 
 typedef struct la_forwards_t la_forwards_t; /* forward.h */
 
@@ -20,7 +20,7 @@ typedef struct la_forwards_t la_forwards_t; /* forward.h */
 typedef struct la_server_conf_t {
     int outage_status;      /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
     apr_size_t cache_bytes; /* LlamaAuthCacheSize: main server only; 0 is off */
-    la_second_options_t
+    la_remote_options_t
         second;      /* LlamaAuthCacheShared and LlamaAuthCacheSecret: main server only */
     int second_on;   /* LlamaAuthCacheShared names a server */
     int second_seen; /* there is a LlamaAuthCacheShared */
@@ -63,7 +63,7 @@ const la_server_conf_t *la_config_server(const server_rec *server);
 apr_size_t la_config_cache_bytes(const server_rec *main_server);
 
 /* LlamaAuthCacheShared with its secrets, or NULL when there is none. */
-la_second_options_t *la_config_second(const server_rec *main_server);
+la_remote_options_t *la_config_second(const server_rec *main_server);
 
 /* What is wrong with the cache's directives as a whole, or NULL. */
 const char *la_config_check_cache(const server_rec *main_server);

@@ -120,7 +120,7 @@ static apr_status_t tick_purges(int state, void *data, apr_pool_t *pool)
     (void)data;
     if (state != AP_WATCHDOG_STATE_STOPPING && atomic_load(&ready) && la_shared_get()->second) {
         apr_pool_create(&scratch, pool);
-        la_second_tick(la_shared_get()->second, apr_time_now(), scratch);
+        la_remote_tick(la_shared_get()->second, apr_time_now(), scratch);
         apr_pool_destroy(scratch);
     }
     return APR_SUCCESS;
@@ -134,7 +134,7 @@ static apr_status_t tick_names(int state, void *data, apr_pool_t *pool)
     (void)data;
     if (state != AP_WATCHDOG_STATE_STOPPING && atomic_load(&ready) && la_shared_get()->second) {
         apr_pool_create(&scratch, pool);
-        la_second_resolve(la_shared_get()->second, scratch);
+        la_remote_resolve(la_shared_get()->second, scratch);
         apr_pool_destroy(scratch);
     }
     return APR_SUCCESS;
@@ -199,7 +199,7 @@ static int start_background(server_rec *s, apr_pool_t *pconf)
 
 static void resolve_second(server_rec *s, apr_pool_t *pconf)
 {
-    la_second_options_t *options = la_config_second(s);
+    la_remote_options_t *options = la_config_second(s);
 
     if (options && !la_redis_resolve_options(&options->redis, pconf)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,

@@ -59,7 +59,7 @@ static void remember(la_memo_t *memo, la_slice_t token, const unsigned char *dig
 
 apr_status_t la_memo_digest(request_rec *r, la_slice_t token,
                             unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                            char client_id[LA_CLIENT_ID_LEN + 1], la_key_memo_t **key)
+                            char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **key)
 {
     la_memo_t *memo = memo_of(r->connection);
 

@@ -4,7 +4,7 @@
 #ifndef LA_MEMO_H
 #define LA_MEMO_H
 
-#include "provider/lookup.h"
+#include "lookup/lookup.h"
 
 #include <httpd.h>
 
@@ -14,7 +14,7 @@
 typedef struct la_memo_t {
     unsigned char digest[LA_TOKEN_DIGEST_BYTES];
     char client_id[LA_CLIENT_ID_LEN + 1];
-    la_key_memo_t key;
+    la_cache_key_memo_t key;
     apr_size_t token_len; /* 0: nothing is remembered */
     char token[LA_MEMO_TOKEN_BYTES];
 } la_memo_t;
@@ -26,6 +26,6 @@ typedef struct la_memo_t {
  */
 apr_status_t la_memo_digest(request_rec *r, la_slice_t token,
                             unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                            char client_id[LA_CLIENT_ID_LEN + 1], la_key_memo_t **memo);
+                            char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **memo);
 
 #endif

@@ -354,8 +354,8 @@ apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
 
 static apr_status_t attach_second(apr_pool_t *pchild, server_rec *main_server)
 {
-    const la_second_options_t *options = la_config_second(main_server);
-    la_second_shared_t its = {.cache = shared.cache,
+    const la_remote_options_t *options = la_config_second(main_server);
+    la_remote_shared_t its = {.cache = shared.cache,
                               .gates = shared.gates,
                               .gate = la_shared_second_gate(),
                               .stats = shared.stats,
@@ -364,10 +364,10 @@ static apr_status_t attach_second(apr_pool_t *pchild, server_rec *main_server)
 
     shared.second = NULL;
     if (options && shared.cache) {
-        rv = la_second_make(pchild, options, &its, la_host()->threads(), &shared.second);
+        rv = la_remote_make(pchild, options, &its, la_host()->threads(), &shared.second);
     }
     if (rv == APR_SUCCESS && shared.cache) {
-        la_second_bind(shared.cache, shared.second, pchild);
+        la_remote_bind(shared.cache, shared.second, pchild);
     }
     return rv;
 }

@@ -3,7 +3,7 @@
 #define LA_SHARED_H
 
 #include "shm/outage.h"
-#include "provider/lookup.h"
+#include "lookup/lookup.h"
 
 #include <httpd.h>
 

@@ -8,7 +8,7 @@
 #include "httpd/outcome.h"
 #include "httpd/registry.h"
 #include "httpd/shared.h"
-#include "provider/ask.h"
+#include "lookup/ask.h"
 
 #include <ap_mpm.h>
 #include <apr_strings.h>
@@ -83,11 +83,11 @@ static void read_provider(const la_provider_entry_t *entry, const la_shared_t *s
 
 static void read_second(const la_shared_t *shared, la_status_t *status)
 {
-    const la_second_options_t *options = la_config_second(ap_server_conf);
+    const la_remote_options_t *options = la_config_second(ap_server_conf);
     la_gate_terms_t terms;
 
     if (shared->second) {
-        terms = la_second_terms(options);
+        terms = la_remote_terms(options);
         status->second = options->redis.address;
         la_gate_read(shared->gates, la_shared_second_gate(), &terms, la_clock_us(),
                      &status->second_gate);

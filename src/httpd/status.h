@@ -39,7 +39,7 @@ typedef struct la_status_t {
     apr_uint64_t purges;
     const char *second; /* the second-level cache's address, or NULL */
     la_gate_state_t second_gate;
-    la_counters_provider_t second_stats; /* lookups[0] by la_second_e */
+    la_counters_provider_t second_stats; /* lookups[0] by la_remote_e */
 } la_status_t;
 
 /* The sum of a provider's look-ups with that verdict, or from that source. */

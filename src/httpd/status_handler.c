@@ -88,7 +88,7 @@ static int carry_out(request_rec *r, la_slice_t text, const la_purge_t *purge)
         dropped = la_cache_purge(shared->cache, purge);
     }
     if (shared->second) {
-        error = la_second_purge(shared->second, purge, r->pool);
+        error = la_remote_purge(shared->second, purge, r->pool);
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                   LA_LOGNO(0067) "%s purged %s: %" APR_SIZE_T_FMT " entries dropped%s%s", r->user,

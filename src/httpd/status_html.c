@@ -223,9 +223,9 @@ static void second(request_rec *r, const la_status_t *status)
                ap_escape_html(r->pool, status->second));
     badge(r, &status->second_gate);
     ap_rputs("</h2><div class=\"cols\"><div class=\"grid\">\n", r);
-    for (event = 0; event <= LA_SECOND_STORE_FAILED; event++) {
-        number(r, la_second_name((la_second_e)event), status->second_stats.lookups[0][event],
-               event == LA_SECOND_UNREADABLE || event == LA_SECOND_UNAVAILABLE);
+    for (event = 0; event <= LA_REMOTE_STORE_FAILED; event++) {
+        number(r, la_remote_name((la_remote_e)event), status->second_stats.lookups[0][event],
+               event == LA_REMOTE_UNREADABLE || event == LA_REMOTE_UNAVAILABLE);
     }
     ap_rputs("</div>\n", r);
     histogram(r, &status->second_stats.calls, "commands");

@@ -165,8 +165,8 @@ static void put_second(la_json_writer_t *w, const la_status_t *status)
     put(w, "{\"address\": ");
     put_text(w, status->second);
     put(w, ", \"operations\": {");
-    for (event = 0; event <= LA_SECOND_STORE_FAILED; event++) {
-        put(w, "%s\"%s\": " U64, event ? ", " : "", la_second_name((la_second_e)event),
+    for (event = 0; event <= LA_REMOTE_STORE_FAILED; event++) {
+        put(w, "%s\"%s\": " U64, event ? ", " : "", la_remote_name((la_remote_e)event),
             status->second_stats.lookups[0][event]);
     }
     put(w, "}, \"commands\": ");

@@ -204,9 +204,9 @@ static void second(request_rec *r, const la_status_t *status)
     }
     head(r, "llama_auth_shared_cache_operations_total", "counter",
          "What became of questions to the second-level cache, and of entries for it.");
-    for (event = 0; event <= LA_SECOND_STORE_FAILED; event++) {
+    for (event = 0; event <= LA_REMOTE_STORE_FAILED; event++) {
         ap_rprintf(r, "llama_auth_shared_cache_operations_total{result=\"%s\"} " U64 "\n",
-                   la_second_name((la_second_e)event), status->second_stats.lookups[0][event]);
+                   la_remote_name((la_remote_e)event), status->second_stats.lookups[0][event]);
     }
     head(r, "llama_auth_shared_cache_command_duration_seconds", "histogram",
          "Time that commands to the second-level cache took.");

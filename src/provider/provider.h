@@ -16,7 +16,7 @@
 
 typedef struct la_provider_t la_provider_t;
 typedef struct la_provider_type_t la_provider_type_t;
-typedef struct la_key_memo_t la_key_memo_t;
+typedef struct la_cache_key_memo_t la_cache_key_memo_t;
 typedef struct la_gates_t la_gates_t;
 typedef struct la_workers_t la_workers_t;
 
@@ -39,8 +39,8 @@ typedef struct la_call_t {
     const char *client_ip;               /* as text */
     const apr_table_t *headers;          /* the request's fields, all of them */
     const apr_array_header_t *hidden[2]; /* of const char *: fields that may hold tokens; or NULL */
-    const char *resource; /* LlamaAuthResource: an audience that is ours here; NULL for none */
-    la_key_memo_t *memo;  /* lookup.h; NULL: nothing is remembered */
+    const char *resource;      /* LlamaAuthResource: an audience that is ours here; NULL for none */
+    la_cache_key_memo_t *memo; /* lookup.h; NULL: nothing is remembered */
 } la_call_t;
 
 /* What a client is told of an outage that the specification has no other words for. */

@@ -173,7 +173,7 @@ static apr_status_t static_child_init(la_provider_t *provider, apr_pool_t *pchil
 
 /* ---- the verdict ---- */
 
-static void judge(const la_key_t *key, apr_time_t now, apr_pool_t *pool, la_result_t *result)
+static void judge(const la_cache_key_t *key, apr_time_t now, apr_pool_t *pool, la_result_t *result)
 {
     if (!key) {
         result->verdict = LA_VERDICT_NOT_MINE;

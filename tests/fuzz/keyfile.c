@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     la_keyfile_t *keys;
 
     if (!la_keyfile_parse((la_slice_t){text, size}, &common, pool, pool, &keys)) {
-        const la_key_t *key = la_keyfile_find(keys, nobody);
+        const la_cache_key_t *key = la_keyfile_find(keys, nobody);
 
         HOLDS(!key || memcmp(key->digest, nobody, sizeof(nobody)) == 0);
         if (key) {

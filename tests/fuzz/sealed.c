@@ -1,5 +1,5 @@
 /* What lies in the second-level cache: nothing but what was sealed for the place opens. */
-#include "core/seal.h"
+#include "lookup/seal.h"
 
 #include "fuzz.h"
 

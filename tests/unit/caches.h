@@ -2,7 +2,7 @@
 #ifndef LA_TEST_CACHES_H
 #define LA_TEST_CACHES_H
 
-#include "core/cache.h"
+#include "lookup/cache.h"
 
 #include "lives.h"
 #include "procs.h"

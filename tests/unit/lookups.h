@@ -5,7 +5,7 @@
 #define LA_TEST_LOOKUPS_H
 
 #include "io/server.h"
-#include "provider/lookup.h"
+#include "lookup/lookup.h"
 
 #include "procs.h"
 

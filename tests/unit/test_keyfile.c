@@ -163,7 +163,7 @@ static void test_good(void **state)
     unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
     apr_pool_t *pool = new_pool();
     la_keyfile_t *keyfile;
-    const la_key_t *key;
+    const la_cache_key_t *key;
 
     assert_null(parse(pool, row->text, &plain, &keyfile));
     assert_int_equal(la_keyfile_count(keyfile), 1);
@@ -204,7 +204,7 @@ static void test_find(void **state)
     assert_null(parse(pool, apr_pstrcat(pool, text, "]}", NULL), &plain, &keyfile));
     assert_int_equal(la_keyfile_count(keyfile), 200);
     for (int i = 0; i < 256; i++) {
-        const la_key_t *key;
+        const la_cache_key_t *key;
 
         digest[LA_TOKEN_DIGEST_BYTES - 1] = (unsigned char)i;
         key = la_keyfile_find(keyfile, digest);
@@ -275,7 +275,7 @@ static void test_claim(void **state)
     const char *error = parse(pool, row->text, &common, &keyfile);
 
     if (row->principal) {
-        const la_key_t *key;
+        const la_cache_key_t *key;
 
         assert_null(error);
         key = la_keyfile_find(keyfile, digest);

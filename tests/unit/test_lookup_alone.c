@@ -30,7 +30,7 @@ static void judge_alone(void)
     epoch_now = epoch_judged = 1;
 }
 
-static la_source_e ask(const char *resource, la_key_memo_t *memo)
+static la_source_e ask(const char *resource, la_cache_key_memo_t *memo)
 {
     visit_t *visit = make_visit("token");
 
@@ -43,7 +43,7 @@ static la_source_e ask(const char *resource, la_key_memo_t *memo)
 /* A verdict is met again under its epoch only, also by a connection that remembers its key. */
 static void test_epoch(void **state)
 {
-    la_key_memo_t memo = {0};
+    la_cache_key_memo_t memo = {0};
 
     (void)state;
     judge_alone();
@@ -78,7 +78,7 @@ static void test_resource(void **state)
 {
     static const char here[] = "https://api.example.com/mcp";
     static const char there[] = "https://api.example.com/other";
-    la_key_memo_t memo = {0};
+    la_cache_key_memo_t memo = {0};
 
     (void)state;
     judge_alone();

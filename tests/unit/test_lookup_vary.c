@@ -66,7 +66,7 @@ static la_vary_t vary_of(const char *letters)
     return vary;
 }
 
-static la_source_e ask(const asked_t *asked, la_key_memo_t *memo)
+static la_source_e ask(const asked_t *asked, la_cache_key_memo_t *memo)
 {
     visit_t *visit = make_visit(asked->token);
     apr_table_t *headers = apr_table_make(pool, 4);
@@ -88,7 +88,7 @@ static la_source_e ask(const asked_t *asked, la_key_memo_t *memo)
     return visit->result.source;
 }
 
-static void assert_varies(const vary_case_t *row, la_key_memo_t *memo)
+static void assert_varies(const vary_case_t *row, la_cache_key_memo_t *memo)
 {
     static const asked_t first = {T, P, Q, I, B, NULL};
 
@@ -104,7 +104,7 @@ static void assert_varies(const vary_case_t *row, la_key_memo_t *memo)
 /* What a connection remembers makes no difference. */
 static void test_vary(void **state)
 {
-    la_key_memo_t memo = {0};
+    la_cache_key_memo_t memo = {0};
 
     assert_varies(*state, NULL);
     provider = make_provider("remembered", 1);
@@ -114,15 +114,15 @@ static void test_vary(void **state)
 /* Paths and queries about as long as what is remembered, and two providers over one connection. */
 static void test_memo_bounds(void **state)
 {
-    la_key_memo_t memo = {0};
-    char *path = apr_pcalloc(pool, 2 * LA_KEY_MEMO_BYTES);
+    la_cache_key_memo_t memo = {0};
+    char *path = apr_pcalloc(pool, 2 * LA_CACHE_KEY_MEMO_BYTES);
     la_provider_t *other = make_provider("other", 1);
     la_provider_t *corp = provider;
 
     (void)state;
     corp->common.vary = other->common.vary = vary_of("pq");
-    memset(path, 'p', LA_KEY_MEMO_BYTES - 3);
-    for (size_t len = LA_KEY_MEMO_BYTES - 2; len < LA_KEY_MEMO_BYTES + 20; len++) {
+    memset(path, 'p', LA_CACHE_KEY_MEMO_BYTES - 3);
+    for (size_t len = LA_CACHE_KEY_MEMO_BYTES - 2; len < LA_CACHE_KEY_MEMO_BYTES + 20; len++) {
         asked_t by_path = {T, path, NULL, I, B, NULL};
         asked_t by_query = {T, P, path, I, B, NULL};
 
@@ -142,7 +142,7 @@ static void test_memo_bounds(void **state)
 /* The resource of an .htaccess is read anew for each request, and may stand where another one stood. */
 static void test_memo_of_reused_memory(void **state)
 {
-    la_key_memo_t memo = {0};
+    la_cache_key_memo_t memo = {0};
     char resource[] = "https://a.example/mcp";
     la_provider_type_t checking = *provider->type;
     static const char *const hosts[] = {"a", "b", "a"};

@@ -1,5 +1,5 @@
 /* Sealed bytes: what was sealed opens, and nothing else does; names. */
-#include "core/seal.h"
+#include "lookup/seal.h"
 
 #include "procs.h"
 

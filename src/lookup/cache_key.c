@@ -1,17 +1,18 @@
 /* Keys of verdicts, and remembering a connection's last one. */
-#include "provider/key.h"
+#include "lookup/cache_key.h"
 
 #include <string.h>
 
-_Static_assert(LA_KEY_FIELDS_MAX <= LA_CACHE_FIELDS_MAX, "a key holds all fields");
+_Static_assert(LA_CACHE_KEY_FIELDS_MAX <= LA_CACHE_FIELDS_MAX, "a key holds all fields");
 
 static la_slice_t text(const char *value)
 {
     return (la_slice_t){value, value ? strlen(value) : 0};
 }
 
-apr_size_t la_key_fields(const la_provider_t *provider, const la_call_t *call,
-                         const apr_uint64_t *epoch, la_slice_t fields[LA_KEY_FIELDS_MAX])
+apr_size_t la_cache_key_fields(const la_provider_t *provider, const la_call_t *call,
+                               const apr_uint64_t *epoch,
+                               la_slice_t fields[LA_CACHE_KEY_FIELDS_MAX])
 {
     const la_provider_type_t *type = provider->type;
     const la_vary_t *vary = &provider->common.vary;
@@ -47,7 +48,7 @@ static apr_size_t mark_of(la_slice_t field)
     return field.data ? field.len : (apr_size_t)-1;
 }
 
-static int same_fields(const la_key_memo_t *memo, const la_slice_t *fields, apr_size_t count)
+static int same_fields(const la_cache_key_memo_t *memo, const la_slice_t *fields, apr_size_t count)
 {
     const unsigned char *at = memo->fields;
     apr_size_t i;
@@ -68,7 +69,7 @@ static int same_fields(const la_key_memo_t *memo, const la_slice_t *fields, apr_
 }
 
 /* Whether the remembered key is this call's: same provider, token and fields. The count of fields is the provider's. */
-static int remembered(const la_key_memo_t *memo, const la_provider_t *provider,
+static int remembered(const la_cache_key_memo_t *memo, const la_provider_t *provider,
                       const la_call_t *call, const la_slice_t *fields, apr_size_t count)
 {
     return memo->provider == provider &&
@@ -76,8 +77,9 @@ static int remembered(const la_key_memo_t *memo, const la_provider_t *provider,
            same_fields(memo, fields, count);
 }
 
-static void remember(la_key_memo_t *memo, const la_provider_t *provider, const la_call_t *call,
-                     const la_slice_t *fields, apr_size_t count, const la_cache_key_t *key)
+static void remember(la_cache_key_memo_t *memo, const la_provider_t *provider,
+                     const la_call_t *call, const la_slice_t *fields, apr_size_t count,
+                     const la_cache_key_t *key)
 {
     unsigned char *at = memo->fields;
     apr_size_t left = sizeof(memo->fields);
@@ -103,12 +105,12 @@ static void remember(la_key_memo_t *memo, const la_provider_t *provider, const l
     memo->provider = provider;
 }
 
-apr_status_t la_key_make(const la_cache_t *cache, const la_provider_t *provider,
-                         const la_call_t *call, apr_uint64_t epoch, la_cache_key_t *key)
+apr_status_t la_cache_key_make(const la_cache_t *cache, const la_provider_t *provider,
+                               const la_call_t *call, apr_uint64_t epoch, la_cache_key_t *key)
 {
-    la_key_memo_t *memo = call->memo;
-    la_slice_t fields[LA_KEY_FIELDS_MAX];
-    apr_size_t count = la_key_fields(provider, call, &epoch, fields);
+    la_cache_key_memo_t *memo = call->memo;
+    la_slice_t fields[LA_CACHE_KEY_FIELDS_MAX];
+    apr_size_t count = la_cache_key_fields(provider, call, &epoch, fields);
     apr_status_t rv;
 
     if (memo && remembered(memo, provider, call, fields, count)) {

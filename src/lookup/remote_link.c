@@ -1,5 +1,5 @@
 /* The second-level cache's way to Redis: the breaker in front of it, and the keys that are derived from its secrets. */
-#include "provider/second_link.h"
+#include "lookup/remote_link.h"
 
 #include "shm/futex.h"
 #include "io/server.h"
@@ -15,38 +15,38 @@
 #define OPEN_US  (5 * APR_USEC_PER_SEC)
 #define SLACK_US APR_TIME_C(100000)
 
-void la_second_count(const la_second_t *second, la_second_e event)
+void la_remote_count(const la_remote_t *second, la_remote_e event)
 {
     la_counters_lookup(second->shared.stats, second->shared.stats_index, 0, event);
 }
 
-void la_second_note_error(const la_second_t *second, const char *reason)
+void la_remote_note_error(const la_remote_t *second, const char *reason)
 {
     la_counters_error(second->shared.stats, second->shared.stats_index, reason, apr_time_now());
 }
 
 /* ---- the breaker ---- */
 
-apr_interval_time_t la_second_budget(const la_second_options_t *options)
+apr_interval_time_t la_remote_budget(const la_remote_options_t *options)
 {
     /* A rested connection that turns out closed costs a try of its own. */
     return options->redis.connect_timeout_us + 2 * options->redis.timeout_us;
 }
 
-apr_interval_time_t la_second_longest(const la_second_t *second)
+apr_interval_time_t la_remote_longest(const la_remote_t *second)
 {
-    return 3 * la_second_budget(second->options); /* a new era may begin, and it is asked again */
+    return 3 * la_remote_budget(second->options); /* a new era may begin, and it is asked again */
 }
 
-la_gate_terms_t la_second_terms(const la_second_options_t *options)
+la_gate_terms_t la_remote_terms(const la_remote_options_t *options)
 {
     return (la_gate_terms_t){.limit = 1,
                              .failures = FAILURES,
                              .open_us = OPEN_US,
-                             .call_us = la_second_budget(options) + SLACK_US};
+                             .call_us = la_remote_budget(options) + SLACK_US};
 }
 
-static void log_change(const la_second_t *second, la_gate_change_e change, const char *reason)
+static void log_change(const la_remote_t *second, la_gate_change_e change, const char *reason)
 {
     const char *address = second->options->redis.address;
 
@@ -65,21 +65,21 @@ static void log_change(const la_second_t *second, la_gate_change_e change, const
 }
 
 /* What becomes of a command while the breaker is open. */
-static la_redis_e past_breaker(la_second_t *second, apr_size_t count, const la_slice_t *words,
+static la_redis_e past_breaker(la_remote_t *second, apr_size_t count, const la_slice_t *words,
                                int how, apr_pool_t *pool, la_redis_answer_t *answer)
 {
-    if (how & LA_SECOND_ANYWAY) {
+    if (how & LA_REMOTE_ANYWAY) {
         return la_redis_command(second->redis, count, words, pool, answer);
     }
     answer->text = LA_SLICE("its breaker is open");
-    la_second_count(second, LA_SECOND_SKIPPED);
+    la_remote_count(second, LA_REMOTE_SKIPPED);
     return LA_REDIS_FAILED;
 }
 
-la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_slice_t *words,
+la_redis_e la_remote_command(la_remote_t *second, apr_size_t count, const la_slice_t *words,
                              int how, apr_pool_t *pool, la_redis_answer_t *answer)
 {
-    la_gate_terms_t terms = la_second_terms(second->options);
+    la_gate_terms_t terms = la_remote_terms(second->options);
     apr_time_t start = la_clock_us();
     la_gate_pass_t pass;
     la_redis_e result;
@@ -91,12 +91,12 @@ la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_sli
     }
     result = la_redis_command(second->redis, count, words, pool, answer);
     la_counters_call(second->shared.stats, second->shared.stats_index, la_clock_us() - start);
-    outage = result == LA_REDIS_FAILED || ((how & LA_SECOND_READS) && result == LA_REDIS_ERROR);
+    outage = result == LA_REDIS_FAILED || ((how & LA_REMOTE_READS) && result == LA_REDIS_ERROR);
     if (outage) {
-        la_second_count(second, LA_SECOND_UNAVAILABLE);
+        la_remote_count(second, LA_REMOTE_UNAVAILABLE);
     }
     if (result != LA_REDIS_OK) {
-        la_second_note_error(second, answer->text.data);
+        la_remote_note_error(second, answer->text.data);
     }
     log_change(second,
                la_gate_report(second->shared.gates, second->shared.gate, &terms, &pass,
@@ -108,13 +108,13 @@ la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_sli
 /* ---- keys and names ---- */
 
 /* Takes a secret's new value into use; a bad one leaves the old keys in force. */
-static void derive(la_second_t *second, la_second_derived_t *derived, const char *value)
+static void derive(la_remote_t *second, la_remote_derived_t *derived, const char *value)
 {
     la_seal_keys_t keys;
 
     if (la_seal_keys((la_slice_t){value, strlen(value)}, &keys) != APR_SUCCESS) {
         if (la_counters_first(second->shared.stats, second->shared.stats_index,
-                              LA_SECOND_TOLD_SECRET)) {
+                              LA_REMOTE_TOLD_SECRET)) {
             la_log(LA_LOG_ERROR,
                    LA_LOGNO(0055) "LlamaAuthCacheSecret: the new version is shorter than %d "
                                   "characters, the old one stays in force",
@@ -131,10 +131,10 @@ static void derive(la_second_t *second, la_second_derived_t *derived, const char
     OPENSSL_cleanse(&keys, sizeof(keys));
 }
 
-int la_second_keys(la_second_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys)
+int la_remote_keys(la_remote_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys)
 {
     const char *value = la_secret_get(second->options->secrets[i], apr_time_now(), pool);
-    la_second_derived_t *derived = &second->derived[i];
+    la_remote_derived_t *derived = &second->derived[i];
     apr_size_t len = strlen(value);
     int known;
 
@@ -149,7 +149,7 @@ int la_second_keys(la_second_t *second, int i, apr_pool_t *pool, la_seal_keys_t 
     return known;
 }
 
-la_slice_t la_second_word(const la_second_t *second, apr_pool_t *pool, const char *kind,
+la_slice_t la_remote_word(const la_remote_t *second, apr_pool_t *pool, const char *kind,
                           const char *name)
 {
     const char *text = apr_pstrcat(pool, second->options->redis.prefix, kind, name, NULL);
@@ -157,7 +157,7 @@ la_slice_t la_second_word(const la_second_t *second, apr_pool_t *pool, const cha
     return (la_slice_t){text, strlen(text)};
 }
 
-const char *la_second_secret(apr_pool_t *pool, const char *spec, la_second_options_t *options)
+const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_options_t *options)
 {
     la_secret_t *secret;
     const char *error = la_secret_make(pool, spec, &secret);
@@ -177,10 +177,10 @@ const char *la_second_secret(apr_pool_t *pool, const char *spec, la_second_optio
 
 /* ---- the process's handle ---- */
 
-apr_status_t la_second_make(apr_pool_t *pool, const la_second_options_t *options,
-                            const la_second_shared_t *shared, int connections, la_second_t **second)
+apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options,
+                            const la_remote_shared_t *shared, int connections, la_remote_t **second)
 {
-    la_second_t *made = apr_pcalloc(pool, sizeof(*made));
+    la_remote_t *made = apr_pcalloc(pool, sizeof(*made));
     apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
     int i;
 

@@ -8,7 +8,7 @@
  * What an entry's bytes mean is known here: an identity (identity.c), or a rejection's message closed by NUL. Both
  * are checked after the copy, since whoever can write to the segment could have put anything there.
  */
-#include "core/cache.h"
+#include "lookup/cache.h"
 
 #include "shm/stripe.h"
 

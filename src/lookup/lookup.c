@@ -6,13 +6,13 @@
  *   the one: second-level cache -> breaker -> permit -> the provider -> cache -> tell the others -> second-level cache
  *   provider unavailable -> an acceptance past its time, where CacheStale allows it
  *
- * Runs in any request thread. What is stored and for how long is cache.c's, under which key key.c's; who may call when
+ * Runs in any request thread. What is stored and for how long is cache.c's, under which key cache_key.c's; who may call when
  * is gate.c's; waiting is flight.c's. Here is the order of these things.
  */
-#include "provider/lookup.h"
+#include "lookup/lookup.h"
 
 #include "shm/futex.h"
-#include "provider/ask.h"
+#include "lookup/ask.h"
 #include "io/server.h"
 
 #include <apr_strings.h>
@@ -28,7 +28,7 @@ typedef struct lookup_t {
     apr_pool_t *pool;
     la_cache_key_t key;
     la_cache_asked_t asked;   /* since when, once nothing was cached */
-    la_second_asked_t second; /* what the second-level cache was asked */
+    la_remote_asked_t second; /* what the second-level cache was asked */
     const la_identity_t
         *accepted; /* the provider's acceptance that the second-level cache is to have; or NULL */
     la_cache_times_t times;     /* of `accepted` */
@@ -114,14 +114,14 @@ static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
 /* ---- the second-level cache ---- */
 
 /* What every machine that knows the same provider and token names the same. */
-static int ask_second(lookup_t *l, la_second_found_t *found)
+static int ask_second(lookup_t *l, la_remote_found_t *found)
 {
-    la_slice_t parts[2 + LA_KEY_FIELDS_MAX] = {
+    la_slice_t parts[2 + LA_CACHE_KEY_FIELDS_MAX] = {
         {(const char *)l->provider->fingerprint, LA_TOKEN_DIGEST_BYTES},
         {(const char *)l->call->digest, LA_TOKEN_DIGEST_BYTES}};
-    apr_size_t count = la_key_fields(l->provider, l->call, &l->epoch, parts + 2);
+    apr_size_t count = la_cache_key_fields(l->provider, l->call, &l->epoch, parts + 2);
 
-    return la_second_get(l->shared->second, parts, count + 2, l->pool, &l->asked, &l->second,
+    return la_remote_get(l->shared->second, parts, count + 2, l->pool, &l->asked, &l->second,
                          found);
 }
 
@@ -129,7 +129,7 @@ static int ask_second(lookup_t *l, la_second_found_t *found)
 static int from_second(lookup_t *l, la_result_t *result)
 {
     apr_interval_time_t ttl_us = l->provider->common.cache_ttl_us;
-    la_second_found_t found;
+    la_remote_found_t found;
     la_cache_times_t times;
     apr_time_t now;
 
@@ -153,7 +153,7 @@ static int from_second(lookup_t *l, la_result_t *result)
 static void to_second(const lookup_t *l)
 {
     if (l->shared->second && l->accepted) {
-        la_second_put(l->shared->second, &l->second, l->accepted, &l->times, apr_time_now(),
+        la_remote_put(l->shared->second, &l->second, l->accepted, &l->times, apr_time_now(),
                       l->pool);
     }
 }
@@ -228,7 +228,7 @@ static la_flight_terms_t flight_terms(const lookup_t *l)
     const la_http_options_t *http = &l->provider->common.http;
     apr_interval_time_t wait = 2 * http->timeout_us;
     apr_interval_time_t lead_us = http->timeout_us + http->connect_timeout_us + LEAD_SLACK_US +
-                                  (l->shared->second ? la_second_longest(l->shared->second) : 0);
+                                  (l->shared->second ? la_remote_longest(l->shared->second) : 0);
 
     return (la_flight_terms_t){.lead_us = lead_us < wait / 10 * 9 ? lead_us : wait / 10 * 9,
                                .wait_us = wait,
@@ -293,7 +293,7 @@ static apr_interval_time_t longest_us(const lookup_t *l)
     const la_http_options_t *http = &l->provider->common.http;
 
     return 3 * http->timeout_us + 2 * http->connect_timeout_us + LEAD_SLACK_US +
-           (l->shared->second ? 2 * la_second_longest(l->shared->second) : 0);
+           (l->shared->second ? 2 * la_remote_longest(l->shared->second) : 0);
 }
 
 /* Does what may wait, with a place among those that may; refuses when there is none. */
@@ -352,7 +352,8 @@ static void through_cache(lookup_t *l, la_result_t *result)
     const la_provider_type_t *type = l->provider->type;
 
     l->epoch = type->epoch ? type->epoch(l->provider, l->call->now, l->pool) : 0;
-    if (la_key_make(l->shared->cache, l->provider, l->call, l->epoch, &l->key) != APR_SUCCESS) {
+    if (la_cache_key_make(l->shared->cache, l->provider, l->call, l->epoch, &l->key) !=
+        APR_SUCCESS) {
         la_result_set_outage(result, LA_MESSAGE_ERROR, "libcrypto failed to make a cache key");
         return;
     }

@@ -1,10 +1,10 @@
 /* The second-level cache's logic: names, entries, purges, and the breaker in front of it. Redis itself is redis.c's.
  *
- * An entry carries the position among the purges of all machines at which its provider was asked (second_purges.c); with
+ * An entry carries the position among the purges of all machines at which its provider was asked (remote_purges.c); with
  * each answer comes the position now. Only an entry of that position is believed, and only while it is this machine's too, so
  * that nothing purged anywhere is accepted here, however late mod_watchdog's thread is.
  */
-#include "provider/second_link.h"
+#include "lookup/remote_link.h"
 
 #include "io/server.h"
 
@@ -28,33 +28,33 @@ typedef struct entry_t {
 } entry_t;
 _Static_assert(sizeof(entry_t) == 40, "an identity behind it is aligned");
 
-const char *la_second_name(la_second_e event)
+const char *la_remote_name(la_remote_e event)
 {
     switch (event) {
-    case LA_SECOND_HIT:
+    case LA_REMOTE_HIT:
         return "hit";
-    case LA_SECOND_MISS:
+    case LA_REMOTE_MISS:
         return "miss";
-    case LA_SECOND_PURGED:
+    case LA_REMOTE_PURGED:
         return "purged";
-    case LA_SECOND_UNREADABLE:
+    case LA_REMOTE_UNREADABLE:
         return "unreadable";
-    case LA_SECOND_UNAVAILABLE:
+    case LA_REMOTE_UNAVAILABLE:
         return "unavailable";
-    case LA_SECOND_SKIPPED:
+    case LA_REMOTE_SKIPPED:
         return "skipped";
-    case LA_SECOND_STORED:
+    case LA_REMOTE_STORED:
         return "stored";
-    case LA_SECOND_STORE_FAILED:
+    case LA_REMOTE_STORE_FAILED:
         return "store_failed";
     }
     return "unknown";
 }
 
-static void tell_unreadable(const la_second_t *second, la_unseal_e result)
+static void tell_unreadable(const la_remote_t *second, la_unseal_e result)
 {
     if (la_counters_first(second->shared.stats, second->shared.stats_index,
-                          LA_SECOND_TOLD_UNREADABLE)) {
+                          LA_REMOTE_TOLD_UNREADABLE)) {
         la_log(LA_LOG_WARNING,
                LA_LOGNO(0056) "second-level cache %s holds entries that cannot be read (%s); they "
                               "are passed over, and this is not logged again",
@@ -65,44 +65,44 @@ static void tell_unreadable(const la_second_t *second, la_unseal_e result)
 }
 
 /* Whether what was sealed is an entry, in force, and of the position where everybody is. */
-static la_second_e judge(la_purge_position_t position, la_slice_t plain, apr_time_t now,
-                         la_second_found_t *found)
+static la_remote_e judge(la_purge_position_t position, la_slice_t plain, apr_time_t now,
+                         la_remote_found_t *found)
 {
     const la_identity_t *identity = (const void *)(plain.data + sizeof(entry_t));
     entry_t entry;
 
     if (plain.len <= sizeof(entry) || plain.len - sizeof(entry) > LA_TABLE_VALUE_MAX_BYTES) {
-        return LA_SECOND_UNREADABLE;
+        return LA_REMOTE_UNREADABLE;
     }
     memcpy(&entry, plain.data, sizeof(entry));
     if (entry.layout != LAYOUT || !la_identity_check(identity, plain.len - sizeof(entry))) {
-        return LA_SECOND_UNREADABLE;
+        return LA_REMOTE_UNREADABLE;
     }
     if (entry.fresh_until <= now) {
-        return LA_SECOND_MISS;
+        return LA_REMOTE_MISS;
     }
     if (la_purge_compare(entry.position, position) != 0) {
-        return LA_SECOND_PURGED;
+        return LA_REMOTE_PURGED;
     }
-    *found = (la_second_found_t){identity, entry.fresh_until, entry.stale_until};
-    return LA_SECOND_HIT;
+    *found = (la_remote_found_t){identity, entry.fresh_until, entry.stale_until};
+    return LA_REMOTE_HIT;
 }
 
 /* Opens what was found under one name. */
-static la_second_e open_entry(la_second_t *second, const la_seal_keys_t *keys, la_slice_t place,
+static la_remote_e open_entry(la_remote_t *second, const la_seal_keys_t *keys, la_slice_t place,
                               const la_redis_answer_t *answer, la_purge_position_t position,
-                              apr_time_t now, apr_pool_t *pool, la_second_found_t *found)
+                              apr_time_t now, apr_pool_t *pool, la_remote_found_t *found)
 {
     la_unseal_e result;
-    la_second_e event;
+    la_remote_e event;
     la_slice_t plain;
 
     if (answer->kind != LA_REDIS_TEXT) {
-        return LA_SECOND_MISS;
+        return LA_REMOTE_MISS;
     }
     result = la_unseal(keys, place, answer->text, pool, &plain);
-    event = result == LA_UNSEAL_OK ? judge(position, plain, now, found) : LA_SECOND_UNREADABLE;
-    if (event == LA_SECOND_UNREADABLE) {
+    event = result == LA_UNSEAL_OK ? judge(position, plain, now, found) : LA_REMOTE_UNREADABLE;
+    if (event == LA_REMOTE_UNREADABLE) {
         tell_unreadable(second, result == LA_UNSEAL_OK ? LA_UNSEAL_FORMAT : result);
     }
     return event;
@@ -110,13 +110,13 @@ static la_second_e open_entry(la_second_t *second, const la_seal_keys_t *keys, l
 
 /* A question under way: one name for each secret. */
 typedef struct question_t {
-    la_seal_keys_t keys[LA_SECOND_SECRETS];
-    la_slice_t words[3 + LA_SECOND_SECRETS]; /* MGET, the names, era and epoch */
+    la_seal_keys_t keys[LA_REMOTE_SECRETS];
+    la_slice_t words[3 + LA_REMOTE_SECRETS]; /* MGET, the names, era and epoch */
     apr_size_t words_count;
 } question_t;
 
-static int pose(la_second_t *second, const la_slice_t *parts, apr_size_t parts_count,
-                apr_pool_t *pool, la_second_asked_t *asked, question_t *question)
+static int pose(la_remote_t *second, const la_slice_t *parts, apr_size_t parts_count,
+                apr_pool_t *pool, la_remote_asked_t *asked, question_t *question)
 {
     char name[LA_SEAL_NAME_LEN + 1];
     int i;
@@ -124,41 +124,41 @@ static int pose(la_second_t *second, const la_slice_t *parts, apr_size_t parts_c
     question->words[0] = LA_SLICE("MGET");
     question->words_count = 1;
     for (i = 0; i < second->options->secret_count; i++) {
-        if (!la_second_keys(second, i, pool, &question->keys[i]) ||
+        if (!la_remote_keys(second, i, pool, &question->keys[i]) ||
             la_seal_name(&question->keys[i], parts, parts_count, name) != APR_SUCCESS) {
             return 0;
         }
         if (i == 0) {
             memcpy(asked->name, name, sizeof(name));
         }
-        question->words[question->words_count++] = la_second_word(second, pool, "e:", name);
+        question->words[question->words_count++] = la_remote_word(second, pool, "e:", name);
     }
-    question->words[question->words_count++] = la_second_word(second, pool, "era", "");
-    question->words[question->words_count++] = la_second_word(second, pool, "epoch", "");
+    question->words[question->words_count++] = la_remote_word(second, pool, "era", "");
+    question->words[question->words_count++] = la_remote_word(second, pool, "epoch", "");
     return 1;
 }
 
 /* Sends it. Sets asked->usable if Redis and this machine are at one position then. Returns 1 when news of purges came. */
-static int put_question(la_second_t *second, const question_t *question, apr_pool_t *pool,
-                        la_redis_answer_t *answer, la_second_asked_t *asked)
+static int put_question(la_remote_t *second, const question_t *question, apr_pool_t *pool,
+                        la_redis_answer_t *answer, la_remote_asked_t *asked)
 {
-    la_purge_position_t known = la_second_known(second);
+    la_purge_position_t known = la_remote_known(second);
 
-    asked->answered = la_second_is_bound(second) &&
-                      la_second_command(second, question->words_count, question->words,
-                                        LA_SECOND_READS, pool, answer) == LA_REDIS_OK &&
+    asked->answered = la_remote_is_bound(second) &&
+                      la_remote_command(second, question->words_count, question->words,
+                                        LA_REMOTE_READS, pool, answer) == LA_REDIS_OK &&
                       answer->kind == LA_REDIS_LIST && answer->count == question->words_count - 1;
     asked->usable = asked->answered &&
-                    la_second_settle(second, known, answer->items + answer->count - 2,
+                    la_remote_settle(second, known, answer->items + answer->count - 2,
                                      answer->server, 0, pool, &asked->position) &&
-                    la_purge_compare(asked->position, la_second_known(second)) == 0;
-    return la_purge_compare(known, la_second_known(second)) != 0;
+                    la_purge_compare(asked->position, la_remote_known(second)) == 0;
+    return la_purge_compare(known, la_remote_known(second)) != 0;
 }
 
 /* News drop everything here, and what was asked before them is not kept: the question is put once more then. */
-static void put_until_kept(la_second_t *second, const question_t *question, apr_pool_t *pool,
+static void put_until_kept(la_remote_t *second, const question_t *question, apr_pool_t *pool,
                            la_cache_asked_t *since, la_redis_answer_t *answer,
-                           la_second_asked_t *asked)
+                           la_remote_asked_t *asked)
 {
     int tries;
     int news = 1;
@@ -169,28 +169,28 @@ static void put_until_kept(la_second_t *second, const question_t *question, apr_
     }
 }
 
-int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
-                  la_cache_asked_t *since, la_second_asked_t *asked, la_second_found_t *found)
+int la_remote_get(la_remote_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
+                  la_cache_asked_t *since, la_remote_asked_t *asked, la_remote_found_t *found)
 {
-    la_second_e event = LA_SECOND_MISS;
+    la_remote_e event = LA_REMOTE_MISS;
     la_redis_answer_t answer;
     question_t question = {.words_count = 0};
     int i;
 
-    *asked = (la_second_asked_t){.usable = 0};
-    *found = (la_second_found_t){0};
+    *asked = (la_remote_asked_t){.usable = 0};
+    *found = (la_remote_found_t){0};
     if (pose(second, parts, count, pool, asked, &question)) {
         put_until_kept(second, &question, pool, since, &answer, asked);
     }
-    for (i = 0; asked->usable && i < second->options->secret_count && event != LA_SECOND_HIT; i++) {
+    for (i = 0; asked->usable && i < second->options->secret_count && event != LA_REMOTE_HIT; i++) {
         event = open_entry(second, &question.keys[i], question.words[1 + i], &answer.items[i],
                            asked->position, apr_time_now(), pool, found);
     }
     OPENSSL_cleanse(question.keys, sizeof(question.keys));
     if (asked->answered) {
-        la_second_count(second, event);
+        la_remote_count(second, event);
     }
-    return event == LA_SECOND_HIT;
+    return event == LA_REMOTE_HIT;
 }
 
 static apr_time_t later(apr_time_t now, apr_interval_time_t span, apr_time_t end)
@@ -201,7 +201,7 @@ static apr_time_t later(apr_time_t now, apr_interval_time_t span, apr_time_t end
 }
 
 /* The entry's bytes. Returns the milliseconds it is in force for, 0 for none. */
-static apr_int64_t make_entry(const la_second_asked_t *asked, const la_identity_t *identity,
+static apr_int64_t make_entry(const la_remote_asked_t *asked, const la_identity_t *identity,
                               const la_cache_times_t *times, apr_time_t now, apr_pool_t *pool,
                               la_slice_t *plain)
 {
@@ -220,27 +220,27 @@ static apr_int64_t make_entry(const la_second_asked_t *asked, const la_identity_
 }
 
 /* Returns 1 when Redis took it. */
-static int store(la_second_t *second, const la_second_asked_t *asked, la_slice_t plain,
+static int store(la_remote_t *second, const la_remote_asked_t *asked, la_slice_t plain,
                  apr_int64_t ms, apr_pool_t *pool)
 {
-    la_slice_t words[5] = {LA_SLICE("SET"), la_second_word(second, pool, "e:", asked->name)};
+    la_slice_t words[5] = {LA_SLICE("SET"), la_remote_word(second, pool, "e:", asked->name)};
     la_redis_answer_t answer;
     la_seal_keys_t keys;
     int stored;
 
-    if (!la_second_keys(second, 0, pool, &keys)) {
+    if (!la_remote_keys(second, 0, pool, &keys)) {
         return 0;
     }
     words[3] = LA_SLICE("PX");
     words[4].data = apr_psprintf(pool, "%" APR_INT64_T_FMT, ms);
     words[4].len = strlen(words[4].data);
     stored = la_seal(&keys, words[1], plain, pool, &words[2]) == APR_SUCCESS &&
-             la_second_command(second, 5, words, LA_SECOND_WRITES, pool, &answer) == LA_REDIS_OK;
+             la_remote_command(second, 5, words, LA_REMOTE_WRITES, pool, &answer) == LA_REDIS_OK;
     OPENSSL_cleanse(&keys, sizeof(keys));
     return stored;
 }
 
-void la_second_put(la_second_t *second, const la_second_asked_t *asked,
+void la_remote_put(la_remote_t *second, const la_remote_asked_t *asked,
                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
                    apr_pool_t *pool)
 {
@@ -254,6 +254,6 @@ void la_second_put(la_second_t *second, const la_second_asked_t *asked,
     ms = make_entry(asked, identity, times, now, pool, &plain);
     if (ms > 0) {
         stored = asked->usable && store(second, asked, plain, ms, pool);
-        la_second_count(second, stored ? LA_SECOND_STORED : LA_SECOND_STORE_FAILED);
+        la_remote_count(second, stored ? LA_REMOTE_STORED : LA_REMOTE_STORE_FAILED);
     }
 }

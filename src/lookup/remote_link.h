@@ -1,58 +1,58 @@
-/* How the second-level cache's parts reach Redis and their keys: second.c (entries) and second_purges.c share it. */
-#ifndef LA_SECOND_LINK_H
-#define LA_SECOND_LINK_H
+/* How the second-level cache's parts reach Redis and their keys: remote.c (entries) and remote_purges.c share it. */
+#ifndef LA_REMOTE_LINK_H
+#define LA_REMOTE_LINK_H
 
-#include "provider/second.h"
+#include "lookup/remote.h"
 
 #include <stdatomic.h>
 
 #include <apr_thread_mutex.h>
 
 /* Matters that are logged once, for la_counters_first(). */
-enum { LA_SECOND_TOLD_UNREADABLE, LA_SECOND_TOLD_SECRET, LA_SECOND_TOLD_FORGOTTEN };
+enum { LA_REMOTE_TOLD_UNREADABLE, LA_REMOTE_TOLD_SECRET, LA_REMOTE_TOLD_FORGOTTEN };
 
 /* The keys of one secret, as of the last time it was looked at. */
-typedef struct la_second_derived_t {
+typedef struct la_remote_derived_t {
     la_seal_keys_t keys;
     const char *value; /* what they were derived from; NULL: nothing yet */
     apr_pool_t *pool;  /* of the value */
-} la_second_derived_t;
+} la_remote_derived_t;
 
-struct la_second_t {
-    const la_second_options_t *options;
-    la_second_shared_t shared;
+struct la_remote_t {
+    const la_remote_options_t *options;
+    la_remote_shared_t shared;
     la_redis_t *redis;
     apr_thread_mutex_t *lock; /* guards `derived` */
-    la_second_derived_t derived[LA_SECOND_SECRETS];
-    apr_uint64_t place;            /* what la_second_bind() bound this machine's position to */
+    la_remote_derived_t derived[LA_REMOTE_SECRETS];
+    apr_uint64_t place;            /* what la_remote_bind() bound this machine's position to */
     _Atomic apr_time_t refused_at; /* when Redis last took no new era */
     atomic_int
         lost; /* when it was last asked for purges, it did not answer or was not to be believed */
 };
 
 /* Counts an event. */
-void la_second_count(const la_second_t *second, la_second_e event);
+void la_remote_count(const la_remote_t *second, la_remote_e event);
 
 /* Keeps the reason as the last error. */
-void la_second_note_error(const la_second_t *second, const char *reason);
+void la_remote_note_error(const la_remote_t *second, const char *reason);
 
 /* How a command goes through the breaker. */
 enum {
-    LA_SECOND_WRITES = 0,
-    LA_SECOND_READS =
+    LA_REMOTE_WRITES = 0,
+    LA_REMOTE_READS =
         1, /* an error as its answer is an outage; a full server refuses writes only */
-    LA_SECOND_ANYWAY = 2 /* it is sent when the breaker is open, too, and not counted then */
+    LA_REMOTE_ANYWAY = 2 /* it is sent when the breaker is open, too, and not counted then */
 };
 
 /* One command through the breaker. */
-la_redis_e la_second_command(la_second_t *second, apr_size_t count, const la_slice_t *words,
+la_redis_e la_remote_command(la_remote_t *second, apr_size_t count, const la_slice_t *words,
                              int how, apr_pool_t *pool, la_redis_answer_t *answer);
 
 /* The keys in force of secret `i`. Returns 0 when it never had good ones. To be cleansed after use. */
-int la_second_keys(la_second_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys);
+int la_remote_keys(la_remote_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys);
 
 /* A name in Redis: the prefix, a kind and a name, in `pool`. */
-la_slice_t la_second_word(const la_second_t *second, apr_pool_t *pool, const char *kind,
+la_slice_t la_remote_word(const la_remote_t *second, apr_pool_t *pool, const char *kind,
                           const char *name);
 
 /* Agrees with Redis on a position, once it has answered.
@@ -64,14 +64,14 @@ la_slice_t la_second_word(const la_second_t *second, apr_pool_t *pool, const cha
  * here, nothing of that answer can be believed.
  * Returns 1, or 0 when Redis is not to be believed.
  */
-int la_second_settle(la_second_t *second, la_purge_position_t least, const la_redis_answer_t *words,
+int la_remote_settle(la_remote_t *second, la_purge_position_t least, const la_redis_answer_t *words,
                      const char *server, int insist, apr_pool_t *pool,
                      la_purge_position_t *position);
 
 /* The position that is known here: to be asked for before Redis is. */
-la_purge_position_t la_second_known(const la_second_t *second);
+la_purge_position_t la_remote_known(const la_remote_t *second);
 
 /* Whether this machine's position is that of this Redis: not so in a child of an earlier configuration. */
-int la_second_is_bound(const la_second_t *second);
+int la_remote_is_bound(const la_remote_t *second);
 
 #endif

@@ -8,118 +8,118 @@
  *   era       a random name for the numbers of purges, and what it is bound to: server process, database and prefix
  *   epoch     the number of purges in that era, from 1
  */
-#ifndef LA_SECOND_H
-#define LA_SECOND_H
+#ifndef LA_REMOTE_H
+#define LA_REMOTE_H
 
-#include "core/cache.h"
+#include "lookup/cache.h"
 #include "shm/gate.h"
-#include "core/seal.h"
+#include "lookup/seal.h"
 #include "shm/counters.h"
 #include "io/redis.h"
 
 /* Secrets that can be in force at once: the one that writes, and an older one that still reads. */
-#define LA_SECOND_SECRETS 2
+#define LA_REMOTE_SECRETS 2
 
 /* As it is configured. */
-typedef struct la_second_options_t {
+typedef struct la_remote_options_t {
     la_redis_options_t redis;
-    la_secret_t *secrets[LA_SECOND_SECRETS];
+    la_secret_t *secrets[LA_REMOTE_SECRETS];
     int secret_count;
-} la_second_options_t;
+} la_remote_options_t;
 
 /* What the processes share, for it. */
-typedef struct la_second_shared_t {
+typedef struct la_remote_shared_t {
     const la_cache_t *cache;
     la_gates_t *gates;
     apr_uint32_t gate; /* its own */
     la_counters_t *stats;
     apr_uint32_t stats_index; /* its own */
-} la_second_shared_t;
+} la_remote_shared_t;
 
 /* What is counted: la_counters_lookup()'s source, with verdict 0. */
-typedef enum la_second_e {
-    LA_SECOND_HIT,
-    LA_SECOND_MISS,
-    LA_SECOND_PURGED,
-    LA_SECOND_UNREADABLE,
-    LA_SECOND_UNAVAILABLE,
-    LA_SECOND_SKIPPED, /* its breaker is open */
-    LA_SECOND_STORED,
-    LA_SECOND_STORE_FAILED
-} la_second_e;
+typedef enum la_remote_e {
+    LA_REMOTE_HIT,
+    LA_REMOTE_MISS,
+    LA_REMOTE_PURGED,
+    LA_REMOTE_UNREADABLE,
+    LA_REMOTE_UNAVAILABLE,
+    LA_REMOTE_SKIPPED, /* its breaker is open */
+    LA_REMOTE_STORED,
+    LA_REMOTE_STORE_FAILED
+} la_remote_e;
 
-typedef struct la_second_t la_second_t;
+typedef struct la_remote_t la_remote_t;
 
 /* One question, and what is needed to store the provider's answer to it. */
-typedef struct la_second_asked_t {
+typedef struct la_remote_asked_t {
     char name[LA_SEAL_NAME_LEN + 1]; /* under the secret that writes */
     la_purge_position_t position;    /* of Redis and of this machine when it was asked */
     int answered;                    /* by Redis */
     int usable;                      /* they agreed: the provider's verdict may be stored */
-} la_second_asked_t;
+} la_remote_asked_t;
 
 /* An acceptance found. In the look-up's pool. */
-typedef struct la_second_found_t {
+typedef struct la_remote_found_t {
     const la_identity_t *identity;
     apr_time_t fresh_until;
     apr_time_t stale_until;
-} la_second_found_t;
+} la_remote_found_t;
 
 /* Adds a secret from its notation (file:PATH).
  *
  * Returns NULL, or what is wrong: unreadable, or shorter than LA_SEAL_SECRET_MIN characters.
  */
-const char *la_second_secret(apr_pool_t *pool, const char *spec, la_second_options_t *options);
+const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_options_t *options);
 
 /* The longest that one command takes. */
-apr_interval_time_t la_second_budget(const la_second_options_t *options);
+apr_interval_time_t la_remote_budget(const la_remote_options_t *options);
 
-/* The longest that la_second_get() or la_second_put() takes. */
-apr_interval_time_t la_second_longest(const la_second_t *second);
+/* The longest that la_remote_get() or la_remote_put() takes. */
+apr_interval_time_t la_remote_longest(const la_remote_t *second);
 
 /* How long and how often its breaker lets it be asked: for la_gate_read(). */
-la_gate_terms_t la_second_terms(const la_second_options_t *options);
+la_gate_terms_t la_remote_terms(const la_remote_options_t *options);
 
 /* Makes this process's handle. Returns APR_SUCCESS or what failed. */
-apr_status_t la_second_make(apr_pool_t *pool, const la_second_options_t *options,
-                            const la_second_shared_t *shared, int connections,
-                            la_second_t **second);
+apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options,
+                            const la_remote_shared_t *shared, int connections,
+                            la_remote_t **second);
 
 /* Asks for an acceptance.
  *
  * parts: what the verdict depends on; fingerprint of the provider's definition first, then the token's digest, then the
  * fields of the cache's key.
  * since: of the token; taken again, so that what is found can be kept although news of a purge came with it.
- * Returns 1 when there is one in force; found is complete then. asked: for la_second_put().
+ * Returns 1 when there is one in force; found is complete then. asked: for la_remote_put().
  */
-int la_second_get(la_second_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
-                  la_cache_asked_t *since, la_second_asked_t *asked, la_second_found_t *found);
+int la_remote_get(la_remote_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
+                  la_cache_asked_t *since, la_remote_asked_t *asked, la_remote_found_t *found);
 
 /* Stores an acceptance, unless its time is over, it is larger than a cache takes, or Redis did not answer before. */
-void la_second_put(la_second_t *second, const la_second_asked_t *asked,
+void la_remote_put(la_remote_t *second, const la_remote_asked_t *asked,
                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
                    apr_pool_t *pool);
 
 /* Binds this machine's position among the purges to that Redis, or to none (NULL); in each child, before any of the
  * calls below. If it was bound to another Redis, database or prefix, everything cached is dropped, here and there.
  */
-void la_second_bind(const la_cache_t *cache, la_second_t *second, apr_pool_t *pool);
+void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *pool);
 
 /* Tells all machines of a purge, and carries out here what came in meanwhile. The others drop everything that they have.
  *
  * Returns NULL, or why they could not be told. Nothing that Redis has is believed here then, until it can be told.
  */
-const char *la_second_purge(la_second_t *second, const la_purge_t *purge, apr_pool_t *pool);
+const char *la_remote_purge(la_remote_t *second, const la_purge_t *purge, apr_pool_t *pool);
 
 /* Asks for purges by other machines and carries them out, at most once a second for all processes. From a thread of
  * mod_watchdog that does nothing else. */
-void la_second_tick(la_second_t *second, apr_time_t now, apr_pool_t *scratch);
+void la_remote_tick(la_remote_t *second, apr_time_t now, apr_pool_t *scratch);
 
 /* Looks the server's name up again if it did not answer the last tick; may take as long as the resolver does. From a
  * thread of mod_watchdog that does nothing else. */
-void la_second_resolve(la_second_t *second, apr_pool_t *scratch);
+void la_remote_resolve(la_remote_t *second, apr_pool_t *scratch);
 
 /* The name of a count, as status page and metrics have it. */
-const char *la_second_name(la_second_e event);
+const char *la_remote_name(la_remote_e event);
 
 #endif

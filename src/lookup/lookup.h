@@ -4,12 +4,12 @@
 #ifndef LA_LOOKUP_H
 #define LA_LOOKUP_H
 
-#include "core/cache.h"
+#include "lookup/cache.h"
 #include "shm/flight.h"
 #include "shm/gate.h"
-#include "provider/key.h"
+#include "lookup/cache_key.h"
 #include "provider/provider.h"
-#include "provider/second.h"
+#include "lookup/remote.h"
 #include "provider/workers.h"
 
 /* What the processes share, as this process reaches it. */
@@ -19,7 +19,7 @@ typedef struct la_shared_t {
     la_gates_t *gates;   /* the workers', and those of each provider */
     la_workers_t *workers;
     la_counters_t *stats; /* as many providers */
-    la_second_t *second;  /* NULL: no LlamaAuthCacheShared */
+    la_remote_t *second;  /* NULL: no LlamaAuthCacheShared */
 } la_shared_t;
 
 /* The verdict of one provider on one token, from wherever it is had soonest; result->source says where. NOT_MINE with

@@ -1,7 +1,7 @@
 /* Asks a provider, and says what its answers mean for its breaker. Runs in any request thread; who may call when is
  * gate.c's and breaker.c's.
  */
-#include "provider/ask.h"
+#include "lookup/ask.h"
 
 #include "shm/futex.h"
 #include "io/server.h"

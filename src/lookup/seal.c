@@ -1,5 +1,5 @@
 /* Sealing with OpenSSL's libcrypto. No state; any thread. */
-#include "core/seal.h"
+#include "lookup/seal.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>

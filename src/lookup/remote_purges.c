@@ -9,7 +9,7 @@
  * Whatever happens to Redis shows as words that are missing, that belong to another server process, database or prefix,
  * or that are at an earlier position than this machine's. The answer to all of these is a new era, later than any before.
  */
-#include "provider/second_link.h"
+#include "lookup/remote_link.h"
 
 #include "access/token.h"
 #include "io/server.h"
@@ -51,7 +51,7 @@ static const char *short_digest(apr_pool_t *pool, const char *text)
     return apr_pstrmemdup(pool, id, HALF);
 }
 
-static state_t read_state(const la_second_t *second, const la_redis_answer_t *words,
+static state_t read_state(const la_remote_t *second, const la_redis_answer_t *words,
                           const char *server, apr_pool_t *pool)
 {
     const la_redis_options_t *options = &second->options->redis;
@@ -102,12 +102,12 @@ static int read_position(const state_t *state, la_purge_position_t *position)
 
 /* Runs a script on both words, which returns them. It goes past the breaker: it is rare, and somebody should know whether
  * it was done. */
-static la_redis_e run_script(la_second_t *second, la_slice_t script, const la_slice_t *arguments,
+static la_redis_e run_script(la_remote_t *second, la_slice_t script, const la_slice_t *arguments,
                              apr_size_t count, apr_pool_t *pool, la_redis_answer_t *answer)
 {
     la_slice_t words[8] = {LA_SLICE("EVAL"), script, LA_SLICE("2"),
-                           la_second_word(second, pool, "era", ""),
-                           la_second_word(second, pool, "epoch", "")};
+                           la_remote_word(second, pool, "era", ""),
+                           la_remote_word(second, pool, "epoch", "")};
     la_redis_e result;
 
     memcpy(words + 5, arguments, count * sizeof(*arguments));
@@ -117,13 +117,13 @@ static la_redis_e run_script(la_second_t *second, la_slice_t script, const la_sl
         result = LA_REDIS_FAILED;
     }
     if (result != LA_REDIS_OK) {
-        la_second_note_error(second, answer->text.data);
+        la_remote_note_error(second, answer->text.data);
     }
     return result;
 }
 
 /* Has Redis begin a new era, unless its words changed meanwhile. Returns NULL and its words then, or why it could not. */
-static const char *begin_era(la_second_t *second, const state_t *seen, apr_pool_t *pool,
+static const char *begin_era(la_remote_t *second, const state_t *seen, apr_pool_t *pool,
                              la_redis_answer_t *answer)
 {
     static const char script[] = "local v = redis.call('MGET', KEYS[1], KEYS[2]) "
@@ -147,7 +147,7 @@ static const char *begin_era(la_second_t *second, const state_t *seen, apr_pool_
 /* ---- agreeing with it ---- */
 
 /* Nothing is logged on a machine that has not heard of any purge yet: there is nothing that it could lose. */
-static void tell_new_era(const la_second_t *second, int heard, const char *error)
+static void tell_new_era(const la_remote_t *second, int heard, const char *error)
 {
     const char *address = second->options->redis.address;
 
@@ -159,7 +159,7 @@ static void tell_new_era(const la_second_t *second, int heard, const char *error
     }
     if (heard && error &&
         la_counters_first(second->shared.stats, second->shared.stats_index,
-                          LA_SECOND_TOLD_FORGOTTEN)) {
+                          LA_REMOTE_TOLD_FORGOTTEN)) {
         la_log(LA_LOG_ERROR,
                LA_LOGNO(0057) "second-level cache %s forgot purges and cannot be told to drop what "
                               "it has: %s; going on without it, and this is not logged again",
@@ -169,7 +169,7 @@ static void tell_new_era(const la_second_t *second, int heard, const char *error
 
 /* Takes a position over that is not earlier than what is known here. All that is cached goes first, so that a process that
  * dies between leaves it to the next one. */
-static void adopt(const la_second_t *second, la_purge_position_t position)
+static void adopt(const la_remote_t *second, la_purge_position_t position)
 {
     la_purge_log_t *log = la_cache_purges(second->shared.cache);
 
@@ -180,7 +180,7 @@ static void adopt(const la_second_t *second, la_purge_position_t position)
 }
 
 /* Ends an era that is lost, or that lost purges. Returns the words of Redis after it, or NULL. */
-static const la_redis_answer_t *renew(la_second_t *second, const state_t *seen, apr_pool_t *pool,
+static const la_redis_answer_t *renew(la_remote_t *second, const state_t *seen, apr_pool_t *pool,
                                       la_redis_answer_t *answer)
 {
     la_purge_log_t *log = la_cache_purges(second->shared.cache);
@@ -198,13 +198,13 @@ static const la_redis_answer_t *renew(la_second_t *second, const state_t *seen, 
     return error ? NULL : answer;
 }
 
-la_purge_position_t la_second_known(const la_second_t *second)
+la_purge_position_t la_remote_known(const la_remote_t *second)
 {
     return la_purge_known(la_cache_purges(second->shared.cache));
 }
 
 /* Whether Redis took no new era a moment ago. */
-static int was_refused(const la_second_t *second)
+static int was_refused(const la_remote_t *second)
 {
     apr_time_t at = atomic_load(&second->refused_at);
     apr_time_t now = apr_time_now();
@@ -212,7 +212,7 @@ static int was_refused(const la_second_t *second)
     return at != 0 && now >= at && now - at < TICK_US;
 }
 
-int la_second_settle(la_second_t *second, la_purge_position_t least, const la_redis_answer_t *words,
+int la_remote_settle(la_remote_t *second, la_purge_position_t least, const la_redis_answer_t *words,
                      const char *server, int insist, apr_pool_t *pool,
                      la_purge_position_t *position)
 {
@@ -220,7 +220,7 @@ int la_second_settle(la_second_t *second, la_purge_position_t least, const la_re
     la_redis_answer_t answer;
 
     if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
-        if (la_purge_compare(la_second_known(second), least) > 0) {
+        if (la_purge_compare(la_remote_known(second), least) > 0) {
             return 0; /* the answer is older than what another thread has learned meanwhile */
         }
         if ((!insist && was_refused(second)) || !renew(second, &state, pool, &answer)) {
@@ -235,12 +235,12 @@ int la_second_settle(la_second_t *second, la_purge_position_t least, const la_re
     return 1;
 }
 
-int la_second_is_bound(const la_second_t *second)
+int la_remote_is_bound(const la_remote_t *second)
 {
     return la_purge_is_bound(la_cache_purges(second->shared.cache), second->place);
 }
 
-void la_second_bind(const la_cache_t *cache, la_second_t *second, apr_pool_t *pool)
+void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *pool)
 {
     apr_uint64_t place = LA_PURGE_ALONE;
 
@@ -260,7 +260,7 @@ void la_second_bind(const la_cache_t *cache, la_second_t *second, apr_pool_t *po
 /* ---- purges ---- */
 
 /* Counts a purge. Returns NULL and the words of Redis after it, or why it could not. */
-static const char *count_purge(la_second_t *second, apr_pool_t *pool, la_redis_answer_t *answer)
+static const char *count_purge(la_remote_t *second, apr_pool_t *pool, la_redis_answer_t *answer)
 {
     static const char count[] = "local v = redis.call('MGET', KEYS[1], KEYS[2]) "
                                 "if v[1] and v[2] then redis.call('INCR', KEYS[2]) end "
@@ -276,13 +276,13 @@ static const char *count_purge(la_second_t *second, apr_pool_t *pool, la_redis_a
 }
 
 /* Tells Redis. The purge is known to all machines once Redis is at `next` or later. */
-static const char *tell(la_second_t *second, const la_purge_t *purge, la_purge_position_t next,
+static const char *tell(la_remote_t *second, const la_purge_t *purge, la_purge_position_t next,
                         apr_pool_t *pool)
 {
     la_redis_answer_t answer;
     la_purge_position_t position;
     state_t state;
-    const char *error = la_second_is_bound(second) ? count_purge(second, pool, &answer)
+    const char *error = la_remote_is_bound(second) ? count_purge(second, pool, &answer)
                                                    : "the configuration has changed";
 
     if (error) {
@@ -295,22 +295,22 @@ static const char *tell(la_second_t *second, const la_purge_t *purge, la_purge_p
         la_purge_advance(la_cache_purges(second->shared.cache), position);
         return NULL;
     }
-    return la_second_settle(second, next, answer.items, answer.server, 1, pool, &position)
+    return la_remote_settle(second, next, answer.items, answer.server, 1, pool, &position)
                ? NULL
                : "it does not begin anew";
 }
 
-const char *la_second_purge(la_second_t *second, const la_purge_t *purge, apr_pool_t *pool)
+const char *la_remote_purge(la_remote_t *second, const la_purge_t *purge, apr_pool_t *pool)
 {
     la_purge_position_t next;
     const char *error;
     int tries = 0;
 
     do { /* once more if another thread was faster to agree with Redis on a new era */
-        next = la_second_known(second);
+        next = la_remote_known(second);
         next.number++;
         error = tell(second, purge, next, pool);
-    } while (error && ++tries < 3 && la_purge_compare(la_second_known(second), next) > 0);
+    } while (error && ++tries < 3 && la_purge_compare(la_remote_known(second), next) > 0);
     if (error) {
         /* What Redis has is older than the purge, here at once and everywhere when it can be told. */
         la_purge_raise(la_cache_purges(second->shared.cache), apr_time_now());
@@ -318,27 +318,27 @@ const char *la_second_purge(la_second_t *second, const la_purge_t *purge, apr_po
     return error;
 }
 
-void la_second_tick(la_second_t *second, apr_time_t now, apr_pool_t *scratch)
+void la_remote_tick(la_remote_t *second, apr_time_t now, apr_pool_t *scratch)
 {
-    la_slice_t words[] = {LA_SLICE("MGET"), la_second_word(second, scratch, "era", ""),
-                          la_second_word(second, scratch, "epoch", "")};
-    la_purge_position_t known = la_second_known(second);
+    la_slice_t words[] = {LA_SLICE("MGET"), la_remote_word(second, scratch, "era", ""),
+                          la_remote_word(second, scratch, "epoch", "")};
+    la_purge_position_t known = la_remote_known(second);
     la_redis_answer_t answer;
     la_redis_e result;
 
-    if (!la_second_is_bound(second) ||
+    if (!la_remote_is_bound(second) ||
         !la_purge_turn(la_cache_purges(second->shared.cache), now, TICK_US)) {
         return;
     }
     result =
-        la_second_command(second, 3, words, LA_SECOND_READS | LA_SECOND_ANYWAY, scratch, &answer);
+        la_remote_command(second, 3, words, LA_REMOTE_READS | LA_REMOTE_ANYWAY, scratch, &answer);
     atomic_store(&second->lost, result != LA_REDIS_OK || answer.kind != LA_REDIS_LIST ||
                                     answer.count != 2 ||
-                                    !la_second_settle(second, known, answer.items, answer.server, 1,
+                                    !la_remote_settle(second, known, answer.items, answer.server, 1,
                                                       scratch, &known));
 }
 
-void la_second_resolve(la_second_t *second, apr_pool_t *scratch)
+void la_remote_resolve(la_remote_t *second, apr_pool_t *scratch)
 {
     if (atomic_load(&second->lost)) {
         la_redis_resolve(second->redis, scratch);

@@ -1,6 +1,6 @@
 /* The `introspection` provider: an OAuth2 server is asked about each token (RFC 7662). Owns its options, how the module shows who it
  * is, and the verdict on the answer; times, audience and issuer are judged by core's validity.c, and where an
- * Issuer's endpoint is, is found ahead of need by discovery.c and kept for all processes by document.c.
+ * Issuer's endpoint is, is found ahead of need by discovery.c and kept for all processes by remote_doc.c.
  *
  * Options and finish run while the configuration is read; verify in any request thread, under a permit of the provider's
  * gate; fetch under the one of its document's gate.
@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "access/validity.h"
 #include "provider/discovery.h"
-#include "provider/document.h"
+#include "provider/remote_doc.h"
 #include "io/file.h"
 #include "io/server.h"
 
@@ -46,7 +46,7 @@ typedef struct introspection_conf_t {
     apr_array_header_t *audiences; /* of const char *; NULL: none is demanded */
     const char *expect_issuer; /* must be there; NULL: the Issuer, where the answer has an `iss` */
     apr_interval_time_t leeway_us;
-    la_document_source_t source; /* of the endpoint's URL, where only the Issuer is known */
+    la_remote_doc_source_t source; /* of the endpoint's URL, where only the Issuer is known */
     const char *hint;
     const char *public_issuer; /* what RFC 9728 calls an authorization server, or NULL */
 } introspection_conf_t;
@@ -149,9 +149,9 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
         return error;
     }
     introduce(conf, pool);
-    conf->source = (la_document_source_t){.fetch = fetch,
-                                          .refresh_us = DISCOVERY_REFRESH_US,
-                                          .what = "the introspection endpoint's URL"};
+    conf->source = (la_remote_doc_source_t){.fetch = fetch,
+                                            .refresh_us = DISCOVERY_REFRESH_US,
+                                            .what = "the introspection endpoint's URL"};
     la_provider_warn_of_plain_http(provider, conf->endpoint.url ? "Endpoint" : "Issuer",
                                    conf->endpoint.url ? &conf->endpoint : &conf->issuer);
     return NULL;
@@ -160,14 +160,14 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
 static apr_status_t introspection_child_init(la_provider_t *provider, apr_pool_t *pchild)
 {
     introspection_conf_t *conf = provider->conf;
-    la_document_t *document = NULL;
+    la_remote_doc_t *document = NULL;
     apr_status_t rv = APR_SUCCESS;
 
     if (conf->client_secret) {
         rv = la_secret_child_init(conf->client_secret, pchild);
     }
     if (rv == APR_SUCCESS && !conf->endpoint.url) {
-        rv = la_document_attach(provider, &conf->source, pchild, &document);
+        rv = la_remote_doc_attach(provider, &conf->source, pchild, &document);
     }
     provider->state = document; /* NULL: the endpoint is configured */
     return rv;
@@ -176,7 +176,7 @@ static apr_status_t introspection_child_init(la_provider_t *provider, apr_pool_t
 static void introspection_tick(const la_provider_t *provider, apr_pool_t *scratch)
 {
     if (provider->state) {
-        la_document_tick(provider->state, scratch);
+        la_remote_doc_tick(provider->state, scratch);
     }
 }
 
@@ -242,15 +242,15 @@ static const char *authenticate(const introspection_conf_t *conf, const la_call_
 static const char *endpoint_of(const la_provider_t *provider, apr_pool_t *pool)
 {
     const introspection_conf_t *conf = provider->conf;
-    la_document_t *document = provider->state;
+    la_remote_doc_t *document = provider->state;
     apr_uint64_t version;
     la_slice_t url;
 
     if (conf->endpoint.url) {
         return conf->endpoint.url;
     }
-    (void)la_document_ensure(document, pool); /* what came of it, the next line sees */
-    return la_document_read(document, pool, &url, &version) ? url.data : NULL;
+    (void)la_remote_doc_ensure(document, pool); /* what came of it, the next line sees */
+    return la_remote_doc_read(document, pool, &url, &version) ? url.data : NULL;
 }
 
 static void ask(const la_provider_t *provider, const la_call_t *call, const char *url,
@@ -469,7 +469,7 @@ const la_provider_type_t la_introspection_type = {
     .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,
     .principal_claims = principal_claims,
-    .shared_bytes = la_document_bytes,
+    .shared_bytes = la_remote_doc_bytes,
     .finish = introspection_finish,
     .child_init = introspection_child_init,
     .verify = introspection_verify,

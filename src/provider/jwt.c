@@ -1,6 +1,6 @@
 /* The `jwt` provider: JSON Web Tokens that are verified in process. Owns its options, how its key set is fetched, and the order
  * in which a token is judged; what the signature and the claims are worth is core's (jwt.c, validity.c), where keys are kept is
- * keyset.c's and document.c's, how an issuer is asked for them is discovery.c's.
+ * keyset.c's and remote_doc.c's, how an issuer is asked for them is discovery.c's.
  *
  * Options and finish run while the configuration is read; verify and epoch in any request thread; fetch in whichever thread
  * of any process comes first, the background's tick or a request.
@@ -11,7 +11,7 @@
 #include "jose/jwt.h"
 #include "access/validity.h"
 #include "provider/discovery.h"
-#include "provider/document.h"
+#include "provider/remote_doc.h"
 #include "io/file.h"
 #include "io/server.h"
 #include "provider/keyset.h"
@@ -41,14 +41,14 @@ typedef struct jwt_conf_t {
     apr_interval_time_t leeway_us;
     const char *require_type;
     int require_exp;
-    la_document_source_t source; /* of the key set, unless it is a file */
+    la_remote_doc_source_t source; /* of the key set, unless it is a file */
     const char *hint;
     const char *public_issuer; /* what RFC 9728 calls an authorization server, or NULL */
 } jwt_conf_t;
 
 /* What a process keeps. */
 typedef struct jwt_state_t {
-    la_document_t *document; /* NULL: the keys are in a file */
+    la_remote_doc_t *document; /* NULL: the keys are in a file */
     la_keyset_t *keyset;
 } jwt_state_t;
 
@@ -142,9 +142,9 @@ static const char *get(const la_provider_t *provider, const char *url, apr_time_
     if (error && status && conf->jwks_token && !own) {
         return apr_pstrcat(pool, error, " (JwksToken is not sent there unless by JwksUri)", NULL);
     }
-    if (!error && bytes->len > LA_DOCUMENT_MAX_BYTES) {
+    if (!error && bytes->len > LA_REMOTE_DOC_MAX_BYTES) {
         return apr_psprintf(pool, "the key set is larger than %" APR_SIZE_T_FMT " bytes",
-                            LA_DOCUMENT_MAX_BYTES);
+                            LA_REMOTE_DOC_MAX_BYTES);
     }
     return error ? error : la_keyset_check(*bytes, conf->algorithms, pool);
 }
@@ -240,7 +240,7 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
     if (!conf->expect_issuer) {
         conf->expect_issuer = conf->issuer.url;
     }
-    conf->source = (la_document_source_t){
+    conf->source = (la_remote_doc_source_t){
         .fetch = fetch,
         .holds_worker = 1,
         .refresh_us = conf->jwks_refresh_us ? conf->jwks_refresh_us : DEFAULT_REFRESH_US,
@@ -274,7 +274,7 @@ static apr_status_t jwt_child_init(la_provider_t *provider, apr_pool_t *pchild)
         rv = la_secret_child_init(conf->jwks_token, pchild);
     }
     if (rv == APR_SUCCESS && !conf->jwks_file) {
-        rv = la_document_attach(provider, &conf->source, pchild, &state->document);
+        rv = la_remote_doc_attach(provider, &conf->source, pchild, &state->document);
     }
     if (rv == APR_SUCCESS) {
         rv = la_keyset_make(provider->name, state->document, conf->jwks_file, conf->algorithms,
@@ -296,7 +296,7 @@ static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
     const jwt_state_t *state = provider->state;
 
     if (state->document) {
-        la_document_tick(state->document, scratch);
+        la_remote_doc_tick(state->document, scratch);
     } else {
         la_keyset_epoch(state->keyset, apr_time_now(), scratch); /* looks at the file */
     }
@@ -440,7 +440,7 @@ const la_provider_type_t la_jwt_type = {
     .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,
     .principal_claims = principal_claims,
-    .shared_bytes = la_document_bytes,
+    .shared_bytes = la_remote_doc_bytes,
     .defaults = jwt_defaults,
     .finish = jwt_finish,
     .child_init = jwt_child_init,

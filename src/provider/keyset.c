@@ -1,5 +1,5 @@
 /* A jwt provider's keys in one process. Owns their parsed form and its life: each version is parsed once, counted by who holds
- * it, and freed when it is neither in force nor held. Where the text comes from is document.c's and file.c's.
+ * it, and freed when it is neither in force nor held. Where the text comes from is remote_doc.c's and file.c's.
  *
  * One lock guards all of it, held for a pointer's time by those that find the version in force, and by who parses a
  * new one for as long as that takes: everybody waits then, since no verdict may be made with keys that are older than
@@ -29,7 +29,7 @@ typedef struct edition_t {
 
 struct la_keyset_t {
     const char *name;
-    la_document_t *document; /* NULL: a file */
+    la_remote_doc_t *document; /* NULL: a file */
     la_file_t *file;
     la_jwa_set_t allowed;
     apr_thread_mutex_t *lock;
@@ -116,12 +116,12 @@ static const char *replace(la_keyset_t *keyset, la_slice_t text, apr_uint64_t ve
 
 static void update_from_document(la_keyset_t *keyset, apr_pool_t *scratch)
 {
-    apr_uint64_t version = la_document_version(keyset->document);
+    apr_uint64_t version = la_remote_doc_version(keyset->document);
     const char *error;
     la_slice_t text;
 
     if ((keyset->current && keyset->current->version == version) || version == keyset->refused ||
-        !la_document_read(keyset->document, scratch, &text, &version)) {
+        !la_remote_doc_read(keyset->document, scratch, &text, &version)) {
         return;
     }
     error = replace(keyset, text, version, scratch);
@@ -191,7 +191,7 @@ static apr_status_t drop_current(void *data)
     return APR_SUCCESS;
 }
 
-apr_status_t la_keyset_make(const char *name, la_document_t *document, const char *path,
+apr_status_t la_keyset_make(const char *name, la_remote_doc_t *document, const char *path,
                             la_jwa_set_t allowed, apr_pool_t *pchild, la_keyset_t **keyset)
 {
     la_keyset_t *made = apr_pcalloc(pchild, sizeof(*made));
@@ -231,7 +231,7 @@ static void look(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch)
 apr_uint64_t la_keyset_epoch(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch)
 {
     if (keyset->document) {
-        return la_document_version(keyset->document);
+        return la_remote_doc_version(keyset->document);
     }
     look(keyset, now, scratch);
     return atomic_load_explicit(&keyset->epoch, memory_order_acquire);

@@ -5,7 +5,7 @@
 #define LA_KEYSET_H
 
 #include "jose/jwk.h"
-#include "provider/document.h"
+#include "provider/remote_doc.h"
 #include "io/file.h"
 
 typedef struct la_keyset_t la_keyset_t;
@@ -28,7 +28,7 @@ const char *la_keyset_check(la_slice_t text, la_jwa_set_t allowed, apr_pool_t *s
  *
  * name: the provider's, for the log.
  */
-apr_status_t la_keyset_make(const char *name, la_document_t *document, const char *path,
+apr_status_t la_keyset_make(const char *name, la_remote_doc_t *document, const char *path,
                             la_jwa_set_t allowed, apr_pool_t *pchild, la_keyset_t **keyset);
 
 /* What the keys' verdicts hang on: changes when a usable key changes, comes or goes; 0 while there are none. Cheap
@@ -39,7 +39,7 @@ apr_uint64_t la_keyset_epoch(la_keyset_t *keyset, apr_time_t now, apr_pool_t *sc
 /* Takes hold of the keys in force, bringing them up to date first: one thread parses a new version, the others go on with the old
  * one, or wait if they have none. Skipped keys are logged once per version.
  *
- * Returns 1, or 0 when there are none; la_document_ensure() is the caller's to ask before.
+ * Returns 1, or 0 when there are none; la_remote_doc_ensure() is the caller's to ask before.
  */
 int la_keyset_hold(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch,
                    la_keyset_hold_t *hold);

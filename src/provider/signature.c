@@ -1,6 +1,6 @@
 /* Signatures by keys that change. Owns when a newer key set is asked for, and what an unknown key means meanwhile: a stranger may
  * make one up at any time, and an issuer may begin to use one at any time. So it is a rejection only where a fetch has shown
- * that there is no such key. Which key a token is verified with is core's (jwt.c), when sets are fetched document.c's.
+ * that there is no such key. Which key a token is verified with is core's (jwt.c), when sets are fetched remote_doc.c's.
  */
 #include "provider/signature.h"
 
@@ -54,7 +54,7 @@ static apr_uint64_t name_of_key(const check_t *c)
 static la_signature_e ask_later(const check_t *c, const char *reason)
 {
     c->said->reason = reason;
-    c->said->retry_after_s = la_document_retry_s(c->keys->document);
+    c->said->retry_after_s = la_remote_doc_retry_s(c->keys->document);
     return LA_SIGNATURE_EARLY;
 }
 
@@ -62,8 +62,8 @@ static la_signature_e ask_later(const check_t *c, const char *reason)
 static la_signature_e try_newer_keys(const check_t *c)
 {
     /* Before the keys are read again: what is known of one set says nothing of a later one. */
-    la_document_e ended =
-        la_document_renew(c->keys->document, c->said->epoch, name_of_key(c), c->pool);
+    la_remote_doc_e ended =
+        la_remote_doc_renew(c->keys->document, c->said->epoch, name_of_key(c), c->pool);
     la_jwt_verified_e verified;
 
     if (!try_keys(c, &verified)) {
@@ -73,13 +73,13 @@ static la_signature_e try_newer_keys(const check_t *c)
         return conclude(verified);
     }
     switch (ended) {
-    case LA_DOCUMENT_CURRENT:
+    case LA_REMOTE_DOC_CURRENT:
         return LA_SIGNATURE_WRONG;
-    case LA_DOCUMENT_RECENT:
+    case LA_REMOTE_DOC_RECENT:
         return ask_later(c, "its key is not in the key set, which was fetched a moment ago");
-    case LA_DOCUMENT_BUSY:
+    case LA_REMOTE_DOC_BUSY:
         return ask_later(c, "its key is not in the key set, which is being fetched");
-    case LA_DOCUMENT_FAILED:
+    case LA_REMOTE_DOC_FAILED:
         break;
     }
     c->said->reason = "its key is not in the key set, and a newer one cannot be had";
@@ -94,7 +94,7 @@ la_signature_e la_signature_check(const la_signature_keys_t *keys, const la_jwt_
 
     *said = (la_signature_t){0};
     if (keys->document) {
-        (void)la_document_ensure(keys->document, pool); /* what came of it, try_keys() sees */
+        (void)la_remote_doc_ensure(keys->document, pool); /* what came of it, try_keys() sees */
     }
     if (!try_keys(&c, &verified)) {
         return LA_SIGNATURE_NO_KEYS;

@@ -4,15 +4,15 @@
 #define LA_SIGNATURE_H
 
 #include "jose/jwt.h"
-#include "provider/document.h"
+#include "provider/remote_doc.h"
 #include "provider/keyset.h"
 #include "provider/provider.h"
 
 /* Where the keys are. */
 typedef struct la_signature_keys_t {
     la_keyset_t *keyset;
-    la_document_t *document; /* NULL: the keys are in a file */
-    la_jwa_set_t algorithms; /* the configured ones */
+    la_remote_doc_t *document; /* NULL: the keys are in a file */
+    la_jwa_set_t algorithms;   /* the configured ones */
 } la_signature_keys_t;
 
 typedef enum la_signature_e {
@@ -29,7 +29,7 @@ typedef struct la_signature_t {
     int retry_after_s;  /* early: when to ask again */
 } la_signature_t;
 
-/* Checks the signature of a token that was taken apart. An unknown key makes the set be fetched early, as document.h allows it.
+/* Checks the signature of a token that was taken apart. An unknown key makes the set be fetched early, as remote_doc.h allows it.
  *
  * said: filled in every case.
  */

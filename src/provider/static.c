@@ -1,5 +1,5 @@
 /* The `static` provider: API keys in a file. Owns the file's life, from startup through every change, and the
- * verdict on a key; the file's form is keyfile.c's.
+ * verdict on a key; the file's form is static_keys.c's.
  *
  * The first version is read while the configuration is read, in the parent. Each child process
  * inherits it and looks for changes itself, on the request path, since it may have been forked much later.
@@ -13,7 +13,7 @@
 
 #include "io/file.h"
 #include "io/server.h"
-#include "provider/keyfile.h"
+#include "provider/static_keys.h"
 
 #include <stddef.h>
 #include <unistd.h>
@@ -32,7 +32,7 @@ typedef struct store_t {
     const la_provider_common_t *common;
     la_file_t *file;     /* guarded by `reload` */
     apr_pool_t *version; /* holds `keys`; guarded by `readers`, as they are */
-    la_keyfile_t *keys;
+    la_static_keys_t *keys;
     apr_thread_mutex_t *reload; /* both NULL until the child process exists */
     apr_thread_rwlock_t *readers;
 } store_t;
@@ -50,7 +50,7 @@ static const la_option_t static_options[] = {{"File", la_option_path, CONF(path)
 /* ---- the file ---- */
 
 /* Puts a new version in the old one's place, which is `version` then. */
-static const char *swap(store_t *store, apr_pool_t **version, la_keyfile_t *keys)
+static const char *swap(store_t *store, apr_pool_t **version, la_static_keys_t *keys)
 {
     apr_pool_t *old = store->version;
 
@@ -72,12 +72,12 @@ static const char *load(store_t *store, apr_pool_t *pool)
 {
     apr_pool_t *version = la_file_version_pool(pool);
     apr_pool_t *scratch = la_file_version_pool(pool); /* far larger than what comes of it */
-    la_keyfile_t *keys = NULL;
+    la_static_keys_t *keys = NULL;
     la_slice_t text;
     const char *error = la_file_read(store->file, scratch, &text);
 
     if (!error) {
-        error = la_keyfile_parse(text, store->common, version, scratch, &keys);
+        error = la_static_keys_parse(text, store->common, version, scratch, &keys);
     }
     if (!error) {
         error = swap(store, &version, keys);
@@ -104,7 +104,7 @@ static void refresh(store_t *store, apr_time_t now, apr_pool_t *pool)
             la_log(LA_LOG_ERROR, LA_LOGNO(0003) "%s; the keys read before stay in force", error);
         } else {
             la_log(LA_LOG_INFO, LA_LOGNO(0004) "%s: read again, %u keys", la_file_path(store->file),
-                   la_keyfile_count(store->keys));
+                   la_static_keys_count(store->keys));
         }
     }
     apr_thread_mutex_unlock(store->reload);
@@ -202,7 +202,7 @@ static void static_verify(const la_provider_t *provider, const la_call_t *call, 
         result->reason = "the key file's lock failed";
         return;
     }
-    judge(la_keyfile_find(store->keys, call->digest), call->now, pool, result);
+    judge(la_static_keys_find(store->keys, call->digest), call->now, pool, result);
     apr_thread_rwlock_unlock(store->readers);
 }
 

@@ -1,5 +1,5 @@
 /* The key file of a static provider: what is loaded is found by its digest only, and each caller is sound. */
-#include "provider/keyfile.h"
+#include "provider/static_keys.h"
 
 #include "identities.h"
 
@@ -9,10 +9,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const unsigned char nobody[LA_TOKEN_DIGEST_BYTES];
     apr_pool_t *pool = fuzz_pool();
     char *text = exact(data, size);
-    la_keyfile_t *keys;
+    la_static_keys_t *keys;
 
-    if (!la_keyfile_parse((la_slice_t){text, size}, &common, pool, pool, &keys)) {
-        const la_cache_key_t *key = la_keyfile_find(keys, nobody);
+    if (!la_static_keys_parse((la_slice_t){text, size}, &common, pool, pool, &keys)) {
+        const la_cache_key_t *key = la_static_keys_find(keys, nobody);
 
         HOLDS(!key || memcmp(key->digest, nobody, sizeof(nobody)) == 0);
         if (key) {

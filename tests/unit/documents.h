@@ -1,4 +1,4 @@
-/* What the tests of document.c share: clock and fetch are the test's, in memory that processes share; gates and processes are real. */
+/* What the tests of remote_doc.c share: clock and fetch are the test's, in memory that processes share; gates and processes are real. */
 #ifndef LA_TEST_DOCUMENTS_H
 #define LA_TEST_DOCUMENTS_H
 
@@ -8,7 +8,7 @@
 static inline apr_time_t fake_clock(void);
 
 #define la_clock_us fake_clock
-#include "provider/document.c"
+#include "provider/remote_doc.c"
 #undef la_clock_us
 #define S       APR_USEC_PER_SEC
 #define PERMITS 16u
@@ -30,7 +30,7 @@ static void *gate_bytes;
 static la_holder_t life;
 static apr_pool_t *pool;
 static la_provider_t *provider;
-static la_document_t *document;
+static la_remote_doc_t *document;
 static int log_lines;
 static char logged[512];
 
@@ -54,7 +54,7 @@ static inline const char *fake_fetch(const la_provider_t *p, apr_pool_t *in, la_
     return NULL;
 }
 
-static const la_document_source_t source = {fake_fetch, REFRESH, "the test's document", 0};
+static const la_remote_doc_source_t source = {fake_fetch, REFRESH, "the test's document", 0};
 
 static inline void host_log(la_log_e level, const char *line)
 {
@@ -78,7 +78,7 @@ static inline int make_world(void **state)
     log_lines = 0;
     logged[0] = '\0';
     world = shared_alloc(sizeof(*world));
-    memory = shared_alloc(la_document_bytes());
+    memory = shared_alloc(la_remote_doc_bytes());
     gate_bytes = shared_alloc(la_gates_bytes(2, PERMITS));
     atomic_store(&world->now, 1000000 * S);
     apr_cpystrn(world->text, "one", sizeof(world->text));
@@ -93,7 +93,7 @@ static inline int make_world(void **state)
     provider->gates = gates;
     provider->document_gate = 1;
     provider->common.http.connect_timeout_us = 3600 * S;
-    return la_document_attach(provider, &source, pool, &document) != APR_SUCCESS;
+    return la_remote_doc_attach(provider, &source, pool, &document) != APR_SUCCESS;
 }
 
 static inline int drop_world(void **state)
@@ -101,7 +101,7 @@ static inline int drop_world(void **state)
     (void)state;
     apr_pool_destroy(pool);
     shared_free(world, sizeof(*world));
-    shared_free(memory, la_document_bytes());
+    shared_free(memory, la_remote_doc_bytes());
     shared_free(gate_bytes, la_gates_bytes(2, PERMITS));
     return 0;
 }
@@ -126,10 +126,10 @@ static inline void assert_document(const char *text)
     apr_uint64_t version;
     la_slice_t bytes;
 
-    assert_int_equal(la_document_read(document, pool, &bytes, &version), 1);
+    assert_int_equal(la_remote_doc_read(document, pool, &bytes, &version), 1);
     assert_string_equal(bytes.data, text);
     assert_int_equal(bytes.len, strlen(text));
-    assert_true(version != 0 && version == la_document_version(document));
+    assert_true(version != 0 && version == la_remote_doc_version(document));
 }
 
 static inline void assert_none(void)
@@ -137,16 +137,16 @@ static inline void assert_none(void)
     apr_uint64_t version = 1;
     la_slice_t bytes;
 
-    assert_int_equal(la_document_read(document, pool, &bytes, &version), 0);
+    assert_int_equal(la_remote_doc_read(document, pool, &bytes, &version), 0);
     assert_true(version == 0);
-    assert_true(la_document_version(document) == 0);
+    assert_true(la_remote_doc_version(document) == 0);
 }
 
-static inline la_document_e renew(apr_uint64_t used, apr_pool_t *scratch)
+static inline la_remote_doc_e renew(apr_uint64_t used, apr_pool_t *scratch)
 {
     static _Atomic apr_uint64_t number;
 
-    return la_document_renew(document, used, atomic_fetch_add(&number, 1) << 44, scratch);
+    return la_remote_doc_renew(document, used, atomic_fetch_add(&number, 1) << 44, scratch);
 }
 
 static inline void add_in(const char *name, CMUnitTestFunction function)

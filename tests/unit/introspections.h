@@ -7,7 +7,7 @@
 #include "support.h"
 
 #include "provider/discovery.h"
-#include "provider/document.h"
+#include "provider/remote_doc.h"
 
 /* ---- what is replaced ---- */
 
@@ -20,7 +20,7 @@ static struct outside_t {
     const char *known;     /* the document in force: the endpoint's URL; NULL: none */
     const char *found;     /* what discovery finds; NULL: nothing */
     const char *looked_up; /* where */
-    const la_document_source_t *source;
+    const la_remote_doc_source_t *source;
     int attached, ensured, ticked;
 } out;
 
@@ -51,8 +51,8 @@ static const char *fake_discovery_find(la_http_t *http, const char *issuer, cons
 }
 
 static apr_status_t fake_document_attach(const la_provider_t *provider,
-                                         const la_document_source_t *source, apr_pool_t *pchild,
-                                         la_document_t **document)
+                                         const la_remote_doc_source_t *source, apr_pool_t *pchild,
+                                         la_remote_doc_t **document)
 {
     (void)provider;
     out.attached++;
@@ -61,20 +61,20 @@ static apr_status_t fake_document_attach(const la_provider_t *provider,
     return APR_SUCCESS;
 }
 
-static void fake_document_tick(la_document_t *document, apr_pool_t *scratch)
+static void fake_document_tick(la_remote_doc_t *document, apr_pool_t *scratch)
 {
     (void)scratch;
     out.ticked += document != NULL;
 }
 
-static la_document_e fake_document_ensure(la_document_t *document, apr_pool_t *scratch)
+static la_remote_doc_e fake_document_ensure(la_remote_doc_t *document, apr_pool_t *scratch)
 {
     (void)scratch;
     out.ensured += document != NULL;
-    return LA_DOCUMENT_CURRENT;
+    return LA_REMOTE_DOC_CURRENT;
 }
 
-static int fake_document_read(const la_document_t *document, apr_pool_t *pool, la_slice_t *bytes,
+static int fake_document_read(const la_remote_doc_t *document, apr_pool_t *pool, la_slice_t *bytes,
                               apr_uint64_t *version)
 {
     assert_non_null(document);
@@ -84,12 +84,12 @@ static int fake_document_read(const la_document_t *document, apr_pool_t *pool, l
     return out.known != NULL;
 }
 
-#define la_http_call       fake_http_call
-#define la_discovery_find  fake_discovery_find
-#define la_document_attach fake_document_attach
-#define la_document_tick   fake_document_tick
-#define la_document_ensure fake_document_ensure
-#define la_document_read   fake_document_read
+#define la_http_call         fake_http_call
+#define la_discovery_find    fake_discovery_find
+#define la_remote_doc_attach fake_document_attach
+#define la_remote_doc_tick   fake_document_tick
+#define la_remote_doc_ensure fake_document_ensure
+#define la_remote_doc_read   fake_document_read
 #include "provider/introspection.c"
 
 static inline const char *json(apr_pool_t *pool, const char *text)

@@ -18,15 +18,15 @@ static struct outside_t {
     const la_jwks_t *keys;  /* NULL: none */
     const la_jwks_t *newer; /* after a renewal; NULL: the same */
     apr_uint64_t version;
-    la_document_e renewal;
+    la_remote_doc_e renewal;
     int ensured, renewed, ticked, holds;
 } out;
 
 #define ISS "https://idp.example.com/a"
 
 static inline apr_status_t fake_document_attach(const la_provider_t *provider,
-                                                const la_document_source_t *source,
-                                                apr_pool_t *pchild, la_document_t **document)
+                                                const la_remote_doc_source_t *source,
+                                                apr_pool_t *pchild, la_remote_doc_t **document)
 {
     (void)provider;
     assert_string_equal(source->what, "the key set");
@@ -34,23 +34,23 @@ static inline apr_status_t fake_document_attach(const la_provider_t *provider,
     return APR_SUCCESS;
 }
 
-static inline void fake_document_tick(la_document_t *document, apr_pool_t *scratch)
+static inline void fake_document_tick(la_remote_doc_t *document, apr_pool_t *scratch)
 {
     (void)scratch;
     out.ticked += document != NULL;
 }
 
-static inline la_document_e fake_document_ensure(la_document_t *document, apr_pool_t *scratch)
+static inline la_remote_doc_e fake_document_ensure(la_remote_doc_t *document, apr_pool_t *scratch)
 {
     (void)scratch;
     assert_int_equal(out.holds, 0);
     out.ensured += document != NULL;
-    return LA_DOCUMENT_CURRENT;
+    return LA_REMOTE_DOC_CURRENT;
 }
 
 /* Nobody waits for it with the old keys in hand. */
-static inline la_document_e fake_document_renew(la_document_t *document, apr_uint64_t used,
-                                                apr_uint64_t what, apr_pool_t *scratch)
+static inline la_remote_doc_e fake_document_renew(la_remote_doc_t *document, apr_uint64_t used,
+                                                  apr_uint64_t what, apr_pool_t *scratch)
 {
     (void)scratch;
     assert_true(what);
@@ -62,13 +62,13 @@ static inline la_document_e fake_document_renew(la_document_t *document, apr_uin
     return out.renewal;
 }
 
-static inline int fake_document_retry_s(const la_document_t *document)
+static inline int fake_document_retry_s(const la_remote_doc_t *document)
 {
     assert_non_null(document);
     return 7;
 }
 
-static inline apr_status_t fake_keyset_make(const char *name, la_document_t *document,
+static inline apr_status_t fake_keyset_make(const char *name, la_remote_doc_t *document,
                                             const char *path, la_jwa_set_t allowed,
                                             apr_pool_t *pchild, la_keyset_t **keyset)
 {
@@ -104,15 +104,15 @@ static inline void fake_keyset_release(la_keyset_t *keyset, la_keyset_hold_t *ho
     }
 }
 
-#define la_document_attach  fake_document_attach
-#define la_document_tick    fake_document_tick
-#define la_document_ensure  fake_document_ensure
-#define la_document_renew   fake_document_renew
-#define la_document_retry_s fake_document_retry_s
-#define la_keyset_epoch     fake_keyset_epoch
-#define la_keyset_hold      fake_keyset_hold
-#define la_keyset_release   fake_keyset_release
-#define la_keyset_make      fake_keyset_make
+#define la_remote_doc_attach  fake_document_attach
+#define la_remote_doc_tick    fake_document_tick
+#define la_remote_doc_ensure  fake_document_ensure
+#define la_remote_doc_renew   fake_document_renew
+#define la_remote_doc_retry_s fake_document_retry_s
+#define la_keyset_epoch       fake_keyset_epoch
+#define la_keyset_hold        fake_keyset_hold
+#define la_keyset_release     fake_keyset_release
+#define la_keyset_make        fake_keyset_make
 #include "provider/signature.c"
 #include "provider/jwt.c"
 

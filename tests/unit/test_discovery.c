@@ -453,7 +453,7 @@ static void test_fetch_size(void **state)
     apr_pool_t *pool = new_pool();
     la_provider_t *provider = made(pool, lines);
     char *text =
-        memset(apr_pcalloc(pool, LA_DOCUMENT_MAX_BYTES + 2), ' ', LA_DOCUMENT_MAX_BYTES + 1);
+        memset(apr_pcalloc(pool, LA_REMOTE_DOC_MAX_BYTES + 2), ' ', LA_REMOTE_DOC_MAX_BYTES + 1);
     const page_t served[MAX_PAGES] = {{KEYS "?a=b", 200, text}};
     la_slice_t bytes;
 
@@ -461,10 +461,10 @@ static void test_fetch_size(void **state)
     memcpy(text, ED_SET, sizeof(ED_SET) - 1);
     serve(served);
     assert_non_null(strstr(fetch(provider, pool, &bytes), "larger than 262144 bytes"));
-    text[LA_DOCUMENT_MAX_BYTES] = '\0';
+    text[LA_REMOTE_DOC_MAX_BYTES] = '\0';
     serve(served);
     assert_null(fetch(provider, pool, &bytes));
-    assert_int_equal(bytes.len, LA_DOCUMENT_MAX_BYTES);
+    assert_int_equal(bytes.len, LA_REMOTE_DOC_MAX_BYTES);
     apr_pool_destroy(pool);
 }
 

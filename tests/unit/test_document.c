@@ -1,4 +1,4 @@
-/* document.c: when a shared document is fetched, by whom, and what becomes of it when writers die or memory holds garbage.
+/* remote_doc.c: when a shared document is fetched, by whom, and what becomes of it when writers die or memory holds garbage.
  * Clock and fetch are the test's, in memory that processes share; gates and processes are real. */
 #include "documents.h"
 
@@ -10,22 +10,22 @@ static void test_tick(void **state)
 
     (void)state;
     assert_none();
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_document("one");
-    first = la_document_version(document);
+    first = la_remote_doc_version(document);
     pass(REFRESH / 10 * 9 - 1);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(calls(), 1);
     pass(1);
     say("two");
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(calls(), 2);
     assert_document("two");
-    assert_true(la_document_version(document) != first);
+    assert_true(la_remote_doc_version(document) != first);
     say("one");
     pass(REFRESH);
-    la_document_tick(document, pool);
-    assert_true(la_document_version(document) == first); /* the same bytes, the same version */
+    la_remote_doc_tick(document, pool);
+    assert_true(la_remote_doc_version(document) == first); /* the same bytes, the same version */
 }
 
 static void test_pauses(void **state)
@@ -34,26 +34,26 @@ static void test_pauses(void **state)
 
     (void)state;
     atomic_store(&world->fails, 1);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     for (uint32_t i = 0; i < ROWS(pauses); i++) {
         pass(pauses[i] * S - 1);
-        la_document_tick(document, pool);
-        assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_FAILED);
+        la_remote_doc_tick(document, pool);
+        assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_FAILED);
         assert_int_equal(calls(), i + 1);
         pass(1);
-        la_document_tick(document, pool);
+        la_remote_doc_tick(document, pool);
         assert_int_equal(calls(), i + 2);
     }
     assert_none();
     atomic_store(&world->fails, 0);
     pass(10 * S);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_document("one");
     atomic_store(&world->fails, 1);
     pass(REFRESH);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     pass(S); /* the first pause again */
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(calls(), ROWS(pauses) + 4);
     assert_document("one");
 }
@@ -61,13 +61,13 @@ static void test_pauses(void **state)
 static void test_ensure(void **state)
 {
     (void)state;
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_CURRENT);
+    assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_CURRENT);
     assert_document("one");
     pass(REFRESH / 10 * 9 + 2 * S - 1);
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_CURRENT);
+    assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_CURRENT);
     assert_int_equal(calls(), 1); /* that would be the tick's */
     pass(1);
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_CURRENT);
+    assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_CURRENT);
     assert_int_equal(calls(), 2);
 }
 
@@ -75,42 +75,42 @@ static void test_ensure_fails(void **state)
 {
     (void)state;
     atomic_store(&world->fails, 1);
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_FAILED);
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_FAILED);
+    assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_FAILED);
+    assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_FAILED);
     assert_int_equal(calls(), 1);
     atomic_store(&world->fails, 0);
     pass(S);
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_CURRENT);
+    assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_CURRENT);
     assert_document("one");
 }
 
 static void test_log(void **state)
 {
     (void)state;
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(log_lines, 1);
     atomic_store(&world->fails, 1);
     pass(REFRESH);
     for (int i = 0; i < 5; i++) {
-        la_document_tick(document, pool);
+        la_remote_doc_tick(document, pool);
         pass(10 * S);
     }
     assert_int_equal(log_lines, 2); /* of five failures in 40 seconds */
     assert_non_null(strstr(logged, "LA0060: provider idp: cannot fetch the test's document: the "
                                    "server is out of order; what"));
     pass(20 * S);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(log_lines, 3);
     atomic_store(&world->fails, 0);
     pass(10 * S);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(log_lines, 4);
     assert_non_null(strstr(logged, "again"));
 }
 
 static const char *fetch_much(const la_provider_t *p, apr_pool_t *in, la_slice_t *bytes)
 {
-    apr_size_t len = LA_DOCUMENT_MAX_BYTES + (apr_size_t)atomic_load(&world->fails);
+    apr_size_t len = LA_REMOTE_DOC_MAX_BYTES + (apr_size_t)atomic_load(&world->fails);
 
     (void)p;
     *bytes = (la_slice_t){apr_pcalloc(in, len), len};
@@ -119,21 +119,21 @@ static const char *fetch_much(const la_provider_t *p, apr_pool_t *in, la_slice_t
 
 static void test_size(void **state)
 {
-    static const la_document_source_t much = {fetch_much, REFRESH, "much", 0};
+    static const la_remote_doc_source_t much = {fetch_much, REFRESH, "much", 0};
     apr_uint64_t version;
     la_slice_t bytes;
 
     (void)state;
-    la_document_attach(provider, &much, pool, &document);
+    la_remote_doc_attach(provider, &much, pool, &document);
     atomic_store(&world->fails, 1); /* a byte too many */
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_none();
     assert_non_null(strstr(logged, "larger than"));
     atomic_store(&world->fails, 0);
     pass(S);
-    la_document_tick(document, pool);
-    assert_int_equal(la_document_read(document, pool, &bytes, &version), 1);
-    assert_int_equal(bytes.len, LA_DOCUMENT_MAX_BYTES);
+    la_remote_doc_tick(document, pool);
+    assert_int_equal(la_remote_doc_read(document, pool, &bytes, &version), 1);
+    assert_int_equal(bytes.len, LA_REMOTE_DOC_MAX_BYTES);
 }
 
 /* ---- memory ---- */
@@ -143,13 +143,13 @@ static void assert_recovers(void)
     apr_uint64_t version;
     la_slice_t bytes;
 
-    if (la_document_version(document)) {
-        assert_int_equal(la_document_read(document, pool, &bytes, &version), 0);
+    if (la_remote_doc_version(document)) {
+        assert_int_equal(la_remote_doc_read(document, pool, &bytes, &version), 0);
     }
     assert_none();
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_CURRENT);
+    assert_int_equal(la_remote_doc_ensure(document, pool), LA_REMOTE_DOC_CURRENT);
     assert_document("one");
-    renew(la_document_version(document), pool);
+    renew(la_remote_doc_version(document), pool);
     assert_document("one");
 }
 
@@ -158,12 +158,12 @@ static void test_garbage(void **state)
     uint64_t seed = 7;
 
     (void)state;
-    memset(memory, 0xff, la_document_bytes());
+    memset(memory, 0xff, la_remote_doc_bytes());
     assert_recovers();
     for (int round = 0; round < 20; round++) {
         unsigned char *bytes = memory;
 
-        for (size_t i = 0; i < 64 || i < la_document_bytes(); i += i < 64 ? 1 : 4096) {
+        for (size_t i = 0; i < 64 || i < la_remote_doc_bytes(); i += i < 64 ? 1 : 4096) {
             bytes[i] = (unsigned char)next_random(&seed);
         }
         assert_recovers();
@@ -175,7 +175,7 @@ static void test_torn(void **state)
     segment_t *segment = memory;
 
     (void)state;
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     segment->slots[atomic_load(&segment->current) & 1].bytes[1] ^= 1;
     assert_recovers();
     segment->slots[atomic_load(&segment->current) & 1].len = UINT32_MAX;
@@ -193,8 +193,8 @@ static int child_ensures(void *unused)
     la_slice_t bytes;
 
     (void)unused;
-    return la_document_ensure(document, pool) == LA_DOCUMENT_CURRENT &&
-                   la_document_read(document, pool, &bytes, &version)
+    return la_remote_doc_ensure(document, pool) == LA_REMOTE_DOC_CURRENT &&
+                   la_remote_doc_read(document, pool, &bytes, &version)
                ? 0
                : 1;
 }
@@ -222,18 +222,19 @@ static void test_killed(void **state)
     pid_t child;
 
     (void)state;
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     pass(REFRESH);
     say("two");
     atomic_store(&world->hold, 1);
     child = spawn(child_ensures, NULL);
     event_wait(&world->entered, 2);
     assert_document("one");
-    assert_int_equal(la_document_ensure(document, pool), LA_DOCUMENT_CURRENT); /* goes on with it */
+    assert_int_equal(la_remote_doc_ensure(document, pool),
+                     LA_REMOTE_DOC_CURRENT); /* goes on with it */
     assert_int_equal(calls(), 2);
     kill_unreaped(child);
     atomic_store(&world->hold, 0);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(calls(), 3);
     assert_document("two");
     reap(child);

@@ -1,8 +1,8 @@
-/* document.c: a process that is killed at any instruction while it publishes loses no document. It
+/* remote_doc.c: a process that is killed at any instruction while it publishes loses no document. It
  * is stepped through, and after each change of the segment a reader finds the document before or
  * the one after.
  */
-#include "provider/document.c"
+#include "provider/remote_doc.c"
 
 #include "procs.h"
 
@@ -64,7 +64,7 @@ static pid_t start_traced(const step_case_t *row)
 /* Returns 1 when the document after is found. */
 static int look(const step_case_t *row, int was_new)
 {
-    la_document_t document = {.segment = segment};
+    la_remote_doc_t document = {.segment = segment};
     apr_pool_t *pool;
     apr_uint64_t version;
     la_slice_t bytes;
@@ -72,7 +72,7 @@ static int look(const step_case_t *row, int was_new)
     int is_new;
 
     apr_pool_create(&pool, NULL);
-    found = la_document_read(&document, pool, &bytes, &version);
+    found = la_remote_doc_read(&document, pool, &bytes, &version);
     assert_int_equal(found, row->before || was_new || version != 0);
     is_new =
         found && bytes.len == strlen(row->after) && memcmp(bytes.data, row->after, bytes.len) == 0;

@@ -1,5 +1,5 @@
-/* document.c: a process that is stopped in the middle of a fetch. The clock is the real one. */
-#include "provider/document.h"
+/* remote_doc.c: a process that is stopped in the middle of a fetch. The clock is the real one. */
+#include "provider/remote_doc.h"
 
 #include "shm/gate.h"
 #include "io/server.h"
@@ -19,7 +19,7 @@ typedef struct world_t {
 static world_t *world;
 static la_holder_t life;
 static apr_pool_t *pool;
-static la_document_t *document;
+static la_remote_doc_t *document;
 
 /* The first fetch waits, and brings what was to be had when it began. */
 static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *in, la_slice_t *bytes)
@@ -36,7 +36,8 @@ static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *in, la_
     return NULL;
 }
 
-static const la_document_source_t source = {fake_fetch, 3600 * APR_USEC_PER_SEC, "the document", 0};
+static const la_remote_doc_source_t source = {fake_fetch, 3600 * APR_USEC_PER_SEC, "the document",
+                                              0};
 
 static void host_log(la_log_e level, const char *line)
 {
@@ -52,7 +53,7 @@ static int host_workers(void)
 static int fetch_in_child(void *unused)
 {
     (void)unused;
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     return 0;
 }
 
@@ -61,7 +62,7 @@ static void assert_document(const char *text)
     apr_uint64_t version;
     la_slice_t bytes;
 
-    assert_int_equal(la_document_read(document, pool, &bytes, &version), 1);
+    assert_int_equal(la_remote_doc_read(document, pool, &bytes, &version), 1);
     assert_string_equal(bytes.data, text);
 }
 
@@ -74,9 +75,9 @@ static void test_stopped(void **state)
     event_wait(&world->entered, 1);
     kill(child, SIGSTOP);
     wait_state(child, WSTOPPED);
-    la_document_tick(document, pool);
+    la_remote_doc_tick(document, pool);
     assert_int_equal(atomic_load(&world->fetches), 1);
-    wait_until((la_document_tick(document, pool), atomic_load(&world->fetches) > 1));
+    wait_until((la_remote_doc_tick(document, pool), atomic_load(&world->fetches) > 1));
     assert_document("fetch 2");
     event_set(&world->go);
     kill(child, SIGCONT);
@@ -97,12 +98,12 @@ static int make_world(void **state)
     assert_int_equal(apr_pool_create(&pool, NULL), APR_SUCCESS);
     provider = apr_pcalloc(pool, sizeof(*provider));
     provider->name = "idp";
-    provider->segment = shared_alloc(la_document_bytes());
+    provider->segment = shared_alloc(la_remote_doc_bytes());
     provider->document_gate = 1;
     provider->common.http.timeout_us = 100000;
     return la_gates_format(bytes, 2, PERMITS) != APR_SUCCESS ||
            la_gates_attach(bytes, 2, PERMITS, &life, pool, &provider->gates) != APR_SUCCESS ||
-           la_document_attach(provider, &source, pool, &document) != APR_SUCCESS;
+           la_remote_doc_attach(provider, &source, pool, &document) != APR_SUCCESS;
 }
 
 int main(void)

@@ -6,7 +6,7 @@
 typedef struct flow_case_t {
     const char *name;
     int keys, newer; /* there are some before; after a renewal there are newer ones */
-    la_document_e renewal;
+    la_remote_doc_e renewal;
     const char *kid;
     EVP_PKEY *const *key;
     la_verdict_e verdict; /* zero: unavailable */
@@ -16,7 +16,7 @@ typedef struct flow_case_t {
 
 #define FLOW(name, keys, newer, renewal, kid, key, verdict, renewed)                               \
     {                                                                                              \
-        "flow: " name, keys, newer, LA_DOCUMENT_##renewal, kid, key, LA_VERDICT_##verdict,         \
+        "flow: " name, keys, newer, LA_REMOTE_DOC_##renewal, kid, key, LA_VERDICT_##verdict,       \
             renewed, NULL                                                                          \
     }
 
@@ -35,7 +35,7 @@ static flow_case_t flow_cases[] = {
     FLOW("no kid", 1, 0, CURRENT, NULL, &known, ACCEPTED, 0),
     FLOW("no kid, but the keys have", 1, 1, CURRENT, NULL, &stranger, REJECTED, 0),
     FLOW("a new key all the same", 1, 1, BUSY, "new", &stranger, ACCEPTED, 1),
-    {"flow: a key, but its algorithm is not listed", 1, 0, LA_DOCUMENT_CURRENT, "ed", &known,
+    {"flow: a key, but its algorithm is not listed", 1, 0, LA_REMOTE_DOC_CURRENT, "ed", &known,
      LA_VERDICT_REJECTED, 0, "Algorithms RS256"},
     FLOW("another issuer's", 1, 1, CURRENT, "new", &stranger, NOT_MINE, 0),
 };
@@ -64,7 +64,7 @@ static void test_flow(void **state)
                              .attributes = "{'roles':['al']}"});
     assert_int_equal(out.ensured, row->verdict != LA_VERDICT_NOT_MINE);
     assert_int_equal(out.renewed, row->renewed);
-    if (row->renewal == LA_DOCUMENT_RECENT && row->verdict == LA_VERDICT_UNAVAILABLE) {
+    if (row->renewal == LA_REMOTE_DOC_RECENT && row->verdict == LA_VERDICT_UNAVAILABLE) {
         assert_int_equal(result.cause, LA_CAUSE_TOKEN);
         assert_int_equal(result.retry_after_s, 7);
     }

@@ -1,7 +1,7 @@
-/* keyfile.c: the key file's form, to the last member, and the look-up. */
+/* static_keys.c: the key file's form, to the last member, and the look-up. */
 #include "support.h"
 
-#include "provider/keyfile.h"
+#include "provider/static_keys.h"
 
 #include "access/claims.h"
 
@@ -18,7 +18,7 @@
 static const la_provider_common_t plain;
 
 static const char *parse(apr_pool_t *pool, const char *text, const la_provider_common_t *common,
-                         la_keyfile_t **keyfile)
+                         la_static_keys_t **keyfile)
 {
     apr_pool_t *scratch = new_pool();
     size_t len = strlen(text);
@@ -27,7 +27,7 @@ static const char *parse(apr_pool_t *pool, const char *text, const la_provider_c
 
     assert_non_null(tight);
     memcpy(tight, text, len);
-    error = la_keyfile_parse((la_slice_t){tight, len}, common, pool, scratch, keyfile);
+    error = la_static_keys_parse((la_slice_t){tight, len}, common, pool, scratch, keyfile);
     /* Nothing that is kept may lie in either. */
     free(tight);
     apr_pool_destroy(scratch);
@@ -112,7 +112,7 @@ static void test_bad(void **state)
 {
     const bad_case_t *row = *state;
     apr_pool_t *pool = new_pool();
-    la_keyfile_t *keyfile = (void *)pool;
+    la_static_keys_t *keyfile = (void *)pool;
     const char *error = parse(pool, row->text, &plain, &keyfile);
 
     assert_non_null(error);
@@ -162,12 +162,12 @@ static void test_good(void **state)
     const good_case_t *row = *state;
     unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
     apr_pool_t *pool = new_pool();
-    la_keyfile_t *keyfile;
+    la_static_keys_t *keyfile;
     const la_cache_key_t *key;
 
     assert_null(parse(pool, row->text, &plain, &keyfile));
-    assert_int_equal(la_keyfile_count(keyfile), 1);
-    key = la_keyfile_find(keyfile, digest);
+    assert_int_equal(la_static_keys_count(keyfile), 1);
+    key = la_static_keys_find(keyfile, digest);
     assert_non_null(key);
     assert_string_equal(key->label, row->label);
     assert_string_equal(la_identity_principal(key->identity).data, row->principal);
@@ -180,12 +180,12 @@ static void test_no_keys(void **state)
 {
     unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
     apr_pool_t *pool = new_pool();
-    la_keyfile_t *keyfile;
+    la_static_keys_t *keyfile;
 
     (void)state;
     assert_null(parse(pool, "{\"keys\":[]}", &plain, &keyfile));
-    assert_int_equal(la_keyfile_count(keyfile), 0);
-    assert_null(la_keyfile_find(keyfile, digest));
+    assert_int_equal(la_static_keys_count(keyfile), 0);
+    assert_null(la_static_keys_find(keyfile, digest));
     apr_pool_destroy(pool);
 }
 
@@ -195,26 +195,26 @@ static void test_find(void **state)
     apr_pool_t *pool = new_pool();
     const char *text = "{\"keys\":[";
     unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
-    la_keyfile_t *keyfile;
+    la_static_keys_t *keyfile;
 
     (void)state;
     for (int i = 0; i < 200; i++)
         text = apr_psprintf(pool, "%s%s{\"sha256\":\"" ZEROS "%02x\",\"principal\":\"p%d\"}", text,
                             i > 0 ? "," : "", (unsigned)i, i);
     assert_null(parse(pool, apr_pstrcat(pool, text, "]}", NULL), &plain, &keyfile));
-    assert_int_equal(la_keyfile_count(keyfile), 200);
+    assert_int_equal(la_static_keys_count(keyfile), 200);
     for (int i = 0; i < 256; i++) {
         const la_cache_key_t *key;
 
         digest[LA_TOKEN_DIGEST_BYTES - 1] = (unsigned char)i;
-        key = la_keyfile_find(keyfile, digest);
+        key = la_static_keys_find(keyfile, digest);
         assert_int_equal(key != NULL, i < 200);
         if (key)
             assert_string_equal(la_identity_principal(key->identity).data,
                                 apr_psprintf(pool, "p%d", i));
     }
     digest[0] = 1;
-    assert_null(la_keyfile_find(keyfile, digest));
+    assert_null(la_static_keys_find(keyfile, digest));
     apr_pool_destroy(pool);
 }
 
@@ -271,14 +271,14 @@ static void test_claim(void **state)
     unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
     apr_pool_t *pool = new_pool();
     la_provider_common_t common = common_of(pool, row);
-    la_keyfile_t *keyfile;
+    la_static_keys_t *keyfile;
     const char *error = parse(pool, row->text, &common, &keyfile);
 
     if (row->principal) {
         const la_cache_key_t *key;
 
         assert_null(error);
-        key = la_keyfile_find(keyfile, digest);
+        key = la_static_keys_find(keyfile, digest);
         assert_string_equal(la_identity_principal(key->identity).data, row->principal);
         assert_string_equal(la_identity_attributes_json(key->identity).data, row->attributes);
     } else {

@@ -28,12 +28,12 @@ static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *pool, l
     return served ? NULL : "nothing";
 }
 
-static const la_document_source_t source = {fake_fetch, APR_USEC_PER_SEC * 3600, "the key set"};
+static const la_remote_doc_source_t source = {fake_fetch, APR_USEC_PER_SEC * 3600, "the key set"};
 
 typedef struct world_t {
     apr_pool_t *pool;
     la_provider_t provider;
-    la_document_t *document;
+    la_remote_doc_t *document;
     la_keyset_t *keyset;
     apr_time_t now;
 } world_t;
@@ -41,7 +41,7 @@ typedef struct world_t {
 static void fetch_now(world_t *w)
 {
     memset(w->provider.segment, 0, 64); /* due at once; the bytes before are gone from it */
-    la_document_tick(w->document, w->pool);
+    la_remote_doc_tick(w->document, w->pool);
 }
 
 static world_t *from_document(void)
@@ -51,8 +51,8 @@ static world_t *from_document(void)
 
     w->pool = pool;
     w->provider.name = "idp";
-    w->provider.segment = apr_pcalloc(pool, la_document_bytes());
-    assert_int_equal(la_document_attach(&w->provider, &source, pool, &w->document), APR_SUCCESS);
+    w->provider.segment = apr_pcalloc(pool, la_remote_doc_bytes());
+    assert_int_equal(la_remote_doc_attach(&w->provider, &source, pool, &w->document), APR_SUCCESS);
     assert_int_equal(la_keyset_make("idp", w->document, NULL, LA_JWA_DEFAULT, pool, &w->keyset),
                      APR_SUCCESS);
     return w;

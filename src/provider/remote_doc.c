@@ -19,12 +19,12 @@
  * not give the version are not used. No value that is found here is trusted further than that: a time too
  * far ahead is as good as now.
  *
- * Memory order: the store of `current` in publish() releases the slot's bytes to the load in la_document_read(),
+ * Memory order: the store of `current` in publish() releases the slot's bytes to the load in la_remote_doc_read(),
  * which acquires them. A reader that is overtaken by two publishes while it copies finds another digest. The
- * version alone is compared, never followed, so la_document_version() is relaxed; the times and
+ * version alone is compared, never followed, so la_remote_doc_version() is relaxed; the times and
  * counts are each for themselves.
  */
-#include "provider/document.h"
+#include "provider/remote_doc.h"
 
 #include "shm/futex.h"
 #include "shm/gate.h"
@@ -57,7 +57,7 @@
 
 typedef struct slot_t {
     apr_uint32_t len;
-    char bytes[LA_DOCUMENT_MAX_BYTES];
+    char bytes[LA_REMOTE_DOC_MAX_BYTES];
 } slot_t;
 
 typedef struct segment_t {
@@ -76,21 +76,22 @@ _Static_assert(sizeof(_Atomic apr_uint64_t) == 8, "a version is one word in shar
 /* The bit of `current` that tells the slot; no version has it. */
 #define SLOT_BIT ((apr_uint64_t)1)
 
-struct la_document_t {
+struct la_remote_doc_t {
     const la_provider_t *provider;
-    const la_document_source_t *source;
+    const la_remote_doc_source_t *source;
     segment_t *segment;
 };
 
-apr_size_t la_document_bytes(void)
+apr_size_t la_remote_doc_bytes(void)
 {
     return sizeof(segment_t);
 }
 
-apr_status_t la_document_attach(const la_provider_t *provider, const la_document_source_t *source,
-                                apr_pool_t *pchild, la_document_t **document)
+apr_status_t la_remote_doc_attach(const la_provider_t *provider,
+                                  const la_remote_doc_source_t *source, apr_pool_t *pchild,
+                                  la_remote_doc_t **document)
 {
-    la_document_t *made = apr_palloc(pchild, sizeof(*made));
+    la_remote_doc_t *made = apr_palloc(pchild, sizeof(*made));
 
     made->provider = provider;
     made->source = source;
@@ -115,7 +116,7 @@ static apr_uint64_t version_of(la_slice_t bytes)
     return version ? version : 2;
 }
 
-apr_uint64_t la_document_version(const la_document_t *document)
+apr_uint64_t la_remote_doc_version(const la_remote_doc_t *document)
 {
     return atomic_load_explicit(&document->segment->current, memory_order_relaxed) & ~SLOT_BIT;
 }
@@ -139,8 +140,8 @@ static void give_up(segment_t *segment, apr_uint64_t current)
     }
 }
 
-int la_document_read(const la_document_t *document, apr_pool_t *pool, la_slice_t *bytes,
-                     apr_uint64_t *version)
+int la_remote_doc_read(const la_remote_doc_t *document, apr_pool_t *pool, la_slice_t *bytes,
+                       apr_uint64_t *version)
 {
     segment_t *segment = document->segment;
     apr_uint64_t current = 0;
@@ -167,7 +168,7 @@ static const char *publish(segment_t *segment, la_slice_t bytes, apr_uint64_t *v
 {
     apr_uint64_t next = (atomic_load(&segment->current) & SLOT_BIT) ^ SLOT_BIT;
 
-    if (bytes.len > LA_DOCUMENT_MAX_BYTES) {
+    if (bytes.len > LA_REMOTE_DOC_MAX_BYTES) {
         return "it is larger than a document may be";
     }
     *version = version_of(bytes);
@@ -190,7 +191,7 @@ static int has_come(const _Atomic apr_int64_t *at, apr_time_t now, apr_interval_
     return time <= now || time > now + most;
 }
 
-static int is_due(const la_document_t *document, apr_time_t now)
+static int is_due(const la_remote_doc_t *document, apr_time_t now)
 {
     apr_interval_time_t refresh = document->source->refresh_us;
 
@@ -198,9 +199,9 @@ static int is_due(const la_document_t *document, apr_time_t now)
                     refresh > PAUSE_LONGEST_US ? refresh : PAUSE_LONGEST_US);
 }
 
-static int may_be_early(const la_document_t *document, apr_time_t now)
+static int may_be_early(const la_remote_doc_t *document, apr_time_t now)
 {
-    return has_come(&document->segment->early_us, now, LA_DOCUMENT_COOL_DOWN_US);
+    return has_come(&document->segment->early_us, now, LA_REMOTE_DOC_COOL_DOWN_US);
 }
 
 static apr_interval_time_t pause_after(apr_uint32_t failures)
@@ -215,7 +216,7 @@ static apr_interval_time_t pause_after(apr_uint32_t failures)
 
 /* ---- fetching ---- */
 
-static void note_failure(const la_document_t *document, const char *error)
+static void note_failure(const la_remote_doc_t *document, const char *error)
 {
     segment_t *segment = document->segment;
     la_outage_reason_t reason = {.text = error};
@@ -228,11 +229,11 @@ static void note_failure(const la_document_t *document, const char *error)
     if (la_outage_begin(&segment->outage, &reason, now)) {
         la_log(LA_LOG_ERROR, LA_LOGNO(0060) "provider %s: cannot fetch %s: %s%s",
                document->provider->name, document->source->what, error,
-               la_document_version(document) ? "; what was fetched before stays in force" : "");
+               la_remote_doc_version(document) ? "; what was fetched before stays in force" : "");
     }
 }
 
-static void note_success(const la_document_t *document, apr_uint64_t before, apr_uint64_t version)
+static void note_success(const la_remote_doc_t *document, apr_uint64_t before, apr_uint64_t version)
 {
     segment_t *segment = document->segment;
     int again = la_outage_end(&segment->outage);
@@ -248,7 +249,7 @@ static void note_success(const la_document_t *document, apr_uint64_t before, apr
 
 /* Whether a fetch took longer than it may, because its process was stopped, and another process makes
  * it now. permit: of the fetch; NULL where there are no gates. */
-static int is_superseded(const la_document_t *document, const la_gate_permit_t *permit)
+static int is_superseded(const la_remote_doc_t *document, const la_gate_permit_t *permit)
 {
     const la_provider_t *provider = document->provider;
 
@@ -256,9 +257,9 @@ static int is_superseded(const la_document_t *document, const la_gate_permit_t *
 }
 
 /* Returns 1 when there is a document that was fetched just now. */
-static int fetch(const la_document_t *document, const la_gate_permit_t *permit, apr_pool_t *pool)
+static int fetch(const la_remote_doc_t *document, const la_gate_permit_t *permit, apr_pool_t *pool)
 {
-    apr_uint64_t before = la_document_version(document);
+    apr_uint64_t before = la_remote_doc_version(document);
     apr_uint64_t version = 0;
     apr_time_t begun = la_clock_us();
     la_slice_t bytes = {"", 0};
@@ -291,7 +292,7 @@ typedef struct want_t {
     apr_interval_time_t wait_us;
 } want_t;
 
-static la_gate_terms_t terms_of(const la_document_t *document, const want_t *want)
+static la_gate_terms_t terms_of(const la_remote_doc_t *document, const want_t *want)
 {
     return (la_gate_terms_t){.limit = 1,
                              .max_waiting = APR_UINT32_MAX, /* workers.c bounds it */
@@ -301,52 +302,53 @@ static la_gate_terms_t terms_of(const la_document_t *document, const want_t *wan
 }
 
 /* What there is to say without fetching: 1 and the answer, or 0 when a fetch is to be made. */
-static int settled(const la_document_t *document, const want_t *want, la_document_e *answer)
+static int settled(const la_remote_doc_t *document, const want_t *want, la_remote_doc_e *answer)
 {
-    apr_uint64_t version = la_document_version(document);
+    apr_uint64_t version = la_remote_doc_version(document);
     apr_time_t now = la_clock_us();
 
     if (version != want->used && version != 0) {
-        *answer = LA_DOCUMENT_CURRENT;
+        *answer = LA_REMOTE_DOC_CURRENT;
         return 1;
     }
     if (want->why == WHY_DUE ? is_due(document, now) : may_be_early(document, now)) {
         return 0;
     }
-    *answer = atomic_load(&document->segment->failures) ? LA_DOCUMENT_FAILED : LA_DOCUMENT_CURRENT;
+    *answer =
+        atomic_load(&document->segment->failures) ? LA_REMOTE_DOC_FAILED : LA_REMOTE_DOC_CURRENT;
     return 1;
 }
 
 /* Fetches, unless somebody else did so meanwhile. */
-static la_document_e fetch_unless_settled(const la_document_t *document, const want_t *want,
-                                          const la_gate_permit_t *permit, apr_pool_t *scratch)
+static la_remote_doc_e fetch_unless_settled(const la_remote_doc_t *document, const want_t *want,
+                                            const la_gate_permit_t *permit, apr_pool_t *scratch)
 {
     apr_time_t begun = la_clock_us();
-    la_document_e answer;
+    la_remote_doc_e answer;
 
     if (settled(document, want, &answer)) {
         return answer;
     }
-    answer = fetch(document, permit, scratch) ? LA_DOCUMENT_CURRENT : LA_DOCUMENT_FAILED;
+    answer = fetch(document, permit, scratch) ? LA_REMOTE_DOC_CURRENT : LA_REMOTE_DOC_FAILED;
     if (want->why == WHY_EARLY && !is_superseded(document, permit)) {
         /* Not before: who comes while it is under way is to wait for it. */
-        atomic_store(&document->segment->early_us, begun + LA_DOCUMENT_COOL_DOWN_US);
+        atomic_store(&document->segment->early_us, begun + LA_REMOTE_DOC_COOL_DOWN_US);
     }
     return answer;
 }
 
 /* The same with the permit, which is waited for. */
-static la_document_e fetch_permitted(const la_document_t *document, const want_t *want,
-                                     apr_pool_t *scratch)
+static la_remote_doc_e fetch_permitted(const la_remote_doc_t *document, const want_t *want,
+                                       apr_pool_t *scratch)
 {
     const la_provider_t *provider = document->provider;
     la_gate_terms_t terms = terms_of(document, want);
     apr_uint32_t gate = (apr_uint32_t)provider->document_gate;
     la_gate_permit_t permit;
-    la_document_e answer;
+    la_remote_doc_e answer;
 
     if (!la_gate_enter(provider->gates, gate, &terms, &permit)) {
-        return LA_DOCUMENT_BUSY;
+        return LA_REMOTE_DOC_BUSY;
     }
     answer = fetch_unless_settled(document, want, &permit, scratch);
     la_gate_leave(provider->gates, gate, &permit);
@@ -354,14 +356,14 @@ static la_document_e fetch_permitted(const la_document_t *document, const want_t
 }
 
 /* The same, and a request is one of those that hold a worker. */
-static la_document_e try_fetch(const la_document_t *document, const want_t *want,
-                               apr_pool_t *scratch)
+static la_remote_doc_e try_fetch(const la_remote_doc_t *document, const want_t *want,
+                                 apr_pool_t *scratch)
 {
     const la_provider_t *provider = document->provider;
     apr_interval_time_t longest_us =
         want->wait_us + provider->common.http.timeout_us + FETCH_SLACK_US;
     la_gate_permit_t place;
-    la_document_e answer;
+    la_remote_doc_e answer;
 
     if (settled(document, want, &answer)) {
         return answer;
@@ -373,23 +375,23 @@ static la_document_e try_fetch(const la_document_t *document, const want_t *want
         return fetch_permitted(document, want, scratch);
     }
     if (!la_workers_enter(provider->workers, longest_us, &place)) {
-        return LA_DOCUMENT_BUSY;
+        return LA_REMOTE_DOC_BUSY;
     }
     answer = fetch_permitted(document, want, scratch);
     la_workers_leave(provider->workers, &place);
     return answer;
 }
 
-void la_document_tick(la_document_t *document, apr_pool_t *scratch)
+void la_remote_doc_tick(la_remote_doc_t *document, apr_pool_t *scratch)
 {
-    want_t want = {.why = WHY_DUE, .used = la_document_version(document)};
+    want_t want = {.why = WHY_DUE, .used = la_remote_doc_version(document)};
 
     try_fetch(document, &want, scratch);
 }
 
-la_document_e la_document_ensure(la_document_t *document, apr_pool_t *scratch)
+la_remote_doc_e la_remote_doc_ensure(la_remote_doc_t *document, apr_pool_t *scratch)
 {
-    want_t want = {.why = WHY_DUE, .in_request = 1, .used = la_document_version(document)};
+    want_t want = {.why = WHY_DUE, .in_request = 1, .used = la_remote_doc_version(document)};
 
     if (want.used == 0) {
         want.wait_us = document->provider->common.http.connect_timeout_us;
@@ -398,7 +400,7 @@ la_document_e la_document_ensure(la_document_t *document, apr_pool_t *scratch)
     if (is_due(document, la_clock_us() - REQUEST_GRACE_US)) {
         try_fetch(document, &want, scratch);
     }
-    return LA_DOCUMENT_CURRENT;
+    return LA_REMOTE_DOC_CURRENT;
 }
 
 /* When somebody first looked for a thing that the document lacks: now, unless that is remembered. A time that has not come is
@@ -416,8 +418,8 @@ static apr_time_t first_wanted(segment_t *segment, apr_uint64_t what, apr_time_t
     return now;
 }
 
-la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_uint64_t what,
-                                apr_pool_t *scratch)
+la_remote_doc_e la_remote_doc_renew(la_remote_doc_t *document, apr_uint64_t used, apr_uint64_t what,
+                                    apr_pool_t *scratch)
 {
     segment_t *segment = document->segment;
     apr_time_t wanted = first_wanted(segment, what, la_clock_us());
@@ -425,18 +427,18 @@ la_document_e la_document_renew(la_document_t *document, apr_uint64_t used, apr_
                    .in_request = 1,
                    .used = used,
                    .wait_us = document->provider->common.http.connect_timeout_us};
-    la_document_e answer = try_fetch(document, &want, scratch);
+    la_remote_doc_e answer = try_fetch(document, &want, scratch);
 
     /* A fetch that began before may have missed what was published meanwhile. */
-    return answer == LA_DOCUMENT_CURRENT && atomic_load(&segment->fetched_us) < wanted
-               ? LA_DOCUMENT_RECENT
+    return answer == LA_REMOTE_DOC_CURRENT && atomic_load(&segment->fetched_us) < wanted
+               ? LA_REMOTE_DOC_RECENT
                : answer;
 }
 
-int la_document_retry_s(const la_document_t *document)
+int la_remote_doc_retry_s(const la_remote_doc_t *document)
 {
     apr_interval_time_t left = atomic_load(&document->segment->early_us) - la_clock_us();
 
-    left = left > LA_DOCUMENT_COOL_DOWN_US ? LA_DOCUMENT_COOL_DOWN_US : left;
+    left = left > LA_REMOTE_DOC_COOL_DOWN_US ? LA_REMOTE_DOC_COOL_DOWN_US : left;
     return left <= APR_USEC_PER_SEC ? 1 : (int)((left + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC);
 }

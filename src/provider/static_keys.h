@@ -1,8 +1,8 @@
 /* The key file of the `static` provider: from JSON text to a table of keys, checked to the last member.
  * A table is never changed once it is made.
  */
-#ifndef LA_KEYFILE_H
-#define LA_KEYFILE_H
+#ifndef LA_STATIC_KEYS_H
+#define LA_STATIC_KEYS_H
 
 #include "access/identity.h"
 #include "access/token.h"
@@ -11,7 +11,7 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-typedef struct la_keyfile_t la_keyfile_t;
+typedef struct la_static_keys_t la_static_keys_t;
 
 /* One key. */
 typedef struct la_cache_key_t {
@@ -30,13 +30,14 @@ typedef struct la_cache_key_t {
  * Returns NULL, or what is wrong, beginning with the entry's position ("keys[3]: duplicate sha256"); it
  * never quotes the file, where somebody may have put a key by mistake. In `pool`.
  */
-const char *la_keyfile_parse(la_slice_t text, const la_provider_common_t *common, apr_pool_t *pool,
-                             apr_pool_t *scratch, la_keyfile_t **keyfile);
+const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *common,
+                                 apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keyfile);
 
 /* The key with that SHA-256 (LA_TOKEN_DIGEST_BYTES bytes), or NULL. Expired ones too. */
-const la_cache_key_t *la_keyfile_find(const la_keyfile_t *keyfile, const unsigned char *digest);
+const la_cache_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
+                                          const unsigned char *digest);
 
 /* Number of keys. */
-unsigned la_keyfile_count(const la_keyfile_t *keyfile);
+unsigned la_static_keys_count(const la_static_keys_t *keyfile);
 
 #endif

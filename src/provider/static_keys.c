@@ -8,7 +8,7 @@
  * begins as a stored one does, so what is learnt from one guess helps with no other. The last
  * comparison, of all 32 bytes, takes the same time wherever they differ, all the same.
  */
-#include "provider/keyfile.h"
+#include "provider/static_keys.h"
 
 #include "access/claims.h"
 #include "base/json.h"
@@ -24,7 +24,7 @@
 /* How much of a digest the hash table sees. */
 #define PREFIX_BYTES 8
 
-struct la_keyfile_t {
+struct la_static_keys_t {
     apr_hash_t *by_prefix; /* la_cache_key_t, chained */
     unsigned count;
 };
@@ -35,10 +35,11 @@ typedef struct reading_t {
     apr_pool_t *pool;
     apr_pool_t *entry_pool; /* cleared after each entry */
     apr_hash_t *ids;
-    la_keyfile_t *keyfile;
+    la_static_keys_t *keyfile;
 } reading_t;
 
-const la_cache_key_t *la_keyfile_find(const la_keyfile_t *keyfile, const unsigned char *digest)
+const la_cache_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
+                                          const unsigned char *digest)
 {
     const la_cache_key_t *key = apr_hash_get(keyfile->by_prefix, digest, PREFIX_BYTES);
 
@@ -48,7 +49,7 @@ const la_cache_key_t *la_keyfile_find(const la_keyfile_t *keyfile, const unsigne
     return key;
 }
 
-unsigned la_keyfile_count(const la_keyfile_t *keyfile)
+unsigned la_static_keys_count(const la_static_keys_t *keyfile)
 {
     return keyfile->count;
 }
@@ -154,7 +155,7 @@ static const char *read_digest(const reading_t *reading, const la_json_t *entry,
     if (!la_json_string(member, &hex) || !decode_digest(hex, key->digest)) {
         return "sha256 is not 64 hex digits";
     }
-    return la_keyfile_find(reading->keyfile, key->digest) ? "duplicate sha256" : NULL;
+    return la_static_keys_find(reading->keyfile, key->digest) ? "duplicate sha256" : NULL;
 }
 
 static const char *read_expires(const la_json_t *entry, la_cache_key_t *key)
@@ -227,7 +228,7 @@ static const char *read_identity(const reading_t *reading, const la_json_t *entr
     return error;
 }
 
-static void add_key(la_keyfile_t *keyfile, la_cache_key_t *key)
+static void add_key(la_static_keys_t *keyfile, la_cache_key_t *key)
 {
     key->next = apr_hash_get(keyfile->by_prefix, key->digest, PREFIX_BYTES);
     apr_hash_set(keyfile->by_prefix, key->digest, PREFIX_BYTES, key);
@@ -307,8 +308,8 @@ static const char *read_top(const reading_t *reading, const la_json_t *top, la_j
     return read_entries(reading, entries);
 }
 
-const char *la_keyfile_parse(la_slice_t text, const la_provider_common_t *common, apr_pool_t *pool,
-                             apr_pool_t *scratch, la_keyfile_t **keyfile)
+const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *common,
+                                 apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keyfile)
 {
     reading_t reading = {.common = common, .pool = pool, .ids = apr_hash_make(scratch)};
     const la_json_t *top;

@@ -5,19 +5,19 @@
  */
 #include "httpd/authn.h"
 #include "httpd/authz.h"
-#include "httpd/check.h"
-#include "httpd/config.h"
+#include "httpd/config/config_check.h"
+#include "httpd/config/config.h"
 #include "httpd/forward.h"
 #include "httpd/handler.h"
 #include "httpd/lifecycle.h"
 #include "httpd/metadata.h"
-#include "httpd/outcome.h"
+#include "httpd/status/request_stats.h"
 #include "httpd/query.h"
 #include "httpd/request.h"
 #include "httpd/require.h"
 #include "httpd/respond.h"
 #include "httpd/scrub.h"
-#include "httpd/status.h"
+#include "httpd/status/status.h"
 
 #include <http_config.h>
 #include <http_protocol.h>
@@ -29,7 +29,7 @@ static void register_hooks(apr_pool_t *pool)
     static const char *const before_forensic[] = {"mod_log_forensic.c", NULL};
 
     ap_hook_pre_config(la_lifecycle_pre_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(la_check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(la_config_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(la_lifecycle_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(la_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_optional_fn_retrieve(la_authz_optional_functions, NULL, NULL, APR_HOOK_MIDDLE);
@@ -55,7 +55,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(la_forward_before_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(la_metadata_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(la_status_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_log_transaction(la_outcome_count, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_log_transaction(la_request_stats_count, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
     la_handler_register();

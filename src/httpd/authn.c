@@ -6,11 +6,11 @@
 #include "shm/futex.h"
 #include "shm/outage.h"
 #include "httpd/authz.h"
-#include "httpd/credential.h"
+#include "httpd/config/credential.h"
 #include "httpd/forward.h"
-#include "httpd/memo.h"
+#include "httpd/conn_memo.h"
 #include "httpd/respond.h"
-#include "httpd/shared.h"
+#include "httpd/segments.h"
 #include "io/server.h"
 
 #include <apr_strings.h>
@@ -334,7 +334,7 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
         memcpy(state->client_id, known->client_id, sizeof(state->client_id));
         return reuse(r, known);
     }
-    if (la_memo_digest(r, token, digest, asked.client_id, &call.memo) != APR_SUCCESS) {
+    if (la_conn_memo_digest(r, token, digest, asked.client_id, &call.memo) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0027) "libcrypto failed to hash a token");
         return deny(r, LA_DENIAL_OUTAGE, LA_MESSAGE_ERROR);

@@ -14,7 +14,7 @@
 #include "httpd/authz.h"
 
 #include "httpd/authn.h"
-#include "httpd/credential.h"
+#include "httpd/config/credential.h"
 #include "httpd/forward.h"
 #include "httpd/respond.h"
 #include "io/server.h"

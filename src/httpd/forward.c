@@ -8,7 +8,7 @@
 #include "base/fields.h"
 #include "base/hash.h"
 #include "base/params.h"
-#include "httpd/credential.h"
+#include "httpd/config/credential.h"
 #include "httpd/field.h"
 #include "httpd/query.h"
 #include "httpd/scrub.h"

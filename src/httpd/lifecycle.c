@@ -6,11 +6,11 @@
  */
 #include "httpd/lifecycle.h"
 
-#include "httpd/config.h"
-#include "httpd/credential.h"
+#include "httpd/config/config.h"
+#include "httpd/config/credential.h"
 #include "httpd/forward.h"
-#include "httpd/registry.h"
-#include "httpd/shared.h"
+#include "httpd/config/registry.h"
+#include "httpd/segments.h"
 #include "io/server.h"
 
 #include <ap_mpm.h>

@@ -1,5 +1,5 @@
 /* Finds or makes the memory of gates and flights, and says which gates are whose. Runs in the parent only, which
- * never understands what children wrote; attaching is shared.c's.
+ * never understands what children wrote; attaching is segments.c's.
  *
  * A provider is known by its label, as with the counters, and keeps its gates while the label is configured. When
  * its definition changed, calls that are under way still count, but an open breaker sends the next request as
@@ -11,7 +11,7 @@
  */
 #include "httpd/limits.h"
 
-#include "httpd/registry.h"
+#include "httpd/config/registry.h"
 #include "io/server.h"
 #include "provider/workers.h"
 

@@ -5,8 +5,8 @@
 
 #include "base/json.h"
 #include "access/policy.h"
-#include "httpd/config.h"
-#include "httpd/credential.h"
+#include "httpd/config/config.h"
+#include "httpd/config/credential.h"
 #include "httpd/handler.h"
 #include "io/server.h"
 

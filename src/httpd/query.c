@@ -2,7 +2,7 @@
 #include "httpd/query.h"
 
 #include "base/params.h"
-#include "httpd/credential.h"
+#include "httpd/config/credential.h"
 #include "httpd/request.h"
 
 #include <apr_lib.h>

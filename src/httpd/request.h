@@ -10,7 +10,7 @@
 #include "access/denial.h"
 #include "access/identity.h"
 #include "access/token.h"
-#include "httpd/config.h"
+#include "httpd/config/config.h"
 
 /* Who the client is by the providers of one section, and what was asked to learn it. Constant, in the pool of the first
  * request. */

@@ -7,7 +7,7 @@
 #include "httpd/require.h"
 
 #include "access/policy.h"
-#include "httpd/place.h"
+#include "httpd/config/place.h"
 #include "httpd/request.h"
 
 #include <ap_expr.h>

@@ -116,7 +116,7 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
     request_rec *top = topmost(r);
     const la_request_t *top_state = la_request_get(top);
     const char *realm = realm_of(r);
-    const la_denial_form_t *form = la_documents_form(la_config_dir(r)->documents, denial.status);
+    const la_denial_form_t *form = la_errordocs_form(la_config_dir(r)->documents, denial.status);
 
     denial.resource_metadata = metadata_of(r);
     record(r, &denial, realm, form);
@@ -275,7 +275,7 @@ static answer_t *make_answer(request_rec *r, const la_request_t *state, const la
 
     answer->denial = denial;
     answer->form = state->denial ? state->form
-                                 : la_documents_form(la_config_dir(r)->documents, denial->status);
+                                 : la_errordocs_form(la_config_dir(r)->documents, denial->status);
     answer->context = (la_denial_context_t){realm, r->method, r->uri, request_id(r)};
     return answer;
 }

@@ -4,7 +4,7 @@
 #ifndef LA_SCRUB_H
 #define LA_SCRUB_H
 
-#include "httpd/config.h"
+#include "httpd/config/config.h"
 
 /* Registers the filter of trailers. */
 void la_scrub_register(void);

@@ -1,6 +1,6 @@
 /* LlamaAuthErrorDocument lines: read while the configuration is read, so that a template that cannot work stops the start.
  */
-#include "httpd/documents.h"
+#include "httpd/config/errordocs.h"
 
 #include "io/file.h"
 #include "io/server.h"
@@ -16,7 +16,7 @@
 static const int statuses[] = {400, 401, 403, 500, 503};
 #define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
-struct la_documents_t {
+struct la_errordocs_t {
     const la_denial_form_t *forms[STATUSES];
     const la_denial_form_t *fallback; /* `default` */
 };
@@ -39,7 +39,7 @@ static const char *read_file(apr_pool_t *pool, const char *name, const la_denial
 
 #define FILE_PREFIX "file:"
 
-int la_documents_is_file(const char *what)
+int la_errordocs_is_file(const char *what)
 {
     return strncmp(what, FILE_PREFIX, sizeof(FILE_PREFIX) - 1) == 0;
 }
@@ -50,7 +50,7 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_denial
     if (*form) {
         return NULL;
     }
-    if (la_documents_is_file(what)) {
+    if (la_errordocs_is_file(what)) {
         return read_file(pool, what + sizeof(FILE_PREFIX) - 1, form);
     }
     if (*what != '{') {
@@ -63,7 +63,7 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_denial
 }
 
 /* The place of a status, written as a number or `default`; NULL for any other word. */
-static const la_denial_form_t **place(la_documents_t *documents, const char *status)
+static const la_denial_form_t **place(la_errordocs_t *documents, const char *status)
 {
     apr_size_t i;
 
@@ -81,10 +81,10 @@ static const la_denial_form_t **place(la_documents_t *documents, const char *sta
     return NULL;
 }
 
-const char *la_documents_add(apr_pool_t *pool, const la_documents_t **documents, const char *status,
+const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents, const char *status,
                              const char *what)
 {
-    la_documents_t *made = *documents ? apr_pmemdup(pool, *documents, sizeof(*made))
+    la_errordocs_t *made = *documents ? apr_pmemdup(pool, *documents, sizeof(*made))
                                       : apr_pcalloc(pool, sizeof(*made));
     const la_denial_form_t **form = place(made, status);
 
@@ -98,10 +98,10 @@ const char *la_documents_add(apr_pool_t *pool, const la_documents_t **documents,
     return read_form(pool, what, form);
 }
 
-const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t *parent,
-                                         const la_documents_t *section)
+const la_errordocs_t *la_errordocs_merge(apr_pool_t *pool, const la_errordocs_t *parent,
+                                         const la_errordocs_t *section)
 {
-    la_documents_t *merged;
+    la_errordocs_t *merged;
     apr_size_t i;
 
     if (!parent || !section || section->fallback) {
@@ -114,7 +114,7 @@ const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t 
     return merged;
 }
 
-const la_denial_form_t *la_documents_form(const la_documents_t *documents, int status)
+const la_denial_form_t *la_errordocs_form(const la_errordocs_t *documents, int status)
 {
     apr_size_t i;
 

@@ -1,10 +1,10 @@
 /* What can be found wrong, or risky, in the configuration as a whole before the first request. */
-#ifndef LA_CHECK_H
-#define LA_CHECK_H
+#ifndef LA_CONFIG_CHECK_H
+#define LA_CONFIG_CHECK_H
 
 #include <httpd.h>
 
 /* Hook check_config, which `httpd -t` runs too. Returns OK, or a status after it logged what is wrong. */
-int la_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+int la_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 
 #endif

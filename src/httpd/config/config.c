@@ -2,13 +2,13 @@
  * What a provider's options mean is in src/provider; here are only the lines that carry them.
  * Runs while httpd reads its files; setters of directory scope also when a request meets an .htaccess.
  */
-#include "httpd/config.h"
+#include "httpd/config/config.h"
 
 #include "lookup/cache.h"
 #include "httpd/field.h"
 #include "httpd/forward.h"
-#include "httpd/place.h"
-#include "httpd/registry.h"
+#include "httpd/config/place.h"
+#include "httpd/config/registry.h"
 #include "provider/mask.h"
 
 #include <apr_lib.h>
@@ -62,7 +62,7 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     merged->attributes = la_policy_merge(pool, parent->attributes, child->attributes);
     merged->sources = child->sources ? child->sources : parent->sources;
     merged->forwards = la_forwards_merge(pool, parent->forwards, child->forwards);
-    merged->documents = la_documents_merge(pool, parent->documents, child->documents);
+    merged->documents = la_errordocs_merge(pool, parent->documents, child->documents);
     merged->resource = child->resource ? child->resource : parent->resource;
     merged->forward_token = child->forward_token ? child->forward_token : parent->forward_token;
     merged->env = child->env ? child->env : parent->env;
@@ -259,11 +259,11 @@ static const char *set_document(cmd_parms *cmd, void *dconf, const char *status,
 {
     la_dir_conf_t *conf = dconf;
 
-    if (!at_startup(cmd) && la_documents_is_file(what)) {
+    if (!at_startup(cmd) && la_errordocs_is_file(what)) {
         return in_directive(cmd, "file: is for the server's own configuration, since httpd reads "
                                  "more than an .htaccess may show; write the JSON text itself");
     }
-    return in_directive(cmd, la_documents_add(cmd->pool, &conf->documents, status, what));
+    return in_directive(cmd, la_errordocs_add(cmd->pool, &conf->documents, status, what));
 }
 
 static const char *set_resource(cmd_parms *cmd, void *dconf, int argc, char *const argv[])

@@ -1,13 +1,13 @@
-/* Reads what is shown, and mod_status's section of it. What the handler answers is status_handler.c's, the forms are
- * status_html.c's, status_json.c's and status_prometheus.c's. In request threads.
+/* Reads what is shown, and mod_status's section of it. What the handler answers is handler.c's, the forms are
+ * html.c's, json.c's and prometheus.c's. In request threads.
  */
-#include "httpd/status.h"
+#include "httpd/status/status.h"
 
 #include "shm/futex.h"
-#include "httpd/config.h"
-#include "httpd/outcome.h"
-#include "httpd/registry.h"
-#include "httpd/shared.h"
+#include "httpd/config/config.h"
+#include "httpd/status/request_stats.h"
+#include "httpd/config/registry.h"
+#include "httpd/segments.h"
 #include "lookup/ask.h"
 
 #include <ap_mpm.h>
@@ -122,8 +122,8 @@ const la_status_t *la_status_read(request_rec *r)
     status->server = ap_get_server_name(r);
     status->outcomes = outcomes;
     status->providers = providers;
-    for (outcome = 0; outcome < OUTCOMES_MAX && la_outcome_name(outcome); outcome++) {
-        outcomes[outcome] = la_outcome_requests(shared->stats, outcome);
+    for (outcome = 0; outcome < OUTCOMES_MAX && la_request_stats_name(outcome); outcome++) {
+        outcomes[outcome] = la_request_stats_requests(shared->stats, outcome);
     }
     for (i = 0; i < entries->nelts; i++) {
         read_provider(&APR_ARRAY_IDX(entries, i, la_provider_entry_t), shared, r->pool,
@@ -144,8 +144,8 @@ static void section_auto(request_rec *r, const la_status_t *status)
     unsigned outcome;
     int i;
 
-    for (outcome = 0; la_outcome_name(outcome); outcome++) {
-        ap_rprintf(r, "LlamaAuthRequests[%s]: " U64 "\n", la_outcome_name(outcome),
+    for (outcome = 0; la_request_stats_name(outcome); outcome++) {
+        ap_rprintf(r, "LlamaAuthRequests[%s]: " U64 "\n", la_request_stats_name(outcome),
                    status->outcomes[outcome]);
     }
     for (i = 0; i < status->provider_count; i++) {

@@ -1,10 +1,10 @@
 /* Counts requests where httpd logs them, so that the sum is the access log's number of lines about this module. In request
  * threads.
  */
-#include "httpd/outcome.h"
+#include "httpd/status/request_stats.h"
 
 #include "httpd/request.h"
-#include "httpd/shared.h"
+#include "httpd/segments.h"
 
 /* Slots of the counters: 0 is accepted, behind it one for each kind of denial. */
 #define ACCEPTED     0
@@ -36,7 +36,7 @@ static const la_request_t *final_state(const request_rec *r)
     return state;
 }
 
-int la_outcome_count(request_rec *r)
+int la_request_stats_count(request_rec *r)
 {
     const la_request_t *state = final_state(r);
 
@@ -47,7 +47,7 @@ int la_outcome_count(request_rec *r)
     return DECLINED;
 }
 
-const char *la_outcome_name(unsigned index)
+const char *la_request_stats_name(unsigned index)
 {
     if (index == 0) {
         return "accepted";
@@ -55,9 +55,9 @@ const char *la_outcome_name(unsigned index)
     return index <= sizeof(shown) / sizeof(shown[0]) ? la_denial_code(shown[index - 1]) : NULL;
 }
 
-apr_uint64_t la_outcome_requests(const la_counters_t *stats, unsigned index)
+apr_uint64_t la_request_stats_requests(const la_counters_t *stats, unsigned index)
 {
-    const char *name = la_outcome_name(index);
+    const char *name = la_request_stats_name(index);
     apr_uint64_t sum = 0;
     int kind;
 

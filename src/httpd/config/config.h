@@ -5,8 +5,8 @@
 #define LA_CONFIG_H
 
 #include "access/policy.h"
-#include "httpd/credential.h"
-#include "httpd/documents.h"
+#include "httpd/config/credential.h"
+#include "httpd/config/errordocs.h"
 #include "httpd/metadata.h"
 #include "provider/provider.h"
 #include "lookup/remote.h"
@@ -42,7 +42,7 @@ typedef struct la_dir_conf_t {
     const la_policy_t *attributes;   /* RequireAttribute */
     const la_sources_t *sources;     /* LlamaAuthTokenSource; NULL is Authorization */
     const la_forwards_t *forwards;   /* LlamaAuthForward */
-    const la_documents_t *documents; /* LlamaAuthErrorDocument */
+    const la_errordocs_t *documents; /* LlamaAuthErrorDocument */
     const la_resource_t *resource;   /* LlamaAuthResource */
     la_switch_e forward_token;       /* LlamaAuthForwardToken; not set is on */
     la_switch_e env;                 /* LlamaAuthEnv; not set is off */

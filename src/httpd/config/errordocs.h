@@ -1,11 +1,11 @@
 /* LlamaAuthErrorDocument: which form an error document has, by status. */
-#ifndef LA_DOCUMENTS_H
-#define LA_DOCUMENTS_H
+#ifndef LA_ERRORDOCS_H
+#define LA_ERRORDOCS_H
 
 #include "access/denial_form.h"
 
 /* The lines of one section. Constant. */
-typedef struct la_documents_t la_documents_t;
+typedef struct la_errordocs_t la_errordocs_t;
 
 /* Adds one line to a section's.
  *
@@ -13,17 +13,17 @@ typedef struct la_documents_t la_documents_t;
  * what: a JSON text, file:PATH (relative to ServerRoot, read now) or a preset's name.
  * Returns NULL, or what is wrong.
  */
-const char *la_documents_add(apr_pool_t *pool, const la_documents_t **documents, const char *status,
+const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents, const char *status,
                              const char *what);
 
 /* Whether the last word of a line names a file: not for an .htaccess, whose author may not read all that httpd may. */
-int la_documents_is_file(const char *what);
+int la_errordocs_is_file(const char *what);
 
 /* A nested section's lines over its parent's; its `default` line replaces all of the parent's. Either may be NULL. */
-const la_documents_t *la_documents_merge(apr_pool_t *pool, const la_documents_t *parent,
-                                         const la_documents_t *section);
+const la_errordocs_t *la_errordocs_merge(apr_pool_t *pool, const la_errordocs_t *parent,
+                                         const la_errordocs_t *section);
 
 /* The form for a status; NULL is the module's own. */
-const la_denial_form_t *la_documents_form(const la_documents_t *documents, int status);
+const la_denial_form_t *la_errordocs_form(const la_errordocs_t *documents, int status);
 
 #endif

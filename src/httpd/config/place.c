@@ -1,7 +1,7 @@
 /* Refuses rules in places where httpd takes the line and does not do what it says there. While the configuration is read, or an
  * .htaccess.
  */
-#include "httpd/place.h"
+#include "httpd/config/place.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>

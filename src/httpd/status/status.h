@@ -30,7 +30,7 @@ typedef struct la_status_t {
     apr_time_t now;
     apr_time_t started; /* the last restart */
     const char *server;
-    const apr_uint64_t *outcomes; /* by la_outcome_name() */
+    const apr_uint64_t *outcomes; /* by la_request_stats_name() */
     int provider_count;
     const la_status_provider_t *providers;
     int cache_on;

@@ -1,9 +1,9 @@
 /* The status as JSON. The shape is documented in README.md and stays; LA_STATUS_VERSION is its version. In request threads.
  */
 #include "base/json.h"
-#include "httpd/outcome.h"
-#include "httpd/shared.h"
-#include "httpd/status.h"
+#include "httpd/status/request_stats.h"
+#include "httpd/segments.h"
+#include "httpd/status/status.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
@@ -189,8 +189,8 @@ void la_status_json(request_rec *r, const la_status_t *status)
     put(&writer, ", \"restarted\": ");
     put_time(&writer, status->started);
     put(&writer, ",\n \"requests\": {");
-    for (outcome = 0; la_outcome_name(outcome); outcome++) {
-        put(&writer, "%s\"%s\": " U64, outcome ? ", " : "", la_outcome_name(outcome),
+    for (outcome = 0; la_request_stats_name(outcome); outcome++) {
+        put(&writer, "%s\"%s\": " U64, outcome ? ", " : "", la_request_stats_name(outcome),
             status->outcomes[outcome]);
     }
     put(&writer, "},\n \"providers\": [");

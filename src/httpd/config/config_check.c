@@ -1,10 +1,10 @@
 /* Looks at the configuration once it is read: directives that need each other, and sections that do not do what they look
  * like. What one line says wrong is found where the line is read. In the parent.
  */
-#include "httpd/check.h"
+#include "httpd/config/config_check.h"
 
-#include "httpd/config.h"
-#include "httpd/registry.h"
+#include "httpd/config/config.h"
+#include "httpd/config/registry.h"
 #include "io/server.h"
 
 #include <apr_strings.h>
@@ -247,7 +247,7 @@ static void check_tree(server_rec *s, apr_pool_t *pool)
     }
 }
 
-int la_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+int la_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     const char *error = la_config_check_cache(s);
 

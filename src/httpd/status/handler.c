@@ -1,8 +1,8 @@
 /* The handler `llama-auth-status`: chooses the form, and carries out purges. In request threads. */
 #include "httpd/handler.h"
 #include "httpd/request.h"
-#include "httpd/shared.h"
-#include "httpd/status.h"
+#include "httpd/segments.h"
+#include "httpd/status/status.h"
 
 #include "base/params.h"
 #include "io/server.h"

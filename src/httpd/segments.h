@@ -1,6 +1,6 @@
 /* What all processes of the server share: the cache, flights, gates, and what is known of outages. */
-#ifndef LA_SHARED_H
-#define LA_SHARED_H
+#ifndef LA_SEGMENTS_H
+#define LA_SEGMENTS_H
 
 #include "shm/outage.h"
 #include "lookup/lookup.h"

@@ -13,11 +13,11 @@
  *
  * The parent creates, copies, and never understands what children wrote; children attach in child_init.
  */
-#include "httpd/shared.h"
+#include "httpd/segments.h"
 
-#include "httpd/config.h"
+#include "httpd/config/config.h"
 #include "httpd/limits.h"
-#include "httpd/registry.h"
+#include "httpd/config/registry.h"
 #include "io/server.h"
 
 #include <apr_general.h>

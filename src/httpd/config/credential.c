@@ -1,7 +1,7 @@
 /* Token sources: the parsing of their line, and the request's side of each kind. What a query string or a Cookie
  * field is made of is core/params.c's, what a token is core/token.c's.
  */
-#include "httpd/credential.h"
+#include "httpd/config/credential.h"
 
 #include "base/params.h"
 #include "httpd/field.h"

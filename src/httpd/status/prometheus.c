@@ -1,9 +1,9 @@
 /* The metrics in Prometheus's text format 0.0.4. Names and labels are documented in README.md and stay. In request
  * threads.
  */
-#include "httpd/outcome.h"
-#include "httpd/shared.h"
-#include "httpd/status.h"
+#include "httpd/status/request_stats.h"
+#include "httpd/segments.h"
+#include "httpd/status/status.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
@@ -23,9 +23,9 @@ static void requests(request_rec *r, const la_status_t *status)
 
     head(r, "llama_auth_requests_total", "counter",
          "Requests by how they ended: accepted, or the code of the refusal.");
-    for (i = 0; la_outcome_name(i); i++) {
-        ap_rprintf(r, "llama_auth_requests_total{outcome=\"%s\"} " U64 "\n", la_outcome_name(i),
-                   status->outcomes[i]);
+    for (i = 0; la_request_stats_name(i); i++) {
+        ap_rprintf(r, "llama_auth_requests_total{outcome=\"%s\"} " U64 "\n",
+                   la_request_stats_name(i), status->outcomes[i]);
     }
 }
 

@@ -2,15 +2,15 @@
  * connection is worked on at a time, so nothing is locked. The token is compared whole; what is
  * remembered is a digest and a key, never a verdict.
  */
-#include "httpd/memo.h"
+#include "httpd/conn_memo.h"
 
 #include <http_config.h>
 
 extern module AP_MODULE_DECLARE_DATA llama_auth_module;
 
-static la_memo_t *memo_of(conn_rec *c)
+static la_conn_memo_t *memo_of(conn_rec *c)
 {
-    la_memo_t *memo = ap_get_module_config(c->conn_config, &llama_auth_module);
+    la_conn_memo_t *memo = ap_get_module_config(c->conn_config, &llama_auth_module);
 
     if (!memo && !c->master) {
         memo = apr_pcalloc(c->pool, sizeof(*memo));
@@ -40,12 +40,12 @@ static int same_bytes(const char *a, const char *b, apr_size_t len)
     return difference == 0;
 }
 
-static int is_last(const la_memo_t *memo, la_slice_t token)
+static int is_last(const la_conn_memo_t *memo, la_slice_t token)
 {
     return memo->token_len == token.len && same_bytes(memo->token, token.data, token.len);
 }
 
-static void remember(la_memo_t *memo, la_slice_t token, const unsigned char *digest,
+static void remember(la_conn_memo_t *memo, la_slice_t token, const unsigned char *digest,
                      const char *client_id)
 {
     memo->token_len = 0;
@@ -57,11 +57,11 @@ static void remember(la_memo_t *memo, la_slice_t token, const unsigned char *dig
     }
 }
 
-apr_status_t la_memo_digest(request_rec *r, la_slice_t token,
-                            unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                            char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **key)
+apr_status_t la_conn_memo_digest(request_rec *r, la_slice_t token,
+                                 unsigned char digest[LA_TOKEN_DIGEST_BYTES],
+                                 char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **key)
 {
-    la_memo_t *memo = memo_of(r->connection);
+    la_conn_memo_t *memo = memo_of(r->connection);
 
     *key = memo ? &memo->key : NULL;
     if (memo && is_last(memo, token)) {

@@ -2,7 +2,7 @@
  * What an option means is in src/provider; here are only the lines that carry them. Filled while httpd reads
  * its files, constant afterwards.
  */
-#include "httpd/registry.h"
+#include "httpd/config/registry.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>

@@ -1,9 +1,9 @@
 /* The status page: one file without anything from elsewhere, readable on a phone, in light and dark. Its script fetches the
  * page again every few seconds and exchanges its main part; without scripts the browser reloads. In request threads.
  */
-#include "httpd/outcome.h"
-#include "httpd/shared.h"
-#include "httpd/status.h"
+#include "httpd/status/request_stats.h"
+#include "httpd/segments.h"
+#include "httpd/status/status.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -147,9 +147,9 @@ static void requests(request_rec *r, const la_status_t *status)
     unsigned i;
 
     ap_rputs("<section><h2>Requests</h2><div class=\"grid\">\n", r);
-    for (i = 0; la_outcome_name(i); i++) {
-        number(r, la_outcome_name(i), status->outcomes[i],
-               strncmp(la_outcome_name(i), "prov", 4) == 0);
+    for (i = 0; la_request_stats_name(i); i++) {
+        number(r, la_request_stats_name(i), status->outcomes[i],
+               strncmp(la_request_stats_name(i), "prov", 4) == 0);
     }
     ap_rputs("</div></section>\n", r);
 }

@@ -17,6 +17,37 @@ found_outside() { # the file that may, then the pattern
     grep -rlE "$2" src mod_llama_auth.c | grep -vxE "$1"
 }
 
+# Who may use whom: a folder of src, and the folders that its files may include.
+uses='base:
+access: base
+shm: base
+jose: base
+io: base
+provider: io jose shm access base
+lookup: provider io jose shm access base
+httpd: lookup provider io jose shm access base'
+
+# Pairs "file included", both without their endings, so that a source and its header are one.
+includes() {
+    grep -rE '^#include "' src mod_llama_auth.c |
+        sed -E 's,^(src/)?([^:]*)\.[ch]:#include "([^"]*)\.h".*,\2 \3,' | awk '$1 != $2'
+}
+
+strange_uses() {
+    includes | awk -v table="$uses" '
+        BEGIN { n = split(table, rows, "\n"); for (i = 1; i <= n; i++) { split(rows[i], r, ":"); allowed[r[1]] = r[2] " " } }
+        { split($1, a, "/"); split($2, b, "/") }
+        a[1] != b[1] && a[1] != "mod_llama_auth" && index(allowed[a[1]], " " b[1] " ") == 0 { print $1 " includes " $2 }'
+}
+
+circles() {
+    includes | tsort 2>&1 >/dev/null
+}
+
+lower_floors_with_httpd() {
+    grep -rnE '#include +[<"](httpd|http_|ap_|mod_|util_)' src --include='*.[ch]' | grep -vE '^src/httpd/|"(io|provider)/'
+}
+
 same_log_numbers() {
     grep -rohE 'LA_LOGNO\([0-9]+\)' src mod_llama_auth.c | sort | uniq -d
 }
@@ -34,12 +65,12 @@ paths_of_one_machine() {
     git grep -nE '/(work|farm|root|home)/[a-z]' -- . ':!tests/check_layout.sh'
 }
 
-none 'a lower floor includes httpd' grep -rnE '#include +[<"](httpd|http_|ap_|mod_|util_)' src/core src/provider
-none 'core includes a floor above' grep -rnE '#include +"(provider|httpd)/' src/core
-none 'provider includes a floor above' grep -rnE '#include +"httpd/' src/provider
-none 'curl outside http.c and http_url.c' found_outside 'src/provider/http(_url)?\.c' '#include +<curl/'
-none 'hiredis outside redis.c' found_outside 'src/provider/redis\.c' '#include +<hiredis/'
-none 'json-c outside json.c' found_outside 'src/core/json\.c' '#include +<json'
+none 'a lower floor includes httpd' lower_floors_with_httpd
+none 'a folder uses what its row does not name' strange_uses
+none 'files that include each other in a circle' circles
+none 'curl outside io/http.c and io/url.c' found_outside 'src/io/(http|url)\.c' '#include +<curl/'
+none 'hiredis outside io/redis.c' found_outside 'src/io/redis\.c' '#include +<hiredis/'
+none 'json-c outside base/json.c' found_outside 'src/base/json\.c' '#include +<json'
 none 'a banned call' grep -rnE '\b(atoi|strcpy|strcat|sprintf|sscanf|strtok|json_tokener_parse)\(' src mod_llama_auth.c
 none 'an EVP result that is not compared with 1' grep -rnE 'if \(!?EVP_[A-Za-z_]+\(([^()]|\([^()]*\))*\)\)' src
 none 'a log number used twice' same_log_numbers

@@ -44,7 +44,7 @@ static inline int make_cache_of(apr_size_t wanted)
     bytes = shared_alloc(size);
     return apr_pool_create(&pool, NULL) != APR_SUCCESS ||
            la_cache_format(bytes, size) != APR_SUCCESS ||
-           la_cache_attach(bytes, size, secret, test_life(), pool, &cache) != APR_SUCCESS;
+           la_cache_attach(bytes, size, secret, test_holder(), pool, &cache) != APR_SUCCESS;
 }
 
 static inline int make_cache(void **state)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* The same at each call, made at the first. */
-static inline la_holder_t *test_life(void)
+static inline la_holder_t *test_holder(void)
 {
     static la_holder_t view;
     static int fd = -1;

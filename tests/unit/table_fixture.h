@@ -41,7 +41,7 @@ static inline table_fixture_t table_fixture_make(unsigned groups, int shared)
     f.bytes = shared ? mmap(NULL, f.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
                      : aligned_alloc(LA_TABLE_ALIGN, f.size);
     if (la_table_format(f.bytes, f.size, shared) != APR_SUCCESS ||
-        la_table_attach(f.bytes, f.size, test_life(), f.pool, &f.table) != APR_SUCCESS) {
+        la_table_attach(f.bytes, f.size, test_holder(), f.pool, &f.table) != APR_SUCCESS) {
         abort();
     }
     return f;

@@ -138,7 +138,7 @@ static void test_key_of_another_secret(void **state)
     (void)state;
     memcpy(other_secret, secret, sizeof(secret));
     other_secret[LA_CACHE_SECRET_BYTES - 1] ^= 1;
-    assert_int_equal(la_cache_attach(bytes, size, other_secret, test_life(), pool, &other),
+    assert_int_equal(la_cache_attach(bytes, size, other_secret, test_holder(), pool, &other),
                      APR_SUCCESS);
     key = key_with(other, &key_cases[0]);
     for (size_t i = 0; i < ROWS(key_cases); i++) {

@@ -95,7 +95,7 @@ static void test_format(void **state)
     memset(block + row->shift + wanted, 0x5a, room - row->shift - wanted);
     assert_int_equal(la_cache_format(block + row->shift, wanted), row->expected);
     if (row->expected == APR_SUCCESS) {
-        assert_int_equal(la_cache_attach(block, wanted, secret, test_life(), pool, &cache),
+        assert_int_equal(la_cache_attach(block, wanted, secret, test_holder(), pool, &cache),
                          APR_SUCCESS);
         for (uint64_t i = 0; i < 1000; i++) {
             assert_int_equal(accept_for(i, HOUR, NOW_US), 1);
@@ -115,15 +115,15 @@ static void test_attach_to_other_bytes(void **state)
     la_cache_t *other;
 
     (void)state;
-    assert_int_equal(la_cache_attach(bytes, size / 2, secret, test_life(), pool, &other),
+    assert_int_equal(la_cache_attach(bytes, size / 2, secret, test_holder(), pool, &other),
                      APR_ENOSPC);
     assert_null(other);
     memset(bytes, 0, size);
-    assert_int_equal(la_cache_attach(bytes, size, secret, test_life(), pool, &other), APR_EGENERAL);
+    assert_int_equal(la_cache_attach(bytes, size, secret, test_holder(), pool, &other), APR_EGENERAL);
     assert_null(other);
     assert_int_equal(la_cache_format(bytes, size), APR_SUCCESS);
     assert_int_equal(
-        la_cache_attach(bytes, size - LA_TABLE_ALIGN, secret, test_life(), pool, &other),
+        la_cache_attach(bytes, size - LA_TABLE_ALIGN, secret, test_holder(), pool, &other),
         APR_ENOSPC);
     assert_null(other);
 }
@@ -208,7 +208,7 @@ static int keep_in_process(void *unused)
     la_cache_t *inherited = cache;
 
     (void)unused;
-    if (la_cache_attach(bytes, size, secret, test_life(), pool, &cache) != APR_SUCCESS ||
+    if (la_cache_attach(bytes, size, secret, test_holder(), pool, &cache) != APR_SUCCESS ||
         cache == inherited) {
         return 2;
     }

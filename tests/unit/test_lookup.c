@@ -228,7 +228,7 @@ static life_case_t life_cases[] = {
 };
 
 /* Looks until the provider is asked again: not before BRIEF is over, and nothing kept is used after it. */
-static void test_life(void **state)
+static void test_holder(void **state)
 {
     const life_case_t *row = *state;
     apr_time_t before = apr_time_now();
@@ -397,7 +397,7 @@ int main(void)
     ADD_ROWS(off_cases, test_off);
     add_in_world("off: the breaker holds", test_breaker_without_cache, NULL);
     ADD_ROWS(keep_cases, test_keep);
-    ADD_ROWS(life_cases, test_life);
+    ADD_ROWS(life_cases, test_holder);
     ADD_ROWS(stale_cases, test_stale);
     add_in_world("stale: not after a rejection", test_rejection_ends_stale, NULL);
     add_in_world("stale: over before the call ends", test_stale_ends_during_the_call, NULL);

@@ -37,7 +37,7 @@ static void test_size(void **state)
 
     apr_pool_create(&pool, NULL);
     assert_int_equal(la_table_format(block + row->offset, size, 0), row->expected);
-    assert_int_equal(la_table_attach(block + row->offset, size, test_life(), pool, &table),
+    assert_int_equal(la_table_attach(block + row->offset, size, test_holder(), pool, &table),
                      row->expected);
     assert_int_equal(table != NULL, row->expected == APR_SUCCESS);
     apr_pool_destroy(pool);
@@ -49,13 +49,13 @@ static void test_attach_refuses(void **state)
     la_table_t *table;
 
     (void)state;
-    assert_int_equal(la_table_attach(NULL, f.size, test_life(), f.pool, &table), APR_EINVAL);
+    assert_int_equal(la_table_attach(NULL, f.size, test_holder(), f.pool, &table), APR_EINVAL);
     assert_null(table);
     memset(f.bytes, 0, 64);
-    assert_int_equal(la_table_attach(f.bytes, f.size, test_life(), f.pool, &table), APR_EGENERAL);
+    assert_int_equal(la_table_attach(f.bytes, f.size, test_holder(), f.pool, &table), APR_EGENERAL);
     assert_null(table);
     assert_int_equal(la_table_format(f.bytes, f.size, 0), APR_SUCCESS);
-    assert_int_equal(la_table_attach(f.bytes, f.size - 1, test_life(), f.pool, &table), APR_ENOSPC);
+    assert_int_equal(la_table_attach(f.bytes, f.size - 1, test_holder(), f.pool, &table), APR_ENOSPC);
     assert_null(table);
 }
 
@@ -65,7 +65,7 @@ static void test_attach_other_size(void **state)
     la_table_t *table;
 
     (void)state;
-    assert_int_equal(la_table_attach(two.bytes, two.size - 64, test_life(), two.pool, &table),
+    assert_int_equal(la_table_attach(two.bytes, two.size - 64, test_holder(), two.pool, &table),
                      APR_EGENERAL);
     assert_null(table);
     table_fixture_drop(&two, 0);
@@ -284,7 +284,7 @@ static void test_sweep(void **state)
     assert_null(la_table_validate(f.table));
 }
 
-static void test_stats(void **state)
+static void test_counters(void **state)
 {
     (void)state;
     assert_int_equal(stats().bytes, f.size);
@@ -355,7 +355,7 @@ int main(void)
         PLAIN(test_moves_between_sizes),
         PLAIN(test_small_after_large_expired),
         PLAIN(test_sweep),
-        PLAIN(test_stats),
+        PLAIN(test_counters),
         PLAIN(test_many_keys),
     };
     int failed;

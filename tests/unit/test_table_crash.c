@@ -147,7 +147,7 @@ static int someone_died_with_a_lock(void)
     for (unsigned i = 0; i < GROUPS; i++) {
         uint64_t holder = lock_holder(t.table, i);
 
-        died |= holder != 0 && !la_holder_alive(test_life(), (uint32_t)(holder >> 32));
+        died |= holder != 0 && !la_holder_alive(test_holder(), (uint32_t)(holder >> 32));
     }
     return died;
 }
@@ -360,7 +360,7 @@ static pid_t start_traced(const step_row_t *row)
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
         _exit(77);
     }
-    la_holder_self(test_life());
+    la_holder_self(test_holder());
     raise(SIGSTOP);
     _exit(la_table_put(t.table, key, &meta, value, len, NOW_US + SECONDS(250)) == APR_SUCCESS ? 0
                                                                                               : 1);

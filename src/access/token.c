@@ -1,16 +1,12 @@
-/* The bearer token: cutting it out of the Authorization field and digesting it.
+/* The bearer token: cutting it out of the Authorization field, and the texts that its digest becomes.
  *
- * Owns what counts as a well-formed credential and the digest's parameters. What a
- * digest is good for is decided by its users. Called once or twice for every
- * request, warm ones included, from any thread; it allocates nothing of its own.
+ * Owns what counts as a well-formed credential. Called once or twice for every request, warm ones
+ * included, from any thread; it allocates nothing of its own.
  */
 #include "access/token.h"
 
 #include <apr_cstr.h>
 
-#include <openssl/evp.h>
-
-#include <stdatomic.h>
 #include <string.h>
 
 #define BEARER     "Bearer"
@@ -62,43 +58,9 @@ la_token_e la_token_from_authorization(const char *value, la_slice_t *token)
     return LA_TOKEN_FOUND;
 }
 
-/* SHA-256 as fetched from libcrypto, which takes longer than the digest and is done once. Two threads may
- * both fetch; one copy goes back. A failure is not remembered. The reference is never returned: libcrypto
- * keeps the object anyway, and a process that unloads the module hands out one more at its next load. */
-static const EVP_MD *sha256(void)
+void la_token_client_id(const unsigned char digest[LA_DIGEST_BYTES], char id[LA_CLIENT_ID_LEN + 1])
 {
-    static _Atomic(EVP_MD *) fetched;
-    EVP_MD *md = atomic_load(&fetched);
-    EVP_MD *other = NULL;
-
-    if (md != NULL)
-        return md;
-    md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (md == NULL || atomic_compare_exchange_strong(&fetched, &other, md))
-        return md;
-    EVP_MD_free(md);
-    return other;
-}
-
-apr_status_t la_token_digest(la_slice_t token, unsigned char digest[LA_TOKEN_DIGEST_BYTES])
-{
-    const EVP_MD *md = sha256();
-
-    if (md == NULL || EVP_Digest(token.data, token.len, digest, NULL, md, NULL) != 1)
-        return APR_EGENERAL;
-    return APR_SUCCESS;
-}
-
-void la_token_client_id(const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                        char id[LA_CLIENT_ID_LEN + 1])
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (apr_size_t i = 0; i < LA_CLIENT_ID_LEN / 2; i++) {
-        id[2 * i] = digits[digest[i] >> 4];
-        id[2 * i + 1] = digits[digest[i] & 15];
-    }
-    id[LA_CLIENT_ID_LEN] = '\0';
+    la_digest_hex(digest, LA_CLIENT_ID_LEN / 2, id);
 }
 
 void la_token_principal(const char id[LA_CLIENT_ID_LEN + 1],

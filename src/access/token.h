@@ -4,15 +4,12 @@
 #ifndef LA_TOKEN_H
 #define LA_TOKEN_H
 
-#include "base/slice.h"
+#include "base/digest.h"
 
 #include <apr_errno.h>
 
 /* Longest accepted token, in bytes: it is checked before anything splits or hashes the token. */
 #define LA_TOKEN_MAX_BYTES 8000
-
-/* Bytes of a token's SHA-256. */
-#define LA_TOKEN_DIGEST_BYTES 32
 
 /* Length of a client id in hex digits, without the closing NUL. */
 #define LA_CLIENT_ID_LEN 32
@@ -36,20 +33,12 @@ int la_token_is_well_formed(la_slice_t text);
  */
 la_token_e la_token_from_authorization(const char *value, la_slice_t *token);
 
-/* SHA-256 of the token.
- *
- * digest: LA_TOKEN_DIGEST_BYTES bytes.
- * Returns APR_SUCCESS, or APR_EGENERAL when libcrypto fails.
- */
-apr_status_t la_token_digest(la_slice_t token, unsigned char digest[LA_TOKEN_DIGEST_BYTES]);
-
 /* The client id: the first 32 hex digits of the token's SHA-256, the same in
  * every process, after every restart and on every machine.
  *
  * id: LA_CLIENT_ID_LEN + 1 bytes, closed with NUL.
  */
-void la_token_client_id(const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                        char id[LA_CLIENT_ID_LEN + 1]);
+void la_token_client_id(const unsigned char digest[LA_DIGEST_BYTES], char id[LA_CLIENT_ID_LEN + 1]);
 
 /* Length of la_token_principal()'s text, without the closing NUL. */
 #define LA_TOKEN_PRINCIPAL_LEN 22

@@ -20,9 +20,6 @@ typedef enum la_json_e {
     LA_JSON_OBJECT
 } la_json_e;
 
-/* Deepest nesting that is parsed; a document may not hold more levels. */
-#define LA_JSON_MAX_DEPTH 32
-
 /* What the tree of a text may take in memory beside the text's characters: a multiple of the text, since strangers
  * send short ones, up to LA_JSON_TREE_BYTES. `{},` is three bytes of a text and 800 of a tree. */
 #define LA_JSON_TREE_BYTES          ((apr_size_t)4 * 1024 * 1024)

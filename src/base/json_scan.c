@@ -4,8 +4,6 @@
  */
 #include "base/json_scan.h"
 
-#include "base/json.h"
-
 #include <string.h>
 
 /* One row of Unicode's table 3-7: which second bytes may follow a lead byte. */

@@ -8,6 +8,9 @@
 
 #include <apr_pools.h>
 
+/* Deepest nesting that is parsed; a document may not hold more levels. */
+#define LA_JSON_MAX_DEPTH 32
+
 /* What a scan found. */
 typedef struct la_json_scan_t {
     const char *error;  /* a constant text, NULL when sound */

@@ -3,7 +3,7 @@
  */
 #include "httpd/authn.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "shm/outage.h"
 #include "httpd/authz.h"
 #include "httpd/config/credential.h"
@@ -315,7 +315,7 @@ static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *cal
 
 static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t token)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     la_request_t *state = la_request_make(r);
     la_chain_t chain = {0};
     la_call_t call = {.token = token,

@@ -58,7 +58,7 @@ static void remember(la_conn_memo_t *memo, la_slice_t token, const unsigned char
 }
 
 apr_status_t la_conn_memo_digest(request_rec *r, la_slice_t token,
-                                 unsigned char digest[LA_TOKEN_DIGEST_BYTES],
+                                 unsigned char digest[LA_DIGEST_BYTES],
                                  char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **key)
 {
     la_conn_memo_t *memo = memo_of(r->connection);
@@ -69,7 +69,7 @@ apr_status_t la_conn_memo_digest(request_rec *r, la_slice_t token,
         memcpy(client_id, memo->client_id, sizeof(memo->client_id));
         return APR_SUCCESS;
     }
-    if (la_token_digest(token, digest) != APR_SUCCESS) {
+    if (la_digest_sha256(token, digest) != APR_SUCCESS) {
         return APR_EGENERAL;
     }
     la_token_client_id(digest, client_id);

@@ -4,6 +4,7 @@
 #ifndef LA_CONN_MEMO_H
 #define LA_CONN_MEMO_H
 
+#include "access/token.h"
 #include "lookup/lookup.h"
 
 #include <httpd.h>
@@ -12,7 +13,7 @@
 #define LA_CONN_MEMO_TOKEN_BYTES 1024
 
 typedef struct la_conn_memo_t {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     char client_id[LA_CLIENT_ID_LEN + 1];
     la_cache_key_memo_t key;
     apr_size_t token_len; /* 0: nothing is remembered */
@@ -25,7 +26,7 @@ typedef struct la_conn_memo_t {
  * Returns APR_SUCCESS or APR_EGENERAL when libcrypto fails.
  */
 apr_status_t la_conn_memo_digest(request_rec *r, la_slice_t token,
-                                 unsigned char digest[LA_TOKEN_DIGEST_BYTES],
+                                 unsigned char digest[LA_DIGEST_BYTES],
                                  char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **memo);
 
 #endif

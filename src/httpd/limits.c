@@ -37,8 +37,8 @@
 
 /* Two gates, and whose they are. */
 typedef struct slot_t {
-    unsigned char name[LA_TOKEN_DIGEST_BYTES]; /* digest of the label */
-    unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES];
+    unsigned char name[LA_DIGEST_BYTES]; /* digest of the label */
+    unsigned char fingerprint[LA_DIGEST_BYTES];
     apr_uint32_t generation; /* the last that used it; 0: none */
 } slot_t;
 
@@ -233,7 +233,7 @@ static void take_slot(const retained_t *r, la_gates_t *gates, slot_t *slot,
 /* First all that keep theirs, so that none of these is given to a new provider. */
 static apr_status_t assign_all(retained_t *r, la_holder_t *life, apr_pool_t *pool)
 {
-    unsigned char(*names)[LA_TOKEN_DIGEST_BYTES] =
+    unsigned char(*names)[LA_DIGEST_BYTES] =
         apr_palloc(pool, (provider_count() + 1) * sizeof(*names));
     la_gates_t *gates;
     apr_status_t rv = attach_gates(&r->limits, life, pool, &gates);
@@ -246,7 +246,7 @@ static apr_status_t assign_all(retained_t *r, la_holder_t *life, apr_pool_t *poo
         const char *label = entry_at(i)->label;
         slot_t *slot;
 
-        rv = la_token_digest((la_slice_t){label, strlen(label)}, names[i]);
+        rv = la_digest_sha256((la_slice_t){label, strlen(label)}, names[i]);
         slot = find_slot(r, names[i]);
         if (rv == APR_SUCCESS && slot) {
             keep_slot(r, gates, slot, entry_at(i)->provider);

@@ -32,7 +32,7 @@ APLOG_USE_MODULE(llama_auth);
 
 /* Where one provider's segment is. Parent's own memory. */
 typedef struct segment_t {
-    unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES];
+    unsigned char fingerprint[LA_DIGEST_BYTES];
     apr_size_t bytes;
     void *address;
 } segment_t;

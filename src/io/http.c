@@ -11,7 +11,7 @@
  */
 #include "io/http.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -9,7 +9,7 @@
  */
 #include "io/redis.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "io/redis_reply.h"
 #include "io/redis_socket.h"
 

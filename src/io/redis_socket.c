@@ -4,7 +4,7 @@
  */
 #include "io/redis_socket.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <netdb.h>

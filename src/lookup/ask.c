@@ -3,7 +3,7 @@
  */
 #include "lookup/ask.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "io/server.h"
 
 #include <string.h>

@@ -10,6 +10,8 @@
  */
 #include "lookup/cache.h"
 
+#include "access/token.h"
+
 #include "shm/stripe.h"
 
 #include <openssl/core_names.h>
@@ -228,12 +230,12 @@ static int keyed_digest(const la_cache_t *cache, const la_slice_t *parts, apr_si
 
 apr_status_t la_cache_key(const la_cache_t *cache,
                           const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
-                          const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                          const la_slice_t *fields, apr_size_t count, la_cache_key_t *key)
+                          const unsigned char digest[LA_DIGEST_BYTES], const la_slice_t *fields,
+                          apr_size_t count, la_cache_key_t *key)
 {
     la_slice_t parts[2 + LA_CACHE_FIELDS_MAX] = {
         {(const char *)fingerprint, LA_CACHE_FINGERPRINT_BYTES},
-        {(const char *)digest, LA_TOKEN_DIGEST_BYTES}};
+        {(const char *)digest, LA_DIGEST_BYTES}};
 
     if (count > LA_CACHE_FIELDS_MAX) {
         return APR_EGENERAL;

@@ -9,10 +9,11 @@
 #define LA_CACHE_H
 
 #include "access/identity.h"
+#include "lookup/purge.h"
 #include "shm/purge_log.h"
 #include "base/slice.h"
 #include "shm/table.h"
-#include "access/token.h"
+#include "base/digest.h"
 
 /* Bytes of the secret under which keys are made. */
 #define LA_CACHE_SECRET_BYTES 32
@@ -83,8 +84,8 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
  */
 apr_status_t la_cache_key(const la_cache_t *cache,
                           const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
-                          const unsigned char digest[LA_TOKEN_DIGEST_BYTES],
-                          const la_slice_t *fields, apr_size_t count, la_cache_key_t *key);
+                          const unsigned char digest[LA_DIGEST_BYTES], const la_slice_t *fields,
+                          apr_size_t count, la_cache_key_t *key);
 
 /* Looks a verdict up: no lock, no system call, no JSON; the identity is one copy in `pool`.
  *
@@ -96,7 +97,7 @@ la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_
 
 /* Whose verdict is to be kept, and since when it was asked for. */
 typedef struct la_cache_asked_t {
-    const unsigned char *digest; /* la_token_digest() of the token; borrowed */
+    const unsigned char *digest; /* la_digest_sha256() of the token; borrowed */
     apr_uint64_t generation;     /* of purges, when the question was put */
 } la_cache_asked_t;
 

@@ -17,7 +17,7 @@
 struct la_cache_key_memo_t {
     const la_provider_t *provider; /* NULL while there is nothing to remember */
     la_cache_key_t key;
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     unsigned char fields[LA_CACHE_KEY_MEMO_BYTES];
 };
 

@@ -11,7 +11,6 @@
  */
 #include "lookup/lookup.h"
 
-#include "shm/futex.h"
 #include "lookup/ask.h"
 #include "io/server.h"
 
@@ -117,8 +116,8 @@ static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
 static int ask_second(lookup_t *l, la_remote_found_t *found)
 {
     la_slice_t parts[2 + LA_CACHE_KEY_FIELDS_MAX] = {
-        {(const char *)l->provider->fingerprint, LA_TOKEN_DIGEST_BYTES},
-        {(const char *)l->call->digest, LA_TOKEN_DIGEST_BYTES}};
+        {(const char *)l->provider->fingerprint, LA_DIGEST_BYTES},
+        {(const char *)l->call->digest, LA_DIGEST_BYTES}};
     apr_size_t count = la_cache_key_fields(l->provider, l->call, &l->epoch, parts + 2);
 
     return la_remote_get(l->shared->second, parts, count + 2, l->pool, &l->asked, &l->second,

@@ -1,7 +1,7 @@
 /* The second-level cache's way to Redis: the breaker in front of it, and the keys that are derived from its secrets. */
 #include "lookup/remote_link.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "io/server.h"
 
 #include <string.h>

@@ -43,9 +43,9 @@ static void drop_all(const la_cache_t *cache)
 static const char *short_digest(apr_pool_t *pool, const char *text)
 {
     char id[LA_CLIENT_ID_LEN + 1] = "";
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
 
-    if (la_token_digest((la_slice_t){text, strlen(text)}, digest) == APR_SUCCESS) {
+    if (la_digest_sha256((la_slice_t){text, strlen(text)}, digest) == APR_SUCCESS) {
         la_token_client_id(digest, id);
     }
     return apr_pstrmemdup(pool, id, HALF);

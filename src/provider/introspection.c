@@ -8,7 +8,7 @@
 #include "provider/provider.h"
 
 #include "access/claims.h"
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "access/validity.h"
 #include "provider/discovery.h"

@@ -7,7 +7,7 @@
  */
 #include "provider/provider.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "jose/jwt.h"
 #include "access/validity.h"
 #include "provider/discovery.h"

@@ -7,7 +7,7 @@
  */
 #include "provider/keyset.h"
 
-#include "access/token.h"
+#include "base/digest.h"
 #include "io/server.h"
 
 #include <apr_strings.h>
@@ -41,10 +41,10 @@ struct la_keyset_t {
 
 static apr_uint64_t version_of(la_slice_t text)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     apr_uint64_t version = 0;
 
-    if (la_token_digest(text, digest) == APR_SUCCESS) {
+    if (la_digest_sha256(text, digest) == APR_SUCCESS) {
         memcpy(&version, digest, sizeof(version));
     }
     return version ? version : 1;

@@ -6,7 +6,6 @@
 #include "provider/discovery.h"
 #include "io/server.h"
 #include "provider/mask.h"
-#include "provider/section.h"
 
 #include <apr_strings.h>
 
@@ -298,14 +297,9 @@ const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     const la_http_options_t *http = &provider->common.http;
     la_slice_t definition = {provider->definition, strlen(provider->definition)};
-    const char *error;
 
-    if (la_token_digest(definition, provider->fingerprint) != APR_SUCCESS) {
+    if (la_digest_sha256(definition, provider->fingerprint) != APR_SUCCESS) {
         return "libcrypto failed";
-    }
-    error = la_section_check(provider, pool);
-    if (error) {
-        return error;
     }
     if (!http->tls_verify) {
         la_log(

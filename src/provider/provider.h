@@ -10,7 +10,7 @@
 
 #include "access/claims.h"
 #include "access/identity.h"
-#include "access/token.h"
+#include "base/digest.h"
 #include "io/http.h"
 #include "provider/option.h"
 
@@ -31,7 +31,7 @@ typedef enum la_verdict_e {
 /* What a provider is told of a request. Borrowed for the time of the call. */
 typedef struct la_call_t {
     la_slice_t token;
-    const unsigned char *digest; /* la_token_digest() of the token */
+    const unsigned char *digest; /* la_digest_sha256() of the token */
     /* The clock when the check began: not the request's time, which a slow client puts far back. */
     apr_time_t now;
     const char *path;                    /* decoded */
@@ -115,7 +115,7 @@ struct la_provider_t {
     la_workers_t *workers; /* likewise */
     const char
         *definition; /* the section's lines, unambiguously: what the fingerprint is made of */
-    unsigned char fingerprint[LA_TOKEN_DIGEST_BYTES]; /* tells this definition from any other */
+    unsigned char fingerprint[LA_DIGEST_BYTES]; /* tells this definition from any other */
     apr_array_header_t *options_seen; /* of const la_option_t *: to refuse a second line */
 };
 

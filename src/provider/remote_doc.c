@@ -26,10 +26,10 @@
  */
 #include "provider/remote_doc.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "shm/gate.h"
 #include "shm/outage.h"
-#include "access/token.h"
+#include "base/digest.h"
 #include "io/server.h"
 #include "provider/workers.h"
 
@@ -105,10 +105,10 @@ apr_status_t la_remote_doc_attach(const la_provider_t *provider,
 /* The version that bytes have; 0 when libcrypto fails. */
 static apr_uint64_t version_of(la_slice_t bytes)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     apr_uint64_t version;
 
-    if (la_token_digest(bytes, digest) != APR_SUCCESS) {
+    if (la_digest_sha256(bytes, digest) != APR_SUCCESS) {
         return 0;
     }
     memcpy(&version, digest, sizeof(version));

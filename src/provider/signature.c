@@ -39,12 +39,12 @@ static la_signature_e conclude(la_jwt_verified_e verified)
 /* What tells the token's key from others that the set may lack: its name, or without one the token. 0 when libcrypto fails. */
 static apr_uint64_t name_of_key(const check_t *c)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     apr_uint64_t name = 0;
 
     if (!c->jwt->kid.data) {
         memcpy(&name, c->call->digest, sizeof(name));
-    } else if (la_token_digest(c->jwt->kid, digest) == APR_SUCCESS) {
+    } else if (la_digest_sha256(c->jwt->kid, digest) == APR_SUCCESS) {
         memcpy(&name, digest, sizeof(name));
     }
     return name;

@@ -43,7 +43,7 @@ const la_cache_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
 {
     const la_cache_key_t *key = apr_hash_get(keyfile->by_prefix, digest, PREFIX_BYTES);
 
-    while (key && CRYPTO_memcmp(key->digest, digest, LA_TOKEN_DIGEST_BYTES) != 0) {
+    while (key && CRYPTO_memcmp(key->digest, digest, LA_DIGEST_BYTES) != 0) {
         key = key->next;
     }
     return key;
@@ -128,10 +128,10 @@ static int decode_digest(la_slice_t hex, unsigned char *digest)
 {
     apr_size_t i;
 
-    if (hex.len != (apr_size_t)2 * LA_TOKEN_DIGEST_BYTES) {
+    if (hex.len != (apr_size_t)2 * LA_DIGEST_BYTES) {
         return 0;
     }
-    for (i = 0; i < LA_TOKEN_DIGEST_BYTES; i++) {
+    for (i = 0; i < LA_DIGEST_BYTES; i++) {
         int high = OPENSSL_hexchar2int((unsigned char)hex.data[2 * i]);
         int low = OPENSSL_hexchar2int((unsigned char)hex.data[2 * i + 1]);
 

@@ -15,9 +15,9 @@ typedef struct la_static_keys_t la_static_keys_t;
 
 /* One key. */
 typedef struct la_cache_key_t {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES]; /* SHA-256 of the key */
-    const char *label;                           /* for the log: its id, or "keys[3]" */
-    apr_time_t expires;                          /* not accepted from then on; 0 for never */
+    unsigned char digest[LA_DIGEST_BYTES]; /* SHA-256 of the key */
+    const char *label;                     /* for the log: its id, or "keys[3]" */
+    apr_time_t expires;                    /* not accepted from then on; 0 for never */
     const la_identity_t *identity;
     struct la_cache_key_t *next; /* with the same first bytes */
 } la_cache_key_t;
@@ -33,7 +33,7 @@ typedef struct la_cache_key_t {
 const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *common,
                                  apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keyfile);
 
-/* The key with that SHA-256 (LA_TOKEN_DIGEST_BYTES bytes), or NULL. Expired ones too. */
+/* The key with that SHA-256 (LA_DIGEST_BYTES bytes), or NULL. Expired ones too. */
 const la_cache_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
                                           const unsigned char *digest);
 

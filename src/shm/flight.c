@@ -40,6 +40,7 @@
  */
 #include "shm/flight.h"
 
+#include "base/clock.h"
 #include "shm/futex.h"
 #include "shm/seqlock.h"
 

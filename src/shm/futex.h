@@ -1,4 +1,4 @@
-/* Waiting on a 32-bit word in shared memory, and the clock that waits are measured by. Linux only:
+/* Waiting on a 32-bit word in shared memory. Linux only:
  * the futex system call is what survives a waiter's or a waker's SIGKILL without a trace (a
  * process-shared condition variable does not).
  */
@@ -21,8 +21,5 @@ int la_futex_wait(_Atomic uint32_t *word, uint32_t value, apr_interval_time_t ti
 /* Wakes up to `count` sleepers on `word`, in any process. The caller has changed the word
  * before. */
 void la_futex_wake(_Atomic uint32_t *word, int count);
-
-/* Microseconds of CLOCK_MONOTONIC: one clock for all processes, that nobody sets. */
-apr_time_t la_clock_us(void);
 
 #endif

@@ -14,6 +14,7 @@
  */
 #include "shm/gate_layout.h"
 
+#include "base/clock.h"
 #include "shm/futex.h"
 
 #include <string.h>

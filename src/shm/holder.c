@@ -9,6 +9,7 @@
  */
 #include "shm/holder.h"
 
+#include "base/clock.h"
 #include "shm/futex.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Purges: what an administrator wants forgotten, and how far this machine is with those of all machines.
+/* How far this machine is with the purges of all machines.
  *
  * Each purge counts up the generation, so that a verdict that was asked for before and comes after is not kept.
  *
@@ -15,17 +15,6 @@
 
 #include "base/slice.h"
 #include "shm/table.h"
-
-typedef enum la_purge_e { LA_PURGE_ALL, LA_PURGE_PRINCIPAL, LA_PURGE_CLIENT_ID } la_purge_e;
-
-/* One purge. The name is borrowed: a principal, or a client id's hex digits in lower case; empty for all. */
-typedef struct la_purge_t {
-    la_purge_e kind;
-    la_slice_t name;
-} la_purge_t;
-
-/* Reads `all`, `principal:NAME` or `client_id:ID`. Returns 1, or 0 when the text is none of these. */
-int la_purge_parse(la_slice_t text, la_purge_t *purge);
 
 typedef struct la_purge_log_t la_purge_log_t;
 

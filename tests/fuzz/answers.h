@@ -97,7 +97,7 @@ static inline la_provider_t *fuzz_provider(const la_provider_type_t *type, const
 /* One verdict over the input's answers, and what every verdict promises. */
 static inline int fuzz_verify(const la_provider_t *provider, const uint8_t *data, size_t size)
 {
-    static const unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    static const unsigned char digest[LA_DIGEST_BYTES];
     apr_pool_t *pool = fuzz_pool();
     char *text = exact(data, size);
     la_call_t call = {.token = LA_SLICE("the-token"),

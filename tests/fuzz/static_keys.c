@@ -6,7 +6,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static la_provider_common_t common;
-    static const unsigned char nobody[LA_TOKEN_DIGEST_BYTES];
+    static const unsigned char nobody[LA_DIGEST_BYTES];
     apr_pool_t *pool = fuzz_pool();
     char *text = exact(data, size);
     la_static_keys_t *keys;

@@ -4,6 +4,7 @@
 #include "io/cache_control.h"
 #include "base/json.h"
 #include "base/params.h"
+#include "lookup/purge.h"
 #include "shm/purge_log.h"
 #include "base/timestamp.h"
 #include "provider/option.h"

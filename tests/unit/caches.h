@@ -25,7 +25,7 @@ static la_cache_t *cache;
 /* As if the provider had been asked just now for a token whose digest begins with `first`. */
 static inline const la_cache_asked_t *asked_for(const la_cache_t *c, unsigned char first)
 {
-    static _Thread_local unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    static _Thread_local unsigned char digest[LA_DIGEST_BYTES];
     static _Thread_local la_cache_asked_t question;
 
     digest[0] = first;
@@ -84,7 +84,7 @@ static inline void add_on(const char *name, CMUnitTestFunction function, void *r
 static inline la_cache_key_t key_of(uint64_t number)
 {
     static const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES] = "provider";
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    unsigned char digest[LA_DIGEST_BYTES] = {0};
     la_cache_key_t key;
 
     memcpy(digest, &number, sizeof(number));

@@ -64,7 +64,7 @@ static inline const char *make(apr_pool_t *pool, const char *const *lines, la_pr
 static inline void verify_token(apr_pool_t *pool, const la_provider_t *provider, const char *token,
                                 la_result_t *result)
 {
-    static const unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    static const unsigned char digest[LA_DIGEST_BYTES];
     static int calls; /* two seconds apart: a changed secret is seen */
     la_call_t call = {.token = slice_of_text(token),
                       .digest = digest,

@@ -85,7 +85,7 @@ static inline apr_table_t *fields_of(apr_pool_t *pool, const char *lines)
 static inline void verify(apr_pool_t *pool, const la_provider_t *provider, const char *path,
                           const char *query, const char *fields, la_result_t *result)
 {
-    static const unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    static const unsigned char digest[LA_DIGEST_BYTES];
     la_call_t call = {.token = LA_SLICE("tok\"en"),
                       .digest = digest,
                       .now = apr_time_now(),

@@ -255,7 +255,7 @@ static inline int run_lookups(const char *group)
 typedef struct visit_t {
     const la_provider_t *provider;
     la_call_t call;
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     apr_pool_t *pool;
     la_result_t result;
     pthread_t thread;
@@ -272,7 +272,7 @@ static inline visit_t *make_visit(const char *token)
                               .path = "/v1",
                               .client_ip = "127.0.0.1",
                               .headers = apr_table_make(pool, 4)};
-    assert_int_equal(la_token_digest(visit->call.token, visit->digest), APR_SUCCESS);
+    assert_int_equal(la_digest_sha256(visit->call.token, visit->digest), APR_SUCCESS);
     assert_int_equal(apr_pool_create(&visit->pool, pool), APR_SUCCESS);
     return visit;
 }

@@ -70,7 +70,7 @@ static void padded(unsigned char out[32], const char *text)
 static la_cache_key_t key_with(const la_cache_t *with, const key_case_t *c)
 {
     unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES];
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     la_cache_key_t key;
 
     padded(fingerprint, c->fingerprint);

@@ -1,10 +1,11 @@
 /* Purges of the cache: what goes and what stays, verdicts that were asked for before, and positions among the purges of all
  * machines. */
+#include "lookup/purge.h"
 #include "shm/purge_log.h"
 
 #include "caches.h"
 
-static unsigned char digest_of[2][LA_TOKEN_DIGEST_BYTES] = {{1}, {2}};
+static unsigned char digest_of[2][LA_DIGEST_BYTES] = {{1}, {2}};
 
 static la_slice_t slice(const char *text)
 {

@@ -292,7 +292,7 @@ static void test_nothing_of_the_token(void **state)
     static const char token[] = "a-token-that-must-not-be-found-anywhere";
     static const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES] =
         "some provider's definition, 32 b";
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     la_cache_times_t times = {.ttl_us = HOUR};
     la_slice_t path = LA_SLICE("/a/path/that/depends");
     la_cache_key_t key;

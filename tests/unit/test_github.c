@@ -113,7 +113,7 @@ static const char *make(apr_pool_t *pool, const char *const *lines, la_provider_
 static void verify(apr_pool_t *pool, const char *const *lines, const reply_t *replies,
                    la_result_t *result)
 {
-    static const unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    static const unsigned char digest[LA_DIGEST_BYTES];
     la_call_t call = {.token = LA_SLICE("gho_T\"oken~"),
                       .digest = digest,
                       .now = apr_time_now(),

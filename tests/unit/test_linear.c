@@ -8,6 +8,7 @@
 #include "base/fields.h"
 #include "base/form.h"
 #include "base/params.h"
+#include "lookup/purge.h"
 #include "shm/purge_log.h"
 #include "access/token.h"
 

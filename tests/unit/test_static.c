@@ -14,11 +14,11 @@
 /* An entry for a key, in `pool`; `more` follows the principal. */
 static const char *entry(apr_pool_t *pool, const char *key, const char *principal, const char *more)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
-    char hex[2 * LA_TOKEN_DIGEST_BYTES + 1];
+    unsigned char digest[LA_DIGEST_BYTES];
+    char hex[2 * LA_DIGEST_BYTES + 1];
 
-    assert_int_equal(la_token_digest(slice_of_text(key), digest), APR_SUCCESS);
-    for (int i = 0; i < LA_TOKEN_DIGEST_BYTES; i++)
+    assert_int_equal(la_digest_sha256(slice_of_text(key), digest), APR_SUCCESS);
+    for (int i = 0; i < LA_DIGEST_BYTES; i++)
         apr_snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     return apr_psprintf(pool, "{\"sha256\":\"%s\",\"principal\":\"%s\"%s}", hex, principal, more);
 }
@@ -61,14 +61,14 @@ static la_provider_t *started(apr_pool_t *pool)
 static void verify(apr_pool_t *pool, const la_provider_t *provider, const char *key, apr_time_t now,
                    la_result_t *result)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     la_call_t call = {.token = slice_of_text(key),
                       .digest = digest,
                       .now = now,
                       .path = "/",
                       .headers = apr_table_make(pool, 1)};
 
-    assert_int_equal(la_token_digest(call.token, digest), APR_SUCCESS);
+    assert_int_equal(la_digest_sha256(call.token, digest), APR_SUCCESS);
     la_provider_verify(provider, &call, pool, result);
 }
 

@@ -160,7 +160,7 @@ static good_case_t good_cases[] = {
 static void test_good(void **state)
 {
     const good_case_t *row = *state;
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    unsigned char digest[LA_DIGEST_BYTES] = {0};
     apr_pool_t *pool = new_pool();
     la_static_keys_t *keyfile;
     const la_cache_key_t *key;
@@ -178,7 +178,7 @@ static void test_good(void **state)
 
 static void test_no_keys(void **state)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    unsigned char digest[LA_DIGEST_BYTES] = {0};
     apr_pool_t *pool = new_pool();
     la_static_keys_t *keyfile;
 
@@ -194,7 +194,7 @@ static void test_find(void **state)
 {
     apr_pool_t *pool = new_pool();
     const char *text = "{\"keys\":[";
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    unsigned char digest[LA_DIGEST_BYTES] = {0};
     la_static_keys_t *keyfile;
 
     (void)state;
@@ -206,7 +206,7 @@ static void test_find(void **state)
     for (int i = 0; i < 256; i++) {
         const la_cache_key_t *key;
 
-        digest[LA_TOKEN_DIGEST_BYTES - 1] = (unsigned char)i;
+        digest[LA_DIGEST_BYTES - 1] = (unsigned char)i;
         key = la_static_keys_find(keyfile, digest);
         assert_int_equal(key != NULL, i < 200);
         if (key)
@@ -268,7 +268,7 @@ static la_provider_common_t common_of(apr_pool_t *pool, const claim_case_t *row)
 static void test_claim(void **state)
 {
     const claim_case_t *row = *state;
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0};
+    unsigned char digest[LA_DIGEST_BYTES] = {0};
     apr_pool_t *pool = new_pool();
     la_provider_common_t common = common_of(pool, row);
     la_static_keys_t *keyfile;

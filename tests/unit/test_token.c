@@ -180,7 +180,7 @@ static const digest_row_t digest_rows[] = {
 
 static void hex_of(const unsigned char *digest, char hex[65])
 {
-    for (size_t i = 0; i < LA_TOKEN_DIGEST_BYTES; i++)
+    for (size_t i = 0; i < LA_DIGEST_BYTES; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
@@ -189,13 +189,13 @@ static void test_digest(void **state)
     const digest_row_t *row = *state;
     size_t unit = strlen(row->unit);
     char *text = malloc(unit * row->count + 1);
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     char id[LA_CLIENT_ID_LEN + 1];
     char hex[65];
 
     for (size_t i = 0; i < row->count; i++)
         memcpy(text + i * unit, row->unit, unit);
-    assert_int_equal(la_token_digest((la_slice_t){text, unit * row->count}, digest), APR_SUCCESS);
+    assert_int_equal(la_digest_sha256((la_slice_t){text, unit * row->count}, digest), APR_SUCCESS);
     hex_of(digest, hex);
     assert_string_equal(hex, row->hex);
     memset(id, 'z', sizeof(id));
@@ -207,7 +207,7 @@ static void test_digest(void **state)
 
 static void test_client_id_digits(void **state)
 {
-    const unsigned char digest[LA_TOKEN_DIGEST_BYTES] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab,
+    const unsigned char digest[LA_DIGEST_BYTES] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab,
                                                          0xcd, 0xef, 0xf0, 0x0f, 0xff, 0x00,
                                                          0xa9, 0x9a, 0x10, 0x80, 0x77};
     char id[LA_CLIENT_ID_LEN + 1];
@@ -219,10 +219,10 @@ static void test_client_id_digits(void **state)
 
 static int digests_right(void)
 {
-    unsigned char digest[LA_TOKEN_DIGEST_BYTES];
+    unsigned char digest[LA_DIGEST_BYTES];
     char hex[65];
 
-    if (la_token_digest(LA_SLICE("abc"), digest) != APR_SUCCESS)
+    if (la_digest_sha256(LA_SLICE("abc"), digest) != APR_SUCCESS)
         return 0;
     hex_of(digest, hex);
     return strcmp(hex, digest_rows[1].hex) == 0;

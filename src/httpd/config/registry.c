@@ -4,6 +4,8 @@
  */
 #include "httpd/config/registry.h"
 
+#include "provider/section.h"
+
 #include <apr_lib.h>
 #include <apr_strings.h>
 
@@ -223,7 +225,8 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
             return error;
         }
     }
-    error = la_provider_finish(provider, cmd->pool);
+    error = la_section_check(provider, cmd->pool);
+    error = error ? error : la_provider_finish(provider, cmd->pool);
     if (error) {
         cmd->err_directive = blamed(cmd->directive, error);
         return apr_psprintf(cmd->pool, "<LlamaAuthProvider %s %s> of %s:%d: %s", provider->name,

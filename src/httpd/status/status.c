@@ -3,7 +3,7 @@
  */
 #include "httpd/status/status.h"
 
-#include "shm/futex.h"
+#include "base/clock.h"
 #include "httpd/config/config.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/config/registry.h"

@@ -1,0 +1,46 @@
+/* The one place that digests with libcrypto. Keeps the fetched algorithm for the process; any thread. */
+#include "base/digest.h"
+
+#include <stdatomic.h>
+
+#include <openssl/evp.h>
+
+/* SHA-256 as fetched from libcrypto, which takes longer than the digest and is done once. Two threads may
+ * both fetch; one copy goes back. A failure is not remembered. The reference is never returned: libcrypto
+ * keeps the object anyway, and a process that unloads the module hands out one more at its next load. */
+static const EVP_MD *sha256(void)
+{
+    static _Atomic(EVP_MD *) fetched;
+    EVP_MD *md = atomic_load(&fetched);
+    EVP_MD *other = NULL;
+
+    if (md) {
+        return md;
+    }
+    md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!md || atomic_compare_exchange_strong(&fetched, &other, md)) {
+        return md;
+    }
+    EVP_MD_free(md);
+    return other;
+}
+
+apr_status_t la_digest_sha256(la_slice_t bytes, unsigned char digest[LA_DIGEST_BYTES])
+{
+    const EVP_MD *md = sha256();
+
+    return md && EVP_Digest(bytes.data, bytes.len, digest, NULL, md, NULL) == 1 ? APR_SUCCESS
+                                                                                : APR_EGENERAL;
+}
+
+void la_digest_hex(const unsigned char *bytes, apr_size_t len, char *hex)
+{
+    static const char digits[] = "0123456789abcdef";
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    hex[2 * len] = '\0';
+}

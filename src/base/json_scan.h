@@ -1,5 +1,5 @@
 /* The strict scan behind la_json_parse() and the UTF-8 decoder that it shares with the writer.
- * For json.c only; everybody else includes core/json.h.
+ * For json.c only; everybody else includes base/json.h.
  */
 #ifndef LA_JSON_SCAN_H
 #define LA_JSON_SCAN_H

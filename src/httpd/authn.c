@@ -5,11 +5,11 @@
 
 #include "base/clock.h"
 #include "shm/outage.h"
-#include "httpd/authz.h"
-#include "httpd/config/credential.h"
+#include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/conn_memo.h"
 #include "httpd/respond.h"
+#include "httpd/section.h"
 #include "httpd/segments.h"
 #include "io/server.h"
 
@@ -26,20 +26,13 @@ APLOG_USE_MODULE(llama_auth);
 /* What Retry-After says when the breaker does not know better. */
 #define RETRY_AFTER_S 1
 
-int la_authn_is_bearer(request_rec *r)
-{
-    const char *type = ap_auth_type(r);
-
-    return type && strcasecmp(type, "Bearer") == 0;
-}
-
 /* Records a denial and says in the log what the client is told. */
 static int deny_for(request_rec *r, la_denial_e kind, const char *message, int retry_after_s)
 {
     la_denial_t denial = la_denial_make(kind, message);
     const la_dir_conf_t *conf = la_config_dir(r);
 
-    denial.scope = la_policy_scopes(r->pool, conf->scopes, la_authz_methods(r));
+    denial.scope = la_policy_scopes(r->pool, conf->scopes, la_section_methods(r));
     if (kind == LA_DENIAL_TIMEOUT || kind == LA_DENIAL_OUTAGE) {
         denial.status = la_config_outage_status(r->server);
         denial.retry_after_s = retry_after_s;
@@ -356,7 +349,7 @@ int la_authn_require(request_rec *r)
     if (!conf->use) {
         return deny_misconfigured(r, "LlamaAuthUse");
     }
-    if (!la_authn_is_bearer(r)) {
+    if (!la_section_is_bearer(r)) {
         return deny_misconfigured(r, "AuthType Bearer");
     }
     switch (la_credential_find(r, la_request_fields(r), conf->sources, &token,
@@ -373,50 +366,20 @@ int la_authn_require(request_rec *r)
     return authenticate(r, conf, token);
 }
 
-static int has_field(const request_rec *r, const char *name)
-{
-    const char *value = apr_table_get(r->headers_in, name);
-
-    return value && *value;
-}
-
-/* Fields by which backends take a request for one of another method. */
-static int overrides_method(const request_rec *r)
-{
-    return has_field(r, "X-HTTP-Method-Override") || has_field(r, "X-HTTP-Method") ||
-           has_field(r, "X-Method-Override") || has_field(r, "X-Original-Method");
-}
-
-static int has_body(const request_rec *r)
-{
-    const char *length = apr_table_get(r->headers_in, "Content-Length");
-
-    return apr_table_get(r->headers_in, "Transfer-Encoding") ||
-           (length && strcmp(length, "0") != 0);
-}
-
-/* The Fetch standard's CORS-preflight request, and nothing that could be more than that. An error page is none. */
-int la_authn_is_preflight(request_rec *r)
-{
-    return r->method_number == M_OPTIONS && la_config_dir(r)->preflight == LA_ON &&
-           has_field(r, "Origin") && has_field(r, "Access-Control-Request-Method") &&
-           !has_body(r) && !overrides_method(r) && la_authn_is_bearer(r);
-}
-
 int la_authn_check(request_rec *r)
 {
     const char *type = ap_auth_type(r);
 
-    if (la_authn_is_preflight(r)) {
+    if (la_section_is_preflight(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                       LA_LOGNO(0029) "a CORS preflight for %s passes", r->uri);
         r->user = (char *)""; /* else httpd calls it an error; the gate takes it back */
         return OK;
     }
-    if (la_authn_is_bearer(r)) {
+    if (la_section_is_bearer(r)) {
         return la_authn_require(r);
     }
-    if (la_authz_in_force(r) && (!la_config_dir(r)->use || !type || !*type)) {
+    if (la_section_has_rules(r) && (!la_config_dir(r)->use || !type || !*type)) {
         return la_authn_require(r); /* says what is missing */
     }
     return DECLINED;

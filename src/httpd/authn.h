@@ -11,12 +11,6 @@
  */
 int la_authn_require(request_rec *r);
 
-/* Whether `AuthType Bearer` holds here. */
-int la_authn_is_bearer(request_rec *r);
-
-/* Whether this is a CORS preflight that LlamaAuthPreflight lets through, and so without a caller. */
-int la_authn_is_preflight(request_rec *r);
-
 /* Hook check_authn, before all others. */
 int la_authn_check(request_rec *r);
 

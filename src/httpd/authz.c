@@ -14,9 +14,10 @@
 #include "httpd/authz.h"
 
 #include "httpd/authn.h"
-#include "httpd/config/credential.h"
+#include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/respond.h"
+#include "httpd/section.h"
 #include "io/server.h"
 
 #include <http_core.h>
@@ -24,21 +25,6 @@
 #include <http_request.h>
 
 APLOG_USE_MODULE(llama_auth);
-
-la_methods_t la_authz_methods(request_rec *r)
-{
-    return (la_methods_t)AP_METHOD_BIT << r->method_number | (la_methods_t)AP_METHOD_BIT
-                                                                 << la_request_method(r);
-}
-
-int la_authz_in_force(request_rec *r)
-{
-    const la_dir_conf_t *conf = la_config_dir(r);
-    la_methods_t methods = la_authz_methods(r);
-
-    return la_policy_in_force(conf->scopes, methods) ||
-           la_policy_in_force(conf->attributes, methods);
-}
 
 static APR_OPTIONAL_FN_TYPE(authz_some_auth_required) * some_auth_required;
 
@@ -56,7 +42,7 @@ static int require_applies(request_rec *r)
 /* Whether our rules have a say: a preflight that may pass is not asked who it is. */
 static int demands_caller(request_rec *r)
 {
-    return la_authz_in_force(r) && !la_authn_is_preflight(r);
+    return la_section_has_rules(r) && !la_section_is_preflight(r);
 }
 
 /* What was decided for a request is decided for this place. */
@@ -86,7 +72,7 @@ int la_authz_check_access(request_rec *r)
 {
     note_place(r);
     la_credential_redact(r, la_config_dir(r)->sources);
-    if (la_authn_is_preflight(r)) {
+    if (la_section_is_preflight(r)) {
         la_respond_without_error_page(r);
     }
     return demands_caller(r) && ap_satisfies(r) == SATISFY_ANY ? HTTP_UNAUTHORIZED : DECLINED;
@@ -95,10 +81,10 @@ int la_authz_check_access(request_rec *r)
 /* A user that is there before authentication came from another module (SSLUserName). */
 int la_authz_check_access_ex(request_rec *r)
 {
-    if (la_authn_is_bearer(r)) {
+    if (la_section_is_bearer(r)) {
         r->user = NULL;
     }
-    return la_authz_in_force(r) && !require_applies(r) ? OK : DECLINED;
+    return la_section_has_rules(r) && !require_applies(r) ? OK : DECLINED;
 }
 
 int la_authz_force_authn(request_rec *r)
@@ -121,7 +107,7 @@ static int deny(request_rec *r, la_denial_e kind, const char *message, const cha
 static int check_rules(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    la_methods_t methods = la_authz_methods(r);
+    la_methods_t methods = la_section_methods(r);
     const la_request_t *state = la_request_get(r);
     const la_identity_t *identity = state && state->caller ? state->caller->identity : NULL;
     const char *message;
@@ -142,10 +128,10 @@ int la_authz_check(request_rec *r)
     const la_request_t *state = la_request_get(r);
     int status;
 
-    if (la_authn_is_preflight(r)) {
+    if (la_section_is_preflight(r)) {
         return OK;
     }
-    if (la_authz_in_force(r)) {
+    if (la_section_has_rules(r)) {
         status = check_rules(r);
         if (status != OK) {
             return status;
@@ -223,7 +209,7 @@ static int is_concerned(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
 
-    return la_authn_is_bearer(r) || la_authz_in_force(r) || (state && state->caller);
+    return la_section_is_bearer(r) || la_section_has_rules(r) || (state && state->caller);
 }
 
 /* Sees to it that access was decided for what is served. */
@@ -254,7 +240,7 @@ static void forget_other_user(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
 
-    if (r->user && !(state && state->caller) && la_authn_is_bearer(r)) {
+    if (r->user && !(state && state->caller) && la_section_is_bearer(r)) {
         r->user = NULL;
         r->ap_auth_type = NULL;
     }

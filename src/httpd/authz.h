@@ -6,13 +6,6 @@
 
 #include "httpd/request.h"
 
-/* The methods whose rules hold for a request: its own, and the one that the client sent, which differs where httpd shows
- * an error page or includes a page (GET). HEAD counts as GET. */
-la_methods_t la_authz_methods(request_rec *r);
-
-/* Whether RequireScope or RequireAttribute demands something of this request. */
-int la_authz_in_force(request_rec *r);
-
 /* Hook optional_fn_retrieve: finds mod_authz_core. */
 void la_authz_optional_functions(void);
 

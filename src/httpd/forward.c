@@ -8,7 +8,7 @@
 #include "base/fields.h"
 #include "base/hash.h"
 #include "base/params.h"
-#include "httpd/config/credential.h"
+#include "httpd/credential.h"
 #include "httpd/field.h"
 #include "httpd/query.h"
 #include "httpd/scrub.h"
@@ -16,183 +16,10 @@
 #include <apr_strings.h>
 #include <http_protocol.h>
 
-typedef enum what_e {
-    WHAT_PRINCIPAL,
-    WHAT_CLIENT_ID,
-    WHAT_PROVIDER,
-    WHAT_ATTRIBUTES,
-    WHAT_ATTRIBUTE
-} what_e;
-
-typedef struct line_t {
-    const char *header;
-    what_e what;
-    la_slice_t category; /* WHAT_ATTRIBUTE */
-} line_t;
-
-struct la_forwards_t {
-    apr_array_header_t *lines; /* of line_t */
-};
-
-/* ---- names ---- */
-
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text, strlen(text)};
-}
-
-/* Reserved names, and a bit for each of their lengths, which keeps most fields from being compared. */
-static apr_array_header_t *reserved;
-static apr_uint64_t reserved_lengths;
-
-static apr_uint64_t length_bit(apr_size_t len)
-{
-    return (apr_uint64_t)1 << (len & 63);
-}
-
-void la_forward_reset(apr_pool_t *pconf)
-{
-    reserved = apr_array_make(pconf, 4, sizeof(const char *));
-    reserved_lengths = 0;
-}
-
-static int is_reserved(la_slice_t name)
-{
-    int i;
-
-    if (!(reserved_lengths & length_bit(name.len))) {
-        return 0;
-    }
-    for (i = 0; i < reserved->nelts; i++) {
-        if (la_field_has_name(name, APR_ARRAY_IDX(reserved, i, const char *))) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-int la_forward_is_reserved(const char *name)
-{
-    return is_reserved(slice_of(name));
-}
-
-int la_forward_any_reserved(void)
-{
-    return reserved->nelts > 0;
-}
-
-void la_forward_reserve(const char *header)
-{
-    if (!la_forward_is_reserved(header)) {
-        APR_ARRAY_PUSH(reserved, const char *) = header;
-        reserved_lengths |= length_bit(strlen(header));
-    }
-}
-
-/* ---- the directive ---- */
-
-static const char *parse_what(apr_pool_t *pool, const char *word, line_t *line)
-{
-    static const char *const names[] = {[WHAT_PRINCIPAL] = "principal",
-                                        [WHAT_CLIENT_ID] = "client_id",
-                                        [WHAT_PROVIDER] = "provider",
-                                        [WHAT_ATTRIBUTES] = "attributes"};
-    static const char prefix[] = "attribute:";
-    const char *category;
-    apr_size_t i;
-
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(word, names[i]) == 0) {
-            line->what = (what_e)i;
-            return NULL;
-        }
-    }
-    if (strncasecmp(word, prefix, sizeof(prefix) - 1) == 0 && word[sizeof(prefix) - 1]) {
-        category = apr_pstrdup(pool, word + sizeof(prefix) - 1);
-        if (!la_policy_is_text(category)) {
-            return "the category is UTF-8";
-        }
-        line->what = WHAT_ATTRIBUTE;
-        line->category = (la_slice_t){category, strlen(category)};
-        return NULL;
-    }
-    return apr_psprintf(
-        pool, "'%s' is none of principal, client_id, provider, attributes, attribute:CATEGORY",
-        word);
-}
-
-static const line_t *find_line(const apr_array_header_t *lines, la_slice_t header)
-{
-    int i;
-
-    for (i = 0; i < lines->nelts; i++) {
-        const line_t *line = &APR_ARRAY_IDX(lines, i, line_t);
-
-        if (la_field_has_name(header, line->header)) {
-            return line;
-        }
-    }
-    return NULL;
-}
-
-const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
-                            const char *what)
-{
-    la_forwards_t *made = apr_palloc(pool, sizeof(*made));
-    line_t line = {.header = apr_pstrdup(pool, header)};
-    const char *error = parse_what(pool, what, &line);
-
-    if (error) {
-        return error;
-    }
-    if (!la_params_is_name(header)) {
-        return apr_psprintf(pool, "'%s' is no name of a header field", header);
-    }
-    if (la_field_is_vital(header)) {
-        return apr_psprintf(pool, "%s cannot carry the caller: the request needs it itself",
-                            header);
-    }
-    if (*forwards && find_line((*forwards)->lines, slice_of(header))) {
-        return apr_psprintf(pool, "%s is named twice in this section", header);
-    }
-    made->lines = *forwards ? apr_array_copy(pool, (*forwards)->lines)
-                            : apr_array_make(pool, 2, sizeof(line_t));
-    APR_ARRAY_PUSH(made->lines, line_t) = line;
-    *forwards = made;
-    return NULL;
-}
-
-const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
-                                       const la_forwards_t *section)
-{
-    la_forwards_t *made;
-    int i;
-
-    if (!parent || !section) {
-        return section ? section : parent;
-    }
-    made = apr_palloc(pool, sizeof(*made));
-    made->lines = apr_array_copy(pool, section->lines);
-    for (i = 0; i < parent->lines->nelts; i++) {
-        const line_t *line = &APR_ARRAY_IDX(parent->lines, i, line_t);
-
-        if (!find_line(section->lines, slice_of(line->header))) {
-            APR_ARRAY_PUSH(made->lines, line_t) = *line;
-        }
-    }
-    return made;
-}
-
-int la_forward_is_ours(const void *forwards, la_slice_t name)
-{
-    return is_reserved(name) ||
-           (forwards && find_line(((const la_forwards_t *)forwards)->lines, name));
-}
-
 /* ---- headers and environment ---- */
 
 /* What a line sends, or NULL when there is nothing to send. */
-static const char *value_of(const line_t *line, const la_caller_t *caller)
+static const char *value_of(const la_forward_line_t *line, const la_caller_t *caller)
 {
     const la_identity_t *identity = caller->identity;
     const char *name;
@@ -200,15 +27,15 @@ static const char *value_of(const line_t *line, const la_caller_t *caller)
     apr_size_t index;
 
     switch (line->what) {
-    case WHAT_PRINCIPAL:
+    case LA_FORWARD_PRINCIPAL:
         return caller->principal;
-    case WHAT_CLIENT_ID:
+    case LA_FORWARD_CLIENT_ID:
         return caller->client_id;
-    case WHAT_PROVIDER:
+    case LA_FORWARD_PROVIDER:
         return caller->provider->name;
-    case WHAT_ATTRIBUTES:
+    case LA_FORWARD_ATTRIBUTES:
         return la_identity_attributes_json(identity).data;
-    case WHAT_ATTRIBUTE:
+    case LA_FORWARD_ATTRIBUTE:
         index = la_identity_find(identity, line->category);
         if (index == la_identity_count(identity)) {
             return NULL;
@@ -224,7 +51,7 @@ static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_
     int i;
 
     for (i = 0; i < forwards->lines->nelts; i++) {
-        const line_t *line = &APR_ARRAY_IDX(forwards->lines, i, line_t);
+        const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
         const char *value = value_of(line, caller);
 
         if (value) {
@@ -368,7 +195,7 @@ void la_forward_to_handler(request_rec *r)
     if (state->forwarded_conf == r->per_dir_config) {
         return;
     }
-    if (conf->forwards || (moved && reserved->nelts > 0)) {
+    if (conf->forwards || (moved && la_forward_any_reserved())) {
         la_scrub_fields(r, conf->forwards); /* an .htaccess's, and what a section left */
     }
     clean_environment(r);

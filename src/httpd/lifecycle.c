@@ -7,7 +7,7 @@
 #include "httpd/lifecycle.h"
 
 #include "httpd/config/config.h"
-#include "httpd/config/credential.h"
+#include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/config/registry.h"
 #include "httpd/segments.h"

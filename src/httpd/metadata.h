@@ -1,22 +1,8 @@
-/* Protected resource metadata (RFC 9728): LlamaAuthResource, and the handler that serves the document. */
+/* Protected resource metadata (RFC 9728): the handler that serves the document. */
 #ifndef LA_METADATA_H
 #define LA_METADATA_H
 
 #include <httpd.h>
-
-/* What one LlamaAuthResource line says. Constant. */
-typedef struct la_resource_t {
-    const char *url;
-    const char *metadata_url;         /* where its document is: RFC 9728 section 3.1 */
-    const apr_array_header_t *scopes; /* of const char * */
-} la_resource_t;
-
-/* Reads the arguments of LlamaAuthResource: an absolute http or https URL without fragment, then scopes.
- *
- * Returns NULL, or what is wrong.
- */
-const char *la_resource_parse(apr_pool_t *pool, int count, char *const words[],
-                              const la_resource_t **resource);
 
 /* Handler `llama-auth-metadata`. */
 int la_metadata_handler(request_rec *r);

@@ -1,8 +1,8 @@
-/* The request's side of query strings with tokens; what a query string is made of is core/params.c's. In request threads. */
+/* The request's side of query strings with tokens; what a query string is made of is base/params.c's. In request threads. */
 #include "httpd/query.h"
 
 #include "base/params.h"
-#include "httpd/config/credential.h"
+#include "httpd/config/token_sources.h"
 #include "httpd/request.h"
 
 #include <apr_lib.h>

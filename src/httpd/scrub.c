@@ -6,7 +6,7 @@
 #include "httpd/scrub.h"
 
 #include "base/fields.h"
-#include "httpd/forward.h"
+#include "httpd/config/forward_rules.h"
 
 #include <apr_strings.h>
 #include <http_config.h>

@@ -4,6 +4,7 @@
  * each answer comes the position now. Only an entry of that position is believed, and only while it is this machine's too, so
  * that nothing purged anywhere is accepted here, however late mod_watchdog's thread is.
  */
+#include "lookup/remote.h"
 #include "lookup/remote_link.h"
 
 #include "io/server.h"

@@ -2,7 +2,8 @@
 #ifndef LA_REMOTE_LINK_H
 #define LA_REMOTE_LINK_H
 
-#include "lookup/remote.h"
+#include "lookup/remote_options.h"
+#include "lookup/seal.h"
 
 #include <stdatomic.h>
 

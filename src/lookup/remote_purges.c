@@ -1,7 +1,7 @@
 /* Purges on all machines: telling the others, hearing of theirs, and what is done when Redis cannot be believed. In request
  * threads and in mod_watchdog's.
  *
- * Redis has two words: `era` and `epoch`, the number of purges in that era. Together they are a position (core/purge.h).
+ * Redis has two words: `era` and `epoch`, the number of purges in that era. Together they are a position (shm/purge_log.h).
  * The machine that is asked for a purge drops the entries that it names and counts `epoch` up; a machine that sees another
  * position than it knows drops everything it has. Entries carry the position at which their provider was asked,
  * and are believed only while Redis and this machine are both at that position.
@@ -9,6 +9,7 @@
  * Whatever happens to Redis shows as words that are missing, that belong to another server process, database or prefix,
  * or that are at an earlier position than this machine's. The answer to all of these is a new era, later than any before.
  */
+#include "lookup/remote.h"
 #include "lookup/remote_link.h"
 
 #include "access/token.h"

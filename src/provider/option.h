@@ -1,5 +1,5 @@
 /* Options of a <LlamaAuthProvider> section: rows of a table, each with a parser that fills one
- * field. httpd/config.c hands the lines in; nothing here knows httpd.
+ * field. httpd/config/config.c hands the lines in; nothing here knows httpd.
  */
 #ifndef LA_OPTION_H
 #define LA_OPTION_H

@@ -6,7 +6,7 @@
  * nothing overlaps, as nothing does between requests. What the choice of the next key costs is measured too and taken off.
  *
  *   gcc -std=gnu11 -O2 -D_GNU_SOURCE -Isrc $(apr-1-config --includes --cppflags) tests/bench/table.c \
- *       src/core/table.c src/core/table_lock.c src/core/table_write.c src/core/life.c src/core/futex.c -lapr-1 -lpthread -o table
+ *       src/shm/table.c src/shm/table_lock.c src/shm/table_write.c src/shm/holder.c src/shm/futex.c src/base/clock.c -lapr-1 -lpthread -o table
  */
 #include "shm/table.h"
 

@@ -6,8 +6,8 @@ import pytest
 
 from server import ROOT
 
-CONFIG_H = (ROOT / "src/httpd/config.h").read_text()
-CONFIG_C = (ROOT / "src/httpd/config.c").read_text()
+CONFIG_H = (ROOT / "src/httpd/config/config.h").read_text()
+CONFIG_C = (ROOT / "src/httpd/config/config.c").read_text()
 README = (ROOT / "README.md").read_text()
 SOURCES = sorted((ROOT / "src").rglob("*.c")) + [ROOT / "mod_llama_auth.c"]
 

@@ -1,4 +1,4 @@
-/* A model of a purge that meets a store (la_cache_purge() and la_cache_accept() of src/core/cache.c, on
+/* A model of a purge that meets a store (la_cache_purge() and la_cache_accept() of src/lookup/cache.c, on
  * la_table_sweep() and la_table_put()): what was asked for before the purge is not kept, whichever of the two
  * comes first at the entry's place.
  *

@@ -1,4 +1,4 @@
-/* A model of how src/core/table*.c publishes: no reader accepts an entry that is a mixture of two, nor one
+/* A model of how src/shm/table*.c publishes: no reader accepts an entry that is a mixture of two, nor one
  * that it should no longer find, whatever writers are killed on the way.
  *
  * The table is one group of two chunks. An entry is one chunk, or two with the other one as tail. Two

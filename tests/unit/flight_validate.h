@@ -1,5 +1,5 @@
 /* Checks the invariants of single flight's layout, on a structure that nobody uses at the moment;
- * it may have been left by processes that were killed anywhere. Included after core/flight.c.
+ * it may have been left by processes that were killed anywhere. Included after shm/flight.c.
  */
 #ifndef LA_FLIGHT_VALIDATE_H
 #define LA_FLIGHT_VALIDATE_H

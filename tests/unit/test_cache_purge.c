@@ -3,6 +3,7 @@
 #include "lookup/purge.h"
 #include "shm/purge_log.h"
 
+#include "access/token.h"
 #include "caches.h"
 
 static unsigned char digest_of[2][LA_DIGEST_BYTES] = {{1}, {2}};

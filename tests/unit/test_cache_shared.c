@@ -119,7 +119,8 @@ static void test_attach_to_other_bytes(void **state)
                      APR_ENOSPC);
     assert_null(other);
     memset(bytes, 0, size);
-    assert_int_equal(la_cache_attach(bytes, size, secret, test_holder(), pool, &other), APR_EGENERAL);
+    assert_int_equal(la_cache_attach(bytes, size, secret, test_holder(), pool, &other),
+                     APR_EGENERAL);
     assert_null(other);
     assert_int_equal(la_cache_format(bytes, size), APR_SUCCESS);
     assert_int_equal(

@@ -1,4 +1,5 @@
 /* futex.c: waiting on a word, and the clock. */
+#include "base/clock.h"
 #include "procs.h"
 
 static void test_changed(void **state)

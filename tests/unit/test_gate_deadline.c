@@ -1,4 +1,5 @@
 /* gate.c: permits past their deadline, with processes that are stopped inside, and what restarts change. */
+#include "base/clock.h"
 #include "gates.h"
 
 /* ---- deadlines ---------------------------------------------------------------------------- */

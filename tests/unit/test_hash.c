@@ -1,4 +1,4 @@
-/* Tests of src/core/hash.c: it is a function of the key's bytes and length, it spreads keys that
+/* Tests of src/base/hash.c: it is a function of the key's bytes and length, it spreads keys that
  * collide in APR's own hash, and another process has another one.
  */
 #include "base/hash.h"

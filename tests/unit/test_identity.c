@@ -1,4 +1,4 @@
-/* Tests of src/core/identity.c: what builders take and what blocks hold.
+/* Tests of src/access/identity.c: what builders take and what blocks hold.
  * How large they may be is test_identity_size.c's, blocks of unknown origin test_identity_check.c's.
  */
 #include "access/identity.h"

@@ -1,4 +1,4 @@
-/* Tests of la_identity_check() in src/core/identity.c: sound blocks pass, and no bytes whatever lead a reader
+/* Tests of la_identity_check() in src/access/identity.c: sound blocks pass, and no bytes whatever lead a reader
  * astray once they have passed.
  *
  * Blocks are checked and read in copies of their exact size from malloc, since

@@ -1,4 +1,4 @@
-/* Tests of src/core/identity.c: how large a block may be, and what many values cost. */
+/* Tests of src/access/identity.c: how large a block may be, and what many values cost. */
 #include "access/identity.h"
 
 #include "heap.h"

@@ -1,4 +1,5 @@
 /* json_scan.c: what is JSON and what is not, seen through la_json_parse(), so that json-c has its say too. */
+#include "base/json_scan.h"
 #include "base/json.h"
 
 #include <stdarg.h>

@@ -28,7 +28,8 @@ static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *pool, l
     return served ? NULL : "nothing";
 }
 
-static const la_remote_doc_source_t source = {fake_fetch, APR_USEC_PER_SEC * 3600, "the key set"};
+static const la_remote_doc_source_t source = {fake_fetch, APR_USEC_PER_SEC * 3600, "the key set",
+                                              0};
 
 typedef struct world_t {
     apr_pool_t *pool;

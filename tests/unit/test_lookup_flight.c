@@ -1,6 +1,7 @@
 /* lookup.c, many look-ups at the same time: who waits for whom and for how long, and what is shared. What the
  * limit and the breaker refuse stands in test_lookup_gate.c.
  */
+#include "base/clock.h"
 #include "lookups.h"
 
 #define MESSAGE_TIMEOUT "Authentication service timeout"

@@ -1,5 +1,6 @@
 /* lookup.c and the gates: half of the workers at most call or wait, calls in flight up to MaxConcurrent, and
  * none while the breaker is open. */
+#include "base/clock.h"
 #include "lookups.h"
 
 #define MESSAGE_TIMEOUT "Authentication service timeout"

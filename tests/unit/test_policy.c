@@ -1,4 +1,4 @@
-/* Tests of src/core/policy.c: which lines are written right, what nested sections add up to, and who passes. */
+/* Tests of src/access/policy.c: which lines are written right, what nested sections add up to, and who passes. */
 #include "access/policy.h"
 
 #include <apr_general.h>

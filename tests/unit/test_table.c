@@ -55,7 +55,8 @@ static void test_attach_refuses(void **state)
     assert_int_equal(la_table_attach(f.bytes, f.size, test_holder(), f.pool, &table), APR_EGENERAL);
     assert_null(table);
     assert_int_equal(la_table_format(f.bytes, f.size, 0), APR_SUCCESS);
-    assert_int_equal(la_table_attach(f.bytes, f.size - 1, test_holder(), f.pool, &table), APR_ENOSPC);
+    assert_int_equal(la_table_attach(f.bytes, f.size - 1, test_holder(), f.pool, &table),
+                     APR_ENOSPC);
     assert_null(table);
 }
 

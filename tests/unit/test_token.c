@@ -1,4 +1,4 @@
-/* Tests of src/core/token.c. */
+/* Tests of src/access/token.c. */
 #include "access/token.h"
 
 #include <apr_general.h>
@@ -208,8 +208,8 @@ static void test_digest(void **state)
 static void test_client_id_digits(void **state)
 {
     const unsigned char digest[LA_DIGEST_BYTES] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab,
-                                                         0xcd, 0xef, 0xf0, 0x0f, 0xff, 0x00,
-                                                         0xa9, 0x9a, 0x10, 0x80, 0x77};
+                                                   0xcd, 0xef, 0xf0, 0x0f, 0xff, 0x00,
+                                                   0xa9, 0x9a, 0x10, 0x80, 0x77};
     char id[LA_CLIENT_ID_LEN + 1];
 
     (void)state;

@@ -6,7 +6,6 @@
 
 #include "lookup/cache.h"
 #include "httpd/field.h"
-#include "httpd/forward.h"
 #include "httpd/config/place.h"
 #include "httpd/config/registry.h"
 #include "provider/mask.h"

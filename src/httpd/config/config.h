@@ -5,13 +5,12 @@
 #define LA_CONFIG_H
 
 #include "access/policy.h"
-#include "httpd/config/credential.h"
+#include "httpd/config/forward_rules.h"
+#include "httpd/config/resource.h"
+#include "httpd/config/token_sources.h"
 #include "httpd/config/errordocs.h"
-#include "httpd/metadata.h"
 #include "provider/provider.h"
 #include "lookup/remote.h"
-
-typedef struct la_forwards_t la_forwards_t; /* forward.h */
 
 #include <httpd.h>
 #include <http_config.h>

@@ -1,0 +1,168 @@
+/* Reads lines of LlamaAuthForward.
+ *
+ * The names of all lines are reserved: a client's own fields of such a name are removed from every request before anybody
+ * reads them, compared as CGI would see them, since X_User, X.User and x-user become one variable. Filled while the
+ * configuration is read, constant afterwards.
+ */
+#include "httpd/config/forward_rules.h"
+
+#include "access/policy.h"
+#include "base/params.h"
+#include "httpd/field.h"
+
+#include <apr_strings.h>
+
+/* ---- names ---- */
+
+static la_slice_t slice_of(const char *text)
+{
+    return (la_slice_t){text, strlen(text)};
+}
+
+/* Reserved names, and a bit for each of their lengths, which keeps most fields from being compared. */
+static apr_array_header_t *reserved;
+static apr_uint64_t reserved_lengths;
+
+static apr_uint64_t length_bit(apr_size_t len)
+{
+    return (apr_uint64_t)1 << (len & 63);
+}
+
+void la_forward_reset(apr_pool_t *pconf)
+{
+    reserved = apr_array_make(pconf, 4, sizeof(const char *));
+    reserved_lengths = 0;
+}
+
+static int is_reserved(la_slice_t name)
+{
+    int i;
+
+    if (!(reserved_lengths & length_bit(name.len))) {
+        return 0;
+    }
+    for (i = 0; i < reserved->nelts; i++) {
+        if (la_field_has_name(name, APR_ARRAY_IDX(reserved, i, const char *))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int la_forward_is_reserved(const char *name)
+{
+    return is_reserved(slice_of(name));
+}
+
+int la_forward_any_reserved(void)
+{
+    return reserved->nelts > 0;
+}
+
+void la_forward_reserve(const char *header)
+{
+    if (!la_forward_is_reserved(header)) {
+        APR_ARRAY_PUSH(reserved, const char *) = header;
+        reserved_lengths |= length_bit(strlen(header));
+    }
+}
+
+/* ---- the directive ---- */
+
+static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_line_t *line)
+{
+    static const char *const names[] = {[LA_FORWARD_PRINCIPAL] = "principal",
+                                        [LA_FORWARD_CLIENT_ID] = "client_id",
+                                        [LA_FORWARD_PROVIDER] = "provider",
+                                        [LA_FORWARD_ATTRIBUTES] = "attributes"};
+    static const char prefix[] = "attribute:";
+    const char *category;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcasecmp(word, names[i]) == 0) {
+            line->what = (la_forward_what_e)i;
+            return NULL;
+        }
+    }
+    if (strncasecmp(word, prefix, sizeof(prefix) - 1) == 0 && word[sizeof(prefix) - 1]) {
+        category = apr_pstrdup(pool, word + sizeof(prefix) - 1);
+        if (!la_policy_is_text(category)) {
+            return "the category is UTF-8";
+        }
+        line->what = LA_FORWARD_ATTRIBUTE;
+        line->category = (la_slice_t){category, strlen(category)};
+        return NULL;
+    }
+    return apr_psprintf(
+        pool, "'%s' is none of principal, client_id, provider, attributes, attribute:CATEGORY",
+        word);
+}
+
+static const la_forward_line_t *find_line(const apr_array_header_t *lines, la_slice_t header)
+{
+    int i;
+
+    for (i = 0; i < lines->nelts; i++) {
+        const la_forward_line_t *line = &APR_ARRAY_IDX(lines, i, la_forward_line_t);
+
+        if (la_field_has_name(header, line->header)) {
+            return line;
+        }
+    }
+    return NULL;
+}
+
+const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
+                            const char *what)
+{
+    la_forwards_t *made = apr_palloc(pool, sizeof(*made));
+    la_forward_line_t line = {.header = apr_pstrdup(pool, header)};
+    const char *error = parse_what(pool, what, &line);
+
+    if (error) {
+        return error;
+    }
+    if (!la_params_is_name(header)) {
+        return apr_psprintf(pool, "'%s' is no name of a header field", header);
+    }
+    if (la_field_is_vital(header)) {
+        return apr_psprintf(pool, "%s cannot carry the caller: the request needs it itself",
+                            header);
+    }
+    if (*forwards && find_line((*forwards)->lines, slice_of(header))) {
+        return apr_psprintf(pool, "%s is named twice in this section", header);
+    }
+    made->lines = *forwards ? apr_array_copy(pool, (*forwards)->lines)
+                            : apr_array_make(pool, 2, sizeof(la_forward_line_t));
+    APR_ARRAY_PUSH(made->lines, la_forward_line_t) = line;
+    *forwards = made;
+    return NULL;
+}
+
+const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
+                                       const la_forwards_t *section)
+{
+    la_forwards_t *made;
+    int i;
+
+    if (!parent || !section) {
+        return section ? section : parent;
+    }
+    made = apr_palloc(pool, sizeof(*made));
+    made->lines = apr_array_copy(pool, section->lines);
+    for (i = 0; i < parent->lines->nelts; i++) {
+        const la_forward_line_t *line = &APR_ARRAY_IDX(parent->lines, i, la_forward_line_t);
+
+        if (!find_line(section->lines, slice_of(line->header))) {
+            APR_ARRAY_PUSH(made->lines, la_forward_line_t) = *line;
+        }
+    }
+    return made;
+}
+
+int la_forward_is_ours(const void *forwards, la_slice_t name)
+{
+    return is_reserved(name) ||
+           (forwards && find_line(((const la_forwards_t *)forwards)->lines, name));
+}

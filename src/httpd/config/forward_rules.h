@@ -1,0 +1,52 @@
+/* Lines of LlamaAuthForward, and the names of header fields that are therefore ours alone. */
+#ifndef LA_FORWARD_RULES_H
+#define LA_FORWARD_RULES_H
+
+#include "base/slice.h"
+
+#include <httpd.h>
+
+typedef enum la_forward_what_e {
+    LA_FORWARD_PRINCIPAL,
+    LA_FORWARD_CLIENT_ID,
+    LA_FORWARD_PROVIDER,
+    LA_FORWARD_ATTRIBUTES,
+    LA_FORWARD_ATTRIBUTE
+} la_forward_what_e;
+
+typedef struct la_forward_line_t {
+    const char *header;
+    la_forward_what_e what;
+    la_slice_t category; /* LA_FORWARD_ATTRIBUTE */
+} la_forward_line_t;
+
+/* The lines of one section. Constant. */
+typedef struct la_forwards_t {
+    apr_array_header_t *lines; /* of la_forward_line_t */
+} la_forwards_t;
+
+/* Adds one line to a section's.
+ *
+ * forwards: the lines so far, replaced; may point to NULL. Returns NULL, or what is wrong.
+ */
+const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
+                            const char *what);
+
+/* A nested section's lines beside its parent's; a header that both name is the nested section's. Either may be NULL. */
+const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
+                                       const la_forwards_t *section);
+
+/* The headers that requests may not bring, since some section sends them: one more, while the configuration is read; and
+ * the emptying of that list before (its memory is pconf's). */
+void la_forward_reset(apr_pool_t *pconf);
+void la_forward_reserve(const char *header);
+
+/* Whether a field's name is a reserved one, as CGI would see it: any case, every character but letters and digits as `_`. */
+int la_forward_is_reserved(const char *name);
+int la_forward_any_reserved(void);
+
+/* Whether only we send fields of that name: a reserved one, or one of a section's own lines, which an .htaccess may have.
+ * For fields.h; forwards: a la_forwards_t, or NULL. */
+int la_forward_is_ours(const void *forwards, la_slice_t name);
+
+#endif

@@ -1,0 +1,58 @@
+/* What holds for a request in the section that it meets. Asked by authn.c and authz.c, in request threads. */
+#include "httpd/section.h"
+
+#include "httpd/request.h"
+
+#include <http_core.h>
+
+int la_section_is_bearer(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+
+    return type && strcasecmp(type, "Bearer") == 0;
+}
+
+la_methods_t la_section_methods(request_rec *r)
+{
+    return (la_methods_t)AP_METHOD_BIT << r->method_number | (la_methods_t)AP_METHOD_BIT
+                                                                 << la_request_method(r);
+}
+
+int la_section_has_rules(request_rec *r)
+{
+    const la_dir_conf_t *conf = la_config_dir(r);
+    la_methods_t methods = la_section_methods(r);
+
+    return la_policy_in_force(conf->scopes, methods) ||
+           la_policy_in_force(conf->attributes, methods);
+}
+
+static int has_field(const request_rec *r, const char *name)
+{
+    const char *value = apr_table_get(r->headers_in, name);
+
+    return value && *value;
+}
+
+/* Fields by which backends take a request for one of another method. */
+static int overrides_method(const request_rec *r)
+{
+    return has_field(r, "X-HTTP-Method-Override") || has_field(r, "X-HTTP-Method") ||
+           has_field(r, "X-Method-Override") || has_field(r, "X-Original-Method");
+}
+
+static int has_body(const request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+
+    return apr_table_get(r->headers_in, "Transfer-Encoding") ||
+           (length && strcmp(length, "0") != 0);
+}
+
+/* The Fetch standard's CORS-preflight request, and nothing that could be more than that. An error page is none. */
+int la_section_is_preflight(request_rec *r)
+{
+    return r->method_number == M_OPTIONS && la_config_dir(r)->preflight == LA_ON &&
+           has_field(r, "Origin") && has_field(r, "Access-Control-Request-Method") &&
+           !has_body(r) && !overrides_method(r) && la_section_is_bearer(r);
+}

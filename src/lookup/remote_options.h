@@ -1,0 +1,63 @@
+/* What the second-level cache is configured to and works with. */
+#ifndef LA_REMOTE_OPTIONS_H
+#define LA_REMOTE_OPTIONS_H
+
+#include "io/redis.h"
+#include "lookup/cache.h"
+#include "shm/counters.h"
+#include "shm/gate.h"
+
+/* Secrets that can be in force at once: the one that writes, and an older one that still reads. */
+#define LA_REMOTE_SECRETS 2
+
+/* As it is configured. */
+typedef struct la_remote_options_t {
+    la_redis_options_t redis;
+    la_secret_t *secrets[LA_REMOTE_SECRETS];
+    int secret_count;
+} la_remote_options_t;
+
+/* What the processes share, for it. */
+typedef struct la_remote_shared_t {
+    const la_cache_t *cache;
+    la_gates_t *gates;
+    apr_uint32_t gate; /* its own */
+    la_counters_t *stats;
+    apr_uint32_t stats_index; /* its own */
+} la_remote_shared_t;
+
+/* What is counted: la_counters_lookup()'s source, with verdict 0. */
+typedef enum la_remote_e {
+    LA_REMOTE_HIT,
+    LA_REMOTE_MISS,
+    LA_REMOTE_PURGED,
+    LA_REMOTE_UNREADABLE,
+    LA_REMOTE_UNAVAILABLE,
+    LA_REMOTE_SKIPPED, /* its breaker is open */
+    LA_REMOTE_STORED,
+    LA_REMOTE_STORE_FAILED
+} la_remote_e;
+
+typedef struct la_remote_t la_remote_t;
+
+/* Adds a secret from its notation (file:PATH).
+ *
+ * Returns NULL, or what is wrong: unreadable, or shorter than LA_SEAL_SECRET_MIN characters.
+ */
+const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_options_t *options);
+
+/* The longest that one command takes. */
+apr_interval_time_t la_remote_budget(const la_remote_options_t *options);
+
+/* The longest that la_remote_get() or la_remote_put() takes. */
+apr_interval_time_t la_remote_longest(const la_remote_t *second);
+
+/* How long and how often its breaker lets it be asked: for la_gate_read(). */
+la_gate_terms_t la_remote_terms(const la_remote_options_t *options);
+
+/* Makes this process's handle. Returns APR_SUCCESS or what failed. */
+apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options,
+                            const la_remote_shared_t *shared, int connections,
+                            la_remote_t **second);
+
+#endif

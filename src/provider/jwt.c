@@ -224,6 +224,13 @@ static void introduce(jwt_conf_t *conf, apr_pool_t *pool)
     }
 }
 
+static int same(const la_provider_t *provider, la_slice_t old, la_slice_t fetched, apr_pool_t *pool)
+{
+    const jwt_conf_t *conf = provider->conf;
+
+    return la_keyset_same(old, fetched, conf->algorithms, pool);
+}
+
 static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     jwt_conf_t *conf = provider->conf;
@@ -242,6 +249,7 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
     }
     conf->source = (la_remote_doc_source_t){
         .fetch = fetch,
+        .same = same,
         .holds_worker = 1,
         .refresh_us = conf->jwks_refresh_us ? conf->jwks_refresh_us : DEFAULT_REFRESH_US,
         .what = "the key set"};

@@ -16,6 +16,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 /* Largest key file. */
 #define FILE_LIMIT_BYTES ((apr_size_t)1024 * 1024)
 
@@ -73,6 +75,77 @@ const char *la_keyset_check_file(const char *path, la_jwa_set_t allowed, apr_poo
     return error;
 }
 
+/* ---- what makes a difference ---- */
+
+static int same_text(la_slice_t a, la_slice_t b)
+{
+    return !a.data == !b.data && a.len == b.len &&
+           (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+static int same_secret(la_slice_t a, la_slice_t b)
+{
+    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.data, b.data, a.len) == 0);
+}
+
+static int same_key(const la_jwk_t *a, const la_jwk_t *b)
+{
+    return same_text(a->kid, b->kid) && a->algorithms == b->algorithms && !a->key == !b->key &&
+           (!a->key || EVP_PKEY_eq(a->key, b->key) == 1) && same_secret(a->secret, b->secret);
+}
+
+/* Whether each key of one set is among those of the other; in whatever order. */
+static int has_keys_of(const la_jwks_t *set, const la_jwks_t *other)
+{
+    for (apr_size_t i = 0; i < other->count; i++) {
+        apr_size_t at = 0;
+
+        while (at < set->count && !same_key(&set->keys[at], &other->keys[i])) {
+            at++;
+        }
+        if (at == set->count) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int has_skipped_kids_of(const la_jwks_t *set, const la_jwks_t *other)
+{
+    for (int i = 0; i < other->skipped_kids->nelts; i++) {
+        int at = 0;
+
+        while (at < set->skipped_kids->nelts &&
+               !same_text(APR_ARRAY_IDX(set->skipped_kids, at, la_slice_t),
+                          APR_ARRAY_IDX(other->skipped_kids, i, la_slice_t))) {
+            at++;
+        }
+        if (at == set->skipped_kids->nelts) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether every token has the same verdict with both sets. */
+static int same_keys(const la_jwks_t *a, const la_jwks_t *b)
+{
+    return has_keys_of(a, b) && has_keys_of(b, a) && has_skipped_kids_of(a, b) &&
+           has_skipped_kids_of(b, a);
+}
+
+int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t *scratch)
+{
+    const la_jwks_t *first;
+    const la_jwks_t *second;
+
+    if (a.len == b.len && memcmp(a.data, b.data, a.len) == 0) {
+        return 1;
+    }
+    return !la_jwks_parse(scratch, a, allowed, &first) &&
+           !la_jwks_parse(scratch, b, allowed, &second) && same_keys(first, second);
+}
+
 /* ---- editions; the lock is held ---- */
 
 static void drop(edition_t *edition)
@@ -92,7 +165,8 @@ static void log_skipped(const la_keyset_t *keyset, const la_jwks_t *keys)
     }
 }
 
-/* Puts a parsed text in the current edition's place. Returns NULL, or why it is no key set, in `scratch`. */
+/* Puts a parsed text in the current edition's place, and keeps the version if the keys are the same. Returns NULL, or why
+ * it is no key set, in `scratch`. */
 static const char *replace(la_keyset_t *keyset, la_slice_t text, apr_uint64_t version,
                            apr_pool_t *scratch)
 {
@@ -107,7 +181,8 @@ static const char *replace(la_keyset_t *keyset, la_slice_t text, apr_uint64_t ve
         return error;
     }
     made->pool = pool;
-    made->version = version;
+    made->version =
+        !keyset->document && old && same_keys(old->keys, made->keys) ? old->version : version;
     keyset->current = made;
     drop(old);
     log_skipped(keyset, made->keys);
@@ -144,7 +219,7 @@ static const char *load_file(la_keyset_t *keyset, apr_pool_t *scratch)
     version = version_of(text);
     error = replace(keyset, text, version, scratch);
     if (!error) {
-        atomic_store_explicit(&keyset->epoch, version, memory_order_release);
+        atomic_store_explicit(&keyset->epoch, keyset->current->version, memory_order_release);
     }
     return error;
 }

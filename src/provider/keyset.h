@@ -23,6 +23,10 @@ const char *la_keyset_check_file(const char *path, la_jwa_set_t allowed, apr_poo
 /* Whether a fetched text is a key set with a usable key; for a document's fetch. As la_jwks_parse(). Logs nothing. */
 const char *la_keyset_check(la_slice_t text, la_jwa_set_t allowed, apr_pool_t *scratch);
 
+/* Whether two key sets give every token the same verdict: the same usable keys, in whatever order and with whatever else
+ * beside them, and the same names of keys that are skipped. */
+int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t *scratch);
+
 /* Makes this process's keys from a shared document, or if `path` is not NULL from a file (read now: the
  * child inherits nothing).
  *

@@ -256,6 +256,20 @@ static int is_superseded(const la_remote_doc_t *document, const la_gate_permit_t
     return permit && !la_gate_holds(provider->gates, (apr_uint32_t)provider->document_gate, permit);
 }
 
+/* Publishes what was fetched, unless what there is says the same. */
+static const char *publish_changed(const la_remote_doc_t *document, la_slice_t bytes,
+                                   apr_uint64_t *version, apr_pool_t *pool)
+{
+    const la_remote_doc_source_t *source = document->source;
+    la_slice_t old;
+
+    if (source->same && la_remote_doc_read(document, pool, &old, version) &&
+        source->same(document->provider, old, bytes, pool)) {
+        return NULL;
+    }
+    return publish(document->segment, bytes, version);
+}
+
 /* Returns 1 when there is a document that was fetched just now. */
 static int fetch(const la_remote_doc_t *document, const la_gate_permit_t *permit, apr_pool_t *pool)
 {
@@ -269,7 +283,7 @@ static int fetch(const la_remote_doc_t *document, const la_gate_permit_t *permit
         return 0; /* the other process may have published a newer one */
     }
     if (!error) {
-        error = publish(document->segment, bytes, &version);
+        error = publish_changed(document, bytes, &version, pool);
     }
     if (error) {
         note_failure(document, error);

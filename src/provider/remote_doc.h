@@ -35,6 +35,10 @@ typedef struct la_remote_doc_source_t {
     apr_interval_time_t
         refresh_us;   /* a document is used for so long; fetched again after nine tenths of it */
     const char *what; /* for the log: "the key set" */
+    /* Whether a fetched text says the same as the one there is, which then stays, with its version; both passed fetch().
+     * NULL: when the bytes are the same. */
+    int (*same)(const la_provider_t *provider, la_slice_t old, la_slice_t fetched,
+                apr_pool_t *pool);
     int holds_worker; /* a request that fetches or waits takes a place of workers.c; 0: its look-up did */
 } la_remote_doc_source_t;
 

@@ -54,7 +54,7 @@ static inline const char *fake_fetch(const la_provider_t *p, apr_pool_t *in, la_
     return NULL;
 }
 
-static const la_remote_doc_source_t source = {fake_fetch, REFRESH, "the test's document", 0};
+static const la_remote_doc_source_t source = {fake_fetch, REFRESH, "the test's document", NULL, 0};
 
 static inline void host_log(la_log_e level, const char *line)
 {

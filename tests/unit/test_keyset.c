@@ -10,9 +10,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define EC                                                                                         \
-    "{'keys':[{'kty':'EC','crv':'P-256','kid':'ec','x':'" RFC7517_EC_X "','y':'" RFC7517_EC_Y "'}" \
-    "]}"
+#define EC_BODY                                                                                    \
+    "'keys':[{'kty':'EC','crv':'P-256','kid':'ec','x':'" RFC7517_EC_X "','y':'" RFC7517_EC_Y "'}]" \
+    "}"
+#define EC  "{" EC_BODY
 #define OKP "{'keys':[{'kty':'OKP','crv':'Ed25519','kid':'ed','x':'" RFC8037_X "'}]}"
 #define BAD "{'keys':[{'kty':'EC','crv':'P-256','kid':'bad','x':'AA','y':'AA'}]}"
 #define MIX                                                                                        \
@@ -29,7 +30,7 @@ static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *pool, l
 }
 
 static const la_remote_doc_source_t source = {fake_fetch, APR_USEC_PER_SEC * 3600, "the key set",
-                                              0};
+                                              NULL, 0};
 
 typedef struct world_t {
     apr_pool_t *pool;
@@ -292,6 +293,73 @@ static void test_threads(void **state)
     drop(w);
 }
 
+/* ---- what makes a difference ---- */
+
+#define EC_KEY(kid, more)                                                                          \
+    "{'kty':'EC','crv':'P-256'," kid "'x':'" RFC7517_EC_X "','y':'" RFC7517_EC_Y "'" more "}"
+#define OKP_KEY      "{'kty':'OKP','crv':'Ed25519','kid':'ed','x':'" RFC8037_X "'}"
+#define BAD_KEY(kid) "{'kty':'EC','crv':'P-256','kid':'" kid "','x':'AA','y':'AA'}"
+#define A            EC_KEY("'kid':'a',", "")
+#define SET(keys)    "{'keys':[" keys "]}"
+
+typedef struct same_case_t {
+    const char *name;
+    const char *a;
+    const char *b;
+    int same;
+} same_case_t;
+
+static same_case_t same_cases[] = {
+    {"the same bytes", SET(A), SET(A), 1},
+    {"another order", SET(A "," OKP_KEY), SET(OKP_KEY "," A), 1},
+    {"something beside the keys", SET(A), "{'now':17,'keys':[" A "]}", 1},
+    {"something in a key", SET(A), SET(EC_KEY("'kid':'a',", ",'x5t':'abc'")), 1},
+    {"a key twice", SET(A), SET(A "," A), 1},
+    {"a key more", SET(A), SET(A "," OKP_KEY), 0},
+    {"a key fewer", SET(A "," OKP_KEY), SET(OKP_KEY), 0},
+    {"another name", SET(A), SET(EC_KEY("'kid':'b',", "")), 0},
+    {"no name any more", SET(A), SET(EC_KEY("", "")), 0},
+    {"an empty name", SET(EC_KEY("", "")), SET(EC_KEY("'kid':'',", "")), 0},
+    {"another key of that name", SET(OKP_KEY), SET(EC_KEY("'kid':'ed',", "")), 0},
+    {"fewer algorithms", SET(A), SET(A "," EC_KEY("'kid':'b','alg':'ES256',", "")), 0},
+    {"a skipped key more", SET(A), SET(A "," BAD_KEY("bad")), 0},
+    {"another skipped key", SET(A "," BAD_KEY("bad")), SET(A "," BAD_KEY("worse")), 0},
+    {"skipped in another order", SET(A "," BAD_KEY("x") "," BAD_KEY("y")),
+     SET(BAD_KEY("y") "," BAD_KEY("x") "," A), 1},
+    {"no key set", SET(A), "nothing", 0},
+};
+
+static void test_same(void **state)
+{
+    apr_pool_t *pool = new_pool();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(same_cases) / sizeof(same_cases[0]); i++) {
+        const same_case_t *row = &same_cases[i];
+        la_slice_t a = slice_of_text(unquote(pool, row->a));
+        la_slice_t b = slice_of_text(unquote(pool, row->b));
+
+        if (la_keyset_same(a, b, LA_JWA_DEFAULT, pool) != row->same) {
+            fail_msg("%s", row->name);
+        }
+    }
+    apr_pool_destroy(pool);
+}
+
+/* A file that is written anew with the same keys ends nothing that is cached. */
+static void test_same_file(void **state)
+{
+    world_t *w = from_file(EC);
+    apr_uint64_t first = la_keyset_epoch(w->keyset, w->now, w->pool);
+
+    (void)state;
+    write_text(w->pool, "keys.json", unquote(w->pool, "{'now':17," EC_BODY));
+    w->now += 3 * APR_USEC_PER_SEC;
+    assert_string_equal(kid(w), "ec");
+    assert_true(la_keyset_epoch(w->keyset, w->now, w->pool) == first);
+    drop(w);
+}
+
 int main(void)
 {
     start();
@@ -302,6 +370,8 @@ int main(void)
     add("file: followed, and kept while it is broken", test_file, NULL);
     add("file: without keys at first", test_no_file, NULL);
     add("file: checked at startup", test_check, NULL);
+    add("the same keys: when", test_same, NULL);
+    add("the same keys: in a file", test_same_file, NULL);
     add("threads: hold while it changes", test_threads, NULL);
     return finish("keyset");
 }

@@ -119,7 +119,7 @@ static const char *fetch_much(const la_provider_t *p, apr_pool_t *in, la_slice_t
 
 static void test_size(void **state)
 {
-    static const la_remote_doc_source_t much = {fetch_much, REFRESH, "much", 0};
+    static const la_remote_doc_source_t much = {fetch_much, REFRESH, "much", NULL, 0};
     apr_uint64_t version;
     la_slice_t bytes;
 

@@ -37,7 +37,7 @@ static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *in, la_
 }
 
 static const la_remote_doc_source_t source = {fake_fetch, 3600 * APR_USEC_PER_SEC, "the document",
-                                              0};
+                                              NULL, 0};
 
 static void host_log(la_log_e level, const char *line)
 {

@@ -171,7 +171,7 @@ class TestRefresh:
                 accepted(response)
         with Load(httpd, lambda chance: ("/", chance.choice((stays, goes))), judge, clients=3, keep=False):
             key_server(httpd).put_keys(NEW)
-            await_until(lambda: httpd.get("/", token=goes).status == 401, "the end of the old key", patience=6)
+            await_until(lambda: httpd.get("/", token=goes).note("error") == "invalid_token", "the end of the old key", patience=6)
         for _ in range(20):
             rejected(httpd.get("/", token=goes))
             accepted(httpd.get("/", token=stays))

@@ -265,6 +265,24 @@ const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_den
     return error;
 }
 
+const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_form_t *form)
+{
+    la_denial_form_t *copy;
+    int i;
+
+    if (!form || !form->pieces) {
+        return form;
+    }
+    copy = apr_pmemdup(pool, form, sizeof(*form));
+    copy->pieces = apr_array_copy(pool, form->pieces);
+    for (i = 0; i < copy->pieces->nelts; i++) {
+        la_slice_t *text = &APR_ARRAY_IDX(copy->pieces, i, piece_t).text;
+
+        text->data = apr_pstrmemdup(pool, text->data, text->len);
+    }
+    return copy;
+}
+
 static const char *value_of(apr_pool_t *pool, place_e place, const la_denial_t *denial,
                             const la_denial_context_t *context)
 {

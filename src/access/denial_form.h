@@ -26,6 +26,9 @@ const la_denial_form_t *la_denial_form_preset(const char *name);
  */
 const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form);
 
+/* The same form in another pool's memory; itself where it is a preset or NULL. */
+const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_form_t *form);
+
 /* Writes a document, which is valid JSON whatever the values hold.
  *
  * form: NULL is `llama`. content_type: a constant. Returns the text, in `pool`, NUL-terminated.

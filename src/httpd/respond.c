@@ -55,6 +55,7 @@ static const la_denial_t *copy_denial(apr_pool_t *pool, const la_denial_t *denia
 
     copy->message = apr_pstrdup(pool, denial->message);
     copy->scope = apr_pstrdup(pool, denial->scope);
+    copy->resource_metadata = apr_pstrdup(pool, denial->resource_metadata);
     return copy;
 }
 
@@ -124,7 +125,8 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
     /* In its fixups a request takes a failed look-up's status for its own (mod_dir, mod_negotiation). Before them a
      * look-up is a question (RewriteCond -U), after them a gap in a page. */
     if (top != r && top_state && top_state->gated && !top_state->passed) {
-        record(top, &denial, realm, form);
+        record(top, &denial, realm,
+               la_denial_form_copy(top->pool, form)); /* mod_dir frees look-ups */
     }
     return denial.status;
 }

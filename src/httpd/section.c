@@ -34,11 +34,22 @@ static int has_field(const request_rec *r, const char *name)
     return value && *value;
 }
 
-/* Fields by which backends take a request for one of another method. */
+/* Fields by which backends take a request for one of another method (X-HTTP-Method-Override and its like) have the word in
+ * their name, however it is written. */
 static int overrides_method(const request_rec *r)
 {
-    return has_field(r, "X-HTTP-Method-Override") || has_field(r, "X-HTTP-Method") ||
-           has_field(r, "X-Method-Override") || has_field(r, "X-Original-Method");
+    const apr_array_header_t *fields = apr_table_elts(r->headers_in);
+    int i;
+
+    for (i = 0; i < fields->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(fields, i, apr_table_entry_t).key;
+
+        if ((ap_strcasestr(name, "method") || ap_strcasestr(name, "override")) &&
+            strcasecmp(name, "Access-Control-Request-Method") != 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 static int has_body(const request_rec *r)

@@ -290,6 +290,10 @@ ScriptSock cgisock
     <Location /any>
         Satisfy any
     </Location>
+    Alias /fake "{httpd.root}/htdocs"
+    <Location /fake>
+        SSLOptions +FakeBasicAuth
+    </Location>
     <Location /open>
         Require all granted
     </Location>
@@ -313,6 +317,12 @@ ScriptSock cgisock
     def test_the_caller_is_the_tokens(self, httpd):
         status, body = self.curl(httpd, "/who.cgi", "-H", f"Authorization: Bearer {BARE}")
         assert (status, json.loads(body)["user"]) == (200, "bare")
+
+    def test_a_faked_basic_login_hides_no_token(self, httpd):
+        status, body = self.curl(httpd, "/fake/who.cgi", "-H", f"Authorization: Bearer {BARE}")
+        assert status == 200 and json.loads(body)["user"] == "bare"
+        status, body = self.curl(httpd, "/fake/who.cgi")
+        assert status == 401 and "Authentication required" in body
 
     def test_nobody_in_an_open_section(self, httpd):
         status, body = self.curl(httpd, "/open/who.cgi")
@@ -355,7 +365,9 @@ ScriptSock cgisock
     @pytest.mark.parametrize("headers, body", [
         ([ORIGIN], None), ([METHOD], None), ([("Origin", ""), METHOD], None), ([ORIGIN, ("Access-Control-Request-Method", "")], None),
         ([ORIGIN, METHOD, ("Content-Length", "2")], b"{}"), ([ORIGIN, METHOD, ("Transfer-Encoding", "chunked")], b"2\r\n{}\r\n0\r\n\r\n"),
-        *(([ORIGIN, METHOD, (name, "DELETE")], None) for name in ("X-HTTP-Method-Override", "x-http-method", "X-Method-Override"))])
+        *(([ORIGIN, METHOD, (name, "DELETE")], None) for name in (
+            "X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X_HTTP_Method_Override", "X.Http.Method.Override", "X-Http-Override",
+            "X-Request-Method"))])
     def test_not_quite_a_preflight(self, httpd, headers, body):
         response = httpd.request("OPTIONS", "/page.cgi", headers=headers, body=body or b"")
         assert (response.status, response.note("error")) == (401, "missing_token")

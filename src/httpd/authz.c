@@ -71,6 +71,7 @@ static int is_decided(const request_rec *r)
 int la_authz_check_access(request_rec *r)
 {
     note_place(r);
+    la_request_keep_fields(r); /* mod_ssl's FakeBasicAuth overwrites one in check_authn */
     la_credential_redact(r, la_config_dir(r)->sources);
     if (la_section_is_preflight(r)) {
         la_respond_without_error_page(r);

@@ -34,7 +34,7 @@ typedef struct la_request_t {
     int method_number; /* the client's; httpd makes a GET of a request that ends in an error page */
     const char *client_query; /* as the client sent it; NULL for none (query.h) */
     const apr_table_t
-        *sent; /* header fields as they were before the first fixups; NULL until then */
+        *sent; /* header fields as they were before anybody checked access; NULL until then */
     const la_caller_t *callers; /* all that were found for the client, the newest first */
 
     /* Authentication. */
@@ -77,7 +77,7 @@ int la_request_begin(request_rec *r);
 /* The number of the method that the client sent; HEAD counts as GET. */
 int la_request_method(request_rec *r);
 
-/* Keeps a copy of the client's header fields, before fixups change them for the backend. Later calls for the same chain do
+/* Keeps a copy of the client's header fields, before authentication and fixups change them. Later calls for the same chain do
  * nothing. */
 void la_request_keep_fields(request_rec *r);
 

@@ -83,6 +83,9 @@ static void record(request_rec *r, const la_denial_t *denial, const char *realm,
 {
     la_request_t *state = la_request_make(r);
 
+    if (state->denial) {
+        unshield(r, state->denial->status); /* of another look-up */
+    }
     state->denial = copy_denial(r->pool, denial);
     state->realm = apr_pstrdup(r->pool, realm);
     state->form = form;

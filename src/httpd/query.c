@@ -105,10 +105,13 @@ int la_query_hide_from_log(request_rec *r)
 {
     const apr_array_header_t *names = la_sources_all_queries();
 
-    for (; r; r = r->next) {
+    for (; r && names && names->nelts > 0; r = r->next) {
         la_query_hide(r);
         r->args = apr_pstrdup(r->pool, la_params_query_without(r->pool, r->args, names));
         r->filename = clean(r->pool, r->filename, names); /* a URL where it is proxied or moved */
+        if (r->proxyreq == PROXYREQ_PROXY) {
+            r->uri = clean(r->pool, r->uri, names); /* a forward proxy's is a URL too */
+        }
     }
     return DECLINED;
 }

@@ -253,6 +253,22 @@ ProxyPass /open "http://127.0.0.1:{httpd.endpoint("backend").port}"
                 assert httpd.get("/open/x" + query).body.decode() == "/x" + query
 
 
+class TestForwardProxy:
+    """The path of a forward proxy's request is a whole URL, and logged as one."""
+    modules = ("proxy", "proxy_http")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.secrets.add(K.encode())
+        httpd.endpoint("backend").default = lambda peer, call: reply(200, b"{}")(peer, call)
+        return write_callers(httpd) + f'ProxyRequests On\n<Proxy "*">\n{SECTION}</Proxy>\nCustomLog logs/access.log "%U %f %q"\n'
+
+    def test_logged_without_the_token(self, httpd):
+        assert httpd.get(httpd.endpoint("backend").url(f"/p/x?n=1&t={K}")).status == 200
+        assert httpd.endpoint("backend").calls[-1].target == f"/p/x?n=1&t={K}"
+        assert all(K not in line for line in httpd.logged("/p/x", 2))
+
+
 @every_mpm
 class TestEveryMpm:
     modules = ("proxy", "proxy_http", "status")

@@ -263,10 +263,12 @@ static int conclude(request_rec *r, const la_caller_t *asked, la_chain_t *chain)
 {
     const la_result_t *result = la_chain_end(chain);
 
+    if (result->verdict == LA_VERDICT_ACCEPTED) {
+        return accept_caller(r, make_caller(r, asked, chain));
+    }
+    apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, la_request_make(r)->client_id);
     apr_table_setn(r->notes, LA_NOTE_CACHE, la_source_name(result->source));
     switch (result->verdict) {
-    case LA_VERDICT_ACCEPTED:
-        return accept_caller(r, make_caller(r, asked, chain));
     case LA_VERDICT_REJECTED:
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       LA_LOGNO(0026) "provider %s rejected token " LOG_ID ": %s",
@@ -274,6 +276,7 @@ static int conclude(request_rec *r, const la_caller_t *asked, la_chain_t *chain)
                       result->reason ? result->reason : result->message);
         return deny(r, LA_DENIAL_REJECTED, result->message);
     case LA_VERDICT_UNAVAILABLE:
+    case LA_VERDICT_ACCEPTED:
     case LA_VERDICT_NOT_MINE: /* la_chain_end() leaves none */
         break;
     }
@@ -333,13 +336,17 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
         return deny(r, LA_DENIAL_OUTAGE, LA_MESSAGE_ERROR);
     }
     memcpy(state->client_id, asked.client_id, sizeof(state->client_id));
-    apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, state->client_id);
     explain_token(r, conf->use, &call, state->client_id);
     ask(r, conf->use, &asked, &call, &chain);
     return conclude(r, &asked, &chain);
 }
 
-int la_authn_require(request_rec *r)
+/* Makes sure that the caller of this request is known: takes over a result that this request or the one it
+ * came from already has for the same chain, path and query, else asks the providers of LlamaAuthUse.
+ *
+ * Returns OK with the state's caller, r->user and the notes set; else the status of a recorded denial.
+ */
+static int require_caller(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
     la_request_t *state = la_request_make(r);
@@ -348,9 +355,6 @@ int la_authn_require(request_rec *r)
     state->caller = NULL;
     if (!conf->use) {
         return deny_misconfigured(r, "LlamaAuthUse");
-    }
-    if (!la_section_is_bearer(r)) {
-        return deny_misconfigured(r, "AuthType Bearer");
     }
     switch (la_credential_find(r, la_request_fields(r), conf->sources, &token,
                                &state->token_elsewhere)) {
@@ -368,6 +372,7 @@ int la_authn_require(request_rec *r)
 
 int la_authn_check(request_rec *r)
 {
+    const la_dir_conf_t *conf = la_config_dir(r);
     const char *type = ap_auth_type(r);
 
     if (la_section_is_preflight(r)) {
@@ -376,11 +381,12 @@ int la_authn_check(request_rec *r)
         r->user = (char *)""; /* else httpd calls it an error; the gate takes it back */
         return OK;
     }
-    if (la_section_is_bearer(r)) {
-        return la_authn_require(r);
+    if (type && strcasecmp(type, "Bearer") == 0) {
+        return require_caller(r);
     }
-    if (la_section_has_rules(r) && (!la_config_dir(r)->use || !type || !*type)) {
-        return la_authn_require(r); /* says what is missing */
+    if (la_section_has_rules(r) && !conf->use) {
+        return require_caller(r); /* says what is missing */
     }
-    return DECLINED;
+    return la_section_has_rules(r) && (!type || !*type) ? deny_misconfigured(r, "AuthType Bearer")
+                                                        : DECLINED;
 }

@@ -82,7 +82,7 @@ int la_authz_check_access(request_rec *r)
 /* A user that is there before authentication came from another module (SSLUserName). */
 int la_authz_check_access_ex(request_rec *r)
 {
-    if (la_section_is_bearer(r)) {
+    if (r->user && la_section_is_bearer(r)) {
         r->user = NULL;
     }
     return la_section_has_rules(r) && !require_applies(r) ? OK : DECLINED;

@@ -280,14 +280,14 @@ void la_forward_caller(request_rec *r, const la_caller_t *caller)
     apr_size_t count = la_identity_count(identity);
     apr_size_t i;
 
-    if (apr_table_get(r->notes, LA_NOTE_PRINCIPAL)) {
+    if (apr_table_get(r->notes, LA_NOTE_CLIENT_ID)) { /* all that are noted have one */
         unset_notes(r);
     }
     r->user = apr_pstrdup(r->pool, caller->principal);
     r->ap_auth_type = (char *)"Bearer";
     apr_table_addn(r->notes, LA_NOTE_PRINCIPAL, caller->principal);
-    apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, caller->client_id);
-    apr_table_setn(r->notes, LA_NOTE_CACHE, caller->cache);
+    apr_table_addn(r->notes, LA_NOTE_CLIENT_ID, caller->client_id);
+    apr_table_addn(r->notes, LA_NOTE_CACHE, caller->cache);
     apr_table_addn(r->notes, LA_NOTE_PROVIDER, caller->provider->name);
     apr_table_addn(r->notes, LA_NOTE_ATTRIBUTES, la_identity_attributes_json(identity).data);
     if (message.len) {

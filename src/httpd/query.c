@@ -164,8 +164,12 @@ void la_query_restore(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
     const char *query = state ? state->client_query : NULL;
-    const char *shown = la_params_query_without(r->pool, query, la_sources_all_queries());
+    const char *shown;
 
+    if (!query) {
+        return;
+    }
+    shown = la_params_query_without(r->pool, query, la_sources_all_queries());
     if (shown == query) {
         return;
     }

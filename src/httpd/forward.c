@@ -46,6 +46,7 @@ static const char *value_of(const la_forward_line_t *line, const la_caller_t *ca
     return NULL;
 }
 
+/* For a request from which fields of these names are gone. */
 static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_caller_t *caller)
 {
     int i;
@@ -55,7 +56,7 @@ static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_
         const char *value = value_of(line, caller);
 
         if (value) {
-            apr_table_setn(r->headers_in, line->header, value);
+            apr_table_addn(r->headers_in, line->header, value);
         }
     }
 }

@@ -18,6 +18,7 @@
 static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
 {
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
+    int seen = 0;
     int left = 0;
     int i;
 
@@ -31,10 +32,11 @@ static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
             if (kept != field->val) {
                 field->val = apr_pstrdup(r->pool, kept ? kept : "");
             }
+            seen = 1;
             left |= kept != NULL;
         }
     }
-    if (!left) {
+    if (seen && !left) {
         apr_table_unset(r->headers_in, "Connection");
     }
 }

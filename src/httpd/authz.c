@@ -225,6 +225,7 @@ static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
                   LA_LOGNO(0031) "httpd did not decide on access to %s for this request, so it is "
                                  "done now",
                   r->uri);
+    la_respond_require_held(r); /* in the section that was left, if httpd checked there */
     la_forward_keep_private(r); /* the way here was for that caller only */
     la_forward_nobody(r);
     status = decision(r);
@@ -247,12 +248,20 @@ static void forget_other_user(request_rec *r)
     }
 }
 
+/* Whether httpd ran its checks for this request; mod_negotiation may have put another section in since. */
+static int was_checked(const request_rec *r)
+{
+    const la_request_t *state = la_request_get(r);
+
+    return state && state->decided_conf;
+}
+
 int la_authz_gate(request_rec *r)
 {
     int status;
 
     la_request_keep_fields(r);
-    status = ensure_decided(r, decide_on_caller);
+    status = ensure_decided(r, was_checked(r) ? decide : decide_on_caller);
     if (status != OK) {
         return status;
     }

@@ -172,6 +172,24 @@ static void set_environment(request_rec *r, const la_caller_t *caller)
     }
 }
 
+static int is_our_variable(const void *context, la_slice_t name)
+{
+    (void)context;
+    return has_prefix(name, "LLAMA_AUTH_");
+}
+
+/* SetEnv puts another table in the place of ours, between the first fixup and the last. */
+static void keep_environment(request_rec *r, la_request_t *state)
+{
+    if (r->subprocess_env != state->environment) {
+        la_fields_remove(r->subprocess_env, 0, is_our_variable, NULL, r->pool);
+        if (state->caller && la_config_dir(r)->env == LA_ON) {
+            set_environment(r, state->caller);
+        }
+        state->environment = r->subprocess_env;
+    }
+}
+
 /* What a section that was left would not have shown to a handler, no other one finds in REDIRECT_QUERY_STRING. */
 static void hide_from_later(request_rec *r)
 {
@@ -194,6 +212,7 @@ void la_forward_to_handler(request_rec *r)
     int moved = r->prev || r->main || state->moved;
 
     if (state->forwarded_conf == r->per_dir_config) {
+        keep_environment(r, state);
         return;
     }
     if (conf->forwards || (moved && la_forward_any_reserved())) {
@@ -206,6 +225,7 @@ void la_forward_to_handler(request_rec *r)
     if (caller && conf->env == LA_ON) {
         set_environment(r, caller);
     }
+    state->environment = r->subprocess_env;
     la_query_restore(r);
     if (conf->forward_token == LA_OFF) {
         la_credential_remove(r, conf->sources);

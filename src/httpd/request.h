@@ -43,7 +43,8 @@ typedef struct la_request_t {
     int token_elsewhere;                  /* the caller's token was not in Authorization */
     int uncacheable; /* a caller of this request must not share its answer through mod_cache */
     int moved;       /* another section took over, and access was decided once more */
-    const void *forwarded_conf; /* headers and environment were set by this configuration */
+    const void *forwarded_conf;     /* headers and environment were set by this configuration */
+    const apr_table_t *environment; /* the table that was cleaned then */
 
     /* The place that access was decided for: a configuration, a path and a query. */
     const void *decided_conf;

@@ -226,6 +226,10 @@ class TestEnvironment:
 <Location /known>
     LlamaAuthEnv on
 </Location>
+<LocationMatch ^/(known|silent|open)>
+    SetEnv LLAMA_AUTH_PRINCIPAL forged
+    SetEnv LLAMA_AUTH_ATTRIBUTE_ROLES forged
+</LocationMatch>
 ScriptSock {httpd.root}/run/cgisock
 AddOutputFilter INCLUDES .shtml
 AddHandler cgi-script .cgi
@@ -258,6 +262,10 @@ AddHandler cgi-script .cgi
 
     def test_off(self, httpd):
         assert httpd.get("/env/off/page.shtml", token=key_of("full")).body.decode().strip() == "(none)"
+
+    @pytest.mark.parametrize("path, seen", [("/known", "bare|keys|{}|"), ("/silent", "|||"), ("/open", "|||")])
+    def test_nobody_else_sets_them(self, httpd, path, seen):
+        assert httpd.get(f"{path}/x.cgi", token=key_of("bare")).body.decode() == seen
 
     def test_nothing_stays_of_another_sections_caller(self, httpd):
         none, bare = "|||", "bare|keys|{}|"

@@ -194,12 +194,37 @@ static void test_types(void **state)
     apr_pool_destroy(pool);
 }
 
+/* A look-up's .htaccess is gone when the request that made it is answered. */
+static void test_copy(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    apr_pool_t *short_lived = new_pool();
+    la_denial_t denial = la_denial_make(LA_DENIAL_SCOPE, "m");
+    la_denial_context_t context = {0};
+    const la_denial_form_t *form;
+    const char *type;
+
+    (void)state;
+    assert_null(
+        la_denial_form_parse(short_lived, slice_of_text("{\"a\": \"<%{message}>\"}"), &form));
+    form = la_denial_form_copy(pool, form);
+    apr_pool_destroy(short_lived);
+    assert_string_equal(la_denial_form_write(pool, form, &denial, &context, &type).data,
+                        "{\"a\": \"<m>\"}");
+    assert_string_equal(type, "application/json");
+    assert_null(la_denial_form_copy(pool, NULL));
+    form = la_denial_form_preset("problem");
+    assert_ptr_equal(la_denial_form_copy(pool, form), form);
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     start();
     add("values that try to break out", test_values, NULL);
     add("nothing known", test_nothing_known, NULL);
     add("presets by status", test_types, NULL);
+    add("a copy in another pool", test_copy, NULL);
     for (size_t i = 0; i < ROWS(templates); i++)
         add(templates[i].name, test_template, &templates[i]);
     return finish("errform");

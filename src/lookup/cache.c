@@ -12,6 +12,8 @@
 
 #include "access/token.h"
 
+#include "base/clock.h"
+
 #include "shm/stripe.h"
 
 #include <openssl/core_names.h>
@@ -354,18 +356,33 @@ static apr_time_t until(apr_time_t now, apr_interval_time_t span, apr_time_t end
 
 la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *digest)
 {
-    return (la_cache_asked_t){digest, la_purge_generation(cache->log)};
+    return (la_cache_asked_t){digest, la_purge_generation(cache->log), 0};
 }
 
-/* Takes back what was stored while a purge went on, which may have passed its place before. */
-static int still_wanted(const la_cache_t *cache, const la_table_t *table, const la_cache_key_t *key,
-                        const la_cache_asked_t *asked)
+typedef struct storing_t {
+    const la_cache_t *cache;
+    const la_cache_asked_t *asked;
+} storing_t;
+
+/* Whether an answer is neither older than a purge nor than an answer can be. */
+static int still_wanted(const void *context)
 {
-    if (la_purge_generation(cache->log) == asked->generation) {
-        return 1;
-    }
-    la_table_remove(table, key->bytes);
-    return 0;
+    const storing_t *storing = context;
+    const la_cache_asked_t *asked = storing->asked;
+
+    return la_purge_generation(storing->cache->log) == asked->generation &&
+           (asked->ends_us == 0 || la_clock_us() < asked->ends_us);
+}
+
+static int store(const la_cache_t *cache, const la_table_t *table, const la_cache_key_t *key,
+                 const la_cache_asked_t *asked, const la_table_meta_t *meta, la_slice_t value,
+                 apr_time_t now)
+{
+    storing_t storing = {cache, asked};
+    la_table_guard_t guard = {still_wanted, &storing};
+
+    return la_table_put_guarded(table, key->bytes, meta, value.data, value.len, now, &guard) ==
+           APR_SUCCESS;
 }
 
 int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
@@ -384,9 +401,8 @@ int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
     }
     make_tags(cache, asked->digest, identity, &tags);
     set_tags(&meta, &tags);
-    return la_table_put(cache->accepted, key->bytes, &meta, identity, la_identity_size(identity),
-                        now) == APR_SUCCESS &&
-           still_wanted(cache, cache->accepted, key, asked);
+    return store(cache, cache->accepted, key, asked, &meta,
+                 (la_slice_t){(const char *)identity, la_identity_size(identity)}, now);
 }
 
 void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
@@ -401,8 +417,8 @@ void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
         meta.expires_us = until(now, ttl_us, 0);
         make_tags(cache, asked->digest, NULL, &tags);
         set_tags(&meta, &tags);
-        la_table_put(cache->rejected, key->bytes, &meta, message, strlen(message) + 1, now);
-        still_wanted(cache, cache->rejected, key, asked);
+        store(cache, cache->rejected, key, asked, &meta, (la_slice_t){message, strlen(message) + 1},
+              now);
     }
 }
 

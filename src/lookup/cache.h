@@ -99,9 +99,12 @@ la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_
 typedef struct la_cache_asked_t {
     const unsigned char *digest; /* la_digest_sha256() of the token; borrowed */
     apr_uint64_t generation;     /* of purges, when the question was put */
+    apr_time_t ends_us;          /* of la_clock_us(); 0: never */
 } la_cache_asked_t;
 
-/* To be called before the provider is asked: a purge from then on keeps the answer out of the cache. */
+/* To be called before the provider is asked: a purge from then on keeps the answer out of the cache. So does the caller's
+ * `ends_us`, where it is set: an answer later than any can be comes from a process that was stopped, and what others
+ * learned meanwhile is newer. */
 la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *digest);
 
 /* Keeps an acceptance, and forgets a rejection of the same key. One whose time is over before it begins is not

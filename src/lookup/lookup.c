@@ -148,12 +148,13 @@ static int from_second(lookup_t *l, la_result_t *result)
     return 1;
 }
 
-/* Lets the other machines have what the provider accepted. */
+/* Lets the other machines have what the provider accepted, unless this process was stopped meanwhile. */
 static void to_second(const lookup_t *l)
 {
-    if (l->shared->second && l->accepted) {
-        la_remote_put(l->shared->second, &l->second, l->accepted, &l->times, apr_time_now(),
-                      l->pool);
+    apr_time_t now = apr_time_now(); /* before the other clock: no stop comes between */
+
+    if (l->shared->second && l->accepted && la_clock_us() < l->asked.ends_us) {
+        la_remote_put(l->shared->second, &l->second, l->accepted, &l->times, now, l->pool);
     }
 }
 
@@ -360,6 +361,7 @@ static void through_cache(lookup_t *l, la_result_t *result)
         return;
     }
     l->asked = la_cache_asked(l->shared->cache, l->call->digest);
+    l->asked.ends_us = la_clock_us() + longest_us(l);
     result->source = LA_SOURCE_MISS;
     with_place(l, through_flight, result);
     if (result->verdict == LA_VERDICT_UNAVAILABLE && la_result_concerns_provider(result) &&

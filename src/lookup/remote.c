@@ -161,11 +161,13 @@ static void put_until_kept(la_remote_t *second, const question_t *question, apr_
                            la_cache_asked_t *since, la_redis_answer_t *answer,
                            la_remote_asked_t *asked)
 {
+    apr_time_t ends_us = since->ends_us;
     int tries;
     int news = 1;
 
     for (tries = 0; tries < 2 && news; tries++) {
         *since = la_cache_asked(second->shared.cache, since->digest);
+        since->ends_us = ends_us;
         news = put_question(second, question, pool, answer, asked);
     }
 }

@@ -38,9 +38,9 @@
  *    seqlocks get along with programming language memory models?", 2012). All words are C11
  *    atomics. The same state word covers the tails: a writer takes a chunk from an entry only after
  *    that entry's state has changed, so who copied foreign bytes finds a changed state.
- * 3. Only who holds the group's lock makes a HEAD. Anybody may make a HEAD EMPTY, by
- *    compare-and-swap with the state under which it was read: removal needs no lock. States never
- *    repeat.
+ * 3. Only who holds the group's lock makes a HEAD. Anybody may make a HEAD or WRITING chunk EMPTY,
+ *    by compare-and-swap with the state under which it was read: removal needs no lock. A HEAD is
+ *    made by compare-and-swap too, from the writer's own WRITING. States never repeat.
  * 4. State and touched_us keep their place in tails too, so that no byte of a value is ever read as
  *    a state, nor written by a reader that comes late.
  * 5. A checksum over key, size, metadata and value refuses what changed by any other means.
@@ -52,7 +52,7 @@
  *   sweeps: who sees HEAD sees the entry, but for what was changed since. - The fence after WRITING
  *   and EMPTY (release) with the fence before the second load of a state and before a removal's
  *   compare-and-swap (acquire): who read any word of the new entry finds another state than the old
- *   one's. - The fence that ends a put with the fence that begins a sweep (both sequentially
+ *   one's. - The fence in a put with the fence that begins a sweep (both sequentially
  *   consistent): see la_table_sweep(). - Taking a group's lock with its last release (holder.c): a
  *   writer sees what writers before it wrote. The links, tags and states that it plans with need no
  *   more. - The store of magic (release) with its load in la_table_attach() (acquire).

@@ -128,20 +128,35 @@ la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_t
  *
  * meta: copied, but stored_us, which becomes now_us.
  * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, or APR_TIMEUP when another writer
- * was in the way for LA_TABLE_LOCK_WAIT_US, or this process cannot prove that it lives.
+ * was in the way for LA_TABLE_LOCK_WAIT_US, or this process cannot prove that it lives; see
+ * la_table_put_guarded() for the others.
  */
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           const la_table_meta_t *meta, const void *value, apr_size_t len,
                           apr_time_t now_us);
 
-/* Drops the entry of `key`. Waits for nobody and cannot fail; a put of that key that is under way
- * counts as the later of the two. Returns 1 when there was an entry, else 0. */
+/* Says whether a value is still to be stored. */
+typedef int la_table_keep_fn(const void *context);
+
+typedef struct la_table_guard_t {
+    la_table_keep_fn *keep;
+    const void *context;
+} la_table_guard_t;
+
+/* la_table_put(), if `guard` says so once the store is under way. APR_EGENERAL: it said no, or a
+ * sweep or a removal met the store; the value is not found then. So what a sweep's caller changed
+ * before the sweep is seen by the guard, or the sweep finds the store, at whatever instruction the
+ * storing process dies or stops. guard: NULL says yes. */
+apr_status_t la_table_put_guarded(const la_table_t *table, const unsigned char *key,
+                                  const la_table_meta_t *meta, const void *value, apr_size_t len,
+                                  apr_time_t now_us, const la_table_guard_t *guard);
+
+/* Drops the entry of `key`, and what is being stored under it. Waits for nobody and cannot fail.
+ * Returns 1 when there was an entry, else 0. */
 int la_table_remove(const la_table_t *table, const unsigned char *key);
 
 /* Drops all entries for which `drop` says so; as la_table_remove() does. Returns their number.
- *
- * Of an entry that is put meanwhile: the sweep finds it, or whoever put it reads, once
- * la_table_put() has returned, what the sweep's caller wrote before the sweep. */
+ * What is being stored is dropped whatever it is: see la_table_put_guarded(). */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context);
 
 /* Counts. Reads the index from end to end: a millisecond at a million entries. */

@@ -7,14 +7,19 @@
  * A store, in the order that matters:
  *   1. derive from the heads which chunks are free;
  *   2. make the head WRITING (the old entry of the same key, if there is one), drop entries to make
- *      room;
- *   3. release fence;
- *   4. links, tails, head, tag;
- *   5. make the head HEAD, with release. A writer that dies before 5 leaves a WRITING head, which
- *      nobody reads, and which 1 does not count. So every state that a death can leave is already a
- *      good one; the repair only tidies.
+ *      room; tag;
+ *   3. fence; ask the guard;
+ *   4. links, tails, head;
+ *   5. make the head HEAD, with release, if it is still the WRITING of 2. A writer that dies before
+ *      5 leaves a WRITING head, which nobody reads, and which 1 does not count. So every state that
+ *      a death can leave is already a good one; the repair only tidies.
+ *
+ * A removal and a sweep make a WRITING head EMPTY too, and 5 fails then. So no store that they met
+ * comes to light after them, though its process was stopped meanwhile.
  */
 #include "shm/table.h"
+
+#include "base/slice.h"
 
 #include "shm/table_layout.h"
 
@@ -212,12 +217,14 @@ static apr_uint32_t find(plan_t *plan, const la_table_place_t *place)
 }
 
 /* Steps 1 and 2: the chunks to write to, in order, their states such that nobody reads them. A head
- * that is replaced never looks EMPTY meanwhile: readers wait for WRITING only. */
-static void reserve(plan_t *plan, const la_table_place_t *place, apr_uint32_t count,
-                    apr_time_t now_us, apr_uint32_t *ways)
+ * that is replaced never looks EMPTY meanwhile: readers wait for WRITING only. Returns the head's
+ * state. */
+static apr_uint64_t reserve(plan_t *plan, const la_table_place_t *place, apr_uint32_t count,
+                            apr_time_t now_us, apr_uint32_t *ways)
 {
     apr_uint32_t head = find(plan, place);
     la_table_chunk_t *chunk;
+    apr_uint64_t state;
 
     if (head < LA_TABLE_WAYS) {
         release_chunks(plan, head);
@@ -233,7 +240,10 @@ static void reserve(plan_t *plan, const la_table_place_t *place, apr_uint32_t co
         la_table_retire(la_table_chunk(plan->table, plan->group, ways[i]));
     }
     chunk = la_table_chunk(plan->table, plan->group, ways[0]);
-    la_table_store(&chunk->state, la_table_next(la_table_load(&chunk->state), LA_TABLE_WRITING));
+    state = la_table_next(la_table_load(&chunk->state), LA_TABLE_WRITING);
+    la_table_store(&chunk->state, state);
+    la_table_set_tag(plan->table, plan->group, ways[0], place->tag);
+    return state;
 }
 
 static void write_tails(const plan_t *plan, const apr_uint32_t *ways, apr_uint32_t count,
@@ -249,37 +259,63 @@ static void write_tails(const plan_t *plan, const apr_uint32_t *ways, apr_uint32
     }
 }
 
-static void write_entry(plan_t *plan, const la_table_place_t *place, const la_table_meta_t *meta,
-                        const void *value, apr_size_t len)
+static void write_words(const plan_t *plan, const la_table_place_t *place, const apr_uint32_t *ways,
+                        const la_table_meta_t *meta, la_slice_t value)
 {
-    apr_uint32_t ways[LA_TABLE_WAYS];
-    apr_uint32_t count = la_table_chunks_of(len);
-    la_table_chunk_t *chunk;
+    la_table_chunk_t *chunk = la_table_chunk(plan->table, plan->group, ways[0]);
     source_t source = {(const unsigned char *)meta, sizeof(*meta),
-                       la_table_sum_start(place->key, len)};
+                       la_table_sum_start(place->key, value.len)};
 
-    reserve(plan, place, count, meta->stored_us, ways);
-    atomic_thread_fence(memory_order_release);
-    chunk = la_table_chunk(plan->table, plan->group, ways[0]);
     for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
         la_table_store(&chunk->u.head.key[i], place->key[i]);
     }
     store_words(chunk->u.head.meta, &source, sizeof(*meta));
-    source.bytes = value;
-    source.len = len;
+    source.bytes = (const unsigned char *)value.data;
+    source.len = value.len;
     store_words(chunk->u.head.value, &source, LA_TABLE_HEAD_VALUE_BYTES);
-    write_tails(plan, ways, count, &source);
-    la_table_store(&chunk->u.head.size, len);
+    write_tails(plan, ways, la_table_chunks_of(value.len), &source);
+    la_table_store(&chunk->u.head.size, value.len);
     la_table_store(&chunk->u.head.sum, source.sum.total);
     la_table_store(&chunk->touched_us, (apr_uint64_t)meta->stored_us);
-    la_table_set_tag(plan->table, plan->group, ways[0], place->tag);
-    atomic_store_explicit(&chunk->state, la_table_next(la_table_load(&chunk->state), LA_TABLE_HEAD),
-                          memory_order_release);
+}
+
+/* Step 5. Returns 0 when the store was met by a removal or a sweep. */
+static int publish(la_table_chunk_t *chunk, apr_uint64_t writing)
+{
+    return atomic_compare_exchange_strong_explicit(&chunk->state, &writing,
+                                                   la_table_next(writing, LA_TABLE_HEAD),
+                                                   memory_order_release, memory_order_relaxed);
+}
+
+static apr_status_t write_entry(plan_t *plan, const la_table_place_t *place,
+                                const la_table_meta_t *meta, la_slice_t value,
+                                const la_table_guard_t *guard)
+{
+    apr_uint32_t ways[LA_TABLE_WAYS];
+    apr_uint64_t writing =
+        reserve(plan, place, la_table_chunks_of(value.len), meta->stored_us, ways);
+
+    atomic_thread_fence(memory_order_seq_cst); /* see la_table_sweep(); readers need a release */
+    if (!guard || guard->keep(guard->context)) {
+        write_words(plan, place, ways, meta, value);
+        if (publish(la_table_chunk(plan->table, plan->group, ways[0]), writing)) {
+            return APR_SUCCESS;
+        }
+    }
+    drop_entry(plan, ways[0]);
+    return APR_EGENERAL;
 }
 
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           const la_table_meta_t *meta, const void *value, apr_size_t len,
                           apr_time_t now_us)
+{
+    return la_table_put_guarded(table, key, meta, value, len, now_us, NULL);
+}
+
+apr_status_t la_table_put_guarded(const la_table_t *table, const unsigned char *key,
+                                  const la_table_meta_t *meta, const void *value, apr_size_t len,
+                                  apr_time_t now_us, const la_table_guard_t *guard)
 {
     la_table_place_t place = la_table_place(table, key);
     la_table_meta_t stamped = *meta;
@@ -298,19 +334,20 @@ apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
         return rv;
     }
     plan_make(&plan, table, place.group);
-    write_entry(&plan, &place, &stamped, value, len);
+    rv = write_entry(&plan, &place, &stamped, (la_slice_t){value, len}, guard);
     atomic_store_explicit(&table->locks[place.group].used, LA_TABLE_WAYS - plan.free,
                           memory_order_relaxed);
     la_table_unlock(table, place.group);
-    la_table_count(table, place.group, stores);
-    atomic_thread_fence(memory_order_seq_cst); /* see la_table_sweep() */
-    return APR_SUCCESS;
+    if (rv == APR_SUCCESS) {
+        la_table_count(table, place.group, stores);
+    }
+    return rv;
 }
 
 /* ---- removing -------------------------------------------------------------------- */
 
-/* Makes a HEAD EMPTY if it still is what was read under `state`. */
-static int kill_head(la_table_chunk_t *chunk, apr_uint64_t state)
+/* Makes a HEAD or WRITING chunk EMPTY if it still is what was read under `state`. */
+static int kill_entry(la_table_chunk_t *chunk, apr_uint64_t state)
 {
     atomic_thread_fence(memory_order_acquire);
     return atomic_compare_exchange_strong_explicit(&chunk->state, &state,
@@ -318,7 +355,8 @@ static int kill_head(la_table_chunk_t *chunk, apr_uint64_t state)
                                                    memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* Removes all that one walk finds. Returns 1 when something was being written meanwhile. */
+/* Removes all that one walk finds. Of what is being written only the tag is known. Returns 1 when
+ * something changed meanwhile. */
 static int remove_once(const la_table_t *table, const la_table_place_t *place, int *removed)
 {
     int again = 0;
@@ -332,9 +370,9 @@ static int remove_once(const la_table_t *table, const la_table_place_t *place, i
         }
         state = atomic_load_explicit(&chunk->state, memory_order_acquire);
         if (la_table_kind(state) == LA_TABLE_WRITING) {
-            again = 1;
+            again |= !kill_entry(chunk, state);
         } else if (la_table_kind(state) == LA_TABLE_HEAD && la_table_key_is(chunk, place->key)) {
-            if (kill_head(chunk, state)) {
+            if (kill_entry(chunk, state)) {
                 *removed = 1;
             } else {
                 again = 1;
@@ -358,8 +396,8 @@ int la_table_remove(const la_table_t *table, const unsigned char *key)
     return removed;
 }
 
-/* Returns 1 when the entry that starts in `chunk` was dropped. An entry that is being written is
- * left alone: nobody can read it, and what is put now is later than the sweep. */
+/* Returns 1 when the entry that starts in `chunk` was dropped. One that is being written is dropped
+ * too, but was not there yet: what it is nobody can tell. */
 static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *context)
 {
     la_table_meta_t meta;
@@ -367,28 +405,29 @@ static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *co
     for (int i = 0; i < LA_TABLE_READ_ATTEMPTS; i++) {
         apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
 
-        if (la_table_kind(state) != LA_TABLE_HEAD) {
+        if (la_table_kind(state) == LA_TABLE_EMPTY ||
+            (la_table_kind(state) == LA_TABLE_WRITING && kill_entry(chunk, state))) {
             return 0;
         }
         read_meta(chunk, &meta);
-        if (!la_table_unchanged(chunk, state)) {
+        if (la_table_kind(state) != LA_TABLE_HEAD || !la_table_unchanged(chunk, state)) {
             continue;
         }
         if (!drop(context, &meta)) {
             return 0;
         }
-        if (kill_head(chunk, state)) {
+        if (kill_entry(chunk, state)) {
             return 1;
         }
     }
     return 0;
 }
 
-/* The fence pairs with the one at the end of la_table_put(). A purge counts up a generation and
- * then reads tags and states here; a store writes tag and state there, and its caller then reads
- * the generation. Without a full fence between the write and the read on both sides, both may read
- * what was there before (arm64 without LSE, POWER), and what was purged stays.
- * tests/model/sweep.pml is the model. */
+/* The fence pairs with the one in write_entry(). A purge counts up a generation and then reads tags
+ * and states here; a store writes tag and state there, and its guard then reads the generation.
+ * Without a full fence between the write and the read on both sides, both may read what was there
+ * before (arm64 without LSE, POWER), and what was purged stays. tests/model/sweep.pml is the
+ * model. */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context)
 {
     apr_size_t dropped = 0;

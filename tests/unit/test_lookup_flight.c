@@ -135,6 +135,9 @@ static void test_waiters_fall_back(void **state)
     assert_int_equal(calls(), 2);
 }
 
+static answer_t late_answers[] = {{.verdict = LA_VERDICT_ACCEPTED},
+                                  {.verdict = LA_VERDICT_REJECTED, .message = "m"}};
+
 /* ---- leaders that die or are late ------------------------------------------------------------------- */
 
 static int lead_in_process(void *unused)
@@ -187,6 +190,29 @@ static void test_leader_late(void **state)
     event_set(&world->go);
     assert_caller(join(leader), "alice");
     assert_int_equal(look("token").source, LA_SOURCE_HIT);
+}
+
+/* So late that the process must have been stopped: what others learned meanwhile is newer. */
+static void test_leader_outlived(void **state)
+{
+    const answer_t *late = *state;
+    const la_http_options_t *http = &provider->common.http;
+    visit_t *leader;
+    apr_time_t ends;
+
+    provider->common.http.timeout_us = MS;
+    provider->common.http.connect_timeout_us = MS;
+    answer = *late;
+    atomic_store(&world->hold, 1);
+    leader = look_in_thread("token");
+    event_wait(&world->entered, 1);
+    ends = la_clock_us() + 3 * http->timeout_us + 2 * http->connect_timeout_us + 100 * MS;
+    wait_until(la_clock_us() > ends);
+    event_set(&world->go);
+    assert_int_equal(join(leader)->verdict, late->verdict);
+    assert_source(&leader->result, LA_SOURCE_MISS);
+    assert_int_equal(look("token").source, LA_SOURCE_MISS);
+    assert_int_equal(calls(), 2);
 }
 
 /* Nobody answers: who waits ends after twice the Timeout; who calls, the first or one that took over, ends by the
@@ -253,6 +279,8 @@ int main(void)
     add_in_world("waiters: stale in a shared outage", test_waiters_fall_back, NULL);
     add_in_world("leader: killed", test_leader_killed, NULL);
     add_in_world("leader: late", test_leader_late, NULL);
+    add_in_world("leader: accepts too late to be kept", test_leader_outlived, &late_answers[0]);
+    add_in_world("leader: rejects too late to be kept", test_leader_outlived, &late_answers[1]);
     add_in_world("leader: hangs, and the next too", test_all_hang, NULL);
     add_in_world("waiters: too many", test_too_many_waiters, NULL);
     return run_lookups("lookup, many at once");

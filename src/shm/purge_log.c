@@ -94,14 +94,17 @@ void la_purge_advance(la_purge_log_t *log, la_purge_position_t position)
 {
     apr_uint64_t era = atomic_load(&log->era);
     apr_uint64_t packed = atomic_load(&log->number);
+    apr_uint64_t before = packed;
     int moved = 0; /* to a new era, whose last bits may be those of the old one */
 
     while (position.era > era && !moved) {
         moved = atomic_compare_exchange_weak(&log->era, &era, position.era);
     }
-    while (atomic_load(&log->era) == position.era &&
-           (moved || !is_of(packed, position.era) || packed < pack(position)) &&
-           !atomic_compare_exchange_weak(&log->number, &packed, pack(position))) {}
+    /* What was not there before the move is of the new era: another thread may have gone further. */
+    while (
+        atomic_load(&log->era) == position.era &&
+        ((moved && packed == before) || !is_of(packed, position.era) || packed < pack(position)) &&
+        !atomic_compare_exchange_weak(&log->number, &packed, pack(position))) {}
 }
 
 apr_uint64_t la_purge_draw(const la_purge_log_t *log, apr_time_t now)

@@ -8,6 +8,8 @@
 
 static unsigned char digest_of[2][LA_DIGEST_BYTES] = {{1}, {2}};
 
+#include <sys/ptrace.h>
+
 static la_slice_t slice(const char *text)
 {
     return (la_slice_t){text, strlen(text)};
@@ -190,6 +192,49 @@ static void test_half_advanced(void **state)
     assert_known(ERA + 1, 1);
 }
 
+/* Stopped at any instruction while another process goes further: what is known does not go back. */
+static void test_overtaken(void **state)
+{
+    la_purge_log_t *log = la_cache_purges(cache);
+    unsigned steps = 0;
+    int runs = 1;
+
+    (void)state;
+    for (apr_uint64_t era = ERA; runs; era++, steps++) {
+        int status;
+        pid_t child;
+
+        la_purge_advance(log, at(era, 7));
+        child = fork();
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
+                _exit(77);
+            }
+            raise(SIGSTOP);
+            la_purge_advance(log, at(era + 1, 1));
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        for (unsigned i = 0; i < steps && WIFSTOPPED(status); i++) {
+            assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+            assert_int_equal(waitpid(child, &status, 0), child);
+        }
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+            print_message("no ptrace here\n");
+            skip();
+        }
+        runs = WIFSTOPPED(status) && la_purge_known(log).number != 1;
+        la_purge_advance(log, at(era + 1, 5));
+        if (WIFSTOPPED(status)) {
+            assert_int_equal(ptrace(PTRACE_CONT, child, NULL, NULL), 0);
+            assert_int_equal(reap(child), 0);
+        }
+        assert_known(era + 1, 5);
+    }
+    assert_true(steps > 10);
+}
+
 static void test_draw(void **state)
 {
     la_purge_log_t *log = la_cache_purges(cache);
@@ -299,6 +344,7 @@ int main(void)
         add_here(advance_cases[i].name, test_advance, (void *)(uintptr_t)&advance_cases[i]);
     }
     add_here("an advance that was cut off", test_half_advanced, NULL);
+    add_here("an advance that is overtaken", test_overtaken, NULL);
     add_here("eras are drawn in order", test_draw, NULL);
     add_here("eras that can have been drawn", test_sound_eras, NULL);
     add_here("a position is raised", test_raise, NULL);

@@ -163,10 +163,16 @@ int la_remote_doc_read(const la_remote_doc_t *document, apr_pool_t *pool, la_sli
     return 0;
 }
 
-/* Puts bytes in force. Only the holder of the permit writes. */
-static const char *publish(segment_t *segment, la_slice_t bytes, apr_uint64_t *version)
+/* Puts bytes in force. Only the holder of the permit writes; but one that is stopped here loses the permit, and others publish
+ * meanwhile. When it goes on it may spoil the slot that they use, which is noticed and fetched again, but what it has never
+ * takes the place of what is newer.
+ *
+ * before: `current` when the fetch began. version: 0 when others have published since.
+ */
+static const char *publish(segment_t *segment, apr_uint64_t before, la_slice_t bytes,
+                           apr_uint64_t *version)
 {
-    apr_uint64_t next = (atomic_load(&segment->current) & SLOT_BIT) ^ SLOT_BIT;
+    apr_uint64_t next = (before & SLOT_BIT) ^ SLOT_BIT;
 
     if (bytes.len > LA_REMOTE_DOC_MAX_BYTES) {
         return "it is larger than a document may be";
@@ -177,7 +183,13 @@ static const char *publish(segment_t *segment, la_slice_t bytes, apr_uint64_t *v
     }
     segment->slots[next].len = (apr_uint32_t)bytes.len;
     memcpy(segment->slots[next].bytes, bytes.data, bytes.len);
-    atomic_store_explicit(&segment->current, *version | next, memory_order_release);
+    while (!atomic_compare_exchange_strong_explicit(&segment->current, &before, *version | next,
+                                                    memory_order_release, memory_order_relaxed)) {
+        if (before != 0) { /* and was not just given up */
+            *version = 0;
+            return NULL;
+        }
+    }
     return NULL;
 }
 
@@ -257,8 +269,8 @@ static int is_superseded(const la_remote_doc_t *document, const la_gate_permit_t
 }
 
 /* Publishes what was fetched, unless what there is says the same. */
-static const char *publish_changed(const la_remote_doc_t *document, la_slice_t bytes,
-                                   apr_uint64_t *version, apr_pool_t *pool)
+static const char *publish_changed(const la_remote_doc_t *document, apr_uint64_t before,
+                                   la_slice_t bytes, apr_uint64_t *version, apr_pool_t *pool)
 {
     const la_remote_doc_source_t *source = document->source;
     la_slice_t old;
@@ -267,13 +279,13 @@ static const char *publish_changed(const la_remote_doc_t *document, la_slice_t b
         source->same(document->provider, old, bytes, pool)) {
         return NULL;
     }
-    return publish(document->segment, bytes, version);
+    return publish(document->segment, before, bytes, version);
 }
 
 /* Returns 1 when there is a document that was fetched just now. */
 static int fetch(const la_remote_doc_t *document, const la_gate_permit_t *permit, apr_pool_t *pool)
 {
-    apr_uint64_t before = la_remote_doc_version(document);
+    apr_uint64_t before = atomic_load(&document->segment->current);
     apr_uint64_t version = 0;
     apr_time_t begun = la_clock_us();
     la_slice_t bytes = {"", 0};
@@ -283,15 +295,18 @@ static int fetch(const la_remote_doc_t *document, const la_gate_permit_t *permit
         return 0; /* the other process may have published a newer one */
     }
     if (!error) {
-        error = publish_changed(document, bytes, &version, pool);
+        error = publish_changed(document, before, bytes, &version, pool);
     }
     if (error) {
         note_failure(document, error);
         return 0;
     }
+    if (version == 0) {
+        return 0;
+    }
     /* After the version: who sees this time sees what was fetched. */
     atomic_store(&document->segment->fetched_us, begun);
-    note_success(document, before, version);
+    note_success(document, before & ~SLOT_BIT, version);
     return 1;
 }
 
@@ -425,7 +440,7 @@ static apr_time_t first_wanted(segment_t *segment, apr_uint64_t what, apr_time_t
     apr_uint64_t word = atomic_load(place);
     apr_uint64_t age = ((apr_uint64_t)now - word) & WANTED_TIME;
 
-    if ((word & ~WANTED_TIME) == (what & ~WANTED_TIME) && age <= WANTED_TIME / 2) {
+    if (word != 0 && (word & ~WANTED_TIME) == (what & ~WANTED_TIME) && age <= WANTED_TIME / 2) {
         return now - (apr_time_t)age;
     }
     atomic_store(place, (what & ~WANTED_TIME) | ((apr_uint64_t)now & WANTED_TIME));

@@ -44,8 +44,17 @@ static image_t take_image(void)
     return image;
 }
 
+static void publish_here(const char *text)
+{
+    apr_uint64_t version;
+
+    assert_null(publish(segment, atomic_load(&segment->current), slice(text), &version));
+    assert_true(version != 0);
+}
+
 static pid_t start_traced(const step_case_t *row)
 {
+    apr_uint64_t current = atomic_load(&segment->current);
     apr_uint64_t version;
     pid_t child = fork();
 
@@ -58,7 +67,7 @@ static pid_t start_traced(const step_case_t *row)
         _exit(77);
     }
     raise(SIGSTOP);
-    _exit(publish(segment, slice(row->after), &version) ? 1 : 0);
+    _exit(publish(segment, current, slice(row->after), &version) ? 1 : 0);
 }
 
 /* Returns 1 when the document after is found. */
@@ -88,7 +97,6 @@ static int look(const step_case_t *row, int was_new)
 static void test_every_change(void **state)
 {
     const step_case_t *row = *state;
-    apr_uint64_t version;
     image_t before;
     unsigned changes = 0;
     int is_new = 0;
@@ -97,7 +105,7 @@ static void test_every_change(void **state)
 
     segment = shared_alloc(sizeof(*segment));
     if (row->before) {
-        assert_null(publish(segment, slice(row->before), &version));
+        publish_here(row->before);
     }
     before = take_image();
     child = start_traced(row);
@@ -123,10 +131,78 @@ static void test_every_change(void **state)
     shared_free(segment, sizeof(*segment));
 }
 
+/* Steps the child until it has changed the segment `changes` times. Returns 0 when it came to its end before. */
+static int step_to(pid_t child, unsigned changes)
+{
+    image_t before = take_image();
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    while (WIFSTOPPED(status) && changes > 0) {
+        image_t now;
+
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        now = take_image();
+        changes -= memcmp(&before, &now, sizeof(now)) != 0;
+        before = now;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("no ptrace here\n");
+        skip();
+    }
+    return WIFSTOPPED(status);
+}
+
+/* Stopped at any change, while others publish: what it has does not come back. The slot that it spoils may be the one in
+ * force, which is given up then. */
+static void test_outlived(void **state)
+{
+    static const step_case_t row = {"", "{\"keys\":[]}", "{\"keys\":[{}]}"};
+    static const char newest[] = "{\"keys\":[{},{}]}";
+    int others = *(const int *)*state;
+    la_document_t document;
+    apr_uint64_t version;
+    unsigned changes = 0;
+    la_slice_t bytes;
+    apr_pool_t *pool;
+    int runs;
+
+    apr_pool_create(&pool, NULL);
+    do {
+        pid_t child;
+
+        segment = shared_alloc(sizeof(*segment));
+        document = (la_document_t){.segment = segment};
+        publish_here(row.before);
+        child = start_traced(&row);
+        runs = step_to(child, changes++);
+        for (int i = 1; i < others; i++) {
+            publish_here(row.before);
+        }
+        publish_here(newest);
+        if (runs) {
+            assert_int_equal(ptrace(PTRACE_CONT, child, NULL, NULL), 0);
+            assert_int_equal(reap(child), 0);
+        }
+        if (la_document_read(&document, pool, &bytes, &version)) {
+            assert_int_equal(bytes.len, strlen(newest));
+            assert_memory_equal(bytes.data, newest, bytes.len);
+        }
+        shared_free(segment, sizeof(*segment));
+    } while (runs);
+    assert_true(changes > 3);
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
+    static const int others[] = {1, 2};
+
     for (size_t i = 0; i < ROWS(step_cases); i++) {
         add(step_cases[i].name, test_every_change, &step_cases[i]);
     }
+    add("stopped: another publishes meanwhile", test_outlived, (void *)(uintptr_t)&others[0]);
+    add("stopped: two others publish meanwhile", test_outlived, (void *)(uintptr_t)&others[1]);
     return run_added("document_crash");
 }

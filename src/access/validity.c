@@ -122,7 +122,12 @@ static int read_audience(const la_json_t *claim, const la_validity_terms_t *term
         return 1;
     }
     for (i = 0; i < count; i++) {
-        if (!la_json_string(la_json_item(claim, i), &text)) {
+        const la_json_t *item = la_json_item(claim, i);
+
+        if (!item && terms->null_is_absent) {
+            continue;
+        }
+        if (!la_json_string(item, &text)) {
             return 0;
         }
         *ours |= terms->audiences && is_ours(text, terms);

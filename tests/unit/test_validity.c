@@ -135,6 +135,34 @@ static void test_case(void **state)
     apr_pool_destroy(pool);
 }
 
+static void test_null_items(void **state)
+{
+    static const struct {
+        const char *claims;
+        const char *reason;
+    } rows[] = {{"{'aud':['a',null]}", NULL},
+                {"{'aud':[null,'a']}", NULL},
+                {"{'aud':[null]}", "aud is not for us"},
+                {"{'aud':[null,1]}", "aud is neither a string nor a list of strings"},
+                {"{'aud':null}", "aud is missing"}};
+    apr_pool_t *pool = new_pool();
+    apr_array_header_t *audiences = apr_array_make(pool, 1, sizeof(const char *));
+    la_validity_terms_t terms = {.audiences = audiences, .null_is_absent = 1};
+
+    (void)state;
+    APR_ARRAY_PUSH(audiences, const char *) = "a";
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        const la_json_t *claims;
+        const char *reason;
+        apr_time_t expires;
+
+        assert_null(la_json_parse(pool, slice_of_text(unquote(pool, rows[i].claims)), &claims));
+        reason = la_validity_check(claims, &terms, &expires);
+        assert_string_equal(reason ? reason : "", rows[i].reason ? rows[i].reason : "");
+    }
+    apr_pool_destroy(pool);
+}
+
 static void test_foreign(void **state)
 {
     static const struct {
@@ -160,6 +188,7 @@ int main(void)
     start();
     for (size_t i = 0; i < ROWS(cases); i++)
         add(cases[i].name, test_case, &cases[i]);
+    add("an answer's audience: null is no item", test_null_items, NULL);
     add("another issuer's", test_foreign, NULL);
     return finish("validity");
 }

@@ -12,6 +12,7 @@
 #include "lookup/lookup.h"
 
 #include "lookup/ask.h"
+#include "base/clock.h"
 #include "io/server.h"
 
 #include <apr_strings.h>

@@ -1,14 +1,15 @@
 /* Purges of the cache: what goes and what stays, verdicts that were asked for before, and positions among the purges of all
  * machines. */
+#include "access/token.h"
 #include "lookup/purge.h"
 #include "shm/purge_log.h"
 
 #include "access/token.h"
 #include "caches.h"
 
-static unsigned char digest_of[2][LA_DIGEST_BYTES] = {{1}, {2}};
-
 #include <sys/ptrace.h>
+
+static unsigned char digest_of[2][LA_DIGEST_BYTES] = {{1}, {2}};
 
 static la_slice_t slice(const char *text)
 {

@@ -103,10 +103,11 @@ class TestFaults:
 
     @staticmethod
     def configure(httpd):
-        return provider("ep", httpd.endpoint().url(), "Timeout 400ms") + location("/", "ep") + outages.host_503(httpd)
+        return (provider("ep", httpd.endpoint().url(), "Timeout 400ms") + location("/", "ep") + outages.host_503(httpd) +
+                provider("patient", httpd.endpoint().url()) + location("/patient", "patient") + everywhere(httpd, "/patient"))
 
-    def good(self, httpd):
-        response = httpd.get("/", token=new_token())
+    def good(self, httpd, path="/"):
+        response = httpd.get(path, token=new_token())
         assert (response.status, response.note("user")) == (200, "alice")
 
     @both_statuses
@@ -122,12 +123,12 @@ class TestFaults:
 
     @pytest.mark.parametrize("behaviour", ODD_BUT_GOOD.values(), ids=ODD_BUT_GOOD.keys())
     def test_odd_but_good(self, httpd, behaviour):
-        response = httpd.get("/", token=httpd.endpoint().on(new_token(), behaviour))
+        response = httpd.get("/patient", token=httpd.endpoint().on(new_token(), behaviour))
         assert (response.status, response.note("user")) == (200, "alice")
         for _ in range(3):
-            rejected = httpd.get("/", token=httpd.endpoint().on(new_token(), reply(403, b"")))
+            rejected = httpd.get("/patient", token=httpd.endpoint().on(new_token(), reply(403, b"")))
             assert rejected.message == "Authentication failed: 403"
-            self.good(httpd)
+            self.good(httpd, "/patient")
 
     def test_idle_connection_closed_by_the_endpoint(self, httpd):
         for _ in range(5):

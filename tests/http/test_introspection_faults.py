@@ -91,7 +91,7 @@ class TestFaults:
 
     @staticmethod
     def configure(httpd):
-        return "LlamaAuthOutageStatus 503\n" + site(httpd, "ep", "Timeout 400ms")
+        return "LlamaAuthOutageStatus 503\n" + site(httpd, "ep", "Timeout 400ms") + site(httpd, "patient")
 
     @pytest.mark.parametrize("behaviour, message", FAULTS.values(), ids=FAULTS.keys())
     def test_fault(self, httpd, behaviour, message):
@@ -117,7 +117,7 @@ class TestFaults:
         raw(b"HTTP/1.1 100 Continue\r\n\r\n" + oauth(200, GOOD), then="stay"),
         reply(200, GOOD, [("Content-Type", "text/plain")])], ids=["one byte at a time", "no reason", "100 first", "another type"])
     def test_odd_but_good(self, httpd, behaviour):
-        assert httpd.get("/ep/x", token=serve(httpd).on(new_token(), behaviour)).status == 200
+        assert httpd.get("/patient/x", token=serve(httpd).on(new_token(), behaviour)).status == 200
 
 
 class TestFaultsByDefault:

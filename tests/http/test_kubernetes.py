@@ -272,7 +272,7 @@ class TestFaults:
 
     @staticmethod
     def configure(httpd):
-        return "LlamaAuthOutageStatus 503\n" + site(httpd, "ep", *TOKEN, "Timeout 400ms")
+        return "LlamaAuthOutageStatus 503\n" + site(httpd, "ep", *TOKEN, "Timeout 400ms") + site(httpd, "patient", *TOKEN)
 
     @pytest.mark.parametrize("behaviour, message", FAULTS.values(), ids=FAULTS.keys())
     def test_fault(self, httpd, behaviour, message):
@@ -299,7 +299,7 @@ class TestFaults:
         drip(kube(201, GOOD), 0.0001, then="stay"), raw(kube(201, GOOD).replace(b"201 Created", b"201"), then="stay"),
         raw(kube(200, GOOD), then="stay")], ids=["one byte at a time", "no reason", "200"])
     def test_odd_but_good(self, httpd, behaviour):
-        assert httpd.get("/ep/x", token=serve(httpd).on(new_token(), behaviour)).status == 200
+        assert httpd.get("/patient/x", token=serve(httpd).on(new_token(), behaviour)).status == 200
 
 
 class TestNetwork:

@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-/* Digits of the largest number that is read: 64 bits. */
-#define DIGITS_MAX 19
+/* The largest number that is read, and the digits of the least one: 64 bits. */
+#define NUMBER_MAX   "9223372036854775807"
+#define NUMBER_LEAST "9223372036854775808"
 
 typedef struct scan_t {
     const char *data;
@@ -37,16 +38,24 @@ static la_redis_reply_e take_line(scan_t *scan, la_slice_t *line)
     return LA_REDIS_REPLY_WHOLE;
 }
 
-/* Reads a decimal number, a minus in front of it if `negative`. Returns 0 when it is none. */
+/* Whether a text is a decimal number as hiredis reads it, with a minus in front of it if `negative`: one of 64 bits, without
+ * zeros in front. */
 static int is_number(la_slice_t text, int negative)
 {
-    apr_size_t i = negative && text.len > 0 && text.data[0] == '-' ? 1 : 0;
-    apr_size_t start = i;
+    int minus = negative && text.len > 0 && text.data[0] == '-';
+    const char *digits = text.data + minus;
+    apr_size_t len = text.len - (apr_size_t)minus;
+    apr_size_t i;
 
-    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') {
+    for (i = 0; i < len && digits[i] >= '0' && digits[i] <= '9';) {
         i++;
     }
-    return i == text.len && i > start && i - start <= DIGITS_MAX;
+    if (i < len || len == 0 || len >= sizeof(NUMBER_MAX) ||
+        (digits[0] == '0' && (len > 1 || minus))) {
+        return 0;
+    }
+    return len < sizeof(NUMBER_MAX) - 1 ||
+           memcmp(digits, minus ? NUMBER_LEAST : NUMBER_MAX, len) <= 0;
 }
 
 /* Reads a length of at most `max`; -1 means that there is no value. */

@@ -227,7 +227,7 @@ class TestWithdrawal:
                 accepted(response, CALLER)
         with Load(httpd, lambda chance: ("/", chance.choice((old, new))), judge, clients=3, keep=False):
             idp.withdraw(retired)
-            await_until(lambda: httpd.get("/", token=old).status == 401, "the end of the first key", patience=6)
+            await_until(lambda: httpd.get("/", token=old).note("error") == "invalid_token", "the end of the first key", patience=6)
         rejected(httpd.get("/", token=old))
         restart(httpd)
         rejected(httpd.get("/", token=old))

@@ -253,11 +253,12 @@ static apr_status_t assign_all(retained_t *r, la_holder_t *life, apr_pool_t *poo
         }
     }
     for (apr_uint32_t i = 0; i < provider_count() && rv == APR_SUCCESS; i++) {
-        slot_t *slot = find_slot(r, names[i]) ? NULL : find_unused(r);
+        slot_t *slot = find_slot(r, names[i]);
 
-        if (slot) {
+        if (!slot && (slot = find_unused(r)) != NULL) {
             take_slot(r, gates, slot, names[i], entry_at(i)->provider);
         }
+        rv = slot ? rv : APR_ENOSPC; /* else it would take the first gate for its own */
     }
     return rv;
 }

@@ -111,7 +111,9 @@ static la_redis_e run_script(la_remote_t *second, la_slice_t script, const la_sl
                            la_remote_word(second, pool, "epoch", "")};
     la_redis_e result;
 
-    memcpy(words + 5, arguments, count * sizeof(*arguments));
+    if (count > 0) { /* memcpy from NULL is undefined even then */
+        memcpy(words + 5, arguments, count * sizeof(*arguments));
+    }
     result = la_redis_command(second->redis, 5 + count, words, pool, answer);
     if (result == LA_REDIS_OK && (answer->kind != LA_REDIS_LIST || answer->count != 2)) {
         answer->text = LA_SLICE("its answer is of an unknown kind");

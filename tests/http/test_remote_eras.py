@@ -100,7 +100,8 @@ class TestLosses:
     def test_what_is_cached_goes_on_every_machine(self, machines, endpoint, loss):
         one, two = machines.add(endpoint.url(), expected=EXPECTED), machines.add(endpoint.url(), expected=EXPECTED)
         alice = new_token("alice")
-        purge(one, "principal:nobody")
+        for _ in range(2):  # the first may be what begins the era, and the number is 1 then
+            purge(one, "principal:nobody")
         assert (ask(one, alice), ask(two, alice)) == ((200, "miss"), (200, "shared"))
         LOSSES[loss](machines.redis)
         endpoint.on(alice, reply(401))

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +21,7 @@ def run_unit(program):
     done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
                           text=True, errors="replace", timeout=300)
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
-    failed = len(set(re.findall(r"^\[  FAILED  \] (\S.*)$", done.stdout, re.M)))
+    failed = len(set(re.findall(r"^\[  FAILED  \] (?!\d+ test\(s\))(\S.*)$", done.stdout, re.M)))
     if done.returncode != 0 and failed == 0:
         failed = 1
     if os.environ.get("LA_TEST_VERBOSE") or failed:
@@ -32,7 +33,8 @@ def run_unit(program):
 def unit():
     programs = sorted(p for p in UNIT.glob("test_*") if p.is_file() and os.access(p, os.X_OK))
     wanted = {p.stem for p in (ROOT / "tests" / "unit").glob("test_*.c")}
-    results = [run_unit(p) for p in programs if p.name in wanted]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each has files and memory of its own
+        results = list(pool.map(run_unit, [p for p in programs if p.name in wanted]))
     missing = len(wanted) - len(results)
     return sum(r[0] for r in results), sum(r[1] for r in results) + missing
 

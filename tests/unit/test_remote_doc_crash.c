@@ -161,7 +161,7 @@ static void test_outlived(void **state)
     static const step_case_t row = {"", "{\"keys\":[]}", "{\"keys\":[{}]}"};
     static const char newest[] = "{\"keys\":[{},{}]}";
     int others = *(const int *)*state;
-    la_document_t document;
+    la_remote_doc_t document;
     apr_uint64_t version;
     unsigned changes = 0;
     la_slice_t bytes;
@@ -173,7 +173,7 @@ static void test_outlived(void **state)
         pid_t child;
 
         segment = shared_alloc(sizeof(*segment));
-        document = (la_document_t){.segment = segment};
+        document = (la_remote_doc_t){.segment = segment};
         publish_here(row.before);
         child = start_traced(&row);
         runs = step_to(child, changes++);
@@ -185,7 +185,7 @@ static void test_outlived(void **state)
             assert_int_equal(ptrace(PTRACE_CONT, child, NULL, NULL), 0);
             assert_int_equal(reap(child), 0);
         }
-        if (la_document_read(&document, pool, &bytes, &version)) {
+        if (la_remote_doc_read(&document, pool, &bytes, &version)) {
             assert_int_equal(bytes.len, strlen(newest));
             assert_memory_equal(bytes.data, newest, bytes.len);
         }

@@ -1,5 +1,5 @@
 /* remote_doc.c: early fetches, what they show to be missing, and who waits for them. */
-#include "documents.h"
+#include "remote_docs.h"
 
 static void test_renew(void **state)
 {

@@ -196,6 +196,36 @@ ScriptSock cgisock
         assert httpd.request("POST", f"/{name}/x", token=key_of("full")).status == (200 if allowed else 403)
 
 
+class TestScriptsOfAPage:
+    """A script that mod_include runs gets the page's query string once fixups are over."""
+    modules = ("cgid", "include", "filter")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.write("htdocs/hidden/x.cgi", '#!/bin/sh\nprintf "Content-Type: text/plain\\n\\n"; env\n').chmod(0o755)
+        httpd.write("htdocs/page.shtml", '<!--#exec cgi="/hidden/x.cgi" -->')
+        return write_callers(httpd) + f"""
+ScriptSock cgisock
+AddType text/html .shtml
+AddOutputFilter INCLUDES .shtml
+<Directory "{httpd.root}/htdocs">
+    Options +ExecCGI +Includes
+    AddHandler cgi-script .cgi
+</Directory>
+<Location /hidden>
+    {BEARER}
+    LlamaAuthTokenSource query:access_token
+    LlamaAuthForwardToken off
+    Require valid-user
+</Location>
+"""
+
+    def test_no_token(self, httpd):
+        body = httpd.get(f"/page.shtml?a=1&access_token={BARE}").body
+        assert b"REMOTE_USER=bare" in body and b"QUERY_STRING=a=1" in body
+        assert BARE.encode() not in body
+
+
 class TestFieldsThatOthersChange:
     """mod_headers writes the backend's own key into the request; what it wrote is nobody's token."""
     modules = ("rewrite", "cgid")

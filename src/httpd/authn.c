@@ -225,6 +225,17 @@ static const char *principal_of(apr_pool_t *pool, const la_caller_t *caller)
     return made;
 }
 
+/* Copies what a later request of the chain asked by: it may end before the first one does, which keeps all callers. */
+static void keep_question(la_caller_t *caller, apr_pool_t *pool)
+{
+    caller->use.providers = apr_pmemdup(pool, caller->use.providers,
+                                        (apr_size_t)caller->use.count * sizeof(la_provider_t *));
+    caller->token.data = apr_pstrmemdup(pool, caller->token.data, caller->token.len);
+    caller->resource = apr_pstrdup(pool, caller->resource);
+    caller->path = apr_pstrdup(pool, caller->path);
+    caller->query = apr_pstrdup(pool, caller->query);
+}
+
 /* Makes the caller that a chain accepted. Its identity lives in the first request's pool already. */
 static const la_caller_t *make_caller(request_rec *r, const la_caller_t *asked,
                                       const la_chain_t *chain)
@@ -232,12 +243,9 @@ static const la_caller_t *make_caller(request_rec *r, const la_caller_t *asked,
     apr_pool_t *pool = la_request_first(r)->pool;
     la_caller_t *caller = apr_pmemdup(pool, asked, sizeof(*asked));
 
-    caller->use.providers = apr_pmemdup(pool, asked->use.providers,
-                                        (apr_size_t)asked->use.count * sizeof(la_provider_t *));
-    caller->token.data = apr_pstrmemdup(pool, asked->token.data, asked->token.len);
-    caller->resource = apr_pstrdup(pool, asked->resource);
-    caller->path = apr_pstrdup(pool, asked->path);
-    caller->query = apr_pstrdup(pool, asked->query);
+    if (la_request_origin(r)) {
+        keep_question(caller, pool);
+    }
     caller->provider = chain->provider;
     caller->identity = chain->result.identity;
     caller->principal = principal_of(pool, caller);

@@ -11,7 +11,7 @@ from endpoint import Endpoint
 from errorlog import await_until
 from keyserver import jwt, key_server
 from server import Httpd, client_id, sanitizer_environment
-from test_remote import MODULES, Machines, ask, purge, text
+from test_second import MODULES, Machines, ask, purge, text
 from traffic import by_name
 
 NAME = "redis.invalid"

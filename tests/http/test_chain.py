@@ -184,7 +184,7 @@ class TestIdentitiesDoNotMix:
         reply(500, {"principal": "root", "attributes": {"roles": ["admin"]}}),
         reply(200, b'{"principal": "root", "attributes": {"roles": ["admin"]}, "expires_in": "x"}')],
         ids=["rejected", "failed", "unusable at the end"])
-    def test_remote_identity_alone(self, httpd, token, first):
+    def test_second_identity_alone(self, httpd, token, first):
         httpd.endpoint("one").on(token, first)
         httpd.endpoint("two").on(token, accept("bob", {"teams": ["t"]}))
         response = httpd.get("/", token=token)

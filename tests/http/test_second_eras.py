@@ -8,7 +8,7 @@ from conftest import new_token
 from errorlog import await_until
 from redis_server import Redis
 from server import client_id
-from test_remote import Machines, ask, entries, purge, status, text
+from test_second import Machines, ask, entries, purge, status, text
 from traffic import build, by_name
 
 ERA, EPOCH = "llama_auth:era", "llama_auth:epoch"

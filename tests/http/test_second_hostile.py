@@ -11,7 +11,7 @@ from conftest import new_token
 from errorlog import await_until
 from endpoint import Endpoint
 from server import Httpd, sanitizer_environment
-from test_remote import MODULES, operations, status, text
+from test_second import MODULES, operations, status, text
 from traffic import by_name
 
 SERVER = b"# Server\r\nrun_id:0123456789012345678901234567890123456789\r\n"

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <apr_errno.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
@@ -377,11 +378,28 @@ static int status_of(CURL *handle)
                : 0;
 }
 
-static void take_failure(CURL *handle, const exchange_t *x, CURLcode code,
+/* Why a connection came to nothing, with the system's word for it: curl's own is the same for a port that nobody listens on and for
+ * one that the system's policy forbids. */
+static const char *connect_error(CURL *handle, const char *said, apr_pool_t *pool)
+{
+    long error = 0;
+    char word[128];
+
+    if (curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &error) != CURLE_OK || error == 0) {
+        return said;
+    }
+    apr_strerror((apr_status_t)error, word, sizeof(word));
+    return strstr(said, word) ? said : apr_pstrcat(pool, said, ": ", word, NULL);
+}
+
+static void take_failure(CURL *handle, const exchange_t *x, CURLcode code, apr_pool_t *pool,
                          la_http_response_t *response)
 {
     response->outcome = code == CURLE_OPERATION_TIMEDOUT ? LA_HTTP_TIMEOUT : LA_HTTP_FAILED;
     response->reason = x->error[0] ? x->error : curl_easy_strerror(code);
+    if (code == CURLE_COULDNT_CONNECT) {
+        response->reason = connect_error(handle, response->reason, pool);
+    }
     if (x->refusal || code == CURLE_FILESIZE_EXCEEDED) {
         response->reason = x->refusal ? x->refusal : too_large;
         response->status = status_of(handle);
@@ -429,7 +447,7 @@ static void perform(const la_http_t *http, CURL *handle, const la_http_request_t
         if (code == CURLE_OK) {
             take_answer(handle, http->options, request, x, pool, response);
         } else {
-            take_failure(handle, x, code, response);
+            take_failure(handle, x, code, pool, response);
         }
     } else {
         response->reason = "the call could not be made ready";

@@ -10,7 +10,7 @@ from client import build
 from configs import everywhere, location, provider
 from conftest import every_mpm, new_token
 from errorlog import await_until
-from server import client_id
+from server import client_id, free_port
 
 NUMBERED = re.compile(r"LA\d{4}: ")
 
@@ -23,6 +23,7 @@ class TestLines:
     @staticmethod
     def configure(httpd):
         return (write_callers(httpd) + provider("ep", httpd.endpoint().url(), "Timeout 300ms") + location("/ep/", "ep") +
+                provider("closed", f"http://127.0.0.1:{free_port()}/") + location("/closed/", "closed") + everywhere(httpd, "/closed") +
                 f"<Location /keys/>\n{BEARER}RequireScope b\n</Location>\n" + everywhere(httpd, "/ep") + everywhere(httpd, "/keys"))
 
     def lines(self, httpd, mark, level):
@@ -120,6 +121,12 @@ class TestLines:
         httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), behaviour))
         errors = self.lines(httpd, mark, "error")
         assert len(errors) == 1 and reason in errors[0], errors
+
+    def test_a_connection_that_fails_names_the_systems_error(self, httpd):
+        mark = httpd.log.mark()
+        assert httpd.get("/closed/x", token=new_token()).status == 401
+        errors = self.lines(httpd, mark, "error")
+        assert len(errors) == 1 and errors[0].endswith(": Connection refused"), errors
 
     def test_an_answer_is_never_quoted(self, httpd):
         canary = "canary-in-an-answer"

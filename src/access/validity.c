@@ -4,7 +4,14 @@
  */
 #include "access/validity.h"
 
+#include "base/timestamp.h"
+
 #include <string.h>
+
+#include <apr_strings.h>
+
+/* Most audiences of a token that the log shows. */
+#define SHOWN_MAX 3
 
 /* Ten thousand years, in seconds either way: what is beyond is clamped to it. */
 #define SECONDS_MAX 3.2e11
@@ -37,10 +44,11 @@ static found_e find_time(const la_json_t *claims, const la_validity_terms_t *ter
     return FOUND_GOOD;
 }
 
-static const char *check_end(const la_json_t *claims, const la_validity_terms_t *terms,
-                             apr_time_t *expires)
+static const char *check_end(apr_pool_t *pool, const la_json_t *claims,
+                             const la_validity_terms_t *terms, apr_time_t *expires)
 {
     apr_time_t exp;
+    apr_time_t end;
 
     *expires = 0;
     switch (find_time(claims, terms, "exp", &exp)) {
@@ -51,15 +59,16 @@ static const char *check_end(const la_json_t *claims, const la_validity_terms_t 
     case FOUND_GOOD:
         break;
     }
-    exp += terms->leeway_us;
-    if (exp <= terms->now || exp <= 0) {
-        return "it has expired";
+    end = exp + terms->leeway_us;
+    if (end <= terms->now || end <= 0) {
+        return apr_psprintf(pool, "it expired at %s", la_timestamp_text(pool, exp));
     }
-    *expires = exp;
+    *expires = end;
     return NULL;
 }
 
-static const char *check_begin(const la_json_t *claims, const la_validity_terms_t *terms)
+static const char *check_begin(apr_pool_t *pool, const la_json_t *claims,
+                               const la_validity_terms_t *terms)
 {
     apr_time_t nbf;
 
@@ -71,7 +80,9 @@ static const char *check_begin(const la_json_t *claims, const la_validity_terms_
     case FOUND_GOOD:
         break;
     }
-    return nbf - terms->leeway_us > terms->now ? "it is not valid yet (nbf)" : NULL;
+    return nbf - terms->leeway_us > terms->now
+               ? apr_psprintf(pool, "it is not valid before %s (nbf)", la_timestamp_text(pool, nbf))
+               : NULL;
 }
 
 static int same(la_slice_t text, const char *expected)
@@ -79,19 +90,27 @@ static int same(la_slice_t text, const char *expected)
     return text.len == strlen(expected) && memcmp(text.data, expected, text.len) == 0;
 }
 
-static const char *check_issuer(const la_json_t *claims, const la_validity_terms_t *terms)
+static const char *other_issuer(apr_pool_t *pool, la_slice_t came, const char *expected)
+{
+    return apr_psprintf(pool, "iss is %s, expected %s", la_json_quoted(pool, came), expected);
+}
+
+static const char *check_issuer(apr_pool_t *pool, const la_json_t *claims,
+                                const la_validity_terms_t *terms)
 {
     const char *issuer = terms->issuer;
     const la_json_t *claim;
     la_slice_t text;
 
     if (!find(claims, terms, "iss", &claim)) {
-        return issuer && !terms->issuer_optional ? "iss is missing" : NULL;
+        return issuer && !terms->issuer_optional
+                   ? apr_psprintf(pool, "iss is missing, expected %s", issuer)
+                   : NULL;
     }
     if (!la_json_string(claim, &text)) {
         return "iss is not a string";
     }
-    return !issuer || same(text, issuer) ? NULL : "iss is another issuer";
+    return !issuer || same(text, issuer) ? NULL : other_issuer(pool, text, issuer);
 }
 
 static int is_ours(la_slice_t audience, const la_validity_terms_t *terms)
@@ -135,18 +154,59 @@ static int read_audience(const la_json_t *claim, const la_validity_terms_t *term
     return la_json_type(claim) == LA_JSON_ARRAY;
 }
 
-static const char *check_audience(const la_json_t *claims, const la_validity_terms_t *terms)
+/* What came in `aud`: a string or a list of strings. */
+static const char *audiences_of(apr_pool_t *pool, const la_json_t *claim)
+{
+    const char *shown = NULL;
+    apr_size_t count = 0;
+    la_slice_t text;
+    apr_size_t i;
+
+    if (la_json_string(claim, &text)) {
+        return la_json_quoted(pool, text);
+    }
+    for (i = 0; i < la_json_count(claim); i++) {
+        if (la_json_string(la_json_item(claim, i), &text) && count++ < SHOWN_MAX) {
+            const char *quoted = la_json_quoted(pool, text);
+
+            shown = shown ? apr_pstrcat(pool, shown, ", ", quoted, NULL) : quoted;
+        }
+    }
+    if (count <= SHOWN_MAX) {
+        return shown ? shown : "an empty list";
+    }
+    return apr_psprintf(pool, "%s and %" APR_SIZE_T_FMT " more", shown, count - SHOWN_MAX);
+}
+
+/* What is there instead of an audience of ours. */
+static const char *other_audience(apr_pool_t *pool, const char *came,
+                                  const la_validity_terms_t *terms)
+{
+    const char *expected = terms->resource;
+    int i;
+
+    for (i = terms->audiences->nelts - 1; i >= 0; i--) {
+        const char *audience = APR_ARRAY_IDX(terms->audiences, i, const char *);
+
+        expected = expected ? apr_pstrcat(pool, audience, ", ", expected, NULL) : audience;
+    }
+    return apr_psprintf(pool, "aud is %s, expected one of: %s", came, expected);
+}
+
+static const char *check_audience(apr_pool_t *pool, const la_json_t *claims,
+                                  const la_validity_terms_t *terms)
 {
     const la_json_t *claim;
     int ours;
 
     if (!find(claims, terms, "aud", &claim)) {
-        return terms->audiences ? "aud is missing" : NULL;
+        return terms->audiences ? other_audience(pool, "missing", terms) : NULL;
     }
     if (!read_audience(claim, terms, &ours)) {
         return "aud is neither a string nor a list of strings";
     }
-    return ours || !terms->audiences ? NULL : "aud is not for us";
+    return ours || !terms->audiences ? NULL
+                                     : other_audience(pool, audiences_of(pool, claim), terms);
 }
 
 static const char *check_issue_time(const la_json_t *claims, const la_validity_terms_t *terms)
@@ -156,22 +216,24 @@ static const char *check_issue_time(const la_json_t *claims, const la_validity_t
     return find_time(claims, terms, "iat", &iat) == FOUND_WRONG ? "iat is not a number" : NULL;
 }
 
-const char *la_validity_check(const la_json_t *claims, const la_validity_terms_t *terms,
-                              apr_time_t *expires)
+const char *la_validity_check(apr_pool_t *pool, const la_json_t *claims,
+                              const la_validity_terms_t *terms, apr_time_t *expires)
 {
-    const char *reason = check_end(claims, terms, expires);
+    const char *reason = check_end(pool, claims, terms, expires);
 
-    reason = reason ? reason : check_begin(claims, terms);
+    reason = reason ? reason : check_begin(pool, claims, terms);
     reason = reason ? reason : check_issue_time(claims, terms);
-    reason = reason ? reason : check_issuer(claims, terms);
-    return reason ? reason : check_audience(claims, terms);
+    reason = reason ? reason : check_issuer(pool, claims, terms);
+    return reason ? reason : check_audience(pool, claims, terms);
 }
 
-int la_validity_is_foreign(const la_json_t *claims, const char *issuer)
+const char *la_validity_foreign(apr_pool_t *pool, const la_json_t *claims, const char *issuer)
 {
     const la_json_t *claim;
     la_slice_t text;
 
     return issuer && la_json_member(claims, "iss", &claim) && la_json_string(claim, &text) &&
-           !same(text, issuer);
+                   !same(text, issuer)
+               ? other_issuer(pool, text, issuer)
+               : NULL;
 }

@@ -29,12 +29,16 @@ typedef struct la_validity_terms_t {
  *
  * expires: when it may no longer be used (`exp` and the leeway), 0 where it has no `exp`; no `exp`, however small or large, makes it
  *          0. Set on success.
- * Returns NULL, or the reason for the log ("aud is not for us"), a literal.
+ * Returns NULL, or the reason for the log, which says what came and what was expected (`aud is "account", expected one of: api`), a
+ * literal or in `pool`. Of the claims it quotes a few texts at most, as la_json_quoted() does.
  */
-const char *la_validity_check(const la_json_t *claims, const la_validity_terms_t *terms,
-                              apr_time_t *expires);
+const char *la_validity_check(apr_pool_t *pool, const la_json_t *claims,
+                              const la_validity_terms_t *terms, apr_time_t *expires);
 
-/* Whether `iss` is a string other than `issuer`: then it is another issuer's token, for another provider to judge. */
-int la_validity_is_foreign(const la_json_t *claims, const char *issuer);
+/* Whether `iss` is a string other than `issuer`: then it is another issuer's token, for another provider to judge.
+ *
+ * issuer: NULL: no token is another's. Returns NULL where it is not, else the reason for the log, in `pool`.
+ */
+const char *la_validity_foreign(apr_pool_t *pool, const la_json_t *claims, const char *issuer);
 
 #endif

@@ -130,4 +130,11 @@ void la_json_write_raw(la_json_writer_t *writer, la_slice_t text);
  * invalid part (Unicode 15, section 3.9); all beyond ASCII is written as \uXXXX. */
 void la_json_write_string(la_json_writer_t *writer, la_slice_t text);
 
+/* What of a stranger's text is shown, in bytes. */
+#define LA_JSON_QUOTED_BYTES ((apr_size_t)100)
+
+/* A stranger's text for a log line: quoted and in ASCII as la_json_write_string() writes it, so that it can neither end the line
+ * nor pass for what is around it. Of a longer one the beginning, in whole characters, and `...` behind the quotes. In `pool`. */
+const char *la_json_quoted(apr_pool_t *pool, la_slice_t text);
+
 #endif

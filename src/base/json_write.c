@@ -121,3 +121,22 @@ void la_json_write_string(la_json_writer_t *writer, la_slice_t text)
     }
     la_json_write_raw(writer, LA_SLICE("\""));
 }
+
+const char *la_json_quoted(apr_pool_t *pool, la_slice_t text)
+{
+    la_slice_t shown = text;
+    la_json_writer_t writer;
+
+    if (text.len > LA_JSON_QUOTED_BYTES) {
+        shown.len = LA_JSON_QUOTED_BYTES;
+        while (shown.len > 0 && ((unsigned char)text.data[shown.len] & 0xC0) == 0x80) {
+            shown.len--;
+        }
+    }
+    la_json_writer_init(&writer, pool);
+    la_json_write_string(&writer, shown);
+    if (shown.len < text.len) {
+        la_json_write_raw(&writer, LA_SLICE("..."));
+    }
+    return writer.data;
+}

@@ -1,4 +1,4 @@
-/* RFC 3339 to microseconds, by arithmetic alone: no locale and no time zone of the process takes part.
+/* RFC 3339 to microseconds and back, by arithmetic alone: no locale and no time zone of the process takes part.
  *
  * Called while files are read, at startup and by the request thread that reads one again.
  */
@@ -171,4 +171,13 @@ int la_timestamp_parse_zoned(const char *text, apr_time_t *at)
         return 0;
     }
     return la_timestamp_parse((la_slice_t){rfc3339, strlen(rfc3339)}, at);
+}
+
+const char *la_timestamp_text(apr_pool_t *pool, apr_time_t at)
+{
+    apr_time_exp_t parts;
+
+    apr_time_exp_gmt(&parts, at);
+    return apr_psprintf(pool, "%04d-%02d-%02dT%02d:%02d:%02dZ", parts.tm_year + 1900,
+                        parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }

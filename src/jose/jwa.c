@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <apr_strings.h>
+
 typedef struct algorithm_t {
     const char *name;
     la_jwa_set_t set;
@@ -31,6 +33,19 @@ la_jwa_set_t la_jwa_named(la_slice_t name)
         }
     }
     return 0;
+}
+
+const char *la_jwa_names(apr_pool_t *pool, la_jwa_set_t set)
+{
+    const char *names = "";
+
+    for (apr_size_t i = 0; i < COUNT; i++) {
+        if ((set & algorithms[i].set) == algorithms[i].set) {
+            names = apr_pstrcat(pool, names, *names ? " " : "", algorithms[i].name, NULL);
+            set &= ~algorithms[i].set;
+        }
+    }
+    return names;
 }
 
 const char *la_jwa_digest(la_jwa_set_t one)

@@ -8,6 +8,7 @@
 #include "base/slice.h"
 
 #include <apr.h>
+#include <apr_pools.h>
 
 typedef apr_uint32_t la_jwa_set_t;
 
@@ -43,6 +44,9 @@ typedef apr_uint32_t la_jwa_set_t;
  * are case-sensitive. 0 for every other name, `none` among them.
  */
 la_jwa_set_t la_jwa_named(la_slice_t name);
+
+/* The names of a set's algorithms with blanks between them, in `pool`: `EdDSA` for both of its curves. */
+const char *la_jwa_names(apr_pool_t *pool, la_jwa_set_t set);
 
 /* One algorithm's digest by OpenSSL's name ("SHA256"); NULL for EdDSA, which has its own, and for a set that is not
  * one algorithm. */

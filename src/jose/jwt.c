@@ -50,23 +50,24 @@ static int take_string(const la_json_t *header, const char *name, la_slice_t *te
     return !la_json_member(header, name, &value) || la_json_string(value, text);
 }
 
-static const char *take_algorithm(const la_json_t *header, la_jwt_t *jwt)
+static const char *take_algorithm(apr_pool_t *pool, const la_json_t *header, la_jwt_t *jwt)
 {
     const la_json_t *value;
-    la_slice_t name;
 
     if (!la_json_member(header, "alg", &value)) {
         return "alg is missing";
     }
-    if (!la_json_string(value, &name)) {
+    if (!la_json_string(value, &jwt->algorithm)) {
         return "alg is not a string";
     }
-    jwt->algorithms = la_jwa_named(name);
-    return jwt->algorithms ? NULL : "alg is none that is known";
+    jwt->algorithms = la_jwa_named(jwt->algorithm);
+    return jwt->algorithms ? NULL
+                           : apr_psprintf(pool, "alg is %s, which is none that is known",
+                                          la_json_quoted(pool, jwt->algorithm));
 }
 
 /* Keys that come with the token (`jwk`, `jku`, `x5u`, `x5c`) are left where they are. */
-static const char *read_header(const la_json_t *header, la_jwt_t *jwt)
+static const char *read_header(apr_pool_t *pool, const la_json_t *header, la_jwt_t *jwt)
 {
     const la_json_t *value;
 
@@ -85,7 +86,7 @@ static const char *read_header(const la_json_t *header, la_jwt_t *jwt)
     if (!take_string(header, "typ", &jwt->type)) {
         return "typ is not a string";
     }
-    return take_algorithm(header, jwt);
+    return take_algorithm(pool, header, jwt);
 }
 
 static const char *parse_object(apr_pool_t *pool, la_slice_t text, const char *what,
@@ -132,7 +133,7 @@ la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const c
         return LA_JWT_FOREIGN;
     }
     *reason = parse_object(pool, text, "header", &header);
-    *reason = *reason ? *reason : read_header(header, jwt);
+    *reason = *reason ? *reason : read_header(pool, header, jwt);
     *reason = *reason ? *reason : read_signature(pool, parts[2], jwt);
     *reason = *reason ? *reason : read_claims(pool, parts[1], jwt);
     jwt->signing_input =
@@ -177,6 +178,12 @@ static int is_named(const la_jwk_t *key, la_slice_t kid)
            memcmp(key->kid.data, kid.data, kid.len) == 0;
 }
 
+/* A token's algorithm, which is one that is known, for the log. */
+static const char *algorithm_of(apr_pool_t *pool, const la_jwt_t *jwt)
+{
+    return apr_pstrmemdup(pool, jwt->algorithm.data, jwt->algorithm.len);
+}
+
 static la_jwt_verified_e judge(int good, const char **reason)
 {
     *reason = good ? NULL : "the signature is wrong";
@@ -203,8 +210,20 @@ static int is_skipped(const la_jwks_t *keys, la_slice_t kid)
     return 0;
 }
 
+/* The set has no such key that is used. */
+static la_jwt_verified_e miss(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
+                              const char **reason)
+{
+    int skipped = is_skipped(keys, jwt->kid);
+
+    *reason =
+        apr_psprintf(pool, "its key is %s: kid %s", skipped ? "one that is not used" : "unknown",
+                     la_json_quoted(pool, jwt->kid));
+    return skipped ? LA_JWT_BAD : LA_JWT_UNKNOWN_KEY;
+}
+
 /* Tries each key of that name that fits. */
-static la_jwt_verified_e verify_named(const la_jwt_t *jwt, const la_jwks_t *keys,
+static la_jwt_verified_e verify_named(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
                                       la_jwa_set_t wanted, const char **reason)
 {
     int named = 0;
@@ -224,21 +243,20 @@ static la_jwt_verified_e verify_named(const la_jwt_t *jwt, const la_jwks_t *keys
         }
     }
     if (!named) {
-        int skipped = is_skipped(keys, jwt->kid);
-
-        *reason = skipped ? "its key is one that is not used" : "its key is unknown";
-        return skipped ? LA_JWT_BAD : LA_JWT_UNKNOWN_KEY;
+        return miss(pool, jwt, keys, reason);
     }
     if (!fitting) {
-        *reason = "its key is for another algorithm";
+        *reason = apr_psprintf(pool, "its key is for another algorithm: kid %s, alg %s",
+                               la_json_quoted(pool, jwt->kid), algorithm_of(pool, jwt));
         return LA_JWT_BAD;
     }
     return judge(good, reason);
 }
 
 /* Tries the first keys that fit by type. Where keys have no names either, the right one may be still to come. */
-static la_jwt_verified_e verify_unnamed(const la_jwt_t *jwt, const la_jwks_t *keys,
-                                        la_jwa_set_t wanted, const char **reason)
+static la_jwt_verified_e verify_unnamed(apr_pool_t *pool, const la_jwt_t *jwt,
+                                        const la_jwks_t *keys, la_jwa_set_t wanted,
+                                        const char **reason)
 {
     int nameless = 0;
     int tried = 0;
@@ -254,25 +272,27 @@ static la_jwt_verified_e verify_unnamed(const la_jwt_t *jwt, const la_jwks_t *ke
             good = try_key(jwt, key, wanted);
         }
     }
-    *reason = tried ? "it names no key, and none that fits has signed it"
-                    : "it names no key, and none fits";
     if (good) {
         return judge(good, reason);
     }
+    *reason = tried ? "it names no key, and none that fits has signed it"
+                    : apr_psprintf(pool, "it names no key (kid), and none fits: alg %s",
+                                   algorithm_of(pool, jwt));
     return nameless ? LA_JWT_UNKNOWN_KEY : LA_JWT_BAD;
 }
 
-la_jwt_verified_e la_jwt_verify(const la_jwt_t *jwt, const la_jwks_t *keys, la_jwa_set_t allowed,
-                                const char **reason)
+la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
+                                la_jwa_set_t allowed, const char **reason)
 {
     la_jwa_set_t wanted = jwt->algorithms & allowed;
 
     if (!wanted) {
-        *reason = "alg is not among Algorithms";
+        *reason = apr_psprintf(pool, "alg is %s, expected one of: %s", algorithm_of(pool, jwt),
+                               la_jwa_names(pool, allowed));
         return LA_JWT_BAD;
     }
-    return jwt->kid.data ? verify_named(jwt, keys, wanted, reason)
-                         : verify_unnamed(jwt, keys, wanted, reason);
+    return jwt->kid.data ? verify_named(pool, jwt, keys, wanted, reason)
+                         : verify_unnamed(pool, jwt, keys, wanted, reason);
 }
 
 /* A media type without the prefix that may be left out. */

@@ -364,7 +364,7 @@ static void judge_active(const la_provider_t *provider, const la_call_t *call,
                                  .null_is_absent = 1};
     const char *error = check_kind(answer);
 
-    error = error ? error : la_validity_check(answer, &terms, &result->expires);
+    error = error ? error : la_validity_check(pool, answer, &terms, &result->expires);
     if (error) {
         inactive(result, error);
         return;

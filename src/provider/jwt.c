@@ -337,6 +337,7 @@ static int is_ours(judgement_t *j)
 {
     const jwt_conf_t *conf = j->provider->conf;
     const char *reason = NULL;
+    const char *foreign;
 
     switch (la_jwt_parse(j->pool, j->call->token, &j->jwt, &reason)) {
     case LA_JWT_FOREIGN:
@@ -348,12 +349,15 @@ static int is_ours(judgement_t *j)
     case LA_JWT_GOOD:
         break;
     }
-    if (conf->expect_issuer && la_validity_is_foreign(j->jwt.claims, conf->expect_issuer)) {
-        la_result_set(j->result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, "iss is another issuer");
+    foreign = la_validity_foreign(j->pool, j->jwt.claims, conf->expect_issuer);
+    if (foreign) {
+        la_result_set(j->result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, foreign);
         return 0;
     }
     if (conf->require_type && !la_jwt_type_is(&j->jwt, conf->require_type)) {
-        reject(j, "typ is not the one that RequireType names");
+        reject(j, apr_psprintf(j->pool, "typ is %s, expected %s",
+                               j->jwt.type.data ? la_json_quoted(j->pool, j->jwt.type) : "missing",
+                               conf->require_type));
         return 0;
     }
     return 1;
@@ -412,7 +416,7 @@ static void judge_claims(const judgement_t *j)
                                  .resource = j->call->resource,
                                  .issuer = conf->expect_issuer,
                                  .require_exp = conf->require_exp};
-    const char *error = la_validity_check(j->jwt.claims, &terms, &j->result->expires);
+    const char *error = la_validity_check(j->pool, j->jwt.claims, &terms, &j->result->expires);
 
     error = error ? error : read_claims(j, builder);
     if (error) {

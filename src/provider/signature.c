@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <apr_strings.h>
+
 /* One check under way. */
 typedef struct check_t {
     const la_signature_keys_t *keys;
@@ -26,7 +28,7 @@ static int try_keys(const check_t *c, la_jwt_verified_e *verified)
         return 0;
     }
     c->said->epoch = hold.version;
-    *verified = la_jwt_verify(c->jwt, hold.keys, c->keys->algorithms, &c->said->reason);
+    *verified = la_jwt_verify(c->pool, c->jwt, hold.keys, c->keys->algorithms, &c->said->reason);
     la_keyset_release(c->keys->keyset, &hold);
     return 1;
 }
@@ -53,7 +55,9 @@ static apr_uint64_t name_of_key(const check_t *c)
 /* Nobody can tell yet whether the token's key exists. */
 static la_signature_e ask_later(const check_t *c, const char *reason)
 {
-    c->said->reason = reason;
+    c->said->reason = c->jwt->kid.data ? apr_pstrcat(c->pool, reason, ": kid ",
+                                                     la_json_quoted(c->pool, c->jwt->kid), NULL)
+                                       : reason;
     c->said->retry_after_s = la_remote_doc_retry_s(c->keys->document);
     return LA_SIGNATURE_EARLY;
 }
@@ -82,6 +86,7 @@ static la_signature_e try_newer_keys(const check_t *c)
     case LA_REMOTE_DOC_FAILED:
         break;
     }
+    /* Without the key's name: the log tells an outage once for each reason, and strangers choose names. */
     c->said->reason = "its key is not in the key set, and a newer one cannot be had";
     return LA_SIGNATURE_NO_KEYS;
 }

@@ -194,6 +194,21 @@ CASES = {
 }
 TIMES = ("exp", "nbf", "iat")
 
+# What a refused token says, and what the log says of it: what came and what was expected.
+REASONS = {
+    "aud": ("plain", {"aud": "account"}, {}, 'aud is "account", expected one of: llama-stack'),
+    "aud, a list": ("audiences", {"aud": ["a", "b", "c", "d"]}, {}, 'aud is "a", "b", "c" and 1 more, expected one of: api-one, api-two'),
+    "no aud": ("audiences", {"aud": None}, {}, "aud is missing, expected one of: api-one, api-two"),
+    "iss": ("issuer", {"iss": "https://b.example"}, {}, 'iss is "https://b.example", expected https://issuer.example'),
+    "exp": ("plain", {"exp": 1700000000}, {}, "it expired at 2023-11-14T22:13:20Z"),
+    "nbf": ("plain", {"nbf": 4102444800}, {}, "it is not valid before 2100-01-01T00:00:00Z (nbf)"),
+    "typ": ("typed", ALICE, {"typ": "JWT"}, 'typ is "JWT", expected at+jwt'),
+    "alg": ("narrow", ALICE, {}, "alg is ES256, expected one of: RS256 EdDSA"),
+    "an alg that is none": ("plain", ALICE, {"alg": "none"}, 'alg is "none", which is none that is known'),
+    "a long text": ("plain", {"aud": "a" * 150}, {}, f'aud is "{"a" * 100}"..., expected one of: llama-stack'),
+    "a forged line": ("plain", {"aud": "a\n[error] \x1b[1m\u00e9"}, {}, r'aud is "a\\n[error] \\u001b[1m\\u00e9", expected one of: llama-stack'),
+}
+
 
 class TestClaims:
     @staticmethod
@@ -201,7 +216,8 @@ class TestClaims:
         uri = f"JwksUri {serve_all(httpd)}"
         return chain(httpd, {
             "plain": [uri], "audiences": [uri, "Audience api-one api-two"], "any": [uri, "Audience none"],
-            "strict": [uri, "Leeway 0"], "lenient": [uri, "Leeway 10m"], "endless": [uri, "RequireExp off"],
+            "strict": [uri, "Leeway 0"], "lenient": [uri, "Leeway 10m"], "narrow": [uri, "Algorithms EdDSA RS256"],
+            "endless": [uri, "RequireExp off"],
             "issuer": [uri, "ExpectIssuer https://issuer.example"], "typed": [uri, "RequireType at+jwt"],
             "named": [uri, "PrincipalClaim email preferred_username", "Claim realm_access.roles roles", "Claim email names"],
             "matched": [uri, 'Match "^eyJ"'], "uncached": [uri, "CacheTTL 0", "CacheNegativeTTL 0"]})
@@ -219,6 +235,16 @@ class TestClaims:
             rejected(response)
             line = httpd.log.await_line(f"provider {path} rejected token [0-9a-f]{{8}}: ", mark, level="info")
             assert not line.text.endswith(MESSAGE), line  # it says why
+
+    @pytest.mark.parametrize("path, changes, header, reason", REASONS.values(), ids=REASONS.keys())
+    def test_reason(self, httpd, path, changes, header, reason):
+        mark = httpd.log.mark()
+        payload = claims(**changes)
+        token = assemble({**LOUD, **header}, payload, b"x" * 64) if "alg" in header else key("ES256").sign(payload, **header)
+        rejected(httpd.get(f"/{path}", token=token))
+        line = httpd.log.await_line(f"provider {path} rejected token [0-9a-f]{{8}}: ", mark, level="info")
+        assert line.text.endswith(f": {reason}"), line
+        assert not any(part in httpd.log.everything().decode() for part in token.split(".")[1:] if len(part) > 8)
 
     @pytest.mark.parametrize("said, user", [
         ({"sub": "s", "username": "u", "client_id": "c"}, "s"), ({"sub": None, "username": "u", "client_id": "c"}, "u"),

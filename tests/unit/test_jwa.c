@@ -111,6 +111,19 @@ static void test_families(void **state)
     assert_int_equal(LA_JWA_DEFAULT, all & ~LA_JWA_HMAC);
 }
 
+static void test_names(void **state)
+{
+    apr_pool_t *pool = new_pool();
+
+    (void)state;
+    assert_string_equal(la_jwa_names(pool, 0), "");
+    assert_string_equal(la_jwa_names(pool, LA_JWA_ED25519), "Ed25519");
+    assert_string_equal(la_jwa_names(pool, LA_JWA_HS256 | LA_JWA_ES256), "ES256 HS256");
+    assert_string_equal(la_jwa_names(pool, LA_JWA_DEFAULT),
+                        "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA");
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     start();
@@ -121,5 +134,6 @@ int main(void)
     for (size_t i = 0; i < ROWS(not_one); i++)
         add("digest of what is not one algorithm", test_not_one, &not_one[i]);
     add("families", test_families, NULL);
+    add("a set's names", test_names, NULL);
     return finish("jwa");
 }

@@ -67,6 +67,8 @@ static void test_flow(void **state)
     if (row->renewal == LA_REMOTE_DOC_RECENT && row->verdict == LA_VERDICT_UNAVAILABLE) {
         assert_int_equal(result.cause, LA_CAUSE_TOKEN);
         assert_int_equal(result.retry_after_s, 7);
+        assert_string_equal(result.reason, "its key is not in the key set, which was fetched a "
+                                           "moment ago: kid \"new\"");
     }
     assert_int_equal(result.epoch, out.version); /* of the keys that judged it, not those before */
     la_jwt_type.tick(provider, pool);

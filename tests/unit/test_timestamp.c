@@ -134,6 +134,7 @@ static void test_zoned(void **state)
 /* Against libc's calendar, for the first day of every month of 400 years, the calendar's period. */
 static void test_calendar(void **state)
 {
+    apr_pool_t *pool = new_pool();
     char text[32];
     apr_time_t at;
 
@@ -145,7 +146,10 @@ static void test_calendar(void **state)
                      month % 12 + 1);
         assert_int_equal(parse(text, &at), 1);
         assert_true(at == timegm(&tm) * APR_USEC_PER_SEC);
+        assert_string_equal(la_timestamp_text(pool, at), text);
     }
+    assert_string_equal(la_timestamp_text(pool, 951868799999999), "2000-02-29T23:59:59Z");
+    apr_pool_destroy(pool);
 }
 
 int main(void)

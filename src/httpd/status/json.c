@@ -1,6 +1,7 @@
 /* The status as JSON. The shape is documented in README.md and stays; LA_STATUS_VERSION is its version. In request threads.
  */
 #include "base/json.h"
+#include "base/timestamp.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/segments.h"
 #include "httpd/status/status.h"
@@ -31,11 +32,7 @@ static void put_text(la_json_writer_t *w, const char *text)
 
 static void put_time(la_json_writer_t *w, apr_time_t time)
 {
-    apr_time_exp_t parts;
-
-    apr_time_exp_gmt(&parts, time);
-    put(w, "\"%04d-%02d-%02dT%02d:%02d:%02dZ\"", parts.tm_year + 1900, parts.tm_mon + 1,
-        parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    put_text(w, la_timestamp_text(w->pool, time));
 }
 
 static void put_histogram(la_json_writer_t *w, const la_counters_histogram_t *histogram)

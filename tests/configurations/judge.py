@@ -56,9 +56,11 @@ class Run:
         return self.variables["REQUEST_METHOD"]
 
     def told(self):
-        """What it was told of the caller. REDIRECT_ variables are httpd's names for what the request before had."""
+        """What it was told of the caller. REDIRECT_ variables are httpd's names for what the request before had. A Basic user is httpd's own
+        business: it forgets one at an index file, and leaves one in the environment of what a page includes."""
+        basic = self.variables.get("AUTH_TYPE") == "Basic"
         return {name: value for name, value in self.variables.items()
-                if name in ("REMOTE_USER", "AUTH_TYPE") or name in VARIABLES or
+                if name in ("REMOTE_USER", "AUTH_TYPE") and not basic or name in VARIABLES or
                 name.startswith("LLAMA_AUTH_") and name != "LLAMA_AUTH_ATTRIBUTES"}
 
 
@@ -131,8 +133,6 @@ def judge_way(ask, run, providers):
     if not any(decided[method][0] == SERVED for method in heard):
         return [f"require: {run.method} {run.uri} was served, though Require holds neither for {' nor for '.join(heard)}"]
     expected = [model.told(conf, decided[method][1]) for method in methods if decided[method][0] == SERVED]
-    if expected and conf.type == "Basic":  # an index file's user of that kind httpd forgets, with or without us
-        expected.append({})
     return (judge_told(run, expected) if expected else []) + judge_token(run, conf, ask.client)
 
 

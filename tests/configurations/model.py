@@ -282,11 +282,9 @@ def value_of(what, caller):
 def told(conf, caller):
     """The variables about the caller that a CGI script must have; what is not among them must not be set."""
     seen = {}
-    if caller is None:
+    if caller is None or caller.provider is None:
         return seen
-    seen.update(REMOTE_USER=caller.principal, AUTH_TYPE="Basic" if caller.provider is None else "Bearer")
-    if caller.provider is None:
-        return seen
+    seen.update(REMOTE_USER=caller.principal, AUTH_TYPE="Bearer")
     for header, what in conf.forwards.items():
         value = value_of(what, caller)
         if value is not None:

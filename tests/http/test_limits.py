@@ -171,7 +171,7 @@ class TestStopped:
     @staticmethod
     def configure(httpd):
         return ("LlamaAuthOutageStatus 503\n" +
-                provider("corp", httpd.endpoint().url(), "MaxConcurrent 2", "Timeout 2s", "ConnectTimeout 100ms", "CacheVary none") +
+                provider("corp", httpd.endpoint().url(), "MaxConcurrent 2", "Timeout 5s", "ConnectTimeout 100ms", "CacheVary none") +
                 location("/", "corp"))
 
     def test_permits(self, httpd):

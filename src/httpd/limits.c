@@ -141,7 +141,7 @@ static apr_status_t format_memory(retained_t *made)
     if (gates == 0 || flight == 0) {
         return APR_EINVAL;
     }
-    rv = apr_shm_create(&shm, gates + flight + 2 * LA_GATE_ALIGN, NULL, made->pool);
+    rv = apr_shm_create(&shm, gates + flight + (apr_size_t)2 * LA_GATE_ALIGN, NULL, made->pool);
     if (rv != APR_SUCCESS) {
         return rv;
     }

@@ -76,7 +76,7 @@ static int same_text(const char *a, const char *b)
 static int same_use(const la_use_t *a, const la_use_t *b)
 {
     return a->count == b->count &&
-           memcmp(a->providers, b->providers, (apr_size_t)a->count * sizeof(a->providers[0])) == 0;
+           memcmp(a->providers, b->providers, (apr_size_t)a->count * sizeof(la_provider_t *)) == 0;
 }
 
 static int same_bytes(la_slice_t a, la_slice_t b)

@@ -176,7 +176,7 @@ int la_remote_get(la_remote_t *second, const la_slice_t *parts, apr_size_t count
                   la_cache_asked_t *since, la_remote_asked_t *asked, la_remote_found_t *found)
 {
     la_remote_e event = LA_REMOTE_MISS;
-    la_redis_answer_t answer;
+    la_redis_answer_t answer = {0};
     question_t question = {.words_count = 0};
     int i;
 
@@ -185,7 +185,9 @@ int la_remote_get(la_remote_t *second, const la_slice_t *parts, apr_size_t count
     if (pose(second, parts, count, pool, asked, &question)) {
         put_until_kept(second, &question, pool, since, &answer, asked);
     }
-    for (i = 0; asked->usable && i < second->options->secret_count && event != LA_REMOTE_HIT; i++) {
+    for (i = 0; asked->usable && answer.items && i < second->options->secret_count &&
+                event != LA_REMOTE_HIT;
+         i++) {
         event = open_entry(second, &question.keys[i], question.words[1 + i], &answer.items[i],
                            asked->position, apr_time_now(), pool, found);
     }

@@ -369,7 +369,7 @@ static int is_signed(const judgement_t *j)
     const jwt_conf_t *conf = j->provider->conf;
     const jwt_state_t *state = j->provider->state;
     la_signature_keys_t keys = {state->keyset, state->document, conf->algorithms};
-    la_signature_t said;
+    la_signature_t said = {0};
     la_signature_e signature = la_signature_check(&keys, &j->jwt, j->call, j->pool, &said);
 
     /* Of the keys that judged it; what is refused before any is tried is kept like the rest. */

@@ -79,8 +79,10 @@ const char *la_keyset_check_file(const char *path, la_jwa_set_t allowed, apr_poo
 
 static int same_text(la_slice_t a, la_slice_t b)
 {
-    return !a.data == !b.data && a.len == b.len &&
-           (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    if (!a.data || !b.data) {
+        return a.data == b.data;
+    }
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
 static int same_secret(la_slice_t a, la_slice_t b)

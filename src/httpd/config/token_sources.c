@@ -155,7 +155,8 @@ static void add_names(apr_array_header_t *names, const apr_array_header_t *more)
     for (i = 0; i < more->nelts; i++) {
         const char *name = APR_ARRAY_IDX(more, i, const char *);
 
-        for (old = 0; old < names->nelts && strcmp(name, APR_ARRAY_IDX(names, old, const char *));
+        for (old = 0;
+             old < names->nelts && strcmp(name, APR_ARRAY_IDX(names, old, const char *)) != 0;
              old++) {}
         if (old == names->nelts) {
             APR_ARRAY_PUSH(names, const char *) = name;

@@ -1,5 +1,6 @@
 """The ready configurations of conf/: each passes `httpd -t` as it is (but for what only a pod has), and each is used."""
 
+import base64
 import json
 import re
 
@@ -45,6 +46,34 @@ def test_syntax(bare, name):
     status, said = bare.check()
     assert status == 0, said
     assert "warn" not in said
+
+
+def recipe(handler):
+    """The README's section with that handler."""
+    sections = re.findall(r'^<Location [^\n]*\n.*?^</Location>\n', (ROOT / "README.md").read_text(), re.M | re.S)
+    return next(section for section in sections if f"SetHandler {handler}\n" in section)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CONF.glob("*.conf") if path.name not in ("demo.conf", "kubernetes.conf")))
+def test_recipes_of_the_readme(bare, name):
+    """The status page and the metadata are served behind each of them, to whom the recipe says."""
+    bare.modules += ("proxy", "proxy_http", "auth_basic", "authn_file")
+    keys(bare)
+    bare.write_passwords("conf/passwords", admin="of-the-status-page")
+    bare.expect("LA0060")  # nobody listens where the issuers are
+    text = re.sub(r"(idp|keycloak)\.example\.com", "127.0.0.1:1", text_of(name))
+    if "<LlamaAuthProvider idp " not in text:
+        text += "<LlamaAuthProvider idp jwt>\n    Issuer https://127.0.0.1:1\n</LlamaAuthProvider>\n"
+    bare.configure(text + recipe("llama-auth-status") + recipe("llama-auth-metadata"))
+    bare.start()
+    admin = [("Authorization", "Basic " + base64.b64encode(b"admin:of-the-status-page").decode())]
+    assert bare.get("/llama-auth-status").status == 401
+    assert bare.get("/llama-auth-status?format=json", headers=admin).json["version"] == 1
+    purge = bare.request("POST", "/llama-auth-status", body=b"purge=all",
+                         headers=[*admin, ("Content-Type", "application/x-www-form-urlencoded")])
+    assert "dropped" in purge.json
+    document = bare.get("/.well-known/oauth-protected-resource/mcp")
+    assert document.json["resource"] == "https://api.example.com/mcp"
 
 
 class Used:

@@ -120,6 +120,7 @@ static void call_provider(la_counters_t *stats, const la_provider_t *provider,
     la_gate_terms_t terms = la_ask_terms(&provider->common);
     la_gates_t *gates = provider->gates;
     la_gate_result_e outcome = LA_GATE_NO_CALL;
+    la_gate_change_e change;
     la_gate_permit_t permit;
     la_gate_pass_t pass;
 
@@ -135,7 +136,11 @@ static void call_provider(la_counters_t *stats, const la_provider_t *provider,
     } else {
         la_result_set_outage(result, LA_MESSAGE_ERROR, "MaxConcurrent calls are in flight");
     }
-    log_breaker(provider, la_gate_report(gates, index, &terms, &pass, outcome, la_clock_us()));
+    change = la_gate_report(gates, index, &terms, &pass, outcome, la_clock_us());
+    if (change == LA_GATE_OPENED || (pass.kind == LA_GATE_PROBE && outcome == LA_GATE_OUTAGE)) {
+        result->retry_after_s = seconds_to_retry(terms.open_us); /* before, nobody is asked */
+    }
+    log_breaker(provider, change);
 }
 
 void la_ask(la_counters_t *stats, const la_provider_t *provider, const la_call_t *call,

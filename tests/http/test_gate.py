@@ -41,7 +41,8 @@ class TestBreaker:
         url = httpd.endpoint().url()
         brief = f"Breaker 3 {TestBreaker.OPEN_S * 1000:.0f}ms"
         kinds = {"hour": ("Breaker 3 1h",), "shared": ("Breaker 1 1h",), "slow": ("Breaker 2 1h", "Timeout 100ms"),
-                 "five": ("Breaker 1 5s",), "probe": (brief,), "again": (brief,), "never": ("Breaker off",),
+                 "five": ("Breaker 1 5s",), "second": ("Breaker 1 1100ms",),
+                 "probe": (brief,), "again": (brief,), "never": ("Breaker off",),
                  "mixed": ("Breaker 3 1h",), "stale": ("Breaker 1 1h", "CacheTTL 1ms", "CacheStale 1h"),
                  "warm": ("Breaker 1 1h",), "one": ("Breaker 1 1h",), "apart": ("Breaker 1 1h",),
                  "other": ("Breaker 1 1h",), "default": ("Breaker 5 10s",)}
@@ -88,8 +89,19 @@ class TestBreaker:
         assert not called
 
     def test_retry_after(self, httpd):
-        self.fail(httpd, "five", 1)
+        """By the breaker, and so for the outage that opens it."""
+        opened, called = self.ask(httpd, "five", DOWN)
+        assert called and opened.header("Retry-After") == "5"
         check_refused(self.ask(httpd, "five")[0], most=5)
+
+    def test_retry_after_of_a_probe(self, httpd):
+        """A probe that fails closes the door for as long again."""
+        self.fail(httpd, "second", 1)
+
+        def probe():
+            answer, called = self.ask(httpd, "second", DOWN)
+            return answer if called else None
+        assert await_until(probe, "a probe").header("Retry-After") == "2"
 
     def test_default_status(self, httpd):
         """Where outages are 401s."""

@@ -35,9 +35,26 @@ static const char *upper(apr_pool_t *pool, const char *word)
     return text;
 }
 
-/* The method of a <Limit> that is one of HTTP's but for its case, or NULL: methods differ by case, so `get` is a method that no
- * client sends. */
-static const char *misspelled_method(apr_pool_t *pool, const ap_directive_t *limit)
+/* What is wrong with one word of a <Limit>, or NULL. Methods differ by case, so `get` is a method that no client sends; so is
+ * `GET,POST`, and what is meant by `*` is no <Limit> at all. */
+static const char *fault_of_method(apr_pool_t *pool, const char *method)
+{
+    const char *meant = upper(pool, method);
+
+    if (strcmp(method, meant) != 0 && ap_method_number_of(meant) != M_INVALID) {
+        return apr_psprintf(pool,
+                            "methods are written in capitals (%s), and httpd takes this for "
+                            "another method",
+                            meant);
+    }
+    if (*ap_scan_http_token(method) || strcmp(method, "*") == 0) {
+        return "httpd takes this for the name of one method, which no client sends: write blanks "
+               "between methods, as in <Limit GET POST>, and for all of them no <Limit>";
+    }
+    return NULL;
+}
+
+static const char *fault_of_limit(apr_pool_t *pool, const ap_directive_t *limit)
 {
     const char *end = ap_strrchr_c(limit->args, '>');
     const char *rest =
@@ -45,10 +62,10 @@ static const char *misspelled_method(apr_pool_t *pool, const ap_directive_t *lim
 
     while (*rest) {
         const char *method = ap_getword_conf(pool, &rest);
-        const char *meant = upper(pool, method);
+        const char *fault = fault_of_method(pool, method);
 
-        if (strcmp(method, meant) != 0 && ap_method_number_of(meant) != M_INVALID) {
-            return method;
+        if (fault) {
+            return apr_psprintf(pool, "%s %s>: %s", limit->directive, method, fault);
         }
     }
     return NULL;
@@ -57,21 +74,14 @@ static const char *misspelled_method(apr_pool_t *pool, const ap_directive_t *lim
 const char *la_place_of_require(cmd_parms *cmd)
 {
     const ap_directive_t *section = cmd->directive ? cmd->directive->parent : NULL;
+    const char *fault = NULL;
 
-    for (; section; section = section->parent) {
-        const char *method = is_section(section, "<Limit") || is_section(section, "<LimitExcept")
-                                 ? misspelled_method(cmd->pool, section)
-                                 : NULL;
-
-        if (method) {
-            return apr_psprintf(
-                cmd->pool,
-                "%s %s>: methods are written in capitals (%s), and httpd takes this for "
-                "another method",
-                section->directive, method, upper(cmd->pool, method));
+    for (; section && !fault; section = section->parent) {
+        if (is_section(section, "<Limit") || is_section(section, "<LimitExcept")) {
+            fault = fault_of_limit(cmd->pool, section);
         }
     }
-    return NULL;
+    return fault;
 }
 
 const char *la_place_of_rule(cmd_parms *cmd)

@@ -4,6 +4,7 @@
 #include "httpd/config/config_check.h"
 
 #include "httpd/config/config.h"
+#include "httpd/config/place.h"
 #include "httpd/config/registry.h"
 #include "io/server.h"
 
@@ -177,6 +178,18 @@ static int has_issuer(apr_pool_t *pool, const char *names)
     return 0;
 }
 
+/* httpd's own Require in a <Limit> of methods that no client sends: it refuses nobody. */
+static void check_limits(server_rec *s, apr_pool_t *pool, const ap_directive_t *line)
+{
+    for (; line; line = line->next) {
+        const char *fault = la_place_of_limit(pool, line);
+
+        if (fault && requires(line->first_child)) {
+            warn(s, line, fault);
+        }
+    }
+}
+
 static void check_use(server_rec *s, apr_pool_t *pool, const ap_directive_t *use,
                       const lines_t *lines)
 {
@@ -185,6 +198,7 @@ static void check_use(server_rec *s, apr_pool_t *pool, const ap_directive_t *use
     const ap_directive_t *resource = find(own, "LlamaAuthResource");
     int served = is_served_by_us(own);
 
+    check_limits(s, pool, own);
     if (!served && !guarded(section)) {
         warn(s, use,
              "LlamaAuthUse in a section without Require, RequireScope or RequireAttribute: nobody "

@@ -54,12 +54,15 @@ static const char *fault_of_method(apr_pool_t *pool, const char *method)
     return NULL;
 }
 
-static const char *fault_of_limit(apr_pool_t *pool, const ap_directive_t *limit)
+const char *la_place_of_limit(apr_pool_t *pool, const ap_directive_t *limit)
 {
     const char *end = ap_strrchr_c(limit->args, '>');
     const char *rest =
         end ? apr_pstrmemdup(pool, limit->args, (apr_size_t)(end - limit->args)) : limit->args;
 
+    if (!is_section(limit, "<Limit") && !is_section(limit, "<LimitExcept")) {
+        return NULL;
+    }
     while (*rest) {
         const char *method = ap_getword_conf(pool, &rest);
         const char *fault = fault_of_method(pool, method);
@@ -77,9 +80,7 @@ const char *la_place_of_require(cmd_parms *cmd)
     const char *fault = NULL;
 
     for (; section && !fault; section = section->parent) {
-        if (is_section(section, "<Limit") || is_section(section, "<LimitExcept")) {
-            fault = fault_of_limit(cmd->pool, section);
-        }
+        fault = la_place_of_limit(cmd->pool, section);
     }
     return fault;
 }

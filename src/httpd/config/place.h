@@ -16,4 +16,7 @@ const char *la_place_of_rule(cmd_parms *cmd);
 /* The same for Require llama-scope and llama-attribute, which mean in <RequireAny> and its like what they say. */
 const char *la_place_of_require(cmd_parms *cmd);
 
+/* What is wrong with the methods of a section, if it is a <Limit> or <LimitExcept>; else NULL. */
+const char *la_place_of_limit(apr_pool_t *pool, const ap_directive_t *limit);
+
 #endif

@@ -37,7 +37,7 @@ static const char *value_of(const la_forward_line_t *line, const la_caller_t *ca
         return la_identity_attributes_json(identity).data;
     case LA_FORWARD_ATTRIBUTE:
         index = la_identity_find(identity, line->category);
-        if (index == la_identity_count(identity)) {
+        if (la_identity_value_count(identity, index) == 0) { /* or no such category */
             return NULL;
         }
         la_identity_note(identity, index, &name, &value);

@@ -37,6 +37,7 @@ CONFIG = """
     LlamaAuthForward X-Auth-Provider provider
     LlamaAuthForward X-Auth-Roles attribute:roles
     LlamaAuthForward X-Auth-Missing attribute:missing
+    LlamaAuthForward X-Auth-Empty attribute:empty
     ProxyPass "{backend}/v1"
 </Location>
 <Location "/v1/nested">
@@ -140,6 +141,11 @@ class TestBackend:
     def test_what_is_absent_is_not_the_clients(self, httpd):
         seen = self.call(httpd, "/v1/x", key_of("full"), [("X-Auth-Missing", "root")])
         assert seen.header("X-Auth-Missing") is None
+
+    def test_category_without_values(self, httpd):
+        """No header, as for one that is not there."""
+        seen = self.call(httpd, "/v1/x", STRANGE["values"][0], [("X-Auth-Empty", "root")])
+        assert '"empty":[]' in seen.header("X-Auth-Attributes") and seen.header("X-Auth-Empty") is None
 
     def test_a_thousand_scopes(self, httpd):
         seen = self.call(httpd, "/scopes/x", STRANGE["many"][0])

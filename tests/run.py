@@ -21,7 +21,7 @@ def run_unit(program):
     done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
                           text=True, errors="replace", timeout=300)
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
-    failed = len(set(re.findall(r"^\[  FAILED  \] (?!\d+ test\(s\))(\S.*)$", done.stdout, re.M)))
+    failed = len(set(re.findall(r"^\[  FAILED  \] (?!.*\d+ test\(s\))(\S.*)$", done.stdout, re.M)))
     if done.returncode != 0 and failed == 0:
         failed = 1
     if os.environ.get("LA_TEST_VERBOSE") or failed:

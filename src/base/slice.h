@@ -5,6 +5,7 @@
 #define LA_SLICE_H
 
 #include <apr.h>
+#include <string.h>
 
 typedef struct la_slice_t {
     const char *data;
@@ -13,5 +14,11 @@ typedef struct la_slice_t {
 
 /* A slice over a string literal. */
 #define LA_SLICE(literal) ((la_slice_t){(literal), sizeof(literal) - 1})
+
+/* Whether two texts are the same: both NULL, or both there and equal. */
+static inline int la_text_is_same(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
 
 #endif

@@ -55,17 +55,13 @@ static void note_place(request_rec *r)
     state->decided_args = r->args;
 }
 
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static int is_decided(const request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
 
     return state && state->decided_conf == r->per_dir_config &&
-           same_text(state->decided_uri, r->uri) && same_text(state->decided_args, r->args);
+           la_text_is_same(state->decided_uri, r->uri) &&
+           la_text_is_same(state->decided_args, r->args);
 }
 
 int la_authz_check_access(request_rec *r)

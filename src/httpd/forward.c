@@ -1,7 +1,5 @@
-/* Tells the rest of the server who the caller is: notes, headers for the backend, environment.
- *
- * The names of all LlamaAuthForward lines are reserved: a client's own fields of such a name are removed from every request
- * before anybody reads them, compared as CGI would see them, since X_User, X.User and x-user become one variable.
+/* Tells the rest of the server who the caller is: notes, headers for the backend, environment. In request
+ * threads.
  */
 #include "httpd/forward.h"
 

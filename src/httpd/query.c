@@ -55,11 +55,6 @@ static const char *query_in(const char *uri)
     return mark ? mark + 1 : NULL;
 }
 
-static int same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* A URI with another query string. */
 static char *with_query(apr_pool_t *pool, const char *uri, const char *query)
 {
@@ -177,7 +172,7 @@ void la_query_restore(request_rec *r)
     if (r->proxyreq == PROXYREQ_PROXY) {
         r->uri = r->unparsed_uri; /* by which mod_proxy knows such a request */
     }
-    if (holds_unparsed_uri(r) && same_text(query_in(r->filename), shown)) {
+    if (holds_unparsed_uri(r) && la_text_is_same(query_in(r->filename), shown)) {
         r->filename = with_query(r->pool, r->filename, query);
     }
 }

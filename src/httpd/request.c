@@ -67,11 +67,6 @@ const apr_table_t *la_request_fields(request_rec *r)
     return state && state->sent ? state->sent : first->headers_in;
 }
 
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* By what they hold: a line of an .htaccess is read anew for each request. */
 static int same_use(const la_use_t *a, const la_use_t *b)
 {
@@ -87,8 +82,8 @@ static int same_bytes(la_slice_t a, la_slice_t b)
 static int same_question(const la_caller_t *a, const la_caller_t *b)
 {
     return same_use(&a->use, &b->use) && same_bytes(a->token, b->token) &&
-           same_text(a->resource, b->resource) && same_text(a->path, b->path) &&
-           same_text(a->query, b->query);
+           la_text_is_same(a->resource, b->resource) && la_text_is_same(a->path, b->path) &&
+           la_text_is_same(a->query, b->query);
 }
 
 const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *asked)

@@ -1,6 +1,8 @@
 /* Sealing with OpenSSL's libcrypto. No state; any thread. */
 #include "lookup/seal.h"
 
+#include "base/digest.h"
+
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -66,18 +68,6 @@ static int sign_parts(EVP_MAC_CTX *mac, const la_slice_t *parts, apr_size_t coun
     return sound;
 }
 
-static void to_hex(const unsigned char *bytes, apr_size_t len, char *hex)
-{
-    static const char digits[] = "0123456789abcdef";
-    apr_size_t i;
-
-    for (i = 0; i < len; i++) {
-        hex[2 * i] = digits[bytes[i] >> 4];
-        hex[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    hex[2 * len] = '\0';
-}
-
 apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, apr_size_t count,
                           char name[LA_SEAL_NAME_LEN + 1])
 {
@@ -95,7 +85,7 @@ apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, a
     EVP_MAC_CTX_free(mac);
     EVP_MAC_free(hmac);
     if (sound) {
-        to_hex(bytes, sizeof(bytes), name);
+        la_digest_hex(bytes, sizeof(bytes), name);
     }
     return sound ? APR_SUCCESS : APR_EGENERAL;
 }

@@ -51,7 +51,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_fixups(la_authz_gate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(la_authz_last_fixup, NULL, NULL, APR_HOOK_REALLY_LAST);
 
-    /* Before mod_proxy's, which answers every request that a ProxyPass of an enclosing section covers. */
+    /* Before mod_proxy's, which answers every request that a ProxyPass of an enclosing section
+     * covers. */
     ap_hook_handler(la_forward_before_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(la_metadata_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(la_status_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);

@@ -62,6 +62,10 @@ long_files() {
     git ls-files '*.c' '*.h' '*.py' | xargs wc -l | awk '$2 != "total" && $1 > 500 {print $2 ": " $1 " lines"}'
 }
 
+long_lines() {
+    git ls-files 'src/*.[ch]' mod_llama_auth.c | xargs awk 'length > 100 {print FILENAME ":" FNR ": " length " columns"}'
+}
+
 paths_of_one_machine() {
     git grep -nE '/(work|farm|root|home)/[a-z]' -- . ':!tests/check_layout.sh'
 }
@@ -77,5 +81,6 @@ none 'an EVP result that is not compared with 1' grep -rnE 'if \(!?EVP_[A-Za-z_]
 none 'a log number used twice' same_log_numbers
 none 'at the top level, outside the agreed layout' strange_top_level
 none 'a file over 500 lines' long_files
+none 'a line over 100 columns' long_lines
 none 'a path of one machine' paths_of_one_machine
 exit "$broken"

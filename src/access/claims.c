@@ -10,12 +10,8 @@
 /* What separates values in a string claim. Spelt out, since isspace() depends on the locale. */
 #define WHITE_SPACE " \t\n\v\f\r"
 
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text, strlen(text)};
-}
-
-/* How many bytes of `path` a member's name covers, up to a dot that separates or the end; -1 when it is another name. */
+/* How many bytes of `path` a member's name covers, up to a dot that separates or the end; -1 when
+ * it is another name. */
 static apr_ssize_t covered(const char *path, la_slice_t name)
 {
     const char *at = path;
@@ -30,7 +26,8 @@ static apr_ssize_t covered(const char *path, la_slice_t name)
     return *at == '\0' || *at == '.' ? at - path : -1;
 }
 
-/* The member with the longest name that `path` begins with, null ones aside. Returns what it covers, -1 when there is none. */
+/* The member with the longest name that `path` begins with, null ones aside. Returns what it
+ * covers, -1 when there is none. */
 static apr_ssize_t find_longest(const la_json_t *object, const char *path, const la_json_t **found)
 {
     la_json_iterator_t it = {0};
@@ -136,9 +133,9 @@ static void add_value(la_identity_builder_t *builder, const la_claim_map_t *map,
         return;
     }
     if (map->form == LA_CLAIM_SPLIT) {
-        add_words(builder, slice_of(map->category), text);
+        add_words(builder, la_slice_of(map->category), text);
     } else {
-        la_identity_add(builder, slice_of(map->category), text);
+        la_identity_add(builder, la_slice_of(map->category), text);
     }
 }
 
@@ -159,7 +156,7 @@ static void add_names(la_identity_builder_t *builder, la_slice_t category, const
 static void map_claim(const la_json_t *claim, const la_claim_map_t *map,
                       la_identity_builder_t *builder, apr_pool_t *pool)
 {
-    la_slice_t category = slice_of(map->category);
+    la_slice_t category = la_slice_of(map->category);
 
     if (map->form == LA_CLAIM_KEYS) {
         if (la_json_type(claim) == LA_JSON_OBJECT) {

@@ -72,20 +72,15 @@ const char *la_denial_code(la_denial_e kind)
     return row_of(kind)->code;
 }
 
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text, strlen(text)};
-}
-
 la_slice_t la_denial_body(apr_pool_t *pool, const la_denial_t *denial)
 {
     la_json_writer_t writer;
 
     la_json_writer_init(&writer, pool);
     la_json_write_raw(&writer, LA_SLICE("{\"error\": {"));
-    la_json_write_string(&writer, slice_of(row_of(denial->kind)->member));
+    la_json_write_string(&writer, la_slice_of(row_of(denial->kind)->member));
     la_json_write_raw(&writer, LA_SLICE(": "));
-    la_json_write_string(&writer, slice_of(message_of(denial)));
+    la_json_write_string(&writer, la_slice_of(message_of(denial)));
     la_json_write_raw(&writer, LA_SLICE("}}"));
     return (la_slice_t){writer.data, writer.len};
 }
@@ -109,8 +104,8 @@ static const char *quoted(apr_pool_t *pool, const char *text)
     return out;
 }
 
-/* The text with the characters that RFC 6750 section 3 leaves to error_description and scope: a control
- * character becomes a space, any other stranger `?`, one for each character of UTF-8. */
+/* The text with the characters that RFC 6750 section 3 leaves to error_description and scope: a
+ * control character becomes a space, any other stranger `?`, one for each character of UTF-8. */
 static const char *plain(apr_pool_t *pool, const char *text)
 {
     char *out = apr_palloc(pool, strlen(text) + 1);

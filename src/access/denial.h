@@ -45,10 +45,11 @@ const char *la_denial_code(la_denial_e kind);
 la_slice_t la_denial_body(apr_pool_t *pool, const la_denial_t *denial);
 
 /* The WWW-Authenticate value (RFC 6750 section 3), or NULL when the denial has none (a 403 but
- * insufficient_scope, 5xx). Every 401 has one; `error` and `error_description` stand in it unless no token was
- * sent or the denial is an outage.
+ * insufficient_scope, 5xx). Every 401 has one; `error` and `error_description` stand in it unless
+ * no token was sent or the denial is an outage.
  *
- * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4); control characters go.
+ * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4);
+ * control characters go.
  */
 const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
 

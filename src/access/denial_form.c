@@ -1,5 +1,6 @@
-/* Error documents in several forms. A template is cut into pieces once, while the configuration is read: text that goes out as
- * it is, and placeholders between. Writing is a walk over the pieces; any thread.
+/* Error documents in several forms. A template is cut into pieces once, while the configuration is
+ * read: text that goes out as it is, and placeholders between. Writing is a walk over the pieces;
+ * any thread.
  */
 #include "access/denial_form.h"
 
@@ -37,11 +38,6 @@ struct la_denial_form_t {
     apr_array_header_t *pieces; /* a template: of piece_t */
 };
 
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text ? text : "", text ? strlen(text) : 0};
-}
-
 static const char *message_of(const la_denial_t *denial)
 {
     return denial->message ? denial->message : la_denial_make(denial->kind, NULL).message;
@@ -52,7 +48,7 @@ static const char *message_of(const la_denial_t *denial)
 static void write_member(la_json_writer_t *writer, la_slice_t before, const char *value)
 {
     la_json_write_raw(writer, before);
-    la_json_write_string(writer, slice_of(value));
+    la_json_write_string(writer, la_slice_of(value));
 }
 
 static void write_llama(la_json_writer_t *writer, const la_denial_t *denial)
@@ -121,7 +117,7 @@ static void write_problem(la_json_writer_t *writer, const la_denial_t *denial)
     write_member(writer, LA_SLICE("{\"type\": \"about:blank\", \"title\": "),
                  title_of(denial->status));
     la_json_write_raw(writer,
-                      slice_of(apr_psprintf(writer->pool, ", \"status\": %d", denial->status)));
+                      la_slice_of(apr_psprintf(writer->pool, ", \"status\": %d", denial->status)));
     write_member(writer, LA_SLICE(", \"detail\": "), message_of(denial));
     write_member(writer, LA_SLICE(", \"code\": "), la_denial_code(denial->kind));
     la_json_write_raw(writer, LA_SLICE("}"));
@@ -157,7 +153,7 @@ static place_e place_named(const char *name, apr_size_t len)
     apr_size_t i;
 
     for (i = PLACE_MESSAGE; i < sizeof(place_names) / sizeof(place_names[0]); i++) {
-        if (strlen(place_names[i]) == len && memcmp(place_names[i], name, len) == 0) {
+        if (la_slice_is((la_slice_t){name, len}, place_names[i])) {
             return (place_e)i;
         }
     }
@@ -192,7 +188,8 @@ static void add_piece(la_denial_form_t *form, const char *start, const char *end
     piece->place = place;
 }
 
-/* Cuts one string value at its placeholders; `*start` is where the text not yet in a piece begins. */
+/* Cuts one string value at its placeholders; `*start` is where the text not yet in a piece begins.
+ */
 static const char *cut_value(apr_pool_t *pool, la_denial_form_t *form, const char **start,
                              const char *p, const char *quote)
 {
@@ -315,7 +312,7 @@ static void write_inside(la_json_writer_t *writer, const char *value)
     la_json_writer_t quoted;
 
     la_json_writer_init(&quoted, writer->pool);
-    la_json_write_string(&quoted, slice_of(value));
+    la_json_write_string(&quoted, la_slice_of(value));
     la_json_write_raw(writer, (la_slice_t){quoted.data + 1, quoted.len - 2});
 }
 

@@ -1,4 +1,5 @@
-/* The forms of an error document: the presets of spec section 8, and templates of an administrator's own. */
+/* The forms of an error document: the presets of spec section 8, and templates of an
+ * administrator's own. */
 #ifndef LA_DENIAL_FORM_H
 #define LA_DENIAL_FORM_H
 
@@ -15,14 +16,17 @@ typedef struct la_denial_context_t {
     const char *request_id;
 } la_denial_context_t;
 
-/* The preset of that name, `llama`, `openai`, `anthropic` or `problem` (RFC 9457), in any case; else NULL. */
+/* The preset of that name, `llama`, `openai`, `anthropic` or `problem` (RFC 9457), in any case;
+ * else NULL. */
 const la_denial_form_t *la_denial_form_preset(const char *name);
 
-/* Reads a template: one JSON object, in whose string values `%{message}`, `%{status}`, `%{code}`, `%{scope}`, `%{realm}`,
+/* Reads a template: one JSON object, in whose string values `%{message}`, `%{status}`, `%{code}`,
+ * `%{scope}`, `%{realm}`,
  * `%{method}`, `%{path}`, `%{request_id}` stand for what they name; member names are as they are.
  *
  * text: copied. form: in `pool`, NULL on failure.
- * Returns NULL, or what is wrong: no JSON, no object, a placeholder that does not exist or does not end.
+ * Returns NULL, or what is wrong: no JSON, no object, a placeholder that does not exist or does not
+ * end.
  */
 const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form);
 

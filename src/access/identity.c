@@ -1,8 +1,8 @@
-/* Identities: reading the flat block that stands for a caller, in place, and checking one of unknown origin.
- * identity_build.c makes them; identity_layout.h draws them.
+/* Identities: reading the flat block that stands for a caller, in place, and checking one of
+ * unknown origin. identity_build.c makes them; identity_layout.h draws them.
  *
- * Where a block is kept, and for how long, is up to others: the cache copies blocks as bytes and checks what it copied. A block
- * may be read by any number of threads.
+ * Where a block is kept, and for how long, is up to others: the cache copies blocks as bytes and
+ * checks what it copied. A block may be read by any number of threads.
  */
 #include "access/identity.h"
 

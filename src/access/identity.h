@@ -31,7 +31,8 @@ la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool);
  * and readers derive `token:<16 digits of the client id>` (so that no digest of a token
  * enters the block).
  *
- * Returns NULL, or the reason for a refusal: empty, with control characters (C0, DEL, C1), or with a blank at its beginning or end.
+ * Returns NULL, or the reason for a refusal: empty, with control characters (C0, DEL, C1), or with
+ * a blank at its beginning or end.
  */
 const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal);
 
@@ -48,14 +49,15 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
 /* Builds the block in `pool`.
  *
  * identity: the block, NULL on failure.
- * Returns APR_SUCCESS, or APR_ENOSPC when it would be larger than LA_IDENTITY_MAX_BYTES, or what was added takes more than
- * that; the builder collects nothing beyond.
+ * Returns APR_SUCCESS, or APR_ENOSPC when it would be larger than LA_IDENTITY_MAX_BYTES, or what
+ * was added takes more than that; the builder collects nothing beyond.
  */
 #define LA_IDENTITY_MAX_BYTES ((apr_size_t)4 * 1024 * 1024)
 apr_status_t la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
                                const la_identity_t **identity);
 
-/* Checks every offset and length of a block of unknown origin, so that the readers below are safe on it.
+/* Checks every offset and length of a block of unknown origin, so that the readers below are safe
+ * on it.
  *
  * bytes: 8-byte aligned; len: bytes available. Returns 1 when sound, else 0.
  */
@@ -89,7 +91,8 @@ apr_size_t la_identity_find(const la_identity_t *identity, la_slice_t category);
 /* How many values the category at `index` has; 0 where there is no such category. */
 apr_size_t la_identity_value_count(const la_identity_t *identity, apr_size_t index);
 
-/* One value, as it came, NUL-terminated; index and value below the counts. Points into the block. */
+/* One value, as it came, NUL-terminated; index and value below the counts. Points into the block.
+ */
 la_slice_t la_identity_value(const la_identity_t *identity, apr_size_t index, apr_size_t value);
 
 /* Whether the category exists and holds exactly this value. */

@@ -1,5 +1,5 @@
-/* Identities: collecting a principal and attributes, and making the flat block of them. A builder belongs to one
- * request and one thread.
+/* Identities: collecting a principal and attributes, and making the flat block of them. A builder
+ * belongs to one request and one thread.
  */
 #include "access/identity.h"
 
@@ -67,7 +67,8 @@ la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool)
     return builder;
 }
 
-/* Length in bytes of the control character at `at`: C0, DEL, or C1 in UTF-8; 0 for anything else. */
+/* Length in bytes of the control character at `at`: C0, DEL, or C1 in UTF-8; 0 for anything else.
+ */
 static apr_size_t control_at(la_slice_t text, apr_size_t at)
 {
     unsigned char byte = (unsigned char)text.data[at];
@@ -79,14 +80,16 @@ static apr_size_t control_at(la_slice_t text, apr_size_t at)
     return 0;
 }
 
-/* Whether the character is white space as Unicode has it; what is a control character too is not asked about. */
+/* Whether the character is white space as Unicode has it; what is a control character too is not
+ * asked about. */
 static int is_blank(unsigned code)
 {
     return code == ' ' || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) ||
            code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
 }
 
-/* Whether the text, which is not empty, begins or ends with a blank: two names that look the same. */
+/* Whether the text, which is not empty, begins or ends with a blank: two names that look the same.
+ */
 static int has_outer_blanks(la_slice_t text)
 {
     const unsigned char *bytes = (const unsigned char *)text.data;

@@ -1,4 +1,5 @@
-/* The layout of an identity's block, for the two files that know it: identity.c reads, identity_build.c makes.
+/* The layout of an identity's block, for the two files that know it: identity.c reads,
+ * identity_build.c makes.
  *
  *   offset
  *      0  magic | size                  size: of the whole block

@@ -3,7 +3,8 @@
  *
  * Owns the rules; the directives are config.c's, and what a denial looks like is
  * denial.c's. Lines are added while the configuration (or an .htaccess) is read;
- * merging, tests and checks run in each request, on any thread, over policies that nobody changes any more.
+ * merging, tests and checks run in each request, on any thread, over policies that nobody changes
+ * any more.
  */
 #include "access/policy.h"
 
@@ -164,8 +165,8 @@ static const char *scopes_fault(apr_pool_t *pool, int count, const char *const *
     return NULL;
 }
 
-/* What is wrong with words that no `all` or `any` introduces. `None` may be meant as the keyword or as
- * a scope, and guessing wrong opens a door. */
+/* What is wrong with words that no `all` or `any` introduces. `None` may be meant as the keyword or
+ * as a scope, and guessing wrong opens a door. */
 static const char *keyword_fault(apr_pool_t *pool, int count, const char *const *words)
 {
     static const char *const keywords[] = {"all", "any", "none"};
@@ -249,7 +250,8 @@ int la_policy_has_value(const la_identity_t *identity, la_slice_t category)
            la_identity_value_count(identity, la_identity_find(identity, category)) > 0;
 }
 
-/* The first word of the rule that the identity has (`wanted` 1) or lacks (0); NULL when there is none. */
+/* The first word of the rule that the identity has (`wanted` 1) or lacks (0); NULL when there is
+ * none. */
 static const la_slice_t *find_word(const rule_t *rule, const la_identity_t *identity, int wanted)
 {
     for (apr_size_t i = 0; i < rule->count; i++) {

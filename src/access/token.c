@@ -1,4 +1,5 @@
-/* The bearer token: cutting it out of the Authorization field, and the texts that its digest becomes.
+/* The bearer token: cutting it out of the Authorization field, and the texts that its digest
+ * becomes.
  *
  * Owns what counts as a well-formed credential. Called once or twice for every request, warm ones
  * included, from any thread; it allocates nothing of its own.

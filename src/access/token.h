@@ -43,7 +43,8 @@ void la_token_client_id(const unsigned char digest[LA_DIGEST_BYTES], char id[LA_
 /* Length of la_token_principal()'s text, without the closing NUL. */
 #define LA_TOKEN_PRINCIPAL_LEN 22
 
-/* The principal of a caller whom the provider does not name: `token:` and the first 16 digits of the client id.
+/* The principal of a caller whom the provider does not name: `token:` and the first 16 digits of
+ * the client id.
  *
  * principal: LA_TOKEN_PRINCIPAL_LEN + 1 bytes, closed with NUL.
  */

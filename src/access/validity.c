@@ -1,6 +1,8 @@
-/* The claims that bound a token's use. Decides nothing but that: who the caller is comes from elsewhere. Any thread.
+/* The claims that bound a token's use. Decides nothing but that: who the caller is comes from
+ * elsewhere. Any thread.
  *
- * Times stay doubles until they are known to be in range: NumericDate is any JSON number, 1e300 too.
+ * Times stay doubles until they are known to be in range: NumericDate is any JSON number, 1e300
+ * too.
  */
 #include "access/validity.h"
 
@@ -85,11 +87,6 @@ static const char *check_begin(apr_pool_t *pool, const la_json_t *claims,
                : NULL;
 }
 
-static int same(la_slice_t text, const char *expected)
-{
-    return text.len == strlen(expected) && memcmp(text.data, expected, text.len) == 0;
-}
-
 static const char *other_issuer(apr_pool_t *pool, la_slice_t came, const char *expected)
 {
     return apr_psprintf(pool, "iss is %s, expected %s", la_json_quoted(pool, came), expected);
@@ -110,18 +107,18 @@ static const char *check_issuer(apr_pool_t *pool, const la_json_t *claims,
     if (!la_json_string(claim, &text)) {
         return "iss is not a string";
     }
-    return !issuer || same(text, issuer) ? NULL : other_issuer(pool, text, issuer);
+    return !issuer || la_slice_is(text, issuer) ? NULL : other_issuer(pool, text, issuer);
 }
 
 static int is_ours(la_slice_t audience, const la_validity_terms_t *terms)
 {
     int i;
 
-    if (terms->resource && same(audience, terms->resource)) {
+    if (terms->resource && la_slice_is(audience, terms->resource)) {
         return 1;
     }
     for (i = 0; i < terms->audiences->nelts; i++) {
-        if (same(audience, APR_ARRAY_IDX(terms->audiences, i, const char *))) {
+        if (la_slice_is(audience, APR_ARRAY_IDX(terms->audiences, i, const char *))) {
             return 1;
         }
     }
@@ -233,7 +230,7 @@ const char *la_validity_foreign(apr_pool_t *pool, const la_json_t *claims, const
     la_slice_t text;
 
     return issuer && la_json_member(claims, "iss", &claim) && la_json_string(claim, &text) &&
-                   !same(text, issuer)
+                   !la_slice_is(text, issuer)
                ? other_issuer(pool, text, issuer)
                : NULL;
 }

@@ -1,5 +1,5 @@
-/* Base64url to bytes, strictly. Owns nothing; any thread: key sets at startup and in the background,
- * tokens in requests.
+/* Base64url to bytes, strictly. Owns nothing; any thread: key sets at startup and in the
+ * background, tokens in requests.
  */
 #include "base/base64url.h"
 
@@ -41,7 +41,8 @@ static unsigned int decode_groups(const unsigned char *in, apr_size_t groups, un
     return foreign;
 }
 
-/* The two or three characters after the last group. Returns FOREIGN also for bits over that are not zero. */
+/* The two or three characters after the last group. Returns FOREIGN also for bits over that are not
+ * zero. */
 static unsigned int decode_rest(const unsigned char *in, apr_size_t count, unsigned char *out)
 {
     unsigned int a = sextets[in[0]];

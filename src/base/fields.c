@@ -1,4 +1,5 @@
-/* Header fields in tables. Which ones are to go is the caller's business. Called by request threads. */
+/* Header fields in tables. Which ones are to go is the caller's business. Called by request
+ * threads. */
 #include "base/fields.h"
 
 #include <apr_lib.h>
@@ -8,10 +9,11 @@
 
 static int goes(const apr_table_entry_t *entry, la_fields_test_fn *test, const void *context)
 {
-    return test(context, (la_slice_t){entry->key, strlen(entry->key)});
+    return test(context, la_slice_of(entry->key));
 }
 
-/* The number of the first entry that is to go, from `first` on; the number of entries when there is none. */
+/* The number of the first entry that is to go, from `first` on; the number of entries when there is
+ * none. */
 static int find(const apr_table_t *fields, int first, la_fields_test_fn *test, const void *context)
 {
     const apr_array_header_t *array = apr_table_elts(fields);

@@ -1,5 +1,5 @@
-/* Query strings to JSON. Owns the splitting, the decoding and the gathering of repeated names; the writing
- * of a JSON string is json.c's.
+/* Query strings to JSON. Owns the splitting, the decoding and the gathering of repeated names; the
+ * writing of a JSON string is json.c's.
  *
  * Called by request threads on bytes from the client.
  */
@@ -55,8 +55,8 @@ static la_slice_t decode(apr_pool_t *pool, la_slice_t text)
     return (la_slice_t){decoded, len};
 }
 
-/* The parameter of that name. Names are told apart as they will be read: a JSON name may stand only once, and
- * what is not UTF-8 is written as the same U+FFFD everywhere. */
+/* The parameter of that name. Names are told apart as they will be read: a JSON name may stand only
+ * once, and what is not UTF-8 is written as the same U+FFFD everywhere. */
 static param_t *find_param(params_t *params, la_slice_t name)
 {
     la_json_writer_t json;

@@ -1,6 +1,7 @@
 /* The keyed hash: a polynomial over the prime 2^61 - 1 whose coefficients are the
  * key's bytes, seven at a time, taken at a random point. Two keys of n bytes that were
- * chosen without knowing the point fall into one of 2^b buckets with a probability of at most about n/3 in 2^b.
+ * chosen without knowing the point fall into one of 2^b buckets with a probability of at most about
+ * n/3 in 2^b.
  *
  * Owns the point, drawn once in each process. Called by whoever collects what an
  * answer holds, from any thread.
@@ -31,8 +32,8 @@ static void draw_point(void)
     point = (random & PRIME) | ((apr_uint64_t)1 << 32); /* never 0 */
 }
 
-/* The point is multiplied in after the chunk, so that the last chunk too reaches the low bits, which are all
- * that is returned. `sum` stays below 2^62, and the product below 2^124. */
+/* The point is multiplied in after the chunk, so that the last chunk too reaches the low bits,
+ * which are all that is returned. `sum` stays below 2^62, and the product below 2^124. */
 static apr_uint64_t step(apr_uint64_t sum, apr_uint64_t chunk)
 {
     unsigned __int128 product = (unsigned __int128)(sum + chunk) * point;

@@ -1,7 +1,8 @@
 /* JSON text to values. Owns the strictness: json-c lets through much that RFC 8259
- * forbids, with JSON_TOKENER_STRICT too (which in 0.18 refuses what is sound), so json_scan.c checks the whole
- * text first, and json-c only builds the tree of what is sound. Owns the bound of that tree's memory as well.
- * What a document means is left to the callers, writing JSON to json_write.c.
+ * forbids, with JSON_TOKENER_STRICT too (which in 0.18 refuses what is sound), so json_scan.c
+ * checks the whole text first, and json-c only builds the tree of what is sound. Owns the bound of
+ * that tree's memory as well. What a document means is left to the callers, writing JSON to
+ * json_write.c.
  *
  * Called at startup (key files, error documents) and by request threads. A parsed value is only
  * read from then on, so several threads may share it: no getter here may let json-c serialise,
@@ -379,6 +380,6 @@ int la_json_scalar_text(apr_pool_t *pool, const la_json_t *value, la_slice_t *te
     if (!chars) {
         return 0;
     }
-    *text = (la_slice_t){chars, strlen(chars)};
+    *text = la_slice_of(chars);
     return 1;
 }

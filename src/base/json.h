@@ -7,6 +7,7 @@
 #include "base/slice.h"
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 
 /* A value inside a parsed document. Opaque; json-c's object behind it. */
 typedef struct la_json_t la_json_t;
@@ -20,8 +21,9 @@ typedef enum la_json_e {
     LA_JSON_OBJECT
 } la_json_e;
 
-/* What the tree of a text may take in memory beside the text's characters: a multiple of the text, since strangers
- * send short ones, up to LA_JSON_TREE_BYTES. `{},` is three bytes of a text and 800 of a tree. */
+/* What the tree of a text may take in memory beside the text's characters: a multiple of the text,
+ * since strangers send short ones, up to LA_JSON_TREE_BYTES. `{},` is three bytes of a text and 800
+ * of a tree. */
 #define LA_JSON_TREE_BYTES          ((apr_size_t)4 * 1024 * 1024)
 #define LA_JSON_TREE_BYTES_AT_LEAST ((apr_size_t)64 * 1024)
 #define LA_JSON_TREE_BYTES_PER_BYTE 64
@@ -29,14 +31,15 @@ typedef enum la_json_e {
 /* Parses one complete JSON text. What json-c lets through is refused: single
  * quotes, NaN and Infinity, raw control characters in strings, duplicate member
  * names, bytes that are not UTF-8, anything after the value (a NUL included). So is \u0000 in a
- * member name, which json-c would cut there, and a text with more values than the tree may have memory for, before any of it is
- * taken. A lone surrogate in an escape becomes U+FFFD.
+ * member name, which json-c would cut there, and a text with more values than the tree may have
+ * memory for, before any of it is taken. A lone surrogate in an escape becomes U+FFFD.
  *
  * text:  the document; not changed and not needed afterwards.
  * pool:  owns the document; a cleanup on it frees json-c's memory.
  * value: the document's root, NULL on failure.
  * Returns NULL, or the reason in a few words with the byte position, counted from 1 ("duplicate
- * member name", "unexpected character at byte 17"): it never quotes the text, since that may hold a secret.
+ * member name", "unexpected character at byte 17"): it never quotes the text, since that may hold a
+ * secret.
  */
 const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **value);
 
@@ -48,21 +51,21 @@ typedef struct la_json_list_t {
     const la_json_t *tree;
 } la_json_list_t;
 
-/* Parses a document as la_json_parse() does, but for the items of the list that the outermost object has under
- * `name`: `value` has an empty list there, and la_json_list_next() gives the items. So a long list takes no more memory than
- * its largest item.
+/* Parses a document as la_json_parse() does, but for the items of the list that the outermost
+ * object has under `name`: `value` has an empty list there, and la_json_list_next() gives the
+ * items. So a long list takes no more memory than its largest item.
  *
- * pool: owns the document, as for la_json_parse(). list: count 0 where there is none; refers to `text`, or to `pool`.
- * Returns what la_json_parse() does; a name that an item holds twice, and an item with too many values, are found by
- * la_json_list_next() only.
+ * pool: owns the document, as for la_json_parse(). list: count 0 where there is none; refers to
+ * `text`, or to `pool`. Returns what la_json_parse() does; a name that an item holds twice, and an
+ * item with too many values, are found by la_json_list_next() only.
  */
 const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *name,
                                const la_json_t **value, la_json_list_t *list);
 
 /* Parses the list's next item.
  *
- * pool: owns the item; may be cleared before the next one. item: NULL for a JSON null, and on failure.
- * Returns NULL, or the reason as la_json_parse() does. To be called `count` times.
+ * pool: owns the item; may be cleared before the next one. item: NULL for a JSON null, and on
+ * failure. Returns NULL, or the reason as la_json_parse() does. To be called `count` times.
  */
 const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_json_t **item);
 
@@ -96,7 +99,8 @@ apr_size_t la_json_count(const la_json_t *value);
 /* The array's item at `index`, NULL past the end, for a JSON null and for anything but an array. */
 const la_json_t *la_json_item(const la_json_t *array, apr_size_t index);
 
-/* The bytes of a string (they may hold NUL); 0 for anything but a string, and `text` is then empty. */
+/* The bytes of a string (they may hold NUL); 0 for anything but a string, and `text` is then empty.
+ */
 int la_json_string(const la_json_t *value, la_slice_t *text);
 
 /* JSON true or false; 0 for anything else ("false" is not a boolean), and `out` is then 0. */
@@ -130,11 +134,15 @@ void la_json_write_raw(la_json_writer_t *writer, la_slice_t text);
  * invalid part (Unicode 15, section 3.9); all beyond ASCII is written as \uXXXX. */
 void la_json_write_string(la_json_writer_t *writer, la_slice_t text);
 
+/* Appends a list of strings; `texts` holds const char *. */
+void la_json_write_strings(la_json_writer_t *writer, const apr_array_header_t *texts);
+
 /* What of a stranger's text is shown, in bytes. */
 #define LA_JSON_QUOTED_BYTES ((apr_size_t)100)
 
-/* A stranger's text for a log line: quoted and in ASCII as la_json_write_string() writes it, so that it can neither end the line
- * nor pass for what is around it. Of a longer one the beginning, in whole characters, and `...` behind the quotes. In `pool`. */
+/* A stranger's text for a log line: quoted and in ASCII as la_json_write_string() writes it, so
+ * that it can neither end the line nor pass for what is around it. Of a longer one the beginning,
+ * in whole characters, and `...` behind the quotes. In `pool`. */
 const char *la_json_quoted(apr_pool_t *pool, la_slice_t text);
 
 #endif

@@ -76,8 +76,8 @@ typedef struct scan_t {
     apr_size_t list_items;
 } scan_t;
 
-/* What json-c 0.16 to 0.18 take from malloc for each value, in bytes, beside its characters; measured on 64 bits.
- * Tables that grow are counted with the smaller ones that they replace. */
+/* What json-c 0.16 to 0.18 take from malloc for each value, in bytes, beside its characters;
+ * measured on 64 bits. Tables that grow are counted with the smaller ones that they replace. */
 #define TREE_OBJECT  784 /* its table has room for TREE_ROOM members */
 #define TREE_ARRAY   144
 #define TREE_STRING  80
@@ -254,8 +254,8 @@ static int scan_string(scan_t *scan, int is_name)
     return 1;
 }
 
-/* The list that was asked for, from its opening bracket. Its items come into a tree one at a time, so what they
- * take together does not count. */
+/* The list that was asked for, from its opening bracket. Its items come into a tree one at a time,
+ * so what they take together does not count. */
 static int scan_list(scan_t *scan)
 {
     apr_size_t members = scan->members;

@@ -25,24 +25,25 @@ typedef struct la_json_scan_t {
 /* Checks that `text` is exactly one JSON text (RFC 8259) of at most LA_JSON_MAX_DEPTH levels, in
  * UTF-8, with no NUL in a member name.
  *
- * list: the name, written without escapes, of a member of the outermost object. When its value is an
- *       array, `members` and `tree` do not count what is in that array. NULL: none.
- * Returns 1 when it is, else 0 with the reason in `result`.
+ * list: the name, written without escapes, of a member of the outermost object. When its value is
+ * an array, `members` and `tree` do not count what is in that array. NULL: none. Returns 1 when it
+ * is, else 0 with the reason in `result`.
  */
 int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *result);
 
-/* Checks one value at the start of `text`, which ends with the text or before a comma: an item of a list that
- * la_json_scan() found sound. `at` is behind the value and its white space.
+/* Checks one value at the start of `text`, which ends with the text or before a comma: an item of a
+ * list that la_json_scan() found sound. `at` is behind the value and its white space.
  *
  * Returns 1 when it is one, else 0 with the reason in `result`.
  */
 int la_json_scan_item(la_slice_t text, la_json_scan_t *result);
 
-/* Replaces each surrogate pair written as two escapes by the character's UTF-8. json-c 0.16 would turn
- * U+1D800 to U+1DFFF, and the same part of the higher planes, into U+FFFD: different names would
- * become one.
+/* Replaces each surrogate pair written as two escapes by the character's UTF-8. json-c 0.16 would
+ * turn U+1D800 to U+1DFFF, and the same part of the higher planes, into U+FFFD: different names
+ * would become one.
  *
- * text: one that la_json_scan() found sound. Returns the new text, in `pool`, no longer than `text`.
+ * text: one that la_json_scan() found sound. Returns the new text, in `pool`, no longer than
+ * `text`.
  */
 la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text);
 
@@ -52,7 +53,8 @@ la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text);
 /* Decodes the first character of `bytes` (Unicode 15, table 3-7).
  *
  * len: bytes available, at least 1. code: the code point, or LA_NOT_UTF8.
- * Returns how many bytes it takes; where they are not UTF-8, the length of the maximal invalid part.
+ * Returns how many bytes it takes; where they are not UTF-8, the length of the maximal invalid
+ * part.
  */
 apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *code);
 

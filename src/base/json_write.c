@@ -1,5 +1,5 @@
-/* Strings and pieces to JSON text, in ASCII. Owns what is escaped, and the text's growth; which text is made is left to the
- * callers, request threads and the configuration's.
+/* Strings and pieces to JSON text, in ASCII. Owns what is escaped, and the text's growth; which
+ * text is made is left to the callers, request threads and the configuration's.
  */
 #include "base/json.h"
 
@@ -120,6 +120,18 @@ void la_json_write_string(la_json_writer_t *writer, la_slice_t text)
         write_escaped(writer, code);
     }
     la_json_write_raw(writer, LA_SLICE("\""));
+}
+
+void la_json_write_strings(la_json_writer_t *writer, const apr_array_header_t *texts)
+{
+    int i;
+
+    la_json_write_raw(writer, LA_SLICE("["));
+    for (i = 0; i < texts->nelts; i++) {
+        la_json_write_raw(writer, i > 0 ? LA_SLICE(", ") : LA_SLICE(""));
+        la_json_write_string(writer, la_slice_of(APR_ARRAY_IDX(texts, i, const char *)));
+    }
+    la_json_write_raw(writer, LA_SLICE("]"));
 }
 
 const char *la_json_quoted(apr_pool_t *pool, la_slice_t text)

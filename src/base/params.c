@@ -1,5 +1,5 @@
-/* Named values in query strings and Cookie fields. Both are lists: parts between separators, each a name, a `=` and a value.
- * Texts in, texts out; any thread.
+/* Named values in query strings and Cookie fields. Both are lists: parts between separators, each a
+ * name, a `=` and a value. Texts in, texts out; any thread.
  */
 #include "base/params.h"
 
@@ -22,7 +22,8 @@ typedef struct part_t {
     la_slice_t value; /* data NULL where there is no `=` */
 } part_t;
 
-/* Cuts the next part off `*rest`. Returns 0 at the end. `whole` is what stands between the separators. */
+/* Cuts the next part off `*rest`. Returns 0 at the end. `whole` is what stands between the
+ * separators. */
 static int next_part(const char **rest, char separator, la_slice_t *whole, part_t *part)
 {
     const char *start = *rest;
@@ -54,7 +55,8 @@ static int hex(char c)
                                   : -1;
 }
 
-/* Cuts the next byte off a text, decoded: `+` is a space, %XX a byte; a `%` that begins no escape stands for itself. */
+/* Cuts the next byte off a text, decoded: `+` is a space, %XX a byte; a `%` that begins no escape
+ * stands for itself. */
 static char next_byte(la_slice_t *text)
 {
     const char *p = text->data;
@@ -82,11 +84,6 @@ static la_slice_t decode(apr_pool_t *pool, la_slice_t text)
     }
     out[len] = '\0';
     return (la_slice_t){out, len};
-}
-
-static int same(la_slice_t text, const char *name)
-{
-    return text.len == strlen(name) && memcmp(text.data, name, text.len) == 0;
 }
 
 /* Whether a parameter's name is that one once it is decoded. */
@@ -217,7 +214,7 @@ int la_params_cookie(const char *field, const char *name, la_slice_t *value)
     while (next_part(&field, ';', &whole, &part)) {
         la_slice_t text = unquote(trim(part.value));
 
-        if (text.len > 0 && same(trim(part.name), name) && count++ == 0) {
+        if (text.len > 0 && la_slice_is(trim(part.name), name) && count++ == 0) {
             *value = text;
         }
     }
@@ -230,7 +227,7 @@ static int cookie_is_named(const char *field, const char *name)
     part_t part;
 
     while (next_part(&field, ';', &whole, &part)) {
-        if (same(trim(part.name), name)) {
+        if (la_slice_is(trim(part.name), name)) {
             return 1;
         }
     }
@@ -250,7 +247,7 @@ const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const 
     rest.data =
         apr_palloc(pool, 2 * strlen(field) + 1); /* a blank is put where there may be none */
     while (next_part(&left, ';', &whole, &part)) {
-        if (!same(trim(part.name), name)) {
+        if (!la_slice_is(trim(part.name), name)) {
             keep(&rest, "; ", trim(whole));
         }
     }

@@ -1,5 +1,5 @@
-/* Named values in a query string and in a Cookie field: finding them, and taking them out, for tokens that come
- * there instead of in Authorization; and what names are made of.
+/* Named values in a query string and in a Cookie field: finding them, and taking them out, for
+ * tokens that come there instead of in Authorization; and what names are made of.
  */
 #ifndef LA_PARAMS_H
 #define LA_PARAMS_H
@@ -12,27 +12,31 @@
 /* Whether a text is a token of RFC 9110 section 5.6.2: the name of a header field or a cookie. */
 int la_params_is_name(const char *text);
 
-/* How many parameters of the query string (application/x-www-form-urlencoded) have that name, decoded, and a value that is not empty.
+/* How many parameters of the query string (application/x-www-form-urlencoded) have that name,
+ * decoded, and a value that is not empty.
  *
- * query: without `?`; NULL is empty. value: of the first one, decoded, in `pool`; it may hold any byte. Empty when there is none.
+ * query: without `?`; NULL is empty. value: of the first one, decoded, in `pool`; it may hold any
+ * byte. Empty when there is none.
  */
 int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_slice_t *value);
 
-/* The query string without the parameters of those names, the others as they were; NULL when none is left. In `pool`, or `query`
- * itself where none is in it.
+/* The query string without the parameters of those names, the others as they were; NULL when none
+ * is left. In `pool`, or `query` itself where none is in it.
  *
  * names: of const char *; NULL is empty.
  */
 const char *la_params_query_without(apr_pool_t *pool, const char *query,
                                     const apr_array_header_t *names);
 
-/* How many cookies of a Cookie field (RFC 6265 section 4.2.1) have exactly that name and a value that is not empty.
+/* How many cookies of a Cookie field (RFC 6265 section 4.2.1) have exactly that name and a value
+ * that is not empty.
  *
  * field: NULL is empty. value: of the first one, without the quotes around it; points into `field`.
  */
 int la_params_cookie(const char *field, const char *name, la_slice_t *value);
 
-/* The Cookie field without the cookies of that name; NULL when none is left. In `pool`, or `field` itself. */
+/* The Cookie field without the cookies of that name; NULL when none is left. In `pool`, or `field`
+ * itself. */
 const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const char *name);
 
 #endif

@@ -1,4 +1,5 @@
-/* RFC 3339 to microseconds and back, by arithmetic alone: no locale and no time zone of the process takes part.
+/* RFC 3339 to microseconds and back, by arithmetic alone: no locale and no time zone of the process
+ * takes part.
  *
  * Called while files are read, at startup and by the request thread that reads one again.
  */

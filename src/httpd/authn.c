@@ -75,8 +75,8 @@ static int deny_several(request_rec *r)
     return deny(r, LA_DENIAL_SEVERAL_TOKENS, NULL);
 }
 
-/* What a result shows of the provider's health: a cached one nothing, a stale one an outage; one that was learned from another
- * request's call was told by that one. */
+/* What a result shows of the provider's health: a cached one nothing, a stale one an outage; one
+ * that was learned from another request's call was told by that one. */
 static int tells_of_health(const la_result_t *result)
 {
     return result->verdict != LA_VERDICT_NOT_MINE && !result->followed &&
@@ -102,7 +102,8 @@ static void log_outage(request_rec *r, const la_provider_t *provider, const la_r
     }
 }
 
-/* What an administrator is to know of, though the provider works: it is about one caller's token or request. */
+/* What an administrator is to know of, though the provider works: it is about one caller's token or
+ * request. */
 static void log_oddity(request_rec *r, const char *client_id, const la_provider_t *provider,
                        const la_result_t *result)
 {
@@ -225,7 +226,8 @@ static const char *principal_of(apr_pool_t *pool, const la_caller_t *caller)
     return made;
 }
 
-/* Copies what a later request of the chain asked by: it may end before the first one does, which keeps all callers. */
+/* Copies what a later request of the chain asked by: it may end before the first one does, which
+ * keeps all callers. */
 static void keep_question(la_caller_t *caller, apr_pool_t *pool)
 {
     caller->use.providers = apr_pmemdup(pool, caller->use.providers,
@@ -236,7 +238,8 @@ static void keep_question(la_caller_t *caller, apr_pool_t *pool)
     caller->query = apr_pstrdup(pool, caller->query);
 }
 
-/* Makes the caller that a chain accepted. Its identity lives in the first request's pool already. */
+/* Makes the caller that a chain accepted. Its identity lives in the first request's pool already.
+ */
 static const la_caller_t *make_caller(request_rec *r, const la_caller_t *asked,
                                       const la_chain_t *chain)
 {
@@ -302,7 +305,8 @@ static int reuse(request_rec *r, const la_caller_t *caller)
     return OK;
 }
 
-/* What the providers are asked. Path and query are part of the question only where a verdict may depend on them. */
+/* What the providers are asked. Path and query are part of the question only where a verdict may
+ * depend on them. */
 static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *call)
 {
     la_caller_t asked = {.use = *conf->use, .token = call->token, .resource = call->resource};
@@ -349,10 +353,12 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
     return conclude(r, &asked, &chain);
 }
 
-/* Makes sure that the caller of this request is known: takes over a result that this request or the one it
- * came from already has for the same chain, path and query, else asks the providers of LlamaAuthUse.
+/* Makes sure that the caller of this request is known: takes over a result that this request or the
+ * one it came from already has for the same chain, path and query, else asks the providers of
+ * LlamaAuthUse.
  *
- * Returns OK with the state's caller, r->user and the notes set; else the status of a recorded denial.
+ * Returns OK with the state's caller, r->user and the notes set; else the status of a recorded
+ * denial.
  */
 static int require_caller(request_rec *r)
 {

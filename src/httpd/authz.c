@@ -1,15 +1,15 @@
-/* Authorization, and why it fails closed. httpd asks for authentication only where a Require needs a
- * user; five hooks together demand it wherever our rules are in force:
+/* Authorization, and why it fails closed. httpd asks for authentication only where a Require needs
+ * a user; five hooks together demand it wherever our rules are in force:
  *
  *   check_access     Satisfy any must not let the request pass on its address alone
  *   check_access_ex  no Require at all: httpd would call an AuthType without one an error
  *   force_authn      Require all granted, Require ip: authenticate nevertheless
  *   auth_checker     the rules themselves; success leaves httpd's Require to speak
- *   fixups           httpd skips all of the above for an internal redirect or a subrequest in the same section, even
- *                    when the first request was refused; and mod_dir and mod_negotiation put another section's
- *                    configuration and handler into a request, checked for GET whatever the method is. So the first
- *                    fixup and the last one see to it that access was decided for the section, path and query that
- *                    are served, and else take httpd's way once more
+ *   fixups           httpd skips all of the above for an internal redirect or a subrequest in the
+ * same section, even when the first request was refused; and mod_dir and mod_negotiation put
+ * another section's configuration and handler into a request, checked for GET whatever the method
+ * is. So the first fixup and the last one see to it that access was decided for the section, path
+ * and query that are served, and else take httpd's way once more
  */
 #include "httpd/authz.h"
 
@@ -100,7 +100,8 @@ static int deny(request_rec *r, la_denial_e kind, const char *message, const cha
     return la_respond_deny(r, denial);
 }
 
-/* Checks the rules against the caller; a caller of another AuthType has no identity here, so nothing holds. */
+/* Checks the rules against the caller; a caller of another AuthType has no identity here, so
+ * nothing holds. */
 static int check_rules(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
@@ -172,7 +173,8 @@ static int needs_user(request_rec *r, int status)
     return status == DECLINED || (status == OK && ap_run_force_authn(r) == OK);
 }
 
-/* All of httpd's order (ap_process_request_internal()), for a section that took the place of another. */
+/* All of httpd's order (ap_process_request_internal()), for a section that took the place of
+ * another. */
 static int decide(request_rec *r)
 {
     int satisfies_any = ap_satisfies(r) == SATISFY_ANY;
@@ -185,8 +187,9 @@ static int decide(request_rec *r)
     return needs_user(r, status) ? authenticate_and_authorize(r) : status;
 }
 
-/* The part of it that needs a caller, for a request that meets the same section as the one it came from. httpd would take
- * over that one's user, even if it was refused. That an error page is shown to an address that was refused stays so. */
+/* The part of it that needs a caller, for a request that meets the same section as the one it came
+ * from. httpd would take over that one's user, even if it was refused. That an error page is shown
+ * to an address that was refused stays so. */
 static int decide_on_caller(request_rec *r)
 {
     int status;
@@ -201,7 +204,8 @@ static int decide_on_caller(request_rec *r)
     return status == OK && demands_caller(r) ? check_rules(r) : status;
 }
 
-/* Whether the module has a say in this section, or had one in the section that the request has left. */
+/* Whether the module has a say in this section, or had one in the section that the request has
+ * left. */
 static int is_concerned(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
@@ -244,7 +248,8 @@ static void forget_other_user(request_rec *r)
     }
 }
 
-/* Whether httpd ran its checks for this request; mod_negotiation may have put another section in since. */
+/* Whether httpd ran its checks for this request; mod_negotiation may have put another section in
+ * since. */
 static int was_checked(const request_rec *r)
 {
     const la_request_t *state = la_request_get(r);

@@ -1,6 +1,6 @@
-/* The memory of a connection, in its conn_config: fixed size, since a connection may live for days. Only one request of a
- * connection is worked on at a time, so nothing is locked. The token is compared whole; what is
- * remembered is a digest and a key, never a verdict.
+/* The memory of a connection, in its conn_config: fixed size, since a connection may live for days.
+ * Only one request of a connection is worked on at a time, so nothing is locked. The token is
+ * compared whole; what is remembered is a digest and a key, never a verdict.
  */
 #include "httpd/conn_memo.h"
 
@@ -19,9 +19,9 @@ static la_conn_memo_t *memo_of(conn_rec *c)
     return c->master ? NULL : memo;
 }
 
-/* In a time that depends on the length only, since whoever shares the connection through a proxy may not learn how
- * much of another's token was right. In blocks, which the compiler makes vector code of: CRYPTO_memcmp() takes as long for
- * 900 bytes as the digest that is spared. */
+/* In a time that depends on the length only, since whoever shares the connection through a proxy
+ * may not learn how much of another's token was right. In blocks, which the compiler makes vector
+ * code of: CRYPTO_memcmp() takes as long for 900 bytes as the digest that is spared. */
 static int same_bytes(const char *a, const char *b, apr_size_t len)
 {
     enum { BLOCK = 32 };

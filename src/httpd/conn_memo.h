@@ -1,5 +1,6 @@
-/* What a connection remembers of its last request's token: its digest, its client id and its cache key. LLM clients send
- * the same token over the same connection again and again; each costs two digests otherwise.
+/* What a connection remembers of its last request's token: its digest, its client id and its cache
+ * key. LLM clients send the same token over the same connection again and again; each costs two
+ * digests otherwise.
  */
 #ifndef LA_CONN_MEMO_H
 #define LA_CONN_MEMO_H
@@ -22,8 +23,8 @@ typedef struct la_conn_memo_t {
 
 /* Fills in the token's digest and client id, from memory where it is the connection's last token.
  *
- * memo: for la_call_t.memo; NULL where a connection cannot remember (the streams of HTTP/2 have threads of their own).
- * Returns APR_SUCCESS or APR_EGENERAL when libcrypto fails.
+ * memo: for la_call_t.memo; NULL where a connection cannot remember (the streams of HTTP/2 have
+ * threads of their own). Returns APR_SUCCESS or APR_EGENERAL when libcrypto fails.
  */
 apr_status_t la_conn_memo_digest(request_rec *r, la_slice_t token,
                                  unsigned char digest[LA_DIGEST_BYTES],

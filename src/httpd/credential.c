@@ -1,5 +1,5 @@
-/* The request's side of each token source. What a query string or a Cookie field is made of is base/params.c's, what a
- * token is access/token.c's. In request threads.
+/* The request's side of each token source. What a query string or a Cookie field is made of is
+ * base/params.c's, what a token is access/token.c's. In request threads.
  */
 #include "httpd/credential.h"
 
@@ -11,7 +11,8 @@
 
 /* ---- finding ---- */
 
-/* The field that carries credentials to this server: another one where it is a forward proxy (RFC 9110 section 11.7.1). */
+/* The field that carries credentials to this server: another one where it is a forward proxy (RFC
+ * 9110 section 11.7.1). */
 static const char *credentials_field(const request_rec *r)
 {
     return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
@@ -69,7 +70,8 @@ static la_credential_e from_source(request_rec *r, const apr_table_t *fields,
     return LA_CREDENTIAL_MALFORMED;
 }
 
-/* Whether Authorization has a credential that is not ours to read: no token, where others are named as well. */
+/* Whether Authorization has a credential that is not ours to read: no token, where others are named
+ * as well. */
 static int is_of_another_scheme(const request_rec *r, const apr_table_t *fields,
                                 const la_token_source_t *source)
 {
@@ -82,8 +84,7 @@ static int is_of_another_scheme(const request_rec *r, const apr_table_t *fields,
 /* The same token in two places is one. */
 static int is_same_token(la_credential_e found, la_slice_t a, la_credential_e here, la_slice_t b)
 {
-    return found == LA_CREDENTIAL_FOUND && here == LA_CREDENTIAL_FOUND && a.len == b.len &&
-           memcmp(a.data, b.data, a.len) == 0;
+    return found == LA_CREDENTIAL_FOUND && here == LA_CREDENTIAL_FOUND && la_slice_equals(a, b);
 }
 
 la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,

@@ -24,7 +24,7 @@ int la_field_has_name(la_slice_t field, const char *name)
 
 int la_field_is_same(const char *a, const char *b)
 {
-    return la_field_has_name((la_slice_t){a, strlen(a)}, b);
+    return la_field_has_name(la_slice_of(a), b);
 }
 
 /* `Proxy` would become HTTP_PROXY; mod_proxy adds to X-Forwarded-* and Via. */

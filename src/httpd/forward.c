@@ -1,5 +1,5 @@
-/* Tells the rest of the server who the caller is: notes, headers for the backend, environment. In request
- * threads.
+/* Tells the rest of the server who the caller is: notes, headers for the backend, environment. In
+ * request threads.
  */
 #include "httpd/forward.h"
 
@@ -72,7 +72,8 @@ static const char *variable_name(apr_pool_t *pool, const char *note)
     return name;
 }
 
-/* What a subrequest or a redirect brings along in its environment, and whether a caller was known there. */
+/* What a subrequest or a redirect brings along in its environment, and whether a caller was known
+ * there. */
 typedef struct inherited_t {
     const la_dir_conf_t *conf;
     int had_caller;
@@ -98,8 +99,9 @@ static int is_query(la_slice_t name)
     return 0;
 }
 
-/* Whether a variable tells of another section's caller or token: ours, httpd's, and those that CGI makes of header fields,
- * which stay when the field is gone. httpd puts REDIRECT_ before the names at each internal redirect. */
+/* Whether a variable tells of another section's caller or token: ours, httpd's, and those that CGI
+ * makes of header fields, which stay when the field is gone. httpd puts REDIRECT_ before the names
+ * at each internal redirect. */
 static int is_left_over(const void *context, la_slice_t name)
 {
     static const char redirect[] = "REDIRECT_";
@@ -188,7 +190,8 @@ static void keep_environment(request_rec *r, la_request_t *state)
     }
 }
 
-/* What a section that was left would not have shown to a handler, no other one finds in REDIRECT_QUERY_STRING. */
+/* What a section that was left would not have shown to a handler, no other one finds in
+ * REDIRECT_QUERY_STRING. */
 static void hide_from_later(request_rec *r)
 {
     request_rec *from;
@@ -242,7 +245,8 @@ int la_forward_before_handler(request_rec *r)
     return DECLINED;
 }
 
-/* mod_cache knows of one credential, the Authorization field that the request has when the answer comes. */
+/* mod_cache knows of one credential, the Authorization field that the request has when the answer
+ * comes. */
 static int is_hidden_from_caches(const request_rec *r, const la_request_t *state)
 {
     return state->caller &&

@@ -1,8 +1,9 @@
 /* Tells a SetHandler of the server's configuration from one of an .htaccess.
  *
- * httpd merges both into one per-directory configuration and keeps no record of which it was, but it keeps the parsed
- * line itself: merging copies the pointer. The lines of the server's configuration are collected when it has been read
- * (in the parent, constant afterwards), and a request's line is one of them or comes from an .htaccess.
+ * httpd merges both into one per-directory configuration and keeps no record of which it was, but
+ * it keeps the parsed line itself: merging copies the pointer. The lines of the server's
+ * configuration are collected when it has been read (in the parent, constant afterwards), and a
+ * request's line is one of them or comes from an .htaccess.
  */
 #include "httpd/handler.h"
 

@@ -1,8 +1,8 @@
-/* The module's life: resets what the configuration builds, has shared memory made, readies providers in each child,
- * and lends the provider floor httpd's functions.
+/* The module's life: resets what the configuration builds, has shared memory made, readies
+ * providers in each child, and lends the provider floor httpd's functions.
  *
- * pre_config and post_config run in the parent (post_config twice at startup), child_init in each child
- * before its threads.
+ * pre_config and post_config run in the parent (post_config twice at startup), child_init in each
+ * child before its threads.
  */
 #include "httpd/lifecycle.h"
 
@@ -89,7 +89,8 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
 /* Set once this child's providers are ready. */
 static atomic_int ready;
 
-/* Refreshes what providers fetch ahead. A server that hangs holds it for as long as a call may take. */
+/* Refreshes what providers fetch ahead. A server that hangs holds it for as long as a call may
+ * take. */
 static apr_status_t tick_providers(int state, void *data, apr_pool_t *pool)
 {
     const apr_array_header_t *providers = la_registry_providers();
@@ -112,7 +113,8 @@ static apr_status_t tick_providers(int state, void *data, apr_pool_t *pool)
     return APR_SUCCESS;
 }
 
-/* Asks for purges by other machines: in a thread of its own, so that no key server and no DNS server keeps them. */
+/* Asks for purges by other machines: in a thread of its own, so that no key server and no DNS
+ * server keeps them. */
 static apr_status_t tick_purges(int state, void *data, apr_pool_t *pool)
 {
     apr_pool_t *scratch;
@@ -237,9 +239,9 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     return start_background(s, pconf);
 }
 
-/* A pool that lives as long as the process. httpd destroys pchild while threads may still be in the middle of a call
- * (in prefork even inside a signal handler), so nothing that a call uses may be in it; the kernel
- * takes everything back a moment later. */
+/* A pool that lives as long as the process. httpd destroys pchild while threads may still be in the
+ * middle of a call (in prefork even inside a signal handler), so nothing that a call uses may be in
+ * it; the kernel takes everything back a moment later. */
 static apr_status_t immortal_pool(apr_pool_t **pool)
 {
     static apr_pool_t *immortal;
@@ -272,7 +274,8 @@ static apr_status_t ready_providers(server_rec *s)
     return rv;
 }
 
-/* Prefork's children end inside the handlers of these signals, which must not find libcurl or libcrypto half ready. */
+/* Prefork's children end inside the handlers of these signals, which must not find libcurl or
+ * libcrypto half ready. */
 static void hold_signals(sigset_t *before)
 {
     sigset_t signals;

@@ -1,13 +1,15 @@
-/* Finds or makes the memory of gates and flights, and says which gates are whose. Runs in the parent only, which
- * never understands what children wrote; attaching is segments.c's.
+/* Finds or makes the memory of gates and flights, and says which gates are whose. Runs in the
+ * parent only, which never understands what children wrote; attaching is segments.c's.
  *
- * A provider is known by its label, as with the counters, and keeps its gates while the label is configured. When
- * its definition changed, calls that are under way still count, but an open breaker sends the next request as
- * the probe: the change may be the repair. So does the remote cache's gate. A new provider gets gates that nobody has used for the longest.
+ * A provider is known by its label, as with the counters, and keeps its gates while the label is
+ * configured. When its definition changed, calls that are under way still count, but an open
+ * breaker sends the next request as the probe: the change may be the repair. So does the remote
+ * cache's gate. A new provider gets gates that nobody has used for the longest.
  *
- * When the memory is too small (more workers, a larger MaxConcurrent, more providers), or its layout is another
- * version's, it is made again. Breakers and calls under way are copied; a copied call counts until its deadline,
- * since the process that made it gives its permit back in the old memory.
+ * When the memory is too small (more workers, a larger MaxConcurrent, more providers), or its
+ * layout is another version's, it is made again. Breakers and calls under way are copied; a copied
+ * call counts until its deadline, since the process that made it gives its permit back in the old
+ * memory.
  */
 #include "httpd/limits.h"
 
@@ -80,7 +82,8 @@ static apr_uint32_t seats_needed(void)
     return workers < SEATS_MAX ? (apr_uint32_t)workers : SEATS_MAX;
 }
 
-/* Places of a gate: for the largest MaxConcurrent, and for as many requests to wait as there are workers. */
+/* Places of a gate: for the largest MaxConcurrent, and for as many requests to wait as there are
+ * workers. */
 static apr_uint32_t permits_needed(void)
 {
     apr_uint32_t most = seats_needed();
@@ -246,7 +249,7 @@ static apr_status_t assign_all(retained_t *r, la_holder_t *life, apr_pool_t *poo
         const char *label = entry_at(i)->label;
         slot_t *slot;
 
-        rv = la_digest_sha256((la_slice_t){label, strlen(label)}, names[i]);
+        rv = la_digest_sha256(la_slice_of(label), names[i]);
         slot = find_slot(r, names[i]);
         if (rv == APR_SUCCESS && slot) {
             keep_slot(r, gates, slot, entry_at(i)->provider);

@@ -1,5 +1,6 @@
-/* The memory of gates and flights. It is the server's, not a generation's: after a graceful restart the children
- * of both generations use the same, so that MaxConcurrent, breakers and single flight hold over all of them.
+/* The memory of gates and flights. It is the server's, not a generation's: after a graceful restart
+ * the children of both generations use the same, so that MaxConcurrent, breakers and single flight
+ * hold over all of them.
  */
 #ifndef LA_LIMITS_H
 #define LA_LIMITS_H
@@ -22,11 +23,11 @@ typedef struct la_limits_t {
     apr_uint32_t seats;
 } la_limits_t;
 
-/* Finds the memory of the generation before or makes it, and gives each provider its gates (provider->gate and
- * document_gate). In the parent, after la_registry_label().
+/* Finds the memory of the generation before or makes it, and gives each provider its gates
+ * (provider->gate and document_gate). In the parent, after la_registry_label().
  *
- * life: of this server. pconf: the configuration's pool. limits: the memory lives as long as the server.
- * Returns APR_SUCCESS, or what failed.
+ * life: of this server. pconf: the configuration's pool. limits: the memory lives as long as the
+ * server. Returns APR_SUCCESS, or what failed.
  */
 apr_status_t la_limits_create(server_rec *s, la_holder_t *life, apr_pool_t *pconf,
                               la_limits_t *limits);

@@ -1,5 +1,5 @@
-/* RFC 9728: tells clients which authorization server to get a token from. The document is public, and the same for
- * everybody; where it is served is up to the configuration.
+/* RFC 9728: tells clients which authorization server to get a token from. The document is public,
+ * and the same for everybody; where it is served is up to the configuration.
  */
 #include "httpd/metadata.h"
 
@@ -16,20 +16,6 @@
 #include <http_request.h>
 
 APLOG_USE_MODULE(llama_auth);
-
-static void write_strings(la_json_writer_t *writer, const apr_array_header_t *texts)
-{
-    int i;
-
-    la_json_write_raw(writer, LA_SLICE("["));
-    for (i = 0; i < texts->nelts; i++) {
-        const char *text = APR_ARRAY_IDX(texts, i, const char *);
-
-        la_json_write_raw(writer, i > 0 ? LA_SLICE(", ") : LA_SLICE(""));
-        la_json_write_string(writer, (la_slice_t){text, strlen(text)});
-    }
-    la_json_write_raw(writer, LA_SLICE("]"));
-}
 
 static int listed(const apr_array_header_t *texts, const char *text)
 {
@@ -67,22 +53,23 @@ static la_slice_t document(request_rec *r, const la_dir_conf_t *conf)
 
     la_json_writer_init(&writer, r->pool);
     la_json_write_raw(&writer, LA_SLICE("{\"resource\": "));
-    la_json_write_string(&writer, (la_slice_t){conf->resource->url, strlen(conf->resource->url)});
+    la_json_write_string(&writer, la_slice_of(conf->resource->url));
     if (servers->nelts > 0) {
         la_json_write_raw(&writer, LA_SLICE(", \"authorization_servers\": "));
-        write_strings(&writer, servers);
+        la_json_write_strings(&writer, servers);
     }
     if (conf->resource->scopes->nelts > 0) {
         la_json_write_raw(&writer, LA_SLICE(", \"scopes_supported\": "));
-        write_strings(&writer, conf->resource->scopes);
+        la_json_write_strings(&writer, conf->resource->scopes);
     }
     la_json_write_raw(&writer, LA_SLICE(", \"bearer_methods_supported\": "));
-    write_strings(&writer, la_sources_bearer_methods(r->pool, conf->sources));
+    la_json_write_strings(&writer, la_sources_bearer_methods(r->pool, conf->sources));
     la_json_write_raw(&writer, LA_SLICE("}"));
     return (la_slice_t){writer.data, writer.len};
 }
 
-/* Any page may read it; a preflight is answered for those that send fields of their own (MCP-Protocol-Version). */
+/* Any page may read it; a preflight is answered for those that send fields of their own
+ * (MCP-Protocol-Version). */
 static void open_to_all_origins(request_rec *r)
 {
     apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", "*");

@@ -1,4 +1,5 @@
-/* The request's side of query strings with tokens; what a query string is made of is base/params.c's. In request threads. */
+/* The request's side of query strings with tokens; what a query string is made of is
+ * base/params.c's. In request threads. */
 #include "httpd/query.h"
 
 #include "base/params.h"
@@ -10,7 +11,8 @@
 
 /* ---- texts ---- */
 
-/* Where a query string that begins at `text` ends: a fragment begins another one, since some write tokens there. */
+/* Where a query string that begins at `text` ends: a fragment begins another one, since some write
+ * tokens there. */
 static apr_size_t length_of_query(const char *text)
 {
     apr_size_t len;
@@ -127,7 +129,8 @@ static int holds_unparsed_uri(const request_rec *r)
            (r->proxyreq == PROXYREQ_PROXY || apr_table_get(r->notes, "proxy-nocanon"));
 }
 
-/* In a proxy's URL the first `?` begins the query string, unless it is one of the path's that was decoded. */
+/* In a proxy's URL the first `?` begins the query string, unless it is one of the path's that was
+ * decoded. */
 static int has_query_in_filename(const request_rec *r)
 {
     return r->proxyreq == PROXYREQ_REVERSE && r->filename &&

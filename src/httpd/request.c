@@ -74,14 +74,9 @@ static int same_use(const la_use_t *a, const la_use_t *b)
            memcmp(a->providers, b->providers, (apr_size_t)a->count * sizeof(la_provider_t *)) == 0;
 }
 
-static int same_bytes(la_slice_t a, la_slice_t b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
 static int same_question(const la_caller_t *a, const la_caller_t *b)
 {
-    return same_use(&a->use, &b->use) && same_bytes(a->token, b->token) &&
+    return same_use(&a->use, &b->use) && la_slice_equals(a->token, b->token) &&
            la_text_is_same(a->resource, b->resource) && la_text_is_same(a->path, b->path) &&
            la_text_is_same(a->query, b->query);
 }

@@ -1,8 +1,9 @@
 /* What the module knows of one request, kept in its request_config from the first
  * hook that learns something to the last that needs it.
  *
- * httpd makes further requests of a client's one: internal redirects, subrequests, error pages. The first of such a chain
- * keeps what all of them share: the client's own header fields, and the callers that were found for it.
+ * httpd makes further requests of a client's one: internal redirects, subrequests, error pages. The
+ * first of such a chain keeps what all of them share: the client's own header fields, and the
+ * callers that were found for it.
  */
 #ifndef LA_REQUEST_H
 #define LA_REQUEST_H
@@ -12,8 +13,8 @@
 #include "access/token.h"
 #include "httpd/config/config.h"
 
-/* Who the client is by the providers of one section, and what was asked to learn it. Constant, in the pool of the first
- * request. */
+/* Who the client is by the providers of one section, and what was asked to learn it. Constant, in
+ * the pool of the first request. */
 typedef struct la_caller_t {
     const struct la_caller_t *next;
     la_use_t use;
@@ -78,15 +79,16 @@ int la_request_begin(request_rec *r);
 /* The number of the method that the client sent; HEAD counts as GET. */
 int la_request_method(request_rec *r);
 
-/* Keeps a copy of the client's header fields, before authentication and fixups change them. Later calls for the same chain do
- * nothing. */
+/* Keeps a copy of the client's header fields, before authentication and fixups change them. Later
+ * calls for the same chain do nothing. */
 void la_request_keep_fields(request_rec *r);
 
-/* The header fields as the client sent them. Lives as long as the first request; must not be changed. */
+/* The header fields as the client sent them. Lives as long as the first request; must not be
+ * changed. */
 const apr_table_t *la_request_fields(request_rec *r);
 
-/* The caller that was found earlier in the chain by the same question (use, token, resource, path and query of `asked`), or
- * NULL. */
+/* The caller that was found earlier in the chain by the same question (use, token, resource, path
+ * and query of `asked`), or NULL. */
 const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *asked);
 
 /* Adds a caller, which lives in the first request's pool, to the chain's. */

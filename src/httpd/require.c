@@ -1,8 +1,9 @@
-/* Authorization providers and expression functions over the caller that authn.c found. They only read what is known: a
- * caller of another AuthType, or nobody, has no attributes. And what `Require expr` says of a caller who is known.
+/* Authorization providers and expression functions over the caller that authn.c found. They only
+ * read what is known: a caller of another AuthType, or nobody, has no attributes. And what `Require
+ * expr` says of a caller who is known.
  *
- * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: a module of the older kind would have httpd
- * run everything again for each internal redirect.
+ * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: a module of the older
+ * kind would have httpd run everything again for each internal redirect.
  */
 #include "httpd/require.h"
 
@@ -161,7 +162,7 @@ static apr_array_header_t *attribute_list(ap_expr_eval_ctx_t *context, const voi
     if (!identity) {
         return values;
     }
-    index = la_identity_find(identity, (la_slice_t){category, strlen(category)});
+    index = la_identity_find(identity, la_slice_of(category));
     for (i = 0; i < la_identity_value_count(identity, index); i++) {
         APR_ARRAY_PUSH(values, const char *) = la_identity_value(identity, index, i).data;
     }
@@ -179,7 +180,7 @@ static const char *attribute_text(ap_expr_eval_ctx_t *context, const void *data,
 
     (void)data;
     if (identity) {
-        index = la_identity_find(identity, (la_slice_t){category, strlen(category)});
+        index = la_identity_find(identity, la_slice_of(category));
         if (index < la_identity_count(identity)) {
             la_identity_note(identity, index, &name, &value);
         }
@@ -215,13 +216,15 @@ static int lookup(ap_expr_lookup_parms *parms)
 
 /* ---- Require expr ---- */
 
-/* httpd's own provider, and ours in its place: the same line, with another answer for a known caller. */
+/* httpd's own provider, and ours in its place: the same line, with another answer for a known
+ * caller. */
 static const authz_provider *httpd_expr;
 static authz_provider known_expr;
 
-/* A false expression that mentions the user means "no user" to httpd, so that it asks for one. Where the caller is known
- * already it is a plain refusal, as that of every other Require is: AuthzSendForbiddenOnFailure decides how it is told.
- * httpd lets nobody in for the one that it refuses for the other, so this opens nothing. */
+/* A false expression that mentions the user means "no user" to httpd, so that it asks for one.
+ * Where the caller is known already it is a plain refusal, as that of every other Require is:
+ * AuthzSendForbiddenOnFailure decides how it is told. httpd lets nobody in for the one that it
+ * refuses for the other, so this opens nothing. */
 static authz_status check_expr(request_rec *r, const char *line, const void *parsed)
 {
     authz_status status = httpd_expr->check_authorization(r, line, parsed);

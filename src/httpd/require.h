@@ -1,5 +1,5 @@
-/* The caller's attributes for httpd's own language of access control: `Require llama-scope`, `Require llama-attribute`, and
- * llama_attribute() in expressions.
+/* The caller's attributes for httpd's own language of access control: `Require llama-scope`,
+ * `Require llama-attribute`, and llama_attribute() in expressions.
  */
 #ifndef LA_REQUIRE_H
 #define LA_REQUIRE_H

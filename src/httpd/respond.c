@@ -1,8 +1,10 @@
-/* Sends an error document. httpd makes the error response; a filter right in front of its protocol filters
- * gives it our type, length and body, so that HEAD, HTTP/1.0, HTTP/2, Header always and keep-alive stay httpd's business.
+/* Sends an error document. httpd makes the error response; a filter right in front of its protocol
+ * filters gives it our type, length and body, so that HEAD, HTTP/1.0, HTTP/2, Header always and
+ * keep-alive stay httpd's business.
  *
  * Two things of httpd have to be kept away from a denial: an ErrorDocument (a custom
- * response of the request's own outranks it) and the reading of a large request body before the answer leaves.
+ * response of the request's own outranks it) and the reading of a large request body before the
+ * answer leaves.
  */
 #include "httpd/respond.h"
 
@@ -34,7 +36,8 @@ static request_rec *topmost(request_rec *r)
     return r;
 }
 
-/* Keeps an ErrorDocument from taking over: the text itself is never sent, the filter replaces it. */
+/* Keeps an ErrorDocument from taking over: the text itself is never sent, the filter replaces it.
+ */
 static void shield(request_rec *r, int status)
 {
     ap_custom_response(r, status, "denied");
@@ -59,7 +62,8 @@ static const la_denial_t *copy_denial(apr_pool_t *pool, const la_denial_t *denia
     return copy;
 }
 
-/* AuthName without the backslashes that httpd puts before its quotes: la_denial_challenge() quotes for itself. */
+/* AuthName without the backslashes that httpd puts before its quotes: la_denial_challenge() quotes
+ * for itself. */
 static const char *realm_of(request_rec *r)
 {
     const char *name = ap_auth_name(r);
@@ -125,8 +129,9 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
     denial.resource_metadata = metadata_of(r);
     record(r, &denial, realm, form);
     set_headers(r, &denial, realm); /* mod_dav and others copy a look-up's challenge from here */
-    /* In its fixups a request takes a failed look-up's status for its own (mod_dir, mod_negotiation). Before them a
-     * look-up is a question (RewriteCond -U), after them a gap in a page. */
+    /* In its fixups a request takes a failed look-up's status for its own (mod_dir,
+     * mod_negotiation). Before them a look-up is a question (RewriteCond -U), after them a gap in a
+     * page. */
     if (top != r && top_state && top_state->gated && !top_state->passed) {
         record(top, &denial, realm,
                la_denial_form_copy(top->pool, form)); /* mod_dir frees look-ups */
@@ -211,7 +216,8 @@ static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
     return NULL;
 }
 
-/* Reads the rest of a small body as it comes, for DISCARD_WAIT_US at most. Returns 1 when all of it came. */
+/* Reads the rest of a small body as it comes, for DISCARD_WAIT_US at most. Returns 1 when all of it
+ * came. */
 static int body_comes(request_rec *r)
 {
     apr_socket_t *socket = ap_get_conn_socket(r->connection);
@@ -242,8 +248,9 @@ static int body_is_small(request_rec *r, apr_off_t length)
     return length <= DISCARD_LIMIT_BYTES && (limit <= 0 || length <= limit);
 }
 
-/* A client that announces a large body, waits for leave to send one, or is slow to send a small one would hold the
- * worker until httpd has read it, and get no answer before: the connection is closed instead. */
+/* A client that announces a large body, waits for leave to send one, or is slow to send a small one
+ * would hold the worker until httpd has read it, and get no answer before: the connection is closed
+ * instead. */
 static void close_unless_body_comes(request_rec *r)
 {
     const char *length = apr_table_get(r->headers_in, "Content-Length");
@@ -265,7 +272,8 @@ typedef struct answer_t {
     la_denial_context_t context;
 } answer_t;
 
-/* mod_unique_id's, else the one that httpd's log lines about this request have, if there were any. */
+/* mod_unique_id's, else the one that httpd's log lines about this request have, if there were any.
+ */
 static const char *request_id(request_rec *r)
 {
     const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
@@ -329,7 +337,8 @@ static apr_status_t error_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
-/* httpd's Require asks for the challenge of a caller it refuses with 401; it is set with the document. */
+/* httpd's Require asks for the challenge of a caller it refuses with 401; it is set with the
+ * document. */
 int la_respond_note_auth_failure(request_rec *r, const char *auth_type)
 {
     (void)r;

@@ -16,7 +16,8 @@ void la_respond_without_error_page(request_rec *r);
 /* Our checks held: if httpd's Require refuses the caller now, that is answered as a denial too. */
 void la_respond_await_require(request_rec *r);
 
-/* httpd's Require held too, or had nothing to say. From here on a denied look-up can become the request's own denial. */
+/* httpd's Require held too, or had nothing to say. From here on a denied look-up can become the
+ * request's own denial. */
 void la_respond_require_held(request_rec *r);
 
 /* The request goes to its handler: errors from here on are other modules' and stay as they are. */

@@ -1,7 +1,7 @@
 /* What clients may not say. Which names are ours is forward.c's.
  *
- * Trailers are seen by an input filter next to httpd's own that reads chunks: mod_proxy_fcgi reads the body before it looks at
- * the header fields. In request threads.
+ * Trailers are seen by an input filter next to httpd's own that reads chunks: mod_proxy_fcgi reads
+ * the body before it looks at the header fields. In request threads.
  */
 #include "httpd/scrub.h"
 

@@ -1,4 +1,5 @@
-/* What holds for a request in the section that it meets. Asked by authn.c and authz.c, in request threads. */
+/* What holds for a request in the section that it meets. Asked by authn.c and authz.c, in request
+ * threads. */
 #include "httpd/section.h"
 
 #include "httpd/request.h"
@@ -34,8 +35,8 @@ static int has_field(const request_rec *r, const char *name)
     return value && *value;
 }
 
-/* Fields by which backends take a request for one of another method (X-HTTP-Method-Override and its like) have the word in
- * their name, however it is written. */
+/* Fields by which backends take a request for one of another method (X-HTTP-Method-Override and its
+ * like) have the word in their name, however it is written. */
 static int overrides_method(const request_rec *r)
 {
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
@@ -60,7 +61,8 @@ static int has_body(const request_rec *r)
            (length && strcmp(length, "0") != 0);
 }
 
-/* The Fetch standard's CORS-preflight request, and nothing that could be more than that. An error page is none. */
+/* The Fetch standard's CORS-preflight request, and nothing that could be more than that. An error
+ * page is none. */
 int la_section_is_preflight(request_rec *r)
 {
     return r->method_number == M_OPTIONS && la_config_dir(r)->preflight == LA_ON &&

@@ -1,4 +1,5 @@
-/* What holds for a request in the section that it meets: is it ours, whom do rules demand, is it a preflight. */
+/* What holds for a request in the section that it meets: is it ours, whom do rules demand, is it a
+ * preflight. */
 #ifndef LA_SECTION_OF_REQUEST_H
 #define LA_SECTION_OF_REQUEST_H
 
@@ -9,14 +10,15 @@
 /* Whether `AuthType Bearer` holds here. */
 int la_section_is_bearer(request_rec *r);
 
-/* The methods whose rules hold for a request: its own, and the one that the client sent, which differs where httpd shows
- * an error page or includes a page (GET). HEAD counts as GET. */
+/* The methods whose rules hold for a request: its own, and the one that the client sent, which
+ * differs where httpd shows an error page or includes a page (GET). HEAD counts as GET. */
 la_methods_t la_section_methods(request_rec *r);
 
 /* Whether RequireScope or RequireAttribute demands something of this request. */
 int la_section_has_rules(request_rec *r);
 
-/* Whether this is a CORS preflight that LlamaAuthPreflight lets through, and so without a caller. */
+/* Whether this is a CORS preflight that LlamaAuthPreflight lets through, and so without a caller.
+ */
 int la_section_is_preflight(request_rec *r);
 
 #endif

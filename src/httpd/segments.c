@@ -1,17 +1,17 @@
 /* What all processes share, in anonymous shared memory that they inherit:
  *
- *   cache     in the process's pool and remembered across restarts (httpd's retained data), so that a
- *             graceful restart loses no verdict. Its secret lives in the parent's own memory.
- *   counters  what status page and metrics show; remembered like the cache.
- *   segments  what types keep for a provider (key sets), remembered like the cache: at a restart a provider of the same
- *             definition gets a copy of what there was.
- *   limits    gates and flights, remembered likewise (limits.c).
- *   outages   what the log was told; one for each generation of children, in the configuration's pool.
+ *   cache     in the process's pool and remembered across restarts (httpd's retained data), so that
+ * a graceful restart loses no verdict. Its secret lives in the parent's own memory. counters  what
+ * status page and metrics show; remembered like the cache. segments  what types keep for a provider
+ * (key sets), remembered like the cache: at a restart a provider of the same definition gets a copy
+ * of what there was. limits    gates and flights, remembered likewise (limits.c). outages   what
+ * the log was told; one for each generation of children, in the configuration's pool.
  *
- * Counters are there even where no provider is configured, since requests are refused and counted there too; the rest is
- * made for providers only.
+ * Counters are there even where no provider is configured, since requests are refused and counted
+ * there too; the rest is made for providers only.
  *
- * The parent creates, copies, and never understands what children wrote; children attach in child_init.
+ * The parent creates, copies, and never understands what children wrote; children attach in
+ * child_init.
  */
 #include "httpd/segments.h"
 
@@ -66,7 +66,8 @@ static runtime_t runtime;
 static la_holder_t life;
 static la_shared_t shared;
 
-/* The segment's start may be misaligned: it is made larger by one line, and used from the first aligned byte. */
+/* The segment's start may be misaligned: it is made larger by one line, and used from the first
+ * aligned byte. */
 static char *aligned_base(apr_shm_t *shm)
 {
     apr_uintptr_t base = (apr_uintptr_t)apr_shm_baseaddr_get(shm);
@@ -161,7 +162,8 @@ static void fill_segment(segment_t *segment, const la_provider_t *provider, char
     }
 }
 
-/* Lays the segments out; the old ones are gone then, but for the children that still have them mapped. */
+/* Lays the segments out; the old ones are gone then, but for the children that still have them
+ * mapped. */
 static void replace_segments(const apr_array_header_t *providers, apr_pool_t *pool, char *address)
 {
     segment_t *made = apr_pcalloc(pool, sizeof(*made) * (apr_size_t)providers->nelts);
@@ -266,7 +268,8 @@ static void replace_stats(const apr_array_header_t *providers, apr_pool_t *pool,
     retained->stats_count = count;
 }
 
-/* Counters go on over a restart: with the same providers children of both generations use the same ones. */
+/* Counters go on over a restart: with the same providers children of both generations use the same
+ * ones. */
 static apr_status_t keep_or_create_stats(server_rec *s)
 {
     const apr_array_header_t *providers = la_registry_providers();

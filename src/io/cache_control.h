@@ -4,11 +4,12 @@
 
 #include <apr_time.h>
 
-/* Reads a Cache-Control field (RFC 9111 section 5.2.2): `max-age` in seconds, and 0 for `no-store`, `no-cache` and a
- * max-age that is no number.
+/* Reads a Cache-Control field (RFC 9111 section 5.2.2): `max-age` in seconds, and 0 for `no-store`,
+ * `no-cache` and a max-age that is no number.
  *
  * value: the field, several lines joined by commas, or NULL.
- * Returns 1 with the least that any directive allows in `us`, or 0 when the field says nothing of it.
+ * Returns 1 with the least that any directive allows in `us`, or 0 when the field says nothing of
+ * it.
  */
 int la_cache_control_cache_control(const char *value, apr_interval_time_t *us);
 

@@ -1,12 +1,12 @@
-/* Watched files and the secrets that may be in them. Owns the reading, the telling of versions and a
- * secret's value; what a file means is left to who asked for it.
+/* Watched files and the secrets that may be in them. Owns the reading, the telling of versions and
+ * a secret's value; what a file means is left to who asked for it.
  *
  * Made while the configuration is read, in one thread; from then on each child process has its own
  * copy, used by its request threads under their owner's lock (a secret brings its own).
  *
- * A version is told by what fstat() says of the file that is read, so a file that takes its place meanwhile shows as a newer
- * version next time; only a second write in place, of the same size and within the same tick of the file
- * system's clock (some milliseconds), goes unseen.
+ * A version is told by what fstat() says of the file that is read, so a file that takes its place
+ * meanwhile shows as a newer version next time; only a second write in place, of the same size and
+ * within the same tick of the file system's clock (some milliseconds), goes unseen.
  */
 #include "io/file.h"
 
@@ -125,7 +125,8 @@ static const char *failure(apr_pool_t *pool, const char *what, int error)
     return apr_psprintf(pool, "%s: %s", what, apr_strerror(error, text, sizeof(text)));
 }
 
-/* Opens the file and tells its version; that of the path where it cannot be opened. fd: -1 on failure. */
+/* Opens the file and tells its version; that of the path where it cannot be opened. fd: -1 on
+ * failure. */
 static const char *open_regular(apr_pool_t *pool, const char *path, int *fd, version_t *version)
 {
     int opened = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -236,7 +237,8 @@ int la_file_changed(la_file_t *file, apr_time_t now)
 {
     version_t version;
 
-    /* The distance, not the order: the clock may jump, and threads bring times that are a little old. */
+    /* The distance, not the order: the clock may jump, and threads bring times that are a little
+     * old. */
     if (llabs((long long)(now - file->checked)) < LA_FILE_CHECK_INTERVAL_US) {
         return 0;
     }
@@ -297,8 +299,8 @@ static const char *read_value(la_file_t *file, apr_pool_t *pool, const char **va
     return check_value(content);
 }
 
-/* Reads the file into a version of its own, which replaces the present one if it is sound. The text of
- * an error is in `pool`. */
+/* Reads the file into a version of its own, which replaces the present one if it is sound. The text
+ * of an error is in `pool`. */
 static const char *load_secret(la_secret_t *secret, apr_pool_t *pool)
 {
     apr_pool_t *version = la_file_version_pool(pool);
@@ -346,7 +348,7 @@ static const char *from_file(apr_pool_t *pool, const char *name, la_secret_t *se
 static const char *from_text(apr_pool_t *pool, const char *text, la_secret_t *secret)
 {
     secret->value = apr_pstrdup(pool, text);
-    return check_value((la_slice_t){text, strlen(text)});
+    return check_value(la_slice_of(text));
 }
 
 static const char *from_environment(apr_pool_t *pool, const char *name, la_secret_t *secret)

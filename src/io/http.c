@@ -1,13 +1,15 @@
-/* The HTTP client over libcurl: what is asked for, what is taken of the answer, and the handles that keep
- * connections open between calls. Which URL is called, and what an answer means, is left to the providers;
- * what a URL is, is url.c's. No other file knows curl.
+/* The HTTP client over libcurl: what is asked for, what is taken of the answer, and the handles
+ * that keep connections open between calls. Which URL is called, and what an answer means, is left
+ * to the providers; what a URL is, is url.c's. No other file knows curl.
  *
- * Clients are made in a child process and called by its request threads. Nothing of curl exists before the fork.
+ * Clients are made in a child process and called by its request threads. Nothing of curl exists
+ * before the fork.
  *
- * A handle is owned by one thread during a call and rests in `idle` otherwise, with the connection it used. The
- * last one that came back goes out first, so that few connections stay warm rather than many. There
- * are never more handles than callers, hence nobody waits for one. (apr_reslist would do, but it aborts
- * the process when its pool goes while a handle is out, as in a prefork child that gets SIGTERM.)
+ * A handle is owned by one thread during a call and rests in `idle` otherwise, with the connection
+ * it used. The last one that came back goes out first, so that few connections stay warm rather
+ * than many. There are never more handles than callers, hence nobody waits for one. (apr_reslist
+ * would do, but it aborts the process when its pool goes while a handle is out, as in a prefork
+ * child that gets SIGTERM.)
  */
 #include "io/http.h"
 
@@ -72,8 +74,8 @@ apr_status_t la_http_child_init(apr_pool_t *pchild)
     return APR_SUCCESS;
 }
 
-/* Closes the connections at rest. A handle that is out belongs to a thread that never comes back: the process
- * is ending in the middle of its call. */
+/* Closes the connections at rest. A handle that is out belongs to a thread that never comes back:
+ * the process is ending in the middle of its call. */
 static apr_status_t close_idle(void *data)
 {
     la_http_t *http = data;
@@ -123,8 +125,8 @@ static CURL *acquire(la_http_t *http)
     return handle ? handle : curl_easy_init();
 }
 
-/* Takes a handle back. It is reset at once: its options point into the memory of a call that is over, and curl may
- * write to an error buffer even while it closes an idle connection. */
+/* Takes a handle back. It is reset at once: its options point into the memory of a call that is
+ * over, and curl may write to an error buffer even while it closes an idle connection. */
 static void release(la_http_t *http, CURL *handle)
 {
     curl_easy_reset(handle);
@@ -140,8 +142,8 @@ static void release(la_http_t *http, CURL *handle)
 
 /* ---- what curl calls back ---- */
 
-/* SOCK_CLOEXEC at birth: a flag that is set afterwards leaves a moment in which another thread may fork a
- * CGI that inherits the connection. */
+/* SOCK_CLOEXEC at birth: a flag that is set afterwards leaves a moment in which another thread may
+ * fork a CGI that inherits the connection. */
 static curl_socket_t open_socket(void *unused, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)unused;
@@ -240,8 +242,9 @@ static int set_limits(CURL *handle, const la_http_options_t *options, apr_time_t
            SET(handle, CURLOPT_ERRORBUFFER, x->error);
 }
 
-/* Whether the connection that this handle used last cannot be used again: the endpoint has closed it, or sent what
- * nobody asked for, which curl would take for the answer to the next question, about somebody else. */
+/* Whether the connection that this handle used last cannot be used again: the endpoint has closed
+ * it, or sent what nobody asked for, which curl would take for the answer to the next question,
+ * about somebody else. */
 static int is_spoilt(CURL *handle)
 {
     curl_socket_t connection = CURL_SOCKET_BAD;
@@ -267,8 +270,8 @@ static int set_transport(CURL *handle, const la_http_options_t *options)
            SET(handle, CURLOPT_NOPROXY, "");
 }
 
-/* Which authorities are trusted. CAPATH goes where there is a file: else it would go on trusting the
- * system's authorities beside ours, and curl would load the file anew for every connection. */
+/* Which authorities are trusted. CAPATH goes where there is a file: else it would go on trusting
+ * the system's authorities beside ours, and curl would load the file anew for every connection. */
 static int set_authorities(CURL *handle, const la_http_t *http)
 {
     const char *file = http->options->tls_ca_file;
@@ -318,8 +321,8 @@ static int add_line(struct curl_slist **fields, const char *line)
     return longer != NULL;
 }
 
-/* The fields to send, as curl wants them; "Name;" is how it writes an empty one. The caller frees the list, also
- * on failure. */
+/* The fields to send, as curl wants them; "Name;" is how it writes an empty one. The caller frees
+ * the list, also on failure. */
 static int make_fields(const apr_table_t *headers, apr_pool_t *pool, struct curl_slist **fields)
 {
     /* Without this curl asks for a 100 before a longer body, and waits a second for it. */
@@ -350,7 +353,8 @@ static const char *trimmed(apr_pool_t *pool, const char *value)
     return apr_pstrmemdup(pool, value, len);
 }
 
-/* Keeps the wanted fields, lines of one name joined by ", "; of the final answer only, not of a 1xx or a proxy. */
+/* Keeps the wanted fields, lines of one name joined by ", "; of the final answer only, not of a 1xx
+ * or a proxy. */
 static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_pool_t *pool)
 {
     apr_table_t *kept = apr_table_make(pool, 4);
@@ -378,8 +382,8 @@ static int status_of(CURL *handle)
                : 0;
 }
 
-/* Why a connection came to nothing, with the system's word for it: curl's own is the same for a port that nobody listens on and for
- * one that the system's policy forbids. */
+/* Why a connection came to nothing, with the system's word for it: curl's own is the same for a
+ * port that nobody listens on and for one that the system's policy forbids. */
 static const char *connect_error(CURL *handle, const char *said, apr_pool_t *pool)
 {
     long error = 0;
@@ -406,8 +410,8 @@ static void take_failure(CURL *handle, const exchange_t *x, CURLcode code, apr_p
     }
 }
 
-/* Whether it is the proxy that answered, and not the endpoint: what it says is nothing about a token. An https endpoint is behind
- * a tunnel, whose refusal curl tells as a failure. */
+/* Whether it is the proxy that answered, and not the endpoint: what it says is nothing about a
+ * token. An https endpoint is behind a tunnel, whose refusal curl tells as a failure. */
 static int is_proxys_own(const la_http_options_t *options, const char *url, int status)
 {
     return options->proxy && status == 407 && strncasecmp(url, "https:", 6) != 0;

@@ -31,8 +31,8 @@ typedef struct la_http_request_t {
     const apr_table_t *headers; /* fields to send, or NULL */
     la_slice_t body;            /* for POST */
     const char *const *wanted;  /* names of answer fields to keep, closed with NULL; or NULL */
-    apr_time_t
-        deadline_us; /* of la_clock_us(): the call ends by then, where that is sooner than its Timeout; 0: none */
+    apr_time_t deadline_us; /* of la_clock_us(): the call ends by then, where that is sooner than
+                               its Timeout; 0: none */
 } la_http_request_t;
 
 typedef enum la_http_e {
@@ -44,10 +44,11 @@ typedef enum la_http_e {
 typedef struct la_http_response_t {
     la_http_e outcome;
     const char *reason; /* on failure, for the log; never holds what was sent */
-    int status; /* of the endpoint, 200 to 599; on failure 0, but for an answer that was too large */
-    la_slice_t body; /* in the call's pool; may be empty */
-    apr_table_t *
-        headers; /* the wanted fields that came, lines of one name joined by ", "; never NULL when answered */
+    int status; /* of the endpoint, 200 to 599; on failure 0, but for an answer that was too large
+                 */
+    la_slice_t body;      /* in the call's pool; may be empty */
+    apr_table_t *headers; /* the wanted fields that came, lines of one name joined by ", "; never
+                             NULL when answered */
 } la_http_response_t;
 
 /* Checks that a URL can be called: http or https, a host, no user or password (secrets would
@@ -63,8 +64,8 @@ apr_status_t la_http_child_init(apr_pool_t *pchild);
 
 /* Makes a client in a child process; its connections close with `pchild`.
  *
- * options: borrowed, must outlive the client. max_handles: threads that may call at once; so many connections
- * are kept between calls.
+ * options: borrowed, must outlive the client. max_handles: threads that may call at once; so many
+ * connections are kept between calls.
  */
 apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, int max_handles,
                           la_http_t **http);

@@ -1,11 +1,11 @@
 /* The client of the second-level cache's server: the only file that includes hiredis.
  *
- * hiredis does the protocol, and no more: redis_socket.c connects and waits, and a reply goes to hiredis' parser only when
- * redis_reply.c has found it whole and small.
+ * hiredis does the protocol, and no more: redis_socket.c connects and waits, and a reply goes to
+ * hiredis' parser only when redis_reply.c has found it whole and small.
  *
- * A connection is owned by one thread during a command and rests in `idle` otherwise. One that has anything left to read
- * after a reply is closed: what is left would be taken for the answer to the next question. Threads of requests and
- * of mod_watchdog call this file at the same time.
+ * A connection is owned by one thread during a command and rests in `idle` otherwise. One that has
+ * anything left to read after a reply is closed: what is left would be taken for the answer to the
+ * next question. Threads of requests and of mod_watchdog call this file at the same time.
  */
 #include "io/redis.h"
 
@@ -138,7 +138,8 @@ static int has_more(const connection_t *connection)
     return reader->len > reader->pos || poll(&descriptor, 1, 0) != 0;
 }
 
-/* Takes a connection that rests and has nothing to read: no end, no stray reply. Returns 0 when there is none. */
+/* Takes a connection that rests and has nothing to read: no end, no stray reply. Returns 0 when
+ * there is none. */
 static int take_idle(la_redis_t *redis, connection_t *taken)
 {
     for (;;) {
@@ -262,7 +263,7 @@ static int run(exchange_t *e, apr_size_t count, const la_slice_t *words, redisRe
 
 static la_slice_t text(const char *value)
 {
-    return (la_slice_t){value, strlen(value)};
+    return la_slice_of(value);
 }
 
 /* A command of the greeting: anything but OK ends the connection. */
@@ -406,7 +407,8 @@ static int exchange(exchange_t *e, apr_size_t count, const la_slice_t *words, re
     return 0;
 }
 
-/* Whether a server answers that was the one to write to, and is not any more; a script says so within its error. */
+/* Whether a server answers that was the one to write to, and is not any more; a script says so
+ * within its error. */
 static int is_of_replica(const la_redis_answer_t *answer)
 {
     return strstr(answer->text.data, "READONLY") != NULL;

@@ -1,7 +1,9 @@
-/* A client of Redis, or of anything that speaks its protocol: single commands, each with a deadline that holds.
+/* A client of Redis, or of anything that speaks its protocol: single commands, each with a deadline
+ * that holds.
  *
- * Life cycle: la_redis_parse() while the configuration is read, la_redis_make() in each child; then any number of threads.
- * Connections rest in a pool between commands and are replaced when they fail.
+ * Life cycle: la_redis_parse() while the configuration is read, la_redis_make() in each child; then
+ * any number of threads. Connections rest in a pool between commands and are replaced when they
+ * fail.
  */
 #ifndef LA_REDIS_H
 #define LA_REDIS_H
@@ -59,9 +61,9 @@ typedef struct la_redis_answer_t {
         *server; /* run_id of the server process that answered; empty when it does not tell */
 } la_redis_answer_t;
 
-/* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout=, prefix=, user=, password=, db=, in any
- * order; they may also stand behind the URL as its query. A password is percent-decoded in the URL, and a secret's
- * notation (file:PATH, env:NAME) in both.
+/* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout=, prefix=, user=,
+ * password=, db=, in any order; they may also stand behind the URL as its query. A password is
+ * percent-decoded in the URL, and a secret's notation (file:PATH, env:NAME) in both.
  *
  * Returns NULL, or what is wrong, never with a password in it.
  */
@@ -75,16 +77,18 @@ int la_redis_resolve_options(la_redis_options_t *options, apr_pool_t *pool);
 apr_status_t la_redis_make(apr_pool_t *pool, const la_redis_options_t *options, int connections,
                            la_redis_t **redis);
 
-/* Sends one command and waits for its answer, connect_timeout and timeout at most. What an old connection could not
- * do because the server had closed it is done again over a new one; a command may so be carried out twice.
+/* Sends one command and waits for its answer, connect_timeout and timeout at most. What an old
+ * connection could not do because the server had closed it is done again over a new one; a command
+ * may so be carried out twice.
  *
  * words: the command and its arguments.
  */
 la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_t *words,
                             apr_pool_t *pool, la_redis_answer_t *answer);
 
-/* Looks the server's name up, where it is one, and has new connections use what it finds; may take as long as the
- * resolver does, so no request's thread calls it. Returns 1 when there is an address, also an old one. */
+/* Looks the server's name up, where it is one, and has new connections use what it finds; may take
+ * as long as the resolver does, so no request's thread calls it. Returns 1 when there is an
+ * address, also an old one. */
 int la_redis_resolve(la_redis_t *redis, apr_pool_t *scratch);
 
 #endif

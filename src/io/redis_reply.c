@@ -1,7 +1,7 @@
 /* Checks the shape of Redis replies. No state, no memory of its own; any thread.
  *
- * hiredis allocates what a header announces (`*2000000000` is 16 GB of pointers), so a reply is handed to it only when
- * all of it has arrived and is known to be small.
+ * hiredis allocates what a header announces (`*2000000000` is 16 GB of pointers), so a reply is
+ * handed to it only when all of it has arrived and is known to be small.
  */
 #include "io/redis_reply.h"
 
@@ -38,8 +38,8 @@ static la_redis_reply_e take_line(scan_t *scan, la_slice_t *line)
     return LA_REDIS_REPLY_WHOLE;
 }
 
-/* Whether a text is a decimal number as hiredis reads it, with a minus in front of it if `negative`: one of 64 bits, without
- * zeros in front. */
+/* Whether a text is a decimal number as hiredis reads it, with a minus in front of it if
+ * `negative`: one of 64 bits, without zeros in front. */
 static int is_number(la_slice_t text, int negative)
 {
     int minus = negative && text.len > 0 && text.data[0] == '-';

@@ -1,6 +1,7 @@
-/* Connects to Redis and waits for sockets. hiredis could do both, but its sockets become close-on-exec only after they are
- * made, and its timeouts bound each system call, not the command: a server that sends a byte now and then could hold
- * a worker as long as it likes. In request threads and in mod_watchdog's.
+/* Connects to Redis and waits for sockets. hiredis could do both, but its sockets become
+ * close-on-exec only after they are made, and its timeouts bound each system call, not the command:
+ * a server that sends a byte now and then could hold a worker as long as it likes. In request
+ * threads and in mod_watchdog's.
  */
 #include "io/redis_socket.h"
 

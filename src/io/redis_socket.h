@@ -1,5 +1,5 @@
-/* Sockets to Redis: made close-on-exec, as no CGI may inherit a connection that is logged in, and waited for against a
- * deadline of la_clock_us(). No state; any thread.
+/* Sockets to Redis: made close-on-exec, as no CGI may inherit a connection that is logged in, and
+ * waited for against a deadline of la_clock_us(). No state; any thread.
  */
 #ifndef LA_REDIS_SOCKET_H
 #define LA_REDIS_SOCKET_H
@@ -16,12 +16,14 @@
  */
 int la_redis_address(const char *host, int flags, char ip[INET6_ADDRSTRLEN]);
 
-/* Waits until the socket is ready for `events` of poll(). Returns NULL, or why it is not: "timeout" at the deadline. */
+/* Waits until the socket is ready for `events` of poll(). Returns NULL, or why it is not: "timeout"
+ * at the deadline. */
 const char *la_redis_await(int fd, short events, apr_time_t deadline_us);
 
 /* Connects to a numeric address; empty: the host's name has none.
  *
- * fd: the caller's to close; non-blocking, connected; -1 on failure. Returns NULL, or what failed, in `pool`.
+ * fd: the caller's to close; non-blocking, connected; -1 on failure. Returns NULL, or what failed,
+ * in `pool`.
  */
 const char *la_redis_connect_tcp(const char *ip, int port, apr_time_t deadline_us, apr_pool_t *pool,
                                  int *fd);

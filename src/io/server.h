@@ -24,13 +24,15 @@ typedef struct la_server_t {
     /* A path relative to ServerRoot made absolute, in `pool`; NULL when it is no path. */
     const char *(*path)(apr_pool_t *pool, const char *path);
 
-    /* Compiles a regular expression (httpd's flavour, PCRE) for the life of `pool`; NULL when it is none. */
+    /* Compiles a regular expression (httpd's flavour, PCRE) for the life of `pool`; NULL when it is
+     * none. */
     const void *(*regex_compile)(apr_pool_t *pool, const char *pattern);
 
     /* Whether the text matches. An expression that gives up (its match limit) does not match. */
     int (*regex_match)(const void *regex, la_slice_t text);
 
-    /* Threads that may run requests in one process, at least 1; known once the configuration is read. */
+    /* Threads that may run requests in one process, at least 1; known once the configuration is
+     * read. */
     int (*threads)(void);
 
     /* Requests that the server can work on at once in all processes, at least 1; known as above. */
@@ -46,7 +48,8 @@ const la_server_t *la_host(void);
 /* la_host()->log with a format (apr_psprintf's: no %zu). Unique numbers: LA_LOGNO in the text. */
 void la_log(la_log_e level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A log line's own number, four digits, unique in the source and never used again: LA_LOGNO(0012) -> "LA0012: ". */
+/* A log line's own number, four digits, unique in the source and never used again: LA_LOGNO(0012)
+ * -> "LA0012: ". */
 #define LA_LOGNO(number) "LA" #number ": "
 
 #endif

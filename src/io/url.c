@@ -1,4 +1,5 @@
-/* Which URLs can be called. Runs while the configuration is read, and on URLs that metadata names. */
+/* Which URLs can be called. Runs while the configuration is read, and on URLs that metadata names.
+ */
 #include "io/http.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* The one table of signature algorithms. Constant; the configuration, key sets and tokens look names up in it. */
+/* The one table of signature algorithms. Constant; the configuration, key sets and tokens look
+ * names up in it. */
 #include "jose/jwa.h"
 
 #include <string.h>
@@ -27,8 +28,7 @@ static const algorithm_t algorithms[] = {
 la_jwa_set_t la_jwa_named(la_slice_t name)
 {
     for (apr_size_t i = 0; i < COUNT; i++) {
-        if (strlen(algorithms[i].name) == name.len &&
-            memcmp(algorithms[i].name, name.data, name.len) == 0) {
+        if (la_slice_is(name, algorithms[i].name)) {
             return algorithms[i].set;
         }
     }

@@ -1,6 +1,7 @@
-/* Signature algorithms by their JOSE names (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864). A set of them is a
- * word of bits, so that what the configuration lists, what a token's header names and what a key can do are
- * brought together with `&`: a token is verified only with an algorithm in all three.
+/* Signature algorithms by their JOSE names (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864).
+ * A set of them is a word of bits, so that what the configuration lists, what a token's header
+ * names and what a key can do are brought together with `&`: a token is verified only with an
+ * algorithm in all three.
  */
 #ifndef LA_JWA_H
 #define LA_JWA_H
@@ -40,16 +41,17 @@ typedef apr_uint32_t la_jwa_set_t;
 /* What is accepted where nothing is configured. */
 #define LA_JWA_DEFAULT (LA_JWA_RSA | LA_JWA_EC | LA_JWA_OKP)
 
-/* The algorithms that a name stands for: one, or with `EdDSA` both of its curves, of which the key then has one. Names
- * are case-sensitive. 0 for every other name, `none` among them.
+/* The algorithms that a name stands for: one, or with `EdDSA` both of its curves, of which the key
+ * then has one. Names are case-sensitive. 0 for every other name, `none` among them.
  */
 la_jwa_set_t la_jwa_named(la_slice_t name);
 
-/* The names of a set's algorithms with blanks between them, in `pool`: `EdDSA` for both of its curves. */
+/* The names of a set's algorithms with blanks between them, in `pool`: `EdDSA` for both of its
+ * curves. */
 const char *la_jwa_names(apr_pool_t *pool, la_jwa_set_t set);
 
-/* One algorithm's digest by OpenSSL's name ("SHA256"); NULL for EdDSA, which has its own, and for a set that is not
- * one algorithm. */
+/* One algorithm's digest by OpenSSL's name ("SHA256"); NULL for EdDSA, which has its own, and for a
+ * set that is not one algorithm. */
 const char *la_jwa_digest(la_jwa_set_t one);
 
 #endif

@@ -1,9 +1,10 @@
-/* JWK sets to keys. Owns what a key may be used for, and the secrets of oct keys; whether the numbers of a public key
- * are sound is pubkey.c's. Where sets come from and when they are read again is keyset.c's, which key a token is
- * verified with is jwt.c's.
+/* JWK sets to keys. Owns what a key may be used for, and the secrets of oct keys; whether the
+ * numbers of a public key are sound is pubkey.c's. Where sets come from and when they are read
+ * again is keyset.c's, which key a token is verified with is jwt.c's.
  *
- * Called while the configuration is checked, and by whichever thread takes a new set over, once per version. A set
- * comes from outside, so the work for one is bounded. What json-c held of an oct key's text is freed, but not overwritten.
+ * Called while the configuration is checked, and by whichever thread takes a new set over, once per
+ * version. A set comes from outside, so the work for one is bounded. What json-c held of an oct
+ * key's text is freed, but not overwritten.
  */
 #include "jose/jwk.h"
 
@@ -33,11 +34,6 @@ typedef struct draft_t {
 } draft_t;
 
 /* ---- members ---- */
-
-static int equals(la_slice_t text, const char *literal)
-{
-    return text.data && text.len == strlen(literal) && memcmp(text.data, literal, text.len) == 0;
-}
 
 /* text: data NULL where the member is absent, or null. Returns NULL, or why it is no text. */
 static const char *optional_text(const draft_t *draft, const char *name, la_slice_t *text)
@@ -90,7 +86,7 @@ static const char *check_operations(const la_json_t *operations)
         if (item && !la_json_string(item, &operation)) {
             return "key_ops holds something that is not a string";
         }
-        verifies |= item && equals(operation, "verify");
+        verifies |= item && la_slice_is(operation, "verify");
     }
     return verifies ? NULL : "key_ops is without verify";
 }
@@ -101,7 +97,7 @@ static const char *check_purpose(const draft_t *draft)
     la_slice_t use;
     const char *reason = optional_text(draft, "use", &use);
 
-    if (!reason && use.data && !equals(use, "sig")) {
+    if (!reason && use.data && !la_slice_is(use, "sig")) {
         reason = "use is not sig";
     }
     if (!reason && la_json_member(draft->json, "key_ops", &operations) && operations) {
@@ -173,7 +169,7 @@ static const char *take_curve(draft_t *draft, const curve_t *curves, const char 
         return reason;
     }
     for (; curves->name; curves++) {
-        if (equals(crv, curves->name)) {
+        if (la_slice_is(crv, curves->name)) {
             *name = curves->name;
             return narrow(draft, curves->algorithm);
         }
@@ -266,16 +262,16 @@ static const char *read_by_type(draft_t *draft)
     if (reason) {
         return reason;
     }
-    if (equals(kty, "RSA")) {
+    if (la_slice_is(kty, "RSA")) {
         return read_rsa(draft);
     }
-    if (equals(kty, "EC")) {
+    if (la_slice_is(kty, "EC")) {
         return read_ec(draft);
     }
-    if (equals(kty, "OKP")) {
+    if (la_slice_is(kty, "OKP")) {
         return read_okp(draft);
     }
-    return equals(kty, "oct") ? read_oct(draft) : "kty is none that is known";
+    return la_slice_is(kty, "oct") ? read_oct(draft) : "kty is none that is known";
 }
 
 /* Returns NULL, or why the key is skipped. */
@@ -345,7 +341,8 @@ const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm
     return NULL;
 }
 
-/* One key of the list, which is kept or skipped. Returns NULL, or why the text cannot be read any further. */
+/* One key of the list, which is kept or skipped. Returns NULL, or why the text cannot be read any
+ * further. */
 static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t index, la_jwk_t *keys,
                             la_jwks_t *set)
 {

@@ -1,5 +1,6 @@
-/* Signed JSON Web Tokens. Owns the order of the checks, which is from cheap to dear, and the choice of the key; which keys
- * there are is jwk.c's, whether a signature is right verifier.c's, what claims mean validity.c's.
+/* Signed JSON Web Tokens. Owns the order of the checks, which is from cheap to dear, and the choice
+ * of the key; which keys there are is jwk.c's, whether a signature is right verifier.c's, what
+ * claims mean validity.c's.
  *
  * Runs in any request thread; keys are shared and not changed.
  */
@@ -174,8 +175,7 @@ static int verify_one(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t in
 
 static int is_named(const la_jwk_t *key, la_slice_t kid)
 {
-    return key->kid.data && key->kid.len == kid.len &&
-           memcmp(key->kid.data, kid.data, kid.len) == 0;
+    return key->kid.data && la_slice_equals(key->kid, kid);
 }
 
 /* A token's algorithm, which is one that is known, for the log. */
@@ -195,7 +195,8 @@ static int try_key(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t wanted
     return verify_one(key, key->algorithms & wanted, jwt->signing_input, jwt->signature);
 }
 
-/* Whether the set names a key that is not among the usable ones: no newer set makes it another key. */
+/* Whether the set names a key that is not among the usable ones: no newer set makes it another key.
+ */
 static int is_skipped(const la_jwks_t *keys, la_slice_t kid)
 {
     int i;
@@ -203,7 +204,7 @@ static int is_skipped(const la_jwks_t *keys, la_slice_t kid)
     for (i = 0; i < keys->skipped_kids->nelts; i++) {
         la_slice_t skipped = APR_ARRAY_IDX(keys->skipped_kids, i, la_slice_t);
 
-        if (skipped.len == kid.len && memcmp(skipped.data, kid.data, kid.len) == 0) {
+        if (la_slice_equals(skipped, kid)) {
             return 1;
         }
     }
@@ -253,7 +254,8 @@ static la_jwt_verified_e verify_named(apr_pool_t *pool, const la_jwt_t *jwt, con
     return judge(good, reason);
 }
 
-/* Tries the first keys that fit by type. Where keys have no names either, the right one may be still to come. */
+/* Tries the first keys that fit by type. Where keys have no names either, the right one may be
+ * still to come. */
 static la_jwt_verified_e verify_unnamed(apr_pool_t *pool, const la_jwt_t *jwt,
                                         const la_jwks_t *keys, la_jwa_set_t wanted,
                                         const char **reason)
@@ -310,7 +312,7 @@ static la_slice_t short_type(la_slice_t type)
 int la_jwt_type_is(const la_jwt_t *jwt, const char *type)
 {
     la_slice_t own;
-    la_slice_t wanted = short_type((la_slice_t){type, strlen(type)});
+    la_slice_t wanted = short_type(la_slice_of(type));
 
     if (!jwt->type.data) {
         return 0;

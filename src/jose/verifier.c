@@ -1,4 +1,5 @@
-/* Verification of one signature with one key: the only place that asks OpenSSL whether one is right.
+/* Verification of one signature with one key: the only place that asks OpenSSL whether one is
+ * right.
  */
 #include "jose/verifier.h"
 
@@ -8,7 +9,8 @@
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
 
-/* Longest DER form of an ECDSA signature: two integers of 66 bytes with a sign byte, and their headers. */
+/* Longest DER form of an ECDSA signature: two integers of 66 bytes with a sign byte, and their
+ * headers. */
 #define ECDSA_DER_MAX_BYTES 160
 
 struct la_verifier_t {
@@ -84,7 +86,8 @@ static apr_size_t coordinate_bytes(la_jwa_set_t algorithm)
     return algorithm == LA_JWA_ES256 ? 32 : algorithm == LA_JWA_ES384 ? 48 : 66;
 }
 
-/* r and s side by side, as JOSE has them, in the form that OpenSSL wants. Returns its length, or 0. */
+/* r and s side by side, as JOSE has them, in the form that OpenSSL wants. Returns its length, or 0.
+ */
 static apr_size_t to_der(la_slice_t signature, unsigned char der[ECDSA_DER_MAX_BYTES])
 {
     const unsigned char *bytes = (const unsigned char *)signature.data;

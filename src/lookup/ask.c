@@ -1,5 +1,5 @@
-/* Asks a provider, and says what its answers mean for its breaker. Runs in any request thread; who may call when is
- * gate.c's and breaker.c's.
+/* Asks a provider, and says what its answers mean for its breaker. Runs in any request thread; who
+ * may call when is gate.c's and breaker.c's.
  */
 #include "lookup/ask.h"
 

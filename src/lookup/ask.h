@@ -1,4 +1,5 @@
-/* A question to the provider itself, past caches and flights: through its breaker, with a permit, counted. */
+/* A question to the provider itself, past caches and flights: through its breaker, with a permit,
+ * counted. */
 #ifndef LA_ASK_H
 #define LA_ASK_H
 
@@ -6,14 +7,15 @@
 #include "shm/counters.h"
 #include "provider/provider.h"
 
-/* Whether a verdict takes a call: only then it needs a permit, and a place among those that wait. */
+/* Whether a verdict takes a call: only then it needs a permit, and a place among those that wait.
+ */
 int la_ask_takes_call(const la_provider_type_t *type);
 
 /* A provider's gate with what it was configured to. */
 la_gate_terms_t la_ask_terms(const la_provider_common_t *common);
 
-/* Asks the provider, if its breaker allows it and a permit is to be had. Any thread; waits for a permit at most
- * ConnectTimeout.
+/* Asks the provider, if its breaker allows it and a permit is to be had. Any thread; waits for a
+ * permit at most ConnectTimeout.
  *
  * provider: with the gates of its process. result: zeroed here; what it points to lives in `pool`.
  */

@@ -5,8 +5,9 @@
  *   | la_purge_log_t | 7/8 of the rest                             | 1/8 of the rest  |
  *   +----------------+---------------------------------------------+------------------+
  *
- * What an entry's bytes mean is known here: an identity (identity.c), or a rejection's message closed by NUL. Both
- * are checked after the copy, since whoever can write to the segment could have put anything there.
+ * What an entry's bytes mean is known here: an identity (identity.c), or a rejection's message
+ * closed by NUL. Both are checked after the copy, since whoever can write to the segment could have
+ * put anything there.
  */
 #include "lookup/cache.h"
 
@@ -26,7 +27,8 @@
 /* Rejections are short and die soon: one part in this many is theirs. */
 #define REJECTED_SHARE 8
 
-/* Keyed contexts that are kept ready; a thread that finds those it looks at taken makes one for itself. */
+/* Keyed contexts that are kept ready; a thread that finds those it looks at taken makes one for
+ * itself. */
 #define MACS      64
 #define MAC_TRIES 4
 
@@ -171,7 +173,8 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
     return rv;
 }
 
-/* A length in front of each part keeps one part's end from being read as the next one's beginning. */
+/* A length in front of each part keeps one part's end from being read as the next one's beginning.
+ */
 static int mix(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
 {
     apr_uint64_t prefix = data ? (apr_uint64_t)len : APR_UINT64_MAX;
@@ -255,8 +258,8 @@ typedef struct tags_t {
     unsigned char principal[LA_TABLE_PURGE_TAG_BYTES];
 } tags_t;
 
-/* Of one name of that kind; a name that cannot be hashed gets no tag that another can have, so it is purged with all only
- * (libcrypto has failed then, and no key could be made either). */
+/* Of one name of that kind; a name that cannot be hashed gets no tag that another can have, so it
+ * is purged with all only (libcrypto has failed then, and no key could be made either). */
 static void make_tag(const la_cache_t *cache, la_purge_e kind, la_slice_t name,
                      unsigned char tag[LA_TABLE_PURGE_TAG_BYTES])
 {

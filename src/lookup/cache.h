@@ -1,9 +1,10 @@
 /* The cache of verdicts: what a provider said of a token, kept in shared memory for all processes.
- * Acceptances and rejections live in tables of their own, so that no flood of invalid tokens evicts a valid identity.
+ * Acceptances and rejections live in tables of their own, so that no flood of invalid tokens evicts
+ * a valid identity.
  *
- * Life cycle: the parent formats the bytes before it forks; each child attaches. The secret lives in process memory
- * only, so that what is in the shared bytes tells nothing of a token. All calls but la_cache_format() may
- * run in any number of threads and processes at once.
+ * Life cycle: the parent formats the bytes before it forks; each child attaches. The secret lives
+ * in process memory only, so that what is in the shared bytes tells nothing of a token. All calls
+ * but la_cache_format() may run in any number of threads and processes at once.
  */
 #ifndef LA_CACHE_H
 #define LA_CACHE_H
@@ -60,27 +61,28 @@ apr_size_t la_cache_bytes_min(void);
  */
 apr_status_t la_cache_format(void *bytes, apr_size_t size);
 
-/* Says of a cache just made that this server had another one before: where that one was among the purges of all
- * machines (la_cache_position()), and that nothing which Redis had then is believed. */
+/* Says of a cache just made that this server had another one before: where that one was among the
+ * purges of all machines (la_cache_position()), and that nothing which Redis had then is believed.
+ */
 void la_cache_succeed(void *bytes, la_purge_position_t known);
 la_purge_position_t la_cache_position(const void *bytes);
 
 /* Makes this process's handle.
  *
- * bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same in all processes, never in the bytes.
- * life: of this server; must outlive the cache.
- * cache: lives in `pool`; NULL on failure.
+ * bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same in all processes, never in the
+ * bytes. life: of this server; must outlive the cache. cache: lives in `pool`; NULL on failure.
  * Returns APR_SUCCESS, what la_table_attach() returns, or APR_EGENERAL when libcrypto fails.
  */
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
                              const unsigned char secret[LA_CACHE_SECRET_BYTES], la_holder_t *life,
                              apr_pool_t *pool, la_cache_t **cache);
 
-/* The key of a verdict: HMAC-SHA256 (RFC 2104) over the length-prefixed provider fingerprint, token digest and
- * fields. The digest stands for the token, which it is as unique as, and spares hashing a long one twice.
+/* The key of a verdict: HMAC-SHA256 (RFC 2104) over the length-prefixed provider fingerprint, token
+ * digest and fields. The digest stands for the token, which it is as unique as, and spares hashing
+ * a long one twice.
  *
- * fields: what else the verdict depends on, in a fixed order; a slice with data NULL is absent, not empty.
- * Returns APR_SUCCESS or APR_EGENERAL when libcrypto fails; there is no key then.
+ * fields: what else the verdict depends on, in a fixed order; a slice with data NULL is absent, not
+ * empty. Returns APR_SUCCESS or APR_EGENERAL when libcrypto fails; there is no key then.
  */
 apr_status_t la_cache_key(const la_cache_t *cache,
                           const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
@@ -102,25 +104,26 @@ typedef struct la_cache_asked_t {
     apr_time_t ends_us;          /* of la_clock_us(); 0: never */
 } la_cache_asked_t;
 
-/* To be called before the provider is asked: a purge from then on keeps the answer out of the cache. So does the caller's
- * `ends_us`, where it is set: an answer later than any can be comes from a process that was stopped, and what others
- * learned meanwhile is newer. */
+/* To be called before the provider is asked: a purge from then on keeps the answer out of the
+ * cache. So does the caller's `ends_us`, where it is set: an answer later than any can be comes
+ * from a process that was stopped, and what others learned meanwhile is newer. */
 la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *digest);
 
-/* Keeps an acceptance, and forgets a rejection of the same key. One whose time is over before it begins is not
- * kept. Returns 1 when it is kept.
+/* Keeps an acceptance, and forgets a rejection of the same key. One whose time is over before it
+ * begins is not kept. Returns 1 when it is kept.
  */
 int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
                     const la_cache_asked_t *asked, const la_identity_t *identity,
                     const la_cache_times_t *times, apr_time_t now);
 
-/* Keeps a rejection for ttl_us (0: not at all), and forgets an acceptance of the same key in any case. */
+/* Keeps a rejection for ttl_us (0: not at all), and forgets an acceptance of the same key in any
+ * case. */
 void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
                      const la_cache_asked_t *asked, const char *message, apr_interval_time_t ttl_us,
                      apr_time_t now);
 
-/* Drops the entries that the purge names, and sees to it that no verdict asked for before is kept any more.
- * Returns how many there were. */
+/* Drops the entries that the purge names, and sees to it that no verdict asked for before is kept
+ * any more. Returns how many there were. */
 apr_size_t la_cache_purge(const la_cache_t *cache, const la_purge_t *purge);
 
 /* The log of purges. */

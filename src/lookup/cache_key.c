@@ -68,7 +68,8 @@ static int same_fields(const la_cache_key_memo_t *memo, const la_slice_t *fields
     return 1;
 }
 
-/* Whether the remembered key is this call's: same provider, token and fields. The count of fields is the provider's. */
+/* Whether the remembered key is this call's: same provider, token and fields. The count of fields
+ * is the provider's. */
 static int remembered(const la_cache_key_memo_t *memo, const la_provider_t *provider,
                       const la_call_t *call, const la_slice_t *fields, apr_size_t count)
 {

@@ -3,11 +3,13 @@
  *   cache hit or rejection in force -> done
  *   else a place among those that may wait (workers.c)
  *   then, of all who miss the same key at once, one goes on and the others wait for it
- *   the one: second-level cache -> breaker -> permit -> the provider -> cache -> tell the others -> second-level cache
- *   provider unavailable -> an acceptance past its time, where CacheStale allows it
+ *   the one: second-level cache -> breaker -> permit -> the provider -> cache -> tell the others ->
+ * second-level cache provider unavailable -> an acceptance past its time, where CacheStale allows
+ * it
  *
- * Runs in any request thread. What is stored and for how long is cache.c's, under which key cache_key.c's; who may call when
- * is gate.c's; waiting is flight.c's. Here is the order of these things.
+ * Runs in any request thread. What is stored and for how long is cache.c's, under which key
+ * cache_key.c's; who may call when is gate.c's; waiting is flight.c's. Here is the order of these
+ * things.
  */
 #include "lookup/lookup.h"
 
@@ -72,8 +74,8 @@ static int from_cache(lookup_t *l, la_result_t *result)
     return 0;
 }
 
-/* Keeps what the provider said. Returns 1 when waiters may use it too: an acceptance only where it was kept. What was
- * judged by another epoch than the key's is nobody else's. */
+/* Keeps what the provider said. Returns 1 when waiters may use it too: an acceptance only where it
+ * was kept. What was judged by another epoch than the key's is nobody else's. */
 static int keep(lookup_t *l, const la_result_t *result)
 {
     const la_provider_common_t *common = &l->provider->common;
@@ -125,7 +127,8 @@ static int ask_second(lookup_t *l, la_remote_found_t *found)
                          found);
 }
 
-/* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the verdict. */
+/* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the
+ * verdict. */
 static int from_second(lookup_t *l, la_result_t *result)
 {
     apr_interval_time_t ttl_us = l->provider->common.cache_ttl_us;
@@ -149,7 +152,8 @@ static int from_second(lookup_t *l, la_result_t *result)
     return 1;
 }
 
-/* Lets the other machines have what the provider accepted, unless this process was stopped meanwhile. */
+/* Lets the other machines have what the provider accepted, unless this process was stopped
+ * meanwhile. */
 static void to_second(const lookup_t *l)
 {
     apr_time_t now = apr_time_now(); /* before the other clock: no stop comes between */
@@ -195,7 +199,8 @@ static void lead(lookup_t *l, const la_flight_ticket_t *ticket, la_result_t *res
     to_second(l);
 }
 
-/* Takes over what the leader learned. Returns 0 when it cannot be used and the provider has to be asked. */
+/* Takes over what the leader learned. Returns 0 when it cannot be used and the provider has to be
+ * asked. */
 static int follow(lookup_t *l, const la_flight_outcome_t *outcome, la_result_t *result)
 {
     const char *message = apr_pstrmemdup(l->pool, outcome->text, outcome->len);
@@ -267,8 +272,8 @@ static void fly(lookup_t *l, la_result_t *result)
     verify_and_keep(l, result, &shareable);
 }
 
-/* Without waiting for others: while the breaker is not closed it lets one request call, and whoever waited
- * for that one would hold a worker for as long as the endpoint hangs. */
+/* Without waiting for others: while the breaker is not closed it lets one request call, and whoever
+ * waited for that one would hold a worker for as long as the endpoint hangs. */
 static void go_alone(lookup_t *l, la_result_t *result)
 {
     int shareable;
@@ -318,7 +323,8 @@ static void with_place(lookup_t *l, void (*what)(lookup_t *l, la_result_t *resul
 
 /* ---- the whole ---- */
 
-/* In an outage. Looks once more: what may serve by now was settled before a call that may have taken long. */
+/* In an outage. Looks once more: what may serve by now was settled before a call that may have
+ * taken long. */
 static void fall_back(lookup_t *l, la_result_t *result)
 {
     la_result_t outage = *result;

@@ -1,5 +1,5 @@
-/* One provider asked the short way: through the cache, one call for all who ask the same at once, and
- * the gate in front of the call.
+/* One provider asked the short way: through the cache, one call for all who ask the same at once,
+ * and the gate in front of the call.
  */
 #ifndef LA_LOOKUP_H
 #define LA_LOOKUP_H
@@ -22,9 +22,9 @@ typedef struct la_shared_t {
     la_remote_t *second;  /* NULL: no LlamaAuthCacheShared */
 } la_shared_t;
 
-/* The verdict of one provider on one token, from wherever it is had soonest; result->source says where. NOT_MINE with
- * message NULL when the provider's Match does not fit. Any thread; waits at most twice the provider's Timeout, and the
- * time of a call.
+/* The verdict of one provider on one token, from wherever it is had soonest; result->source says
+ * where. NOT_MINE with message NULL when the provider's Match does not fit. Any thread; waits at
+ * most twice the provider's Timeout, and the time of a call.
  *
  * result: zeroed here; what it points to lives in `pool`.
  */

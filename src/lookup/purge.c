@@ -33,7 +33,7 @@ static int is_client_id(la_slice_t text)
 
 int la_purge_parse(la_slice_t text, la_purge_t *purge)
 {
-    if (text.len == 3 && memcmp(text.data, "all", 3) == 0) {
+    if (la_slice_is(text, "all")) {
         *purge = (la_purge_t){LA_PURGE_ALL, {"", 0}};
         return 1;
     }

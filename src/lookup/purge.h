@@ -6,13 +6,15 @@
 
 typedef enum la_purge_e { LA_PURGE_ALL, LA_PURGE_PRINCIPAL, LA_PURGE_CLIENT_ID } la_purge_e;
 
-/* One purge. The name is borrowed: a principal, or a client id's hex digits in lower case; empty for all. */
+/* One purge. The name is borrowed: a principal, or a client id's hex digits in lower case; empty
+ * for all. */
 typedef struct la_purge_t {
     la_purge_e kind;
     la_slice_t name;
 } la_purge_t;
 
-/* Reads `all`, `principal:NAME` or `client_id:ID`. Returns 1, or 0 when the text is none of these. */
+/* Reads `all`, `principal:NAME` or `client_id:ID`. Returns 1, or 0 when the text is none of these.
+ */
 int la_purge_parse(la_slice_t text, la_purge_t *purge);
 
 #endif

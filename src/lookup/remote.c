@@ -1,8 +1,10 @@
-/* The second-level cache's logic: names, entries, purges, and the breaker in front of it. Redis itself is redis.c's.
+/* The second-level cache's logic: names, entries, purges, and the breaker in front of it. Redis
+ * itself is redis.c's.
  *
- * An entry carries the position among the purges of all machines at which its provider was asked (remote_purges.c); with
- * each answer comes the position now. Only an entry of that position is believed, and only while it is this machine's too, so
- * that nothing purged anywhere is accepted here, however late mod_watchdog's thread is.
+ * An entry carries the position among the purges of all machines at which its provider was asked
+ * (remote_purges.c); with each answer comes the position now. Only an entry of that position is
+ * believed, and only while it is this machine's too, so that nothing purged anywhere is accepted
+ * here, however late mod_watchdog's thread is.
  */
 #include "lookup/remote.h"
 #include "lookup/remote_link.h"
@@ -18,7 +20,8 @@
 /* Redis takes no longer time. */
 #define LONGEST_MS APR_INT64_C(31536000000)
 
-/* What an entry begins with; a machine of the other byte order reads another layout and does without. */
+/* What an entry begins with; a machine of the other byte order reads another layout and does
+ * without. */
 #define LAYOUT 0x4c413032u
 typedef struct entry_t {
     apr_uint32_t layout;
@@ -139,7 +142,8 @@ static int pose(la_remote_t *second, const la_slice_t *parts, apr_size_t parts_c
     return 1;
 }
 
-/* Sends it. Sets asked->usable if Redis and this machine are at one position then. Returns 1 when news of purges came. */
+/* Sends it. Sets asked->usable if Redis and this machine are at one position then. Returns 1 when
+ * news of purges came. */
 static int put_question(la_remote_t *second, const question_t *question, apr_pool_t *pool,
                         la_redis_answer_t *answer, la_remote_asked_t *asked)
 {
@@ -156,7 +160,8 @@ static int put_question(la_remote_t *second, const question_t *question, apr_poo
     return la_purge_compare(known, la_remote_known(second)) != 0;
 }
 
-/* News drop everything here, and what was asked before them is not kept: the question is put once more then. */
+/* News drop everything here, and what was asked before them is not kept: the question is put once
+ * more then. */
 static void put_until_kept(la_remote_t *second, const question_t *question, apr_pool_t *pool,
                            la_cache_asked_t *since, la_redis_answer_t *answer,
                            la_remote_asked_t *asked)

@@ -1,4 +1,5 @@
-/* The second-level cache's way to Redis: the breaker in front of it, and the keys that are derived from its secrets. */
+/* The second-level cache's way to Redis: the breaker in front of it, and the keys that are derived
+ * from its secrets. */
 #include "lookup/remote_link.h"
 
 #include "base/clock.h"
@@ -112,7 +113,7 @@ static void derive(la_remote_t *second, la_remote_derived_t *derived, const char
 {
     la_seal_keys_t keys;
 
-    if (la_seal_keys((la_slice_t){value, strlen(value)}, &keys) != APR_SUCCESS) {
+    if (la_seal_keys(la_slice_of(value), &keys) != APR_SUCCESS) {
         if (la_counters_first(second->shared.stats, second->shared.stats_index,
                               LA_REMOTE_TOLD_SECRET)) {
             la_log(LA_LOG_ERROR,
@@ -154,7 +155,7 @@ la_slice_t la_remote_word(const la_remote_t *second, apr_pool_t *pool, const cha
 {
     const char *text = apr_pstrcat(pool, second->options->redis.prefix, kind, name, NULL);
 
-    return (la_slice_t){text, strlen(text)};
+    return la_slice_of(text);
 }
 
 const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_options_t *options)

@@ -1,4 +1,5 @@
-/* How the second-level cache's parts reach Redis and their keys: remote.c (entries) and remote_purges.c share it. */
+/* How the second-level cache's parts reach Redis and their keys: remote.c (entries) and
+ * remote_purges.c share it. */
 #ifndef LA_REMOTE_LINK_H
 #define LA_REMOTE_LINK_H
 
@@ -49,7 +50,8 @@ enum {
 la_redis_e la_remote_command(la_remote_t *second, apr_size_t count, const la_slice_t *words,
                              int how, apr_pool_t *pool, la_redis_answer_t *answer);
 
-/* The keys in force of secret `i`. Returns 0 when it never had good ones. To be cleansed after use. */
+/* The keys in force of secret `i`. Returns 0 when it never had good ones. To be cleansed after use.
+ */
 int la_remote_keys(la_remote_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys);
 
 /* A name in Redis: the prefix, a kind and a name, in `pool`. */
@@ -61,9 +63,9 @@ la_slice_t la_remote_word(const la_remote_t *second, apr_pool_t *pool, const cha
  * least: what was known here before it was asked, or the position that a purge must bring.
  * words: its `era` and `epoch`. server: of the answer.
  * insist: 0 does not try to mend what is lost when that failed less than a second ago.
- * position: of Redis. Every purge up to it is carried out here when 1 is returned; unless it is then still the one known
- * here, nothing of that answer can be believed.
- * Returns 1, or 0 when Redis is not to be believed.
+ * position: of Redis. Every purge up to it is carried out here when 1 is returned; unless it is
+ * then still the one known here, nothing of that answer can be believed. Returns 1, or 0 when Redis
+ * is not to be believed.
  */
 int la_remote_settle(la_remote_t *second, la_purge_position_t least, const la_redis_answer_t *words,
                      const char *server, int insist, apr_pool_t *pool,
@@ -72,7 +74,8 @@ int la_remote_settle(la_remote_t *second, la_purge_position_t least, const la_re
 /* The position that is known here: to be asked for before Redis is. */
 la_purge_position_t la_remote_known(const la_remote_t *second);
 
-/* Whether this machine's position is that of this Redis: not so in a child of an earlier configuration. */
+/* Whether this machine's position is that of this Redis: not so in a child of an earlier
+ * configuration. */
 int la_remote_is_bound(const la_remote_t *second);
 
 #endif

@@ -109,7 +109,8 @@ static const char *set_value(apr_pool_t *pool, word_e word, const char *value,
     return "unknown";
 }
 
-/* Whether a misspelled name may be shown: what has other characters may be a part of a URL with a password. */
+/* Whether a misspelled name may be shown: what has other characters may be a part of a URL with a
+ * password. */
 static int is_name(const char *name)
 {
     return *name &&

@@ -1,13 +1,15 @@
-/* Purges on all machines: telling the others, hearing of theirs, and what is done when Redis cannot be believed. In request
- * threads and in mod_watchdog's.
+/* Purges on all machines: telling the others, hearing of theirs, and what is done when Redis cannot
+ * be believed. In request threads and in mod_watchdog's.
  *
- * Redis has two words: `era` and `epoch`, the number of purges in that era. Together they are a position (shm/purge_log.h).
- * The machine that is asked for a purge drops the entries that it names and counts `epoch` up; a machine that sees another
- * position than it knows drops everything it has. Entries carry the position at which their provider was asked,
- * and are believed only while Redis and this machine are both at that position.
+ * Redis has two words: `era` and `epoch`, the number of purges in that era. Together they are a
+ * position (shm/purge_log.h). The machine that is asked for a purge drops the entries that it names
+ * and counts `epoch` up; a machine that sees another position than it knows drops everything it
+ * has. Entries carry the position at which their provider was asked, and are believed only while
+ * Redis and this machine are both at that position.
  *
- * Whatever happens to Redis shows as words that are missing, that belong to another server process, database or prefix,
- * or that are at an earlier position than this machine's. The answer to all of these is a new era, later than any before.
+ * Whatever happens to Redis shows as words that are missing, that belong to another server process,
+ * database or prefix, or that are at an earlier position than this machine's. The answer to all of
+ * these is a new era, later than any before.
  */
 #include "lookup/remote.h"
 #include "lookup/remote_link.h"
@@ -46,7 +48,7 @@ static const char *short_digest(apr_pool_t *pool, const char *text)
     char id[LA_CLIENT_ID_LEN + 1] = "";
     unsigned char digest[LA_DIGEST_BYTES];
 
-    if (la_digest_sha256((la_slice_t){text, strlen(text)}, digest) == APR_SUCCESS) {
+    if (la_digest_sha256(la_slice_of(text), digest) == APR_SUCCESS) {
         la_token_client_id(digest, id);
     }
     return apr_pstrmemdup(pool, id, HALF);
@@ -101,8 +103,8 @@ static int read_position(const state_t *state, la_purge_position_t *position)
 
 /* ---- what it is told ---- */
 
-/* Runs a script on both words, which returns them. It goes past the breaker: it is rare, and somebody should know whether
- * it was done. */
+/* Runs a script on both words, which returns them. It goes past the breaker: it is rare, and
+ * somebody should know whether it was done. */
 static la_redis_e run_script(la_remote_t *second, la_slice_t script, const la_slice_t *arguments,
                              apr_size_t count, apr_pool_t *pool, la_redis_answer_t *answer)
 {
@@ -125,7 +127,8 @@ static la_redis_e run_script(la_remote_t *second, la_slice_t script, const la_sl
     return result;
 }
 
-/* Has Redis begin a new era, unless its words changed meanwhile. Returns NULL and its words then, or why it could not. */
+/* Has Redis begin a new era, unless its words changed meanwhile. Returns NULL and its words then,
+ * or why it could not. */
 static const char *begin_era(la_remote_t *second, const state_t *seen, apr_pool_t *pool,
                              la_redis_answer_t *answer)
 {
@@ -149,7 +152,8 @@ static const char *begin_era(la_remote_t *second, const state_t *seen, apr_pool_
 
 /* ---- agreeing with it ---- */
 
-/* Nothing is logged on a machine that has not heard of any purge yet: there is nothing that it could lose. */
+/* Nothing is logged on a machine that has not heard of any purge yet: there is nothing that it
+ * could lose. */
 static void tell_new_era(const la_remote_t *second, int heard, const char *error)
 {
     const char *address = second->options->redis.address;
@@ -170,8 +174,8 @@ static void tell_new_era(const la_remote_t *second, int heard, const char *error
     }
 }
 
-/* Takes a position over that is not earlier than what is known here. All that is cached goes first, so that a process that
- * dies between leaves it to the next one. */
+/* Takes a position over that is not earlier than what is known here. All that is cached goes first,
+ * so that a process that dies between leaves it to the next one. */
 static void adopt(const la_remote_t *second, la_purge_position_t position)
 {
     la_purge_log_t *log = la_cache_purges(second->shared.cache);
@@ -293,7 +297,8 @@ static const char *tell(la_remote_t *second, const la_purge_t *purge, la_purge_p
     }
     state = read_state(second, answer.items, answer.server, pool);
     if (read_position(&state, &position) && la_purge_compare(position, next) == 0) {
-        /* Nobody else's purge: only what it names goes, with what came in from Redis before it was told. */
+        /* Nobody else's purge: only what it names goes, with what came in from Redis before it was
+         * told. */
         la_cache_purge(second->shared.cache, purge);
         la_purge_advance(la_cache_purges(second->shared.cache), position);
         return NULL;
@@ -315,7 +320,8 @@ const char *la_remote_purge(la_remote_t *second, const la_purge_t *purge, apr_po
         error = tell(second, purge, next, pool);
     } while (error && ++tries < 3 && la_purge_compare(la_remote_known(second), next) > 0);
     if (error) {
-        /* What Redis has is older than the purge, here at once and everywhere when it can be told. */
+        /* What Redis has is older than the purge, here at once and everywhere when it can be told.
+         */
         la_purge_raise(la_cache_purges(second->shared.cache), apr_time_now());
     }
     return error;

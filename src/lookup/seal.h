@@ -1,6 +1,7 @@
-/* Sealed bytes: what is handed to a store that others may read and write, and taken back from it only if this key sealed
- * it for this place. AES-256-GCM (NIST SP 800-38D) under a key of its own for each sealing, which HMAC-SHA256 derives
- * from the secret's key and a random salt, so that nonces cannot wear out.
+/* Sealed bytes: what is handed to a store that others may read and write, and taken back from it
+ * only if this key sealed it for this place. AES-256-GCM (NIST SP 800-38D) under a key of its own
+ * for each sealing, which HMAC-SHA256 derives from the secret's key and a random salt, so that
+ * nonces cannot wear out.
  *
  *   "LA" | format 1 | salt 16 | nonce 12 | ciphertext | tag 16
  */
@@ -26,23 +27,26 @@ typedef struct la_seal_keys_t {
 
 typedef enum la_unseal_e {
     LA_UNSEAL_FORGED, /* zero: truncated, altered, sealed with another key or for another place */
-    LA_UNSEAL_FORMAT, /* not of this format: of another version of the module, or another program's */
+    LA_UNSEAL_FORMAT, /* not of this format: of another version of the module, or another program's
+                       */
     LA_UNSEAL_OK
 } la_unseal_e;
 
-/* Derives the keys of a secret. Returns APR_SUCCESS, APR_EINVAL for one shorter than LA_SEAL_SECRET_MIN, or APR_EGENERAL
- * when libcrypto fails. */
+/* Derives the keys of a secret. Returns APR_SUCCESS, APR_EINVAL for one shorter than
+ * LA_SEAL_SECRET_MIN, or APR_EGENERAL when libcrypto fails. */
 apr_status_t la_seal_keys(la_slice_t secret, la_seal_keys_t *keys);
 
-/* A name under which nobody without the key can find or guess anything: HMAC-SHA256 over the parts, each with its
- * length, as hex digits closed with NUL. A part with data NULL is absent, not empty. Returns APR_SUCCESS or APR_EGENERAL.
+/* A name under which nobody without the key can find or guess anything: HMAC-SHA256 over the parts,
+ * each with its length, as hex digits closed with NUL. A part with data NULL is absent, not empty.
+ * Returns APR_SUCCESS or APR_EGENERAL.
  */
 apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, apr_size_t count,
                           char name[LA_SEAL_NAME_LEN + 1]);
 
 /* Seals `plain` for the place (its name).
  *
- * sealed: in `pool`. Returns APR_SUCCESS, APR_EINVAL above 2 GB, or APR_EGENERAL when libcrypto fails.
+ * sealed: in `pool`. Returns APR_SUCCESS, APR_EINVAL above 2 GB, or APR_EGENERAL when libcrypto
+ * fails.
  */
 apr_status_t la_seal(const la_seal_keys_t *keys, la_slice_t place, la_slice_t plain,
                      apr_pool_t *pool, la_slice_t *sealed);

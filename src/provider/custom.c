@@ -1,5 +1,6 @@
-/* The `custom` provider: an endpoint of the administrator's own that is asked about each token, in the form
- * that Llama Stack's middleware asks. Owns the verdict on the answer; the question is question.c's, the call http.c's.
+/* The `custom` provider: an endpoint of the administrator's own that is asked about each token, in
+ * the form that Llama Stack's middleware asks. Owns the verdict on the answer; the question is
+ * question.c's, the call http.c's.
  *
  * Options and finish run while the configuration is read; verify in any request thread, on
  * a configuration that nobody changes.
@@ -118,8 +119,8 @@ static const la_option_t custom_options[] = {
     {"SecretHeader", parse_secret_header, CONF(secret_header), 2, 2, 0, "NAME SECRET"},
     LA_OPTION_END};
 
-/* A verdict may depend on what the endpoint is sent. Of the fields only the host is common to many requests of a caller, and it
- * tells virtual hosts apart; for the others there is CacheVary. */
+/* A verdict may depend on what the endpoint is sent. Of the fields only the host is common to many
+ * requests of a caller, and it tells virtual hosts apart; for the others there is CacheVary. */
 static void set_default_vary(const custom_conf_t *conf, la_provider_t *provider, apr_pool_t *pool)
 {
     la_vary_t *vary = &provider->common.vary;
@@ -181,7 +182,8 @@ static const char *take_principal(const la_provider_common_t *common, const la_c
     return la_claims_principal(&(la_claims_t){claims->first, NULL}, own, builder, pool, &found);
 }
 
-/* Claim lines take what they name and nothing else; without any the attributes are taken as they are. */
+/* Claim lines take what they name and nothing else; without any the attributes are taken as they
+ * are. */
 static const char *take_attributes(const la_provider_common_t *common, const la_claims_t *claims,
                                    la_identity_builder_t *builder, apr_pool_t *pool)
 {

@@ -1,8 +1,10 @@
-/* Discovery: from an issuer's name to a URL of its metadata. Owns where metadata is looked for and what of it is believed; who
- * calls how often is the caller's (a document's fetch, in any thread of any process, one at a time).
+/* Discovery: from an issuer's name to a URL of its metadata. Owns where metadata is looked for and
+ * what of it is believed; who calls how often is the caller's (a document's fetch, in any thread of
+ * any process, one at a time).
  *
- * The metadata decides whose signatures count, so nothing is read out of a document that does not name the very issuer that was
- * asked for (RFC 8414 section 3.3), and an https issuer cannot be led to plain http.
+ * The metadata decides whose signatures count, so nothing is read out of a document that does not
+ * name the very issuer that was asked for (RFC 8414 section 3.3), and an https issuer cannot be led
+ * to plain http.
  */
 #include "provider/discovery.h"
 
@@ -30,7 +32,8 @@ const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, cons
     return error || !strchr(issuer, '?') ? error : "must have no query";
 }
 
-/* Where the path of a metadata document begins, in either of the two places that the standards know, or NULL. */
+/* Where the path of a metadata document begins, in either of the two places that the standards
+ * know, or NULL. */
 static const char *metadata_path(const char *url)
 {
     static const char *const names[] = {OPENID, OAUTH};
@@ -110,8 +113,9 @@ int la_discovery_is_exposed(const la_url_t *url)
     return !is_https(url->url) && !is_loopback(url->authority);
 }
 
-/* Lists where an issuer's metadata may be, likeliest first. A slash that ends the issuer is none of the path's (OpenID Connect
- * Discovery section 4.1, RFC 8414 section 3.1). Returns how many places. */
+/* Lists where an issuer's metadata may be, likeliest first. A slash that ends the issuer is none of
+ * the path's (OpenID Connect Discovery section 4.1, RFC 8414 section 3.1). Returns how many places.
+ */
 static int places_of(const char *issuer, apr_pool_t *pool, const char *places[MAX_PLACES])
 {
     apr_size_t len = strlen(issuer);
@@ -189,7 +193,7 @@ static const char *check_issuer(const la_json_t *metadata, const char *issuer, a
     if (!la_json_string(member, &text)) {
         return "its issuer is not a string";
     }
-    if (text.len != strlen(issuer) || memcmp(text.data, issuer, text.len) != 0) {
+    if (!la_slice_is(text, issuer)) {
         return apr_psprintf(pool, "its issuer is '%s'; Issuer must be just that",
                             shown(pool, text));
     }

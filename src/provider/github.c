@@ -1,6 +1,6 @@
-/* The `github` provider: GitHub's REST API, asked under the caller's own token, says who the caller is and, where the
- * configuration wants it, the organizations and teams. Owns the questions, the pages and the verdicts; the calls are
- * http.c's.
+/* The `github` provider: GitHub's REST API, asked under the caller's own token, says who the caller
+ * is and, where the configuration wants it, the organizations and teams. Owns the questions, the
+ * pages and the verdicts; the calls are http.c's.
  *
  * Options and finish run while the configuration is read; verify in any request thread, on
  * a configuration that nobody changes.
@@ -47,11 +47,6 @@ typedef struct session_t {
     apr_array_header_t *organizations; /* of const char * */
     apr_array_header_t *teams;         /* of const char * */
 } session_t;
-
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text, strlen(text)};
-}
 
 /* ---- options ---- */
 
@@ -105,7 +100,8 @@ static int unusable(const session_t *s, const char *path, const char *what)
     return 0;
 }
 
-/* What a 403 says when it refuses everybody for a while, valid tokens too, and has no header field that tells. */
+/* What a 403 says when it refuses everybody for a while, valid tokens too, and has no header field
+ * that tells. */
 static int speaks_of_a_limit(la_slice_t body, apr_pool_t *pool)
 {
     static const char *const phrases[] = {"rate limit", "login attempts exceeded", NULL};
@@ -156,7 +152,8 @@ static int judge_status(const session_t *s, const char *path, const la_http_resp
     return 0;
 }
 
-/* Asks for one document. `pool` holds it and all that the call needs; only the result is in the session's.
+/* Asks for one document. `pool` holds it and all that the call needs; only the result is in the
+ * session's.
  *
  * path: with its query. Returns 1, or 0 with the result set.
  */
@@ -189,8 +186,8 @@ static int get(const session_t *s, const char *path, apr_pool_t *pool, la_http_r
 
 /* ---- the user ---- */
 
-/* A member that names a user, an organization or a team: visible ASCII, and no `/`, which joins an organization and its
- * team. In the session's pool; NULL when it is anything else. */
+/* A member that names a user, an organization or a team: visible ASCII, and no `/`, which joins an
+ * organization and its team. In the session's pool; NULL when it is anything else. */
 static const char *name_in(const session_t *s, const la_json_t *object, const char *member)
 {
     const la_json_t *value;
@@ -254,7 +251,8 @@ static int read_user(session_t *s)
 
 /* ---- organizations and teams ---- */
 
-/* Makes the value of one entry of a list, in the session's pool; NULL when the entry is of another form. */
+/* Makes the value of one entry of a list, in the session's pool; NULL when the entry is of another
+ * form. */
 typedef const char *entry_fn(const session_t *s, const la_json_t *entry);
 
 static const char *organization_of(const session_t *s, const la_json_t *entry)
@@ -292,7 +290,8 @@ static int take_entries(const session_t *s, const char *path, const la_json_t *l
     return 1;
 }
 
-/* One page, in memory that goes with it. full: whether there may be more. Returns 1, or 0 with the result set. */
+/* One page, in memory that goes with it. full: whether there may be more. Returns 1, or 0 with the
+ * result set. */
 static int read_page(const session_t *s, const char *path, entry_fn *value_of,
                      apr_array_header_t *values, int *full)
 {
@@ -354,28 +353,21 @@ static int read_memberships(session_t *s)
 static void write_member(la_json_writer_t *writer, const char *name)
 {
     la_json_write_raw(writer, writer->len > 0 ? LA_SLICE(",") : LA_SLICE("{"));
-    la_json_write_string(writer, slice_of(name));
+    la_json_write_string(writer, la_slice_of(name));
     la_json_write_raw(writer, LA_SLICE(":"));
 }
 
 static void write_list(la_json_writer_t *writer, const char *name, const apr_array_header_t *values)
 {
-    int i;
-
     if (!values) {
         return;
     }
     write_member(writer, name);
-    la_json_write_raw(writer, LA_SLICE("["));
-    for (i = 0; i < values->nelts; i++) {
-        la_json_write_raw(writer, i > 0 ? LA_SLICE(",") : LA_SLICE(""));
-        la_json_write_string(writer, slice_of(APR_ARRAY_IDX(values, i, const char *)));
-    }
-    la_json_write_raw(writer, LA_SLICE("]"));
+    la_json_write_strings(writer, values);
 }
 
-/* "repo, user:email" as a list; NULL where GitHub names no scopes, as for fine-grained tokens. The carriage return is
- * what libcurl 7.88 leaves of an empty field. */
+/* "repo, user:email" as a list; NULL where GitHub names no scopes, as for fine-grained tokens. The
+ * carriage return is what libcurl 7.88 leaves of an empty field. */
 static apr_array_header_t *split_scopes(const char *field, apr_pool_t *pool)
 {
     apr_array_header_t *scopes;
@@ -400,10 +392,10 @@ static const char *make_claims(const session_t *s, const la_json_t **claims)
 
     la_json_writer_init(&writer, s->pool);
     write_member(&writer, "login");
-    la_json_write_string(&writer, slice_of(s->login));
+    la_json_write_string(&writer, la_slice_of(s->login));
     if (s->id) {
         write_member(&writer, "id");
-        la_json_write_string(&writer, slice_of(s->id));
+        la_json_write_string(&writer, la_slice_of(s->id));
     }
     write_list(&writer, "organizations", s->organizations);
     write_list(&writer, "teams", s->teams);

@@ -1,9 +1,10 @@
-/* The `introspection` provider: an OAuth2 server is asked about each token (RFC 7662). Owns its options, how the module shows who it
- * is, and the verdict on the answer; times, audience and issuer are judged by core's validity.c, and where an
- * Issuer's endpoint is, is found ahead of need by discovery.c and kept for all processes by remote_doc.c.
+/* The `introspection` provider: an OAuth2 server is asked about each token (RFC 7662). Owns its
+ * options, how the module shows who it is, and the verdict on the answer; times, audience and
+ * issuer are judged by core's validity.c, and where an Issuer's endpoint is, is found ahead of need
+ * by discovery.c and kept for all processes by remote_doc.c.
  *
- * Options and finish run while the configuration is read; verify in any request thread, under a permit of the provider's
- * gate; fetch under the one of its document's gate.
+ * Options and finish run while the configuration is read; verify in any request thread, under a
+ * permit of the provider's gate; fetch under the one of its document's gate.
  */
 #include "provider/provider.h"
 
@@ -31,7 +32,8 @@
 /* How old a discovered endpoint may get. */
 #define DISCOVERY_REFRESH_US (3600 * APR_USEC_PER_SEC)
 
-/* Bytes of a kind of token that are looked at, with the NUL: what is longer is none that is known. */
+/* Bytes of a kind of token that are looked at, with the NUL: what is longer is none that is known.
+ */
 #define KIND_BYTES 16
 
 /* How the module shows who it is (RFC 6749 section 2.3.1, RFC 7662 section 2.1). */
@@ -119,7 +121,7 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
         la_discovery_find(provider->http, conf->issuer.url, "introspection_endpoint",
                           la_clock_us() + provider->common.http.timeout_us, pool, &url);
 
-    *bytes = error ? LA_SLICE("") : (la_slice_t){url, strlen(url)};
+    *bytes = error ? LA_SLICE("") : la_slice_of(url);
     return error;
 }
 
@@ -266,7 +268,7 @@ static void ask(const la_provider_t *provider, const la_call_t *call, const char
 
     apr_table_setn(headers, "Content-Type", "application/x-www-form-urlencoded");
     apr_table_setn(headers, "Accept", "application/json");
-    request.body = (la_slice_t){body, strlen(body)};
+    request.body = la_slice_of(body);
     la_http_call(provider->http, &request, pool, response);
 }
 
@@ -304,7 +306,8 @@ static const char *read_claims(const la_provider_common_t *common, const la_json
     return error || found ? error : "no member names the principal";
 }
 
-/* The letters of a kind of token, in lower case: "refresh_token" and "Refresh" differ in nothing else. A URN's last part counts. */
+/* The letters of a kind of token, in lower case: "refresh_token" and "Refresh" differ in nothing
+ * else. A URN's last part counts. */
 static void shorten_kind(la_slice_t text, char kind[KIND_BYTES])
 {
     apr_size_t len = 0;
@@ -320,8 +323,8 @@ static void shorten_kind(la_slice_t text, char kind[KIND_BYTES])
     kind[len] = '\0';
 }
 
-/* Whether the answer calls the token one that is no access token: `token_use`, `token_type`, and Keycloak's `typ`. Some servers
- * call those active. Returns NULL, or why the token is refused. */
+/* Whether the answer calls the token one that is no access token: `token_use`, `token_type`, and
+ * Keycloak's `typ`. Some servers call those active. Returns NULL, or why the token is refused. */
 static const char *check_kind(const la_json_t *answer)
 {
     static const char *const members[] = {"token_use", "token_type", "typ"};
@@ -398,7 +401,8 @@ static void judge_body(const la_provider_t *provider, const la_call_t *call, la_
     }
 }
 
-/* RFC 7009 section 2.2.1: a server that introspects no tokens of this kind says so with an error. */
+/* RFC 7009 section 2.2.1: a server that introspects no tokens of this kind says so with an error.
+ */
 static int is_unsupported_type(apr_pool_t *pool, const la_http_response_t *response)
 {
     const la_json_t *answer;
@@ -407,8 +411,7 @@ static int is_unsupported_type(apr_pool_t *pool, const la_http_response_t *respo
 
     return response->status == 400 && !la_json_parse(pool, response->body, &answer) &&
            la_json_member(answer, "error", &member) && la_json_string(member, &text) &&
-           text.len == strlen("unsupported_token_type") &&
-           memcmp(text.data, "unsupported_token_type", text.len) == 0;
+           la_slice_is(text, "unsupported_token_type");
 }
 
 static const char *status_reason(apr_pool_t *pool, int status)

@@ -1,9 +1,10 @@
-/* The `jwt` provider: JSON Web Tokens that are verified in process. Owns its options, how its key set is fetched, and the order
- * in which a token is judged; what the signature and the claims are worth is core's (jwt.c, validity.c), where keys are kept is
- * keyset.c's and remote_doc.c's, how an issuer is asked for them is discovery.c's.
+/* The `jwt` provider: JSON Web Tokens that are verified in process. Owns its options, how its key
+ * set is fetched, and the order in which a token is judged; what the signature and the claims are
+ * worth is core's (jwt.c, validity.c), where keys are kept is keyset.c's and remote_doc.c's, how an
+ * issuer is asked for them is discovery.c's.
  *
- * Options and finish run while the configuration is read; verify and epoch in any request thread; fetch in whichever thread
- * of any process comes first, the background's tick or a request.
+ * Options and finish run while the configuration is read; verify and epoch in any request thread;
+ * fetch in whichever thread of any process comes first, the background's tick or a request.
  */
 #include "provider/provider.h"
 
@@ -121,8 +122,8 @@ static void jwt_defaults(void *base)
 
 /* ---- the key set ---- */
 
-/* Gets the key set from its URL. JwksToken was entrusted to the places that the configuration names: a URL that metadata
- * names gets it where it is on the issuer's own server. */
+/* Gets the key set from its URL. JwksToken was entrusted to the places that the configuration
+ * names: a URL that metadata names gets it where it is on the issuer's own server. */
 static const char *get(const la_provider_t *provider, const char *url, apr_time_t deadline_us,
                        apr_pool_t *pool, la_slice_t *bytes)
 {
@@ -331,8 +332,8 @@ static void give_up(const judgement_t *j, const char *reason)
     la_result_set(j->result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, reason);
 }
 
-/* Takes the token apart and looks whose it is, before any key is asked for. Returns 1 when it is ours to verify; else the
- * result is set. */
+/* Takes the token apart and looks whose it is, before any key is asked for. Returns 1 when it is
+ * ours to verify; else the result is set. */
 static int is_ours(judgement_t *j)
 {
     const jwt_conf_t *conf = j->provider->conf;

@@ -1,9 +1,10 @@
-/* A jwt provider's keys in one process. Owns their parsed form and its life: each version is parsed once, counted by who holds
- * it, and freed when it is neither in force nor held. Where the text comes from is remote_doc.c's and file.c's.
+/* A jwt provider's keys in one process. Owns their parsed form and its life: each version is parsed
+ * once, counted by who holds it, and freed when it is neither in force nor held. Where the text
+ * comes from is remote_doc.c's and file.c's.
  *
- * One lock guards all of it, held for a pointer's time by those that find the version in force, and by who parses a
- * new one for as long as that takes: everybody waits then, since no verdict may be made with keys that are older than
- * what la_keyset_epoch() has said before.
+ * One lock guards all of it, held for a pointer's time by those that find the version in force, and
+ * by who parses a new one for as long as that takes: everybody waits then, since no verdict may be
+ * made with keys that are older than what la_keyset_epoch() has said before.
  */
 #include "provider/keyset.h"
 
@@ -82,7 +83,7 @@ static int same_text(la_slice_t a, la_slice_t b)
     if (!a.data || !b.data) {
         return a.data == b.data;
     }
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+    return la_slice_equals(a, b);
 }
 
 static int same_secret(la_slice_t a, la_slice_t b)
@@ -141,7 +142,7 @@ int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t 
     const la_jwks_t *first;
     const la_jwks_t *second;
 
-    if (a.len == b.len && memcmp(a.data, b.data, a.len) == 0) {
+    if (la_slice_equals(a, b)) {
         return 1;
     }
     return !la_jwks_parse(scratch, a, allowed, &first) &&
@@ -167,8 +168,8 @@ static void log_skipped(const la_keyset_t *keyset, const la_jwks_t *keys)
     }
 }
 
-/* Puts a parsed text in the current edition's place, and keeps the version if the keys are the same. Returns NULL, or why
- * it is no key set, in `scratch`. */
+/* Puts a parsed text in the current edition's place, and keeps the version if the keys are the
+ * same. Returns NULL, or why it is no key set, in `scratch`. */
 static const char *replace(la_keyset_t *keyset, la_slice_t text, apr_uint64_t version,
                            apr_pool_t *scratch)
 {
@@ -256,7 +257,8 @@ static apr_status_t first_load(la_keyset_t *keyset, apr_pool_t *pchild)
                la_file_path(keyset->file), error);
     }
     apr_pool_destroy(scratch);
-    return APR_SUCCESS; /* a child that may not read what the parent could still serves other providers */
+    return APR_SUCCESS; /* a child that may not read what the parent could still serves other
+                           providers */
 }
 
 static apr_status_t drop_current(void *data)

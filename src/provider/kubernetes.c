@@ -1,6 +1,7 @@
-/* The `kubernetes` provider: the cluster's API server says who a token belongs to, by a TokenReview under a reviewer's
- * token or by a SelfSubjectReview under the caller's own (API group authentication.k8s.io/v1). Owns the
- * questions and the verdicts; the call is http.c's, the reviewer's secret file.c's.
+/* The `kubernetes` provider: the cluster's API server says who a token belongs to, by a TokenReview
+ * under a reviewer's token or by a SelfSubjectReview under the caller's own (API group
+ * authentication.k8s.io/v1). Owns the questions and the verdicts; the call is http.c's, the
+ * reviewer's secret file.c's.
  *
  * Options and finish run while the configuration is read; verify in any request thread, on
  * a configuration that nobody changes.
@@ -42,16 +43,6 @@ typedef struct kubernetes_conf_t {
     const char *url;               /* of the review */
 } kubernetes_conf_t;
 
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text, strlen(text)};
-}
-
-static int is_text(la_slice_t slice, const char *text)
-{
-    return slice.len == strlen(text) && memcmp(slice.data, text, slice.len) == 0;
-}
-
 /* ---- options ---- */
 
 static const char *parse_review(apr_pool_t *pool, const la_option_t *option, void *base, int count,
@@ -78,8 +69,8 @@ static const la_option_t kubernetes_options[] = {
     {"Audience", la_option_words, CONF(audiences), 1, -1, 0, "AUD..."},
     LA_OPTION_END};
 
-/* What would be ignored here must not look as if it protected anything. A client certificate would even be
- * taken for the caller: the API server looks at it before the token, whatever that is. */
+/* What would be ignored here must not look as if it protected anything. A client certificate would
+ * even be taken for the caller: the API server looks at it before the token, whatever that is. */
 static const char *check_self(const kubernetes_conf_t *conf, const la_http_options_t *http)
 {
     if (conf->reviewer) {
@@ -180,7 +171,7 @@ static la_slice_t token_review(const kubernetes_conf_t *conf, la_slice_t token, 
     la_json_write_string(&writer, token);
     for (i = 0; conf->audiences && i < conf->audiences->nelts; i++) {
         la_json_write_raw(&writer, i > 0 ? LA_SLICE(",") : LA_SLICE(",\"audiences\":["));
-        la_json_write_string(&writer, slice_of(APR_ARRAY_IDX(conf->audiences, i, const char *)));
+        la_json_write_string(&writer, la_slice_of(APR_ARRAY_IDX(conf->audiences, i, const char *)));
     }
     la_json_write_raw(&writer, conf->audiences ? LA_SLICE("]}}") : LA_SLICE("}}"));
     return (la_slice_t){writer.data, writer.len};
@@ -233,8 +224,8 @@ static const char *read_user(const la_provider_common_t *common, const la_json_t
     return error;
 }
 
-/* When the token ends by its own account, where it is a JWT: the API server has verified it and does not tell. 0 where
- * it says nothing of that. */
+/* When the token ends by its own account, where it is a JWT: the API server has verified it and
+ * does not tell. 0 where it says nothing of that. */
 static apr_time_t own_end(la_slice_t token, apr_pool_t *pool)
 {
     const char *end = token.data + token.len;
@@ -262,10 +253,11 @@ static int is_anonymous(const la_json_t *user)
     la_slice_t name;
 
     la_json_member(user, "username", &member);
-    return la_json_string(member, &name) && is_text(name, ANONYMOUS);
+    return la_json_string(member, &name) && la_slice_is(name, ANONYMOUS);
 }
 
-/* Takes the user that the API server named; without credentials that it knew there is none, whatever it calls it. */
+/* Takes the user that the API server named; without credentials that it knew there is none,
+ * whatever it calls it. */
 static void accept_user(const la_provider_common_t *common, const la_call_t *call,
                         const la_json_t *user, apr_pool_t *pool, la_result_t *result)
 {
@@ -290,7 +282,8 @@ static void accept_user(const la_provider_common_t *common, const la_call_t *cal
     result->expires = own_end(call->token, pool);
 }
 
-/* Finds `status`, which a failure's Status object has too, as a string. Returns NULL, or what is wrong. */
+/* Finds `status`, which a failure's Status object has too, as a string. Returns NULL, or what is
+ * wrong. */
 static const char *find_status(la_slice_t body, apr_pool_t *pool, const la_json_t **status)
 {
     const la_json_t *answer;
@@ -311,14 +304,15 @@ static int is_asked(const apr_array_header_t *audiences, const la_json_t *audien
     int i;
 
     for (i = 0; la_json_string(audience, &text) && i < audiences->nelts; i++) {
-        if (is_text(text, APR_ARRAY_IDX(audiences, i, const char *))) {
+        if (la_slice_is(text, APR_ARRAY_IDX(audiences, i, const char *))) {
             return 1;
         }
     }
     return 0;
 }
 
-/* Whether the token is meant for an audience that was asked for; an API server that knows nothing of audiences names none. */
+/* Whether the token is meant for an audience that was asked for; an API server that knows nothing
+ * of audiences names none. */
 static int is_for_us(const kubernetes_conf_t *conf, const la_json_t *status)
 {
     const la_json_t *answered;

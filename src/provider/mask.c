@@ -1,4 +1,5 @@
-/* Hides secrets in lines of the configuration once they are read. Runs while the configuration is read. */
+/* Hides secrets in lines of the configuration once they are read. Runs while the configuration is
+ * read. */
 #include "provider/mask.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ static int begins(const char *text, const char *prefix)
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Whether it says where the secret is, not what it is; in the case in which file.c knows these words. */
+/* Whether it says where the secret is, not what it is; in the case in which file.c knows these
+ * words. */
 static int is_reference(const char *word)
 {
     return strncmp(word, "file:", 5) == 0 || strncmp(word, "env:", 4) == 0;

@@ -1,4 +1,5 @@
-/* What a misspelled name may have meant. Runs only while the configuration is read, in one thread. */
+/* What a misspelled name may have meant. Runs only while the configuration is read, in one thread.
+ */
 #include "provider/option.h"
 
 #include <string.h>

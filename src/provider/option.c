@@ -197,7 +197,8 @@ const char *la_option_path(apr_pool_t *pool, const la_option_t *option, void *ba
     return path ? NULL : apr_psprintf(pool, "'%s' is no path", words[0]);
 }
 
-/* Opens the file that the option names, for whoever reads it later by its name. fd: -1 on failure. */
+/* Opens the file that the option names, for whoever reads it later by its name. fd: -1 on failure.
+ */
 static const char *open_named(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                               const char *const *words, int *fd)
 {
@@ -398,7 +399,8 @@ static int is_plain_text(const char *text)
     return 1;
 }
 
-/* How a Claim line's third word says that its values are taken; returns 0 when there is no such word. */
+/* How a Claim line's third word says that its values are taken; returns 0 when there is no such
+ * word. */
 static int parse_claim_form(const char *word, la_claim_form_e *form)
 {
     *form = strcasecmp(word, "split") == 0 ? LA_CLAIM_SPLIT : LA_CLAIM_KEYS;

@@ -13,9 +13,9 @@ typedef struct la_option_t la_option_t;
 /* Fills the field that `option` names inside `base`.
  *
  * base:  the struct that option->offset counts from.
- * count, words: the arguments, count within option->min_words and max_words; copied where they are kept.
- * Returns NULL, or what is wrong with the arguments; the caller puts the option's name in front.
- * A secret's value never stands in that text.
+ * count, words: the arguments, count within option->min_words and max_words; copied where they are
+ * kept. Returns NULL, or what is wrong with the arguments; the caller puts the option's name in
+ * front. A secret's value never stands in that text.
  */
 typedef const char *la_option_parse_fn(apr_pool_t *pool, const la_option_t *option, void *base,
                                        int count, const char *const *words);
@@ -25,10 +25,10 @@ struct la_option_t {
     la_option_parse_fn *parse;
     apr_size_t offset;
     int min_words;
-    int max_words;  /* -1: any number */
-    int repeatable; /* may stand on several lines */
-    const char *
-        help; /* arguments in the manual's notation: "URL", "on|off"; mod_info does not show a SECRET */
+    int max_words;    /* -1: any number */
+    int repeatable;   /* may stand on several lines */
+    const char *help; /* arguments in the manual's notation: "URL", "on|off"; mod_info does not show
+                         a SECRET */
 };
 
 /* Where an array of options ends. */
@@ -99,8 +99,8 @@ int la_option_parse_size(const char *text, apr_size_t *bytes);
 /* The row with that name in any case, or NULL. */
 const la_option_t *la_option_find(const la_option_t *table, const char *name);
 
-/* The name nearest to a misspelled one (edit distance) among those in the array (const char *); NULL when none
- * is near enough to be meant. */
+/* The name nearest to a misspelled one (edit distance) among those in the array (const char *);
+ * NULL when none is near enough to be meant. */
 const char *la_option_nearest(const apr_array_header_t *names, const char *name);
 
 #endif

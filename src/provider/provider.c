@@ -142,7 +142,8 @@ static void shared_tables(const la_provider_type_t *type, const la_option_t *tab
     tables[count] = NULL;
 }
 
-/* Finds an option among those of the provider's type; `base` is the struct its offset counts from. */
+/* Finds an option among those of the provider's type; `base` is the struct its offset counts from.
+ */
 static const la_option_t *find_option(la_provider_t *provider, const char *name, void **base)
 {
     const la_option_t *option = la_option_find(provider->type->options, name);
@@ -216,7 +217,8 @@ int la_provider_is_set(const la_provider_t *provider, const char *name)
     return 0;
 }
 
-/* Adds a line to the definition; lengths keep one word's end from being read as the next one's beginning. */
+/* Adds a line to the definition; lengths keep one word's end from being read as the next one's
+ * beginning. */
 static void define(la_provider_t *provider, apr_pool_t *pool, const la_option_t *option, int count,
                    const char *const *words)
 {

@@ -1,8 +1,8 @@
 /* A provider: what validates a token and says who the caller is. One struct per
  * <LlamaAuthProvider> section, one vtable per type.
  *
- * Life cycle: la_provider_make() while the configuration is read, an la_provider_set() per option line,
- * la_provider_finish() at the section's end; from then on constant but for what a type keeps
+ * Life cycle: la_provider_make() while the configuration is read, an la_provider_set() per option
+ * line, la_provider_finish() at the section's end; from then on constant but for what a type keeps
  * per process, made in la_provider_child_init(). la_provider_verify() runs in any thread.
  */
 #ifndef LA_PROVIDER_H
@@ -71,11 +71,12 @@ typedef struct la_result_t {
     la_verdict_e verdict;
     la_cause_e cause; /* unavailable */
     int timed_out;    /* unavailable because of a timeout */
-    int unusable; /* rejected because the answer says who the caller is in a way that cannot be used */
-    int status;          /* of the provider's last answer, for the log; 0 where none came */
-    int followed;        /* learned from another request's call, which has told the log */
-    const char *message; /* for the client, unless accepted */
-    const char *reason;  /* for the log; never a token or a secret; may be NULL */
+    int unusable; /* rejected because the answer says who the caller is in a way that cannot be used
+                   */
+    int status;   /* of the provider's last answer, for the log; 0 where none came */
+    int followed; /* learned from another request's call, which has told the log */
+    const char *message;           /* for the client, unless accepted */
+    const char *reason;            /* for the log; never a token or a secret; may be NULL */
     const la_identity_t *identity; /* accepted: not NULL */
     apr_time_t expires;            /* accepted: no use of the identity from then on; 0 for no end */
     int max_age_known;             /* accepted: the provider bounded the caching, by max_age_us */
@@ -124,7 +125,8 @@ struct la_provider_type_t {
     const la_option_t *options; /* its own, offsets into `conf` */
     apr_size_t conf_bytes;
     int calls_out; /* has an endpoint: the HTTP and TLS options, MaxConcurrent and Breaker apply */
-    int judges_alone; /* verify() calls nobody for a token: it needs no permit, and nobody waits for it */
+    int judges_alone; /* verify() calls nobody for a token: it needs no permit, and nobody waits for
+                         it */
     int checks_audience;                 /* verdicts depend on la_call_t.resource */
     const la_vary_t *cache_vary;         /* CacheVary's default; NULL: nothing is cached */
     const la_claim_map_t *claims;        /* Claim's default, closed with a NULL source; or NULL */
@@ -155,7 +157,8 @@ struct la_provider_type_t {
      * the cache. Asked on every request, so cheap. NULL: nothing. */
     apr_uint64_t (*epoch)(const la_provider_t *provider, apr_time_t now, apr_pool_t *scratch);
 
-    /* Called about once a second by one thread of each process that is no request's; may be NULL. */
+    /* Called about once a second by one thread of each process that is no request's; may be NULL.
+     */
     void (*tick)(const la_provider_t *provider, apr_pool_t *scratch);
 
     /* The issuer of its tokens (RFC 9728's authorization server), or NULL when it is not known. */
@@ -187,17 +190,19 @@ la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_pro
 
 /* Sets one option from its line.
  *
- * Returns NULL, or the whole message: unknown option with the nearest valid name, wrong number of arguments,
- * a second line of an option that has one, or what the option's parser said.
+ * Returns NULL, or the whole message: unknown option with the nearest valid name, wrong number of
+ * arguments, a second line of an option that has one, or what the option's parser said.
  */
 const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const char *option,
                             int count, const char *const *words);
 
-/* The arguments of an option as mod_info may show them, in `pool`; NULL when they hold no secret. Unknown options have none. */
+/* The arguments of an option as mod_info may show them, in `pool`; NULL when they hold no secret.
+ * Unknown options have none. */
 const char *la_provider_shown(la_provider_t *provider, apr_pool_t *pool, const char *option,
                               int count, const char *const *words);
 
-/* Warns where calls to the option's URL can be read and answered on their way; a URL that is not set is fine. For finish(). */
+/* Warns where calls to the option's URL can be read and answered on their way; a URL that is not
+ * set is fine. For finish(). */
 void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *option,
                                     const la_url_t *url);
 
@@ -213,11 +218,12 @@ int la_provider_matches(const la_provider_t *provider, la_slice_t token);
 /* Whether the section has a line of that option. For finish(). */
 int la_provider_is_set(const la_provider_t *provider, const char *option);
 
-/* Takes from a call what it shows of the provider: the status, and whose an outage is. To be called after each call, before the
- * verdict; the verdict functions below leave it. */
+/* Takes from a call what it shows of the provider: the status, and whose an outage is. To be called
+ * after each call, before the verdict; the verdict functions below leave it. */
 void la_result_take_call(la_result_t *result, const la_http_response_t *response);
 
-/* Makes a rejection of an answer that says who the caller is, but not in a way that can be used. message: that of a malformed answer. */
+/* Makes a rejection of an answer that says who the caller is, but not in a way that can be used.
+ * message: that of a malformed answer. */
 void la_result_set_unusable(la_result_t *result, const char *message, const char *reason);
 
 /* The name of a verdict, for log and metrics. */
@@ -230,7 +236,8 @@ const char *la_source_name(la_source_e source);
 void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,
                    const char *reason);
 
-/* Makes a result of a call that brought no answer: unavailable, with the message that the specification has for it. */
+/* Makes a result of a call that brought no answer: unavailable, with the message that the
+ * specification has for it. */
 void la_result_set_failed(la_result_t *result, const la_http_response_t *response);
 
 /* Asks the provider itself, past any cache. An acceptance without an identity, which only a
@@ -248,7 +255,8 @@ typedef struct la_chain_t {
 /* Takes in the next provider's result. Returns 1 when the chain ends here (accepted), else 0. */
 int la_chain_add(la_chain_t *chain, const la_provider_t *provider, const la_result_t *result);
 
-/* The chain's result once every provider was asked: accepted, rejected or unavailable, never not-mine. */
+/* The chain's result once every provider was asked: accepted, rejected or unavailable, never
+ * not-mine. */
 const la_result_t *la_chain_end(la_chain_t *chain);
 
 #endif

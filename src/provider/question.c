@@ -1,4 +1,5 @@
-/* The question to a `custom` endpoint. Owns its form and its bound; what the answer means is custom.c's. */
+/* The question to a `custom` endpoint. Owns its form and its bound; what the answer means is
+ * custom.c's. */
 #include "provider/question.h"
 
 #include "base/form.h"
@@ -8,11 +9,6 @@
 #include <strings.h>
 
 #include <apr_strings.h>
-
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text, strlen(text)};
-}
 
 static int is_among(const apr_array_header_t *names, const char *name)
 {
@@ -93,7 +89,7 @@ static int write_field(la_json_writer_t *writer, const apr_table_entry_t *field,
         return 0;
     }
     la_json_write_raw(writer, LA_SLICE(":"));
-    return write_bounded(writer, slice_of(field->val));
+    return write_bounded(writer, la_slice_of(field->val));
 }
 
 static int write_headers(la_json_writer_t *writer, const la_send_headers_t *send,
@@ -106,7 +102,8 @@ static int write_headers(la_json_writer_t *writer, const la_send_headers_t *send
     if (send->which != LA_SEND_NONE) {
         apr_table_do(take_field, &filter, call->headers, NULL);
     }
-    /* Repeated fields become one, joined by ", " (RFC 9110 section 5.3): a JSON name stands once. */
+    /* Repeated fields become one, joined by ", " (RFC 9110 section 5.3): a JSON name stands once.
+     */
     apr_table_compress(filter.fields, APR_OVERLAP_TABLES_MERGE);
     fields = apr_table_elts(filter.fields);
     la_json_write_raw(writer, LA_SLICE("{"));
@@ -132,7 +129,7 @@ int la_question_make(const la_send_headers_t *send, const la_call_t *call, apr_p
     la_json_write_raw(&writer, LA_SLICE("{\"api_key\":"));
     la_json_write_string(&writer, call->token);
     la_json_write_raw(&writer, LA_SLICE(",\"request\":{\"path\":"));
-    if (!write_bounded(&writer, slice_of(call->path))) {
+    if (!write_bounded(&writer, la_slice_of(call->path))) {
         return 0;
     }
     la_json_write_raw(&writer, LA_SLICE(",\"headers\":"));

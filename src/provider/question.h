@@ -1,11 +1,13 @@
-/* What a `custom` endpoint is asked: the token, and of the request the path, the query and some header fields, as JSON. Any thread.
+/* What a `custom` endpoint is asked: the token, and of the request the path, the query and some
+ * header fields, as JSON. Any thread.
  */
 #ifndef LA_QUESTION_H
 #define LA_QUESTION_H
 
 #include "provider/provider.h"
 
-/* Largest question. What is larger is not asked: a request's fields come from anybody, and JSON makes up to six bytes of one. */
+/* Largest question. What is larger is not asked: a request's fields come from anybody, and JSON
+ * makes up to six bytes of one. */
 #define LA_QUESTION_MAX_BYTES ((apr_size_t)256 * 1024)
 
 /* Which of the request's header fields the endpoint sees. */
@@ -16,7 +18,8 @@ typedef struct la_send_headers_t {
     apr_array_header_t *names; /* of const char *, for LA_SEND_NAMED */
 } la_send_headers_t;
 
-/* Whether a field of that name, in any case, holds credentials, which no endpoint gets besides `api_key`. */
+/* Whether a field of that name, in any case, holds credentials, which no endpoint gets besides
+ * `api_key`. */
 int la_question_is_credential(const char *name);
 
 /* Whether the endpoint is told of a field of that name, unless the call hides it. */

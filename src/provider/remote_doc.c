@@ -1,28 +1,24 @@
-/* A document that all processes share. Owns when it is fetched and by whom; what it is, and how it is fetched, is its source's.
+/* A document that all processes share. Owns when it is fetched and by whom; what it is, and how it
+ * is fetched, is its source's.
  *
  * In the provider's segment:
  *
- *   current    the version that is used, the first 8 bytes of its SHA-256 but for a bit, and in that bit
- *              which slot holds it; 0: there is none
- *   due        when the next fetch is due         } la_clock_us()
- *   early      when an early one may follow       }
- *   fetched    when the last good fetch began; 0: }
- *              there was none                     }
- *   outage     what the log was told of failures
- *   wanted     what the document lacks, and when somebody first looked for it: 20 bits of its digest, 44 bits of
- *              microseconds
- *   failures   fetches that failed in a row
- *   slots[2]   length, bytes
+ *   current    the version that is used, the first 8 bytes of its SHA-256 but for a bit, and in
+ * that bit which slot holds it; 0: there is none due        when the next fetch is due         }
+ * la_clock_us() early      when an early one may follow       } fetched    when the last good fetch
+ * began; 0: } there was none                     } outage     what the log was told of failures
+ *   wanted     what the document lacks, and when somebody first looked for it: 20 bits of its
+ * digest, 44 bits of microseconds failures   fetches that failed in a row slots[2]   length, bytes
  *
- * The holder of the gate's one permit writes the other slot, then `current`: one store, so that a writer that
- * dies at any instruction leaves the version before. A reader copies and digests what it copied: bytes that do
- * not give the version are not used. No value that is found here is trusted further than that: a time too
- * far ahead is as good as now.
+ * The holder of the gate's one permit writes the other slot, then `current`: one store, so that a
+ * writer that dies at any instruction leaves the version before. A reader copies and digests what
+ * it copied: bytes that do not give the version are not used. No value that is found here is
+ * trusted further than that: a time too far ahead is as good as now.
  *
- * Memory order: the store of `current` in publish() releases the slot's bytes to the load in la_remote_doc_read(),
- * which acquires them. A reader that is overtaken by two publishes while it copies finds another digest. The
- * version alone is compared, never followed, so la_remote_doc_version() is relaxed; the times and
- * counts are each for themselves.
+ * Memory order: the store of `current` in publish() releases the slot's bytes to the load in
+ * la_remote_doc_read(), which acquires them. A reader that is overtaken by two publishes while it
+ * copies finds another digest. The version alone is compared, never followed, so
+ * la_remote_doc_version() is relaxed; the times and counts are each for themselves.
  */
 #include "provider/remote_doc.h"
 
@@ -45,7 +41,8 @@
 #define PAUSE_FIRST_US   APR_USEC_PER_SEC
 #define PAUSE_LONGEST_US (10 * APR_USEC_PER_SEC)
 
-/* How many things that the document lacks are remembered, and the part of a word that is their time. */
+/* How many things that the document lacks are remembered, and the part of a word that is their
+ * time. */
 #define WANTED_SLOTS 64
 #define WANTED_TIME  (((apr_uint64_t)1 << 44) - 1)
 
@@ -163,9 +160,9 @@ int la_remote_doc_read(const la_remote_doc_t *document, apr_pool_t *pool, la_sli
     return 0;
 }
 
-/* Puts bytes in force. Only the holder of the permit writes; but one that is stopped here loses the permit, and others publish
- * meanwhile. When it goes on it may spoil the slot that they use, which is noticed and fetched again, but what it has never
- * takes the place of what is newer.
+/* Puts bytes in force. Only the holder of the permit writes; but one that is stopped here loses the
+ * permit, and others publish meanwhile. When it goes on it may spoil the slot that they use, which
+ * is noticed and fetched again, but what it has never takes the place of what is newer.
  *
  * before: `current` when the fetch began. version: 0 when others have published since.
  */
@@ -259,8 +256,8 @@ static void note_success(const la_remote_doc_t *document, apr_uint64_t before, a
     }
 }
 
-/* Whether a fetch took longer than it may, because its process was stopped, and another process makes
- * it now. permit: of the fetch; NULL where there are no gates. */
+/* Whether a fetch took longer than it may, because its process was stopped, and another process
+ * makes it now. permit: of the fetch; NULL where there are no gates. */
 static int is_superseded(const la_remote_doc_t *document, const la_gate_permit_t *permit)
 {
     const la_provider_t *provider = document->provider;
@@ -432,8 +429,8 @@ la_remote_doc_e la_remote_doc_ensure(la_remote_doc_t *document, apr_pool_t *scra
     return LA_REMOTE_DOC_CURRENT;
 }
 
-/* When somebody first looked for a thing that the document lacks: now, unless that is remembered. A time that has not come is
- * garbage, or older than half of what a word can tell. */
+/* When somebody first looked for a thing that the document lacks: now, unless that is remembered. A
+ * time that has not come is garbage, or older than half of what a word can tell. */
 static apr_time_t first_wanted(segment_t *segment, apr_uint64_t what, apr_time_t now)
 {
     _Atomic apr_uint64_t *place = &segment->wanted[what % WANTED_SLOTS];

@@ -109,7 +109,8 @@ static void warn_of_times(const la_provider_t *provider)
 
 /* ---- audiences ---- */
 
-/* An audience is compared as it is: a word that means any elsewhere would be one that no token has. */
+/* An audience is compared as it is: a word that means any elsewhere would be one that no token has.
+ */
 static const char *check_audiences(const la_provider_t *provider, apr_pool_t *pool)
 {
     const la_option_t *option = la_option_find(provider->type->options, "Audience");

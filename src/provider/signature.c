@@ -1,6 +1,7 @@
-/* Signatures by keys that change. Owns when a newer key set is asked for, and what an unknown key means meanwhile: a stranger may
- * make one up at any time, and an issuer may begin to use one at any time. So it is a rejection only where a fetch has shown
- * that there is no such key. Which key a token is verified with is core's (jwt.c), when sets are fetched remote_doc.c's.
+/* Signatures by keys that change. Owns when a newer key set is asked for, and what an unknown key
+ * means meanwhile: a stranger may make one up at any time, and an issuer may begin to use one at
+ * any time. So it is a rejection only where a fetch has shown that there is no such key. Which key
+ * a token is verified with is core's (jwt.c), when sets are fetched remote_doc.c's.
  */
 #include "provider/signature.h"
 
@@ -38,7 +39,8 @@ static la_signature_e conclude(la_jwt_verified_e verified)
     return verified == LA_JWT_VERIFIED ? LA_SIGNATURE_RIGHT : LA_SIGNATURE_WRONG;
 }
 
-/* What tells the token's key from others that the set may lack: its name, or without one the token. 0 when libcrypto fails. */
+/* What tells the token's key from others that the set may lack: its name, or without one the token.
+ * 0 when libcrypto fails. */
 static apr_uint64_t name_of_key(const check_t *c)
 {
     unsigned char digest[LA_DIGEST_BYTES];
@@ -86,7 +88,8 @@ static la_signature_e try_newer_keys(const check_t *c)
     case LA_REMOTE_DOC_FAILED:
         break;
     }
-    /* Without the key's name: the log tells an outage once for each reason, and strangers choose names. */
+    /* Without the key's name: the log tells an outage once for each reason, and strangers choose
+     * names. */
     c->said->reason = "its key is not in the key set, and a newer one cannot be had";
     return LA_SIGNATURE_NO_KEYS;
 }

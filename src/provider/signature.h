@@ -1,4 +1,5 @@
-/* Whether a token's signature is right, by the keys in force and, where they lack its key, by newer ones. Any request thread.
+/* Whether a token's signature is right, by the keys in force and, where they lack its key, by newer
+ * ones. Any request thread.
  */
 #ifndef LA_SIGNATURE_H
 #define LA_SIGNATURE_H
@@ -17,7 +18,8 @@ typedef struct la_signature_keys_t {
 
 typedef enum la_signature_e {
     LA_SIGNATURE_NO_KEYS, /* zero: there are no keys, or a newer set cannot be had: nobody knows */
-    LA_SIGNATURE_EARLY, /* its key is not in the set, which may not be fetched again yet: nobody knows */
+    LA_SIGNATURE_EARLY,   /* its key is not in the set, which may not be fetched again yet: nobody
+                             knows */
     LA_SIGNATURE_WRONG,
     LA_SIGNATURE_RIGHT
 } la_signature_e;
@@ -29,7 +31,8 @@ typedef struct la_signature_t {
     int retry_after_s;  /* early: when to ask again */
 } la_signature_t;
 
-/* Checks the signature of a token that was taken apart. An unknown key makes the set be fetched early, as remote_doc.h allows it.
+/* Checks the signature of a token that was taken apart. An unknown key makes the set be fetched
+ * early, as remote_doc.h allows it.
  *
  * said: filled in every case.
  */

@@ -1,13 +1,15 @@
-/* The `static` provider: API keys in a file. Owns the file's life, from startup through every change, and the
- * verdict on a key; the file's form is static_keys.c's.
+/* The `static` provider: API keys in a file. Owns the file's life, from startup through every
+ * change, and the verdict on a key; the file's form is static_keys.c's.
  *
  * The first version is read while the configuration is read, in the parent. Each child process
- * inherits it and looks for changes itself, on the request path, since it may have been forked much later.
+ * inherits it and looks for changes itself, on the request path, since it may have been forked much
+ * later.
  *
- * Two locks. `reload` is held by the one thread that looks whether the file has changed and, if so, reads
- * it; the others wait for it, so that nobody is answered from a version that is known to be old. `readers` is held
- * shared by a look-up, until what it found is copied, and exclusively for the moment in which the
- * new table takes the old one's place; no writer starves, as new readers queue at `reload` then.
+ * Two locks. `reload` is held by the one thread that looks whether the file has changed and, if so,
+ * reads it; the others wait for it, so that nobody is answered from a version that is known to be
+ * old. `readers` is held shared by a look-up, until what it found is copied, and exclusively for
+ * the moment in which the new table takes the old one's place; no writer starves, as new readers
+ * queue at `reload` then.
  */
 #include "provider/provider.h"
 
@@ -66,8 +68,8 @@ static const char *swap(store_t *store, apr_pool_t **version, la_static_keys_t *
     return NULL;
 }
 
-/* Reads the file into a version of its own and puts it in force if it is sound. Returns NULL, or what is
- * wrong, in `pool`. */
+/* Reads the file into a version of its own and puts it in force if it is sound. Returns NULL, or
+ * what is wrong, in `pool`. */
 static const char *load(store_t *store, apr_pool_t *pool)
 {
     apr_pool_t *version = la_file_version_pool(pool);
@@ -139,7 +141,8 @@ static const char *static_finish(la_provider_t *provider, apr_pool_t *pool)
     return error ? apr_pstrcat(pool, "File: ", error, NULL) : NULL;
 }
 
-/* Says so early when this process, which runs as httpd's User, cannot read what the parent could. */
+/* Says so early when this process, which runs as httpd's User, cannot read what the parent could.
+ */
 static void check_readable(const char *path, apr_pool_t *pool)
 {
     int fd;

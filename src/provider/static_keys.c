@@ -1,12 +1,14 @@
-/* The key file's form and the look-up in it. When the file is read, and what an answer is made of a key, is
- * static.c's.
+/* The key file's form and the look-up in it. When the file is read, and what an answer is made of a
+ * key, is static.c's.
  *
- * Parsed at startup and by the request thread that finds a newer version; looked up in by all request threads.
+ * Parsed at startup and by the request thread that finds a newer version; looked up in by all
+ * request threads.
  *
  * The look-up is constant-time in the secret: what is looked for is the SHA-256 of what the
- * client sent. How far a comparison gets tells something of two digests, but nobody can choose a token whose digest
- * begins as a stored one does, so what is learnt from one guess helps with no other. The last
- * comparison, of all 32 bytes, takes the same time wherever they differ, all the same.
+ * client sent. How far a comparison gets tells something of two digests, but nobody can choose a
+ * token whose digest begins as a stored one does, so what is learnt from one guess helps with no
+ * other. The last comparison, of all 32 bytes, takes the same time wherever they differ, all the
+ * same.
  */
 #include "provider/static_keys.h"
 
@@ -60,7 +62,7 @@ static int is_known(la_slice_t name)
     apr_size_t i;
 
     for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (name.len == strlen(known[i]) && memcmp(name.data, known[i], name.len) == 0) {
+        if (la_slice_is(name, known[i])) {
             return 1;
         }
     }

@@ -1,5 +1,5 @@
-/* The key file of the `static` provider: from JSON text to a table of keys, checked to the last member.
- * A table is never changed once it is made.
+/* The key file of the `static` provider: from JSON text to a table of keys, checked to the last
+ * member. A table is never changed once it is made.
  */
 #ifndef LA_STATIC_KEYS_H
 #define LA_STATIC_KEYS_H
@@ -27,8 +27,8 @@ typedef struct la_cache_key_t {
  * common:  PrincipalClaim and Claim of the provider.
  * pool:    holds the table. scratch: for what is needed only while reading; may be large.
  * keyfile: NULL on failure.
- * Returns NULL, or what is wrong, beginning with the entry's position ("keys[3]: duplicate sha256"); it
- * never quotes the file, where somebody may have put a key by mistake. In `pool`.
+ * Returns NULL, or what is wrong, beginning with the entry's position ("keys[3]: duplicate
+ * sha256"); it never quotes the file, where somebody may have put a key by mistake. In `pool`.
  */
 const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *common,
                                  apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keyfile);

@@ -1,6 +1,7 @@
-/* Places for the requests that wait. A gate like the providers' (gate.c), without a queue: here only the
- * number is decided. Called from request threads; lookup.c takes a place for a look-up that found nothing
- * in the cache, remote_doc.c for a request that fetches outside of such a look-up.
+/* Places for the requests that wait. A gate like the providers' (gate.c), without a queue: here
+ * only the number is decided. Called from request threads; lookup.c takes a place for a look-up
+ * that found nothing in the cache, remote_doc.c for a request that fetches outside of such a
+ * look-up.
  */
 #include "provider/workers.h"
 

@@ -1,11 +1,13 @@
 /* The server's workers, and how many of them may wait at once.
  *
- * A request that calls a provider, or waits for whatever reason (a permit, another request's call, a key
- * set, Redis), holds a place meanwhile: one, however many things it waits for. All processes together
- * have as many places as half of the workers, at least one. The other half serves callers who are known.
+ * A request that calls a provider, or waits for whatever reason (a permit, another request's call,
+ * a key set, Redis), holds a place meanwhile: one, however many things it waits for. All processes
+ * together have as many places as half of the workers, at least one. The other half serves callers
+ * who are known.
  *
- * Half of the workers may be all threads of some processes, and the connection of a known caller that is kept
- * alive belongs to one process. So a process of many threads keeps one for known callers.
+ * Half of the workers may be all threads of some processes, and the connection of a known caller
+ * that is kept alive belongs to one process. So a process of many threads keeps one for known
+ * callers.
  */
 #ifndef LA_WORKERS_H
 #define LA_WORKERS_H

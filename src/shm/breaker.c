@@ -1,4 +1,5 @@
-/* The breaker: whether any call is made after outages. Owns the first word of a gate (gate_layout.h).
+/* The breaker: whether any call is made after outages. Owns the first word of a gate
+ * (gate_layout.h).
  *
  * What counts as an outage is its caller's. Called from the worker threads of all child processes.
  *
@@ -53,8 +54,8 @@ static uint64_t ms_of(apr_time_t now)
     return now < 0 ? 0 : (uint64_t)(now / 1000) & BREAKER_PAYLOAD;
 }
 
-/* How long the breaker refuses from now on. A time to come means that the clock was put back, or garbage:
- * how long it was open already is unknown, so that is enough. */
+/* How long the breaker refuses from now on. A time to come means that the clock was put back, or
+ * garbage: how long it was open already is unknown, so that is enough. */
 static apr_interval_time_t refuses_us(uint64_t breaker, const la_gate_terms_t *terms,
                                       apr_time_t now)
 {

@@ -1,6 +1,7 @@
 /* The futex system call and CLOCK_MONOTONIC.
  *
- * Owns nothing: the words are their callers' (flight.c, gate.c, holder.c). Any thread of any process.
+ * Owns nothing: the words are their callers' (flight.c, gate.c, holder.c). Any thread of any
+ * process.
  *
  * Memory order: the kernel compares the word with the value under a lock that the waker takes too,
  * so a change before the wake is seen, or the wake finds the sleeper. What else the woken one needs

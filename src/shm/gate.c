@@ -1,16 +1,16 @@
-/* Concurrency limit, per provider, shared by all processes. The layout is drawn in gate_layout.h; the breaker is
- * breaker.c's.
+/* Concurrency limit, per provider, shared by all processes. The layout is drawn in gate_layout.h;
+ * the breaker is breaker.c's.
  *
- * What is answered when the gate refuses is its caller's. Called from the worker threads of all child processes;
- * the parent formats, resets and copies.
+ * What is answered when the gate refuses is its caller's. Called from the worker threads of all
+ * child processes; the parent formats, resets and copies.
  *
- *   mark      of a place: 22 bits deadline, in tenths of a second of la_clock_us(), which wrap after
- *             five days | 10 bits: which of the permits that one process takes in turn
+ *   mark      of a place: 22 bits deadline, in tenths of a second of la_clock_us(), which wrap
+ * after five days | 10 bits: which of the permits that one process takes in turn
  *
- * A permit is one word that names its holder and its deadline. One compare-and-swap takes it and one
- * gives it back, so there is nothing to repair. A dead process's permit is free as soon as the kernel
- * knows that it is dead, a stopped one's at the deadline of its call. If that process goes on later, the
- * place names another holder or another deadline, and its leave changes nothing.
+ * A permit is one word that names its holder and its deadline. One compare-and-swap takes it and
+ * one gives it back, so there is nothing to repair. A dead process's permit is free as soon as the
+ * kernel knows that it is dead, a stopped one's at the deadline of its call. If that process goes
+ * on later, the place names another holder or another deadline, and its leave changes nothing.
  */
 #include "shm/gate_layout.h"
 

@@ -1,10 +1,10 @@
 /* The gate in front of each provider: how many calls may be in flight from all processes together
  * (MaxConcurrent), and whether any is made at all after outages (Breaker).
  *
- * Life cycle: before the fork la_gates_format() once, then la_gates_attach() anywhere; a handle serves any
- * number of threads, and forked children too. A call goes
- *   la_gate_allow() -> la_gate_enter() -> the call -> la_gate_leave() -> la_gate_report();
- * who is allowed always reports, with LA_GATE_NO_CALL when it could not enter.
+ * Life cycle: before the fork la_gates_format() once, then la_gates_attach() anywhere; a handle
+ * serves any number of threads, and forked children too. A call goes la_gate_allow() ->
+ * la_gate_enter() -> the call -> la_gate_leave() -> la_gate_report(); who is allowed always
+ * reports, with LA_GATE_NO_CALL when it could not enter.
  *
  * Whatever the bytes hold, a call returns within its budget and stays within the bytes; garbage
  * that looks like an open breaker lasts until open_us or call_us is over.
@@ -89,16 +89,16 @@ typedef struct la_gate_state_t {
  */
 apr_size_t la_gates_bytes(apr_uint32_t gates, apr_uint32_t permits);
 
-/* Makes `bytes` (la_gates_bytes() of them, aligned to LA_GATE_ALIGN) gates that are closed and empty; nobody
- * may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
+/* Makes `bytes` (la_gates_bytes() of them, aligned to LA_GATE_ALIGN) gates that are closed and
+ * empty; nobody may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
 apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permits);
 
 /* Makes a handle on formatted bytes; only the arguments set the bounds.
  *
  * life: of this server; must outlive the handle.
  * made: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for another
- * geometry or layout.
+ * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for
+ * another geometry or layout.
  */
 apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits,
                              la_holder_t *life, apr_pool_t *pool, la_gates_t **made);
@@ -115,44 +115,45 @@ int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *
 /* Whether this process still holds the permit: nobody has taken it over since its deadline. */
 int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit);
 
-/* Gives the permit back, from any thread of the process that entered. Does nothing a second time, and
- * nothing when another took the permit over after its deadline. */
+/* Gives the permit back, from any thread of the process that entered. Does nothing a second time,
+ * and nothing when another took the permit over after its deadline. */
 void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit);
 
 /* Asks the breaker.
  *
- * now: la_clock_us(), or any clock that all processes share. If it is put back, a breaker that is open
- * sends its probe at once.
+ * now: la_clock_us(), or any clock that all processes share. If it is put back, a breaker that is
+ * open sends its probe at once.
  */
 la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                         apr_time_t now, la_gate_pass_t *pass);
 
-/* Whether the breaker is closed (or off): calls are made without asking which of them is the probe. */
+/* Whether the breaker is closed (or off): calls are made without asking which of them is the probe.
+ */
 int la_gate_is_closed(const la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms);
 
-/* Tells the breaker how the call went that was allowed with `pass`. What calls report that were allowed before
- * the breaker opened is of no account afterwards, nor what a probe reports that was given up.
- * After LA_GATE_NO_CALL the next request is the probe.
+/* Tells the breaker how the call went that was allowed with `pass`. What calls report that were
+ * allowed before the breaker opened is of no account afterwards, nor what a probe reports that was
+ * given up. After LA_GATE_NO_CALL the next request is the probe.
  */
 la_gate_change_e la_gate_report(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                                 const la_gate_pass_t *pass, la_gate_result_e result,
                                 apr_time_t now);
 
-/* Makes the gate as new: it is another provider's from now on. What is given back later that was taken before
- * changes nothing. Atomic in each word; also for the parent. */
+/* Makes the gate as new: it is another provider's from now on. What is given back later that was
+ * taken before changes nothing. Atomic in each word; also for the parent. */
 void la_gate_reset(la_gates_t *gates, apr_uint32_t index);
 
-/* If the breaker is open, the next request is the probe, and what an older one reports is of no account. For a
- * provider that may have been repaired. Also for the parent. */
+/* If the breaker is open, the next request is the probe, and what an older one reports is of no
+ * account. For a provider that may have been repaired. Also for the parent. */
 void la_gate_retry(la_gates_t *gates, apr_uint32_t index);
 
-/* Copies breaker, counters and permits, so that calls under way count in the copy too, until their deadlines. `to`
- * has at least as many permits. Also for the parent. */
+/* Copies breaker, counters and permits, so that calls under way count in the copy too, until their
+ * deadlines. `to` has at least as many permits. Also for the parent. */
 void la_gate_copy(la_gates_t *to, apr_uint32_t to_index, const la_gates_t *from,
                   apr_uint32_t from_index);
 
-/* The state of a gate; each number is right for itself. Calls and waiters of dead processes, and those
- * past their deadline, are left out. */
+/* The state of a gate; each number is right for itself. Calls and waiters of dead processes, and
+ * those past their deadline, are left out. */
 void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
                   apr_time_t now, la_gate_state_t *state);
 

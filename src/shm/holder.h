@@ -7,8 +7,8 @@
  * thread took a thing, and shared memory holds numbers only: robust mutexes would keep pointers
  * there.
  *
- * Life cycle: the parent opens the file once and keeps it across restarts; a la_holder_t is made over
- * it anywhere, before or after fork; each process draws its id at the first use.
+ * Life cycle: the parent opens the file once and keeps it across restarts; a la_holder_t is made
+ * over it anywhere, before or after fork; each process draws its id at the first use.
  */
 #ifndef LA_HOLDER_H
 #define LA_HOLDER_H

@@ -1,4 +1,5 @@
-/* When the log is told of an outage. Owns the memory of what was told; what is written is the caller's. Any thread of any process.
+/* When the log is told of an outage. Owns the memory of what was told; what is written is the
+ * caller's. Any thread of any process.
  */
 #include "shm/outage.h"
 

@@ -1,8 +1,10 @@
-/* What the log was told of a provider's outages: one line of shared memory, used by all processes without a lock.
+/* What the log was told of a provider's outages: one line of shared memory, used by all processes
+ * without a lock.
  *
- * A line is due once for each reason, change of state and minute. Numbers in a reason (times, sizes, positions) make no other reason
- * of it, a status does. What is about one caller alone changes no state: it is told once a minute, however often other
- * callers' calls succeed in between.
+ * A line is due once for each reason, change of state and minute. Numbers in a reason (times,
+ * sizes, positions) make no other reason of it, a status does. What is about one caller alone
+ * changes no state: it is told once a minute, however often other callers' calls succeed in
+ * between.
  */
 #ifndef LA_OUTAGE_H
 #define LA_OUTAGE_H
@@ -29,10 +31,12 @@ typedef struct la_outage_reason_t {
     int of_caller; /* no outage of the provider, but something about one caller */
 } la_outage_reason_t;
 
-/* Notes an outage. now: la_clock_us(). Returns 1 when a line is due, to one caller of all that ask at once. */
+/* Notes an outage. now: la_clock_us(). Returns 1 when a line is due, to one caller of all that ask
+ * at once. */
 int la_outage_begin(la_outage_t *outage, const la_outage_reason_t *reason, apr_time_t now);
 
-/* Notes that the provider is there. Returns 1 when it had been told to be away, to one caller only. */
+/* Notes that the provider is there. Returns 1 when it had been told to be away, to one caller only.
+ */
 int la_outage_end(la_outage_t *outage);
 
 #endif

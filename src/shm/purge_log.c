@@ -5,9 +5,9 @@
  *   era      seconds since 1970, 36 bits | random, 28 bits
  *   number   the last 24 bits of its era | the number, 40 bits
  *
- * Era and number are two words that are written one after the other, and a process may die between. The number says
- * which era it belongs to; one that belongs to another counts as 0, so what is read is the position or an earlier one,
- * and from an earlier one the only error is to drop too much.
+ * Era and number are two words that are written one after the other, and a process may die between.
+ * The number says which era it belongs to; one that belongs to another counts as 0, so what is read
+ * is the position or an earlier one, and from an earlier one the only error is to drop too much.
  */
 #include "shm/purge_log.h"
 
@@ -100,7 +100,8 @@ void la_purge_advance(la_purge_log_t *log, la_purge_position_t position)
     while (position.era > era && !moved) {
         moved = atomic_compare_exchange_weak(&log->era, &era, position.era);
     }
-    /* What was not there before the move is of the new era: another thread may have gone further. */
+    /* What was not there before the move is of the new era: another thread may have gone further.
+     */
     while (
         atomic_load(&log->era) == position.era &&
         ((moved && packed == before) || !is_of(packed, position.era) || packed < pack(position)) &&
@@ -150,7 +151,8 @@ int la_purge_bind(la_purge_log_t *log, apr_uint64_t place, apr_time_t now)
         return 0;
     }
     while (before != place) {
-        /* Nobody is bound while what is known is raised; if this process dies here, another child goes on. */
+        /* Nobody is bound while what is known is raised; if this process dies here, another child
+         * goes on. */
         if (atomic_compare_exchange_strong(&log->place, &before, LA_PURGE_CHANGING)) {
             la_purge_raise(log, now);
             atomic_compare_exchange_strong(&log->place, &changing, place);

@@ -1,12 +1,14 @@
-/* Measures look-ups in the shared-memory table alone: values of 200 bytes, among 1,000 and 1,000,000
- * entries in 512 MB, by 1 to 8 processes, and prints `name value unit` a line.
+/* Measures look-ups in the shared-memory table alone: values of 200 bytes, among 1,000 and
+ * 1,000,000 entries in 512 MB, by 1 to 8 processes, and prints `name value unit` a line.
  *
  * Every figure is CPU time, so that other work on the machine counts as little as it can, and the
- * median of rounds in which all cases take turns. Each look-up depends on the result of the one before:
- * nothing overlaps, as nothing does between requests. What the choice of the next key costs is measured too and taken off.
+ * median of rounds in which all cases take turns. Each look-up depends on the result of the one
+ * before: nothing overlaps, as nothing does between requests. What the choice of the next key costs
+ * is measured too and taken off.
  *
- *   gcc -std=gnu11 -O2 -D_GNU_SOURCE -Isrc $(apr-1-config --includes --cppflags) tests/bench/table.c \
- *       src/shm/table.c src/shm/table_lock.c src/shm/table_write.c src/shm/holder.c src/shm/futex.c src/base/clock.c -lapr-1 -lpthread -o table
+ *   gcc -std=gnu11 -O2 -D_GNU_SOURCE -Isrc $(apr-1-config --includes --cppflags)
+ * tests/bench/table.c \ src/shm/table.c src/shm/table_lock.c src/shm/table_write.c src/shm/holder.c
+ * src/shm/futex.c src/base/clock.c -lapr-1 -lpthread -o table
  */
 #include "shm/table.h"
 
@@ -114,7 +116,8 @@ typedef struct case_t {
     double ns[ROUNDS];
 } case_t;
 
-/* What a look-up in a large table cannot do without: the lines of one entry, somewhere in the segment. */
+/* What a look-up in a large table cannot do without: the lines of one entry, somewhere in the
+ * segment. */
 static uint64_t read_lines(uint64_t seed)
 {
     size_t at = (size_t)((seed & 0xffffffff) * (SEGMENT_BYTES / 384) >> 32) * 384;

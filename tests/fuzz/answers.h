@@ -1,5 +1,6 @@
-/* A provider over answers that the fuzzer chose: blocks between lines of `%%`, each a status (0: no answer, 1: a timeout) and, behind a
- * space, a header's value, then the body. Included by one target after fake_http_call and the provider's own file.
+/* A provider over answers that the fuzzer chose: blocks between lines of `%%`, each a status (0: no
+ * answer, 1: a timeout) and, behind a space, a header's value, then the body. Included by one
+ * target after fake_http_call and the provider's own file.
  */
 #ifndef LA_FUZZ_ANSWERS_H
 #define LA_FUZZ_ANSWERS_H

@@ -1,4 +1,5 @@
-/* An Authorization value: the token is a part of it, well-formed, and found again in any other spelling of the scheme. */
+/* An Authorization value: the token is a part of it, well-formed, and found again in any other
+ * spelling of the scheme. */
 #include "access/token.h"
 
 #include "fuzz.h"

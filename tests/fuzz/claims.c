@@ -1,4 +1,5 @@
-/* Mapping claims: the first line names the mapping, the rest is the document; whatever comes out is a sound identity. */
+/* Mapping claims: the first line names the mapping, the rest is the document; whatever comes out is
+ * a sound identity. */
 #include "access/claims.h"
 
 #include "provider/option.h"

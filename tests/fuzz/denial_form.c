@@ -1,4 +1,5 @@
-/* Error templates: the first line is what a client sent (message, realm, path), the rest the template; what is sent is JSON. */
+/* Error templates: the first line is what a client sent (message, realm, path), the rest the
+ * template; what is sent is JSON. */
 #include "access/denial_form.h"
 #include "base/json.h"
 

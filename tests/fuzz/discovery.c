@@ -1,4 +1,5 @@
-/* Metadata of an issuer: a URL that is found is one that may be called, and of that issuer's document. */
+/* Metadata of an issuer: a URL that is found is one that may be called, and of that issuer's
+ * document. */
 #define la_http_call fake_http_call
 #include "provider/discovery.c"
 

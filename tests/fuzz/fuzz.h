@@ -1,5 +1,6 @@
-/* What the fuzz targets share. A target is one .c file with LLVMFuzzerTestOneInput(); libFuzzer drives it, or replay.c with
- * the files of its corpus. A broken promise is an abort(), which both take for a finding.
+/* What the fuzz targets share. A target is one .c file with LLVMFuzzerTestOneInput(); libFuzzer
+ * drives it, or replay.c with the files of its corpus. A broken promise is an abort(), which both
+ * take for a finding.
  *
  * Pools hide overflows from ASan, so what a parser gets is a malloc'ed copy of just its length.
  */
@@ -52,7 +53,8 @@ static inline char *exact(const void *data, size_t size)
     return copy;
 }
 
-/* The same closed with NUL, for what takes a C string; what follows a NUL inside is not seen then. */
+/* The same closed with NUL, for what takes a C string; what follows a NUL inside is not seen then.
+ */
 static inline char *exact_text(const void *data, size_t size)
 {
     char *copy = malloc(size + 1);

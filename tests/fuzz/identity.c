@@ -1,4 +1,5 @@
-/* Bytes of unknown origin in an identity's place: what passes the check is read without leaving them. */
+/* Bytes of unknown origin in an identity's place: what passes the check is read without leaving
+ * them. */
 #include "access/identity.h"
 
 #include "fuzz.h"
@@ -28,8 +29,8 @@ static void read_all(const la_identity_t *identity)
         const char *text;
 
         la_identity_note(identity, i, &name, &text);
-        touch((la_slice_t){name, strlen(name)});
-        touch((la_slice_t){text, strlen(text)});
+        touch(la_slice_of(name));
+        touch(la_slice_of(text));
         for (value = 0; value < la_identity_value_count(identity, i); value++) {
             touch(la_identity_value(identity, i, value));
         }

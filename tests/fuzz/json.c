@@ -1,5 +1,6 @@
-/* The JSON layer: json-c takes what the scan found sound, what is taken can be walked and written again, and what is
- * written is taken. A list that is read an item at a time is the list of the tree. */
+/* The JSON layer: json-c takes what the scan found sound, what is taken can be walked and written
+ * again, and what is written is taken. A list that is read an item at a time is the list of the
+ * tree. */
 #include "base/json.h"
 #include "base/json_scan.h"
 

@@ -1,5 +1,6 @@
-/* A JWT with verification: the first line chooses nothing, the whole input is the token. What verifies is one of the corpus' own:
- * its signing input is what the fixed keys signed, so a fuzzer that finds another has found a forgery. */
+/* A JWT with verification: the first line chooses nothing, the whole input is the token. What
+ * verifies is one of the corpus' own: its signing input is what the fixed keys signed, so a fuzzer
+ * that finds another has found a forgery. */
 #include "jose/jwt.h"
 #include "access/validity.h"
 

@@ -1,4 +1,5 @@
-/* The keys of the JWT corpus, and all that their owner ever signed; the private keys are gone. Made with the corpus. */
+/* The keys of the JWT corpus, and all that their owner ever signed; the private keys are gone. Made
+ * with the corpus. */
 #ifndef LA_FUZZ_JWT_KEYS_H
 #define LA_FUZZ_JWT_KEYS_H
 

@@ -1,5 +1,5 @@
-/* The lines of a <LlamaAuthProvider> section: the first is its type, each other an option. A message tells no secret, and
- * neither does a line as mod_info shows it. */
+/* The lines of a <LlamaAuthProvider> section: the first is its type, each other an option. A
+ * message tells no secret, and neither does a line as mod_info shows it. */
 #include "io/server.h"
 #include "provider/mask.h"
 #include "provider/provider.h"

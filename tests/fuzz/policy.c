@@ -1,5 +1,5 @@
-/* Policy lines: each line a RequireScope (`s `) or RequireAttribute (`a `) of a section, an empty line begins a nested one. What is in force
- * never holds for nobody. */
+/* Policy lines: each line a RequireScope (`s `) or RequireAttribute (`a `) of a section, an empty
+ * line begins a nested one. What is in force never holds for nobody. */
 #include "access/policy.h"
 
 #include "fuzz.h"

@@ -1,4 +1,5 @@
-/* Redis replies: the check and hiredis' parser agree on what is whole, and nothing that passes the check is large. */
+/* Redis replies: the check and hiredis' parser agree on what is whole, and nothing that passes the
+ * check is large. */
 #include "io/redis_reply.h"
 
 #include "fuzz.h"

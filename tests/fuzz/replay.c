@@ -1,4 +1,5 @@
-/* Runs a fuzz target over the files that are named, as `make test` does with each target's corpus: prints one line for each. */
+/* Runs a fuzz target over the files that are named, as `make test` does with each target's corpus:
+ * prints one line for each. */
 #include "fuzz.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* The key file of a static provider: what is loaded is found by its digest only, and each caller is sound. */
+/* The key file of a static provider: what is loaded is found by its digest only, and each caller is
+ * sound. */
 #include "provider/static_keys.h"
 
 #include "identities.h"

@@ -1,5 +1,6 @@
-/* A table in shared memory that somebody wrote into: the input is a list of (offset, length, bytes) written over a table that has
- * entries; every operation ends and stays inside, and what is found has the length that its room was asked for. */
+/* A table in shared memory that somebody wrote into: the input is a list of (offset, length, bytes)
+ * written over a table that has entries; every operation ends and stays inside, and what is found
+ * has the length that its room was asked for. */
 #include "shm/table.h"
 
 #include "../unit/lives.h"

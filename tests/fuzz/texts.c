@@ -1,4 +1,5 @@
-/* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times, Cache-Control, scopes. */
+/* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times,
+ * Cache-Control, scopes. */
 #include "base/fields.h"
 #include "base/form.h"
 #include "io/cache_control.h"
@@ -72,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_params(pool, text);
     try_form(pool, text);
     try_connection(pool, text);
-    if (la_timestamp_parse((la_slice_t){text, strlen(text)}, &time)) {
+    if (la_timestamp_parse(la_slice_of(text), &time)) {
         HOLDS(time > APR_INT64_C(-62200000000000000) && time < APR_INT64_C(260000000000000000));
     }
     if (la_cache_control_cache_control(text, &us)) {
@@ -84,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (la_option_parse_size(text, &bytes)) {
         HOLDS(strlen(text) > 0);
     }
-    la_purge_parse((la_slice_t){text, strlen(text)}, &purge);
+    la_purge_parse(la_slice_of(text), &purge);
     free(text);
     apr_pool_destroy(pool);
     return 0;

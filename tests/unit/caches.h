@@ -1,4 +1,5 @@
-/* What the tests of cache.c share: a cache in memory of its own, callers to keep in it, and its clock. */
+/* What the tests of cache.c share: a cache in memory of its own, callers to keep in it, and its
+ * clock. */
 #ifndef LA_TEST_CACHES_H
 #define LA_TEST_CACHES_H
 
@@ -97,7 +98,7 @@ static inline const la_identity_t *caller(apr_pool_t *p, const char *principal)
     la_identity_builder_t *builder = la_identity_builder_make(p);
     const la_identity_t *identity;
 
-    assert_null(la_identity_set_principal(builder, (la_slice_t){principal, strlen(principal)}));
+    assert_null(la_identity_set_principal(builder, la_slice_of(principal)));
     la_identity_set_message(builder, LA_SLICE("welcome"));
     la_identity_add(builder, LA_SLICE("roles"), LA_SLICE("admin"));
     la_identity_add(builder, LA_SLICE("roles"), LA_SLICE("a,b"));

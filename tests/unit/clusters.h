@@ -1,5 +1,6 @@
-/* The kubernetes provider's tests: kubernetes.c with an HTTP client that keeps the question and gives the answer that a
- * test chose, and providers from option lines. The pod is the tests' directory. Included by one .c per program.
+/* The kubernetes provider's tests: kubernetes.c with an HTTP client that keeps the question and
+ * gives the answer that a test chose, and providers from option lines. The pod is the tests'
+ * directory. Included by one .c per program.
  */
 #ifndef LA_TEST_CLUSTERS_H
 #define LA_TEST_CLUSTERS_H

@@ -1,5 +1,5 @@
-/* Put in front of a source file that is built to be counted: each basic block is one step (the compiler's trace-pc), and each byte
- * that libc or a table of APR looks at is one more.
+/* Put in front of a source file that is built to be counted: each basic block is one step (the
+ * compiler's trace-pc), and each byte that libc or a table of APR looks at is one more.
  */
 #ifndef LA_COUNTED_H
 #define LA_COUNTED_H

@@ -1,5 +1,5 @@
-/* What the tests of custom.c share. The HTTP client is replaced by one that keeps the question and gives the answer that a
- * test chose; provider.c is the real one.
+/* What the tests of custom.c share. The HTTP client is replaced by one that keeps the question and
+ * gives the answer that a test chose; provider.c is the real one.
  */
 #ifndef LA_TEST_CUSTOMS_H
 #define LA_TEST_CUSTOMS_H

@@ -1,4 +1,5 @@
-/* What the tests of flight share: a structure in shared memory, and visits that count their answers. */
+/* What the tests of flight share: a structure in shared memory, and visits that count their
+ * answers. */
 #ifndef LA_TEST_FLIGHTS_H
 #define LA_TEST_FLIGHTS_H
 

@@ -1,4 +1,5 @@
-/* How much is taken from malloc now: what a test holds it to is not RSS, which says more of malloc than of us. */
+/* How much is taken from malloc now: what a test holds it to is not RSS, which says more of malloc
+ * than of us. */
 #ifndef HEAP_H
 #define HEAP_H
 

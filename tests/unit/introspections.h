@@ -1,5 +1,6 @@
-/* The introspection provider's tests: introspection.c with an HTTP client that keeps the question and gives the answer that a test
- * chose, a document that says what a test wants, and providers from option lines. Included by one .c per program.
+/* The introspection provider's tests: introspection.c with an HTTP client that keeps the question
+ * and gives the answer that a test chose, a document that says what a test wants, and providers
+ * from option lines. Included by one .c per program.
  */
 #ifndef LA_TEST_INTROSPECTIONS_H
 #define LA_TEST_INTROSPECTIONS_H

@@ -1,5 +1,5 @@
-/* Published keys of the JOSE documents, as JSON members, and JWK texts that are pleasant to write: with ' for ". Included after
- * support.h.
+/* Published keys of the JOSE documents, as JSON members, and JWK texts that are pleasant to write:
+ * with ' for ". Included after support.h.
  */
 #ifndef LA_TEST_JOSE_H
 #define LA_TEST_JOSE_H

@@ -1,4 +1,5 @@
-/* JSON texts for tests of json.c: long ones made of one item, and trees written back in one form. */
+/* JSON texts for tests of json.c: long ones made of one item, and trees written back in one form.
+ */
 #ifndef JSON_TEXTS_H
 #define JSON_TEXTS_H
 
@@ -10,10 +11,11 @@
 
 static inline la_slice_t slice_of(const char *text)
 {
-    return (la_slice_t){text, strlen(text)};
+    return la_slice_of(text);
 }
 
-/* `open`, then `item` as often as fits into `bytes`, with commas, then `close`; a # in the item is its number. */
+/* `open`, then `item` as often as fits into `bytes`, with commas, then `close`; a # in the item is
+ * its number. */
 static inline la_slice_t repeated(apr_pool_t *pool, const char *open, const char *item,
                                   const char *close, apr_size_t bytes)
 {

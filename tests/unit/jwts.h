@@ -1,5 +1,5 @@
-/* What the tests of jwt.c share: keys and tokens made here, a document and a key set that do as the test says. JSON is written with
- * ' for ".
+/* What the tests of jwt.c share: keys and tokens made here, a document and a key set that do as the
+ * test says. JSON is written with ' for ".
  */
 #ifndef LA_TEST_JWTS_H
 #define LA_TEST_JWTS_H

@@ -1,5 +1,5 @@
-/* What the tests of lookup.c share: a provider that says what a test wants, over a real cache, real flights and
- * real gates, and look-ups that run in threads of their own.
+/* What the tests of lookup.c share: a provider that says what a test wants, over a real cache, real
+ * flights and real gates, and look-ups that run in threads of their own.
  */
 #ifndef LA_TEST_LOOKUPS_H
 #define LA_TEST_LOOKUPS_H
@@ -93,7 +93,8 @@ static inline int host_threads(void)
     return threads;
 }
 
-/* ---- the provider ------------------------------------------------------------------------------ */
+/* ---- the provider ------------------------------------------------------------------------------
+ */
 
 static inline const la_identity_t *caller(apr_pool_t *p, const char *name, apr_size_t padding)
 {
@@ -102,7 +103,7 @@ static inline const la_identity_t *caller(apr_pool_t *p, const char *name, apr_s
     char *value = apr_pcalloc(p, padding + 1);
 
     memset(value, 'x', padding);
-    la_identity_set_principal(builder, (la_slice_t){name, strlen(name)});
+    la_identity_set_principal(builder, la_slice_of(name));
     la_identity_add(builder, LA_SLICE("roles"), (la_slice_t){value, padding});
     la_identity_build(builder, p, &identity);
     return identity;
@@ -163,7 +164,8 @@ static inline la_provider_t *make_provider(const char *name, int index)
     return made;
 }
 
-/* ---- the world ----------------------------------------------------------------------------------- */
+/* ---- the world
+ * ----------------------------------------------------------------------------------- */
 
 static inline void forget(void)
 {
@@ -250,7 +252,8 @@ static inline int run_lookups(const char *group)
     return run_added(group);
 }
 
-/* ---- look-ups -------------------------------------------------------------------------------------- */
+/* ---- look-ups
+ * -------------------------------------------------------------------------------------- */
 
 typedef struct visit_t {
     const la_provider_t *provider;

@@ -1,6 +1,6 @@
-/* What the tests of shared memory share: memory and processes of a test's own, and events between them.
- * Included by one .c per program. Nothing here measures time: a test waits for what must come, and the
- * alarm ends a program that waits in vain.
+/* What the tests of shared memory share: memory and processes of a test's own, and events between
+ * them. Included by one .c per program. Nothing here measures time: a test waits for what must
+ * come, and the alarm ends a program that waits in vain.
  */
 #ifndef LA_TEST_PROCS_H
 #define LA_TEST_PROCS_H

@@ -1,4 +1,5 @@
-/* What the tests of remote_doc.c share: clock and fetch are the test's, in memory that processes share; gates and processes are real. */
+/* What the tests of remote_doc.c share: clock and fetch are the test's, in memory that processes
+ * share; gates and processes are real. */
 #ifndef LA_TEST_DOCUMENTS_H
 #define LA_TEST_DOCUMENTS_H
 

@@ -1,5 +1,5 @@
-/* What the provider floor's tests share: a server that does not exist, files in a directory of their
- * own, and a list of tests that tables add their rows to. Included by one .c per program.
+/* What the provider floor's tests share: a server that does not exist, files in a directory of
+ * their own, and a list of tests that tables add their rows to. Included by one .c per program.
  */
 #ifndef LA_TEST_SUPPORT_H
 #define LA_TEST_SUPPORT_H
@@ -38,7 +38,7 @@ static inline apr_pool_t *new_pool(void)
 
 static inline la_slice_t slice_of_text(const char *text)
 {
-    return (la_slice_t){text, strlen(text)};
+    return la_slice_of(text);
 }
 
 /* ---- the server ---- */
@@ -79,7 +79,8 @@ static inline const char *file_path(apr_pool_t *pool, const char *name)
     return host_path(pool, name);
 }
 
-/* Writes a file in place and gives it a time of its own: two versions may come in one tick of the clock. */
+/* Writes a file in place and gives it a time of its own: two versions may come in one tick of the
+ * clock. */
 static inline const char *write_file(apr_pool_t *pool, const char *name, la_slice_t content)
 {
     static int age;

@@ -1,5 +1,5 @@
-/* What the test programs of the shared-memory table have in common: a table over bytes of its own, and
- * values that describe themselves, so that any mixture of two is recognised.
+/* What the test programs of the shared-memory table have in common: a table over bytes of its own,
+ * and values that describe themselves, so that any mixture of two is recognised.
  */
 #ifndef LA_TABLE_FIXTURE_H
 #define LA_TABLE_FIXTURE_H
@@ -31,8 +31,8 @@ typedef struct table_fixture_t {
     la_table_t *table;
 } table_fixture_t;
 
-/* Makes a table of so many groups, 45 at most. Shared: a mapping that children see; else a heap block
- * whose ends AddressSanitizer watches. */
+/* Makes a table of so many groups, 45 at most. Shared: a mapping that children see; else a heap
+ * block whose ends AddressSanitizer watches. */
 static inline table_fixture_t table_fixture_make(unsigned groups, int shared)
 {
     table_fixture_t f = {NULL, NULL, groups * la_table_bytes_min(), NULL};

@@ -1,5 +1,6 @@
-/* cache.c as one process sees it: what makes two keys differ, how long a verdict holds by which clock,
- * and what a new verdict does to an old one. Floods, garbage and other processes stand in test_cache_shared.c.
+/* cache.c as one process sees it: what makes two keys differ, how long a verdict holds by which
+ * clock, and what a new verdict does to an old one. Floods, garbage and other processes stand in
+ * test_cache_shared.c.
  */
 #include "caches.h"
 
@@ -342,7 +343,8 @@ static void test_sequence(void **state)
     assert_int_equal(get(1, NOW_US + row->after), row->expected);
 }
 
-/* Should both be there, by writers that crossed: a rejection is above an acceptance past its time. */
+/* Should both be there, by writers that crossed: a rejection is above an acceptance past its time.
+ */
 static void test_rejection_above_stale(void **state)
 {
     la_table_meta_t meta = {.expires_us = NOW_US - S, .stale_until_us = NOW_US + HOUR};

@@ -1,5 +1,5 @@
-/* Purges of the cache: what goes and what stays, verdicts that were asked for before, and positions among the purges of all
- * machines. */
+/* Purges of the cache: what goes and what stays, verdicts that were asked for before, and positions
+ * among the purges of all machines. */
 #include "access/token.h"
 #include "lookup/purge.h"
 #include "shm/purge_log.h"
@@ -13,10 +13,11 @@ static unsigned char digest_of[2][LA_DIGEST_BYTES] = {{1}, {2}};
 
 static la_slice_t slice(const char *text)
 {
-    return (la_slice_t){text, strlen(text)};
+    return la_slice_of(text);
 }
 
-/* Keeps an acceptance of `principal` (NULL: one without a name) for the token whose digest begins with 1 or 2. */
+/* Keeps an acceptance of `principal` (NULL: one without a name) for the token whose digest begins
+ * with 1 or 2. */
 static void accept_as(uint64_t number, unsigned char token, const char *principal)
 {
     la_cache_times_t times = {.ttl_us = HOUR};
@@ -39,7 +40,8 @@ static void reject_as(uint64_t number, unsigned char token)
     la_cache_reject(cache, &key, asked_for(cache, token), "no", HOUR, NOW_US);
 }
 
-/* Entries: 1 alice with token 1, 2 bob with token 2, 3 nameless with token 1, 4 a rejection of token 2. */
+/* Entries: 1 alice with token 1, 2 bob with token 2, 3 nameless with token 1, 4 a rejection of
+ * token 2. */
 static void fill(void)
 {
     accept_as(1, 1, "alice");
@@ -180,7 +182,8 @@ static void test_advance(void **state)
     }
 }
 
-/* A process that dies between the two words leaves a position that is earlier, never one that is later. */
+/* A process that dies between the two words leaves a position that is earlier, never one that is
+ * later. */
 static void test_half_advanced(void **state)
 {
     (void)state;
@@ -279,7 +282,8 @@ static void test_raise(void **state)
     }
 }
 
-/* Another Redis, and none, are other places: what is known of one is raised above all that the other can have. */
+/* Another Redis, and none, are other places: what is known of one is raised above all that the
+ * other can have. */
 static void test_bind(void **state)
 {
     la_purge_log_t *log = la_cache_purges(cache);
@@ -301,7 +305,8 @@ static void test_bind(void **state)
     assert_int_equal(la_purge_bind(log, 200, NOW_US), 1);
 }
 
-/* A child that dies while it binds leaves it to the next; a cache that replaces another looks so from the start. */
+/* A child that dies while it binds leaves it to the next; a cache that replaces another looks so
+ * from the start. */
 static void test_bind_again(void **state)
 {
     la_purge_log_t *log = la_cache_purges(cache);

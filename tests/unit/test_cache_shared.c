@@ -1,5 +1,5 @@
-/* cache.c among others: the partition that floods cannot cross, bytes that mean nothing, sizes it is
- * given, counters and verdicts between threads and processes, and what the bytes give away.
+/* cache.c among others: the partition that floods cannot cross, bytes that mean nothing, sizes it
+ * is given, counters and verdicts between threads and processes, and what the bytes give away.
  */
 #include "table_validate.h"
 
@@ -69,7 +69,8 @@ static void test_flood_of_acceptances(void **state)
     assert_int_equal(get(5000, NOW_US), LA_CACHE_NEGATIVE);
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------ */
+/* ---- sizes ------------------------------------------------------------------------------------
+ */
 
 typedef struct format_case_t {
     const char *name;
@@ -129,7 +130,8 @@ static void test_attach_to_other_bytes(void **state)
     assert_null(other);
 }
 
-/* ---- garbage ------------------------------------------------------------------------------------ */
+/* ---- garbage ------------------------------------------------------------------------------------
+ */
 
 typedef struct garbage_case_t {
     const char *name;
@@ -172,7 +174,8 @@ static void test_garbage(void **state)
     assert_int_equal(get(1, NOW_US), LA_CACHE_MISS);
 }
 
-/* Random bytes all over: misses, no crash, in time; and what is kept then is right if it is found. */
+/* Random bytes all over: misses, no crash, in time; and what is kept then is right if it is found.
+ */
 static void test_bytes_of_garbage(void **state)
 {
     (void)state;
@@ -201,9 +204,11 @@ static void test_bytes_of_garbage(void **state)
     }
 }
 
-/* ---- between threads and processes ------------------------------------------------------------------ */
+/* ---- between threads and processes
+ * ------------------------------------------------------------------ */
 
-/* Another process with a handle of its own: exit code 1 when it did not find what the parent kept. */
+/* Another process with a handle of its own: exit code 1 when it did not find what the parent kept.
+ */
 static int keep_in_process(void *unused)
 {
     la_cache_t *inherited = cache;
@@ -231,7 +236,8 @@ static void test_between_processes(void **state)
     assert_int_equal(get(1, NOW_US), LA_CACHE_NEGATIVE);
 }
 
-/* Two callers in turn under one key, in threads that look: never a mixture, never another message. */
+/* Two callers in turn under one key, in threads that look: never a mixture, never another message.
+ */
 static void *write_and_look(void *wrong)
 {
     la_cache_times_t times = {.ttl_us = HOUR};
@@ -281,7 +287,8 @@ static void test_threads(void **state)
     assert_null(la_table_validate(la_cache_rejected(cache)));
 }
 
-/* ---- what the bytes give away -------------------------------------------------------------------------- */
+/* ---- what the bytes give away
+ * -------------------------------------------------------------------------- */
 
 static int in_bytes(const void *what, size_t len)
 {

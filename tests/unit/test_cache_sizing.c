@@ -1,5 +1,6 @@
-/* README.md's formula for LlamaAuthCacheSize: with a size of 2 x identities x chunks x 384 bytes, all but one in a thousand are
- * still there once every one was stored; of large ones all but one in a hundred. */
+/* README.md's formula for LlamaAuthCacheSize: with a size of 2 x identities x chunks x 384 bytes,
+ * all but one in a thousand are still there once every one was stored; of large ones all but one in
+ * a hundred. */
 #include "caches.h"
 
 #define CHUNK_BYTES 384

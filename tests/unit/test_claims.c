@@ -1,4 +1,5 @@
-/* claims.c: the lookup, the principal, the mapping, final attributes; over the real json.c and identity.c. */
+/* claims.c: the lookup, the principal, the mapping, final attributes; over the real json.c and
+ * identity.c. */
 #include "access/claims.h"
 
 #include <stdarg.h>
@@ -27,7 +28,7 @@ static const la_json_t *parsed(apr_pool_t *pool, const char *text)
 {
     const la_json_t *value;
 
-    assert_null(la_json_parse(pool, (la_slice_t){text, strlen(text)}, &value));
+    assert_null(la_json_parse(pool, la_slice_of(text), &value));
     return value;
 }
 

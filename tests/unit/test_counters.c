@@ -1,4 +1,5 @@
-/* Counters in shared memory: sums over threads and processes, buckets, errors that are never torn, and values out of range. */
+/* Counters in shared memory: sums over threads and processes, buckets, errors that are never torn,
+ * and values out of range. */
 #include "shm/counters.h"
 
 #include "procs.h"

@@ -1,4 +1,5 @@
-/* Tests of src/access/denial.c: spec section 8 row by row, and what strangers can put into its texts. */
+/* Tests of src/access/denial.c: spec section 8 row by row, and what strangers can put into its
+ * texts. */
 #include "access/denial.h"
 
 #include "base/json.h"

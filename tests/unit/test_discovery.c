@@ -1,5 +1,6 @@
-/* discovery.c: where an issuer's metadata is looked for and what of it is believed; and from there to a key set, which
- * provider/jwt.c fetches. The HTTP client is replaced by servers that a test writes down, URL by URL; what is at no written URL is 404.
+/* discovery.c: where an issuer's metadata is looked for and what of it is believed; and from there
+ * to a key set, which provider/jwt.c fetches. The HTTP client is replaced by servers that a test
+ * writes down, URL by URL; what is at no written URL is 404.
  */
 #include "support.h"
 

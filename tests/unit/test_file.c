@@ -1,4 +1,5 @@
-/* file.c: what counts as another version of a file, how it is read, and secrets with their reloads. */
+/* file.c: what counts as another version of a file, how it is read, and secrets with their reloads.
+ */
 #include "support.h"
 
 #include "io/file.h"
@@ -106,7 +107,8 @@ static void test_open(void **state)
 
 static atomic_int stop_writing;
 
-/* Puts a long and a short version in place by turns, as an administrator does: written beside, then renamed. */
+/* Puts a long and a short version in place by turns, as an administrator does: written beside, then
+ * renamed. */
 static void *replace_versions(void *unused)
 {
     apr_pool_t *pool = new_pool();

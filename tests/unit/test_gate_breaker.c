@@ -3,8 +3,8 @@
 
 typedef enum op_e { END, ALLOW, OUTAGE, SUCCESS, NO_CALL, RESET, RETRY, OFF, ON } op_e;
 
-/* One step at a time in seconds. ALLOW expects `want` (la_gate_e) and keeps the pass in `slot`; a report uses that pass and
- * expects `want` (la_gate_change_e). */
+/* One step at a time in seconds. ALLOW expects `want` (la_gate_e) and keeps the pass in `slot`; a
+ * report uses that pass and expects `want` (la_gate_change_e). */
 typedef struct step_t {
     op_e op;
     int slot;

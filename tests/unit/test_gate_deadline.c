@@ -1,4 +1,5 @@
-/* gate.c: permits past their deadline, with processes that are stopped inside, and what restarts change. */
+/* gate.c: permits past their deadline, with processes that are stopped inside, and what restarts
+ * change. */
 #include "base/clock.h"
 #include "gates.h"
 
@@ -19,8 +20,8 @@ static pid_t stop_inside(void)
     return child;
 }
 
-/* A stopped process keeps its permit until the deadline of its call, and when it goes on it gives back
- * nobody else's. */
+/* A stopped process keeps its permit until the deadline of its call, and when it goes on it gives
+ * back nobody else's. */
 static void test_stopped_inside(void **state)
 {
     apr_time_t start = la_clock_us();
@@ -80,7 +81,8 @@ static void test_stopped_in_queue(void **state)
     reap(waiter);
 }
 
-/* The same process: who comes back late does not give up the permit that another thread has by now. */
+/* The same process: who comes back late does not give up the permit that another thread has by now.
+ */
 static void test_late_in_one_process(void **state)
 {
     la_gate_permit_t late;

@@ -1,5 +1,6 @@
-/* github.c: its options, the questions it asks, page by page, and the verdict on what comes back. The HTTP client is
- * replaced by one that plays a test's script: which answer belongs to which path.
+/* github.c: its options, the questions it asks, page by page, and the verdict on what comes back.
+ * The HTTP client is replaced by one that plays a test's script: which answer belongs to which
+ * path.
  */
 #include "support.h"
 

@@ -98,8 +98,8 @@ static const spread_row_t spread_rows[] = {
     {"spread: collisions of APR's hash", "Ez", "FY"},
 };
 
-/* 65,536 keys fall into 65,536 buckets by their low bits, as apr_hash_t takes them: of a random function
- * the fullest one has about 8. */
+/* 65,536 keys fall into 65,536 buckets by their low bits, as apr_hash_t takes them: of a random
+ * function the fullest one has about 8. */
 static void test_spread(void **state)
 {
     static unsigned char buckets[65536];

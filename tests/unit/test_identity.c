@@ -1,5 +1,6 @@
 /* Tests of src/access/identity.c: what builders take and what blocks hold.
- * How large they may be is test_identity_size.c's, blocks of unknown origin test_identity_check.c's.
+ * How large they may be is test_identity_size.c's, blocks of unknown origin
+ * test_identity_check.c's.
  */
 #include "access/identity.h"
 
@@ -146,7 +147,8 @@ static void test_last_principal_holds(void **state)
 
 /* ---- attributes --------------------------------------------------------------- */
 
-/* Rows say what is added as CATEGORY, VALUE pairs up to a NULL category; a NULL value adds the category. */
+/* Rows say what is added as CATEGORY, VALUE pairs up to a NULL category; a NULL value adds the
+ * category. */
 typedef struct pair_t {
     la_slice_t category;
     la_slice_t value;
@@ -256,8 +258,7 @@ static void test_attributes(void **state)
     }
     assert_int_equal(la_identity_count(identity), count);
     if (row->json != NULL)
-        assert_slice(la_identity_attributes_json(identity),
-                     (la_slice_t){row->json, strlen(row->json)});
+        assert_slice(la_identity_attributes_json(identity), la_slice_of(row->json));
     for (size_t i = 0; i < ROWS(row->pairs) && row->pairs[i].category.data != NULL; i++) {
         if (row->pairs[i].value.data != NULL)
             assert_int_equal(la_identity_has(identity, row->pairs[i].category, row->pairs[i].value),

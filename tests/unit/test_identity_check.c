@@ -1,5 +1,5 @@
-/* Tests of la_identity_check() in src/access/identity.c: sound blocks pass, and no bytes whatever lead a reader
- * astray once they have passed.
+/* Tests of la_identity_check() in src/access/identity.c: sound blocks pass, and no bytes whatever
+ * lead a reader astray once they have passed.
  *
  * Blocks are checked and read in copies of their exact size from malloc, since
  * ASan does not see past the ends of pool memory.
@@ -122,7 +122,8 @@ static void set32(void *bytes, size_t at, apr_uint32_t number)
     memcpy((char *)bytes + at, &number, sizeof(number));
 }
 
-/* Numbers of the sample block by their place in the drawing of identity.c, and what must not stand there. */
+/* Numbers of the sample block by their place in the drawing of identity.c, and what must not stand
+ * there. */
 #define CATEGORY(n) (40 + 32 * (n))
 #define VALUE(n)    (40 + 32 * SAMPLE_CATEGORIES + 8 * (n))
 #define STRINGS     VALUE(SAMPLE_VALUES)

@@ -99,7 +99,7 @@ static void test_encoding_counts(void **state)
     (void)state;
     for (int i = 0; i < 200000; i++) {
         apr_snprintf(text, sizeof(text), "%06d%%%%%%%%", i);
-        la_identity_add(builder, LA_SLICE("c"), (la_slice_t){text, strlen(text)});
+        la_identity_add(builder, LA_SLICE("c"), la_slice_of(text));
     }
     assert_int_equal(la_identity_build(builder, pool, &identity), APR_ENOSPC);
     assert_null(identity);
@@ -116,8 +116,8 @@ static void test_words(void **state)
     (void)state;
     for (int i = 0; i < 300000; i++) {
         apr_snprintf(text, sizeof(text), "%x", i);
-        la_identity_add(builder, LA_SLICE("scopes"), (la_slice_t){text, strlen(text)});
-        la_identity_add_category(builder, (la_slice_t){text, strlen(text)});
+        la_identity_add(builder, LA_SLICE("scopes"), la_slice_of(text));
+        la_identity_add_category(builder, la_slice_of(text));
     }
     assert_int_equal(la_identity_build(builder, pool, &identity), APR_ENOSPC);
     assert_null(identity);
@@ -143,8 +143,9 @@ static void test_json_once(void **state)
     assert_int_equal(la_identity_attributes_json(identity).len, strlen("{\"c\":[\"\"]}") + 6 * len);
 }
 
-/* The memory taken is what the block fills: the next piece of the pool follows it at once. Nothing else would
- * tell, since ASan does not see into pools. Some lengths are no multiples of the alignment. */
+/* The memory taken is what the block fills: the next piece of the pool follows it at once. Nothing
+ * else would tell, since ASan does not see into pools. Some lengths are no multiples of the
+ * alignment. */
 static void test_exact_memory(void **state)
 {
     (void)state;
@@ -184,13 +185,13 @@ static const many_row_t many_rows[] = {
     {"many: 14,000 categories that collide in APR's own hash", 14000, 1, 1},
 };
 
-/* The n-th text: a number, or 15 pairs of bytes whose parts are equal under APR's hash (33 * 'E' + 'z' is
- * 33 * 'F' + 'Y'). */
+/* The n-th text: a number, or 15 pairs of bytes whose parts are equal under APR's hash (33 * 'E' +
+ * 'z' is 33 * 'F' + 'Y'). */
 static la_slice_t nth_text(const many_row_t *row, int n, char text[40])
 {
     if (!row->colliding) {
         apr_snprintf(text, 40, "value-%d", n);
-        return (la_slice_t){text, strlen(text)};
+        return la_slice_of(text);
     }
     for (int bit = 0; bit < 15; bit++)
         memcpy(text + 2 * bit, (n >> bit) & 1 ? "Ez" : "FY", 2);

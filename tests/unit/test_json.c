@@ -48,7 +48,7 @@ static const la_json_t *parsed(apr_pool_t *pool, const char *text)
 {
     const la_json_t *value;
 
-    assert_null(parse(pool, (la_slice_t){text, strlen(text)}, &value));
+    assert_null(parse(pool, la_slice_of(text), &value));
     return value;
 }
 
@@ -313,7 +313,8 @@ static apr_size_t encode(unsigned code, char *out)
                                 0x80 | (code >> 6 & 63), 0x80 | (code & 63));
 }
 
-/* Every character survives: written as ASCII and read again, and as it is where JSON allows that. */
+/* Every character survives: written as ASCII and read again, and as it is where JSON allows that.
+ */
 static void test_round_trip(void **state)
 {
     apr_pool_t *pool = new_pool();

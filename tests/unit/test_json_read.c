@@ -1,5 +1,5 @@
-/* json.c: lists that are read an item at a time, and that json-c, whichever version, takes and reads right what the scan
- * found sound. */
+/* json.c: lists that are read an item at a time, and that json-c, whichever version, takes and
+ * reads right what the scan found sound. */
 #include "base/json_scan.h"
 #include "base/json.h"
 

@@ -1,4 +1,5 @@
-/* json_scan.c: what is JSON and what is not, seen through la_json_parse(), so that json-c has its say too. */
+/* json_scan.c: what is JSON and what is not, seen through la_json_parse(), so that json-c has its
+ * say too. */
 #include "base/json_scan.h"
 #include "base/json.h"
 
@@ -237,10 +238,10 @@ static const char *parse_nested(apr_pool_t *pool, int depth, const char *open, c
 
     la_json_writer_init(&text, pool);
     for (int i = 0; i < depth; i++)
-        la_json_write_raw(&text, (la_slice_t){open, strlen(open)});
-    la_json_write_raw(&text, (la_slice_t){inside, strlen(inside)});
+        la_json_write_raw(&text, la_slice_of(open));
+    la_json_write_raw(&text, la_slice_of(inside));
     for (int i = 0; i < depth; i++)
-        la_json_write_raw(&text, (la_slice_t){close, strlen(close)});
+        la_json_write_raw(&text, la_slice_of(close));
     return parse(pool, (la_slice_t){text.data, text.len}, &value);
 }
 

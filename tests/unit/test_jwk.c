@@ -1,4 +1,5 @@
-/* jwk.c: keys that may verify, what they may verify, and what becomes of a set. Keys to be skipped are in test_jwk_hostile.c. */
+/* jwk.c: keys that may verify, what they may verify, and what becomes of a set. Keys to be skipped
+ * are in test_jwk_hostile.c. */
 #include "support.h"
 
 #include "jose/jwk.h"
@@ -364,7 +365,8 @@ static void test_mixed(void **state)
 static la_slice_t secret;
 static int secret_bytes_left;
 
-/* Registered before the set's cleanups, so it runs after them, and before the pool's memory goes. */
+/* Registered before the set's cleanups, so it runs after them, and before the pool's memory goes.
+ */
 static apr_status_t count_secret_bytes(void *unused)
 {
     (void)unused;

@@ -1,4 +1,5 @@
-/* jwk.c: keys that are skipped, each with the reason that is noted. Next to each stands a good key, which serves on. */
+/* jwk.c: keys that are skipped, each with the reason that is noted. Next to each stands a good key,
+ * which serves on. */
 #include "support.h"
 
 #include "jose/jwk.h"

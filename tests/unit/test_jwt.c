@@ -1,5 +1,5 @@
-/* jwt.c and verifier.c: tokens that are good, of every algorithm and of the published examples (RFC 7515, 7520, 8037), and the choice of
- * the key. What is refused: test_jwt_hostile.c.
+/* jwt.c and verifier.c: tokens that are good, of every algorithm and of the published examples (RFC
+ * 7515, 7520, 8037), and the choice of the key. What is refused: test_jwt_hostile.c.
  */
 #include "support.h"
 

@@ -1,5 +1,5 @@
-/* jwt.c and verifier.c: tokens that must be refused, each with the reason that the log gives. What is accepted: test_jwt.c. JSON
- * is written with ' for ".
+/* jwt.c and verifier.c: tokens that must be refused, each with the reason that the log gives. What
+ * is accepted: test_jwt.c. JSON is written with ' for ".
  */
 #include "support.h"
 

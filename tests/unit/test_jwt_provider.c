@@ -1,6 +1,7 @@
-/* provider/jwt.c: its options and its verdicts. Tokens are signed here, with keys made by OpenSSL, and judged
- * by the real core with the real keys of a file. For what hangs on a shared document that is replaced, and with it the keys in force.
- * How it fetches that document: test_discovery.c. JSON is written with ' for ".
+/* provider/jwt.c: its options and its verdicts. Tokens are signed here, with keys made by OpenSSL,
+ * and judged by the real core with the real keys of a file. For what hangs on a shared document
+ * that is replaced, and with it the keys in force. How it fetches that document: test_discovery.c.
+ * JSON is written with ' for ".
  */
 #include "jwts.h"
 

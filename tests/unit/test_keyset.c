@@ -1,5 +1,5 @@
-/* keyset.c: keys of a document and of a file, held while they change. The document is the real one, without a gate; JSON is
- * written with ' for ".
+/* keyset.c: keys of a document and of a file, held while they change. The document is the real one,
+ * without a gate; JSON is written with ' for ".
  */
 #include "support.h"
 
@@ -139,7 +139,8 @@ static void test_hold(void **state)
     drop(w);
 }
 
-/* What cannot be used leaves the keys before in force, under their own version, and is said once. */
+/* What cannot be used leaves the keys before in force, under their own version, and is said once.
+ */
 static void test_unusable(void **state)
 {
     world_t *w = from_document();

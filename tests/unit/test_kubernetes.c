@@ -1,4 +1,5 @@
-/* kubernetes.c: its options, what it takes from the pod it runs in, and the questions it asks the API server. */
+/* kubernetes.c: its options, what it takes from the pod it runs in, and the questions it asks the
+ * API server. */
 #include "clusters.h"
 
 /* A certificate as openssl makes one (P-256, CN=ca): only its being one counts. */

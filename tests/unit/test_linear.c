@@ -1,7 +1,9 @@
-/* What strangers can make us spend: each list that a request brings is sent at two lengths, the second four times the first, and
- * neither the steps nor the memory that it takes may grow more than the length does.
+/* What strangers can make us spend: each list that a request brings is sent at two lengths, the
+ * second four times the first, and neither the steps nor the memory that it takes may grow more
+ * than the length does.
  *
- * The files that read such lists are built once more for this program, so that their steps are counted: counted.h.
+ * The files that read such lists are built once more for this program, so that their steps are
+ * counted: counted.h.
  */
 #include "support.h"
 

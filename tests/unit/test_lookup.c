@@ -1,9 +1,11 @@
-/* lookup.c, one look-up after another: where a verdict comes from, what is kept of it and for how long, and what an
- * outage leaves. What it depends on stands in test_lookup_vary.c, look-ups at the same time in test_lookup_flight.c.
+/* lookup.c, one look-up after another: where a verdict comes from, what is kept of it and for how
+ * long, and what an outage leaves. What it depends on stands in test_lookup_vary.c, look-ups at the
+ * same time in test_lookup_flight.c.
  */
 #include "lookups.h"
 
-/* ---- sources ------------------------------------------------------------------------------------ */
+/* ---- sources ------------------------------------------------------------------------------------
+ */
 
 typedef struct name_case_t {
     const char *name;
@@ -60,7 +62,8 @@ static void test_negative(void **state)
     assert_int_equal(counted(LA_SOURCE_NEGATIVE), 1);
 }
 
-/* ---- without a cache ------------------------------------------------------------------------------ */
+/* ---- without a cache
+ * ------------------------------------------------------------------------------ */
 
 static void no_segment(void)
 {
@@ -128,7 +131,8 @@ static void test_breaker_without_cache(void **state)
     assert_source(&result, LA_SOURCE_OFF);
 }
 
-/* ---- what is kept ------------------------------------------------------------------------------------ */
+/* ---- what is kept
+ * ------------------------------------------------------------------------------------ */
 
 typedef struct keep_case_t {
     const char *name;
@@ -195,7 +199,8 @@ static void test_keep(void **state)
     assert_int_equal(stats.too_large, row->answer.padding > 17 * 1024 ? 2 : 0);
 }
 
-/* ---- for how long -------------------------------------------------------------------------------------- */
+/* ---- for how long
+ * -------------------------------------------------------------------------------------- */
 
 #define BRIEF (60 * MS)
 
@@ -227,7 +232,8 @@ static life_case_t life_cases[] = {
      LA_SOURCE_HIT},
 };
 
-/* Looks until the provider is asked again: not before BRIEF is over, and nothing kept is used after it. */
+/* Looks until the provider is asked again: not before BRIEF is over, and nothing kept is used after
+ * it. */
 static void test_holder(void **state)
 {
     const life_case_t *row = *state;
@@ -254,7 +260,9 @@ static void test_holder(void **state)
     assert_true(apr_time_now() >= before + BRIEF - SLACK);
 }
 
-/* ---- stale -------------------------------------------------------------------------------------------------- */
+/* ---- stale
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* Keeps "alice" for so long, and waits until her time is over. */
 static void make_stale(apr_interval_time_t stale_us)
@@ -370,7 +378,8 @@ static void test_stale_ends_during_the_call(void **state)
     assert_null(visit->result.identity);
 }
 
-/* A breaker that is open, and a limit that is reached, are outages too: no call, the stale answer. */
+/* A breaker that is open, and a limit that is reached, are outages too: no call, the stale answer.
+ */
 static void test_stale_while_open(void **state)
 {
     la_result_t result;

@@ -1,5 +1,5 @@
-/* lookup.c: a type that judges alone (jwt): what its verdicts hang on besides the token, its epoch and the resource, and that
- * it goes without flight and permit.
+/* lookup.c: a type that judges alone (jwt): what its verdicts hang on besides the token, its epoch
+ * and the resource, and that it goes without flight and permit.
  */
 #include "lookups.h"
 
@@ -57,7 +57,8 @@ static void test_epoch(void **state)
     assert_int_equal(ask(NULL, &memo), LA_SOURCE_HIT);
 }
 
-/* Keys changed between the making of the key and the verdict: nobody meets it, rejections neither. */
+/* Keys changed between the making of the key and the verdict: nobody meets it, rejections neither.
+ */
 static void test_epoch_passed(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* lookup.c, many look-ups at the same time: who waits for whom and for how long, and what is shared. What the
- * limit and the breaker refuse stands in test_lookup_gate.c.
+/* lookup.c, many look-ups at the same time: who waits for whom and for how long, and what is
+ * shared. What the limit and the breaker refuse stands in test_lookup_gate.c.
  */
 #include "base/clock.h"
 #include "lookups.h"
@@ -9,7 +9,8 @@
 
 #define WAITERS 3
 
-/* ---- one call for all who ask the same ------------------------------------------------------------ */
+/* ---- one call for all who ask the same
+ * ------------------------------------------------------------ */
 
 static char text_240[241];
 static char text_241[242];
@@ -138,7 +139,8 @@ static void test_waiters_fall_back(void **state)
 static answer_t late_answers[] = {{.verdict = LA_VERDICT_ACCEPTED},
                                   {.verdict = LA_VERDICT_REJECTED, .message = "m"}};
 
-/* ---- leaders that die or are late ------------------------------------------------------------------- */
+/* ---- leaders that die or are late
+ * ------------------------------------------------------------------- */
 
 static int lead_in_process(void *unused)
 {
@@ -215,8 +217,8 @@ static void test_leader_outlived(void **state)
     assert_int_equal(calls(), 2);
 }
 
-/* Nobody answers: who waits ends after twice the Timeout; who calls, the first or one that took over, ends by the
- * provider's own deadline. */
+/* Nobody answers: who waits ends after twice the Timeout; who calls, the first or one that took
+ * over, ends by the provider's own deadline. */
 static void test_all_hang(void **state)
 {
     apr_time_t start = la_clock_us();

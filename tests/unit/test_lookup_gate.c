@@ -1,12 +1,13 @@
-/* lookup.c and the gates: half of the workers at most call or wait, calls in flight up to MaxConcurrent, and
- * none while the breaker is open. */
+/* lookup.c and the gates: half of the workers at most call or wait, calls in flight up to
+ * MaxConcurrent, and none while the breaker is open. */
 #include "base/clock.h"
 #include "lookups.h"
 
 #define MESSAGE_TIMEOUT "Authentication service timeout"
 #define MESSAGE_ERROR   "Authentication service error"
 
-/* ---- the limit -------------------------------------------------------------------------------------------- */
+/* ---- the limit
+ * -------------------------------------------------------------------------------------------- */
 
 static la_gate_state_t gate(void)
 {
@@ -53,7 +54,8 @@ static void assert_exhausted(const la_result_t *result)
     assert_null(result->identity);
 }
 
-/* Waits for ConnectTimeout and gives up; that is no outage of the provider's, whatever the breaker. */
+/* Waits for ConnectTimeout and gives up; that is no outage of the provider's, whatever the breaker.
+ */
 static void test_exhausted(void **state)
 {
     la_result_t result;
@@ -80,7 +82,8 @@ static void test_exhausted(void **state)
     assert_int_equal(calls(), 2);
 }
 
-/* ---- the workers ------------------------------------------------------------------------------------------- */
+/* ---- the workers
+ * ------------------------------------------------------------------------------------------- */
 
 static void assert_busy(const la_result_t *result)
 {
@@ -90,8 +93,8 @@ static void assert_busy(const la_result_t *result)
     assert_source(result, LA_SOURCE_MISS);
 }
 
-/* Of four workers one calls and one waits for a permit: the next is refused at once, so that there is somebody left
- * for hits. */
+/* Of four workers one calls and one waits for a permit: the next is refused at once, so that there
+ * is somebody left for hits. */
 static void test_queue_is_bounded(void **state)
 {
     la_result_t result;
@@ -278,7 +281,8 @@ static void test_busy_is_no_outage(void **state)
     assert_caller(join(holder), "alice");
 }
 
-/* ---- the breaker ------------------------------------------------------------------------------------------- */
+/* ---- the breaker
+ * ------------------------------------------------------------------------------------------- */
 
 typedef struct breaker_case_t {
     const char *name;
@@ -390,7 +394,8 @@ static void open_breaker(apr_interval_time_t open_us)
     wait_until(gate().retry_us == 0);
 }
 
-/* One request goes as the probe, those that come meanwhile are refused; its success closes the breaker. */
+/* One request goes as the probe, those that come meanwhile are refused; its success closes the
+ * breaker. */
 static void test_probe(void **state)
 {
     la_result_t meanwhile;

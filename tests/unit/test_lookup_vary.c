@@ -1,7 +1,9 @@
-/* lookup.c: what a verdict depends on besides the token: CacheVary, the provider's definition, its Match. */
+/* lookup.c: what a verdict depends on besides the token: CacheVary, the provider's definition, its
+ * Match. */
 #include "lookups.h"
 
-/* ---- what it depends on ----------------------------------------------------------------------------------- */
+/* ---- what it depends on
+ * ----------------------------------------------------------------------------------- */
 
 typedef struct asked_t {
     const char *token;
@@ -139,7 +141,8 @@ static void test_memo_bounds(void **state)
     }
 }
 
-/* The resource of an .htaccess is read anew for each request, and may stand where another one stood. */
+/* The resource of an .htaccess is read anew for each request, and may stand where another one
+ * stood. */
 static void test_memo_of_reused_memory(void **state)
 {
     la_cache_key_memo_t memo = {0};

@@ -1,4 +1,5 @@
-/* Tests of src/access/policy.c: which lines are written right, what nested sections add up to, and who passes. */
+/* Tests of src/access/policy.c: which lines are written right, what nested sections add up to, and
+ * who passes. */
 #include "access/policy.h"
 
 #include <apr_general.h>
@@ -127,8 +128,9 @@ static void test_line(void **state)
 
 /* ---- sections --------------------------------------------------------------------- */
 
-/* Rows write a section as "[METHODS] scope|attribute WORDS; ..." and nested ones with " / " between them, the
- * outermost first. METHODS is all, or names joined by `|`, with `!` in front for all but these. */
+/* Rows write a section as "[METHODS] scope|attribute WORDS; ..." and nested ones with " / " between
+ * them, the outermost first. METHODS is all, or names joined by `|`, with `!` in front for all but
+ * these. */
 typedef struct method_t {
     const char *name;
     la_methods_t bits;
@@ -383,7 +385,8 @@ static void assert_policy(const la_policy_t *policy, const check_row_t *row)
         assert_string_equal(scopes, row->scopes);
 }
 
-/* httpd merges from the outside inwards, but also inner sections first: both must come to the same. */
+/* httpd merges from the outside inwards, but also inner sections first: both must come to the same.
+ */
 static void test_check(void **state)
 {
     const check_row_t *row = *state;

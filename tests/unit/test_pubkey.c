@@ -1,4 +1,5 @@
-/* pubkey.c: numbers that make a key and numbers that must not. How JWKs are read is in test_jwk.c and test_jwk_hostile.c. */
+/* pubkey.c: numbers that make a key and numbers that must not. How JWKs are read is in test_jwk.c
+ * and test_jwk_hostile.c. */
 #include "support.h"
 
 #include "base/base64url.h"
@@ -107,7 +108,8 @@ static void test_rsa(void **state)
     apr_pool_destroy(pool);
 }
 
-/* What a set may cost: eight keys of 8192 bits, and then not even a small one. A key that costs nothing is still told why. */
+/* What a set may cost: eight keys of 8192 bits, and then not even a small one. A key that costs
+ * nothing is still told why. */
 static void test_effort(void **state)
 {
     static const rsa_case_t large = {"", P2048, P6144, 1, F4, NULL, 0};

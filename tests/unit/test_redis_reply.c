@@ -1,4 +1,5 @@
-/* redis_reply.c: which replies are whole, and which are refused before anything is allocated for them. */
+/* redis_reply.c: which replies are whole, and which are refused before anything is allocated for
+ * them. */
 #include "io/redis_reply.h"
 
 #include "procs.h"

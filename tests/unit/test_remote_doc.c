@@ -1,5 +1,6 @@
-/* remote_doc.c: when a shared document is fetched, by whom, and what becomes of it when writers die or memory holds garbage.
- * Clock and fetch are the test's, in memory that processes share; gates and processes are real. */
+/* remote_doc.c: when a shared document is fetched, by whom, and what becomes of it when writers die
+ * or memory holds garbage. Clock and fetch are the test's, in memory that processes share; gates
+ * and processes are real. */
 #include "remote_docs.h"
 
 /* ---- when ---- */

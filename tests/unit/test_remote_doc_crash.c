@@ -1,5 +1,5 @@
-/* remote_doc.c: a process that is killed at any instruction while it publishes loses no document. It
- * is stepped through, and after each change of the segment a reader finds the document before or
+/* remote_doc.c: a process that is killed at any instruction while it publishes loses no document.
+ * It is stepped through, and after each change of the segment a reader finds the document before or
  * the one after.
  */
 #include "provider/remote_doc.c"
@@ -31,7 +31,7 @@ static segment_t *segment;
 
 static la_slice_t slice(const char *text)
 {
-    return (la_slice_t){text, strlen(text)};
+    return la_slice_of(text);
 }
 
 static image_t take_image(void)
@@ -131,7 +131,8 @@ static void test_every_change(void **state)
     shared_free(segment, sizeof(*segment));
 }
 
-/* Steps the child until it has changed the segment `changes` times. Returns 0 when it came to its end before. */
+/* Steps the child until it has changed the segment `changes` times. Returns 0 when it came to its
+ * end before. */
 static int step_to(pid_t child, unsigned changes)
 {
     image_t before = take_image();
@@ -154,8 +155,8 @@ static int step_to(pid_t child, unsigned changes)
     return WIFSTOPPED(status);
 }
 
-/* Stopped at any change, while others publish: what it has does not come back. The slot that it spoils may be the one in
- * force, which is given up then. */
+/* Stopped at any change, while others publish: what it has does not come back. The slot that it
+ * spoils may be the one in force, which is given up then. */
 static void test_outlived(void **state)
 {
     static const step_case_t row = {"", "{\"keys\":[]}", "{\"keys\":[{}]}"};

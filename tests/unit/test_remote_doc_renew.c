@@ -29,7 +29,8 @@ static la_remote_doc_e renew_for(apr_uint64_t what)
     return la_remote_doc_renew(document, la_remote_doc_version(document), what, pool);
 }
 
-/* What was looked for before a fetch, and is not there, does not exist; of the rest nobody knows. */
+/* What was looked for before a fetch, and is not there, does not exist; of the rest nobody knows.
+ */
 static void test_wanted(void **state)
 {
     const apr_uint64_t one = (apr_uint64_t)1 << 44;
@@ -82,7 +83,8 @@ static void *run_renew(void *used)
     return ended == LA_REMOTE_DOC_CURRENT ? NULL : (void *)document;
 }
 
-/* Who comes while an early fetch is under way waits for it, and is not told that it has just been tried. */
+/* Who comes while an early fetch is under way waits for it, and is not told that it has just been
+ * tried. */
 static void test_waiters(void **state)
 {
     pthread_t threads[5];

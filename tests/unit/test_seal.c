@@ -80,11 +80,11 @@ static void test_place(void **state)
     assert_int_equal(la_seal(&keys, LA_SLICE("place"), LA_SLICE("alice"), pool, &sealed),
                      APR_SUCCESS);
     if (row->text) {
-        sealed = (la_slice_t){row->text, strlen(row->text)};
+        sealed = la_slice_of(row->text);
     }
-    assert_int_equal(la_unseal(row->other_key ? &other : &keys,
-                               (la_slice_t){row->place, strlen(row->place)}, sealed, pool, &plain),
-                     row->expected);
+    assert_int_equal(
+        la_unseal(row->other_key ? &other : &keys, la_slice_of(row->place), sealed, pool, &plain),
+        row->expected);
 }
 
 static void test_sizes(void **state)

@@ -1,5 +1,5 @@
-/* static.c: startup, the verdict on a key, and what happens when the file changes. The file's form is tested in
- * test_static_keys.c.
+/* static.c: startup, the verdict on a key, and what happens when the file changes. The file's form
+ * is tested in test_static_keys.c.
  */
 #include "support.h"
 

@@ -1,5 +1,6 @@
-/* The table's stores that meet a sweep or a removal, while their process goes on, is stopped or killed: what the sweep
- * met is never found after it. The guard of a store is where a test puts what happens meanwhile.
+/* The table's stores that meet a sweep or a removal, while their process goes on, is stopped or
+ * killed: what the sweep met is never found after it. The guard of a store is where a test puts
+ * what happens meanwhile.
  */
 #include "shm/table.h"
 

@@ -1,4 +1,5 @@
-/* validity.c: what claims say of time, audience and issuer. JSON is written with ' for ". The clock stands at 1,000,000. */
+/* validity.c: what claims say of time, audience and issuer. JSON is written with ' for ". The clock
+ * stands at 1,000,000. */
 #include "support.h"
 
 #include "access/validity.h"

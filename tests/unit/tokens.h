@@ -1,5 +1,5 @@
-/* Tokens made and signed here, with keys that OpenSSL makes at the start, and a key set of them. JSON is written with ' for ".
- * Included after support.h and jose.h.
+/* Tokens made and signed here, with keys that OpenSSL makes at the start, and a key set of them.
+ * JSON is written with ' for ". Included after support.h and jose.h.
  */
 #ifndef LA_TEST_TOKENS_H
 #define LA_TEST_TOKENS_H

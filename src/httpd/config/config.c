@@ -1,6 +1,7 @@
 /* The configuration: create, merge, every directive's setter and the one command table.
  * What a provider's options mean is in src/provider; here are only the lines that carry them.
- * Runs while httpd reads its files; setters of directory scope also when a request meets an .htaccess.
+ * Runs while httpd reads its files; setters of directory scope also when a request meets an
+ * .htaccess.
  */
 #include "httpd/config/config.h"
 
@@ -189,7 +190,8 @@ static int at_startup(cmd_parms *cmd)
     return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL;
 }
 
-/* A header that carries the caller is taken off every request, so a token in it would never be seen. */
+/* A header that carries the caller is taken off every request, so a token in it would never be
+ * seen. */
 static const char *clash_with_forward(cmd_parms *cmd, const apr_array_header_t *headers)
 {
     int i;
@@ -342,7 +344,8 @@ static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
     return NULL;
 }
 
-/* A line of the main server's own cache: what is wrong with where it stands or that it stands again, or NULL. */
+/* A line of the main server's own cache: what is wrong with where it stands or that it stands
+ * again, or NULL. */
 static const char *once_in_main(cmd_parms *cmd, int seen)
 {
     if (cmd->server->is_virtual) {

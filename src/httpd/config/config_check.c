@@ -1,5 +1,6 @@
-/* Looks at the configuration once it is read: directives that need each other, and sections that do not do what they look
- * like. What one line says wrong is found where the line is read. In the parent.
+/* Looks at the configuration once it is read: directives that need each other, and sections that do
+ * not do what they look like. What one line says wrong is found where the line is read. In the
+ * parent.
  */
 #include "httpd/config/config_check.h"
 
@@ -119,8 +120,8 @@ static int guarded(const ap_directive_t *section)
 
 /* ---- a server's lines ---- */
 
-/* What stands anywhere among a server's lines. Sections merge by the path of a request, so that no section can be judged by its
- * own lines alone; what stands nowhere is missing everywhere. */
+/* What stands anywhere among a server's lines. Sections merge by the path of a request, so that no
+ * section can be judged by its own lines alone; what stands nowhere is missing everywhere. */
 typedef struct lines_t {
     int use;
     int bearer; /* AuthType Bearer, or an expression */
@@ -156,7 +157,8 @@ static const ap_directive_t *find_need(apr_pool_t *pool, const ap_directive_t *l
 
 /* ---- a section with LlamaAuthUse ---- */
 
-/* Whether one of the providers named there has an issuer, which is who issues tokens for the resource. */
+/* Whether one of the providers named there has an issuer, which is who issues tokens for the
+ * resource. */
 static int has_issuer(apr_pool_t *pool, const char *names)
 {
     const apr_array_header_t *providers = la_registry_providers();
@@ -231,7 +233,8 @@ static void check_uses(server_rec *s, apr_pool_t *pool, const ap_directive_t *li
     }
 }
 
-/* Checks a server's lines, given what stands in the main server, which its virtual hosts inherit. */
+/* Checks a server's lines, given what stands in the main server, which its virtual hosts inherit.
+ */
 static void check_server(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree, lines_t lines)
 {
     const ap_directive_t *need = find_need(pool, tree);

@@ -1,4 +1,5 @@
-/* LlamaAuthErrorDocument lines: read while the configuration is read, so that a template that cannot work stops the start.
+/* LlamaAuthErrorDocument lines: read while the configuration is read, so that a template that
+ * cannot work stops the start.
  */
 #include "httpd/config/errordocs.h"
 
@@ -59,7 +60,7 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_denial
             "'%s' is no JSON object, no file:PATH and none of llama, openai, anthropic, problem",
             what);
     }
-    return la_denial_form_parse(pool, (la_slice_t){what, strlen(what)}, form);
+    return la_denial_form_parse(pool, la_slice_of(what), form);
 }
 
 /* The place of a status, written as a number or `default`; NULL for any other word. */

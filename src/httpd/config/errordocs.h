@@ -9,17 +9,19 @@ typedef struct la_errordocs_t la_errordocs_t;
 
 /* Adds one line to a section's.
  *
- * documents: the lines so far, replaced; may point to NULL. status: 400, 401, 403, 500, 503 or `default`.
- * what: a JSON text, file:PATH (relative to ServerRoot, read now) or a preset's name.
+ * documents: the lines so far, replaced; may point to NULL. status: 400, 401, 403, 500, 503 or
+ * `default`. what: a JSON text, file:PATH (relative to ServerRoot, read now) or a preset's name.
  * Returns NULL, or what is wrong.
  */
 const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents, const char *status,
                              const char *what);
 
-/* Whether the last word of a line names a file: not for an .htaccess, whose author may not read all that httpd may. */
+/* Whether the last word of a line names a file: not for an .htaccess, whose author may not read all
+ * that httpd may. */
 int la_errordocs_is_file(const char *what);
 
-/* A nested section's lines over its parent's; its `default` line replaces all of the parent's. Either may be NULL. */
+/* A nested section's lines over its parent's; its `default` line replaces all of the parent's.
+ * Either may be NULL. */
 const la_errordocs_t *la_errordocs_merge(apr_pool_t *pool, const la_errordocs_t *parent,
                                          const la_errordocs_t *section);
 

@@ -1,8 +1,8 @@
 /* Reads lines of LlamaAuthForward.
  *
- * The names of all lines are reserved: a client's own fields of such a name are removed from every request before anybody
- * reads them, compared as CGI would see them, since X_User, X.User and x-user become one variable. Filled while the
- * configuration is read, constant afterwards.
+ * The names of all lines are reserved: a client's own fields of such a name are removed from every
+ * request before anybody reads them, compared as CGI would see them, since X_User, X.User and
+ * x-user become one variable. Filled while the configuration is read, constant afterwards.
  */
 #include "httpd/config/forward_rules.h"
 
@@ -14,12 +14,8 @@
 
 /* ---- names ---- */
 
-static la_slice_t slice_of(const char *text)
-{
-    return (la_slice_t){text, strlen(text)};
-}
-
-/* Reserved names, and a bit for each of their lengths, which keeps most fields from being compared. */
+/* Reserved names, and a bit for each of their lengths, which keeps most fields from being compared.
+ */
 static apr_array_header_t *reserved;
 static apr_uint64_t reserved_lengths;
 
@@ -51,7 +47,7 @@ static int is_reserved(la_slice_t name)
 
 int la_forward_is_reserved(const char *name)
 {
-    return is_reserved(slice_of(name));
+    return is_reserved(la_slice_of(name));
 }
 
 int la_forward_any_reserved(void)
@@ -91,7 +87,7 @@ static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_lin
             return "the category is UTF-8";
         }
         line->what = LA_FORWARD_ATTRIBUTE;
-        line->category = (la_slice_t){category, strlen(category)};
+        line->category = la_slice_of(category);
         return NULL;
     }
     return apr_psprintf(
@@ -130,7 +126,7 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
         return apr_psprintf(pool, "%s cannot carry the caller: the request needs it itself",
                             header);
     }
-    if (*forwards && find_line((*forwards)->lines, slice_of(header))) {
+    if (*forwards && find_line((*forwards)->lines, la_slice_of(header))) {
         return apr_psprintf(pool, "%s is named twice in this section", header);
     }
     made->lines = *forwards ? apr_array_copy(pool, (*forwards)->lines)
@@ -154,7 +150,7 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
     for (i = 0; i < parent->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(parent->lines, i, la_forward_line_t);
 
-        if (!find_line(section->lines, slice_of(line->header))) {
+        if (!find_line(section->lines, la_slice_of(line->header))) {
             APR_ARRAY_PUSH(made->lines, la_forward_line_t) = *line;
         }
     }

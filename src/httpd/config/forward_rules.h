@@ -32,21 +32,23 @@ typedef struct la_forwards_t {
 const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
                             const char *what);
 
-/* A nested section's lines beside its parent's; a header that both name is the nested section's. Either may be NULL. */
+/* A nested section's lines beside its parent's; a header that both name is the nested section's.
+ * Either may be NULL. */
 const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
                                        const la_forwards_t *section);
 
-/* The headers that requests may not bring, since some section sends them: one more, while the configuration is read; and
- * the emptying of that list before (its memory is pconf's). */
+/* The headers that requests may not bring, since some section sends them: one more, while the
+ * configuration is read; and the emptying of that list before (its memory is pconf's). */
 void la_forward_reset(apr_pool_t *pconf);
 void la_forward_reserve(const char *header);
 
-/* Whether a field's name is a reserved one, as CGI would see it: any case, every character but letters and digits as `_`. */
+/* Whether a field's name is a reserved one, as CGI would see it: any case, every character but
+ * letters and digits as `_`. */
 int la_forward_is_reserved(const char *name);
 int la_forward_any_reserved(void);
 
-/* Whether only we send fields of that name: a reserved one, or one of a section's own lines, which an .htaccess may have.
- * For fields.h; forwards: a la_forwards_t, or NULL. */
+/* Whether only we send fields of that name: a reserved one, or one of a section's own lines, which
+ * an .htaccess may have. For fields.h; forwards: a la_forwards_t, or NULL. */
 int la_forward_is_ours(const void *forwards, la_slice_t name);
 
 #endif

@@ -1,5 +1,5 @@
-/* Refuses rules in places where httpd takes the line and does not do what it says there. While the configuration is read, or an
- * .htaccess.
+/* Refuses rules in places where httpd takes the line and does not do what it says there. While the
+ * configuration is read, or an .htaccess.
  */
 #include "httpd/config/place.h"
 
@@ -35,8 +35,8 @@ static const char *upper(apr_pool_t *pool, const char *word)
     return text;
 }
 
-/* What is wrong with one word of a <Limit>, or NULL. Methods differ by case, so `get` is a method that no client sends; so is
- * `GET,POST`, and what is meant by `*` is no <Limit> at all. */
+/* What is wrong with one word of a <Limit>, or NULL. Methods differ by case, so `get` is a method
+ * that no client sends; so is `GET,POST`, and what is meant by `*` is no <Limit> at all. */
 static const char *fault_of_method(apr_pool_t *pool, const char *method)
 {
     const char *meant = upper(pool, method);

@@ -5,15 +5,16 @@
 #include <httpd.h>
 #include <http_config.h>
 
-/* Whether RequireScope or RequireAttribute, which hold for the whole section, would mean something else where the line stands:
- * inside <RequireAny> and its like, in a provider alias, or in a <Limit> of a method that httpd does not take for the one that
- * was meant.
+/* Whether RequireScope or RequireAttribute, which hold for the whole section, would mean something
+ * else where the line stands: inside <RequireAny> and its like, in a provider alias, or in a
+ * <Limit> of a method that httpd does not take for the one that was meant.
  *
  * Returns NULL, or what is wrong.
  */
 const char *la_place_of_rule(cmd_parms *cmd);
 
-/* The same for Require llama-scope and llama-attribute, which mean in <RequireAny> and its like what they say. */
+/* The same for Require llama-scope and llama-attribute, which mean in <RequireAny> and its like
+ * what they say. */
 const char *la_place_of_require(cmd_parms *cmd);
 
 /* What is wrong with the methods of a section, if it is a <Limit> or <LimitExcept>; else NULL. */

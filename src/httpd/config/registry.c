@@ -1,6 +1,6 @@
-/* The providers of the configuration: <LlamaAuthProvider> sections, and finding a provider by its name.
- * What an option means is in src/provider; here are only the lines that carry them. Filled while httpd reads
- * its files, constant afterwards.
+/* The providers of the configuration: <LlamaAuthProvider> sections, and finding a provider by its
+ * name. What an option means is in src/provider; here are only the lines that carry them. Filled
+ * while httpd reads its files, constant afterwards.
  */
 #include "httpd/config/registry.h"
 
@@ -22,7 +22,8 @@ const apr_array_header_t *la_registry_providers(void)
     return registry;
 }
 
-/* Whether a provider defined on one server can be used, or clashes, on another: its own and the main server's. */
+/* Whether a provider defined on one server can be used, or clashes, on another: its own and the
+ * main server's. */
 static int visible(const server_rec *defined_on, const server_rec *server)
 {
     return defined_on == server || !defined_on->is_virtual;
@@ -44,7 +45,8 @@ static const la_provider_entry_t *find(const server_rec *server, const char *nam
 }
 
 /* The entry whose name a new provider on `server` would take. A main server's provider may not take
- * a virtual host's name either: which of them a section meant would depend on the order of lines. */
+ * a virtual host's name either: which of them a section meant would depend on the order of lines.
+ */
 static const la_provider_entry_t *clash(const server_rec *server, const char *name)
 {
     int i;
@@ -167,7 +169,8 @@ static const char *open_section(cmd_parms *cmd, const char *arg, la_provider_t *
     return NULL;
 }
 
-/* Sets an option and hides a secret in its line: mod_info and DUMP_CONFIG show lines as they are in the tree. */
+/* Sets an option and hides a secret in its line: mod_info and DUMP_CONFIG show lines as they are in
+ * the tree. */
 static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_directive_t *line)
 {
     apr_array_header_t *words;
@@ -189,8 +192,8 @@ static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_direct
     return error;
 }
 
-/* The line whose option an error of the section as a whole begins with; the section's own where it has no such line, as when
- * an option is missing. */
+/* The line whose option an error of the section as a whole begins with; the section's own where it
+ * has no such line, as when an option is missing. */
 static const ap_directive_t *blamed(const ap_directive_t *section, const char *error)
 {
     const ap_directive_t *line;
@@ -205,8 +208,8 @@ static const ap_directive_t *blamed(const ap_directive_t *section, const char *e
     return section;
 }
 
-/* <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked here, so that
- * a directive of httpd inside is an error instead of taking effect on the server. */
+/* <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked here, so
+ * that a directive of httpd inside is an error instead of taking effect on the server. */
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
 {
     la_provider_t *provider = NULL;

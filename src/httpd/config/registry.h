@@ -13,8 +13,8 @@ typedef struct la_provider_entry_t {
     const server_rec *server;
     const char *filename;
     int line;
-    const char *
-        label; /* the name, with its virtual host where several have providers of one name; for metrics */
+    const char *label; /* the name, with its virtual host where several have providers of one name;
+                          for metrics */
 } la_provider_entry_t;
 
 /* Empties the registry; once before each reading of the configuration, whose pool it is. */
@@ -26,11 +26,12 @@ void la_registry_label(apr_pool_t *pconf);
 /* All providers: array of la_provider_entry_t. */
 const apr_array_header_t *la_registry_providers(void);
 
-/* Setter of <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked there, so that
- * a directive of httpd inside is an error instead of taking effect on the server. */
+/* Setter of <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked
+ * there, so that a directive of httpd inside is an error instead of taking effect on the server. */
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg);
 
-/* The provider of that name as the server of `cmd` sees it: its own and the main server's. Names keep their case.
+/* The provider of that name as the server of `cmd` sees it: its own and the main server's. Names
+ * keep their case.
  *
  * Returns NULL, or that there is none, with the nearest name.
  */

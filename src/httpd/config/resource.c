@@ -1,4 +1,5 @@
-/* Reads lines of LlamaAuthResource: the protected resource of RFC 9728. While the configuration is read, or an .htaccess. */
+/* Reads lines of LlamaAuthResource: the protected resource of RFC 9728. While the configuration is
+ * read, or an .htaccess. */
 #include "httpd/config/resource.h"
 
 #include "access/policy.h"

@@ -11,7 +11,8 @@ typedef struct la_resource_t {
     const apr_array_header_t *scopes; /* of const char * */
 } la_resource_t;
 
-/* Reads the arguments of LlamaAuthResource: an absolute http or https URL without fragment, then scopes.
+/* Reads the arguments of LlamaAuthResource: an absolute http or https URL without fragment, then
+ * scopes.
  *
  * Returns NULL, or what is wrong.
  */

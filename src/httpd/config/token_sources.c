@@ -1,5 +1,5 @@
-/* Reads lines of LlamaAuthTokenSource, and knows the names of all of them. While the configuration is read, or an .htaccess;
- * constant afterwards.
+/* Reads lines of LlamaAuthTokenSource, and knows the names of all of them. While the configuration
+ * is read, or an .htaccess; constant afterwards.
  */
 #include "httpd/config/token_sources.h"
 
@@ -35,7 +35,8 @@ static const char *parse_one(apr_pool_t *pool, const char *word, la_token_source
                         word);
 }
 
-/* Fields that are never a token's alone. Sec-WebSocket-Protocol can be: browsers can set no other. */
+/* Fields that are never a token's alone. Sec-WebSocket-Protocol can be: browsers can set no other.
+ */
 static const char *check_header(apr_pool_t *pool, const la_token_source_t *source)
 {
     if (source->kind == LA_PLACE_HEADER && la_field_is_vital(source->name)) {

@@ -30,24 +30,27 @@ typedef struct la_sources_t {
 const char *la_sources_parse(apr_pool_t *pool, int count, char *const words[],
                              const la_sources_t **sources);
 
-/* The names of the header fields that the sources are in (`Cookie` too), but for Authorization: array of const char *;
- * NULL for NULL. */
+/* The names of the header fields that the sources are in (`Cookie` too), but for Authorization:
+ * array of const char *; NULL for NULL. */
 const apr_array_header_t *la_sources_headers(const la_sources_t *sources);
 
-/* The names of the parameters of a query string that the sources are: array of const char *; NULL for NULL. */
+/* The names of the parameters of a query string that the sources are: array of const char *; NULL
+ * for NULL. */
 const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
 
-/* Whether a token may be in a field of that name, compared as CGI would see it; Cookie too. sources: NULL is Authorization. */
+/* Whether a token may be in a field of that name, compared as CGI would see it; Cookie too.
+ * sources: NULL is Authorization. */
 int la_sources_are_in(const la_sources_t *sources, la_slice_t field);
 
-/* Both for all sections of the configuration together: to be emptied before it is read (pconf's memory), added to
- * while it is read, constant afterwards. */
+/* Both for all sections of the configuration together: to be emptied before it is read (pconf's
+ * memory), added to while it is read, constant afterwards. */
 void la_sources_reset(apr_pool_t *pconf);
 void la_sources_announce(const la_sources_t *sources);
 const apr_array_header_t *la_sources_all_headers(void);
 const apr_array_header_t *la_sources_all_queries(void);
 
-/* How a client may send its token, in RFC 9728's words: `header`, `query`. Array of const char * in `pool`. */
+/* How a client may send its token, in RFC 9728's words: `header`, `query`. Array of const char * in
+ * `pool`. */
 apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources_t *sources);
 
 #endif

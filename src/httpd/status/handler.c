@@ -20,8 +20,9 @@ APLOG_USE_MODULE(llama_auth);
 /* Longest body of a purge. */
 #define BODY_MAX 4096
 
-/* Whether a rule with a user let this caller in. httpd authenticates only where one may, so that somebody was is proof;
- * a user without a type is one that mod_ssl made up of a certificate for nobody's rule. */
+/* Whether a rule with a user let this caller in. httpd authenticates only where one may, so that
+ * somebody was is proof; a user without a type is one that mod_ssl made up of a certificate for
+ * nobody's rule. */
 static int is_guarded(const request_rec *r)
 {
     return r->user && *r->user && r->ap_auth_type;
@@ -57,7 +58,8 @@ static int read_body(request_rec *r, char body[BODY_MAX + 1])
     return got == 0 && len < BODY_MAX && strlen(body) == (apr_size_t)len;
 }
 
-/* The purge that the request asks for, in its body or its query. Returns 0 when there is none, or several. */
+/* The purge that the request asks for, in its body or its query. Returns 0 when there is none, or
+ * several. */
 static int find_purge(request_rec *r, const char *body, la_slice_t *text, la_purge_t *purge)
 {
     int count = la_params_query(r->pool, body, "purge", text);
@@ -131,21 +133,16 @@ static int purge(request_rec *r)
     return carry_out(r, text, &wanted);
 }
 
-static int is_text(la_slice_t slice, const char *text)
-{
-    return slice.len == strlen(text) && memcmp(slice.data, text, slice.len) == 0;
-}
-
 static int show(request_rec *r)
 {
     la_slice_t format;
     int count = la_params_query(r->pool, r->args, "format", &format);
 
-    if (count == 0 || is_text(format, "html")) {
+    if (count == 0 || la_slice_is(format, "html")) {
         la_status_html(r, la_status_read(r), is_guarded(r) && la_handler_is_servers(r, HANDLER));
-    } else if (is_text(format, "json")) {
+    } else if (la_slice_is(format, "json")) {
         la_status_json(r, la_status_read(r));
-    } else if (is_text(format, "prometheus")) {
+    } else if (la_slice_is(format, "prometheus")) {
         la_status_prometheus(r, la_status_read(r));
     } else {
         return HTTP_NOT_FOUND;

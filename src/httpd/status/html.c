@@ -1,5 +1,6 @@
-/* The status page: one file without anything from elsewhere, readable on a phone, in light and dark. Its script fetches the
- * page again every few seconds and exchanges its main part; without scripts the browser reloads. In request threads.
+/* The status page: one file without anything from elsewhere, readable on a phone, in light and
+ * dark. Its script fetches the page again every few seconds and exchanges its main part; without
+ * scripts the browser reloads. In request threads.
  */
 #include "httpd/status/request_stats.h"
 #include "httpd/segments.h"

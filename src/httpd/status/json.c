@@ -1,4 +1,5 @@
-/* The status as JSON. The shape is documented in README.md and stays; LA_STATUS_VERSION is its version. In request threads.
+/* The status as JSON. The shape is documented in README.md and stays; LA_STATUS_VERSION is its
+ * version. In request threads.
  */
 #include "base/json.h"
 #include "base/timestamp.h"
@@ -22,12 +23,12 @@ static void put(la_json_writer_t *w, const char *format, ...)
     va_start(arguments, format);
     text = apr_pvsprintf(w->pool, format, arguments);
     va_end(arguments);
-    la_json_write_raw(w, (la_slice_t){text, strlen(text)});
+    la_json_write_raw(w, la_slice_of(text));
 }
 
 static void put_text(la_json_writer_t *w, const char *text)
 {
-    la_json_write_string(w, (la_slice_t){text, strlen(text)});
+    la_json_write_string(w, la_slice_of(text));
 }
 
 static void put_time(la_json_writer_t *w, apr_time_t time)

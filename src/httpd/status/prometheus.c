@@ -1,5 +1,5 @@
-/* The metrics in Prometheus's text format 0.0.4. Names and labels are documented in README.md and stay. In request
- * threads.
+/* The metrics in Prometheus's text format 0.0.4. Names and labels are documented in README.md and
+ * stay. In request threads.
  */
 #include "httpd/status/request_stats.h"
 #include "httpd/segments.h"

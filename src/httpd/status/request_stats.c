@@ -1,5 +1,5 @@
-/* Counts requests where httpd logs them, so that the sum is the access log's number of lines about this module. In request
- * threads.
+/* Counts requests where httpd logs them, so that the sum is the access log's number of lines about
+ * this module. In request threads.
  */
 #include "httpd/status/request_stats.h"
 
@@ -12,14 +12,16 @@
 #define SLOTS        DENIED(LA_DENIAL_ACCESS + 1)
 _Static_assert(SLOTS <= LA_COUNTERS_OUTCOMES, "every kind of denial has a counter");
 
-/* Kinds of denials in the order in which they are shown; of several with one code the first stands for all. */
+/* Kinds of denials in the order in which they are shown; of several with one code the first stands
+ * for all. */
 static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED_CREDENTIAL,
                                     LA_DENIAL_REJECTED,      LA_DENIAL_TIMEOUT,
                                     LA_DENIAL_OUTAGE,        LA_DENIAL_SCOPE,
                                     LA_DENIAL_ATTRIBUTE,     LA_DENIAL_ACCESS,
                                     LA_DENIAL_MISCONFIGURED};
 
-/* The state that says how it ended: of the last request of a chain of internal redirects that has one. */
+/* The state that says how it ended: of the last request of a chain of internal redirects that has
+ * one. */
 static const la_request_t *final_state(const request_rec *r)
 {
     const la_request_t *state = NULL;

@@ -1,5 +1,5 @@
-/* Reads what is shown, and mod_status's section of it. What the handler answers is handler.c's, the forms are
- * html.c's, json.c's and prometheus.c's. In request threads.
+/* Reads what is shown, and mod_status's section of it. What the handler answers is handler.c's, the
+ * forms are html.c's, json.c's and prometheus.c's. In request threads.
  */
 #include "httpd/status/status.h"
 

@@ -1,4 +1,5 @@
-/* What the module is doing, for people and for machines: the handler `llama-auth-status`, and mod_status's section. */
+/* What the module is doing, for people and for machines: the handler `llama-auth-status`, and
+ * mod_status's section. */
 #ifndef LA_STATUS_H
 #define LA_STATUS_H
 
@@ -9,7 +10,8 @@
 
 #include <httpd.h>
 
-/* The JSON shape's version: a member may be added to it, none taken away or given another meaning. */
+/* The JSON shape's version: a member may be added to it, none taken away or given another meaning.
+ */
 #define LA_STATUS_VERSION 1
 
 /* One provider as it is now. */

@@ -12,6 +12,7 @@
 
 #include "base/json_scan.h"
 
+#include <apr_hash.h>
 #include <apr_strings.h>
 
 #include <json-c/json.h>
@@ -26,6 +27,12 @@
 
 /* From here on a tree's memory is given back to the system at once. */
 #define TREE_LARGE_BYTES ((apr_size_t)1024 * 1024)
+
+/* The offset of an error that no single place of the text is to blame for. */
+#define NOWHERE SIZE_MAX
+
+static const char duplicate_name[] = "duplicate member name";
+static const char too_long[] = "longer than 2 GB";
 
 /* Members in the tree. json-c keeps the last of those with one name, so a repeated name, however
  * its characters are escaped, makes this smaller than what the scan counted. */
@@ -88,72 +95,116 @@ static apr_size_t largest_tree(apr_size_t text_len)
     return bytes;
 }
 
-/* Makes the tree of a text that the scan found sound. */
-static const char *read_tree(apr_pool_t *pool, la_slice_t text, const la_json_scan_t *scan,
-                             const la_json_t **value)
+/* The names that find_repeated() has met, each behind the number of its object. */
+typedef struct names_t {
+    apr_pool_t *pool;
+    apr_hash_t *met;
+} names_t;
+
+static int is_first(void *baton, apr_size_t object, la_slice_t quoted)
+{
+    names_t *names = baton;
+    const la_json_t *value;
+    la_slice_t name;
+    char *key;
+    apr_ssize_t len;
+
+    (void)la_json_parse(names->pool, quoted, &value); /* resolves its escapes */
+    (void)la_json_string(value, &name);
+    len = (apr_ssize_t)(sizeof(object) + name.len);
+    key = apr_palloc(names->pool, (apr_size_t)len);
+    memcpy(key, &object, sizeof(object));
+    memcpy(key + sizeof(object), name.data, name.len);
+    if (apr_hash_get(names->met, key, len)) {
+        return 0;
+    }
+    apr_hash_set(names->met, key, len, key);
+    return 1;
+}
+
+/* Finds the first repeated name of a text that has one. Only an error is worth this second scan. */
+static void find_repeated(apr_pool_t *pool, la_slice_t text, la_json_scan_t *scan)
+{
+    names_t names;
+
+    apr_pool_create(&names.pool, pool);
+    names.met = apr_hash_make(names.pool);
+    scan->at = la_json_scan_names(text, is_first, &names);
+    apr_pool_destroy(names.pool);
+}
+
+/* Makes the tree of a text that the scan found sound, or sets the scan's error. */
+static void read_tree(apr_pool_t *pool, la_slice_t text, la_json_scan_t *scan,
+                      const la_json_t **value)
 {
     struct json_tokener *tokener;
     struct json_object *root;
     int complete;
     int large;
 
+    scan->at = NOWHERE;
     if (scan->tree > largest_tree(text.len)) {
-        return "too many values";
+        scan->error = "too many values";
+        return;
+    }
+    if (scan->surrogates) {
+        text = la_json_join_surrogates(pool, text);
     }
     /* One level more than containers: json-c counts the scalars inside the deepest one. */
     tokener = json_tokener_new_ex(LA_JSON_MAX_DEPTH + 1);
     if (!tokener) {
-        return "out of memory";
+        scan->error = "out of memory";
+        return;
     }
     complete = build_tree(tokener, text, &root);
+    if (!complete) {
+        scan->at = json_tokener_get_parse_end(tokener);
+    }
     json_tokener_free(tokener);
     if (!complete || count_members(root) != scan->members) {
         json_object_put(root);
-        return complete ? "duplicate member name" : "not readable";
+        scan->error = complete ? duplicate_name : "not readable";
+        return;
     }
     large = scan->tree + text.len >= TREE_LARGE_BYTES;
     apr_pool_cleanup_register(pool, root, large ? free_large_tree : free_tree,
                               apr_pool_cleanup_null);
     *value = (const la_json_t *)root;
-    return NULL;
 }
 
-/* Of a text of several lines, as people write them, the line too; not of its end. */
-static const char *describe(apr_pool_t *pool, la_slice_t text, const la_json_scan_t *scan)
+/* Says where the scan of `part` met its error, as an editor shows `text`: columns are characters.
+ */
+static const char *describe(apr_pool_t *pool, la_slice_t text, la_slice_t part,
+                            la_json_scan_t *scan)
 {
     unsigned line = 1;
+    unsigned column = 1;
 
-    for (size_t i = 0; i < scan->at && scan->at < text.len; i++)
-        line += text.data[i] == '\n';
-    return line == 1 ? apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT, scan->error, scan->at + 1)
-                     : apr_psprintf(pool, "%s at byte %" APR_SIZE_T_FMT ", line %u", scan->error,
-                                    scan->at + 1, line);
-}
-
-/* Scans a text. Where it has surrogates, `text` becomes one in `pool` without. */
-static const char *scan_text(apr_pool_t *pool, la_slice_t *text, const char *list,
-                             la_json_scan_t *scan)
-{
-    if (text->len > INT_MAX) {
-        return "longer than 2 GB";
+    if (scan->error == duplicate_name) {
+        find_repeated(pool, part, scan);
     }
-    if (!la_json_scan(*text, list, scan)) {
-        return describe(pool, *text, scan);
+    if (!scan->error || scan->at == NOWHERE) {
+        return scan->error;
     }
-    if (scan->surrogates) {
-        *text = la_json_join_surrogates(pool, *text);
-        (void)la_json_scan(*text, list, scan);
+    for (const char *c = text.data; c < part.data + scan->at; c++) {
+        line += *c == '\n';
+        column = *c == '\n' ? 1 : column + ((*c & 0xC0) != 0x80);
     }
-    return NULL;
+    return apr_psprintf(pool, "%s at line %u, column %u", scan->error, line, column);
 }
 
 const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **value)
 {
     la_json_scan_t scan;
-    const char *error = scan_text(pool, &text, NULL, &scan);
 
     *value = NULL;
-    return error ? error : read_tree(pool, text, &scan, value);
+    if (text.len > INT_MAX) {
+        return too_long;
+    }
+    if (la_json_scan(text, NULL, &scan)) {
+        read_tree(pool, text, &scan, value);
+    }
+    return describe(pool, text, text, &scan);
 }
 
 /* ---- lists ---- */
@@ -174,21 +225,21 @@ const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *na
                                const la_json_t **value, la_json_list_t *list)
 {
     la_json_scan_t scan;
-    const char *error = scan_text(pool, &text, name, &scan);
 
     *value = NULL;
-    *list = (la_json_list_t){0};
-    if (!error && scan.list.data) {
-        text = cut_out(pool, text, scan.list);
+    *list = (la_json_list_t){.text = text};
+    if (text.len > INT_MAX) {
+        return too_long;
     }
-    if (!error) {
-        error = read_tree(pool, text, &scan, value);
+    if (la_json_scan(text, name, &scan)) {
+        read_tree(pool, scan.list.data ? cut_out(pool, text, scan.list) : text, &scan, value);
     }
-    if (error) {
-        return error;
+    if (scan.error) {
+        return describe(pool, text, text, &scan);
     }
     if (scan.list.data) {
-        *list = (la_json_list_t){.count = scan.items, .rest = scan.list};
+        list->count = scan.items;
+        list->rest = scan.list;
     } else if (la_json_member(*value, name, &list->tree) &&
                la_json_type(list->tree) == LA_JSON_ARRAY) {
         list->count = la_json_count(list->tree); /* its name was written with escapes */
@@ -199,24 +250,23 @@ const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *na
 const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_json_t **item)
 {
     la_json_scan_t scan;
-    la_slice_t text;
+    la_slice_t rest = list->rest;
+    apr_size_t len;
+    apr_size_t next;
 
     *item = NULL;
     if (list->tree) {
         *item = la_json_item(list->tree, list->at++);
         return NULL;
     }
-    if (!la_json_scan_item(list->rest, &scan)) {
-        return describe(pool, LA_SLICE(""), &scan);
+    if (la_json_scan_item(rest, &scan)) {
+        len = scan.at;
+        next = len < rest.len ? len + 1 : len; /* behind the comma */
+        list->rest = (la_slice_t){rest.data + next, rest.len - next};
+        rest.len = len;
+        read_tree(pool, rest, &scan, item);
     }
-    text = (la_slice_t){list->rest.data, scan.at};
-    list->rest.data += scan.at;
-    list->rest.len -= scan.at;
-    if (list->rest.len > 0) { /* the comma */
-        list->rest.data++;
-        list->rest.len--;
-    }
-    return read_tree(pool, text, &scan, item);
+    return describe(pool, list->text, rest, &scan);
 }
 
 /* ---- values ---- */

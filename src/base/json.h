@@ -37,9 +37,8 @@ typedef enum la_json_e {
  * text:  the document; not changed and not needed afterwards.
  * pool:  owns the document; a cleanup on it frees json-c's memory.
  * value: the document's root, NULL on failure.
- * Returns NULL, or the reason in a few words with the byte position, counted from 1 ("duplicate
- * member name", "unexpected character at byte 17"): it never quotes the text, since that may hold a
- * secret.
+ * Returns NULL, or the reason with its place ("unexpected character at line 3, column 17"; columns
+ * are characters). It never quotes the text, which may hold a secret.
  */
 const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **value);
 
@@ -47,7 +46,8 @@ const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **v
 typedef struct la_json_list_t {
     apr_size_t count; /* of items */
     apr_size_t at;
-    la_slice_t rest;
+    la_slice_t text; /* the document */
+    la_slice_t rest; /* of the list */
     const la_json_t *tree;
 } la_json_list_t;
 
@@ -65,7 +65,7 @@ const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *na
 /* Parses the list's next item.
  *
  * pool: owns the item; may be cleared before the next one. item: NULL for a JSON null, and on
- * failure. Returns NULL, or the reason as la_json_parse() does. To be called `count` times.
+ * failure. Returns NULL, or the reason as la_json_parse() does, in `pool`. Call it `count` times.
  */
 const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_json_t **item);
 

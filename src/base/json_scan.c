@@ -74,6 +74,10 @@ typedef struct scan_t {
     const char *list_name; /* NULL once the list is found */
     la_slice_t list;
     apr_size_t list_items;
+    la_json_name_t *on_name;
+    void *baton;
+    apr_size_t objects; /* begun so far */
+    apr_size_t object;  /* the number of the innermost one that is read */
 } scan_t;
 
 /* What json-c 0.16 to 0.18 take from malloc for each value, in bytes, beside its characters;
@@ -273,18 +277,17 @@ static int scan_list(scan_t *scan)
     return 1;
 }
 
-/* Whether the name between two offsets, quotes included, is that of the list asked for. */
-static int is_list_name(const scan_t *scan, apr_size_t start, apr_size_t end)
+/* Whether a name, in its quotes, is that of the list asked for. */
+static int is_list_name(const scan_t *scan, la_slice_t quoted)
 {
-    apr_size_t len = end - start - 2;
-
-    return scan->depth == 1 && scan->list_name && strlen(scan->list_name) == len &&
-           memcmp(scan->data + start + 1, scan->list_name, len) == 0;
+    return scan->depth == 1 && scan->list_name && strlen(scan->list_name) == quoted.len - 2 &&
+           memcmp(quoted.data + 1, scan->list_name, quoted.len - 2) == 0;
 }
 
 static int scan_member(scan_t *scan)
 {
     apr_size_t start;
+    la_slice_t name;
     int is_list;
 
     scan_space(scan);
@@ -292,7 +295,12 @@ static int scan_member(scan_t *scan)
     if (!scan_string(scan, 1)) {
         return 0;
     }
-    is_list = is_list_name(scan, start, scan->at);
+    name = (la_slice_t){(const char *)scan->data + start, scan->at - start};
+    if (scan->on_name && !scan->on_name(scan->baton, scan->object, name)) {
+        scan->at = start;
+        return 0;
+    }
+    is_list = is_list_name(scan, name);
     scan->members++;
     scan->tree += TREE_NAME;
     if (scan->width++ >= TREE_ROOM) {
@@ -338,6 +346,7 @@ static int scan_items(scan_t *scan, int (*scan_item)(scan_t *), char close)
 static int scan_container(scan_t *scan)
 {
     apr_size_t outer_width = scan->width;
+    apr_size_t outer_object = scan->object;
     int sound;
 
     if (scan->depth == LA_JSON_MAX_DEPTH) {
@@ -347,6 +356,7 @@ static int scan_container(scan_t *scan)
     scan->width = 0;
     if (scan_take(scan, '{')) {
         scan->tree += TREE_OBJECT;
+        scan->object = ++scan->objects;
         sound = scan_items(scan, scan_member, '}');
     } else {
         scan->tree += TREE_ARRAY;
@@ -355,6 +365,7 @@ static int scan_container(scan_t *scan)
     scan->depth--;
     scan->closed = scan->width;
     scan->width = outer_width;
+    scan->object = outer_object;
     return sound;
 }
 
@@ -391,8 +402,14 @@ static int scan_value(scan_t *scan)
     return 1;
 }
 
-static void tell(const scan_t *scan, la_json_scan_t *result)
+/* Scans a value that ends with the text or, as an item of a list may, before a comma. */
+static int scan_text(scan_t *scan, int is_item, la_json_scan_t *result)
 {
+    int sound = scan_value(scan);
+
+    if (sound && scan->at < scan->len && !(is_item && scan_peek(scan) == ',')) {
+        sound = scan_fail(scan, "more after the value");
+    }
     *result = (la_json_scan_t){.error = scan->error,
                                .at = scan->at,
                                .members = scan->members,
@@ -400,30 +417,32 @@ static void tell(const scan_t *scan, la_json_scan_t *result)
                                .surrogates = scan->surrogates,
                                .list = scan->list,
                                .items = scan->list_items};
+    return sound;
 }
 
 int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *result)
 {
     scan_t scan = {.data = (const unsigned char *)text.data, .len = text.len, .list_name = list};
-    int sound = scan_value(&scan);
 
-    if (sound && scan.at < scan.len) {
-        sound = scan_fail(&scan, "more after the value");
-    }
-    tell(&scan, result);
-    return sound;
+    return scan_text(&scan, 0, result);
 }
 
 int la_json_scan_item(la_slice_t text, la_json_scan_t *result)
 {
     scan_t scan = {.data = (const unsigned char *)text.data, .len = text.len};
-    int sound = scan_value(&scan);
 
-    if (sound && scan.at < scan.len && scan_peek(&scan) != ',') {
-        sound = scan_unexpected(&scan);
-    }
-    tell(&scan, result);
-    return sound;
+    return scan_text(&scan, 1, result);
+}
+
+apr_size_t la_json_scan_names(la_slice_t text, la_json_name_t *on_name, void *baton)
+{
+    scan_t scan = {.data = (const unsigned char *)text.data,
+                   .len = text.len,
+                   .on_name = on_name,
+                   .baton = baton};
+
+    (void)scan_value(&scan);
+    return scan.at;
 }
 
 /* The unit that a \u escape at the start of `text` names, 0 where there is no such escape. */

@@ -38,6 +38,14 @@ int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *result);
  */
 int la_json_scan_item(la_slice_t text, la_json_scan_t *result);
 
+/* Called with each member name: the number of its object, and the name as it stands in the text, in
+ * quotes and with its escapes. Returns 1 to go on. */
+typedef int la_json_name_t(void *baton, apr_size_t object, la_slice_t quoted);
+
+/* Walks over the member names of a sound text. Returns the offset of the name for which `on_name`
+ * returned 0. */
+apr_size_t la_json_scan_names(la_slice_t text, la_json_name_t *on_name, void *baton);
+
 /* Replaces each surrogate pair written as two escapes by the character's UTF-8. json-c 0.16 would
  * turn U+1D800 to U+1DFFF, and the same part of the higher planes, into U+FFFD: different names
  * would become one.

@@ -229,7 +229,7 @@ REFUSED = {
     "Issuer with a query": ("<LlamaAuthProvider i jwt>\n>>Issuer https://a.example/?x\n</LlamaAuthProvider>", "Issuer: must have no query"),
     "missing key file on its line": ("<LlamaAuthProvider k static>\n\n>>File conf/no-such-file\n</LlamaAuthProvider>", "File: .*No such file"),
     "key file without sense": ("<LlamaAuthProvider k static>\n>>File conf/lines\n</LlamaAuthProvider>", "File: .*conf/lines"),
-    "key file's line": ("<LlamaAuthProvider k static>\n>>File conf/broken.json\n</LlamaAuthProvider>", "conf/broken.json: .* at byte [0-9]+, line 3"),
+    "key file's line": ("<LlamaAuthProvider k static>\n>>File conf/broken.json\n</LlamaAuthProvider>", "conf/broken.json: .* at line 3, column [0-9]+"),
     "key file's unknown field": ("<LlamaAuthProvider k static>\n>>File conf/field.json\n</LlamaAuthProvider>", "keys.0.: unknown field \\(number 4\\), scopes: there are"),
     "key file's secret as a field": ("<LlamaAuthProvider k static>\n>>File conf/misplaced.json\n</LlamaAuthProvider>", "unknown field \\(number 4\\): there are"),
     "key file with a key twice": ("<LlamaAuthProvider k static>\n>>File conf/twice.json\n</LlamaAuthProvider>", "File: .*keys.1.: duplicate sha256"),

@@ -67,18 +67,25 @@ static const list_row_t list_rows[] = {
      "\"\\ud836\\udc00\";1;", NULL},
     {"list: bytes above 0x7f", "{\"\xC3\xA9\":0,\"keys\":[\"\xC3\xA9\"]}",
      "{\"\\u00e9\":0,\"keys\":[]}", "\"\\u00e9\";", NULL},
-    {"list: twice", "{\"keys\":[1],\"keys\":[2]}", NULL, "", "duplicate member name"},
+    {"list: twice", "{\"keys\":[1],\"keys\":[2]}", NULL, "",
+     "duplicate member name at line 1, column 13"},
     {"list: twice, the second escaped", "{\"keys\":[1],\"k\\u0065ys\":[2]}", NULL, "",
-     "duplicate member name"},
+     "duplicate member name at line 1, column 13"},
     {"list: twice, the second none", "{\"keys\":[1],\"keys\":2}", NULL, "",
-     "duplicate member name"},
+     "duplicate member name at line 1, column 13"},
     {"list: a name twice beside it", "{\"a\":1,\"keys\":[],\"a\":1}", NULL, "",
-     "duplicate member name"},
+     "duplicate member name at line 1, column 18"},
     {"list: a name twice in an item", "{\"keys\":[1,{\"a\":1,\"a\":2},3]}", "{\"keys\":[]}", "1;",
-     "duplicate member name"},
-    {"list: not closed", "{\"keys\":[1,2}", NULL, "", "unexpected character at byte 13"},
-    {"list: a comma last", "{\"keys\":[1,]}", NULL, "", "unexpected character at byte 12"},
-    {"list: behind the object", "{\"keys\":[1]}x", NULL, "", "more after the value at byte 13"},
+     "duplicate member name at line 1, column 19"},
+    {"list: a name twice in an item on a line of its own",
+     "{\"keys\": [\n  {\"\xC3\xA9\\ud83d\\ude00\": 1},\n  {\"b\": 1, \"b\": 2}\n]}",
+     "{\"keys\":[]}", "{\"\\u00e9\\ud83d\\ude00\":1};",
+     "duplicate member name at line 3, column 12"},
+    {"list: not closed", "{\"keys\":[1,2}", NULL, "", "unexpected character at line 1, column 13"},
+    {"list: a comma last", "{\"keys\":[1,]}", NULL, "",
+     "unexpected character at line 1, column 12"},
+    {"list: behind the object", "{\"keys\":[1]}x", NULL, "",
+     "more after the value at line 1, column 13"},
 };
 
 static void test_list(void **state)
@@ -103,6 +110,7 @@ static void test_list(void **state)
 
         apr_pool_create(&item_pool, pool);
         error = la_json_list_next(&list, item_pool, &item);
+        error = error ? apr_pstrdup(pool, error) : NULL;
         items = error ? items : apr_pstrcat(pool, items, written(pool, item), ";", NULL);
         apr_pool_destroy(item_pool);
     }

@@ -47,7 +47,7 @@ static bad_case_t bad_cases[] = {
     {"", "unexpected end"},
     {"{\"keys\":[", "unexpected end"},
     {"{\"keys\":[]} x", "more after the value"},
-    {"{\"keys\":[],\"keys\":[]}", "duplicate member name"},
+    {"{\"keys\":[],\"keys\":[]}", "duplicate member name at line 1, column 12"},
     {"[]", "not a JSON object"},
     {"null", "not a JSON object"},
     {"\"keys\"", "not a JSON object"},

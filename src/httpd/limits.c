@@ -23,7 +23,7 @@
 #include <string.h>
 
 /* Under this name it is remembered; another retained_t needs another name. */
-#define RETAINED_KEY "mod_llama_auth limits 1"
+#define RETAINED_KEY "mod_llama_auth limits 2"
 
 #define SECOND_GATE (LA_WORKERS_GATE + 1)
 #define FIRST_GATE  (LA_WORKERS_GATE + 2)
@@ -34,8 +34,8 @@
 /* Most providers: gate.h allows 4096 gates. */
 #define SLOTS_MAX 2047
 
-/* Most requests that can wait for flights at once, whatever the number of workers. */
-#define SEATS_MAX 16384
+/* Most requests that can wait for a gate at once, whatever the number of workers. */
+#define QUEUE_MAX 16384
 
 /* Two gates, and whose they are. */
 typedef struct slot_t {
@@ -75,18 +75,12 @@ static apr_uint32_t gate_of_slot(apr_uint32_t slot)
 
 /* ---- how large ---- */
 
-static apr_uint32_t seats_needed(void)
-{
-    int workers = la_host()->workers();
-
-    return workers < SEATS_MAX ? (apr_uint32_t)workers : SEATS_MAX;
-}
-
 /* Places of a gate: for the largest MaxConcurrent, and for as many requests to wait as there are
  * workers. */
 static apr_uint32_t permits_needed(void)
 {
-    apr_uint32_t most = seats_needed();
+    int workers = la_host()->workers();
+    apr_uint32_t most = workers < QUEUE_MAX ? (apr_uint32_t)workers : QUEUE_MAX;
 
     for (apr_uint32_t i = 0; i < provider_count(); i++) {
         apr_uint32_t limit = entry_at(i)->provider->common.max_concurrent;
@@ -127,21 +121,20 @@ static int fits(const retained_t *r, la_holder_t *life, apr_pool_t *pool)
     la_flight_t *flight;
 
     return r->pool && r->slot_count >= provider_count() && r->limits.permits >= permits_needed() &&
-           r->limits.seats >= seats_needed() &&
            attach_gates(&r->limits, life, pool, &gates) == APR_SUCCESS &&
-           la_flight_attach(r->limits.flight, LA_LIMITS_FLIGHTS, r->limits.seats, life, pool,
-                            &flight) == APR_SUCCESS;
+           la_flight_attach(r->limits.flight, LA_LIMITS_FLIGHTS, life, pool, &flight) ==
+               APR_SUCCESS;
 }
 
 static apr_status_t format_memory(retained_t *made)
 {
     la_limits_t *limits = &made->limits;
     apr_size_t gates = la_gates_bytes(limits->gate_count, limits->permits);
-    apr_size_t flight = la_flight_bytes(LA_LIMITS_FLIGHTS, limits->seats);
+    apr_size_t flight = la_flight_bytes(LA_LIMITS_FLIGHTS);
     apr_shm_t *shm;
     apr_status_t rv;
 
-    if (gates == 0 || flight == 0) {
+    if (gates == 0) {
         return APR_EINVAL;
     }
     rv = apr_shm_create(&shm, gates + flight + (apr_size_t)2 * LA_GATE_ALIGN, NULL, made->pool);
@@ -151,8 +144,8 @@ static apr_status_t format_memory(retained_t *made)
     limits->gates = aligned(apr_shm_baseaddr_get(shm));
     limits->flight = aligned((char *)limits->gates + gates);
     rv = la_gates_format(limits->gates, limits->gate_count, limits->permits);
-    return rv == APR_SUCCESS ? la_flight_format(limits->flight, LA_LIMITS_FLIGHTS, limits->seats)
-                             : rv;
+    la_flight_format(limits->flight, LA_LIMITS_FLIGHTS);
+    return rv;
 }
 
 static apr_status_t make_memory(server_rec *s, const retained_t *old, retained_t *made)
@@ -168,8 +161,7 @@ static apr_status_t make_memory(server_rec *s, const retained_t *old, retained_t
     made->slot_count = slots < SLOTS_MAX ? slots : SLOTS_MAX;
     made->slots = apr_pcalloc(made->pool, made->slot_count * sizeof(*made->slots));
     made->limits = (la_limits_t){.gate_count = gate_of_slot(made->slot_count),
-                                 .permits = rounded_up(permits_needed()),
-                                 .seats = rounded_up(seats_needed())};
+                                 .permits = rounded_up(permits_needed())};
     rv = format_memory(made);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(made->pool);

@@ -12,6 +12,7 @@
 
 /* Keys that can be in flight at once. */
 #define LA_LIMITS_FLIGHTS 1024
+_Static_assert(LA_LIMITS_FLIGHTS % LA_FLIGHT_WAYS == 0, "whole groups");
 
 /* Where it is and how large: for la_gates_attach() and la_flight_attach(). */
 typedef struct la_limits_t {
@@ -20,7 +21,6 @@ typedef struct la_limits_t {
     apr_uint32_t
         gate_count; /* the workers' (workers.h), the remote cache's, then two for each provider */
     apr_uint32_t permits;
-    apr_uint32_t seats;
 } la_limits_t;
 
 /* Finds the memory of the generation before or makes it, and gives each provider its gates

@@ -388,8 +388,7 @@ static apr_status_t attach_providers(apr_pool_t *pchild, server_rec *main_server
                                       pchild, &shared.gates);
 
     if (rv == APR_SUCCESS) {
-        rv = la_flight_attach(limits->flight, LA_LIMITS_FLIGHTS, limits->seats, &life, pchild,
-                              &shared.flight);
+        rv = la_flight_attach(limits->flight, LA_LIMITS_FLIGHTS, &life, pchild, &shared.flight);
     }
     shared.workers = rv == APR_SUCCESS ? la_workers_make(shared.gates, pchild) : NULL;
     if (rv == APR_SUCCESS && retained->bytes) {

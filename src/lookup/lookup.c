@@ -237,8 +237,7 @@ static la_flight_terms_t flight_terms(const lookup_t *l)
                                   (l->shared->second ? la_remote_longest(l->shared->second) : 0);
 
     return (la_flight_terms_t){.lead_us = lead_us < wait / 10 * 9 ? lead_us : wait / 10 * 9,
-                               .wait_us = wait,
-                               .max_waiters = (apr_uint32_t)la_host()->workers()};
+                               .wait_us = wait};
 }
 
 static void fly(lookup_t *l, la_result_t *result)
@@ -259,11 +258,6 @@ static void fly(lookup_t *l, la_result_t *result)
         break;
     case LA_FLIGHT_ALONE:
         break;
-    case LA_FLIGHT_BUSY:
-        la_result_set_outage(result, LA_MESSAGE_ERROR,
-                             "too many requests wait for the same answer");
-        result->source = LA_SOURCE_COALESCED;
-        return;
     case LA_FLIGHT_TIMED_OUT:
         la_result_set_outage(result, LA_MESSAGE_TIMEOUT, "waited for another request's call");
         result->source = LA_SOURCE_COALESCED;

@@ -1,42 +1,38 @@
 /* Single flight over shared memory.
  *
- * Owns the layout below and the protocol on it. Identities travel through the cache, which also
- * decides what is shared; how long a call may take, and how many may wait, is the caller's
- * business. Called from the worker threads of all child processes; the parent only formats.
+ * Owns the layout below and the protocol on it. Identities travel through the cache; the caller
+ * decides how long a call may take and how many requests may wait. Called from the worker threads
+ * of all child processes; the parent only formats.
  *
- *   header    layout, slots, seats                              64 bytes
- *   groups    slots / 16, each a lock (holder.h) with a line      64 bytes
- *   slots     slot 16 * g + w is way w of group g              320 bytes
- *   seats     a place (holder.h) for each waiter, its mark the slot's index + 1
+ *   header    layout, slots, sleepers                           64 bytes
+ *   groups    slots / 16, each with
+ *     lock    of holder.h                                       64 bytes
+ *     slots   16                                               320 bytes each
+ *       lead      number of the slot's flight: grows with each claim, takeover and reset
+ *       leader    id of the process that asks the provider; 0 when nobody does
+ *       wake      changes when the waiters should look
+ *       due       when another may take over; without a leader: since when there is none
+ *       key, outcome
+ *       sum       over lead, key and outcome; 0: no outcome
  *
- *   lead      number of the slot's flight: steps with each claim, each takeover and each reset
- *   leader    id of the process that asks the provider; 0 when nobody does
- *   due       a takeover is allowed from then on; of a slot without leader: since when it has none
- *   key, outcome
- *   sum       over lead, key and outcome once there is an outcome
- *   wake      changes when the waiters should look
+ * A key belongs to one group, and all that happens in a group happens under its lock, which is held
+ * for a microsecond; a miss costs a call over the network anyway. Waiters sleep on `wake` without
+ * the lock and take it for each look.
  *
- * A key can be in one group only, and all that happens in a group happens under its lock, which is
- * held for a microsecond: joining, claiming, taking over, ending, and each look of a waiter. A lock
- * is fine here, because whoever comes asks a provider over the network otherwise. Waiters sleep on
- * `wake` without it.
+ * A waiter takes a flight over when the leader's process is dead or the flight is due; the old
+ * leader's end then finds another lead. If a process dies with the lock, the group may be half
+ * written: the next holder ends all its flights without an outcome, and their waiters begin again.
+ * If a process is stopped with the lock, others go on alone. So do those who find all slots of the
+ * group taken: still correct, still bounded by MaxConcurrent.
  *
- * A flight is taken over when its leader's process is dead or the flight is due; the old leader's
- * end then meets another lead. When the lock's holder died, what it guards may be half written: all
- * flights of the group are over, without outcome, and their waiters begin again. A holder that was
- * stopped makes others go on alone.
+ * A slot keeps its outcome for waiters that wake up late until it is claimed again, the longest
+ * idle slot first. Because of the sum an outcome reaches only waiters of the key it was published
+ * for, whatever the bytes hold.
  *
- * A slot keeps its outcome for waiters that still wake up until it is claimed again, the longest
- * idle first. The sum is for garbage: an outcome is shared with nobody but waiters of the key it
- * was published for.
- *
- * Slots run out only when more keys than slots miss at once. Then callers go on alone rather than
- * being refused: still correct, still bounded by MaxConcurrent, and a flood of random tokens
- * costs those who come with it their coalescing, not their answer.
- *
- * Memory order: taking the lock pairs with its last release (holder.c), which orders all that it
- * guards. `wake` is read under the lock before a sleep and stepped under it by whoever changes the
- * flight, so no change is missed.
+ * Memory order: taking the lock pairs with its last release (holder.c). A waiter reads `wake` under
+ * the lock before it sleeps, and whoever ended the flight steps `wake` afterwards, so no end is
+ * missed. A sleeper counts itself before the kernel compares `wake`, a waker steps `wake` before
+ * it reads the count: both are sequentially consistent, so one of them sees the other.
  */
 #include "shm/flight.h"
 
@@ -48,21 +44,14 @@
 #include <string.h>
 
 /* Changes with the layout: bytes that an older build left are refused. */
-#define FLIGHT_LAYOUT 0x32464c4cu /* "LLF2" */
+#define FLIGHT_LAYOUT 0x33464c4cu /* "LLF3" */
 
-#define FLIGHT_MAX_COUNT 65536u
-
-/* Length that says: no outcome to share. */
-#define FLIGHT_NOTHING 0xffffffffu
-
-/* Waiters look after the leader's life this often. */
+/* Waiters check this often that the leader lives. */
 #define FLIGHT_SLICE_US 50000
 
-/* How long anybody waits for a group's lock. */
-#define FLIGHT_LOCK_WAIT_US 50000
-
-/* A flight this long past due has nobody left who would take it over. */
-#define FLIGHT_ABANDONED_US (60 * APR_USEC_PER_SEC)
+/* How long anybody waits for a group's lock. A holder that the kernel does not run for a while on a
+ * busy machine is not stopped yet. */
+#define FLIGHT_LOCK_WAIT_US 500000
 
 #define KEY_WORDS     (LA_FLIGHT_KEY_BYTES / 8)
 #define OUTCOME_WORDS (sizeof(la_flight_outcome_t) / 8)
@@ -81,30 +70,25 @@ typedef struct slot_t {
 typedef struct group_t {
     la_lock_t lock;
     uint64_t unused[6];
+    slot_t slots[LA_FLIGHT_WAYS];
 } group_t;
 
 typedef struct header_t {
     uint32_t layout;
     uint32_t slots;
-    uint32_t seats;
+    _Atomic uint32_t sleepers; /* those that were killed in their sleep included */
     uint32_t unused[13];
 } header_t;
 
 _Static_assert(sizeof(la_flight_outcome_t) % 8 == 0, "an outcome is whole words");
-_Static_assert(LA_FLIGHT_KEY_BYTES % 8 == 0, "a key is whole words");
-_Static_assert(sizeof(slot_t) == 320, "five lines, no padding");
-_Static_assert(sizeof(group_t) == 64, "a group has a line of its own");
-_Static_assert(sizeof(header_t) == 64, "so has the header");
+_Static_assert(sizeof(slot_t) == 320 && sizeof(header_t) == 64, "whole lines");
+_Static_assert(sizeof(group_t) == 64 + LA_FLIGHT_WAYS * sizeof(slot_t), "no padding");
 
 /* A process's own record of where everything is; nothing in it was read from the shared bytes. */
 struct la_flight_t {
     header_t *header;
     group_t *groups;
-    slot_t *slots;
-    la_place_t *seats;
-    apr_uint32_t group_count;
-    apr_uint32_t slot_count;
-    apr_uint32_t seat_count;
+    uint32_t group_count;
     la_holder_t *life;
 };
 
@@ -113,103 +97,78 @@ typedef struct visit_t {
     la_flight_t *flight;
     const la_flight_terms_t *terms;
     uint64_t key[KEY_WORDS];
-    uint32_t self;  /* this process's id */
-    uint32_t group; /* of the key */
+    group_t *group; /* of the key */
     apr_time_t ends;
-    /* The flight that is waited for, as it was when last looked at; slot is NULL at first. */
+    /* The flight that is waited for, as it was at the last look; slot is NULL before the first. */
     slot_t *slot;
     uint64_t lead;
-    uint32_t leader;
     uint32_t wake;
-    apr_time_t latest; /* a takeover is allowed then, whatever the slot says */
     apr_time_t due;
-    int is_dead;   /* the leader was found dead */
-    uint32_t mark; /* of the seat; 0: none */
-    uint32_t seat;
 } visit_t;
 
 /* ---- geometry -------------------------------------------------------------------- */
 
-apr_size_t la_flight_bytes(apr_uint32_t slots, apr_uint32_t seats)
+apr_size_t la_flight_bytes(uint32_t slots)
 {
-    if (slots == 0 || slots % LA_FLIGHT_WAYS != 0 || slots > FLIGHT_MAX_COUNT || seats == 0 ||
-        seats > FLIGHT_MAX_COUNT) {
-        return 0;
-    }
-    return sizeof(header_t) + slots / LA_FLIGHT_WAYS * sizeof(group_t) + slots * sizeof(slot_t) +
-           seats * sizeof(la_place_t);
+    return sizeof(header_t) + slots / LA_FLIGHT_WAYS * sizeof(group_t);
 }
 
-static int is_usable(const void *bytes, apr_uint32_t slots, apr_uint32_t seats)
-{
-    return la_flight_bytes(slots, seats) != 0 && (uintptr_t)bytes % LA_FLIGHT_ALIGN == 0;
-}
-
-apr_status_t la_flight_format(void *bytes, apr_uint32_t slots, apr_uint32_t seats)
+void la_flight_format(void *bytes, uint32_t slots)
 {
     header_t *header = bytes;
 
-    if (!is_usable(bytes, slots, seats)) {
-        return APR_EINVAL;
-    }
-    memset(bytes, 0, la_flight_bytes(slots, seats));
-    *header = (header_t){.layout = FLIGHT_LAYOUT, .slots = slots, .seats = seats};
-    return APR_SUCCESS;
+    memset(bytes, 0, la_flight_bytes(slots));
+    header->layout = FLIGHT_LAYOUT;
+    header->slots = slots;
 }
 
-apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats,
-                              la_holder_t *life, apr_pool_t *pool, la_flight_t **flight)
+apr_status_t la_flight_attach(void *bytes, uint32_t slots, la_holder_t *life, apr_pool_t *pool,
+                              la_flight_t **flight)
 {
-    const header_t *header = bytes;
-    la_flight_t *made;
+    header_t *header = bytes;
 
     *flight = NULL;
-    if (!is_usable(bytes, slots, seats)) {
-        return APR_EINVAL;
-    }
-    if (header->layout != FLIGHT_LAYOUT || header->slots != slots || header->seats != seats) {
+    if (header->layout != FLIGHT_LAYOUT || header->slots != slots) {
         return APR_EGENERAL;
     }
-    made = apr_palloc(pool, sizeof(*made));
-    made->header = bytes;
-    made->groups = (group_t *)(made->header + 1);
-    made->slots = (slot_t *)(made->groups + slots / LA_FLIGHT_WAYS);
-    made->seats = (la_place_t *)(made->slots + slots);
-    made->group_count = slots / LA_FLIGHT_WAYS;
-    made->slot_count = slots;
-    made->seat_count = seats;
-    made->life = life;
-    *flight = made;
+    *flight = apr_palloc(pool, sizeof(**flight));
+    **flight = (la_flight_t){.header = header,
+                             .groups = (group_t *)(header + 1),
+                             .group_count = slots / LA_FLIGHT_WAYS,
+                             .life = life};
     return APR_SUCCESS;
 }
 
 /* ---- under the group's lock -------------------------------------------------------- */
 
-/* Gives a slot to that leader, or to nobody, as its next flight. */
+/* Starts the slot's next flight, with that leader or without one. */
 static void change_leader(slot_t *slot, uint32_t leader, apr_time_t due_us)
 {
-    int is_awaited = slot->leader != 0;
-
     slot->lead++;
     slot->leader = leader;
     slot->due_us = due_us;
     slot->sum = 0;
+}
+
+static void wake_waiters(la_flight_t *flight, slot_t *slot)
+{
     atomic_fetch_add(&slot->wake, 1);
-    if (is_awaited) {
+    if (atomic_load(&flight->header->sleepers) != 0) {
         la_futex_wake(&slot->wake, INT_MAX);
     }
 }
 
-/* Returns the first slot of the group, or NULL when a living process held the lock all the time. */
-static slot_t *lock_group(la_flight_t *flight, uint32_t group)
+/* Returns 0 when a living process held the lock all the time. */
+static int lock_group(la_flight_t *flight, group_t *group, apr_interval_time_t wait_us)
 {
-    slot_t *slots = flight->slots + (size_t)group * LA_FLIGHT_WAYS;
-    la_lock_e taken = la_lock_take(flight->life, &flight->groups[group].lock, FLIGHT_LOCK_WAIT_US);
+    la_lock_e taken = la_lock_take(flight->life, &group->lock,
+                                   wait_us < FLIGHT_LOCK_WAIT_US ? wait_us : FLIGHT_LOCK_WAIT_US);
 
     for (uint32_t i = 0; taken == LA_LOCK_INHERITED && i < LA_FLIGHT_WAYS; i++) {
-        change_leader(&slots[i], 0, 0);
+        change_leader(&group->slots[i], 0, 0);
+        wake_waiters(flight, &group->slots[i]);
     }
-    return taken == LA_LOCK_BUSY ? NULL : slots;
+    return taken != LA_LOCK_BUSY;
 }
 
 static uint64_t sum_of(uint64_t lead, const uint64_t *key, const uint64_t *outcome)
@@ -217,9 +176,9 @@ static uint64_t sum_of(uint64_t lead, const uint64_t *key, const uint64_t *outco
     return la_seqlock_sum(la_seqlock_sum(lead, key, KEY_WORDS), outcome, OUTCOME_WORDS);
 }
 
-static slot_t *find_flight(slot_t *slots, const uint64_t *key)
+static slot_t *find_flight(group_t *group, const uint64_t *key)
 {
-    for (slot_t *slot = slots; slot < slots + LA_FLIGHT_WAYS; slot++) {
+    for (slot_t *slot = group->slots; slot < group->slots + LA_FLIGHT_WAYS; slot++) {
         if (slot->leader != 0 && memcmp(slot->key, key, sizeof(slot->key)) == 0) {
             return slot;
         }
@@ -227,91 +186,73 @@ static slot_t *find_flight(slot_t *slots, const uint64_t *key)
     return NULL;
 }
 
-/* A slot that nobody leads, the longest idle one; else one whose leader died, or was stopped for
- * very long. */
-static slot_t *find_idle(slot_t *slots, la_holder_t *life, apr_time_t now)
+/* Whether to wait for the flight of the visitor's key. A due time later than the visitor's own
+ * would be is garbage, or of a configuration with longer times. */
+static int is_under_way(const visit_t *visit, slot_t *slot, apr_time_t now)
 {
+    if (slot->due_us > now + visit->terms->lead_us) {
+        slot->due_us = now + visit->terms->lead_us;
+    }
+    return now < slot->due_us && la_holder_alive(visit->flight->life, slot->leader);
+}
+
+/* Returns the slot that has been without a leader for the longest; if all have one, one that is due
+ * or whose leader is dead. */
+static slot_t *find_idle(const visit_t *visit, apr_time_t now)
+{
+    slot_t *slots = visit->group->slots;
     slot_t *best = NULL;
 
     for (slot_t *slot = slots; slot < slots + LA_FLIGHT_WAYS; slot++) {
-        if (slot->leader == 0 && (!best || slot->due_us < best->due_us)) {
-            best = slot;
-        }
-    }
-    for (slot_t *slot = slots; slot < slots + LA_FLIGHT_WAYS && !best; slot++) {
-        if (slot->due_us < now - FLIGHT_ABANDONED_US || !la_holder_alive(life, slot->leader)) {
+        if (slot->leader == 0) {
+            best = !best || best->leader != 0 || slot->due_us < best->due_us ? slot : best;
+        } else if (!best &&
+                   (slot->due_us <= now || !la_holder_alive(visit->flight->life, slot->leader))) {
             best = slot;
         }
     }
     return best;
 }
 
-/* Notes what the visitor waits for. A due time that is nonsense counts from when the flight was
- * first seen. */
-static void watch(visit_t *visit, slot_t *slot, apr_time_t now)
-{
-    if (slot != visit->slot || slot->lead != visit->lead) {
-        visit->slot = slot;
-        visit->lead = slot->lead;
-        visit->latest = now + visit->terms->lead_us;
-        visit->is_dead = 0;
-    }
-    visit->leader = slot->leader;
-    visit->due = slot->due_us < visit->latest ? slot->due_us : visit->latest;
-    visit->wake = atomic_load(&slot->wake);
-}
-
-static void claim(visit_t *visit, slot_t *slot, apr_time_t now)
-{
-    change_leader(slot, visit->self, now + visit->terms->lead_us);
-    memcpy(slot->key, visit->key, sizeof(slot->key));
-    visit->slot = slot;
-    visit->lead = slot->lead;
-}
-
-/* Reads what the flight ended with that was waited for, or a later one of the same key in its slot.
- * Returns 0 when there is neither. */
+/* Reads the outcome of the flight that was waited for, or of a later one for the same key in its
+ * slot. Returns 0 when there is neither. */
 static int read_outcome(const visit_t *visit, la_flight_outcome_t *outcome, la_flight_e *answer)
 {
     const slot_t *slot = visit->slot;
     uint64_t words[OUTCOME_WORDS];
-    int is_ours;
 
     if (slot->leader != 0) {
         return 0;
     }
     memcpy(words, slot->outcome, sizeof(words));
-    is_ours = slot->sum == sum_of(slot->lead, visit->key, words);
     memcpy(outcome, words, sizeof(*outcome));
-    *answer = LA_FLIGHT_SHARED;
-    if (!is_ours || outcome->len > LA_FLIGHT_TEXT_BYTES) {
-        memset(outcome, 0, sizeof(*outcome));
-        *answer = LA_FLIGHT_ALONE;
+    if (slot->sum == sum_of(slot->lead, visit->key, words) &&
+        outcome->len <= LA_FLIGHT_TEXT_BYTES) {
+        *answer = LA_FLIGHT_SHARED;
+        return 1;
     }
-    return is_ours || slot->lead == visit->lead;
+    memset(outcome, 0, sizeof(*outcome));
+    *answer = LA_FLIGHT_ALONE;
+    return slot->lead == visit->lead;
 }
 
 static void write_outcome(slot_t *slot, const la_flight_ticket_t *ticket,
                           const la_flight_outcome_t *outcome)
 {
-    la_flight_outcome_t copy = {.len = FLIGHT_NOTHING};
+    la_flight_outcome_t copy = {.code = outcome->code, .len = outcome->len};
+    uint64_t words[OUTCOME_WORDS];
 
-    if (outcome && outcome->len <= LA_FLIGHT_TEXT_BYTES) {
-        copy.code = outcome->code;
-        copy.len = outcome->len;
-        memcpy(copy.text, outcome->text, outcome->len);
-    }
-    memcpy(slot->outcome, &copy, sizeof(slot->outcome));
-    /* The key as it was asked for, whatever the slot holds by now. */
-    slot->sum = sum_of(ticket->lead, ticket->key, slot->outcome);
+    memcpy(copy.text, outcome->text, outcome->len);
+    memcpy(words, &copy, sizeof(words));
+    memcpy(slot->outcome, words, sizeof(words));
+    /* Over what the leader meant, whatever the slot holds by now. */
+    slot->sum = sum_of(ticket->lead, ticket->key, words);
 }
 
 /* ---- begin ----------------------------------------------------------------------- */
 
-/* Looks at the group, whose lock is held. Returns 1 with an answer, or 0 when the visitor is to
- * wait. */
-static int look(visit_t *visit, slot_t *slots, apr_time_t now, la_flight_outcome_t *outcome,
-                la_flight_e *answer)
+/* Returns 1 with an answer, or 0 when the visitor should wait. */
+static int look(visit_t *visit, apr_time_t now, la_flight_outcome_t *outcome, la_flight_e *answer)
 {
     slot_t *slot;
 
@@ -322,108 +263,68 @@ static int look(visit_t *visit, slot_t *slots, apr_time_t now, la_flight_outcome
     if (visit->slot && now >= visit->ends) {
         return 1;
     }
-    slot = find_flight(slots, visit->key);
-    if (slot) {
-        watch(visit, slot, now);
-        if (!visit->is_dead && now < visit->due) {
-            return 0;
-        }
-    } else {
-        slot = find_idle(slots, visit->flight->life, now);
+    slot = find_flight(visit->group, visit->key);
+    if (slot && is_under_way(visit, slot, now)) {
+        visit->slot = slot;
+        visit->lead = slot->lead;
+        visit->wake = atomic_load(&slot->wake);
+        visit->due = slot->due_us;
+        return 0;
     }
+    slot = slot ? slot : find_idle(visit, now);
     *answer = slot ? LA_FLIGHT_LEADER : LA_FLIGHT_ALONE;
     if (slot) {
-        claim(visit, slot, now);
+        change_leader(slot, la_holder_self(visit->flight->life), now + visit->terms->lead_us);
+        memcpy(slot->key, visit->key, sizeof(slot->key));
+        visit->slot = slot;
+        visit->lead = slot->lead;
     }
     return 1;
 }
 
 static int look_locked(visit_t *visit, la_flight_outcome_t *outcome, la_flight_e *answer)
 {
-    slot_t *slots = lock_group(visit->flight, visit->group);
+    int is_locked = lock_group(visit->flight, visit->group, visit->ends - la_clock_us());
     apr_time_t now = la_clock_us();
     int answered;
 
-    if (slots) {
-        answered = look(visit, slots, now, outcome, answer);
-        la_lock_release(&visit->flight->groups[visit->group].lock);
+    if (is_locked) {
+        answered = look(visit, now, outcome, answer);
+        la_lock_release(&visit->group->lock);
         return answered;
     }
     *answer = visit->slot && now >= visit->ends ? LA_FLIGHT_TIMED_OUT : LA_FLIGHT_ALONE;
     return !visit->slot || now >= visit->ends || now >= visit->due;
 }
 
-static void leave_seat(visit_t *visit)
-{
-    if (visit->mark != 0) {
-        la_place_leave(visit->flight->life, &visit->flight->seats[visit->seat], visit->mark);
-        visit->mark = 0;
-    }
-}
-
-static int is_within(const visit_t *visit, uint32_t mark)
-{
-    return la_place_count(visit->flight->seats, visit->flight->seat_count, mark) <=
-           visit->terms->max_waiters;
-}
-
-/* Has a seat at the slot that is waited for, or returns 0. Counted after it is taken: visitors that
- * race at the limit may refuse each other, but never exceed it. */
-static int take_seat(visit_t *visit)
-{
-    la_flight_t *flight = visit->flight;
-    uint32_t mark = (uint32_t)(visit->slot - flight->slots) + 1;
-
-    if (visit->mark == mark) {
-        return 1;
-    }
-    leave_seat(visit);
-    if (!la_place_take(flight->life, flight->seats, flight->seat_count, mark, &visit->seat)) {
-        return 0;
-    }
-    visit->mark = mark;
-    if (is_within(visit, mark)) {
-        return 1;
-    }
-    la_place_sweep(flight->life, flight->seats, flight->seat_count);
-    return is_within(visit, mark);
-}
-
 /* Sleeps until something changes, a time has come, or a slice is over. */
 static void sleep_on(visit_t *visit)
 {
-    apr_time_t now = la_clock_us();
-    apr_time_t until = visit->due < visit->ends ? visit->due : visit->ends;
+    apr_time_t left = (visit->due < visit->ends ? visit->due : visit->ends) - la_clock_us();
+    _Atomic uint32_t *sleepers = &visit->flight->header->sleepers;
 
-    visit->is_dead = !la_holder_alive(visit->flight->life, visit->leader);
-    if (!visit->is_dead) {
-        la_futex_wait(&visit->slot->wake, visit->wake,
-                      until - now < FLIGHT_SLICE_US ? until - now : FLIGHT_SLICE_US);
-    }
+    atomic_fetch_add(sleepers, 1);
+    la_futex_wait(&visit->slot->wake, visit->wake, left < FLIGHT_SLICE_US ? left : FLIGHT_SLICE_US);
+    atomic_fetch_sub(sleepers, 1);
 }
 
 la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
                             const la_flight_terms_t *terms, la_flight_ticket_t *ticket,
                             la_flight_outcome_t *outcome)
 {
-    visit_t visit = {.flight = flight, .terms = terms, .self = la_holder_self(flight->life)};
+    visit_t visit = {.flight = flight, .terms = terms, .ends = la_clock_us() + terms->wait_us};
     la_flight_e answer = LA_FLIGHT_ALONE;
 
     memset(ticket, 0, sizeof(*ticket));
     memset(outcome, 0, sizeof(*outcome));
     memcpy(visit.key, key, sizeof(visit.key));
-    visit.group = (uint32_t)(visit.key[0] % flight->group_count);
-    visit.ends = la_clock_us() + terms->wait_us;
-    while (visit.self != 0 && !look_locked(&visit, outcome, &answer)) {
-        if (!take_seat(&visit)) {
-            answer = LA_FLIGHT_BUSY;
-            break;
-        }
+    visit.group = &flight->groups[visit.key[0] % flight->group_count];
+    while (la_holder_self(flight->life) != 0 && !look_locked(&visit, outcome, &answer)) {
         sleep_on(&visit);
     }
-    leave_seat(&visit);
     if (answer == LA_FLIGHT_LEADER) {
-        ticket->slot = (apr_uint32_t)(visit.slot - flight->slots);
+        ticket->slot = (uint32_t)((visit.group - flight->groups) * LA_FLIGHT_WAYS +
+                                  (visit.slot - visit.group->slots));
         ticket->lead = visit.lead;
         memcpy(ticket->key, visit.key, sizeof(ticket->key));
     }
@@ -435,24 +336,24 @@ la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
 int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
                   const la_flight_outcome_t *outcome)
 {
-    uint32_t group = ticket->slot / LA_FLIGHT_WAYS;
-    slot_t *slot;
+    group_t *group = &flight->groups[ticket->slot / LA_FLIGHT_WAYS];
+    slot_t *slot = &group->slots[ticket->slot % LA_FLIGHT_WAYS];
     int ended;
 
-    if (ticket->lead == 0 || ticket->slot >= flight->slot_count || !lock_group(flight, group)) {
+    if (ticket->lead == 0 || !lock_group(flight, group, FLIGHT_LOCK_WAIT_US)) {
         return 0;
     }
-    slot = &flight->slots[ticket->slot];
     ended = slot->lead == ticket->lead && slot->leader == la_holder_self(flight->life);
     if (ended) {
-        write_outcome(slot, ticket, outcome);
         slot->leader = 0;
         slot->due_us = la_clock_us();
-        atomic_fetch_add(&slot->wake, 1);
+        if (outcome && outcome->len <= LA_FLIGHT_TEXT_BYTES) {
+            write_outcome(slot, ticket, outcome);
+        }
     }
-    la_lock_release(&flight->groups[group].lock);
+    la_lock_release(&group->lock);
     if (ended) {
-        la_futex_wake(&slot->wake, INT_MAX);
+        wake_waiters(flight, slot);
     }
     return ended;
 }

@@ -11,7 +11,7 @@
  *   SHARED    act on the outcome; for an acceptance look the key up: identities travel through the
  *             cache. Not there (evicted, too large): go on as for ALONE.
  *   ALONE     ask the provider without la_flight_end().
- *   BUSY, TIMED_OUT  answer as unavailable.
+ *   TIMED_OUT answer as unavailable.
  * What must not be reused at all (CacheTTL 0) does not come here.
  *
  * Whatever the bytes hold, at any time, a call returns within its budget, stays within the bytes,
@@ -40,57 +40,47 @@
 typedef struct la_flight_t la_flight_t;
 
 typedef enum la_flight_e {
-    LA_FLIGHT_BUSY,      /* zero; as many wait already as may, for this key or at all */
-    LA_FLIGHT_TIMED_OUT, /* waited for wait_us and nobody had a result */
+    LA_FLIGHT_TIMED_OUT, /* zero; waited for wait_us and nobody had a result */
     LA_FLIGHT_ALONE,     /* no slot is free, the leader shares nothing, or its lock stays taken */
     LA_FLIGHT_LEADER,
     LA_FLIGHT_SHARED
 } la_flight_e;
 
-/* How long and how many. */
 typedef struct la_flight_terms_t {
-    /* What a leader may take, its wait for a permit included. After it another takes its place, be
-     * it dead, stopped or slow; more than a call can last, less than wait_us. */
+    /* How long a leader may take, its wait for a permit included: more than a call, less than
+     * wait_us. Then another takes its place. */
     apr_interval_time_t lead_us;
-    apr_interval_time_t wait_us; /* what a waiter spends here at most */
-    apr_uint32_t max_waiters;    /* of one key; the seats of the geometry bound all keys together */
+    apr_interval_time_t wait_us; /* how long a waiter stays here at most */
 } la_flight_terms_t;
 
 /* What a leader tells its waiters. */
 typedef struct la_flight_outcome_t {
-    apr_uint32_t code; /* the caller's own */
-    apr_uint32_t len;  /* bytes of text, 0 to LA_FLIGHT_TEXT_BYTES */
+    uint32_t code; /* the caller's own */
+    uint32_t len;  /* bytes of text, at most LA_FLIGHT_TEXT_BYTES */
     char text[LA_FLIGHT_TEXT_BYTES];
 } la_flight_outcome_t;
 
 /* A leader's claim; meaningless to others and after la_flight_end(). */
 typedef struct la_flight_ticket_t {
-    apr_uint32_t slot;
-    apr_uint64_t lead;
-    apr_uint64_t key[LA_FLIGHT_KEY_BYTES / 8];
+    uint32_t slot;
+    uint64_t lead;
+    uint64_t key[LA_FLIGHT_KEY_BYTES / 8];
 } la_flight_ticket_t;
 
-/* Bytes for that many slots and seats.
- *
- * slots: keys that can be in flight at once; a multiple of LA_FLIGHT_WAYS.
- * seats: requests that may wait at once, in all processes and for all keys; at least 1.
- * Returns 0 when a number is not allowed (above 65536 too).
- */
-apr_size_t la_flight_bytes(apr_uint32_t slots, apr_uint32_t seats);
+/* Bytes for that many slots, each a key in flight: a multiple of LA_FLIGHT_WAYS. */
+apr_size_t la_flight_bytes(uint32_t slots);
 
-/* Makes `bytes` (la_flight_bytes() of them, aligned to LA_FLIGHT_ALIGN) an empty structure; nobody
- * may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
-apr_status_t la_flight_format(void *bytes, apr_uint32_t slots, apr_uint32_t seats);
+/* Makes `bytes`, aligned to LA_FLIGHT_ALIGN, an empty structure; nobody may use them meanwhile. */
+void la_flight_format(void *bytes, uint32_t slots);
 
-/* Makes a handle on formatted bytes; only the arguments set the bounds.
+/* Makes a handle on formatted bytes.
  *
  * life: of this server; must outlive the handle.
  * flight: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for
- * another geometry or layout.
+ * Returns APR_SUCCESS, or APR_EGENERAL when the bytes have another number of slots or layout.
  */
-apr_status_t la_flight_attach(void *bytes, apr_uint32_t slots, apr_uint32_t seats,
-                              la_holder_t *life, apr_pool_t *pool, la_flight_t **flight);
+apr_status_t la_flight_attach(void *bytes, uint32_t slots, la_holder_t *life, apr_pool_t *pool,
+                              la_flight_t **flight);
 
 /* Joins or starts the flight of `key`; may sleep, terms->wait_us at most.
  *

@@ -1,5 +1,5 @@
-/* What the tests of flight share: a structure in shared memory, and visits that count their
- * answers. */
+/* What the tests of flight share, included after shm/flight.c: a structure in shared memory, and
+ * visits that count their answers. */
 #ifndef LA_TEST_FLIGHTS_H
 #define LA_TEST_FLIGHTS_H
 
@@ -10,7 +10,6 @@
 #include <apr_strings.h>
 
 #define SLOTS 32u
-#define SEATS 600u
 
 #define FOREVER (10 * HANG_SECONDS * APR_USEC_PER_SEC)
 
@@ -28,35 +27,33 @@ static la_holder_t life;
 static world_t *world;
 static void *bytes;
 static size_t bytes_size;
-static uint32_t seat_count;
 static la_flight_t *flight;
 static apr_pool_t *pool;
 static la_flight_terms_t terms; /* of a test; children inherit it */
 
 typedef int fixture_t(void **state);
 
-static inline int make_world_of(uint32_t slots, uint32_t seats)
+static inline int make_world_of(uint32_t slots)
 {
-    seat_count = seats;
-    bytes_size = la_flight_bytes(slots, seats);
+    bytes_size = la_flight_bytes(slots);
     bytes = shared_alloc(bytes_size);
     world = shared_alloc(sizeof(*world));
-    terms = (la_flight_terms_t){.lead_us = FOREVER, .wait_us = FOREVER, .max_waiters = SEATS};
+    terms = (la_flight_terms_t){.lead_us = FOREVER, .wait_us = FOREVER};
+    la_flight_format(bytes, slots);
     return apr_pool_create(&pool, NULL) != APR_SUCCESS ||
-           la_flight_format(bytes, slots, seats) != APR_SUCCESS ||
-           la_flight_attach(bytes, slots, seats, &life, pool, &flight) != APR_SUCCESS;
+           la_flight_attach(bytes, slots, &life, pool, &flight) != APR_SUCCESS;
 }
 
 static inline int make_world(void **state)
 {
     (void)state;
-    return make_world_of(SLOTS, SEATS);
+    return make_world_of(SLOTS);
 }
 
 static inline int make_small_world(void **state)
 {
     (void)state;
-    return make_world_of(LA_FLIGHT_WAYS, 2);
+    return make_world_of(LA_FLIGHT_WAYS);
 }
 
 static inline int drop_world(void **state)
@@ -108,12 +105,15 @@ static inline int end(uint64_t number, const la_flight_ticket_t *ticket)
     return la_flight_end(flight, ticket, &outcome);
 }
 
-/* Requests that wait now, those of processes that died lately included. Seats end the bytes. */
+/* Requests that sleep now, those of processes that were killed then included. */
 static inline uint32_t waiting(void)
 {
-    la_place_t *end_of_seats = (la_place_t *)(void *)((char *)bytes + bytes_size);
+    return atomic_load(&flight->header->sleepers);
+}
 
-    return la_place_count(end_of_seats - seat_count, seat_count, 0);
+static inline slot_t *slot_at(uint32_t index)
+{
+    return &flight->groups[index / LA_FLIGHT_WAYS].slots[index % LA_FLIGHT_WAYS];
 }
 
 static inline uint32_t given(la_flight_e answer)

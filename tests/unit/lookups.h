@@ -16,7 +16,6 @@
 #define HOUR (3600 * S)
 
 #define SLOTS   32u
-#define SEATS   64u
 #define PERMITS 16u
 
 /* The workers' gate and one for each of two providers, for more requests than may call. */
@@ -198,13 +197,13 @@ static inline int make_world(void **state)
                                 .verify = fake_verify};
     world = shared_alloc(sizeof(*world));
     cache_bytes = shared_alloc(size);
-    flight_bytes = shared_alloc(la_flight_bytes(SLOTS, SEATS));
+    flight_bytes = shared_alloc(la_flight_bytes(SLOTS));
+    la_flight_format(flight_bytes, SLOTS);
     gate_bytes = shared_alloc(la_gates_bytes(GATES, GATE_PLACES));
     if (apr_pool_create(&pool, NULL) != APR_SUCCESS ||
         la_cache_format(cache_bytes, size) != APR_SUCCESS ||
         la_cache_attach(cache_bytes, size, secret, &life, pool, &shared.cache) != APR_SUCCESS ||
-        la_flight_format(flight_bytes, SLOTS, SEATS) != APR_SUCCESS ||
-        la_flight_attach(flight_bytes, SLOTS, SEATS, &life, pool, &shared.flight) != APR_SUCCESS ||
+        la_flight_attach(flight_bytes, SLOTS, &life, pool, &shared.flight) != APR_SUCCESS ||
         la_gates_format(gate_bytes, GATES, GATE_PLACES) != APR_SUCCESS ||
         la_gates_attach(gate_bytes, GATES, GATE_PLACES, &life, pool, &shared.gates) !=
             APR_SUCCESS) {
@@ -224,7 +223,7 @@ static inline int drop_world(void **state)
     apr_pool_destroy(pool);
     shared_free(world, sizeof(*world));
     shared_free(cache_bytes, la_cache_bytes_min());
-    shared_free(flight_bytes, la_flight_bytes(SLOTS, SEATS));
+    shared_free(flight_bytes, la_flight_bytes(SLOTS));
     shared_free(gate_bytes, la_gates_bytes(GATES, GATE_PLACES));
     shared_free(stats_bytes, la_counters_bytes(2));
     return 0;
@@ -313,10 +312,9 @@ static inline la_result_t *join(visit_t *visit)
 
 static inline void await_waiting(uint32_t count)
 {
-    la_place_t *end_of_seats =
-        (la_place_t *)(void *)((char *)flight_bytes + la_flight_bytes(SLOTS, SEATS));
+    _Atomic uint32_t *sleepers = (_Atomic uint32_t *)flight_bytes + 2; /* see flight.c */
 
-    wait_until(la_place_count(end_of_seats - SEATS, SEATS, 0) == count);
+    wait_until(atomic_load(sleepers) == count);
 }
 
 static inline uint32_t calls(void)

@@ -8,48 +8,13 @@
 
 /* ---- one thread -------------------------------------------------------------------- */
 
-typedef struct size_case_t {
-    const char *name;
-    uint32_t slots;
-    uint32_t seats;
-    int allowed;
-} size_case_t;
-
-static size_case_t size_cases[] = {
-    {"size: least", 16, 1, 1},
-    {"size: usual", 1024, 1024, 1},
-    {"size: most", 65536, 65536, 1},
-    {"size: no slots", 0, 1, 0},
-    {"size: half a group", 24, 1, 0},
-    {"size: too many slots", 65552, 1, 0},
-    {"size: no seats", 16, 0, 0},
-    {"size: too many seats", 16, 65537, 0},
-    {"size: overflow", 0xfffffff0u, 0xffffffffu, 0},
-};
-
-static void test_size(void **state)
-{
-    const size_case_t *row = *state;
-    char dummy[128];
-
-    assert_int_equal(la_flight_bytes(row->slots, row->seats) != 0, row->allowed);
-    if (!row->allowed) {
-        assert_int_equal(la_flight_format(dummy, row->slots, row->seats), APR_EINVAL);
-        assert_int_equal(la_flight_attach(bytes, row->slots, row->seats, &life, pool, &flight),
-                         APR_EINVAL);
-        assert_null(flight);
-    }
-}
-
 static void test_other_geometry(void **state)
 {
     (void)state;
-    assert_int_equal(la_flight_attach(bytes, 16, SEATS, &life, pool, &flight), APR_EGENERAL);
-    assert_int_equal(la_flight_attach(bytes, SLOTS, 1, &life, pool, &flight), APR_EGENERAL);
-    assert_int_equal(la_flight_attach((char *)bytes + 8, 16, 1, &life, pool, &flight), APR_EINVAL);
-    assert_int_equal(la_flight_format((char *)bytes + 8, 16, 1), APR_EINVAL);
+    assert_int_equal(la_flight_attach(bytes, 16, &life, pool, &flight), APR_EGENERAL);
+    assert_null(flight);
     memset(bytes, 0xaa, 64);
-    assert_int_equal(la_flight_attach(bytes, SLOTS, SEATS, &life, pool, &flight), APR_EGENERAL);
+    assert_int_equal(la_flight_attach(bytes, SLOTS, &life, pool, &flight), APR_EGENERAL);
     assert_null(flight);
 }
 
@@ -71,9 +36,6 @@ static void test_ticket_of_nobody(void **state)
     la_flight_ticket_t ticket = {0};
 
     (void)state;
-    assert_int_equal(la_flight_end(flight, &ticket, NULL), 0);
-    assert_int_equal(begin(1, &ticket), LA_FLIGHT_LEADER);
-    ticket.slot += SLOTS;
     assert_int_equal(la_flight_end(flight, &ticket, NULL), 0);
     assert_null(la_flight_validate(flight));
 }
@@ -112,15 +74,15 @@ static void test_no_proof_of_life(void **state)
 
     (void)state;
     la_holder_init(&broken, -1);
-    assert_int_equal(la_flight_attach(bytes, SLOTS, SEATS, &broken, pool, &flight), APR_SUCCESS);
+    assert_int_equal(la_flight_attach(bytes, SLOTS, &broken, pool, &flight), APR_SUCCESS);
     assert_int_equal(begin(1, &ticket), LA_FLIGHT_ALONE);
 }
 
 /* Whether all slots can be had again, none being left in the hands of a process that lives. */
 static int all_idle(void)
 {
-    for (uint32_t i = 0; i < flight->slot_count; i++) {
-        if (flight->slots[i].leader != 0)
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        if (slot_at(i)->leader != 0)
             return 0;
     }
     return 1;
@@ -259,7 +221,7 @@ static void test_threads_and_processes(void **state)
     run_threads(8, storm_limited, NULL);
     assert_int_equal(reap(child), 0);
     assert_int_equal(atomic_load(&world->wrong) + atomic_load(&world->lost), 0);
-    assert_int_equal(given(LA_FLIGHT_TIMED_OUT) + given(LA_FLIGHT_BUSY), 0);
+    assert_int_equal(given(LA_FLIGHT_TIMED_OUT), 0);
     assert_int_equal(given(LA_FLIGHT_LEADER) + given(LA_FLIGHT_SHARED) + given(LA_FLIGHT_ALONE),
                      12 * 400);
     assert_int_equal(waiting(), 0);
@@ -291,7 +253,7 @@ static void test_killed_anywhere(void **state)
     for (size_t i = 0; i < ROWS(children); i++)
         assert_int_equal(reap(children[i]), 0);
     assert_int_equal(atomic_load(&world->wrong), 0);
-    assert_int_equal(given(LA_FLIGHT_TIMED_OUT) + given(LA_FLIGHT_BUSY), 0);
+    assert_int_equal(given(LA_FLIGHT_TIMED_OUT), 0);
     assert_null(la_flight_validate(flight));
     for (uint64_t i = 0; i < STORM_KEYS; i++) {
         assert_int_equal(begin(i, &ticket), LA_FLIGHT_LEADER);
@@ -304,7 +266,7 @@ static void test_killed_anywhere(void **state)
 static int scribble(void *unused)
 {
     uint64_t seed = 17;
-    size_t words = la_flight_bytes(SLOTS, SEATS) / 8;
+    size_t words = la_flight_bytes(SLOTS) / 8;
 
     (void)unused;
     while (atomic_load(&world->go) == 0) {
@@ -335,7 +297,7 @@ static void test_garbage(void **state)
     pid_t children[2];
 
     (void)state;
-    terms = (la_flight_terms_t){.lead_us = 300, .wait_us = 1000, .max_waiters = 10};
+    terms = (la_flight_terms_t){.lead_us = 300, .wait_us = 1000};
     scribbler = spawn(scribble, NULL);
     for (size_t i = 0; i < ROWS(children); i++)
         children[i] = spawn(garbage_visits, NULL);
@@ -347,9 +309,9 @@ static void test_garbage(void **state)
 
     /* And on what it left, with nobody to repair it. */
     storm_limited(NULL);
-    memset(bytes, 0xff, la_flight_bytes(SLOTS, SEATS));
+    memset(bytes, 0xff, la_flight_bytes(SLOTS));
     storm_limited(NULL);
-    memset(bytes, 0, la_flight_bytes(SLOTS, SEATS));
+    memset(bytes, 0, la_flight_bytes(SLOTS));
     storm_limited(NULL);
     assert_int_equal(atomic_load(&world->wrong), 0);
 }
@@ -358,8 +320,6 @@ int main(void)
 {
     if (!open_life())
         return 1;
-    for (size_t i = 0; i < ROWS(size_cases); i++)
-        add_in(make_world, size_cases[i].name, test_size, &size_cases[i]);
     add_in(make_world, "formatted for another geometry", test_other_geometry, NULL);
     add_in(make_world, "nothing is remembered", test_nothing_is_remembered, NULL);
     add_in(make_world, "a ticket of nobody", test_ticket_of_nobody, NULL);

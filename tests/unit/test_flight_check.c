@@ -21,12 +21,12 @@ static la_flight_ticket_t finished;
 
 static slot_t *pending_slot(void)
 {
-    return &flight->slots[pending.slot];
+    return slot_at(pending.slot);
 }
 
 static slot_t *finished_slot(void)
 {
-    return &flight->slots[finished.slot];
+    return slot_at(finished.slot);
 }
 
 static void damage_layout(void)
@@ -37,11 +37,6 @@ static void damage_layout(void)
 static void damage_slots(void)
 {
     flight->header->slots = 16;
-}
-
-static void damage_seats(void)
-{
-    flight->header->seats = 16;
 }
 
 static void damage_lead(void)
@@ -63,7 +58,7 @@ static void damage_twice(void)
 {
     uint32_t way = (pending.slot + 1) % LA_FLIGHT_WAYS;
 
-    flight->slots[pending.slot / LA_FLIGHT_WAYS * LA_FLIGHT_WAYS + way] = *pending_slot();
+    *slot_at(pending.slot / LA_FLIGHT_WAYS * LA_FLIGHT_WAYS + way) = *pending_slot();
 }
 
 static void damage_sum(void)
@@ -85,20 +80,9 @@ static void damage_length(void)
     slot->sum = sum_of(slot->lead, slot->key, slot->outcome);
 }
 
-static void damage_seat(void)
-{
-    atomic_store(&flight->seats[5], 1);
-}
-
-static void damage_mark(void)
-{
-    atomic_store(&flight->seats[5], (1ull << 32) | (SLOTS + 1));
-}
-
 static damage_case_t damage_cases[] = {
     {"found: layout", damage_layout, "geometry"},
     {"found: slots", damage_slots, "geometry"},
-    {"found: seats", damage_seats, "geometry"},
     {"found: led, never claimed", damage_lead, "never claimed"},
     {"found: led, with an outcome", damage_leader, "under way"},
     {"found: wrong group", damage_group, "wrong group"},
@@ -106,8 +90,6 @@ static damage_case_t damage_cases[] = {
     {"found: sum", damage_sum, "sum"},
     {"found: outcome", damage_outcome, "sum"},
     {"found: length", damage_length, "too long"},
-    {"found: seat of nobody", damage_seat, "seat"},
-    {"found: seat at no slot", damage_mark, "seat"},
 };
 
 static void test_damage(void **state)
@@ -209,7 +191,7 @@ static void test_wreck(void **state)
     else
         assert_int_equal(reap(spawn(lead_all, NULL)), 0);
     for (uint32_t i = 0; i < LA_FLIGHT_WAYS; i++) {
-        slot_t *slot = &flight->slots[i];
+        slot_t *slot = slot_at(i);
 
         if (row->is_stopped)
             slot->due_us = la_clock_us() - 120 * APR_USEC_PER_SEC;

@@ -16,28 +16,28 @@
 #include <string.h>
 
 #define PRIME_BITS  61
-#define PRIME       (((apr_uint64_t)1 << PRIME_BITS) - 1)
+#define PRIME       (((uint64_t)1 << PRIME_BITS) - 1)
 #define CHUNK_BYTES 7 /* the most that is always below the prime */
 
-static apr_uint64_t point;
+static uint64_t point;
 static pthread_once_t point_once = PTHREAD_ONCE_INIT;
 
 static void draw_point(void)
 {
-    apr_uint64_t random = 0;
+    uint64_t random = 0;
 
     /* Without randomness the hash still works; it can be guessed then. */
     if (apr_generate_random_bytes((unsigned char *)&random, sizeof(random)) != APR_SUCCESS)
-        random = (apr_uint64_t)apr_time_now() ^ (apr_uint64_t)(uintptr_t)&random;
-    point = (random & PRIME) | ((apr_uint64_t)1 << 32); /* never 0 */
+        random = (uint64_t)apr_time_now() ^ (uint64_t)(uintptr_t)&random;
+    point = (random & PRIME) | ((uint64_t)1 << 32); /* never 0 */
 }
 
 /* The point is multiplied in after the chunk, so that the last chunk too reaches the low bits,
  * which are all that is returned. `sum` stays below 2^62, and the product below 2^124. */
-static apr_uint64_t step(apr_uint64_t sum, apr_uint64_t chunk)
+static uint64_t step(uint64_t sum, uint64_t chunk)
 {
     unsigned __int128 product = (unsigned __int128)(sum + chunk) * point;
-    apr_uint64_t folded = ((apr_uint64_t)product & PRIME) + (apr_uint64_t)(product >> PRIME_BITS);
+    uint64_t folded = ((uint64_t)product & PRIME) + (uint64_t)(product >> PRIME_BITS);
 
     return (folded & PRIME) + (folded >> PRIME_BITS);
 }
@@ -45,7 +45,7 @@ static apr_uint64_t step(apr_uint64_t sum, apr_uint64_t chunk)
 unsigned int la_hash_keyed(const char *key, apr_ssize_t *klen)
 {
     apr_size_t left;
-    apr_uint64_t sum;
+    uint64_t sum;
 
     pthread_once(&point_once, draw_point);
     if (*klen == APR_HASH_KEY_STRING)
@@ -53,7 +53,7 @@ unsigned int la_hash_keyed(const char *key, apr_ssize_t *klen)
     left = (apr_size_t)*klen;
     sum = step(0, left & PRIME); /* the length counts: "a" is not "a\0" */
     while (left > 0) {
-        apr_uint64_t chunk = 0;
+        uint64_t chunk = 0;
         apr_size_t n = left < CHUNK_BYTES ? left : CHUNK_BYTES;
 
         memcpy(&chunk, key, n);

@@ -403,9 +403,9 @@ static const char *number_text(apr_pool_t *pool, struct json_object *number)
         return NULL;
     }
     if (value < 0) {
-        return apr_psprintf(pool, "%" APR_INT64_T_FMT, (apr_int64_t)value);
+        return apr_psprintf(pool, "%" APR_INT64_T_FMT, value);
     }
-    return apr_psprintf(pool, "%" APR_UINT64_T_FMT, (apr_uint64_t)json_object_get_uint64(number));
+    return apr_psprintf(pool, "%" APR_UINT64_T_FMT, json_object_get_uint64(number));
 }
 
 int la_json_scalar_text(apr_pool_t *pool, const la_json_t *value, la_slice_t *text)

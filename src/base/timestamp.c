@@ -54,14 +54,14 @@ static int days_in_month(int year, int month)
 }
 
 /* Days from the first of January of the year 0 to that of `year`. */
-static apr_int64_t days_before_year(int year)
+static int64_t days_before_year(int year)
 {
     /* The year 0 is a leap year itself, so each of these counts the one at its start. */
-    return (apr_int64_t)year * 365 + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400;
+    return (int64_t)year * 365 + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400;
 }
 
 /* "2027-01-31" as days since 1970. */
-static int take_date(reader_t *reader, apr_int64_t *days)
+static int take_date(reader_t *reader, int64_t *days)
 {
     int year;
     int month;
@@ -136,8 +136,8 @@ static int take_offset(reader_t *reader, int *seconds)
 int la_timestamp_parse(la_slice_t text, apr_time_t *at)
 {
     reader_t reader = {text.data, text.data + text.len};
-    apr_int64_t days;
-    apr_int64_t utc;
+    int64_t days;
+    int64_t utc;
     int seconds;
     int second;
     int us;

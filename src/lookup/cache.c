@@ -378,21 +378,19 @@ static int still_wanted(const void *context)
 }
 
 static int store(const la_cache_t *cache, const la_table_t *table, const la_cache_key_t *key,
-                 const la_cache_asked_t *asked, const la_table_meta_t *meta, la_slice_t value,
-                 apr_time_t now)
+                 const la_cache_asked_t *asked, const la_table_meta_t *meta, la_slice_t value)
 {
     storing_t storing = {cache, asked};
     la_table_guard_t guard = {still_wanted, &storing};
 
-    return la_table_put_guarded(table, key->bytes, meta, value.data, value.len, now, &guard) ==
-           APR_SUCCESS;
+    return la_table_put(table, key->bytes, meta, value, &guard) == APR_SUCCESS;
 }
 
 int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
                     const la_cache_asked_t *asked, const la_identity_t *identity,
                     const la_cache_times_t *times, apr_time_t now)
 {
-    la_table_meta_t meta = {0};
+    la_table_meta_t meta = {.stored_us = now};
     tags_t tags;
 
     meta.expires_us = until(now, times->ttl_us, times->end);
@@ -405,14 +403,14 @@ int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
     make_tags(cache, asked->digest, identity, &tags);
     set_tags(&meta, &tags);
     return store(cache, cache->accepted, key, asked, &meta,
-                 (la_slice_t){(const char *)identity, la_identity_size(identity)}, now);
+                 (la_slice_t){(const char *)identity, la_identity_size(identity)});
 }
 
 void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
                      const la_cache_asked_t *asked, const char *message, apr_interval_time_t ttl_us,
                      apr_time_t now)
 {
-    la_table_meta_t meta = {0};
+    la_table_meta_t meta = {.stored_us = now};
     tags_t tags;
 
     la_table_remove(cache->accepted, key->bytes);
@@ -420,8 +418,8 @@ void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
         meta.expires_us = until(now, ttl_us, 0);
         make_tags(cache, asked->digest, NULL, &tags);
         set_tags(&meta, &tags);
-        store(cache, cache->rejected, key, asked, &meta, (la_slice_t){message, strlen(message) + 1},
-              now);
+        store(cache, cache->rejected, key, asked, &meta,
+              (la_slice_t){message, strlen(message) + 1});
     }
 }
 

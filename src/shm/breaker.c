@@ -70,7 +70,7 @@ static apr_interval_time_t refuses_us(uint64_t breaker, const la_gate_terms_t *t
     return term - passed;
 }
 
-la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+la_gate_e la_gate_allow(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                         apr_time_t now, la_gate_pass_t *pass)
 {
     la_gate_t *gate = la_gate_at(gates, index);
@@ -102,7 +102,7 @@ la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_ter
     return pass->kind;
 }
 
-int la_gate_is_closed(const la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms)
+int la_gate_is_closed(const la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms)
 {
     const la_gate_t *gate = la_gate_at(gates, index);
 
@@ -156,7 +156,7 @@ static la_gate_change_e report_call(la_gate_t *gate, const la_gate_terms_t *term
     return LA_GATE_SAME;
 }
 
-la_gate_change_e la_gate_report(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+la_gate_change_e la_gate_report(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                                 const la_gate_pass_t *pass, la_gate_result_e result, apr_time_t now)
 {
     la_gate_t *gate = la_gate_at(gates, index);
@@ -183,7 +183,7 @@ void la_gate_close(la_gate_t *gate)
                                            next_breaker(seen, LA_GATE_PHASE_CLOSED, 0))) {}
 }
 
-void la_gate_retry(la_gates_t *gates, apr_uint32_t index)
+void la_gate_retry(la_gates_t *gates, uint32_t index)
 {
     la_gate_t *gate = la_gate_at(gates, index);
     uint64_t seen = gate == NULL ? 0 : atomic_load(&gate->breaker);
@@ -200,6 +200,6 @@ void la_gate_read_breaker(const la_gate_t *gate, const la_gate_terms_t *terms, a
     uint64_t breaker = terms->failures == 0 ? 0 : atomic_load(&gate->breaker);
 
     state->phase = phase_of(breaker);
-    state->failures = state->phase == LA_GATE_PHASE_CLOSED ? (apr_uint32_t)payload_of(breaker) : 0;
+    state->failures = state->phase == LA_GATE_PHASE_CLOSED ? (uint32_t)payload_of(breaker) : 0;
     state->retry_us = refuses_us(breaker, terms, now);
 }

@@ -25,7 +25,7 @@
 #define ERROR_WORDS  ((LA_COUNTERS_ERROR_BYTES + 1) / 8)
 #define RECORD_WORDS (1 + ERROR_WORDS) /* of the last error: its time, its text */
 
-typedef _Atomic apr_uint64_t counter_t;
+typedef _Atomic uint64_t counter_t;
 _Static_assert(sizeof(counter_t) == 8, "a counter is one word in shared memory");
 
 typedef struct requests_t {
@@ -52,7 +52,7 @@ _Static_assert(sizeof(requests_t) % LA_COUNTERS_ALIGN == 0 &&
 struct la_counters_t {
     requests_t *requests; /* LANES of them */
     provider_t *providers;
-    apr_uint32_t count;
+    uint32_t count;
 };
 
 #define MS APR_TIME_C(1000)
@@ -60,12 +60,12 @@ const apr_interval_time_t la_counters_bounds_us[LA_COUNTERS_BUCKETS] = {
     250,      500,      1 * MS,   2500,      5 * MS,    10 * MS,   25 * MS,   50 * MS,
     100 * MS, 250 * MS, 500 * MS, 1000 * MS, 2500 * MS, 5000 * MS, 10000 * MS};
 
-apr_size_t la_counters_bytes(apr_uint32_t providers)
+apr_size_t la_counters_bytes(uint32_t providers)
 {
     return providers > MOST ? 0 : LANES * sizeof(requests_t) + providers * sizeof(provider_t);
 }
 
-la_counters_t *la_counters_attach(void *bytes, apr_uint32_t providers, apr_pool_t *pool)
+la_counters_t *la_counters_attach(void *bytes, uint32_t providers, apr_pool_t *pool)
 {
     la_counters_t *stats = apr_palloc(pool, sizeof(*stats));
 
@@ -75,8 +75,8 @@ la_counters_t *la_counters_attach(void *bytes, apr_uint32_t providers, apr_pool_
     return stats;
 }
 
-void la_counters_copy(la_counters_t *to, apr_uint32_t index, const la_counters_t *from,
-                      apr_uint32_t from_index)
+void la_counters_copy(la_counters_t *to, uint32_t index, const la_counters_t *from,
+                      uint32_t from_index)
 {
     if (index < to->count && from_index < from->count) {
         memcpy(&to->providers[index], &from->providers[from_index], sizeof(provider_t));
@@ -88,12 +88,12 @@ void la_counters_copy_requests(la_counters_t *to, const la_counters_t *from)
     memcpy(to->requests, from->requests, LANES * sizeof(requests_t));
 }
 
-static void add(counter_t *counter, apr_uint64_t count)
+static void add(counter_t *counter, uint64_t count)
 {
     atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
 }
 
-static apr_uint64_t get(const counter_t *counter)
+static uint64_t get(const counter_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
@@ -105,8 +105,7 @@ void la_counters_request(la_counters_t *stats, unsigned outcome)
     }
 }
 
-void la_counters_lookup(la_counters_t *stats, apr_uint32_t provider, unsigned verdict,
-                        unsigned source)
+void la_counters_lookup(la_counters_t *stats, uint32_t provider, unsigned verdict, unsigned source)
 {
     if (provider < stats->count && verdict < LA_COUNTERS_VERDICTS && source < LA_COUNTERS_SOURCES) {
         add(&stats->providers[provider].lanes[la_lane() % LANES].counts[verdict][source], 1);
@@ -123,17 +122,17 @@ static unsigned bucket(apr_interval_time_t us)
     return i;
 }
 
-void la_counters_call(la_counters_t *stats, apr_uint32_t provider, apr_interval_time_t duration_us)
+void la_counters_call(la_counters_t *stats, uint32_t provider, apr_interval_time_t duration_us)
 {
     apr_interval_time_t us = duration_us > 0 ? duration_us : 0;
 
     if (provider < stats->count) {
         add(&stats->providers[provider].buckets[bucket(us)], 1);
-        add(&stats->providers[provider].sum_us, (apr_uint64_t)us);
+        add(&stats->providers[provider].sum_us, (uint64_t)us);
     }
 }
 
-static void pack(const char *text, apr_uint64_t words[ERROR_WORDS])
+static void pack(const char *text, uint64_t words[ERROR_WORDS])
 {
     char bytes[LA_COUNTERS_ERROR_BYTES + 1] = {0};
     int i;
@@ -147,10 +146,9 @@ static void pack(const char *text, apr_uint64_t words[ERROR_WORDS])
     memcpy(words, bytes, sizeof(bytes));
 }
 
-void la_counters_error(la_counters_t *stats, apr_uint32_t provider, const char *text,
-                       apr_time_t now)
+void la_counters_error(la_counters_t *stats, uint32_t provider, const char *text, apr_time_t now)
 {
-    apr_uint64_t record[RECORD_WORDS] = {(apr_uint64_t)now};
+    uint64_t record[RECORD_WORDS] = {(uint64_t)now};
 
     if (provider < stats->count) {
         pack(text, record + 1);
@@ -158,9 +156,9 @@ void la_counters_error(la_counters_t *stats, apr_uint32_t provider, const char *
     }
 }
 
-int la_counters_first(la_counters_t *stats, apr_uint32_t provider, unsigned matter)
+int la_counters_first(la_counters_t *stats, uint32_t provider, unsigned matter)
 {
-    apr_uint64_t bit = (apr_uint64_t)1 << matter % 64;
+    uint64_t bit = (uint64_t)1 << matter % 64;
 
     return provider < stats->count &&
            !(atomic_fetch_or_explicit(&stats->providers[provider].told, bit, memory_order_relaxed) &
@@ -169,7 +167,7 @@ int la_counters_first(la_counters_t *stats, apr_uint32_t provider, unsigned matt
 
 static void read_error(const provider_t *provider, la_counters_provider_t *read)
 {
-    apr_uint64_t record[RECORD_WORDS];
+    uint64_t record[RECORD_WORDS];
 
     if (la_seqlock_read(provider->error, record, RECORD_WORDS)) {
         read->error_at = (apr_time_t)record[0];
@@ -194,9 +192,9 @@ static void sum_lookups(const provider_t *provider, la_counters_provider_t *read
     }
 }
 
-apr_uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome)
+uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome)
 {
-    apr_uint64_t sum = 0;
+    uint64_t sum = 0;
     int lane;
 
     for (lane = 0; lane < LANES && outcome < LA_COUNTERS_OUTCOMES; lane++) {
@@ -205,8 +203,7 @@ apr_uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome)
     return sum;
 }
 
-void la_counters_read(const la_counters_t *stats, apr_uint32_t provider,
-                      la_counters_provider_t *read)
+void la_counters_read(const la_counters_t *stats, uint32_t provider, la_counters_provider_t *read)
 {
     const provider_t *from;
     int i;

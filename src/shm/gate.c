@@ -37,7 +37,7 @@
 
 /* ---- geometry -------------------------------------------------------------------- */
 
-apr_size_t la_gates_bytes(apr_uint32_t gates, apr_uint32_t permits)
+apr_size_t la_gates_bytes(uint32_t gates, uint32_t permits)
 {
     if (gates == 0 || gates > GATE_MAX_GATES || permits == 0 || permits > GATE_MAX_PERMITS) {
         return 0;
@@ -45,12 +45,12 @@ apr_size_t la_gates_bytes(apr_uint32_t gates, apr_uint32_t permits)
     return sizeof(la_gate_header_t) + gates * la_gate_stride(permits);
 }
 
-static int is_usable(const void *bytes, apr_uint32_t gates, apr_uint32_t permits)
+static int is_usable(const void *bytes, uint32_t gates, uint32_t permits)
 {
     return la_gates_bytes(gates, permits) != 0 && (uintptr_t)bytes % LA_GATE_ALIGN == 0;
 }
 
-apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permits)
+apr_status_t la_gates_format(void *bytes, uint32_t gates, uint32_t permits)
 {
     la_gate_header_t *header = bytes;
 
@@ -64,14 +64,14 @@ apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permi
     return APR_SUCCESS;
 }
 
-static int is_formatted(const la_gate_header_t *header, apr_uint32_t gates, apr_uint32_t permits)
+static int is_formatted(const la_gate_header_t *header, uint32_t gates, uint32_t permits)
 {
     return atomic_load(&header->layout) == GATE_LAYOUT && atomic_load(&header->gates) == gates &&
            atomic_load(&header->permits) == permits;
 }
 
-apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits,
-                             la_holder_t *life, apr_pool_t *pool, la_gates_t **made)
+apr_status_t la_gates_attach(void *bytes, uint32_t gates, uint32_t permits, la_holder_t *life,
+                             apr_pool_t *pool, la_gates_t **made)
 {
     *made = NULL;
     if (!is_usable(bytes, gates, permits)) {
@@ -93,7 +93,7 @@ static la_place_t *queue_of(const la_gates_t *gates, la_gate_t *gate)
     return gate->places + gates->permits;
 }
 
-static apr_uint32_t at_most(apr_uint32_t wanted, apr_uint32_t most)
+static uint32_t at_most(uint32_t wanted, uint32_t most)
 {
     return wanted < most ? wanted : most;
 }
@@ -190,7 +190,7 @@ static int wait_for_permit(la_gates_t *gates, la_gate_t *gate, const la_gate_ter
     return entered;
 }
 
-int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+int la_gate_enter(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                   la_gate_permit_t *permit)
 {
     la_gate_t *gate = la_gate_at(gates, index);
@@ -206,7 +206,7 @@ int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *
     return 0;
 }
 
-int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit)
+int la_gate_holds(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit)
 {
     la_gate_t *gate = la_gate_at(gates, index);
     uint64_t mine = ((uint64_t)la_holder_self(gates->life) << 32) | permit->mark;
@@ -215,7 +215,7 @@ int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t 
            atomic_load(&gate->places[permit->index]) == mine;
 }
 
-void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit)
+void la_gate_leave(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit)
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
@@ -228,7 +228,7 @@ void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t
 
 /* ---- over restarts ------------------------------------------------------------------- */
 
-void la_gate_reset(la_gates_t *gates, apr_uint32_t index)
+void la_gate_reset(la_gates_t *gates, uint32_t index)
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
@@ -237,14 +237,13 @@ void la_gate_reset(la_gates_t *gates, apr_uint32_t index)
         atomic_store(&gate->openings, 0);
         atomic_store(&gate->refusals, 0);
         atomic_store(&gate->exhaustions, 0);
-        for (apr_uint32_t at = 0; at < 2 * gates->permits; at++) {
+        for (uint32_t at = 0; at < 2 * gates->permits; at++) {
             atomic_store(&gate->places[at], 0);
         }
     }
 }
 
-void la_gate_copy(la_gates_t *to, apr_uint32_t to_index, const la_gates_t *from,
-                  apr_uint32_t from_index)
+void la_gate_copy(la_gates_t *to, uint32_t to_index, const la_gates_t *from, uint32_t from_index)
 {
     la_gate_t *copy = la_gate_at(to, to_index);
     la_gate_t *gate = la_gate_at(from, from_index);
@@ -256,7 +255,7 @@ void la_gate_copy(la_gates_t *to, apr_uint32_t to_index, const la_gates_t *from,
     atomic_store(&copy->openings, atomic_load(&gate->openings));
     atomic_store(&copy->refusals, atomic_load(&gate->refusals));
     atomic_store(&copy->exhaustions, atomic_load(&gate->exhaustions));
-    for (apr_uint32_t at = 0; at < from->permits && at < to->permits; at++) {
+    for (uint32_t at = 0; at < from->permits && at < to->permits; at++) {
         atomic_store(&copy->places[at], atomic_load(&gate->places[at]));
     }
 }
@@ -264,13 +263,13 @@ void la_gate_copy(la_gates_t *to, apr_uint32_t to_index, const la_gates_t *from,
 /* ---- watching -------------------------------------------------------------------- */
 
 /* How many places are held by the living within their deadlines. */
-static apr_uint32_t count_held(la_gates_t *gates, la_place_t *places)
+static uint32_t count_held(la_gates_t *gates, la_place_t *places)
 {
     uint32_t tick = tick_of(la_clock_us());
-    apr_uint32_t held = 0;
+    uint32_t held = 0;
 
     la_place_sweep(gates->life, places, gates->permits);
-    for (apr_uint32_t at = 0; at < gates->permits; at++) {
+    for (uint32_t at = 0; at < gates->permits; at++) {
         uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
 
         held += seen != 0 && !is_overdue((uint32_t)seen, tick);
@@ -278,8 +277,8 @@ static apr_uint32_t count_held(la_gates_t *gates, la_place_t *places)
     return held;
 }
 
-void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
-                  apr_time_t now, la_gate_state_t *state)
+void la_gate_read(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms, apr_time_t now,
+                  la_gate_state_t *state)
 {
     la_gate_t *gate = la_gate_at(gates, index);
 

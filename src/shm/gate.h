@@ -24,11 +24,10 @@ typedef struct la_gates_t la_gates_t;
 
 /* One provider's limits; the same in all processes. */
 typedef struct la_gate_terms_t {
-    apr_uint32_t limit; /* calls in flight, 1 to the permits of the geometry */
-    apr_uint32_t
-        max_waiting; /* requests that wait for a permit, 0 to the permits of the geometry */
+    uint32_t limit;       /* calls in flight, 1 to the permits of the geometry */
+    uint32_t max_waiting; /* requests that wait for a permit, 0 to the permits of the geometry */
     apr_interval_time_t wait_us; /* how long each of them waits */
-    apr_uint32_t failures;       /* consecutive outages that open the breaker; 0: there is none */
+    uint32_t failures;           /* consecutive outages that open the breaker; 0: there is none */
     apr_interval_time_t open_us; /* how long no call is made then */
     /* What a call may take. Past it the call is lost, be its process killed, stopped or slow: its
      * permit is free, and if it was the probe another is sent. At most a day counts; 0: a day. */
@@ -37,8 +36,8 @@ typedef struct la_gate_terms_t {
 
 /* A place among the calls in flight, until its deadline. */
 typedef struct la_gate_permit_t {
-    apr_uint32_t index;
-    apr_uint32_t mark; /* the deadline, and which permit of the process this is */
+    uint32_t index;
+    uint32_t mark; /* the deadline, and which permit of the process this is */
 } la_gate_permit_t;
 
 typedef enum la_gate_e {
@@ -50,7 +49,7 @@ typedef enum la_gate_e {
 /* What la_gate_allow() said, for la_gate_report(). */
 typedef struct la_gate_pass_t {
     la_gate_e kind;
-    apr_uint64_t word;            /* the breaker as it was */
+    uint64_t word;                /* the breaker as it was */
     apr_interval_time_t retry_us; /* refused: when to ask again, above 0 */
 } la_gate_pass_t;
 
@@ -73,13 +72,13 @@ typedef enum la_gate_phase_e {
 /* A gate as the status page shows it. Counters start when the bytes are formatted. */
 typedef struct la_gate_state_t {
     la_gate_phase_e phase;
-    apr_uint32_t failures;        /* consecutive outages so far; closed only */
+    uint32_t failures;            /* consecutive outages so far; closed only */
     apr_interval_time_t retry_us; /* how long the gate still refuses; 0 when it does not */
-    apr_uint32_t in_flight;
-    apr_uint32_t waiting;
-    apr_uint64_t openings;    /* of the breaker, from closed */
-    apr_uint64_t refusals;    /* by the breaker */
-    apr_uint64_t exhaustions; /* by the limit */
+    uint32_t in_flight;
+    uint32_t waiting;
+    uint64_t openings;    /* of the breaker, from closed */
+    uint64_t refusals;    /* by the breaker */
+    uint64_t exhaustions; /* by the limit */
 } la_gate_state_t;
 
 /* Bytes for that many gates.
@@ -87,11 +86,11 @@ typedef struct la_gate_state_t {
  * permits: the largest limit of any of them.
  * Returns 0 when a number is not allowed: 0, above 65536 permits, above 4096 gates.
  */
-apr_size_t la_gates_bytes(apr_uint32_t gates, apr_uint32_t permits);
+apr_size_t la_gates_bytes(uint32_t gates, uint32_t permits);
 
 /* Makes `bytes` (la_gates_bytes() of them, aligned to LA_GATE_ALIGN) gates that are closed and
  * empty; nobody may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
-apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permits);
+apr_status_t la_gates_format(void *bytes, uint32_t gates, uint32_t permits);
 
 /* Makes a handle on formatted bytes; only the arguments set the bounds.
  *
@@ -100,8 +99,8 @@ apr_status_t la_gates_format(void *bytes, apr_uint32_t gates, apr_uint32_t permi
  * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for
  * another geometry or layout.
  */
-apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permits,
-                             la_holder_t *life, apr_pool_t *pool, la_gates_t **made);
+apr_status_t la_gates_attach(void *bytes, uint32_t gates, uint32_t permits, la_holder_t *life,
+                             apr_pool_t *pool, la_gates_t **made);
 
 /* Asks for a permit, waiting up to terms->wait_us for one. It is valid for terms->call_us.
  *
@@ -109,52 +108,51 @@ apr_status_t la_gates_attach(void *bytes, apr_uint32_t gates, apr_uint32_t permi
  * their deadline are free.
  * Returns 1, or 0 when the permits are exhausted (or `index` is none).
  */
-int la_gate_enter(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+int la_gate_enter(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                   la_gate_permit_t *permit);
 
 /* Whether this process still holds the permit: nobody has taken it over since its deadline. */
-int la_gate_holds(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit);
+int la_gate_holds(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit);
 
 /* Gives the permit back, from any thread of the process that entered. Does nothing a second time,
  * and nothing when another took the permit over after its deadline. */
-void la_gate_leave(la_gates_t *gates, apr_uint32_t index, const la_gate_permit_t *permit);
+void la_gate_leave(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit);
 
 /* Asks the breaker.
  *
  * now: la_clock_us(), or any clock that all processes share. If it is put back, a breaker that is
  * open sends its probe at once.
  */
-la_gate_e la_gate_allow(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+la_gate_e la_gate_allow(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                         apr_time_t now, la_gate_pass_t *pass);
 
 /* Whether the breaker is closed (or off): calls are made without asking which of them is the probe.
  */
-int la_gate_is_closed(const la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms);
+int la_gate_is_closed(const la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms);
 
 /* Tells the breaker how the call went that was allowed with `pass`. What calls report that were
  * allowed before the breaker opened is of no account afterwards, nor what a probe reports that was
  * given up. After LA_GATE_NO_CALL the next request is the probe.
  */
-la_gate_change_e la_gate_report(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
+la_gate_change_e la_gate_report(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                                 const la_gate_pass_t *pass, la_gate_result_e result,
                                 apr_time_t now);
 
 /* Makes the gate as new: it is another provider's from now on. What is given back later that was
  * taken before changes nothing. Atomic in each word; also for the parent. */
-void la_gate_reset(la_gates_t *gates, apr_uint32_t index);
+void la_gate_reset(la_gates_t *gates, uint32_t index);
 
 /* If the breaker is open, the next request is the probe, and what an older one reports is of no
  * account. For a provider that may have been repaired. Also for the parent. */
-void la_gate_retry(la_gates_t *gates, apr_uint32_t index);
+void la_gate_retry(la_gates_t *gates, uint32_t index);
 
 /* Copies breaker, counters and permits, so that calls under way count in the copy too, until their
  * deadlines. `to` has at least as many permits. Also for the parent. */
-void la_gate_copy(la_gates_t *to, apr_uint32_t to_index, const la_gates_t *from,
-                  apr_uint32_t from_index);
+void la_gate_copy(la_gates_t *to, uint32_t to_index, const la_gates_t *from, uint32_t from_index);
 
 /* The state of a gate; each number is right for itself. Calls and waiters of dead processes, and
  * those past their deadline, are left out. */
-void la_gate_read(la_gates_t *gates, apr_uint32_t index, const la_gate_terms_t *terms,
-                  apr_time_t now, la_gate_state_t *state);
+void la_gate_read(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms, apr_time_t now,
+                  la_gate_state_t *state);
 
 #endif

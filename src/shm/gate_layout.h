@@ -39,20 +39,20 @@ _Static_assert(sizeof(la_gate_t) == 64 && sizeof(la_gate_header_t) == 64, "a lin
 /* Nothing in it was read from the shared bytes. */
 struct la_gates_t {
     unsigned char *bytes;
-    apr_uint32_t count;
-    apr_uint32_t permits;
+    uint32_t count;
+    uint32_t permits;
     la_holder_t *life;
 };
 
 /* How far it is from one gate to the next. */
-static inline apr_size_t la_gate_stride(apr_uint32_t permits)
+static inline apr_size_t la_gate_stride(uint32_t permits)
 {
     return (sizeof(la_gate_t) + 2 * (apr_size_t)permits * sizeof(la_place_t) + 63) &
            ~(apr_size_t)63;
 }
 
 /* The gate of that index, or NULL. */
-static inline la_gate_t *la_gate_at(const la_gates_t *gates, apr_uint32_t index)
+static inline la_gate_t *la_gate_at(const la_gates_t *gates, uint32_t index)
 {
     if (index >= gates->count) {
         return NULL;

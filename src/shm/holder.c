@@ -198,18 +198,6 @@ void la_place_sweep(la_holder_t *life, la_place_t *places, uint32_t count)
     }
 }
 
-uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark)
-{
-    uint32_t taken = 0;
-
-    for (uint32_t at = 0; at < count; at++) {
-        uint64_t seen = atomic_load(&places[at]);
-
-        taken += seen != 0 && (mark == 0 || (uint32_t)seen == mark);
-    }
-    return taken;
-}
-
 /* ---- locks ------------------------------------------------------------------------ */
 
 /* The compare-and-swap that takes a lock pairs with the store that released it: what the last

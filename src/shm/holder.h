@@ -60,10 +60,6 @@ int la_place_leave(la_holder_t *life, la_place_t *place, uint32_t mark);
 /* Frees what the dead hold. */
 void la_place_sweep(la_holder_t *life, la_place_t *places, uint32_t count);
 
-/* How many places are taken with that mark, or with any for mark 0; the dead's count until they are
- * swept. */
-uint32_t la_place_count(const la_place_t *places, uint32_t count, uint32_t mark);
-
 /* A short lock, for microseconds: one place, and a word to sleep on. Zero is free, and any bytes
  * are sound. The process holds it, not the thread: any thread may release it. */
 typedef struct la_lock_t {

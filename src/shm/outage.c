@@ -9,17 +9,17 @@
 /* Lost races before the line is left to whoever won them. */
 #define ATTEMPTS 8
 
-#define TOLD ((apr_uint64_t)1)
+#define TOLD ((uint64_t)1)
 
-static apr_uint32_t mix(apr_uint32_t hash, apr_uint32_t value)
+static uint32_t mix(uint32_t hash, uint32_t value)
 {
     return (hash ^ value) * 16777619u; /* FNV-1a */
 }
 
 /* A hash of the reason, never 0. epoch: how often an outage has ended. */
-static apr_uint32_t hash_of(const la_outage_reason_t *reason, apr_uint64_t epoch)
+static uint32_t hash_of(const la_outage_reason_t *reason, uint64_t epoch)
 {
-    apr_uint32_t hash = mix(2166136261u, (apr_uint32_t)reason->status);
+    uint32_t hash = mix(2166136261u, (uint32_t)reason->status);
     const char *p;
 
     for (p = reason->text; *p; p++) {
@@ -27,26 +27,25 @@ static apr_uint32_t hash_of(const la_outage_reason_t *reason, apr_uint64_t epoch
             hash = mix(hash, (unsigned char)*p);
         }
     }
-    hash = mix(hash, reason->of_caller ? 0 : (apr_uint32_t)epoch + 1);
+    hash = mix(hash, reason->of_caller ? 0 : (uint32_t)epoch + 1);
     return hash ? hash : 1;
 }
 
-static apr_uint32_t seconds(apr_time_t now)
+static uint32_t seconds(apr_time_t now)
 {
-    return (apr_uint32_t)(now / APR_USEC_PER_SEC);
+    return (uint32_t)(now / APR_USEC_PER_SEC);
 }
 
 /* Seconds since a reason was told; a time to come counts as long ago. */
-static apr_uint32_t age_of(apr_uint64_t word, apr_uint32_t now_s)
+static uint32_t age_of(uint64_t word, uint32_t now_s)
 {
-    return word ? now_s - (apr_uint32_t)word : APR_UINT32_MAX;
+    return word ? now_s - (uint32_t)word : UINT32_MAX;
 }
 
 /* The place of that reason, or else the one to be given up for it. */
-static int find_place(const la_outage_t *outage, apr_uint32_t hash, apr_uint32_t now_s,
-                      apr_uint64_t *word)
+static int find_place(const la_outage_t *outage, uint32_t hash, uint32_t now_s, uint64_t *word)
 {
-    apr_uint64_t words[LA_OUTAGE_REASONS];
+    uint64_t words[LA_OUTAGE_REASONS];
     int place = 0;
     int i;
 
@@ -64,13 +63,13 @@ static int find_place(const la_outage_t *outage, apr_uint32_t hash, apr_uint32_t
     return place;
 }
 
-static int is_due(la_outage_t *outage, apr_uint32_t hash, apr_uint32_t now_s)
+static int is_due(la_outage_t *outage, uint32_t hash, uint32_t now_s)
 {
-    apr_uint64_t told = (apr_uint64_t)hash << 32 | now_s;
+    uint64_t told = (uint64_t)hash << 32 | now_s;
     int i;
 
     for (i = 0; i < ATTEMPTS; i++) {
-        apr_uint64_t word;
+        uint64_t word;
         int place = find_place(outage, hash, now_s, &word);
 
         if (word >> 32 == hash && age_of(word, now_s) < INTERVAL_S) {
@@ -85,7 +84,7 @@ static int is_due(la_outage_t *outage, apr_uint32_t hash, apr_uint32_t now_s)
 
 int la_outage_begin(la_outage_t *outage, const la_outage_reason_t *reason, apr_time_t now)
 {
-    apr_uint64_t state = atomic_load(&outage->state);
+    uint64_t state = atomic_load(&outage->state);
 
     if (!is_due(outage, hash_of(reason, state >> 1), seconds(now))) {
         return 0;
@@ -98,7 +97,7 @@ int la_outage_begin(la_outage_t *outage, const la_outage_reason_t *reason, apr_t
 
 int la_outage_end(la_outage_t *outage)
 {
-    apr_uint64_t state = atomic_load_explicit(&outage->state, memory_order_relaxed);
+    uint64_t state = atomic_load_explicit(&outage->state, memory_order_relaxed);
 
     /* One more than a told state is the next untold one. */
     return (state & TOLD) && atomic_compare_exchange_strong(&outage->state, &state, state + 1);

@@ -19,8 +19,8 @@
 
 /* Starts zeroed; whatever it holds costs at most a line more or less. */
 typedef struct la_outage_t {
-    _Atomic apr_uint64_t state; /* 1 bit: an outage was told; above it: how often that ended */
-    _Atomic apr_uint64_t
+    _Atomic uint64_t state; /* 1 bit: an outage was told; above it: how often that ended */
+    _Atomic uint64_t
         reasons[LA_OUTAGE_REASONS]; /* 32 bits of a hash, 32 bits of seconds; 0: free */
 } la_outage_t;
 

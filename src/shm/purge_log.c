@@ -17,12 +17,12 @@
 #include <string.h>
 
 #define RANDOM_BITS 28
-#define RANDOM_MASK ((APR_UINT64_C(1) << RANDOM_BITS) - 1)
+#define RANDOM_MASK ((UINT64_C(1) << RANDOM_BITS) - 1)
 #define NUMBER_BITS 40
-#define CENTURY_S   APR_UINT64_C(3155760000)
+#define CENTURY_S   UINT64_C(3155760000)
 #define DAY_US      (APR_TIME_C(86400) * APR_USEC_PER_SEC)
 
-typedef _Atomic apr_uint64_t word_t;
+typedef _Atomic uint64_t word_t;
 _Static_assert(sizeof(word_t) == 8, "a word is a word in shared memory");
 
 struct la_purge_log_t {
@@ -38,7 +38,7 @@ apr_size_t la_purge_log_bytes(void)
     return sizeof(la_purge_log_t);
 }
 
-apr_uint64_t la_purge_generation(const la_purge_log_t *log)
+uint64_t la_purge_generation(const la_purge_log_t *log)
 {
     return atomic_load(&log->generation);
 }
@@ -58,31 +58,31 @@ int la_purge_compare(la_purge_position_t a, la_purge_position_t b)
     return a.number < b.number ? -1 : a.number > b.number;
 }
 
-static apr_uint64_t seconds(apr_time_t now)
+static uint64_t seconds(apr_time_t now)
 {
-    return now > 0 ? (apr_uint64_t)(now / APR_USEC_PER_SEC) : 0;
+    return now > 0 ? (uint64_t)(now / APR_USEC_PER_SEC) : 0;
 }
 
-int la_purge_era_is_sound(apr_uint64_t era, apr_time_t now)
+int la_purge_era_is_sound(uint64_t era, apr_time_t now)
 {
     return era != 0 && era >> RANDOM_BITS <= seconds(now) + CENTURY_S;
 }
 
-static apr_uint64_t pack(la_purge_position_t position)
+static uint64_t pack(la_purge_position_t position)
 {
     return position.era << NUMBER_BITS | (position.number & LA_PURGE_NUMBER_MAX);
 }
 
 /* Whether a packed number belongs to that era. */
-static int is_of(apr_uint64_t packed, apr_uint64_t era)
+static int is_of(uint64_t packed, uint64_t era)
 {
-    return packed >> NUMBER_BITS == (era & (APR_UINT64_MAX >> NUMBER_BITS));
+    return packed >> NUMBER_BITS == (era & (UINT64_MAX >> NUMBER_BITS));
 }
 
 la_purge_position_t la_purge_known(const la_purge_log_t *log)
 {
     la_purge_position_t known = {.era = atomic_load(&log->era)};
-    apr_uint64_t packed = atomic_load(&log->number);
+    uint64_t packed = atomic_load(&log->number);
 
     if (is_of(packed, known.era)) {
         known.number = packed & LA_PURGE_NUMBER_MAX;
@@ -92,9 +92,9 @@ la_purge_position_t la_purge_known(const la_purge_log_t *log)
 
 void la_purge_advance(la_purge_log_t *log, la_purge_position_t position)
 {
-    apr_uint64_t era = atomic_load(&log->era);
-    apr_uint64_t packed = atomic_load(&log->number);
-    apr_uint64_t before = packed;
+    uint64_t era = atomic_load(&log->era);
+    uint64_t packed = atomic_load(&log->number);
+    uint64_t before = packed;
     int moved = 0; /* to a new era, whose last bits may be those of the old one */
 
     while (position.era > era && !moved) {
@@ -108,11 +108,11 @@ void la_purge_advance(la_purge_log_t *log, la_purge_position_t position)
         !atomic_compare_exchange_weak(&log->number, &packed, pack(position))) {}
 }
 
-apr_uint64_t la_purge_draw(const la_purge_log_t *log, apr_time_t now)
+uint64_t la_purge_draw(const la_purge_log_t *log, apr_time_t now)
 {
-    apr_uint64_t known = atomic_load(&log->era);
-    apr_uint64_t second = seconds(now);
-    apr_uint64_t random;
+    uint64_t known = atomic_load(&log->era);
+    uint64_t second = seconds(now);
+    uint64_t random;
 
     if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1) {
         return 0;
@@ -126,7 +126,7 @@ apr_uint64_t la_purge_draw(const la_purge_log_t *log, apr_time_t now)
 void la_purge_raise(la_purge_log_t *log, apr_time_t now)
 {
     /* A day ahead, which clocks of other machines are not. */
-    apr_uint64_t era = la_purge_draw(log, now + DAY_US);
+    uint64_t era = la_purge_draw(log, now + DAY_US);
 
     if (!era) {
         era = ((atomic_load(&log->era) >> RANDOM_BITS) + 1)
@@ -137,15 +137,15 @@ void la_purge_raise(la_purge_log_t *log, apr_time_t now)
 
 /* ---- whose purges these are ---- */
 
-int la_purge_is_bound(const la_purge_log_t *log, apr_uint64_t place)
+int la_purge_is_bound(const la_purge_log_t *log, uint64_t place)
 {
     return atomic_load(&log->place) == place;
 }
 
-int la_purge_bind(la_purge_log_t *log, apr_uint64_t place, apr_time_t now)
+int la_purge_bind(la_purge_log_t *log, uint64_t place, apr_time_t now)
 {
-    apr_uint64_t before = 0;
-    apr_uint64_t changing = LA_PURGE_CHANGING;
+    uint64_t before = 0;
+    uint64_t changing = LA_PURGE_CHANGING;
 
     if (atomic_compare_exchange_strong(&log->place, &before, place)) {
         return 0;
@@ -164,10 +164,10 @@ int la_purge_bind(la_purge_log_t *log, apr_uint64_t place, apr_time_t now)
 
 int la_purge_turn(la_purge_log_t *log, apr_time_t now, apr_interval_time_t interval)
 {
-    apr_uint64_t last = atomic_load(&log->turn);
-    apr_uint64_t time = (apr_uint64_t)now;
+    uint64_t last = atomic_load(&log->turn);
+    uint64_t time = (uint64_t)now;
 
-    if (time >= last && time - last < (apr_uint64_t)interval) {
+    if (time >= last && time - last < (uint64_t)interval) {
         return 0;
     }
     return atomic_compare_exchange_strong(&log->turn, &last, time);

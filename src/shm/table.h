@@ -12,6 +12,7 @@
 #ifndef LA_TABLE_H
 #define LA_TABLE_H
 
+#include "base/slice.h"
 #include "shm/holder.h"
 
 #include <apr_errno.h>
@@ -44,9 +45,9 @@ typedef struct la_table_t la_table_t;
 
 /* What is kept beside a value. The table itself reads the three times only. */
 typedef struct la_table_meta_t {
-    apr_int64_t expires_us;     /* fresh before it */
-    apr_int64_t stale_until_us; /* stale from expires_us to before it; if not above: never */
-    apr_int64_t stored_us;      /* set by la_table_put() */
+    int64_t expires_us;     /* fresh before it */
+    int64_t stale_until_us; /* stale from expires_us to before it; if not above: never */
+    int64_t stored_us;
     /* Keyed digests of client id and principal, never those themselves: no token may be guessed
      * from shared memory. */
     unsigned char client_tag[LA_TABLE_PURGE_TAG_BYTES];
@@ -75,15 +76,15 @@ typedef void *la_table_room_fn(void *context, apr_size_t len);
 typedef int la_table_drop_fn(void *context, const la_table_meta_t *meta);
 
 typedef struct la_table_stats_t {
-    apr_uint64_t bytes; /* of the table */
-    apr_uint64_t
+    uint64_t bytes; /* of the table */
+    uint64_t
         chunks; /* 384 bytes each; a value of up to 264 bytes takes one, each 368 more another */
-    apr_uint64_t chunks_used; /* as of the last store in each part of the table */
-    apr_uint64_t entries;     /* with the expired ones whose place nobody needed yet */
-    apr_uint64_t stores;
-    apr_uint64_t evictions; /* of entries that were neither expired nor stale past use */
-    apr_uint64_t store_failures;
-    apr_uint64_t too_large; /* of these failures, values over LA_TABLE_VALUE_MAX_BYTES */
+    uint64_t chunks_used; /* as of the last store in each part of the table */
+    uint64_t entries;     /* with the expired ones whose place nobody needed yet */
+    uint64_t stores;
+    uint64_t evictions; /* of entries that were neither expired nor stale past use */
+    uint64_t store_failures;
+    uint64_t too_large; /* of these failures, values over LA_TABLE_VALUE_MAX_BYTES */
 } la_table_stats_t;
 
 /* The least size that la_table_format() takes: room for two of the longest values or 128 short
@@ -122,19 +123,6 @@ apr_status_t la_table_attach(void *bytes, apr_size_t size, la_holder_t *life, ap
 la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_time_t now_us,
                         la_table_room_fn *room, void *context, la_table_entry_t *entry);
 
-/* Stores a value under `key` in place of what was there. Makes room by dropping, in the key's part
- * of the table, what has expired and then what was not used for longest. When it returns, with
- * success or not, the value that was there before is not found any more.
- *
- * meta: copied, but stored_us, which becomes now_us.
- * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, or APR_TIMEUP when another writer
- * was in the way for LA_TABLE_LOCK_WAIT_US, or this process cannot prove that it lives; see
- * la_table_put_guarded() for the others.
- */
-apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
-                          const la_table_meta_t *meta, const void *value, apr_size_t len,
-                          apr_time_t now_us);
-
 /* Says whether a value is still to be stored. */
 typedef int la_table_keep_fn(const void *context);
 
@@ -143,20 +131,28 @@ typedef struct la_table_guard_t {
     const void *context;
 } la_table_guard_t;
 
-/* la_table_put(), if `guard` says so once the store is under way. APR_EGENERAL: it said no, or a
- * sweep or a removal met the store; the value is not found then. So what a sweep's caller changed
- * before the sweep is seen by the guard, or the sweep finds the store, at whatever instruction the
- * storing process dies or stops. guard: NULL says yes. */
-apr_status_t la_table_put_guarded(const la_table_t *table, const unsigned char *key,
-                                  const la_table_meta_t *meta, const void *value, apr_size_t len,
-                                  apr_time_t now_us, const la_table_guard_t *guard);
+/* Stores a value under `key` in place of what was there. Makes room by dropping, in the key's part
+ * of the table, what has expired and then what was not used for longest. When it returns, with
+ * success or not, readers do not find the earlier value any more.
+ *
+ * meta: its stored_us is the time now.
+ * guard: asked once the store is under way, so that it sees what a sweep's caller changed before
+ * the sweep, or else the sweep finds the store, wherever the storing process dies or stops. NULL
+ * says yes.
+ * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, APR_TIMEUP when another writer was
+ * in the way for LA_TABLE_LOCK_WAIT_US or this process cannot prove that it lives, or APR_EGENERAL
+ * when the guard said no, or a sweep or a removal met the store.
+ */
+apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
+                          const la_table_meta_t *meta, la_slice_t value,
+                          const la_table_guard_t *guard);
 
 /* Drops the entry of `key`, and what is being stored under it. Waits for nobody and cannot fail.
  * Returns 1 when there was an entry, else 0. */
 int la_table_remove(const la_table_t *table, const unsigned char *key);
 
 /* Drops all entries for which `drop` says so; as la_table_remove() does. Returns their number.
- * What is being stored is dropped whatever it is: see la_table_put_guarded(). */
+ * What is being stored is dropped whatever it is: see la_table_put(). */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context);
 
 /* Counts. Reads the index from end to end: a millisecond at a million entries. */

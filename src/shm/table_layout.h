@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-typedef _Atomic apr_uint64_t la_table_word_t;
+typedef _Atomic uint64_t la_table_word_t;
 
 /* Chunks of a group, and the ways a key can be stored in it. */
 #define LA_TABLE_WAYS 128u
@@ -48,7 +48,7 @@ typedef struct la_table_chunk_t {
 
 typedef struct la_table_lock_t {
     la_lock_t lock;
-    _Atomic apr_uint32_t used; /* chunks in use after the last store, for statistics */
+    _Atomic uint32_t used; /* chunks in use after the last store, for statistics */
 } __attribute__((aligned(64))) la_table_lock_t;
 
 typedef struct la_table_links_t {
@@ -82,16 +82,16 @@ struct la_table_t {
     la_table_tags_t *tags;
     la_table_chunk_t *chunks;
     apr_size_t size;
-    apr_uint32_t group_count;
+    uint32_t group_count;
     la_holder_t *life;
 };
 
 /* A key and where it belongs. */
 typedef struct la_table_place_t {
-    apr_uint64_t key[LA_TABLE_KEY_WORDS];
-    apr_uint32_t group;
-    apr_uint32_t home; /* the way it is put in when that is free */
-    apr_uint64_t tag;  /* 1 to 65535 */
+    uint64_t key[LA_TABLE_KEY_WORDS];
+    uint32_t group;
+    uint32_t home; /* the way it is put in when that is free */
+    uint64_t tag;  /* 1 to 65535 */
 } la_table_place_t;
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "words are read and written without a lock");
@@ -112,42 +112,42 @@ _Static_assert(LA_TABLE_VALUE_MAX_BYTES <=
 
 /* ---- states ------------------------------------------------------------------ */
 
-static inline apr_uint64_t la_table_kind(apr_uint64_t state)
+static inline uint64_t la_table_kind(uint64_t state)
 {
     return state & 3;
 }
 
 /* The state that follows, one change later: no state ever comes back. */
-static inline apr_uint64_t la_table_next(apr_uint64_t state, la_table_kind_e kind)
+static inline uint64_t la_table_next(uint64_t state, la_table_kind_e kind)
 {
-    return (((state >> 2) + 1) << 2) | (apr_uint64_t)kind;
+    return (((state >> 2) + 1) << 2) | (uint64_t)kind;
 }
 
-static inline apr_uint64_t la_table_load(const la_table_word_t *word)
+static inline uint64_t la_table_load(const la_table_word_t *word)
 {
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-static inline void la_table_store(la_table_word_t *word, apr_uint64_t value)
+static inline void la_table_store(la_table_word_t *word, uint64_t value)
 {
     atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
 /* ---- geometry ---------------------------------------------------------------- */
 
-static inline la_table_chunk_t *la_table_chunk(const la_table_t *table, apr_uint32_t group,
-                                               apr_uint32_t way)
+static inline la_table_chunk_t *la_table_chunk(const la_table_t *table, uint32_t group,
+                                               uint32_t way)
 {
     return table->chunks + (apr_size_t)group * LA_TABLE_WAYS + way;
 }
 
 /* Chunks of an entry whose value has `len` bytes. */
-static inline apr_uint32_t la_table_chunks_of(apr_size_t len)
+static inline uint32_t la_table_chunks_of(apr_size_t len)
 {
-    return len <= LA_TABLE_HEAD_VALUE_BYTES ? 1
-                                            : 1 + (apr_uint32_t)((len - LA_TABLE_HEAD_VALUE_BYTES +
-                                                                  LA_TABLE_TAIL_VALUE_BYTES - 1) /
-                                                                 LA_TABLE_TAIL_VALUE_BYTES);
+    return len <= LA_TABLE_HEAD_VALUE_BYTES
+               ? 1
+               : 1 + (uint32_t)((len - LA_TABLE_HEAD_VALUE_BYTES + LA_TABLE_TAIL_VALUE_BYTES - 1) /
+                                LA_TABLE_TAIL_VALUE_BYTES);
 }
 
 /* The digest's bits are spent once: 32 for the group, 16 for the tag, 7 for the way. */
@@ -156,31 +156,30 @@ static inline la_table_place_t la_table_place(const la_table_t *table, const uns
     la_table_place_t place;
 
     memcpy(place.key, key, sizeof(place.key));
-    place.group = (apr_uint32_t)(((place.key[0] & 0xffffffffu) * table->group_count) >> 32);
-    place.home = (apr_uint32_t)(place.key[1] % LA_TABLE_WAYS);
+    place.group = (uint32_t)(((place.key[0] & 0xffffffffu) * table->group_count) >> 32);
+    place.home = (uint32_t)(place.key[1] % LA_TABLE_WAYS);
     place.tag = place.key[1] >> 48;
     place.tag += place.tag == 0;
     return place;
 }
 
-static inline apr_uint64_t la_table_tag(const la_table_t *table, apr_uint32_t group,
-                                        apr_uint32_t way)
+static inline uint64_t la_table_tag(const la_table_t *table, uint32_t group, uint32_t way)
 {
-    apr_uint64_t word = la_table_load(&table->tags[group].word[way / LA_TABLE_TAGS_PER_WORD]);
+    uint64_t word = la_table_load(&table->tags[group].word[way / LA_TABLE_TAGS_PER_WORD]);
 
     return (word >> (16 * (way % LA_TABLE_TAGS_PER_WORD))) & 0xffff;
 }
 
-static inline void la_table_set_tag(const la_table_t *table, apr_uint32_t group, apr_uint32_t way,
-                                    apr_uint64_t tag)
+static inline void la_table_set_tag(const la_table_t *table, uint32_t group, uint32_t way,
+                                    uint64_t tag)
 {
     la_table_word_t *word = &table->tags[group].word[way / LA_TABLE_TAGS_PER_WORD];
     unsigned shift = 16 * (way % LA_TABLE_TAGS_PER_WORD);
 
-    la_table_store(word, (la_table_load(word) & ~((apr_uint64_t)0xffff << shift)) | tag << shift);
+    la_table_store(word, (la_table_load(word) & ~((uint64_t)0xffff << shift)) | tag << shift);
 }
 
-static inline int la_table_is_live(const la_table_t *table, apr_uint32_t group, apr_uint32_t way)
+static inline int la_table_is_live(const la_table_t *table, uint32_t group, uint32_t way)
 {
     return la_table_tag(table, group, way) != 0 &&
            la_table_kind(la_table_load(&la_table_chunk(table, group, way)->state)) == LA_TABLE_HEAD;
@@ -189,7 +188,7 @@ static inline int la_table_is_live(const la_table_t *table, apr_uint32_t group, 
 /* Makes a chunk EMPTY, whatever it was. */
 static inline void la_table_retire(la_table_chunk_t *chunk)
 {
-    apr_uint64_t state = la_table_load(&chunk->state);
+    uint64_t state = la_table_load(&chunk->state);
 
     if (la_table_kind(state) != LA_TABLE_EMPTY) {
         la_table_store(&chunk->state, la_table_next(state, LA_TABLE_EMPTY));
@@ -197,11 +196,11 @@ static inline void la_table_retire(la_table_chunk_t *chunk)
 }
 
 /* For a reader it is true of what was there if the state is the same before and after. */
-static inline int la_table_key_is(const la_table_chunk_t *chunk, const apr_uint64_t *key)
+static inline int la_table_key_is(const la_table_chunk_t *chunk, const uint64_t *key)
 {
-    apr_uint64_t differ = 0;
+    uint64_t differ = 0;
 
-    for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
+    for (uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
         differ |= la_table_load(&chunk->u.head.key[i]) ^ key[i];
     }
     return differ == 0;
@@ -212,24 +211,24 @@ static inline int la_table_key_is(const la_table_chunk_t *chunk, const apr_uint6
 /* Guards against bytes that changed by other means than the protocol: stray writes, and garbage. It
  * is no defence against who can write the segment. */
 typedef struct la_table_sum_t {
-    apr_uint64_t total;
-    apr_uint64_t salt;
+    uint64_t total;
+    uint64_t salt;
 } la_table_sum_t;
 
-static inline la_table_sum_t la_table_sum_add(la_table_sum_t sum, apr_uint64_t word)
+static inline la_table_sum_t la_table_sum_add(la_table_sum_t sum, uint64_t word)
 {
-    apr_uint64_t salted = word ^ sum.salt;
+    uint64_t salted = word ^ sum.salt;
 
     sum.total += (salted & 0xffffffffu) * (salted >> 32);
     sum.salt += 0x9e3779b97f4a7c15u;
     return sum;
 }
 
-static inline la_table_sum_t la_table_sum_start(const apr_uint64_t *key, apr_uint64_t size)
+static inline la_table_sum_t la_table_sum_start(const uint64_t *key, uint64_t size)
 {
     la_table_sum_t sum = {size, 0x6a09e667f3bcc909u};
 
-    for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
+    for (uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
         sum = la_table_sum_add(sum, key[i]);
     }
     return sum;
@@ -252,8 +251,8 @@ typedef struct la_table_room_t {
     apr_size_t len;
 } la_table_room_t;
 
-la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *place,
-                              apr_uint32_t way, la_table_room_t *room, la_table_entry_t *entry);
+la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *place, uint32_t way,
+                              la_table_room_t *room, la_table_entry_t *entry);
 
 /* Fresh, stale, or a miss where the entry is past use at this time. */
 la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
@@ -268,12 +267,11 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
 
 /* Waits for a group's lock, for writers (table_lock.c). Returns APR_SUCCESS or APR_TIMEUP; the
  * first is undone by la_table_unlock(). What a dead owner left is cleared away. */
-apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group,
-                           apr_interval_time_t wait_us);
-void la_table_unlock(const la_table_t *table, apr_uint32_t group);
+apr_status_t la_table_lock(const la_table_t *table, uint32_t group, apr_interval_time_t wait_us);
+void la_table_unlock(const la_table_t *table, uint32_t group);
 
 /* Clears the tags of what was removed in a group, unless its lock is taken. */
-void la_table_tidy(const la_table_t *table, apr_uint32_t group);
+void la_table_tidy(const la_table_t *table, uint32_t group);
 
 /* Between looks at an entry that is being written. */
 static inline void la_table_pause(void)
@@ -284,7 +282,7 @@ static inline void la_table_pause(void)
 }
 
 /* Whether all that was read since `state` was loaded belongs to that state. */
-static inline int la_table_unchanged(const la_table_chunk_t *chunk, apr_uint64_t state)
+static inline int la_table_unchanged(const la_table_chunk_t *chunk, uint64_t state)
 {
     atomic_thread_fence(memory_order_acquire);
     return la_table_load(&chunk->state) == state;

@@ -5,9 +5,9 @@
 #include "shm/table_layout.h"
 
 /* Leaves only live entries with a tag. For the lock's holder. */
-static void clear_dead(const la_table_t *table, apr_uint32_t group)
+static void clear_dead(const la_table_t *table, uint32_t group)
 {
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+    for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         if (!la_table_is_live(table, group, way)) {
             la_table_retire(la_table_chunk(table, group, way));
             la_table_set_tag(table, group, way, 0);
@@ -15,7 +15,7 @@ static void clear_dead(const la_table_t *table, apr_uint32_t group)
     }
 }
 
-apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group, apr_interval_time_t wait_us)
+apr_status_t la_table_lock(const la_table_t *table, uint32_t group, apr_interval_time_t wait_us)
 {
     la_lock_e taken = la_lock_take(table->life, &table->locks[group].lock, wait_us);
 
@@ -25,12 +25,12 @@ apr_status_t la_table_lock(const la_table_t *table, apr_uint32_t group, apr_inte
     return taken == LA_LOCK_BUSY ? APR_TIMEUP : APR_SUCCESS;
 }
 
-void la_table_unlock(const la_table_t *table, apr_uint32_t group)
+void la_table_unlock(const la_table_t *table, uint32_t group)
 {
     la_lock_release(&table->locks[group].lock);
 }
 
-void la_table_tidy(const la_table_t *table, apr_uint32_t group)
+void la_table_tidy(const la_table_t *table, uint32_t group)
 {
     if (la_table_lock(table, group, 0) == APR_SUCCESS) {
         clear_dead(table, group);

@@ -19,8 +19,6 @@
  */
 #include "shm/table.h"
 
-#include "base/slice.h"
-
 #include "shm/table_layout.h"
 
 #define NOBODY 0xffu
@@ -30,16 +28,16 @@ _Static_assert(LA_TABLE_WAYS <= NOBODY, "a way is told from nobody");
 /* Which entry each chunk of a group belongs to, derived from the heads. */
 typedef struct plan_t {
     const la_table_t *table;
-    apr_uint32_t group;
-    apr_uint32_t free;
+    uint32_t group;
+    uint32_t free;
     unsigned char owner[LA_TABLE_WAYS]; /* way of the entry's head, or NOBODY */
 } plan_t;
 
 /* ---- the plan ------------------------------------------------------------------ */
 
-static void release_chunks(plan_t *plan, apr_uint32_t head)
+static void release_chunks(plan_t *plan, uint32_t head)
 {
-    for (apr_uint32_t i = 0; i < LA_TABLE_WAYS; i++) {
+    for (uint32_t i = 0; i < LA_TABLE_WAYS; i++) {
         if (plan->owner[i] == head) {
             plan->owner[i] = NOBODY;
             plan->free++;
@@ -47,7 +45,7 @@ static void release_chunks(plan_t *plan, apr_uint32_t head)
     }
 }
 
-static void drop_entry(plan_t *plan, apr_uint32_t head)
+static void drop_entry(plan_t *plan, uint32_t head)
 {
     la_table_retire(la_table_chunk(plan->table, plan->group, head));
     la_table_set_tag(plan->table, plan->group, head, 0);
@@ -55,16 +53,16 @@ static void drop_entry(plan_t *plan, apr_uint32_t head)
 }
 
 /* Returns 0 when the chain of `head` is not sound. */
-static int claim_tails(plan_t *plan, apr_uint32_t head)
+static int claim_tails(plan_t *plan, uint32_t head)
 {
     const la_table_links_t *links = &plan->table->links[plan->group];
-    apr_uint64_t size = la_table_load(&la_table_chunk(plan->table, plan->group, head)->u.head.size);
-    apr_uint32_t way = head;
+    uint64_t size = la_table_load(&la_table_chunk(plan->table, plan->group, head)->u.head.size);
+    uint32_t way = head;
 
     if (size > LA_TABLE_VALUE_MAX_BYTES) {
         return 0;
     }
-    for (apr_uint32_t rest = la_table_chunks_of(size) - 1; rest > 0; rest--) {
+    for (uint32_t rest = la_table_chunks_of(size) - 1; rest > 0; rest--) {
         way = atomic_load_explicit(&links->next[way], memory_order_relaxed);
         if (way >= LA_TABLE_WAYS || plan->owner[way] != NOBODY) {
             return 0;
@@ -76,23 +74,23 @@ static int claim_tails(plan_t *plan, apr_uint32_t head)
 }
 
 /* The heads are far apart in memory, so they are asked for all at once. */
-static void prefetch_heads(const la_table_t *table, apr_uint32_t group)
+static void prefetch_heads(const la_table_t *table, uint32_t group)
 {
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+    for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         if (la_table_tag(table, group, way) != 0) {
             __builtin_prefetch(la_table_chunk(table, group, way), 1);
         }
     }
 }
 
-static void plan_make(plan_t *plan, const la_table_t *table, apr_uint32_t group)
+static void plan_make(plan_t *plan, const la_table_t *table, uint32_t group)
 {
     plan->table = table;
     plan->group = group;
     plan->free = LA_TABLE_WAYS;
     memset(plan->owner, NOBODY, sizeof(plan->owner));
     prefetch_heads(table, group);
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+    for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         if (la_table_is_live(table, group, way)) {
             plan->owner[way] = (unsigned char)way;
             plan->free--;
@@ -100,7 +98,7 @@ static void plan_make(plan_t *plan, const la_table_t *table, apr_uint32_t group)
             la_table_set_tag(table, group, way, 0);
         }
     }
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+    for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         if (plan->owner[way] == way && !claim_tails(plan, way)) {
             drop_entry(plan, way);
         }
@@ -109,9 +107,9 @@ static void plan_make(plan_t *plan, const la_table_t *table, apr_uint32_t group)
 
 static void read_meta(const la_table_chunk_t *chunk, la_table_meta_t *meta)
 {
-    apr_uint64_t words[LA_TABLE_META_WORDS];
+    uint64_t words[LA_TABLE_META_WORDS];
 
-    for (apr_uint32_t i = 0; i < LA_TABLE_META_WORDS; i++) {
+    for (uint32_t i = 0; i < LA_TABLE_META_WORDS; i++) {
         words[i] = la_table_load(&chunk->u.head.meta[i]);
     }
     memcpy(meta, words, sizeof(*meta));
@@ -119,26 +117,26 @@ static void read_meta(const la_table_chunk_t *chunk, la_table_meta_t *meta)
 
 /* How long an entry was not used; a time of use in the future comes from a clock that was put
  * back. */
-static apr_uint64_t idle_us(const la_table_chunk_t *chunk, apr_time_t now_us)
+static uint64_t idle_us(const la_table_chunk_t *chunk, apr_time_t now_us)
 {
-    apr_int64_t touched_us = (apr_int64_t)la_table_load(&chunk->touched_us);
+    int64_t touched_us = (int64_t)la_table_load(&chunk->touched_us);
 
     if (touched_us > now_us) {
-        apr_uint64_t ahead = (apr_uint64_t)touched_us - (apr_uint64_t)now_us;
+        uint64_t ahead = (uint64_t)touched_us - (uint64_t)now_us;
 
-        return ahead <= LA_TABLE_CLOCK_SLACK_US ? 0 : APR_UINT64_MAX;
+        return ahead <= LA_TABLE_CLOCK_SLACK_US ? 0 : UINT64_MAX;
     }
-    return (apr_uint64_t)now_us - (apr_uint64_t)touched_us;
+    return (uint64_t)now_us - (uint64_t)touched_us;
 }
 
 /* Drops one entry: the first that is past use, else the one not used for longest. */
 static void drop_one(plan_t *plan, apr_time_t now_us)
 {
-    apr_uint64_t longest = 0;
-    apr_uint32_t victim = LA_TABLE_WAYS;
+    uint64_t longest = 0;
+    uint32_t victim = LA_TABLE_WAYS;
     int past_use = 0;
 
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS && !past_use; way++) {
+    for (uint32_t way = 0; way < LA_TABLE_WAYS && !past_use; way++) {
         const la_table_chunk_t *chunk = la_table_chunk(plan->table, plan->group, way);
         la_table_meta_t meta;
 
@@ -175,7 +173,7 @@ static void store_words(la_table_word_t *to, source_t *source, apr_size_t room)
     apr_size_t len = source->len < room ? source->len : room;
 
     for (apr_size_t i = 0; i < len; i += 8) {
-        apr_uint64_t word = 0;
+        uint64_t word = 0;
 
         memcpy(&word, source->bytes + i, len - i < 8 ? len - i : 8);
         la_table_store(to++, word);
@@ -186,7 +184,7 @@ static void store_words(la_table_word_t *to, source_t *source, apr_size_t room)
 }
 
 /* Takes the free chunk that comes first from `way` on; there is one. */
-static apr_uint32_t take(plan_t *plan, apr_uint32_t way, apr_uint32_t head)
+static uint32_t take(plan_t *plan, uint32_t way, uint32_t head)
 {
     while (plan->owner[way] != NOBODY) {
         way = (way + 1) % LA_TABLE_WAYS;
@@ -198,11 +196,11 @@ static apr_uint32_t take(plan_t *plan, apr_uint32_t way, apr_uint32_t head)
 
 /* The live entry of this key, or LA_TABLE_WAYS. A second one, which only damage can make, is
  * dropped. */
-static apr_uint32_t find(plan_t *plan, const la_table_place_t *place)
+static uint32_t find(plan_t *plan, const la_table_place_t *place)
 {
-    apr_uint32_t found = LA_TABLE_WAYS;
+    uint32_t found = LA_TABLE_WAYS;
 
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+    for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         if (plan->owner[way] != way || la_table_tag(plan->table, plan->group, way) != place->tag ||
             !la_table_key_is(la_table_chunk(plan->table, plan->group, way), place->key)) {
             continue;
@@ -219,12 +217,12 @@ static apr_uint32_t find(plan_t *plan, const la_table_place_t *place)
 /* Steps 1 and 2: the chunks to write to, in order, their states such that nobody reads them. A head
  * that is replaced never looks EMPTY meanwhile: readers wait for WRITING only. Returns the head's
  * state. */
-static apr_uint64_t reserve(plan_t *plan, const la_table_place_t *place, apr_uint32_t count,
-                            apr_time_t now_us, apr_uint32_t *ways)
+static uint64_t reserve(plan_t *plan, const la_table_place_t *place, uint32_t count,
+                        apr_time_t now_us, uint32_t *ways)
 {
-    apr_uint32_t head = find(plan, place);
+    uint32_t head = find(plan, place);
     la_table_chunk_t *chunk;
-    apr_uint64_t state;
+    uint64_t state;
 
     if (head < LA_TABLE_WAYS) {
         release_chunks(plan, head);
@@ -235,7 +233,7 @@ static apr_uint64_t reserve(plan_t *plan, const la_table_place_t *place, apr_uin
         drop_one(plan, now_us);
     }
     ways[0] = take(plan, head, LA_TABLE_WAYS);
-    for (apr_uint32_t i = 1; i < count; i++) {
+    for (uint32_t i = 1; i < count; i++) {
         ways[i] = take(plan, ways[i - 1], ways[0]);
         la_table_retire(la_table_chunk(plan->table, plan->group, ways[i]));
     }
@@ -246,12 +244,11 @@ static apr_uint64_t reserve(plan_t *plan, const la_table_place_t *place, apr_uin
     return state;
 }
 
-static void write_tails(const plan_t *plan, const apr_uint32_t *ways, apr_uint32_t count,
-                        source_t *source)
+static void write_tails(const plan_t *plan, const uint32_t *ways, uint32_t count, source_t *source)
 {
     la_table_links_t *links = &plan->table->links[plan->group];
 
-    for (apr_uint32_t i = 1; i < count; i++) {
+    for (uint32_t i = 1; i < count; i++) {
         atomic_store_explicit(&links->next[ways[i - 1]], (unsigned char)ways[i],
                               memory_order_relaxed);
         store_words(la_table_chunk(plan->table, plan->group, ways[i])->u.tail, source,
@@ -259,14 +256,14 @@ static void write_tails(const plan_t *plan, const apr_uint32_t *ways, apr_uint32
     }
 }
 
-static void write_words(const plan_t *plan, const la_table_place_t *place, const apr_uint32_t *ways,
+static void write_words(const plan_t *plan, const la_table_place_t *place, const uint32_t *ways,
                         const la_table_meta_t *meta, la_slice_t value)
 {
     la_table_chunk_t *chunk = la_table_chunk(plan->table, plan->group, ways[0]);
     source_t source = {(const unsigned char *)meta, sizeof(*meta),
                        la_table_sum_start(place->key, value.len)};
 
-    for (apr_uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
+    for (uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
         la_table_store(&chunk->u.head.key[i], place->key[i]);
     }
     store_words(chunk->u.head.meta, &source, sizeof(*meta));
@@ -276,11 +273,11 @@ static void write_words(const plan_t *plan, const la_table_place_t *place, const
     write_tails(plan, ways, la_table_chunks_of(value.len), &source);
     la_table_store(&chunk->u.head.size, value.len);
     la_table_store(&chunk->u.head.sum, source.sum.total);
-    la_table_store(&chunk->touched_us, (apr_uint64_t)meta->stored_us);
+    la_table_store(&chunk->touched_us, (uint64_t)meta->stored_us);
 }
 
 /* Step 5. Returns 0 when the store was met by a removal or a sweep. */
-static int publish(la_table_chunk_t *chunk, apr_uint64_t writing)
+static int publish(la_table_chunk_t *chunk, uint64_t writing)
 {
     return atomic_compare_exchange_strong_explicit(&chunk->state, &writing,
                                                    la_table_next(writing, LA_TABLE_HEAD),
@@ -291,9 +288,8 @@ static apr_status_t write_entry(plan_t *plan, const la_table_place_t *place,
                                 const la_table_meta_t *meta, la_slice_t value,
                                 const la_table_guard_t *guard)
 {
-    apr_uint32_t ways[LA_TABLE_WAYS];
-    apr_uint64_t writing =
-        reserve(plan, place, la_table_chunks_of(value.len), meta->stored_us, ways);
+    uint32_t ways[LA_TABLE_WAYS];
+    uint64_t writing = reserve(plan, place, la_table_chunks_of(value.len), meta->stored_us, ways);
 
     atomic_thread_fence(memory_order_seq_cst); /* see la_table_sweep(); readers need a release */
     if (!guard || guard->keep(guard->context)) {
@@ -307,23 +303,14 @@ static apr_status_t write_entry(plan_t *plan, const la_table_place_t *place,
 }
 
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
-                          const la_table_meta_t *meta, const void *value, apr_size_t len,
-                          apr_time_t now_us)
-{
-    return la_table_put_guarded(table, key, meta, value, len, now_us, NULL);
-}
-
-apr_status_t la_table_put_guarded(const la_table_t *table, const unsigned char *key,
-                                  const la_table_meta_t *meta, const void *value, apr_size_t len,
-                                  apr_time_t now_us, const la_table_guard_t *guard)
+                          const la_table_meta_t *meta, la_slice_t value,
+                          const la_table_guard_t *guard)
 {
     la_table_place_t place = la_table_place(table, key);
-    la_table_meta_t stamped = *meta;
     apr_status_t rv = APR_ENOSPC;
     plan_t plan;
 
-    stamped.stored_us = now_us;
-    if (len <= LA_TABLE_VALUE_MAX_BYTES) {
+    if (value.len <= LA_TABLE_VALUE_MAX_BYTES) {
         rv = la_table_lock(table, place.group, LA_TABLE_LOCK_WAIT_US);
     } else {
         la_table_count(table, place.group, too_large);
@@ -334,7 +321,7 @@ apr_status_t la_table_put_guarded(const la_table_t *table, const unsigned char *
         return rv;
     }
     plan_make(&plan, table, place.group);
-    rv = write_entry(&plan, &place, &stamped, (la_slice_t){value, len}, guard);
+    rv = write_entry(&plan, &place, meta, value, guard);
     atomic_store_explicit(&table->locks[place.group].used, LA_TABLE_WAYS - plan.free,
                           memory_order_relaxed);
     la_table_unlock(table, place.group);
@@ -347,7 +334,7 @@ apr_status_t la_table_put_guarded(const la_table_t *table, const unsigned char *
 /* ---- removing -------------------------------------------------------------------- */
 
 /* Makes a HEAD or WRITING chunk EMPTY if it still is what was read under `state`. */
-static int kill_entry(la_table_chunk_t *chunk, apr_uint64_t state)
+static int kill_entry(la_table_chunk_t *chunk, uint64_t state)
 {
     atomic_thread_fence(memory_order_acquire);
     return atomic_compare_exchange_strong_explicit(&chunk->state, &state,
@@ -361,9 +348,9 @@ static int remove_once(const la_table_t *table, const la_table_place_t *place, i
 {
     int again = 0;
 
-    for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+    for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
         la_table_chunk_t *chunk = la_table_chunk(table, place->group, way);
-        apr_uint64_t state;
+        uint64_t state;
 
         if (la_table_tag(table, place->group, way) != place->tag) {
             continue;
@@ -403,7 +390,7 @@ static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *co
     la_table_meta_t meta;
 
     for (int i = 0; i < LA_TABLE_READ_ATTEMPTS; i++) {
-        apr_uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
+        uint64_t state = atomic_load_explicit(&chunk->state, memory_order_acquire);
 
         if (la_table_kind(state) == LA_TABLE_EMPTY ||
             (la_table_kind(state) == LA_TABLE_WRITING && kill_entry(chunk, state))) {
@@ -433,10 +420,10 @@ apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void 
     apr_size_t dropped = 0;
 
     atomic_thread_fence(memory_order_seq_cst);
-    for (apr_uint32_t group = 0; group < table->group_count; group++) {
+    for (uint32_t group = 0; group < table->group_count; group++) {
         apr_size_t before = dropped;
 
-        for (apr_uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+        for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
             if (la_table_tag(table, group, way) != 0) {
                 dropped +=
                     (apr_size_t)sweep_chunk(la_table_chunk(table, group, way), drop, context);

@@ -69,11 +69,12 @@ static void put(la_table_t *table, uint64_t number)
 {
     unsigned char key[LA_TABLE_KEY_BYTES];
     unsigned char value[VALUE_BYTES] = {0};
-    la_table_meta_t meta = {.expires_us = NOW_US + 3600 * APR_USEC_PER_SEC};
+    la_table_meta_t meta = {.stored_us = NOW_US, .expires_us = NOW_US + 3600 * APR_USEC_PER_SEC};
 
     key_of(number, key);
     memcpy(value, &number, sizeof(number));
-    if (la_table_put(table, key, &meta, value, sizeof(value), NOW_US) != APR_SUCCESS) {
+    if (la_table_put(table, key, &meta, (la_slice_t){(char *)value, sizeof(value)}, NULL) !=
+        APR_SUCCESS) {
         exit(1);
     }
 }

@@ -45,7 +45,8 @@ static void use(const la_table_t *table)
 
     for (number = 0; number < 40; number++) {
         unsigned char key[LA_TABLE_KEY_BYTES];
-        la_table_meta_t meta = {.expires_us = NOW + 1000000, .client_tag = {(unsigned char)number}};
+        la_table_meta_t meta = {
+            .stored_us = NOW, .expires_us = NOW + 1000000, .client_tag = {(unsigned char)number}};
         la_table_entry_t entry;
 
         key_of(key, number);
@@ -55,7 +56,7 @@ static void use(const la_table_t *table)
         if (number % 3 == 0) {
             la_table_remove(table, key);
         } else if (number % 3 == 1) {
-            la_table_put(table, key, &meta, "value", number % 2 ? 5 : 0, NOW);
+            la_table_put(table, key, &meta, (la_slice_t){"value", number % 2 ? 5 : 0}, NULL);
         }
     }
     la_table_sweep(table, drop_odd, NULL);
@@ -71,10 +72,11 @@ static void fill(const la_table_t *table)
 
     for (number = 0; number < 30; number++) {
         unsigned char key[LA_TABLE_KEY_BYTES];
-        la_table_meta_t meta = {.expires_us = NOW + 1000000, .client_tag = {(unsigned char)number}};
+        la_table_meta_t meta = {
+            .stored_us = NOW, .expires_us = NOW + 1000000, .client_tag = {(unsigned char)number}};
 
         key_of(key, number);
-        la_table_put(table, key, &meta, value, number * 100 % sizeof(value), NOW);
+        la_table_put(table, key, &meta, (la_slice_t){value, number * 100 % sizeof(value)}, NULL);
     }
 }
 

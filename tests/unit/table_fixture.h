@@ -163,7 +163,8 @@ static inline apr_status_t put_version(const la_table_t *table, uint64_t number,
     key_of(number, key);
     meta.expires_us = now_us + SECONDS(3600);
     meta.stale_until_us = 0;
-    return la_table_put(table, key, &meta, value, len, now_us);
+    meta.stored_us = now_us;
+    return la_table_put(table, key, &meta, (la_slice_t){(const char *)value, len}, NULL);
 }
 
 /* Returns 1 for a hit, 0 for a miss, -1 for an entry that nobody stored. */

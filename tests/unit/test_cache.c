@@ -347,14 +347,15 @@ static void test_sequence(void **state)
  */
 static void test_rejection_above_stale(void **state)
 {
-    la_table_meta_t meta = {.expires_us = NOW_US - S, .stale_until_us = NOW_US + HOUR};
+    la_table_meta_t meta = {
+        .stored_us = NOW_US, .expires_us = NOW_US - S, .stale_until_us = NOW_US + HOUR};
     const la_identity_t *alice = caller(pool, "alice");
     la_cache_key_t key = key_of(1);
 
     (void)state;
     reject_for(1, 10 * S, NOW_US);
-    la_table_put(la_cache_accepted(cache), key.bytes, &meta, alice, la_identity_size(alice),
-                 NOW_US);
+    la_table_put(la_cache_accepted(cache), key.bytes, &meta,
+                 (la_slice_t){(const char *)alice, la_identity_size(alice)}, NULL);
     assert_int_equal(get(1, NOW_US), LA_CACHE_NEGATIVE);
     assert_int_equal(get(1, NOW_US + 10 * S), LA_CACHE_STALE);
 }

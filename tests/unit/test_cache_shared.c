@@ -156,7 +156,7 @@ static garbage_case_t garbage_cases[] = {
 static void test_garbage(void **state)
 {
     const garbage_case_t *row = *state;
-    la_table_meta_t meta = {.expires_us = NOW_US + HOUR};
+    la_table_meta_t meta = {.stored_us = NOW_US, .expires_us = NOW_US + HOUR};
     const la_table_t *table =
         row->among_rejected ? la_cache_rejected(cache) : la_cache_accepted(cache);
     const la_identity_t *alice = caller(pool, "alice");
@@ -165,12 +165,12 @@ static void test_garbage(void **state)
     la_cache_key_t key = key_of(1);
     apr_size_t len = row->len >= 0 ? (apr_size_t)row->len : row->len == -1 ? all - 1 : all;
 
-    la_table_put(table, key.bytes, &meta, value, all, NOW_US);
+    la_table_put(table, key.bytes, &meta, (la_slice_t){value, all}, NULL);
     assert_int_not_equal(get(1, NOW_US), LA_CACHE_MISS); /* sound so far */
     if (row->spoilt >= 0) {
         value[row->spoilt] ^= 0x55;
     }
-    la_table_put(table, key.bytes, &meta, value, len, NOW_US);
+    la_table_put(table, key.bytes, &meta, (la_slice_t){value, len}, NULL);
     assert_int_equal(get(1, NOW_US), LA_CACHE_MISS);
 }
 

@@ -104,7 +104,7 @@ static void test_len(void **state)
 {
     const len_row_t *row = *state;
     unsigned char key[LA_TABLE_KEY_BYTES];
-    la_table_meta_t meta = {.expires_us = NOW_US + 1};
+    la_table_meta_t meta = {.stored_us = NOW_US, .expires_us = NOW_US + 1};
     unsigned char *in = malloc(row->len + 1);
     unsigned char *out = malloc(row->len ? row->len : 1);
     la_table_entry_t entry;
@@ -115,11 +115,11 @@ static void test_len(void **state)
     memset(meta.client_tag, 3, sizeof(meta.client_tag));
     memset(meta.principal_tag, 4, sizeof(meta.principal_tag));
     key_of(row->len, key);
-    assert_int_equal(la_table_put(f.table, key, &meta, in, row->len, NOW_US), APR_SUCCESS);
+    assert_int_equal(la_table_put(f.table, key, &meta, (la_slice_t){(char *)in, row->len}, NULL),
+                     APR_SUCCESS);
     assert_int_equal(la_table_get(f.table, key, NOW_US, room_of, out, &entry), LA_TABLE_FRESH);
     assert_int_equal(entry.len, row->len);
     assert_memory_equal(out, in, row->len);
-    meta.stored_us = NOW_US;
     assert_memory_equal(&entry.meta, &meta, sizeof(meta));
     assert_null(la_table_validate(f.table));
     free(in);
@@ -130,12 +130,14 @@ static void test_too_large(void **state)
 {
     static unsigned char value[VALUE_MAX + 1];
     unsigned char key[LA_TABLE_KEY_BYTES];
-    la_table_meta_t meta = {.expires_us = NOW_US + SECONDS(1)};
+    la_table_meta_t meta = {.stored_us = NOW_US, .expires_us = NOW_US + SECONDS(1)};
 
     (void)state;
     put(1, 0, NOW_US);
     key_of(1, key);
-    assert_int_equal(la_table_put(f.table, key, &meta, value, sizeof(value), NOW_US), APR_ENOSPC);
+    assert_int_equal(
+        la_table_put(f.table, key, &meta, (la_slice_t){(char *)value, sizeof(value)}, NULL),
+        APR_ENOSPC);
     assert_int_equal(hit(1, NOW_US), 0); /* what it was to replace is gone */
     assert_int_equal(stats().too_large, 1);
     assert_int_equal(stats().store_failures, 1);
@@ -246,12 +248,13 @@ static void test_time(void **state)
     const time_row_t *row = *state;
     unsigned char key[LA_TABLE_KEY_BYTES];
     unsigned char out[8];
-    la_table_meta_t meta = {.expires_us = NOW_US + SECONDS(row->expires),
+    la_table_meta_t meta = {.stored_us = NOW_US,
+                            .expires_us = NOW_US + SECONDS(row->expires),
                             .stale_until_us = NOW_US + SECONDS(row->stale_until)};
     la_table_entry_t entry;
 
     key_of(1, key);
-    assert_int_equal(la_table_put(f.table, key, &meta, "value", 5, NOW_US), APR_SUCCESS);
+    assert_int_equal(la_table_put(f.table, key, &meta, LA_SLICE("value"), NULL), APR_SUCCESS);
     assert_int_equal(la_table_get(f.table, key, NOW_US + SECONDS(row->now), room_of, out, &entry),
                      row->expected);
 }

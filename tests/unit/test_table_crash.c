@@ -356,14 +356,17 @@ static pid_t start_traced(const step_row_t *row)
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     key_of(row->number, key);
+    meta.stored_us = NOW_US + SECONDS(250);
     meta.expires_us = NOW_US + SECONDS(3600);
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
         _exit(77);
     }
     la_holder_self(test_holder());
     raise(SIGSTOP);
-    _exit(la_table_put(t.table, key, &meta, value, len, NOW_US + SECONDS(250)) == APR_SUCCESS ? 0
-                                                                                              : 1);
+    _exit(la_table_put(t.table, key, &meta, (la_slice_t){(const char *)value, len}, NULL) ==
+                  APR_SUCCESS
+              ? 0
+              : 1);
 }
 
 static void prepare(const step_row_t *row, progress_t *p)

@@ -26,12 +26,13 @@ static void test_least_recently_used_goes(void **state)
 static void test_expired_goes_first(void **state)
 {
     unsigned char key[LA_TABLE_KEY_BYTES];
-    la_table_meta_t meta = {.expires_us = NOW_US + SECONDS(500)};
+    la_table_meta_t meta = {.stored_us = NOW_US + SECONDS(400),
+                            .expires_us = NOW_US + SECONDS(500)};
 
     (void)state;
     fill(NOW_US);
     key_of(77, key);
-    assert_int_equal(la_table_put(f.table, key, &meta, "", 0, NOW_US + SECONDS(400)), APR_SUCCESS);
+    assert_int_equal(la_table_put(f.table, key, &meta, LA_SLICE(""), NULL), APR_SUCCESS);
     put(1000, 0, NOW_US + SECONDS(500));
     assert_int_equal(hit(0, NOW_US), 1);
     assert_int_equal(hit(1000, NOW_US + SECONDS(500)), 1);

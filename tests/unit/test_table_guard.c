@@ -93,10 +93,11 @@ static apr_status_t put_guarded(uint64_t number, uint64_t version, la_table_keep
     la_table_meta_t meta;
     apr_size_t len = describe(number, version, value, &meta);
 
+    meta.stored_us = NOW_US;
     meta.expires_us = NOW_US + SECONDS(3600);
     meta.stale_until_us = meta.expires_us;
     key_of(number, key);
-    return la_table_put_guarded(f.table, key, &meta, value, len, NOW_US, &guarded);
+    return la_table_put(f.table, key, &meta, (la_slice_t){(const char *)value, len}, &guarded);
 }
 
 /* Of a new key and one that is replaced, in one chunk and in a chain. */

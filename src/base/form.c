@@ -1,18 +1,12 @@
-/* Query strings to JSON. Owns the splitting, the decoding and the gathering of repeated names; the
- * writing of a JSON string is json.c's.
- *
- * Called by request threads on bytes from the client.
- */
+/* Query strings to JSON. Owns the gathering of repeated names. Called by request threads on bytes
+ * from the client. */
 #include "base/form.h"
 
 #include "base/hash.h"
-
-#include <string.h>
+#include "base/params.h"
 
 #include <apr_hash.h>
 #include <apr_tables.h>
-
-#include <openssl/crypto.h>
 
 /* One parameter: its name as JSON, and its values as they came, `"a","b"`. */
 typedef struct param_t {
@@ -25,35 +19,6 @@ typedef struct params_t {
     apr_hash_t *by_name;
     apr_array_header_t *in_order; /* of param_t *, by first appearance */
 } params_t;
-
-/* The byte that an escape's two digits spell, -1 when they are none. */
-static int escaped_byte(const char *digits)
-{
-    int high = OPENSSL_hexchar2int((unsigned char)digits[0]);
-    int low = OPENSSL_hexchar2int((unsigned char)digits[1]);
-
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
-static la_slice_t decode(apr_pool_t *pool, la_slice_t text)
-{
-    char *decoded = apr_palloc(pool, text.len + 1);
-    apr_size_t len = 0;
-
-    for (apr_size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-        int byte = c == '%' && text.len - i > 2 ? escaped_byte(text.data + i + 1) : -1;
-
-        if (byte >= 0) {
-            c = (char)byte;
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        decoded[len++] = c;
-    }
-    return (la_slice_t){decoded, len};
-}
 
 /* The parameter of that name. Names are told apart as they will be read: a JSON name may stand only
  * once, and what is not UTF-8 is written as the same U+FFFD everywhere. */
@@ -75,41 +40,26 @@ static param_t *find_param(params_t *params, la_slice_t name)
     return param;
 }
 
-static void add_pair(params_t *params, la_slice_t pair)
+static void add_pair(params_t *params, la_slice_t name, la_slice_t value)
 {
-    const char *equals = memchr(pair.data, '=', pair.len);
-    la_slice_t name;
-    la_slice_t value;
-    param_t *param;
+    param_t *param = find_param(params, la_params_decode(params->pool, name));
 
-    if (!equals || equals + 1 == pair.data + pair.len) {
-        return;
-    }
-    name = (la_slice_t){pair.data, (apr_size_t)(equals - pair.data)};
-    value = (la_slice_t){equals + 1, pair.len - name.len - 1};
-    param = find_param(params, decode(params->pool, name));
     if (param->values.len > 0) {
         la_json_write_raw(&param->values, LA_SLICE(","));
     }
-    la_json_write_string(&param->values, decode(params->pool, value));
-}
-
-static void split(params_t *params, const char *query)
-{
-    while (*query) {
-        apr_size_t len = strcspn(query, "&");
-
-        add_pair(params, (la_slice_t){query, len});
-        query += len + (query[len] != '\0');
-    }
+    la_json_write_string(&param->values, la_params_decode(params->pool, value));
 }
 
 void la_form_write(la_json_writer_t *writer, const char *query, apr_pool_t *pool)
 {
     params_t params = {pool, apr_hash_make_custom(pool, la_hash_keyed),
                        apr_array_make(pool, 8, sizeof(param_t *))};
+    la_slice_t name;
+    la_slice_t value;
 
-    split(&params, query);
+    while (la_params_next(&query, &name, &value)) {
+        add_pair(&params, name, value);
+    }
     la_json_write_raw(writer, LA_SLICE("{"));
     for (int i = 0; i < params.in_order->nelts; i++) {
         const param_t *param = APR_ARRAY_IDX(params.in_order, i, param_t *);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 /* One row of Unicode's table 3-7: which second bytes may follow a lead byte. */
 typedef struct utf8_lead_t {
     unsigned char first, last;
@@ -172,25 +174,11 @@ static int scan_number(scan_t *scan)
     return 1;
 }
 
-static int hex_digit(int byte)
-{
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-    if (byte >= 'a' && byte <= 'f') {
-        return byte - 'a' + 10;
-    }
-    if (byte >= 'A' && byte <= 'F') {
-        return byte - 'A' + 10;
-    }
-    return -1;
-}
-
 static int scan_hex4(scan_t *scan, unsigned *unit)
 {
     *unit = 0;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(scan_peek(scan));
+        int digit = OPENSSL_hexchar2int((unsigned char)scan_peek(scan)); /* -1 at the end too */
 
         if (digit < 0) {
             return scan_unexpected(scan);

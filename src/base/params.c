@@ -1,5 +1,5 @@
-/* Named values in query strings and Cookie fields. Both are lists: parts between separators, each a
- * name, a `=` and a value. Texts in, texts out; any thread.
+/* Named values in query strings and Cookie fields. Both are lists of parts, each a name, a `=` and
+ * a value. Texts in, texts out; any thread.
  */
 #include "base/params.h"
 
@@ -7,6 +7,23 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+
+#include <openssl/crypto.h>
+
+/* What separates parts when they are joined; its first character separates them when they are read.
+ */
+#define QUERY  "&"
+#define COOKIE "; "
+
+/* A part of a list, as it is written. */
+typedef struct part_t {
+    la_slice_t whole;
+    la_slice_t name;
+    la_slice_t value; /* data NULL where there is no `=` */
+} part_t;
+
+/* Whether a part is meant by `names`. */
+typedef int test_fn(const part_t *part, const void *names);
 
 int la_params_is_name(const char *text)
 {
@@ -16,15 +33,25 @@ int la_params_is_name(const char *text)
     return p > text && !*p;
 }
 
-/* A part of a list, as it is written. */
-typedef struct part_t {
-    la_slice_t name;
-    la_slice_t value; /* data NULL where there is no `=` */
-} part_t;
+static int is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
 
-/* Cuts the next part off `*rest`. Returns 0 at the end. `whole` is what stands between the
- * separators. */
-static int next_part(const char **rest, char separator, la_slice_t *whole, part_t *part)
+static la_slice_t trim(la_slice_t text)
+{
+    for (; text.len > 0 && is_blank(*text.data); text.len--) {
+        text.data++;
+    }
+    while (text.len > 0 && is_blank(text.data[text.len - 1])) {
+        text.len--;
+    }
+    return text;
+}
+
+/* Cuts the next part off `*rest`, without the blanks that cookies may have around each piece.
+ * Returns 0 at the end. */
+static int next_part(const char **rest, const char *separator, part_t *part)
 {
     const char *start = *rest;
     const char *end;
@@ -33,48 +60,73 @@ static int next_part(const char **rest, char separator, la_slice_t *whole, part_
     if (!start) {
         return 0;
     }
-    end = strchr(start, separator);
+    end = strchr(start, separator[0]);
     *rest = end ? end + 1 : NULL;
-    *whole = (la_slice_t){start, end ? (apr_size_t)(end - start) : strlen(start)};
-    equals = whole->len ? memchr(start, '=', whole->len) : NULL;
-    *part = (part_t){.name = *whole};
+    *part = (part_t){.whole = {start, end ? (apr_size_t)(end - start) : strlen(start)}};
+    part->name = part->whole;
+    equals = part->whole.len ? memchr(start, '=', part->whole.len) : NULL;
     if (equals) {
         part->name.len = (apr_size_t)(equals - start);
-        part->value = (la_slice_t){equals + 1, whole->len - part->name.len - 1};
+        part->value = (la_slice_t){equals + 1, part->whole.len - part->name.len - 1};
+    }
+    if (separator[0] == COOKIE[0]) {
+        *part = (part_t){trim(part->whole), trim(part->name), trim(part->value)};
     }
     return 1;
 }
 
-/* ---- query strings ---- */
-
-static int hex(char c)
+/* The list without the parts that the test names; NULL when none is left, `list` when all are. */
+static const char *list_without(apr_pool_t *pool, const char *list, const char *separator,
+                                test_fn *test, const void *names)
 {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
+    const char *rest = list;
+    int found = 0;
+    char *kept;
+    char *end;
+    part_t part;
+
+    while (!found && next_part(&rest, separator, &part)) {
+        found = test(&part, names);
+    }
+    if (!found) {
+        return list;
+    }
+    kept = apr_palloc(pool, 2 * strlen(list) + 1); /* a blank may come to each separator */
+    end = kept;
+    for (rest = list, found = 0; next_part(&rest, separator, &part);) {
+        if (!test(&part, names)) {
+            for (const char *s = separator; found && *s; s++) {
+                *end++ = *s;
+            }
+            memcpy(end, part.whole.data, part.whole.len);
+            end += part.whole.len;
+            found = 1;
+        }
+    }
+    *end = '\0';
+    return found ? kept : NULL;
 }
 
-/* Cuts the next byte off a text, decoded: `+` is a space, %XX a byte; a `%` that begins no escape
- * stands for itself. */
+/* ---- query strings ---- */
+
+/* Cuts the next byte off a text, decoded. */
 static char next_byte(la_slice_t *text)
 {
-    const char *p = text->data;
-    apr_size_t used = 1;
-    char c = *p;
+    const unsigned char *p = (const unsigned char *)text->data;
+    int is_escape = *p == '%' && text->len > 2 && OPENSSL_hexchar2int(p[1]) >= 0 &&
+                    OPENSSL_hexchar2int(p[2]) >= 0;
+    apr_size_t used = is_escape ? 3 : 1;
+    char c = *p == '+' ? ' ' : *text->data;
 
-    if (c == '+') {
-        c = ' ';
-    } else if (c == '%' && text->len > 2 && hex(p[1]) >= 0 && hex(p[2]) >= 0) {
-        c = (char)(unsigned char)(hex(p[1]) * 16 + hex(p[2]));
-        used = 3;
+    if (is_escape) {
+        c = (char)(OPENSSL_hexchar2int(p[1]) << 4 | OPENSSL_hexchar2int(p[2]));
     }
     text->data += used;
     text->len -= used;
     return c;
 }
 
-static la_slice_t decode(apr_pool_t *pool, la_slice_t text)
+la_slice_t la_params_decode(apr_pool_t *pool, la_slice_t text)
 {
     char *out = apr_palloc(pool, text.len + 1);
     apr_size_t len = 0;
@@ -99,102 +151,53 @@ static int query_has_name(const part_t *part, const char *name)
     return rest.len == 0 && !*name;
 }
 
+int la_params_next(const char **rest, la_slice_t *name, la_slice_t *value)
+{
+    part_t part;
+
+    do {
+        if (!next_part(rest, QUERY, &part)) {
+            return 0;
+        }
+    } while (part.value.len == 0);
+    *name = part.name;
+    *value = part.value;
+    return 1;
+}
+
 int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_slice_t *value)
 {
-    la_slice_t whole;
     part_t part;
     int count = 0;
 
     *value = (la_slice_t){"", 0};
-    while (next_part(&query, '&', &whole, &part)) {
+    while (next_part(&query, QUERY, &part)) {
         if (part.value.len > 0 && query_has_name(&part, name) && count++ == 0) {
-            *value = decode(pool, part.value);
+            *value = la_params_decode(pool, part.value);
         }
     }
     return count;
 }
 
-static int is_one_of(const part_t *part, const apr_array_header_t *names)
+static int query_has_one_of(const part_t *part, const void *names)
 {
-    int i;
+    const apr_array_header_t *list = names;
 
-    for (i = 0; names && i < names->nelts; i++) {
-        if (query_has_name(part, APR_ARRAY_IDX(names, i, const char *))) {
+    for (int i = 0; i < list->nelts; i++) {
+        if (query_has_name(part, APR_ARRAY_IDX(list, i, const char *))) {
             return 1;
         }
     }
     return 0;
-}
-
-static int query_names_one(const char *query, const apr_array_header_t *names)
-{
-    la_slice_t whole;
-    part_t part;
-
-    while (next_part(&query, '&', &whole, &part)) {
-        if (is_one_of(&part, names)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* What is put together of the parts that stay. */
-typedef struct rest_t {
-    char *data;
-    apr_size_t len;
-    int parts;
-} rest_t;
-
-static void keep(rest_t *rest, const char *separator, la_slice_t part)
-{
-    for (; rest->parts > 0 && *separator; separator++) {
-        rest->data[rest->len++] = *separator;
-    }
-    memcpy(rest->data + rest->len, part.data, part.len);
-    rest->len += part.len;
-    rest->parts++;
-}
-
-static const char *end_of(rest_t *rest)
-{
-    rest->data[rest->len] = '\0';
-    return rest->parts > 0 ? rest->data : NULL;
 }
 
 const char *la_params_query_without(apr_pool_t *pool, const char *query,
                                     const apr_array_header_t *names)
 {
-    const char *left = query;
-    rest_t rest = {NULL, 0, 0};
-    la_slice_t whole;
-    part_t part;
-
-    if (!query_names_one(query, names)) {
-        return query;
-    }
-    rest.data = apr_palloc(pool, strlen(query) + 1);
-    while (next_part(&left, '&', &whole, &part)) {
-        if (!is_one_of(&part, names)) {
-            keep(&rest, "&", whole);
-        }
-    }
-    return end_of(&rest);
+    return names ? list_without(pool, query, QUERY, query_has_one_of, names) : query;
 }
 
 /* ---- cookies ---- */
-
-static la_slice_t trim(la_slice_t text)
-{
-    while (text.len > 0 && (*text.data == ' ' || *text.data == '\t')) {
-        text.data++;
-        text.len--;
-    }
-    while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
 
 static la_slice_t unquote(la_slice_t text)
 {
@@ -204,52 +207,28 @@ static la_slice_t unquote(la_slice_t text)
     return text;
 }
 
+static int cookie_has_name(const part_t *part, const void *name)
+{
+    return la_slice_is(part->name, name);
+}
+
 int la_params_cookie(const char *field, const char *name, la_slice_t *value)
 {
-    la_slice_t whole;
     part_t part;
     int count = 0;
 
     *value = (la_slice_t){"", 0};
-    while (next_part(&field, ';', &whole, &part)) {
-        la_slice_t text = unquote(trim(part.value));
+    while (next_part(&field, COOKIE, &part)) {
+        la_slice_t text = unquote(part.value);
 
-        if (text.len > 0 && la_slice_is(trim(part.name), name) && count++ == 0) {
+        if (text.len > 0 && cookie_has_name(&part, name) && count++ == 0) {
             *value = text;
         }
     }
     return count;
 }
 
-static int cookie_is_named(const char *field, const char *name)
-{
-    la_slice_t whole;
-    part_t part;
-
-    while (next_part(&field, ';', &whole, &part)) {
-        if (la_slice_is(trim(part.name), name)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const char *name)
 {
-    const char *left = field;
-    rest_t rest = {NULL, 0, 0};
-    la_slice_t whole;
-    part_t part;
-
-    if (!cookie_is_named(field, name)) {
-        return field;
-    }
-    rest.data =
-        apr_palloc(pool, 2 * strlen(field) + 1); /* a blank is put where there may be none */
-    while (next_part(&left, ';', &whole, &part)) {
-        if (!la_slice_is(trim(part.name), name)) {
-            keep(&rest, "; ", trim(whole));
-        }
-    }
-    return end_of(&rest);
+    return list_without(pool, field, COOKIE, cookie_has_name, name);
 }

@@ -12,6 +12,14 @@
 /* Whether a text is a token of RFC 9110 section 5.6.2: the name of a header field or a cookie. */
 int la_params_is_name(const char *text);
 
+/* Decodes what application/x-www-form-urlencoded encodes: `+` is a space, %XX a byte, and a `%`
+ * that begins no escape stands for itself. In `pool`, closed with a NUL. */
+la_slice_t la_params_decode(apr_pool_t *pool, la_slice_t text);
+
+/* Cuts the next parameter with a value that is not empty off a query string. `name` and `value` are
+ * as they were written. Returns 0 at the end. */
+int la_params_next(const char **rest, la_slice_t *name, la_slice_t *value);
+
 /* How many parameters of the query string (application/x-www-form-urlencoded) have that name,
  * decoded, and a value that is not empty.
  *

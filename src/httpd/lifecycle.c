@@ -267,9 +267,8 @@ static apr_status_t ready_providers(server_rec *s)
     for (i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
         la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
 
-        provider->gates = la_shared_get()->gates;
-        provider->workers = la_shared_get()->workers;
-        rv = la_provider_child_init(provider, process);
+        rv = la_provider_child_init(provider, process, la_shared_get()->gates,
+                                    la_shared_get()->workers);
     }
     return rv;
 }

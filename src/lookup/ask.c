@@ -118,7 +118,7 @@ static void call_provider(la_counters_t *stats, const la_provider_t *provider,
 {
     apr_uint32_t index = (apr_uint32_t)provider->gate;
     la_gate_terms_t terms = la_ask_terms(&provider->common);
-    la_gates_t *gates = provider->gates;
+    la_gates_t *gates = provider->child->gates;
     la_gate_result_e outcome = LA_GATE_NO_CALL;
     la_gate_change_e change;
     la_gate_permit_t permit;

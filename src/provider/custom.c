@@ -148,10 +148,12 @@ static const char *custom_finish(la_provider_t *provider, apr_pool_t *pool)
     return NULL;
 }
 
-static apr_status_t custom_child_init(la_provider_t *provider, apr_pool_t *pchild)
+static apr_status_t custom_child_init(const la_provider_t *provider, apr_pool_t *pchild,
+                                      void **state)
 {
-    custom_conf_t *conf = provider->conf;
+    const custom_conf_t *conf = provider->conf;
 
+    (void)state;
     return conf->secret_header.secret ? la_secret_child_init(conf->secret_header.secret, pchild)
                                       : APR_SUCCESS;
 }
@@ -324,7 +326,7 @@ static void ask(const la_provider_t *provider, const la_call_t *call, la_slice_t
         apr_table_setn(headers, conf->secret_header.name,
                        la_secret_get(conf->secret_header.secret, call->now, pool));
     }
-    la_http_call(provider->http, &request, pool, response);
+    la_http_call(provider->child->http, &request, pool, response);
 }
 
 static void custom_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,

@@ -170,7 +170,7 @@ static int get(const session_t *s, const char *path, apr_pool_t *pool, la_http_r
                                  .deadline_us = s->deadline_us};
     const char *error;
 
-    la_http_call(s->provider->http, &request, pool, response);
+    la_http_call(s->provider->child->http, &request, pool, response);
     la_result_take_call(s->result, response);
     if (response->outcome != LA_HTTP_ANSWERED) {
         la_result_set_failed(s->result, response);

@@ -118,7 +118,7 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
     const introspection_conf_t *conf = provider->conf;
     const char *url;
     const char *error =
-        la_discovery_find(provider->http, conf->issuer.url, "introspection_endpoint",
+        la_discovery_find(provider->child->http, conf->issuer.url, "introspection_endpoint",
                           la_clock_us() + provider->common.http.timeout_us, pool, &url);
 
     *bytes = error ? LA_SLICE("") : la_slice_of(url);
@@ -159,9 +159,10 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
     return NULL;
 }
 
-static apr_status_t introspection_child_init(la_provider_t *provider, apr_pool_t *pchild)
+static apr_status_t introspection_child_init(const la_provider_t *provider, apr_pool_t *pchild,
+                                             void **state)
 {
-    introspection_conf_t *conf = provider->conf;
+    const introspection_conf_t *conf = provider->conf;
     la_remote_doc_t *document = NULL;
     apr_status_t rv = APR_SUCCESS;
 
@@ -171,14 +172,14 @@ static apr_status_t introspection_child_init(la_provider_t *provider, apr_pool_t
     if (rv == APR_SUCCESS && !conf->endpoint.url) {
         rv = la_remote_doc_attach(provider, &conf->source, pchild, &document);
     }
-    provider->state = document; /* NULL: the endpoint is configured */
+    *state = document; /* NULL: the endpoint is configured */
     return rv;
 }
 
 static void introspection_tick(const la_provider_t *provider, apr_pool_t *scratch)
 {
-    if (provider->state) {
-        la_remote_doc_tick(provider->state, scratch);
+    if (provider->child->state) {
+        la_remote_doc_tick(provider->child->state, scratch);
     }
 }
 
@@ -244,7 +245,7 @@ static const char *authenticate(const introspection_conf_t *conf, const la_call_
 static const char *endpoint_of(const la_provider_t *provider, apr_pool_t *pool)
 {
     const introspection_conf_t *conf = provider->conf;
-    la_remote_doc_t *document = provider->state;
+    la_remote_doc_t *document = provider->child->state;
     apr_uint64_t version;
     la_slice_t url;
 
@@ -269,7 +270,7 @@ static void ask(const la_provider_t *provider, const la_call_t *call, const char
     apr_table_setn(headers, "Content-Type", "application/x-www-form-urlencoded");
     apr_table_setn(headers, "Accept", "application/json");
     request.body = la_slice_of(body);
-    la_http_call(provider->http, &request, pool, response);
+    la_http_call(provider->child->http, &request, pool, response);
 }
 
 /* ---- the verdict ---- */

@@ -139,7 +139,8 @@ static const char *get(const la_provider_t *provider, const char *url, apr_time_
 
         apr_table_setn(headers, "Authorization", apr_pstrcat(pool, "Bearer ", token, NULL));
     }
-    error = la_discovery_get(provider->http, url, headers, deadline_us, pool, bytes, &status);
+    error =
+        la_discovery_get(provider->child->http, url, headers, deadline_us, pool, bytes, &status);
     if (error && status && conf->jwks_token && !own) {
         return apr_pstrcat(pool, error, " (JwksToken is not sent there unless by JwksUri)", NULL);
     }
@@ -160,8 +161,8 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
 
     *bytes = LA_SLICE("");
     if (!url) {
-        error = la_discovery_find(provider->http, conf->issuer.url, "jwks_uri", deadline_us, pool,
-                                  &url);
+        error = la_discovery_find(provider->child->http, conf->issuer.url, "jwks_uri", deadline_us,
+                                  pool, &url);
     }
     return error ? error : get(provider, url, deadline_us, pool, bytes);
 }
@@ -273,7 +274,7 @@ static const char *jwt_issuer(const la_provider_t *provider)
     return conf->public_issuer;
 }
 
-static apr_status_t jwt_child_init(la_provider_t *provider, apr_pool_t *pchild)
+static apr_status_t jwt_child_init(const la_provider_t *provider, apr_pool_t *pchild, void **made)
 {
     jwt_conf_t *conf = provider->conf;
     jwt_state_t *state = apr_pcalloc(pchild, sizeof(*state));
@@ -289,20 +290,20 @@ static apr_status_t jwt_child_init(la_provider_t *provider, apr_pool_t *pchild)
         rv = la_keyset_make(provider->name, state->document, conf->jwks_file, conf->algorithms,
                             pchild, &state->keyset);
     }
-    provider->state = rv == APR_SUCCESS ? state : NULL;
+    *made = rv == APR_SUCCESS ? state : NULL;
     return rv;
 }
 
 static apr_uint64_t jwt_epoch(const la_provider_t *provider, apr_time_t now, apr_pool_t *scratch)
 {
-    const jwt_state_t *state = provider->state;
+    const jwt_state_t *state = provider->child->state;
 
     return la_keyset_epoch(state->keyset, now, scratch);
 }
 
 static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
 {
-    const jwt_state_t *state = provider->state;
+    const jwt_state_t *state = provider->child->state;
 
     if (state->document) {
         la_remote_doc_tick(state->document, scratch);
@@ -368,7 +369,7 @@ static int is_ours(judgement_t *j)
 static int is_signed(const judgement_t *j)
 {
     const jwt_conf_t *conf = j->provider->conf;
-    const jwt_state_t *state = j->provider->state;
+    const jwt_state_t *state = j->provider->child->state;
     la_signature_keys_t keys = {state->keyset, state->document, conf->algorithms};
     la_signature_t said = {0};
     la_signature_e signature = la_signature_check(&keys, &j->jwt, j->call, j->pool, &said);

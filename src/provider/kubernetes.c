@@ -143,10 +143,12 @@ static const char *kubernetes_finish(la_provider_t *provider, apr_pool_t *pool)
     return error ? error : default_authority(http, pool);
 }
 
-static apr_status_t kubernetes_child_init(la_provider_t *provider, apr_pool_t *pchild)
+static apr_status_t kubernetes_child_init(const la_provider_t *provider, apr_pool_t *pchild,
+                                          void **state)
 {
-    kubernetes_conf_t *conf = provider->conf;
+    const kubernetes_conf_t *conf = provider->conf;
 
+    (void)state;
     return conf->reviewer ? la_secret_child_init(conf->reviewer, pchild) : APR_SUCCESS;
 }
 
@@ -196,7 +198,7 @@ static void ask(const la_provider_t *provider, const la_call_t *call, apr_pool_t
     apr_table_setn(headers, "Authorization", apr_pstrcat(pool, "Bearer ", bearer, NULL));
     apr_table_setn(headers, "Content-Type", "application/json");
     apr_table_setn(headers, "Accept", "application/json");
-    la_http_call(provider->http, &request, pool, response);
+    la_http_call(provider->child->http, &request, pool, response);
 }
 
 /* ---- the verdict ---- */

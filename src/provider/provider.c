@@ -315,15 +315,21 @@ const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
     return provider->type->finish(provider, pool);
 }
 
-apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild)
+apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild, la_gates_t *gates,
+                                    la_workers_t *workers)
 {
+    const la_provider_type_t *type = provider->type;
+    la_provider_child_t *child = apr_pcalloc(pchild, sizeof(*child));
     apr_status_t rv = APR_SUCCESS;
 
-    if (provider->type->calls_out) {
-        rv = la_http_make(pchild, &provider->common.http, la_host()->threads(), &provider->http);
+    child->gates = gates;
+    child->workers = workers;
+    provider->child = child;
+    if (type->calls_out) {
+        rv = la_http_make(pchild, &provider->common.http, la_host()->threads(), &child->http);
     }
-    if (rv == APR_SUCCESS && provider->type->child_init) {
-        rv = provider->type->child_init(provider, pchild);
+    if (rv == APR_SUCCESS && type->child_init) {
+        rv = type->child_init(provider, pchild, &child->state);
     }
     return rv;
 }

@@ -2,8 +2,8 @@
  * <LlamaAuthProvider> section, one vtable per type.
  *
  * Life cycle: la_provider_make() while the configuration is read, an la_provider_set() per option
- * line, la_provider_finish() at the section's end; from then on constant but for what a type keeps
- * per process, made in la_provider_child_init(). la_provider_verify() runs in any thread.
+ * line, la_provider_finish() at the section's end. From then on it is constant: what a process has
+ * of it, la_provider_child_init() makes. la_provider_verify() runs in any thread.
  */
 #ifndef LA_PROVIDER_H
 #define LA_PROVIDER_H
@@ -101,23 +101,30 @@ typedef struct la_provider_common_t {
     la_breaker_t breaker;                      /* Breaker */
 } la_provider_common_t;
 
+/* What a child process has of a provider. Set before its threads start, then constant; what the
+ * pointers lead to locks itself. */
+typedef struct la_provider_child_t {
+    la_http_t *http;       /* NULL for a type that calls nobody */
+    la_gates_t *gates;     /* of all providers; NULL in tests of one provider */
+    la_workers_t *workers; /* likewise */
+    void *state;           /* what type->child_init() made; NULL if the type needs none */
+} la_provider_child_t;
+
+/* What is configured: constant after startup. */
 struct la_provider_t {
     const char *name;
     const la_provider_type_t *type;
-    int index;         /* its place among all providers of the configuration, and its counters */
-    int gate;          /* the gate in front of its calls, the same over restarts */
-    int document_gate; /* the gate in front of its document's fetches */
     la_provider_common_t common;
-    void *conf;        /* the type's own options; type->conf_bytes, zeroed, then type->defaults */
-    void *state;       /* what the type keeps in a process; NULL before child_init */
-    la_http_t *http;   /* its client in this process; NULL for a type that calls nobody */
-    void *segment;     /* type->shared_bytes(), shared by all processes, 64-byte aligned; or NULL */
-    la_gates_t *gates; /* those of all providers, in this process; NULL before child_init */
-    la_workers_t *workers; /* likewise */
-    const char
-        *definition; /* the section's lines, unambiguously: what the fingerprint is made of */
-    unsigned char fingerprint[LA_DIGEST_BYTES]; /* tells this definition from any other */
+    void *conf; /* the type's own options: type->conf_bytes, zeroed, then type->defaults() */
+    const char *definition;                     /* the section's lines, unambiguously */
+    unsigned char fingerprint[LA_DIGEST_BYTES]; /* of the definition */
     apr_array_header_t *options_seen; /* of const la_option_t *: to refuse a second line */
+    /* Set at startup, once all providers are read. */
+    int index;         /* its place among all providers, and its counters' */
+    int gate;          /* of its calls; the same after a restart */
+    int document_gate; /* of its document's fetches */
+    void *segment;     /* type->shared_bytes(), shared by all processes, 64-byte aligned; or NULL */
+    const la_provider_child_t *child; /* this process's; NULL in the parent */
 };
 
 struct la_provider_type_t {
@@ -143,8 +150,8 @@ struct la_provider_type_t {
      * pool lives as long as the configuration. Returns NULL, or what is wrong. */
     const char *(*finish)(la_provider_t *provider, apr_pool_t *pool);
 
-    /* Readies the provider in a child process, after its HTTP client; may be NULL. */
-    apr_status_t (*child_init)(la_provider_t *provider, apr_pool_t *pchild);
+    /* Makes what the type keeps in a child process: provider->child->state. May be NULL. */
+    apr_status_t (*child_init)(const la_provider_t *provider, apr_pool_t *pchild, void **state);
 
     /* Validates a token. result starts zeroed; identity and texts live in `pool`. Any thread. */
     void (*verify)(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
@@ -209,8 +216,10 @@ void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *o
 /* Checks the section as a whole. Returns NULL, or what is wrong. */
 const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool);
 
-/* Readies a provider in a child process. */
-apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild);
+/* Makes provider->child in a child process, before its threads start. gates, workers: this
+ * process's. */
+apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild, la_gates_t *gates,
+                                    la_workers_t *workers);
 
 /* Whether the provider's Match fits the token. */
 int la_provider_matches(const la_provider_t *provider, la_slice_t token);

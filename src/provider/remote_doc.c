@@ -262,7 +262,8 @@ static int is_superseded(const la_remote_doc_t *document, const la_gate_permit_t
 {
     const la_provider_t *provider = document->provider;
 
-    return permit && !la_gate_holds(provider->gates, (apr_uint32_t)provider->document_gate, permit);
+    return permit &&
+           !la_gate_holds(provider->child->gates, (apr_uint32_t)provider->document_gate, permit);
 }
 
 /* Publishes what was fetched, unless what there is says the same. */
@@ -373,11 +374,11 @@ static la_remote_doc_e fetch_permitted(const la_remote_doc_t *document, const wa
     la_gate_permit_t permit;
     la_remote_doc_e answer;
 
-    if (!la_gate_enter(provider->gates, gate, &terms, &permit)) {
+    if (!la_gate_enter(provider->child->gates, gate, &terms, &permit)) {
         return LA_REMOTE_DOC_BUSY;
     }
     answer = fetch_unless_settled(document, want, &permit, scratch);
-    la_gate_leave(provider->gates, gate, &permit);
+    la_gate_leave(provider->child->gates, gate, &permit);
     return answer;
 }
 
@@ -394,17 +395,17 @@ static la_remote_doc_e try_fetch(const la_remote_doc_t *document, const want_t *
     if (settled(document, want, &answer)) {
         return answer;
     }
-    if (!provider->gates) {
+    if (!provider->child->gates) {
         return fetch_unless_settled(document, want, NULL, scratch);
     }
     if (!want->in_request || !document->source->holds_worker) {
         return fetch_permitted(document, want, scratch);
     }
-    if (!la_workers_enter(provider->workers, longest_us, &place)) {
+    if (!la_workers_enter(provider->child->workers, longest_us, &place)) {
         return LA_REMOTE_DOC_BUSY;
     }
     answer = fetch_permitted(document, want, scratch);
-    la_workers_leave(provider->workers, &place);
+    la_workers_leave(provider->child->workers, &place);
     return answer;
 }
 

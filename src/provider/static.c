@@ -158,7 +158,8 @@ static void check_readable(const char *path, apr_pool_t *pool)
     close(fd);
 }
 
-static apr_status_t static_child_init(la_provider_t *provider, apr_pool_t *pchild)
+static apr_status_t static_child_init(const la_provider_t *provider, apr_pool_t *pchild,
+                                      void **state)
 {
     static_conf_t *conf = provider->conf;
     store_t *store = conf->store;
@@ -169,7 +170,7 @@ static apr_status_t static_child_init(la_provider_t *provider, apr_pool_t *pchil
     }
     if (rv == APR_SUCCESS) {
         check_readable(conf->path, pchild);
-        provider->state = store;
+        *state = store;
     }
     return rv;
 }
@@ -196,7 +197,7 @@ static void judge(const la_cache_key_t *key, apr_time_t now, apr_pool_t *pool, l
 static void static_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                           la_result_t *result)
 {
-    store_t *store = provider->state;
+    store_t *store = provider->child->state;
 
     refresh(store, call->now, pool);
     if (apr_thread_rwlock_rdlock(store->readers) != APR_SUCCESS) {

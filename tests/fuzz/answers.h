@@ -91,6 +91,7 @@ static inline la_provider_t *fuzz_provider(const la_provider_type_t *type, const
             HOLDS(la_provider_set(provider, pool, words[0], count - 1, words + 1) == NULL);
         }
         HOLDS(la_provider_finish(provider, pool) == NULL);
+        HOLDS(la_provider_child_init(provider, pool, NULL, NULL) == APR_SUCCESS);
     }
     return provider;
 }

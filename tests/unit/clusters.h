@@ -57,7 +57,11 @@ static inline const char *make(apr_pool_t *pool, const char *const *lines, la_pr
     *provider = la_provider_make(pool, "cluster", &la_kubernetes_type);
     for (int i = 0; i < MAX_LINES && lines[i] && !error; i++)
         error = set_line(*provider, pool, lines[i]);
-    return error ? error : la_provider_finish(*provider, pool);
+    error = error ? error : la_provider_finish(*provider, pool);
+    if (!error) {
+        assert_int_equal(la_provider_child_init(*provider, pool, NULL, NULL), APR_SUCCESS);
+    }
+    return error;
 }
 
 #define CALLER "caller\"s-token"

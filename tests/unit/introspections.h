@@ -150,7 +150,7 @@ static inline la_provider_t *started(apr_pool_t *pool, const char *const *lines)
 
     out = (struct outside_t){0};
     assert_null(make(pool, lines, &provider));
-    assert_int_equal(la_introspection_type.child_init(provider, pool), APR_SUCCESS);
+    assert_int_equal(la_provider_child_init(provider, pool, NULL, NULL), APR_SUCCESS);
     return provider;
 }
 

@@ -227,7 +227,7 @@ static inline la_provider_t *started(apr_pool_t *pool, const char *a, const char
 
     out = (struct outside_t){0};
     assert_null(make(pool, lines, &provider));
-    assert_int_equal(la_jwt_type.child_init(provider, pool), APR_SUCCESS);
+    assert_int_equal(la_provider_child_init(provider, pool, NULL, NULL), APR_SUCCESS);
     return provider;
 }
 

@@ -148,11 +148,13 @@ static const la_option_t no_options[] = {LA_OPTION_END};
 static inline la_provider_t *make_provider(const char *name, int index)
 {
     la_provider_t *made = la_provider_make(pool, name, &type);
+    la_provider_child_t *child = apr_pcalloc(pool, sizeof(*child));
 
     assert_null(la_provider_finish(made, pool));
     made->index = index;
     made->gate = index + 1;
-    made->gates = shared.gates;
+    child->gates = shared.gates;
+    made->child = child;
     made->common.cache_ttl_us = HOUR;
     made->common.cache_negative_ttl_us = HOUR;
     made->common.max_concurrent = PERMITS;

@@ -31,6 +31,7 @@ static void *gate_bytes;
 static la_holder_t life;
 static apr_pool_t *pool;
 static la_provider_t *provider;
+static la_provider_child_t at_work;
 static la_remote_doc_t *document;
 static int log_lines;
 static char logged[512];
@@ -91,7 +92,8 @@ static inline int make_world(void **state)
     provider = apr_pcalloc(pool, sizeof(*provider));
     provider->name = "idp";
     provider->segment = memory;
-    provider->gates = gates;
+    at_work = (la_provider_child_t){.gates = gates};
+    provider->child = &at_work;
     provider->document_gate = 1;
     provider->common.http.connect_timeout_us = 3600 * S;
     return la_remote_doc_attach(provider, &source, pool, &document) != APR_SUCCESS;

@@ -148,7 +148,6 @@ static void test_secret_header(void **state)
     (void)state;
     write_text(pool, "secret", "hunter2\n");
     assert_null(make(pool, lines, &provider));
-    assert_int_equal(provider->type->child_init(provider, pool), APR_SUCCESS);
     verify(pool, provider, "/", NULL, "", &result);
     assert_string_equal(apr_table_get(asked.headers, "X-Key"), "hunter2");
     assert_null(strstr(asked.body, "hunter2"));

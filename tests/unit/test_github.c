@@ -108,7 +108,11 @@ static const char *make(apr_pool_t *pool, const char *const *lines, la_provider_
     *provider = la_provider_make(pool, "gh", &la_github_type);
     for (int i = 0; i < MAX_LINES && lines[i] && !error; i++)
         error = set_line(*provider, pool, lines[i]);
-    return error ? error : la_provider_finish(*provider, pool);
+    error = error ? error : la_provider_finish(*provider, pool);
+    if (!error) {
+        assert_int_equal(la_provider_child_init(*provider, pool, NULL, NULL), APR_SUCCESS);
+    }
+    return error;
 }
 
 static void verify(apr_pool_t *pool, const char *const *lines, const reply_t *replies,

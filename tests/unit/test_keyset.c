@@ -35,6 +35,7 @@ static const la_remote_doc_source_t source = {fake_fetch, APR_USEC_PER_SEC * 360
 typedef struct world_t {
     apr_pool_t *pool;
     la_provider_t provider;
+    la_provider_child_t child;
     la_remote_doc_t *document;
     la_keyset_t *keyset;
     apr_time_t now;
@@ -53,6 +54,7 @@ static world_t *from_document(void)
 
     w->pool = pool;
     w->provider.name = "idp";
+    w->provider.child = &w->child;
     w->provider.segment = apr_pcalloc(pool, la_remote_doc_bytes());
     assert_int_equal(la_remote_doc_attach(&w->provider, &source, pool, &w->document), APR_SUCCESS);
     assert_int_equal(la_keyset_make("idp", w->document, NULL, LA_JWA_DEFAULT, pool, &w->keyset),

@@ -169,7 +169,6 @@ static void test_pod(void **state)
                      0); /* `.` is asked for before the server's root is put in front */
     assert_null(make(pool, lines, &provider));
     assert_non_null(strstr(provider->common.http.tls_ca_file, "/ca.crt"));
-    assert_int_equal(provider->type->child_init(provider, pool), APR_SUCCESS);
     verify_token(pool, provider, CALLER, &result);
     assert_string_equal(apr_table_get(asked.headers, "Authorization"), "Bearer pods-own");
     write_text(pool, "token", "rotated");

@@ -89,6 +89,7 @@ static void test_stopped(void **state)
 static int make_world(void **state)
 {
     static const la_server_t host = {.log = host_log, .workers = host_workers};
+    static la_provider_child_t child;
     la_provider_t *provider;
     void *bytes = shared_alloc(la_gates_bytes(2, PERMITS));
 
@@ -100,9 +101,10 @@ static int make_world(void **state)
     provider->name = "idp";
     provider->segment = shared_alloc(la_remote_doc_bytes());
     provider->document_gate = 1;
+    provider->child = &child;
     provider->common.http.timeout_us = 100000;
     return la_gates_format(bytes, 2, PERMITS) != APR_SUCCESS ||
-           la_gates_attach(bytes, 2, PERMITS, &life, pool, &provider->gates) != APR_SUCCESS ||
+           la_gates_attach(bytes, 2, PERMITS, &life, pool, &child.gates) != APR_SUCCESS ||
            la_remote_doc_attach(provider, &source, pool, &document) != APR_SUCCESS;
 }
 

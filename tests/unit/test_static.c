@@ -53,7 +53,7 @@ static la_provider_t *started(apr_pool_t *pool)
 
     assert_null(make(pool, &provider));
     forget_log();
-    assert_int_equal(la_provider_child_init(provider, pool), APR_SUCCESS);
+    assert_int_equal(la_provider_child_init(provider, pool, NULL, NULL), APR_SUCCESS);
     assert_int_equal(log_lines, 0);
     return provider;
 }
@@ -311,7 +311,7 @@ static void test_unreadable_in_the_child(void **state)
     assert_null(make(pool, &provider));
     remove(file_path(pool, "keys.json"));
     forget_log();
-    assert_int_equal(la_provider_child_init(provider, pool), APR_SUCCESS);
+    assert_int_equal(la_provider_child_init(provider, pool, NULL, NULL), APR_SUCCESS);
     assert_int_equal(log_lines, 1);
     assert_int_equal(log_level, LA_LOG_WARNING);
     expect(provider, "one", START, "alice");

@@ -1,80 +1,68 @@
-/* The memory of a connection, in its conn_config: fixed size, since a connection may live for days.
- * Only one request of a connection is worked on at a time, so nothing is locked. The token is
- * compared whole; what is remembered is a digest and a key, never a verdict.
+/* Keeps a connection's memory in its conn_config: of a fixed size, since a connection may live for
+ * days. One request of a connection is worked on at a time, so nothing is locked. No token and no
+ * verdict is kept.
  */
 #include "httpd/conn_memo.h"
+
+#include "base/checksum.h"
 
 #include <http_config.h>
 
 extern module AP_MODULE_DECLARE_DATA llama_auth_module;
 
-static la_conn_memo_t *memo_of(conn_rec *c)
+typedef struct conn_memo_t {
+    la_checksum_t token; /* of the last token */
+    unsigned char digest[LA_DIGEST_BYTES];
+    char client_id[LA_CLIENT_ID_LEN + 1];
+    la_cache_key_memo_t key;
+} conn_memo_t;
+
+_Static_assert(sizeof(conn_memo_t) <= 256, "an idle connection costs little");
+
+/* Returns the connection's memory, or NULL for a stream of HTTP/2: its thread is not the
+ * connection's. */
+static conn_memo_t *memo_of(conn_rec *c)
 {
-    la_conn_memo_t *memo = ap_get_module_config(c->conn_config, &llama_auth_module);
+    conn_memo_t *memo = ap_get_module_config(c->conn_config, &llama_auth_module);
 
     if (!memo && !c->master) {
         memo = apr_pcalloc(c->pool, sizeof(*memo));
         ap_set_module_config(c->conn_config, &llama_auth_module, memo);
     }
-    return c->master ? NULL : memo;
+    return memo;
 }
 
-/* In a time that depends on the length only, since whoever shares the connection through a proxy
- * may not learn how much of another's token was right. In blocks, which the compiler makes vector
- * code of: CRYPTO_memcmp() takes as long for 900 bytes as the digest that is spared. */
-static int same_bytes(const char *a, const char *b, apr_size_t len)
+static apr_status_t compute(la_slice_t token, unsigned char digest[LA_DIGEST_BYTES],
+                            char client_id[LA_CLIENT_ID_LEN + 1])
 {
-    enum { BLOCK = 32 };
-    unsigned char difference = 0;
-    apr_size_t i = 0;
-    apr_size_t j;
+    apr_status_t rv = la_digest_sha256(token, digest);
 
-    for (; len - i >= BLOCK; i += BLOCK) {
-        for (j = 0; j < BLOCK; j++) {
-            difference |= (unsigned char)(a[i + j] ^ b[i + j]);
-        }
+    if (rv == APR_SUCCESS) {
+        la_token_client_id(digest, client_id);
     }
-    for (; i < len; i++) {
-        difference |= (unsigned char)(a[i] ^ b[i]);
-    }
-    return difference == 0;
-}
-
-static int is_last(const la_conn_memo_t *memo, la_slice_t token)
-{
-    return memo->token_len == token.len && same_bytes(memo->token, token.data, token.len);
-}
-
-static void remember(la_conn_memo_t *memo, la_slice_t token, const unsigned char *digest,
-                     const char *client_id)
-{
-    memo->token_len = 0;
-    if (token.len <= sizeof(memo->token)) {
-        memcpy(memo->token, token.data, token.len);
-        memcpy(memo->digest, digest, sizeof(memo->digest));
-        memcpy(memo->client_id, client_id, sizeof(memo->client_id));
-        memo->token_len = token.len;
-    }
+    return rv;
 }
 
 apr_status_t la_conn_memo_digest(request_rec *r, la_slice_t token,
                                  unsigned char digest[LA_DIGEST_BYTES],
                                  char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **key)
 {
-    la_conn_memo_t *memo = memo_of(r->connection);
+    conn_memo_t *memo = memo_of(r->connection);
+    la_checksum_t checksum;
+    apr_status_t rv = APR_SUCCESS;
 
     *key = memo ? &memo->key : NULL;
-    if (memo && is_last(memo, token)) {
-        memcpy(digest, memo->digest, sizeof(memo->digest));
-        memcpy(client_id, memo->client_id, sizeof(memo->client_id));
-        return APR_SUCCESS;
+    if (!memo || !la_checksum_make(&token, 1, &checksum)) {
+        return compute(token, digest, client_id);
     }
-    if (la_digest_sha256(token, digest) != APR_SUCCESS) {
-        return APR_EGENERAL;
+    if (!la_checksum_equals(&checksum, &memo->token)) {
+        memo->token = (la_checksum_t){0};
+        rv = compute(token, memo->digest, memo->client_id);
+        if (rv == APR_SUCCESS) {
+            memo->token = checksum;
+        }
     }
-    la_token_client_id(digest, client_id);
-    if (memo) {
-        remember(memo, token, digest, client_id);
-    }
-    return APR_SUCCESS;
+    memcpy(digest, memo->digest, LA_DIGEST_BYTES);
+    memcpy(client_id, memo->client_id, sizeof(memo->client_id));
+    return rv;
 }

@@ -15,34 +15,19 @@
 
 #include "base/clock.h"
 
-#include "shm/stripe.h"
-
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include <stdatomic.h>
 #include <string.h>
 
 /* Rejections are short and die soon: one part in this many is theirs. */
 #define REJECTED_SHARE 8
 
-/* Keyed contexts that are kept ready; a thread that finds those it looks at taken makes one for
- * itself. */
-#define MACS      64
-#define MAC_TRIES 4
-
-typedef struct mac_t {
-    _Alignas(64) atomic_flag taken;
-    EVP_MAC_CTX *context;
-} mac_t;
-
 struct la_cache_t {
     la_purge_log_t *log;
     la_table_t *accepted;
     la_table_t *rejected;
-    EVP_MAC_CTX *keyed; /* only ever copied */
-    mac_t *macs;
+    EVP_MAC_CTX *keyed; /* with the secret; only ever copied */
 };
 
 /* Where the three parts are. */
@@ -102,15 +87,9 @@ la_purge_position_t la_cache_position(const void *bytes)
     return la_purge_known(bytes);
 }
 
-static apr_status_t free_macs(void *data)
+static apr_status_t free_keyed(void *context)
 {
-    la_cache_t *cache = data;
-    int i;
-
-    for (i = 0; i < MACS; i++) {
-        EVP_MAC_CTX_free(cache->macs[i].context);
-    }
-    EVP_MAC_CTX_free(cache->keyed);
+    EVP_MAC_CTX_free(context);
     return APR_SUCCESS;
 }
 
@@ -129,24 +108,6 @@ static EVP_MAC_CTX *make_mac(const unsigned char *secret)
     }
     EVP_MAC_CTX_free(mac);
     return NULL;
-}
-
-/* Makes the contexts ready, all with the same key. */
-static apr_status_t make_macs(la_cache_t *cache, const unsigned char *secret, apr_pool_t *pool)
-{
-    int i;
-
-    cache->macs =
-        (mac_t *)(((apr_uintptr_t)apr_pcalloc(pool, (MACS + 1) * sizeof(mac_t)) + 63) / 64 * 64);
-    apr_pool_cleanup_register(pool, cache, free_macs, apr_pool_cleanup_null);
-    cache->keyed = make_mac(secret);
-    for (i = 0; i < MACS; i++) {
-        cache->macs[i].context = cache->keyed ? EVP_MAC_CTX_dup(cache->keyed) : NULL;
-        if (!cache->macs[i].context) {
-            return APR_EGENERAL;
-        }
-    }
-    return APR_SUCCESS;
 }
 
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
@@ -168,9 +129,13 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
         return rv;
     }
     made->log = parts.log;
-    rv = make_macs(made, secret, pool);
-    *cache = rv == APR_SUCCESS ? made : NULL;
-    return rv;
+    made->keyed = make_mac(secret);
+    if (!made->keyed) {
+        return APR_EGENERAL;
+    }
+    apr_pool_cleanup_register(pool, made->keyed, free_keyed, apr_pool_cleanup_null);
+    *cache = made;
+    return APR_SUCCESS;
 }
 
 /* A length in front of each part keeps one part's end from being read as the next one's beginning.
@@ -183,72 +148,28 @@ static int mix(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
            (len == 0 || EVP_MAC_update(mac, (const unsigned char *)data, len) == 1);
 }
 
-/* Takes a context that nobody uses at the moment, or NULL. */
-static mac_t *take_mac(const la_cache_t *cache)
-{
-    unsigned first = la_lane();
-    unsigned i;
-
-    for (i = 0; i < MAC_TRIES; i++) {
-        mac_t *mac = &cache->macs[(first + i) % MACS];
-
-        if (!atomic_flag_test_and_set_explicit(&mac->taken, memory_order_acquire)) {
-            return mac;
-        }
-    }
-    return NULL;
-}
-
-/* Runs the whole HMAC with a context that is this thread's own for the time. */
-static int run_mac(EVP_MAC_CTX *mac, const la_slice_t *parts, apr_size_t count,
-                   unsigned char digest[LA_TABLE_KEY_BYTES])
-{
-    apr_size_t len = 0;
-    apr_size_t i;
-    int sound = EVP_MAC_init(mac, NULL, 0, NULL) == 1;
-
-    for (i = 0; sound && i < count; i++) {
-        sound = mix(mac, parts[i].data, parts[i].data ? parts[i].len : 0);
-    }
-    return sound && EVP_MAC_final(mac, digest, &len, LA_TABLE_KEY_BYTES) == 1 &&
-           len == LA_TABLE_KEY_BYTES;
-}
-
 /* HMAC-SHA256 over the parts, each with its length. */
 static int keyed_digest(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
                         unsigned char digest[LA_TABLE_KEY_BYTES])
 {
-    mac_t *ready = take_mac(cache);
-    EVP_MAC_CTX *own;
-    int sound;
+    EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(cache->keyed);
+    apr_size_t len = 0;
+    apr_size_t i;
+    int sound = mac != NULL;
 
-    if (ready) {
-        sound = run_mac(ready->context, parts, count, digest);
-        atomic_flag_clear_explicit(&ready->taken, memory_order_release);
-    } else {
-        own = EVP_MAC_CTX_dup(cache->keyed);
-        sound = own && run_mac(own, parts, count, digest);
-        EVP_MAC_CTX_free(own);
+    for (i = 0; sound && i < count; i++) {
+        sound = mix(mac, parts[i].data, parts[i].data ? parts[i].len : 0);
     }
+    sound = sound && EVP_MAC_final(mac, digest, &len, LA_TABLE_KEY_BYTES) == 1 &&
+            len == LA_TABLE_KEY_BYTES;
+    EVP_MAC_CTX_free(mac);
     return sound;
 }
 
-apr_status_t la_cache_key(const la_cache_t *cache,
-                          const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
-                          const unsigned char digest[LA_DIGEST_BYTES], const la_slice_t *fields,
-                          apr_size_t count, la_cache_key_t *key)
+apr_status_t la_cache_key(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
+                          la_cache_key_t *key)
 {
-    la_slice_t parts[2 + LA_CACHE_FIELDS_MAX] = {
-        {(const char *)fingerprint, LA_CACHE_FINGERPRINT_BYTES},
-        {(const char *)digest, LA_DIGEST_BYTES}};
-
-    if (count > LA_CACHE_FIELDS_MAX) {
-        return APR_EGENERAL;
-    }
-    if (count > 0) {
-        memcpy(parts + 2, fields, count * sizeof(*fields));
-    }
-    return keyed_digest(cache, parts, count + 2, key->bytes) ? APR_SUCCESS : APR_EGENERAL;
+    return keyed_digest(cache, parts, count, key->bytes) ? APR_SUCCESS : APR_EGENERAL;
 }
 
 /* ---- whom an entry concerns ---- */

@@ -19,12 +19,6 @@
 /* Bytes of the secret under which keys are made. */
 #define LA_CACHE_SECRET_BYTES 32
 
-/* Bytes of a provider definition's fingerprint. */
-#define LA_CACHE_FINGERPRINT_BYTES 32
-
-/* Most fields of a key. */
-#define LA_CACHE_FIELDS_MAX 24
-
 typedef struct la_cache_t la_cache_t;
 
 typedef struct la_cache_key_t {
@@ -77,17 +71,12 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
                              const unsigned char secret[LA_CACHE_SECRET_BYTES], la_holder_t *life,
                              apr_pool_t *pool, la_cache_t **cache);
 
-/* The key of a verdict: HMAC-SHA256 (RFC 2104) over the length-prefixed provider fingerprint, token
- * digest and fields. The digest stands for the token, which it is as unique as, and spares hashing
- * a long one twice.
- *
- * fields: what else the verdict depends on, in a fixed order; a slice with data NULL is absent, not
- * empty. Returns APR_SUCCESS or APR_EGENERAL when libcrypto fails; there is no key then.
+/* Makes the key of a verdict: HMAC-SHA256 (RFC 2104) over the parts, each with its length. A part
+ * with data NULL is absent, not empty. Returns APR_SUCCESS, or APR_EGENERAL when libcrypto fails;
+ * there is no key then.
  */
-apr_status_t la_cache_key(const la_cache_t *cache,
-                          const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES],
-                          const unsigned char digest[LA_DIGEST_BYTES], const la_slice_t *fields,
-                          apr_size_t count, la_cache_key_t *key);
+apr_status_t la_cache_key(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
+                          la_cache_key_t *key);
 
 /* Looks a verdict up: no lock, no system call, no JSON; the identity is one copy in `pool`.
  *

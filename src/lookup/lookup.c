@@ -118,13 +118,10 @@ static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
 /* What every machine that knows the same provider and token names the same. */
 static int ask_second(lookup_t *l, la_remote_found_t *found)
 {
-    la_slice_t parts[2 + LA_CACHE_KEY_FIELDS_MAX] = {
-        {(const char *)l->provider->fingerprint, LA_DIGEST_BYTES},
-        {(const char *)l->call->digest, LA_DIGEST_BYTES}};
-    apr_size_t count = la_cache_key_fields(l->provider, l->call, &l->epoch, parts + 2);
+    la_slice_t parts[LA_CACHE_KEY_PARTS_MAX];
+    apr_size_t count = la_cache_key_parts(l->provider, l->call, &l->epoch, parts);
 
-    return la_remote_get(l->shared->second, parts, count + 2, l->pool, &l->asked, &l->second,
-                         found);
+    return la_remote_get(l->shared->second, parts, count, l->pool, &l->asked, &l->second, found);
 }
 
 /* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the

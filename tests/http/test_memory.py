@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from behaviour import raw, render
+from behaviour import accept, raw, render
 from configs import everywhere, location, provider
+from conftest import new_token
 from errorlog import await_until
 from keyserver import accepted, jwt
 from processes import resident
@@ -159,3 +160,30 @@ class TestKeySet:
     def test_dear(self, httpd, name):
         measured(httpd, "conf/jwks.json", KEYS[name])
         accepted(httpd.get("/x", token=KEY.sign()))
+
+
+class TestIdleConnections:
+    """What a connection keeps between two requests, over what httpd keeps for it."""
+
+    processes = 1
+    connections = 400
+
+    @classmethod
+    def configure(cls, httpd):
+        httpd.endpoint().default = accept("alice")
+        return ("AsyncRequestWorkerFactor 1000\nKeepAliveTimeout 300\n" + provider("corp", httpd.endpoint().url()) +
+                location("/v1", "corp") + everywhere(httpd, "/v1") + everywhere(httpd, "/open"))
+
+    def test_idle(self, httpd):
+        token = new_token() + "x" * 900
+        pid, = httpd.children()
+        connections = [httpd.connect() for _ in range(self.connections)]
+        for connection in 2 * connections:
+            assert connection.get("/open", token=token).status == 200
+        for _ in range(50):
+            httpd.get("/v1", token=token)
+        with Watch(pid) as watch:
+            for connection in connections:
+                assert connection.get("/v1", token=token).note("user") == "alice"
+        print(f"{watch.kept / self.connections:.0f} bytes a connection")
+        assert watch.kept < 512 * self.connections

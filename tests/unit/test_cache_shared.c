@@ -298,16 +298,16 @@ static int in_bytes(const void *what, size_t len)
 static void test_nothing_of_the_token(void **state)
 {
     static const char token[] = "a-token-that-must-not-be-found-anywhere";
-    static const unsigned char fingerprint[LA_CACHE_FINGERPRINT_BYTES] =
-        "some provider's definition, 32 b";
     unsigned char digest[LA_DIGEST_BYTES];
+    la_slice_t parts[] = {LA_SLICE("some provider's definition, 32 b"),
+                          {(const char *)digest, sizeof(digest)},
+                          LA_SLICE("/a/path/that/depends")};
     la_cache_times_t times = {.ttl_us = HOUR};
-    la_slice_t path = LA_SLICE("/a/path/that/depends");
     la_cache_key_t key;
 
     (void)state;
     SHA256((const unsigned char *)token, sizeof(token) - 1, digest);
-    assert_int_equal(la_cache_key(cache, fingerprint, digest, &path, 1, &key), APR_SUCCESS);
+    assert_int_equal(la_cache_key(cache, parts, 3, &key), APR_SUCCESS);
     la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, NOW_US);
     la_cache_reject(cache, &key, asked(cache), "no", HOUR, NOW_US);
     la_cache_accept(cache, &key, asked(cache), caller(pool, "alice"), &times, NOW_US);
@@ -315,8 +315,8 @@ static void test_nothing_of_the_token(void **state)
     assert_false(in_bytes(token, 8));
     assert_false(in_bytes(digest, 8));
     assert_false(in_bytes(secret, 8));
-    assert_false(in_bytes(fingerprint, 8));
-    assert_false(in_bytes(path.data, 8));
+    assert_false(in_bytes(parts[0].data, 8));
+    assert_false(in_bytes(parts[2].data, 8));
 }
 
 int main(void)

@@ -31,7 +31,6 @@ typedef struct la_redis_options_t {
     const char *prefix;             /* of every name */
     apr_interval_time_t timeout_us; /* for a command */
     apr_interval_time_t connect_timeout_us;
-    unsigned given; /* what the line has named so far, while it is parsed */
 } la_redis_options_t;
 
 typedef struct la_redis_t la_redis_t;
@@ -61,9 +60,9 @@ typedef struct la_redis_answer_t {
         *server; /* run_id of the server process that answered; empty when it does not tell */
 } la_redis_answer_t;
 
-/* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout=, prefix=, user=,
- * password=, db=, in any order; they may also stand behind the URL as its query. A password is
- * percent-decoded in the URL, and a secret's notation (file:PATH, env:NAME) in both.
+/* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout= and prefix= in any
+ * order. The password is percent-decoded, and then a secret's notation: file:PATH, env:NAME or
+ * literally.
  *
  * Returns NULL, or what is wrong, never with a password in it.
  */

@@ -1,4 +1,4 @@
-/* What LlamaAuthCacheShared may say. Runs while the configuration is read. */
+/* Reads LlamaAuthCacheShared's words. Runs while the configuration is read. */
 #include "io/redis.h"
 
 #include "io/server.h"
@@ -28,16 +28,15 @@ static int parse_number(const char *text, int max, int *number)
     return 1;
 }
 
-static const char *set_password(apr_pool_t *pool, const char *spec, la_redis_options_t *options)
-{
-    const char *error = la_secret_make(pool, spec, &options->password);
+/* ---- the words behind the URL ---- */
 
-    return error ? apr_psprintf(pool, "password: %s", error) : NULL;
-}
-
+/* us: 0 until the word was read. */
 static const char *set_time(apr_pool_t *pool, const char *name, const char *text,
                             apr_interval_time_t *us)
 {
+    if (*us) {
+        return apr_psprintf(pool, "%s is given twice", name);
+    }
     return la_option_parse_duration(text, us) && *us > 0
                ? NULL
                : apr_psprintf(pool, "%s: '%s' is no duration above 0, as 100ms", name, text);
@@ -47,6 +46,9 @@ static const char *set_prefix(apr_pool_t *pool, const char *text, la_redis_optio
 {
     const char *p;
 
+    if (options->prefix) {
+        return "prefix is given twice";
+    }
     for (p = text; *p; p++) {
         if (*p <= ' ' || *p >= 0x7f) {
             return "prefix: visible ASCII characters only";
@@ -56,162 +58,106 @@ static const char *set_prefix(apr_pool_t *pool, const char *text, la_redis_optio
     return NULL;
 }
 
-typedef enum word_e {
-    WORD_TIMEOUT,
-    WORD_CONNECT_TIMEOUT,
-    WORD_PREFIX,
-    WORD_USER,
-    WORD_PASSWORD,
-    WORD_DB
-} word_e;
-
-static const char *const word_names[] = {
-    [WORD_TIMEOUT] = "timeout",   [WORD_CONNECT_TIMEOUT] = "connect_timeout",
-    [WORD_PREFIX] = "prefix",     [WORD_USER] = "user",
-    [WORD_PASSWORD] = "password", [WORD_DB] = "db"};
-#define WORDS (sizeof(word_names) / sizeof(word_names[0]))
-
-/* Notes that something is given, in the URL or by name. Returns NULL, or that it had been. */
-static const char *note(apr_pool_t *pool, word_e word, la_redis_options_t *options)
-{
-    unsigned bit = 1u << word;
-
-    if (options->given & bit) {
-        return apr_psprintf(pool, "%s is given twice", word_names[word]);
-    }
-    options->given |= bit;
-    return NULL;
-}
-
-static const char *set_value(apr_pool_t *pool, word_e word, const char *value,
-                             la_redis_options_t *options)
-{
-    const char *error = note(pool, word, options);
-
-    if (error) {
-        return error;
-    }
-    switch (word) {
-    case WORD_TIMEOUT:
-        return set_time(pool, word_names[word], value, &options->timeout_us);
-    case WORD_CONNECT_TIMEOUT:
-        return set_time(pool, word_names[word], value, &options->connect_timeout_us);
-    case WORD_PREFIX:
-        return set_prefix(pool, value, options);
-    case WORD_USER:
-        options->user = apr_pstrdup(pool, value);
-        return *value ? NULL : "user= is empty";
-    case WORD_PASSWORD:
-        return set_password(pool, value, options);
-    case WORD_DB:
-        return parse_number(value, DB_MAX, &options->db) ? NULL : "db must be a number";
-    }
-    return "unknown";
-}
-
-/* Whether a misspelled name may be shown: what has other characters may be a part of a URL with a
- * password. */
+/* Returns 1 when an unknown name may be shown: other characters may be part of a password. */
 static int is_name(const char *name)
 {
     return *name &&
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == strlen(name);
 }
 
-/* One NAME=VALUE. */
+/* Reads one NAME=VALUE. */
 static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options_t *options)
 {
     const char *value = strchr(word, '=');
-    const char *name = value ? apr_pstrmemdup(pool, word, (apr_size_t)(value - word)) : "";
-    unsigned i;
+    const char *name = value ? apr_pstrmemdup(pool, word, (apr_size_t)(value++ - word)) : "";
 
-    for (i = 0; i < WORDS; i++) {
-        if (strcasecmp(name, word_names[i]) == 0) {
-            return set_value(pool, (word_e)i, value + 1, options);
-        }
+    if (strcasecmp(name, "timeout") == 0) {
+        return set_time(pool, "timeout", value, &options->timeout_us);
+    }
+    if (strcasecmp(name, "connect_timeout") == 0) {
+        return set_time(pool, "connect_timeout", value, &options->connect_timeout_us);
+    }
+    if (strcasecmp(name, "prefix") == 0) {
+        return set_prefix(pool, value, options);
     }
     return apr_psprintf(pool,
-                        "%s is not known: timeout=, connect_timeout=, prefix=, user=, "
-                        "password= and db= are",
+                        "%s is not known: timeout=, connect_timeout= and prefix= are; user, "
+                        "password and database are part of the URL",
                         is_name(name) ? name : "a word after the URL");
 }
 
-static const char *set_query(apr_pool_t *pool, const char *query, la_redis_options_t *options)
-{
-    char *rest = apr_pstrdup(pool, query);
-    char *state;
-    char *word;
-    const char *error = NULL;
+/* ---- the URL ---- */
 
-    for (word = apr_strtok(rest, "&", &state); word && !error;
-         word = apr_strtok(NULL, "&", &state)) {
-        error = set_word(pool, word, options);
-    }
-    return error;
-}
-
-static const char *unescaped(apr_pool_t *pool, const char *text)
-{
-    return apr_punescape_url(pool, text, NULL, NULL, 0);
-}
-
-/* user:password of a URL, either of them empty. */
+/* Reads user:password; either may be empty. The password may be a secret's notation. */
 static const char *set_credentials(apr_pool_t *pool, const apr_uri_t *uri,
                                    la_redis_options_t *options)
 {
-    const char *user = uri->user ? unescaped(pool, uri->user) : "";
-    const char *password = uri->password ? unescaped(pool, uri->password) : "";
+    const char *user = uri->user ? apr_punescape_url(pool, uri->user, NULL, NULL, 0) : "";
+    const char *password =
+        uri->password ? apr_punescape_url(pool, uri->password, NULL, NULL, 0) : "";
     const char *error;
 
     if (!user || !password) {
         return "the URL's user or password is not well percent-encoded";
     }
-    if (user[0] && !password[0]) {
-        return "the URL has a user and no password; a password alone is written redis://:PASSWORD@";
+    if (!password[0]) {
+        return user[0] ? "the URL has a user and no password; a password alone is written "
+                         "redis://:PASSWORD@"
+                       : NULL;
     }
-    error = user[0] ? set_value(pool, WORD_USER, user, options) : NULL;
-    return !error && password[0] ? set_value(pool, WORD_PASSWORD, password, options) : error;
+    options->user = user[0] ? user : NULL;
+    error = la_secret_make(pool, password, &options->password);
+    return error ? apr_psprintf(pool, "password: %s", error) : NULL;
 }
 
-static const char *set_tcp(apr_pool_t *pool, const char *url, la_redis_options_t *options)
+static const char *set_tcp(apr_pool_t *pool, const apr_uri_t *uri, la_redis_options_t *options)
 {
-    apr_uri_t uri;
-    const char *error;
-
-    if (apr_uri_parse(pool, url, &uri) != APR_SUCCESS || !uri.hostname || !uri.hostname[0] ||
-        uri.fragment) {
+    if (!uri->hostname || !uri->hostname[0]) {
         return "the URL must be redis://[[user]:password@]host[:port][/db]";
     }
-    if (uri.port_str && (!parse_number(uri.port_str, 65535, &options->port) || !options->port)) {
+    if (uri->port_str && (!parse_number(uri->port_str, 65535, &options->port) || !options->port)) {
         return "the URL's port must be 1 to 65535";
     }
-    options->host = uri.hostname;
+    options->host = uri->hostname;
     options->address = apr_psprintf(pool, strchr(options->host, ':') ? "[%s]:%d" : "%s:%d",
                                     options->host, options->port);
-    if (uri.path && uri.path[0] == '/' && uri.path[1]) {
-        if (!parse_number(uri.path + 1, DB_MAX, &options->db)) {
-            return "the URL's path must be the number of a database";
-        }
-        note(pool, WORD_DB, options);
+    if (uri->path && strcmp(uri->path, "/") != 0 &&
+        !parse_number(uri->path + 1, DB_MAX, &options->db)) {
+        return "the URL's path must be the number of a database";
     }
-    error = set_credentials(pool, &uri, options);
-    return !error && uri.query ? set_query(pool, uri.query, options) : error;
+    return NULL;
 }
 
-static const char *set_socket(apr_pool_t *pool, const char *url, la_redis_options_t *options)
+static const char *set_socket(apr_pool_t *pool, const apr_uri_t *uri, la_redis_options_t *options)
 {
-    const char *query = strchr(url, '?');
-    apr_size_t len = query ? (apr_size_t)(query - url) : strlen(url);
-    const char *path = apr_pstrmemdup(pool, url + 5, len - 5);
+    if ((uri->hostname && uri->hostname[0]) || !uri->path || uri->path[1] == '/') {
+        return "the URL of a socket must be unix:/path or unix://[[user]:password@]/path";
+    }
+    options->path = uri->path;
+    options->address = apr_pstrcat(pool, "unix:", uri->path, NULL);
+    return NULL;
+}
 
-    if (strncmp(path, "///", 3) == 0) {
-        path += 2; /* unix:///path, as others write it */
+static const char *set_url(apr_pool_t *pool, const char *url, la_redis_options_t *options)
+{
+    int is_socket = strncasecmp(url, "unix:", 5) == 0;
+    const char *error;
+    apr_uri_t uri;
+
+    if (!is_socket && strncasecmp(url, "redis://", 8) != 0) {
+        return "must be redis://[[user]:password@]host[:port][/db], unix:/path or none";
     }
-    if (path[0] != '/' || path[1] == '/') {
-        return "the URL of a socket must be unix:/path";
+    if (is_socket && strncmp(url + 5, "//", 2) != 0) {
+        url = apr_pstrcat(pool, "unix://", url + 5, NULL);
     }
-    options->path = path;
-    options->address = apr_pstrcat(pool, "unix:", path, NULL);
-    return query ? set_query(pool, query + 1, options) : NULL;
+    if (apr_uri_parse(pool, url, &uri) != APR_SUCCESS) {
+        return "the URL cannot be parsed; a `/` or `@` in a password is written %2F or %40";
+    }
+    if (uri.query || uri.fragment) {
+        return "the URL takes no `?` and no `#`; timeout= and others are words after it";
+    }
+    error = is_socket ? set_socket(pool, &uri, options) : set_tcp(pool, &uri, options);
+    return error ? error : set_credentials(pool, &uri, options);
 }
 
 const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words,
@@ -220,19 +166,14 @@ const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words
     const char *error;
     int i;
 
-    *options = (la_redis_options_t){.port = DEFAULT_PORT,
-                                    .prefix = DEFAULT_PREFIX,
-                                    .timeout_us = DEFAULT_TIMEOUT_US,
-                                    .connect_timeout_us = DEFAULT_TIMEOUT_US};
-    if (strncasecmp(words[0], "redis://", 8) == 0) {
-        error = set_tcp(pool, words[0], options);
-    } else if (strncasecmp(words[0], "unix:", 5) == 0) {
-        error = set_socket(pool, words[0], options);
-    } else {
-        error = "must be redis://[[user]:password@]host[:port][/db], unix:/path or none";
-    }
+    *options = (la_redis_options_t){.port = DEFAULT_PORT};
+    error = set_url(pool, words[0], options);
     for (i = 1; i < count && !error; i++) {
         error = set_word(pool, words[i], options);
     }
-    return !error && options->user && !options->password ? "user= needs password=" : error;
+    options->prefix = options->prefix ? options->prefix : DEFAULT_PREFIX;
+    options->timeout_us = options->timeout_us ? options->timeout_us : DEFAULT_TIMEOUT_US;
+    options->connect_timeout_us =
+        options->connect_timeout_us ? options->connect_timeout_us : DEFAULT_TIMEOUT_US;
+    return error;
 }

@@ -56,24 +56,6 @@ static const char *mask_word(apr_pool_t *pool, const char *help, int place, cons
     return word;
 }
 
-/* All that follows `password=`, up to the next `&`; in each such place. */
-static const char *mask_password(apr_pool_t *pool, const char *word)
-{
-    static const char name[] = "password=";
-    const apr_size_t len = sizeof(name) - 1;
-    const char *p;
-
-    for (p = word; *p; p++) {
-        if (begins(p, name) && p[len] && !is_reference(p + len)) {
-            const char *rest = p + len + strcspn(p + len, "&");
-
-            return apr_pstrcat(pool, apr_pstrmemdup(pool, word, (apr_size_t)(p + len - word)), MASK,
-                               mask_password(pool, rest), NULL);
-        }
-    }
-    return word;
-}
-
 /* The word, without the password of a URL's user:password@. */
 static const char *mask_userinfo(apr_pool_t *pool, const char *word)
 {
@@ -118,7 +100,7 @@ const char *la_mask_redis(apr_pool_t *pool, int count, const char *const *words)
     int i;
 
     for (i = 0; i < count; i++) {
-        const char *shown = mask_userinfo(pool, mask_password(pool, words[i]));
+        const char *shown = mask_userinfo(pool, words[i]);
 
         add_word(pool, line, words[i], shown, &changed);
     }

@@ -168,8 +168,8 @@ class TestPassword:
 
     def test_from_a_file_over_a_socket(self, machines, endpoint, token):
         (machines.redis.root / "password").write_text("s3cret word/%\n")
-        one = machines.add(endpoint.url(), redis=f"unix:{machines.redis.socket}",
-                           words=f"password=file:{machines.redis.root}/password user=default")
+        name = str(machines.redis.root / "password").replace("/", "%2F")
+        one = machines.add(endpoint.url(), redis=f"unix://default:file:{name}@{machines.redis.socket}")
         assert ask(one, token) == (200, "miss")
         assert len(entries(machines.redis)) == 1
 
@@ -437,6 +437,10 @@ class TestConfiguration:
         ("a large port", "LlamaAuthCacheShared redis://127.0.0.1:65536", "port must be"),
         ("a database that is none", "LlamaAuthCacheShared redis://127.0.0.1/a", "number of a database"),
         ("a relative socket", "LlamaAuthCacheShared unix:run/redis.sock", "unix:/path"),
+        ("a socket with a host", "LlamaAuthCacheShared unix://:p@host/run/redis.sock", "unix:/path"),
+        ("a query", "LlamaAuthCacheShared redis://127.0.0.1?timeout=1s", "words after it"),
+        ("a query of a socket", "LlamaAuthCacheShared unix:/run/redis.sock?timeout=1s", "words after it"),
+        ("a password as a word", "LlamaAuthCacheShared redis://127.0.0.1 password=x", "password is not known"),
         ("an unknown word", "LlamaAuthCacheShared redis://127.0.0.1 tls=on", "tls is not known"),
         ("a bad timeout", "LlamaAuthCacheShared redis://127.0.0.1 timeout=0", "timeout"),
         ("user without password", "LlamaAuthCacheShared redis://bob@127.0.0.1", "no password"),
@@ -457,8 +461,9 @@ class TestConfiguration:
         assert SECRET not in said
 
     @pytest.mark.parametrize("line", [
-        "LlamaAuthCacheShared none", "LlamaAuthCacheShared redis://:pw@[::1]:6380/2", "LlamaAuthCacheShared unix:/run/redis.sock?timeout=1s",
-        "LlamaAuthCacheShared redis://127.0.0.1 timeout=1s connect_timeout=20ms prefix=a: user=u password=p db=4"])
+        "LlamaAuthCacheShared none", "LlamaAuthCacheShared redis://:pw@[::1]:6380/2", "LlamaAuthCacheShared unix:/run/redis.sock timeout=1s",
+        "LlamaAuthCacheShared unix:///run/redis.sock", "LlamaAuthCacheShared unix://:p@/run/redis.sock",
+        "LlamaAuthCacheShared redis://u:p@127.0.0.1/4 timeout=1s connect_timeout=20ms prefix=a:"])
     def test_taken(self, bare, line):
         bare.write("conf/secret", SECRET)
         bare.configure(line + "\nLlamaAuthCacheSecret file:conf/secret file:conf/secret\n")

@@ -7,6 +7,7 @@
 #include "access/validity.h"
 
 #include "base/timestamp.h"
+#include "base/uri.h"
 
 #include <string.h>
 
@@ -110,14 +111,19 @@ static const char *check_issuer(apr_pool_t *pool, const la_json_t *claims,
     return !issuer || la_slice_is(text, issuer) ? NULL : other_issuer(pool, text, issuer);
 }
 
+static int is_demanded(const la_validity_terms_t *terms)
+{
+    return terms->audiences || terms->resource;
+}
+
 static int is_ours(la_slice_t audience, const la_validity_terms_t *terms)
 {
     int i;
 
-    if (terms->resource && la_slice_is(audience, terms->resource)) {
+    if (terms->resource && la_uri_is_same(audience, la_slice_of(terms->resource))) {
         return 1;
     }
-    for (i = 0; i < terms->audiences->nelts; i++) {
+    for (i = 0; terms->audiences && i < terms->audiences->nelts; i++) {
         if (la_slice_is(audience, APR_ARRAY_IDX(terms->audiences, i, const char *))) {
             return 1;
         }
@@ -134,7 +140,7 @@ static int read_audience(const la_json_t *claim, const la_validity_terms_t *term
 
     *ours = 0;
     if (la_json_string(claim, &text)) {
-        *ours = terms->audiences && is_ours(text, terms);
+        *ours = is_ours(text, terms);
         return 1;
     }
     for (i = 0; i < count; i++) {
@@ -146,7 +152,7 @@ static int read_audience(const la_json_t *claim, const la_validity_terms_t *term
         if (!la_json_string(item, &text)) {
             return 0;
         }
-        *ours |= terms->audiences && is_ours(text, terms);
+        *ours |= is_ours(text, terms);
     }
     return la_json_type(claim) == LA_JSON_ARRAY;
 }
@@ -182,7 +188,7 @@ static const char *other_audience(apr_pool_t *pool, const char *came,
     const char *expected = terms->resource;
     int i;
 
-    for (i = terms->audiences->nelts - 1; i >= 0; i--) {
+    for (i = terms->audiences ? terms->audiences->nelts - 1 : -1; i >= 0; i--) {
         const char *audience = APR_ARRAY_IDX(terms->audiences, i, const char *);
 
         expected = expected ? apr_pstrcat(pool, audience, ", ", expected, NULL) : audience;
@@ -197,13 +203,13 @@ static const char *check_audience(apr_pool_t *pool, const la_json_t *claims,
     int ours;
 
     if (!find(claims, terms, "aud", &claim)) {
-        return terms->audiences ? other_audience(pool, "missing", terms) : NULL;
+        return is_demanded(terms) ? other_audience(pool, "missing", terms) : NULL;
     }
     if (!read_audience(claim, terms, &ours)) {
         return "aud is neither a string nor a list of strings";
     }
-    return ours || !terms->audiences ? NULL
-                                     : other_audience(pool, audiences_of(pool, claim), terms);
+    return ours || !is_demanded(terms) ? NULL
+                                       : other_audience(pool, audiences_of(pool, claim), terms);
 }
 
 static const char *check_issue_time(const la_json_t *claims, const la_validity_terms_t *terms)

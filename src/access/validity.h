@@ -15,13 +15,12 @@ typedef struct la_validity_terms_t {
     apr_time_t now;
     apr_interval_time_t leeway_us;
     const apr_array_header_t
-        *audiences; /* of const char *: one of them must be in `aud`; NULL: not demanded */
-    const char
-        *resource;       /* one more accepted audience, where audiences are demanded; may be NULL */
-    const char *issuer;  /* `iss` must be this; NULL: not demanded */
-    int issuer_optional; /* `iss` may be missing all the same */
-    int null_is_absent;  /* a claim that is null counts as missing; else it is of the wrong type */
-    int require_exp;     /* a token without `exp` is refused */
+        *audiences;       /* of const char *: one of them must be in `aud`; NULL: none is known */
+    const char *resource; /* a URL that is one of them too; NULL: none. Neither: not demanded */
+    const char *issuer;   /* `iss` must be this; NULL: not demanded */
+    int issuer_optional;  /* `iss` may be missing all the same */
+    int null_is_absent;   /* a claim that is null counts as missing; else it is of the wrong type */
+    int require_exp;      /* a token without `exp` is refused */
 } la_validity_terms_t;
 
 /* Checks the claims. A claim of the wrong type is an error and never an absent claim

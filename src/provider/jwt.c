@@ -34,8 +34,9 @@ typedef struct jwt_conf_t {
     const char *jwks_file;
     la_url_t issuer;
     const char *expect_issuer;     /* finish() makes it the Issuer if it is not set; NULL: any */
-    apr_array_header_t *audiences; /* of const char *; NULL: none is demanded */
+    apr_array_header_t *audiences; /* Audience: of const char *; NULL: none, or not given */
     int any_audience;              /* Audience none */
+    apr_array_header_t *elsewhere; /* demanded where there is no resource; NULL: any will do */
     la_jwa_set_t algorithms;
     la_secret_t *jwks_token;
     apr_interval_time_t jwks_refresh_us; /* 0: not set */
@@ -241,9 +242,10 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
     if (error) {
         return error;
     }
+    conf->elsewhere = conf->audiences;
     if (!conf->audiences && !conf->any_audience) {
-        conf->audiences = apr_array_make(pool, 1, sizeof(const char *));
-        APR_ARRAY_PUSH(conf->audiences, const char *) = DEFAULT_AUDIENCE;
+        conf->elsewhere = apr_array_make(pool, 1, sizeof(const char *));
+        APR_ARRAY_PUSH(conf->elsewhere, const char *) = DEFAULT_AUDIENCE;
     }
     introduce(conf, pool);
     if (!conf->expect_issuer) {
@@ -414,7 +416,7 @@ static void judge_claims(const judgement_t *j)
     la_identity_builder_t *builder = la_identity_builder_make(j->pool);
     la_validity_terms_t terms = {.now = j->call->now,
                                  .leeway_us = conf->leeway_us,
-                                 .audiences = conf->audiences,
+                                 .audiences = j->call->resource ? conf->audiences : conf->elsewhere,
                                  .resource = j->call->resource,
                                  .issuer = conf->expect_issuer,
                                  .require_exp = conf->require_exp};

@@ -156,10 +156,13 @@ static inline la_provider_t *started(apr_pool_t *pool, const char *const *lines)
 
 #define NOW (APR_TIME_C(2000000000) * APR_USEC_PER_SEC)
 
+/* LlamaAuthResource of the place that is asked for; NULL: it has none. */
+static const char *resource;
+
 static inline void verify(apr_pool_t *pool, const la_provider_t *provider, const char *token,
                           la_result_t *result)
 {
-    la_call_t call = {.token = slice_of_text(token), .now = NOW, .resource = "https://api"};
+    la_call_t call = {.token = slice_of_text(token), .now = NOW, .resource = resource};
 
     la_provider_verify(provider, &call, pool, result);
 }

@@ -253,13 +253,16 @@ typedef struct verdict_case_t {
 #define EXP      "'exp':2000000300,"
 #define SUB      "'sub':'al'"
 
+/* LlamaAuthResource of the place that is asked for; NULL: it has none. */
+static const char *resource;
+
 static inline void verify(apr_pool_t *pool, const la_provider_t *provider, const char *token,
                           la_result_t *result)
 {
     la_call_t call = {.token = slice_of_text(token),
                       .digest = (const unsigned char *)"0123456789abcdef0123456789abcdef",
                       .now = NOW,
-                      .resource = "https://api"};
+                      .resource = resource};
 
     la_provider_verify(provider, &call, pool, result);
     assert_int_equal(out.holds, 0);

@@ -58,7 +58,6 @@ static verdict_case_t verdict_cases[] = {
     YES("nobody asks for the audience", NULL, ",'aud':'else'", 0),
     YES("the audience", "Audience a b", ",'aud':'b'", 0),
     YES("one of its audiences", "Audience a b", ",'aud':['x','a']", 0),
-    YES("the resource's audience", "Audience a", ",'aud':'https://api'", 0),
     YES("the issuer", "ExpectIssuer i", ",'iss':'i'", 0),
     YES("the issuer where it was found", "Issuer " ISS, ",'iss':'" ISS "'", 0),
     YES("no issuer, where it was found", BY, "", 0),
@@ -236,6 +235,43 @@ static void test_failure(void **state)
     apr_pool_destroy(pool);
 }
 
+typedef struct resource_case_t {
+    const char *name;
+    const char *line;
+    const char *aud;
+    int here;      /* accepted at a place with LlamaAuthResource */
+    int elsewhere; /* accepted at one without */
+} resource_case_t;
+
+static resource_case_t resource_cases[] = {
+    {"resource: itself", NONE, ",'aud':['x','https://API/']", 1, 1},
+    {"resource: another one", NONE, ",'aud':'https://api/x'", 0, 1},
+    {"resource: no audience", NONE, "", 0, 1},
+    {"resource: an audience that is null", NONE, ",'aud':null", 0, 1},
+    {"resource: Audience counts", "Audience a", ",'aud':'a'", 1, 1},
+    {"resource: itself beside Audience", "Audience a", ",'aud':'https://api'", 1, 0},
+};
+
+static void test_resource(void **state)
+{
+    const resource_case_t *row = *state;
+    const char *const lines[MAX_LINES] = {AT, NONE, strcmp(row->line, NONE) ? row->line : NULL};
+    apr_pool_t *pool = new_pool();
+    la_provider_t *provider = started(pool, lines);
+    const char *body = apr_pstrcat(pool, "{'active':true,'sub':'al'", row->aud, "}", NULL);
+    la_result_t result;
+
+    out.answer = (la_http_response_t){
+        .outcome = LA_HTTP_ANSWERED, .status = 200, .body = slice_of_text(json(pool, body))};
+    resource = "https://api";
+    verify(pool, provider, "t", &result);
+    assert_int_equal(result.verdict, row->here ? LA_VERDICT_ACCEPTED : LA_VERDICT_REJECTED);
+    resource = NULL;
+    verify(pool, provider, "t", &result);
+    assert_int_equal(result.verdict, row->elsewhere ? LA_VERDICT_ACCEPTED : LA_VERDICT_REJECTED);
+    apr_pool_destroy(pool);
+}
+
 static void test_identity_too_large(void **state)
 {
     static const char *const lines[MAX_LINES] = {AT, NONE};
@@ -265,6 +301,9 @@ int main(void)
     }
     for (size_t i = 0; i < ROWS(failure_cases); i++) {
         add(failure_cases[i].name, test_failure, &failure_cases[i]);
+    }
+    for (size_t i = 0; i < ROWS(resource_cases); i++) {
+        add(resource_cases[i].name, test_resource, &resource_cases[i]);
     }
     add("identity: too large", test_identity_too_large, NULL);
     return finish("introspection_verdict");

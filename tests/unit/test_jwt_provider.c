@@ -98,7 +98,6 @@ static verdict_case_t verdict_cases[] = {
     YES("its new name", "Algorithms Ed25519", "{'alg':'Ed25519'}", AUD EXP SUB, &known),
     YES("HS256 where it is listed", "Algorithms HS256", HS, AUD EXP SUB, &secret),
     YES("an audience", "Audience a b", ED, "'aud':['c','b']," EXP SUB, &known),
-    YES("the resource's audience", NULL, ED, "'aud':'https://api'," EXP SUB, &known),
     YES("no audience demanded", "Audience none", ED, EXP SUB, &known),
     YES("the iss", "Issuer " ISS, ED, AUD EXP SUB ",'iss':'" ISS "'", &known),
     YES("the typ", "RequireType at+jwt", TYP("'AT+JWT'"), AUD EXP SUB, &known),
@@ -166,6 +165,48 @@ static void test_verdict(void **state)
     apr_pool_destroy(pool);
 }
 
+/* ---- at a place with LlamaAuthResource ---- */
+
+typedef struct resource_case_t {
+    const char *name;
+    const char *line;
+    const char *aud;
+    int here;      /* accepted at the resource */
+    int elsewhere; /* accepted at a place without one */
+} resource_case_t;
+
+static resource_case_t resource_cases[] = {
+    {"resource: itself", NULL, "'https://api/x'", 1, 0},
+    {"resource: itself, written otherwise", NULL, "'HTTPS://API:443/x'", 1, 0},
+    {"resource: itself, in a list", "Audience a", "['b','https://api/x']", 1, 0},
+    {"resource: another one", NULL, "'https://api/X'", 0, 0},
+    {"resource: the default audience does not count", NULL, "'llama-stack'", 0, 1},
+    {"resource: Audience counts", "Audience a", "'a'", 1, 1},
+    {"resource: Audience in place of the default", "Audience a", "'llama-stack'", 0, 0},
+    {"resource: the default audience, written", "Audience llama-stack", "'llama-stack'", 1, 1},
+    {"resource: Audience none does not count", "Audience none", "'b'", 0, 1},
+    {"resource: Audience none, and itself", "Audience none", "'https://api/x'", 1, 1},
+    {"resource: no audience", "Audience none", "[]", 0, 1},
+};
+
+static void test_resource(void **state)
+{
+    const resource_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_provider_t *provider = started(pool, FILE_LINE, row->line);
+    const char *token =
+        sign(pool, known, ED, apr_pstrcat(pool, "{'aud':", row->aud, "," EXP SUB "}", NULL));
+    la_result_t result;
+
+    resource = "https://api/x";
+    verify(pool, provider, token, &result);
+    assert_int_equal(result.verdict, row->here ? LA_VERDICT_ACCEPTED : LA_VERDICT_REJECTED);
+    resource = NULL;
+    verify(pool, provider, token, &result);
+    assert_int_equal(result.verdict, row->elsewhere ? LA_VERDICT_ACCEPTED : LA_VERDICT_REJECTED);
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     apr_pool_t *pool;
@@ -179,6 +220,9 @@ int main(void)
     }
     for (size_t i = 0; i < ROWS(verdict_cases); i++) {
         add(verdict_cases[i].name, test_verdict, &verdict_cases[i]);
+    }
+    for (size_t i = 0; i < ROWS(resource_cases); i++) {
+        add(resource_cases[i].name, test_resource, &resource_cases[i]);
     }
     failed = finish("jwt_provider");
     EVP_PKEY_free(known);

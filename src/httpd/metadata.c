@@ -1,5 +1,5 @@
-/* RFC 9728: tells clients which authorization server to get a token from. The document is public,
- * and the same for everybody; where it is served is up to the configuration.
+/* RFC 9728: tells clients which authorization server to get a token from. The document is public
+ * and the same for everybody; the configuration says where it is served.
  */
 #include "httpd/metadata.h"
 
@@ -46,24 +46,41 @@ static apr_array_header_t *issuers(apr_pool_t *pool, const la_use_t *use)
     return found;
 }
 
-static la_slice_t document(request_rec *r, const la_dir_conf_t *conf)
+static void write_members(la_json_writer_t *writer, const apr_array_header_t *members)
 {
-    apr_array_header_t *servers = issuers(r->pool, conf->use);
+    int i;
+
+    for (i = 0; members && i < members->nelts; i++) {
+        const la_resource_member_t *member = &APR_ARRAY_IDX(members, i, la_resource_member_t);
+
+        la_json_write_raw(writer, LA_SLICE(", "));
+        la_json_write_string(writer, la_slice_of(member->name));
+        la_json_write_raw(writer, LA_SLICE(": "));
+        if (member->json) {
+            la_json_write_raw(writer, la_slice_of(member->json));
+        } else {
+            la_json_write_string(writer, la_slice_of(member->text));
+        }
+    }
+}
+
+static la_slice_t write_document(request_rec *r, const la_dir_conf_t *conf,
+                                 const apr_array_header_t *servers)
+{
     la_json_writer_t writer;
 
     la_json_writer_init(&writer, r->pool);
     la_json_write_raw(&writer, LA_SLICE("{\"resource\": "));
     la_json_write_string(&writer, la_slice_of(conf->resource->url));
-    if (servers->nelts > 0) {
-        la_json_write_raw(&writer, LA_SLICE(", \"authorization_servers\": "));
-        la_json_write_strings(&writer, servers);
-    }
+    la_json_write_raw(&writer, LA_SLICE(", \"authorization_servers\": "));
+    la_json_write_strings(&writer, servers);
     if (conf->resource->scopes->nelts > 0) {
         la_json_write_raw(&writer, LA_SLICE(", \"scopes_supported\": "));
         la_json_write_strings(&writer, conf->resource->scopes);
     }
     la_json_write_raw(&writer, LA_SLICE(", \"bearer_methods_supported\": "));
     la_json_write_strings(&writer, la_sources_bearer_methods(r->pool, conf->sources));
+    write_members(&writer, conf->resource_members);
     la_json_write_raw(&writer, LA_SLICE("}"));
     return (la_slice_t){writer.data, writer.len};
 }
@@ -80,9 +97,19 @@ static void open_to_all_origins(request_rec *r)
     }
 }
 
+/* For a section whose configuration gives no document. */
+static int refuse(request_rec *r, const char *missing)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  LA_LOGNO(0032) "%s is missing for %s: there is no metadata to serve", missing,
+                  r->uri);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 int la_metadata_handler(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
+    const apr_array_header_t *servers;
     la_slice_t body;
 
     if (!la_handler_is(r, "llama-auth-metadata")) {
@@ -93,18 +120,18 @@ int la_metadata_handler(request_rec *r)
         return HTTP_METHOD_NOT_ALLOWED;
     }
     if (!conf->resource) {
-        ap_log_rerror(
-            APLOG_MARK, APLOG_ERR, 0, r,
-            LA_LOGNO(0032) "LlamaAuthResource is missing for %s: there is no metadata to serve",
-            r->uri);
-        return HTTP_INTERNAL_SERVER_ERROR;
+        return refuse(r, "LlamaAuthResource");
+    }
+    servers = conf->resource_servers ? conf->resource_servers : issuers(r->pool, conf->use);
+    if (servers->nelts == 0) {
+        return refuse(r, "LlamaAuthResourceServer, or a provider with an Issuer,");
     }
     open_to_all_origins(r);
     if (r->method_number == M_OPTIONS) {
         r->status = HTTP_NO_CONTENT;
         return OK;
     }
-    body = document(r, conf);
+    body = write_document(r, conf, servers);
     ap_set_content_type(r, "application/json");
     ap_set_content_length(r, (apr_off_t)body.len);
     ap_rwrite(body.data, (int)body.len, r);

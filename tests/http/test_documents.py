@@ -136,6 +136,17 @@ REFUSED = {
     "LlamaAuthResource https://u:p@a/b": "no user",
     """LlamaAuthResource https://a/b 'x"y'""": "is no scope",
     "LlamaAuthResource https://a/b\nLlamaAuthResource https://a/c": "only once",
+    "LlamaAuthResourceServer": "takes the issuers",
+    "LlamaAuthResourceServer https://a x": "'x' must begin with http",
+    "LlamaAuthResourceServer https://a?b": "no query",
+    "LlamaAuthResourceServer https://a\nLlamaAuthResourceServer https://b": "only once",
+    "LlamaAuthResourceMember a": "takes two arguments",
+    "LlamaAuthResourceMember a b\nLlamaAuthResourceMember a c": "named twice",
+    "LlamaAuthResourceMember a '[1,]'": "begins like JSON",
+    "LlamaAuthResourceMember a '{\"b\": 1, \"b\": 2}'": "duplicate member name",
+    **{f"LlamaAuthResourceMember {name} x": "made by the module itself" for name in (
+        "resource", "authorization_servers", "scopes_supported", "bearer_methods_supported", "dpop_signing_alg_values_supported",
+        "dpop_bound_access_tokens_required", "tls_client_certificate_bound_access_tokens")},
 }
 
 

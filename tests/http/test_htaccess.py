@@ -128,7 +128,8 @@ class TestBelowAProxy:
         handlers = "".join(
             status_location(path + "/status", "AuthType Basic", "AuthName status", "AuthUserFile conf/passwords", "Require user admin") +
             f'<Location "{path}/metadata">\nSetHandler llama-auth-metadata\nLlamaAuthUse corp\n'
-            "LlamaAuthResource https://api.example.com/mcp\nRequire all granted\n</Location>\n" for path in ("/location", "/server"))
+            "LlamaAuthResource https://api.example.com/mcp\nLlamaAuthResourceServer https://idp.example\nRequire all granted\n</Location>\n"
+            for path in ("/location", "/server"))
         return (provider("corp", httpd.endpoint().url()) + f'ProxyPass "/server" "{backend}"\n'
                 f'<Location "/location">\nAuthType Bearer\nAuthName x\nLlamaAuthUse corp\nRequire valid-user\nProxyPass "{backend}"\n'
                 f"</Location>\n" + handlers)

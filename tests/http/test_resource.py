@@ -31,14 +31,42 @@ CONFIG = f"""
     LlamaAuthResource {RESOURCE} mcp.read mcp.write
     Require all granted
 </Location>
-<Location /well-known/bare>
+<LocationMatch "^/\\.well-known/oauth-protected-resource(/both)?$">
     SetHandler llama-auth-metadata
+    LlamaAuthResource https://api.example.com/both
+    LlamaAuthResourceServer https://a.example/x https://b.example
+    Require all granted
+</LocationMatch>
+<Location /well-known>
+    SetHandler llama-auth-metadata
+    LlamaAuthResourceServer https://idp.example.com
+    Require all granted
+</Location>
+<Location /well-known/bare>
     LlamaAuthResource https://api.example.com
     LlamaAuthTokenSource query:access_token
-    Require all granted
+</Location>
+<Location /well-known/members>
+    LlamaAuthUse idp
+    LlamaAuthResource https://api.example.com
+    LlamaAuthResourceMember resource_name "Straße"
+    LlamaAuthResourceMember resource_documentation https://docs.example.com
+    LlamaAuthResourceMember flag true
+    LlamaAuthResourceMember version 1
+    LlamaAuthResourceMember list '["a", {{"b": null}}]'
+    LlamaAuthResourceMember text '"true"'
+</Location>
+<Location /well-known/members/nested>
+    LlamaAuthResourceMember version 2
+    LlamaAuthResourceMember more x
 </Location>
 <Location /well-known/none>
     SetHandler llama-auth-metadata
+</Location>
+<Location /well-known-nobody>
+    SetHandler llama-auth-metadata
+    LlamaAuthUse keys
+    LlamaAuthResource https://api.example.com
     Require all granted
 </Location>
 """
@@ -65,7 +93,22 @@ class TestMetadata:
         assert response.header("Content-Type") == "application/json"
 
     def test_least(self, httpd):
-        assert httpd.get("/well-known/bare").json == {"resource": "https://api.example.com", "bearer_methods_supported": ["query"]}
+        assert httpd.get("/well-known/bare").json == {"resource": "https://api.example.com", "bearer_methods_supported": ["query"],
+                                                      "authorization_servers": ["https://idp.example.com"]}
+
+    @pytest.mark.parametrize("path", ["", "/both"])
+    def test_root(self, httpd, path):
+        document = httpd.get(f"/.well-known/oauth-protected-resource{path}").json
+        assert document["resource"] == "https://api.example.com/both"
+        assert document["authorization_servers"] == ["https://a.example/x", "https://b.example"]
+
+    def test_members(self, httpd):
+        least = {"resource": "https://api.example.com", "authorization_servers": ["https://idp.example.com"],
+                 "bearer_methods_supported": ["header"]}
+        more = {"resource_name": "Straße", "resource_documentation": "https://docs.example.com", "flag": True, "version": "1",
+                "list": ["a", {"b": None}], "text": "true"}
+        assert httpd.get("/well-known/members").json == {**least, **more}
+        assert httpd.get("/well-known/members/nested").json == {**least, **more, "version": "2", "more": "x"}
 
     def test_head_and_preflight(self, httpd):
         path = "/.well-known/oauth-protected-resource/mcp"
@@ -79,6 +122,11 @@ class TestMetadata:
 
     def test_other_methods(self, httpd):
         assert httpd.request("POST", "/.well-known/oauth-protected-resource/mcp", body=b"x").status == 405
+
+    def test_without_an_authorization_server(self, httpd):
+        mark = httpd.log.mark()
+        assert httpd.get("/well-known-nobody").status == 500
+        assert "LlamaAuthResourceServer" in httpd.log.await_line("LA0032", mark).text
 
     def test_without_a_resource(self, httpd):
         mark = httpd.log.mark()

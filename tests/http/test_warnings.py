@@ -9,6 +9,9 @@ JWT = "<LlamaAuthProvider p jwt>\nJwksUri https://idp.example/jwks\n{}\n</LlamaA
 USE = '<LlamaAuthProvider p custom>\nEndpoint https://a.example/\n</LlamaAuthProvider>\n{}'
 SECTION = "<Location />\nAuthType Bearer\nAuthName x\nLlamaAuthUse p\n{}\n</Location>\n"
 METADATA = SECTION.format("SetHandler llama-auth-metadata\nLlamaAuthResource https://a.example/mcp\nRequire all granted")
+RESOURCE = SECTION.format("LlamaAuthResource https://a.example/mcp\nLlamaAuthForwardToken off\nRequire valid-user")
+KUBERNETES = "<LlamaAuthProvider p kubernetes>\nApiServer https://k.example\nReviewerToken t\n{}</LlamaAuthProvider>\n"
+CLIENT = "<LlamaAuthProvider p introspection>\nEndpoint https://i.example/\nClientAuth none\n</LlamaAuthProvider>\n"
 ISSUER = "<LlamaAuthProvider p jwt>\nIssuer https://idp.example\n</LlamaAuthProvider>\n"
 
 CASES = [
@@ -36,10 +39,30 @@ CASES = [
     ("a Require for GET,POST", USE.format(SECTION.format("<LimitExcept GET,POST>\nRequire valid-user\n</LimitExcept>")),
      "LA0046: .*test.conf:8: <LimitExcept GET,POST>: httpd takes this for the name of one method"),
     ("metadata", ISSUER + METADATA, None),
+    ("metadata with a server", USE.format(METADATA.replace("Require", "LlamaAuthResourceServer https://idp.example\nRequire")), None),
+    ("metadata without a provider", METADATA.replace("LlamaAuthUse p\n", ""), "LlamaAuthResource beside providers without an Issuer"),
     ("metadata without an issuer", USE.format(METADATA), "LA0046: .*LlamaAuthResource beside providers without an Issuer"),
-    ("a resource", ISSUER + SECTION.format("LlamaAuthResource https://a.example/mcp\nRequire valid-user"), None),
-    ("a resource without an issuer", USE.format(SECTION.format("LlamaAuthResource https://a.example/mcp\nRequire valid-user")),
-     "LA0046: .*test.conf:8: LlamaAuthResource beside"),
+    ("a resource", ISSUER + RESOURCE, None),
+    ("a resource without an issuer", USE.format(RESOURCE), "LA0046: .*test.conf:8: LlamaAuthResource beside providers without"),
+    ("a resource whose server stands in a section above", CLIENT + "<Location />\nLlamaAuthResourceServer https://b.example\n</Location>\n" +
+     RESOURCE, None),
+    ("a resource of no audience", USE.format(RESOURCE), "test.conf:8: LlamaAuthResource beside provider p, of which no Audience is known"),
+    ("a resource and kubernetes", KUBERNETES.format("") + RESOURCE, "provider p, of which no Audience is known"),
+    ("a resource and an Audience of kubernetes", KUBERNETES.format("Audience a\n") + RESOURCE.replace(
+        "Require", "LlamaAuthResourceServer https://b.example\nRequire"), None),
+    ("a resource, and the token goes on", ISSUER + RESOURCE.replace("LlamaAuthForwardToken off\n", ""),
+     "test.conf:8: LlamaAuthResource without LlamaAuthForwardToken off"),
+    ("a resource, and the token goes on by a line", ISSUER + RESOURCE.replace("Token off", "Token on"), "without LlamaAuthForwardToken off"),
+    ("a resource, and a section above keeps the token", ISSUER + "<Location />\nLlamaAuthForwardToken off\n</Location>\n" +
+     RESOURCE.replace("LlamaAuthForwardToken off\n", "").replace("<Location />", "<Location /mcp>"), None),
+    ("a resource, and a section beside keeps the token", ISSUER + "<Location /mc>\nLlamaAuthForwardToken off\n</Location>\n" +
+     RESOURCE.replace("LlamaAuthForwardToken off\n", "").replace("<Location />", "<Location /mcp>"), "without LlamaAuthForwardToken off"),
+    ("a resource, and the main server keeps a host's token", ISSUER + "<Location />\nLlamaAuthForwardToken off\n</Location>\n<VirtualHost *>\n" +
+     RESOURCE.replace("LlamaAuthForwardToken off\n", "") + "</VirtualHost>\n", None),
+    ("a resource and tokens in the query", ISSUER + RESOURCE.replace("Require", "LlamaAuthTokenSource Authorization query:t\nRequire"),
+     "test.conf:10: LlamaAuthTokenSource query: beside LlamaAuthResource"),
+    ("a resource and tokens in a cookie", ISSUER + RESOURCE.replace("Require", "LlamaAuthTokenSource cookie:t\nRequire"), None),
+    ("a resource with offline_access", ISSUER + RESOURCE.replace("/mcp", "/mcp a offline_access"), "test.conf:8: LlamaAuthResource with the scope offline_access"),
     ("AuthType Bearer without LlamaAuthUse", "<Location />\nAuthType Bearer\nAuthName x\nRequire valid-user\n</Location>\n",
      "LA0046: .*test.conf:2: AuthType Bearer, and LlamaAuthUse nowhere"),
     ("RequireScope without LlamaAuthUse", "<Directory />\n<Files x>\nRequireScope a\n</Files>\n</Directory>\n",

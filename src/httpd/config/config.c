@@ -64,6 +64,10 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     merged->forwards = la_forwards_merge(pool, parent->forwards, child->forwards);
     merged->documents = la_errordocs_merge(pool, parent->documents, child->documents);
     merged->resource = child->resource ? child->resource : parent->resource;
+    merged->resource_servers =
+        child->resource_servers ? child->resource_servers : parent->resource_servers;
+    merged->resource_members =
+        la_resource_merge_members(pool, parent->resource_members, child->resource_members);
     merged->forward_token = child->forward_token ? child->forward_token : parent->forward_token;
     merged->env = child->env ? child->env : parent->env;
     merged->preflight = child->preflight ? child->preflight : parent->preflight;
@@ -276,6 +280,25 @@ static const char *set_resource(cmd_parms *cmd, void *dconf, int argc, char *con
                                  : la_resource_parse(cmd->pool, argc, argv, &conf->resource));
 }
 
+static const char *set_resource_servers(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_dir_conf_t *conf = dconf;
+
+    return in_directive(
+        cmd, conf->resource_servers
+                 ? "may be given only once in a section; it takes several URLs"
+                 : la_resource_parse_servers(cmd->pool, argc, argv, &conf->resource_servers));
+}
+
+static const char *set_resource_member(cmd_parms *cmd, void *dconf, const char *name,
+                                       const char *value)
+{
+    la_dir_conf_t *conf = dconf;
+
+    return in_directive(cmd,
+                        la_resource_add_member(cmd->pool, &conf->resource_members, name, value));
+}
+
 /* httpd looks at the first word of a switch only. */
 static int is_one_word(cmd_parms *cmd)
 {
@@ -447,4 +470,8 @@ const command_rec la_config_commands[] = {
         "a status or default, and a JSON text, file:PATH or llama, openai, anthropic, problem"),
     AP_INIT_TAKE_ARGV("LlamaAuthResource", set_resource, NULL, OR_AUTHCFG,
                       "the protected resource's URL (RFC 9728), and its scopes"),
+    AP_INIT_TAKE_ARGV("LlamaAuthResourceServer", set_resource_servers, NULL, OR_AUTHCFG,
+                      "issuers that the resource's metadata names as its authorization servers"),
+    AP_INIT_TAKE2("LlamaAuthResourceMember", set_resource_member, NULL, OR_AUTHCFG,
+                  "the name and the value of one more member of the resource's metadata"),
     {NULL}};

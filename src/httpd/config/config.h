@@ -36,16 +36,18 @@ typedef enum la_switch_e { LA_UNSET, LA_ON, LA_OFF } la_switch_e;
 
 /* <Location>, <Directory>, <Files>, <If>, .htaccess. A pointer is NULL when nothing is set. */
 typedef struct la_dir_conf_t {
-    const la_use_t *use;             /* LlamaAuthUse */
-    const la_policy_t *scopes;       /* RequireScope */
-    const la_policy_t *attributes;   /* RequireAttribute */
-    const la_sources_t *sources;     /* LlamaAuthTokenSource; NULL is Authorization */
-    const la_forwards_t *forwards;   /* LlamaAuthForward */
-    const la_errordocs_t *documents; /* LlamaAuthErrorDocument */
-    const la_resource_t *resource;   /* LlamaAuthResource */
-    la_switch_e forward_token;       /* LlamaAuthForwardToken; not set is on */
-    la_switch_e env;                 /* LlamaAuthEnv; not set is off */
-    la_switch_e preflight;           /* LlamaAuthPreflight; not set is off */
+    const la_use_t *use;                        /* LlamaAuthUse */
+    const la_policy_t *scopes;                  /* RequireScope */
+    const la_policy_t *attributes;              /* RequireAttribute */
+    const la_sources_t *sources;                /* LlamaAuthTokenSource; NULL is Authorization */
+    const la_forwards_t *forwards;              /* LlamaAuthForward */
+    const la_errordocs_t *documents;            /* LlamaAuthErrorDocument */
+    const la_resource_t *resource;              /* LlamaAuthResource */
+    const apr_array_header_t *resource_servers; /* LlamaAuthResourceServer: of const char * */
+    const apr_array_header_t *resource_members; /* LlamaAuthResourceMember */
+    la_switch_e forward_token;                  /* LlamaAuthForwardToken; not set is on */
+    la_switch_e env;                            /* LlamaAuthEnv; not set is off */
+    la_switch_e preflight;                      /* LlamaAuthPreflight; not set is off */
 } la_dir_conf_t;
 
 extern const command_rec la_config_commands[];

@@ -5,6 +5,7 @@
 #include "httpd/config/config_check.h"
 
 #include "httpd/config/config.h"
+#include "httpd/config/lines.h"
 #include "httpd/config/place.h"
 #include "httpd/config/registry.h"
 #include "io/server.h"
@@ -18,11 +19,6 @@ APLOG_USE_MODULE(llama_auth);
 static int begins(const char *text, const char *prefix)
 {
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static int is_line(const ap_directive_t *line, const char *name)
-{
-    return strcasecmp(line->directive, name) == 0;
 }
 
 static void warn(server_rec *s, const ap_directive_t *line, const char *text)
@@ -39,14 +35,15 @@ static int can_refuse(const ap_directive_t *line)
     if (!begins(line->directive, "Require")) {
         return 0;
     }
-    return is_line(line, "Require") ? !begins(line->args, "all granted")
-                                    : strcasecmp(line->args, "none") != 0;
+    return la_line_is(line, "Require") ? !begins(line->args, "all granted")
+                                       : strcasecmp(line->args, "none") != 0;
 }
 
 /* Whether a line needs a caller of ours. */
 static int is_rule(const ap_directive_t *line)
 {
-    return (is_line(line, "RequireScope") || is_line(line, "RequireAttribute")) && can_refuse(line);
+    return (la_line_is(line, "RequireScope") || la_line_is(line, "RequireAttribute")) &&
+           can_refuse(line);
 }
 
 /* What AuthType says: Bearer, another type, or an expression, which may say either. */
@@ -57,7 +54,7 @@ static type_e type_of(apr_pool_t *pool, const ap_directive_t *line)
     const char *args = line->args;
     const char *type;
 
-    if (!is_line(line, "AuthType")) {
+    if (!la_line_is(line, "AuthType")) {
         return TYPE_NONE;
     }
     type = ap_getword_conf(pool, &args);
@@ -80,12 +77,6 @@ static type_e type_among(apr_pool_t *pool, const ap_directive_t *line)
     return type;
 }
 
-static const ap_directive_t *find(const ap_directive_t *line, const char *name)
-{
-    for (; line && !is_line(line, name); line = line->next) {}
-    return line;
-}
-
 /* Whether one of these lines, or one inside them, can refuse somebody. */
 static int requires(const ap_directive_t *line)
 {
@@ -100,7 +91,7 @@ static int requires(const ap_directive_t *line)
 static int is_served_by_us(const ap_directive_t *line)
 {
     for (; line; line = line->next) {
-        if (is_line(line, "SetHandler") && begins(line->args, "llama-auth-")) {
+        if (la_line_is(line, "SetHandler") && begins(line->args, "llama-auth-")) {
             return 1;
         }
     }
@@ -132,10 +123,10 @@ static void count_lines(apr_pool_t *pool, const ap_directive_t *line, lines_t *l
     for (; line; line = line->next) {
         type_e type = type_of(pool, line);
 
-        if (is_line(line, "<VirtualHost")) {
+        if (la_line_is(line, "<VirtualHost")) {
             continue; /* a server of its own */
         }
-        lines->use |= is_line(line, "LlamaAuthUse");
+        lines->use |= la_line_is(line, "LlamaAuthUse");
         lines->bearer |= type == TYPE_BEARER || type == TYPE_EXPRESSION;
         count_lines(pool, line->first_child, lines);
     }
@@ -150,35 +141,12 @@ static const ap_directive_t *find_need(apr_pool_t *pool, const ap_directive_t *l
         if (is_rule(line) || type_of(pool, line) == TYPE_BEARER) {
             return line;
         }
-        found = is_line(line, "<VirtualHost") ? NULL : find_need(pool, line->first_child);
+        found = la_line_is(line, "<VirtualHost") ? NULL : find_need(pool, line->first_child);
     }
     return found;
 }
 
 /* ---- a section with LlamaAuthUse ---- */
-
-/* Whether one of the providers named there has an issuer, which is who issues tokens for the
- * resource. */
-static int has_issuer(apr_pool_t *pool, const char *names)
-{
-    const apr_array_header_t *providers = la_registry_providers();
-    int i;
-
-    while (*names) {
-        const char *name = ap_getword_conf(pool, &names);
-
-        for (i = 0; i < providers->nelts; i++) {
-            const la_provider_t *provider =
-                APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
-
-            if (strcmp(provider->name, name) == 0 && provider->type->issuer &&
-                provider->type->issuer(provider)) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
 
 /* httpd's own Require in a <Limit> of methods that no client sends: it refuses nobody. */
 static void check_limits(server_rec *s, apr_pool_t *pool, const ap_directive_t *line)
@@ -197,7 +165,6 @@ static void check_use(server_rec *s, apr_pool_t *pool, const ap_directive_t *use
 {
     const ap_directive_t *section = use->parent;
     const ap_directive_t *own = section->first_child;
-    const ap_directive_t *resource = find(own, "LlamaAuthResource");
     int served = is_served_by_us(own);
 
     check_limits(s, pool, own);
@@ -213,22 +180,127 @@ static void check_use(server_rec *s, apr_pool_t *pool, const ap_directive_t *use
     } else if (!served && !lines->bearer) {
         warn(s, use, "LlamaAuthUse, and AuthType Bearer nowhere: its providers are never asked");
     }
-    if (resource && !has_issuer(pool, use->args)) {
-        warn(s, resource,
-             "LlamaAuthResource beside providers without an Issuer: its metadata names no "
-             "authorization server, and clients cannot find one");
-    }
 }
 
 static void check_uses(server_rec *s, apr_pool_t *pool, const ap_directive_t *line,
                        const lines_t *lines)
 {
     for (; line; line = line->next) {
-        if (is_line(line, "LlamaAuthUse") && line->parent) {
+        if (la_line_is(line, "LlamaAuthUse") && line->parent) {
             check_use(s, pool, line, lines);
         }
-        if (!is_line(line, "<VirtualHost")) {
+        if (!la_line_is(line, "<VirtualHost")) {
             check_uses(s, pool, line->first_child, lines);
+        }
+    }
+}
+
+/* ---- a section with LlamaAuthResource ---- */
+
+static const la_provider_t *find_provider(const char *name)
+{
+    const apr_array_header_t *providers = la_registry_providers();
+    int i;
+
+    for (i = 0; i < providers->nelts; i++) {
+        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+        if (strcmp(provider->name, name) == 0) {
+            return provider;
+        }
+    }
+    return NULL;
+}
+
+static int has_issuer(const la_provider_t *provider)
+{
+    return provider->type->issuer && provider->type->issuer(provider);
+}
+
+static int knows_audience(const la_provider_t *provider)
+{
+    return provider->type->checks_audience || la_provider_is_set(provider, "Audience");
+}
+
+/* Warns of each of these providers that takes tokens which were issued for others. Returns whether
+ * one of them has an issuer, which is who issues tokens for the resource. */
+static int check_providers(server_rec *s, apr_pool_t *pool, const ap_directive_t *resource,
+                           const char *names, int served)
+{
+    int found = 0;
+
+    while (*names) {
+        const la_provider_t *provider = find_provider(ap_getword_conf(pool, &names));
+
+        if (provider && !served && !knows_audience(provider)) {
+            warn(
+                s, resource,
+                apr_psprintf(pool,
+                             "LlamaAuthResource beside provider %s, of which no Audience is known: "
+                             "it accepts tokens that were issued for other resources",
+                             provider->name));
+        }
+        found |= provider && has_issuer(provider);
+    }
+    return found;
+}
+
+/* What a resource's own requests must not do. */
+static void check_tokens(server_rec *s, apr_pool_t *pool, const ap_directive_t *resource,
+                         const apr_array_header_t *around)
+{
+    const ap_directive_t *forward = la_lines_in_force(around, "LlamaAuthForwardToken");
+    const ap_directive_t *sources = la_lines_in_force(around, "LlamaAuthTokenSource");
+    const char *rest = sources ? sources->args : "";
+
+    if (!forward || !la_line_has_word(pool, forward, "off")) {
+        warn(s, resource,
+             "LlamaAuthResource without LlamaAuthForwardToken off: the token goes on to the "
+             "backend, which MCP forbids");
+    }
+    while (*rest) {
+        if (begins(ap_getword_conf(pool, &rest), "query:")) {
+            warn(s, sources,
+                 "LlamaAuthTokenSource query: beside LlamaAuthResource: MCP forbids tokens in the "
+                 "query string, where logs and browsers keep them");
+        }
+    }
+}
+
+static void check_resource(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
+                           const ap_directive_t *resource)
+{
+    const ap_directive_t *section = resource->parent;
+    apr_array_header_t *around = la_lines_around(pool, tree, section);
+    const ap_directive_t *use = la_lines_in_force(around, "LlamaAuthUse");
+    int served = is_served_by_us(section->first_child);
+    int found = check_providers(s, pool, resource, use ? use->args : "", served);
+
+    if ((use || served) && !found && !la_lines_in_force(around, "LlamaAuthResourceServer")) {
+        warn(
+            s, resource,
+            "LlamaAuthResource beside providers without an Issuer, and no LlamaAuthResourceServer: "
+            "its metadata names no authorization server, and clients cannot find one");
+    }
+    if (la_line_has_word(pool, resource, "offline_access")) {
+        warn(s, resource,
+             "LlamaAuthResource with the scope offline_access, which clients ask for themselves: "
+             "it says nothing of this resource");
+    }
+    if (!served) {
+        check_tokens(s, pool, resource, around);
+    }
+}
+
+static void check_resources(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
+                            const ap_directive_t *line)
+{
+    for (; line; line = line->next) {
+        if (la_line_is(line, "LlamaAuthResource") && line->parent) {
+            check_resource(s, pool, tree, line);
+        }
+        if (!la_line_is(line, "<VirtualHost")) {
+            check_resources(s, pool, tree, line->first_child);
         }
     }
 }
@@ -247,6 +319,7 @@ static void check_server(server_rec *s, apr_pool_t *pool, const ap_directive_t *
                  type_of(pool, need) == TYPE_BEARER ? "AuthType Bearer" : need->directive));
     }
     check_uses(s, pool, tree, &lines);
+    check_resources(s, pool, tree, tree);
 }
 
 static void check_tree(server_rec *s, apr_pool_t *pool)
@@ -258,7 +331,7 @@ static void check_tree(server_rec *s, apr_pool_t *pool)
     check_server(s, pool, ap_conftree, none);
     count_lines(pool, ap_conftree, &main_lines);
     for (line = ap_conftree; line; line = line->next) {
-        if (is_line(line, "<VirtualHost")) {
+        if (la_line_is(line, "<VirtualHost")) {
             check_server(s, pool, line->first_child, main_lines);
         }
     }

@@ -1,9 +1,11 @@
-/* Reads lines of LlamaAuthResource: the protected resource of RFC 9728. While the configuration is
- * read, or an .htaccess. */
+/* Reads lines of LlamaAuthResource, LlamaAuthResourceServer and LlamaAuthResourceMember. While the
+ * configuration is read, or an .htaccess. */
 #include "httpd/config/resource.h"
 
 #include "access/policy.h"
+#include "base/json.h"
 #include "io/http.h"
+#include "provider/discovery.h"
 
 #include <apr_strings.h>
 
@@ -61,4 +63,115 @@ const char *la_resource_parse(apr_pool_t *pool, int count, char *const words[],
     made->metadata_url = metadata_url(pool, made->url);
     made->scopes = scopes;
     return add_scopes(pool, count - 1, words + 1, scopes);
+}
+
+const char *la_resource_parse_servers(apr_pool_t *pool, int count, char *const words[],
+                                      const apr_array_header_t **servers)
+{
+    apr_array_header_t *made = apr_array_make(pool, count, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < count; i++) {
+        const char *authority;
+        const char *error = la_discovery_issuer_check(pool, words[i], &authority);
+
+        if (error) {
+            return apr_psprintf(pool, "'%s' %s", words[i], error);
+        }
+        APR_ARRAY_PUSH(made, const char *) = apr_pstrdup(pool, words[i]);
+    }
+    *servers = made;
+    return count ? NULL : "takes the issuers of the authorization servers";
+}
+
+/* Members that other directives make, or the section's sources and providers do. */
+static int is_ours(const char *name)
+{
+    static const char *const names[] = {"resource",
+                                        "authorization_servers",
+                                        "scopes_supported",
+                                        "bearer_methods_supported",
+                                        "dpop_signing_alg_values_supported",
+                                        "dpop_bound_access_tokens_required",
+                                        "tls_client_certificate_bound_access_tokens",
+                                        NULL};
+    const char *const *other;
+
+    for (other = names; *other && strcmp(*other, name) != 0; other++) {}
+    return *other != NULL;
+}
+
+static const la_resource_member_t *find_member(const apr_array_header_t *members, const char *name)
+{
+    int i;
+
+    for (i = 0; members && i < members->nelts; i++) {
+        const la_resource_member_t *member = &APR_ARRAY_IDX(members, i, la_resource_member_t);
+
+        if (strcmp(member->name, name) == 0) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+static const char *parse_value(apr_pool_t *pool, const char *value, la_resource_member_t *member)
+{
+    const la_json_t *parsed;
+    const char *error;
+
+    if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0 && !strchr("{[\"", *value)) {
+        member->text = apr_pstrdup(pool, value);
+        return la_policy_is_text(value) ? NULL : "the value is UTF-8";
+    }
+    error = la_json_parse(pool, la_slice_of(value), &parsed);
+    member->json = apr_pstrdup(pool, value);
+    return error ? apr_psprintf(pool,
+                                "the value begins like JSON and is none (%s); for a string write "
+                                "'\"...\"'",
+                                error)
+                 : NULL;
+}
+
+const char *la_resource_add_member(apr_pool_t *pool, const apr_array_header_t **members,
+                                   const char *name, const char *value)
+{
+    la_resource_member_t member = {.name = apr_pstrdup(pool, name)};
+    apr_array_header_t *made;
+
+    if (!la_policy_is_text(name)) {
+        return "the name is UTF-8";
+    }
+    if (is_ours(name)) {
+        return apr_psprintf(pool, "%s is made by the module itself", name);
+    }
+    if (find_member(*members, name)) {
+        return apr_psprintf(pool, "%s is named twice in this section", name);
+    }
+    made = *members ? apr_array_copy(pool, *members)
+                    : apr_array_make(pool, 2, sizeof(la_resource_member_t));
+    *members = made;
+    *(la_resource_member_t *)apr_array_push(made) = member;
+    return parse_value(pool, value, &APR_ARRAY_IDX(made, made->nelts - 1, la_resource_member_t));
+}
+
+const apr_array_header_t *la_resource_merge_members(apr_pool_t *pool,
+                                                    const apr_array_header_t *parent,
+                                                    const apr_array_header_t *section)
+{
+    apr_array_header_t *made;
+    int i;
+
+    if (!parent || !section) {
+        return section ? section : parent;
+    }
+    made = apr_array_copy(pool, section);
+    for (i = 0; i < parent->nelts; i++) {
+        const la_resource_member_t *member = &APR_ARRAY_IDX(parent, i, la_resource_member_t);
+
+        if (!find_member(section, member->name)) {
+            *(la_resource_member_t *)apr_array_push(made) = *member;
+        }
+    }
+    return made;
 }

@@ -257,12 +257,30 @@ static int was_checked(const request_rec *r)
     return state && state->decided_conf;
 }
 
+/* Refuses a request whose sections together give its backend two credentials in one header, which
+ * only merging them shows. */
+static int check_backend_token(request_rec *r)
+{
+    const la_dir_conf_t *conf = la_config_dir(r);
+    const la_forward_line_t *clash = la_backend_clash(conf->backend_token, conf->forwards);
+
+    if (!clash) {
+        return OK;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  LA_LOGNO(0250) "LlamaAuthBackendToken and LlamaAuthForward %s both hold for %s: "
+                                 "one of them has to go",
+                  clash->header, r->uri);
+    return la_respond_deny(r, la_denial_make(LA_DENIAL_MISCONFIGURED, NULL));
+}
+
 int la_authz_gate(request_rec *r)
 {
     int status;
 
     la_request_keep_fields(r);
     status = ensure_decided(r, was_checked(r) ? decide : decide_on_caller);
+    status = status == OK ? check_backend_token(r) : status;
     if (status != OK) {
         return status;
     }
@@ -277,6 +295,7 @@ int la_authz_last_fixup(request_rec *r)
 {
     int status = ensure_decided(r, decide);
 
+    status = status == OK ? check_backend_token(r) : status;
     if (status != OK) {
         return status;
     }

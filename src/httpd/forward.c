@@ -6,6 +6,7 @@
 #include "base/fields.h"
 #include "base/hash.h"
 #include "base/params.h"
+#include "httpd/backend_token.h"
 #include "httpd/credential.h"
 #include "httpd/field.h"
 #include "httpd/query.h"
@@ -76,6 +77,7 @@ static const char *variable_name(apr_pool_t *pool, const char *note)
  * there. */
 typedef struct inherited_t {
     const la_dir_conf_t *conf;
+    int hides_token;
     int had_caller;
 } inherited_t;
 
@@ -113,14 +115,14 @@ static int is_left_over(const void *context, la_slice_t name)
         name.data += sizeof(redirect) - 1;
         name.len -= sizeof(redirect) - 1;
     }
-    if (conf->forward_token == LA_OFF && la_sources_queries(conf->sources) && is_query(name)) {
+    if (inherited->hides_token && la_sources_queries(conf->sources) && is_query(name)) {
         return 1;
     }
     if (has_prefix(name, http)) {
         la_slice_t field = {name.data + sizeof(http) - 1, name.len - (sizeof(http) - 1)};
 
         return la_forward_is_ours(conf->forwards, field) ||
-               (conf->forward_token == LA_OFF && la_sources_are_in(conf->sources, field));
+               (inherited->hides_token && la_sources_are_in(conf->sources, field));
     }
     return has_prefix(name, "LLAMA_AUTH_") ||
            (inherited->had_caller &&
@@ -142,7 +144,7 @@ static int had_caller(const request_rec *r)
 
 static void clean_environment(request_rec *r)
 {
-    inherited_t inherited = {la_config_dir(r), had_caller(r)};
+    inherited_t inherited = {la_config_dir(r), la_backend_token_hides(r), had_caller(r)};
 
     la_fields_remove(r->subprocess_env, 0, is_left_over, &inherited, r->pool);
 }
@@ -197,10 +199,8 @@ static void hide_from_later(request_rec *r)
     request_rec *from;
 
     for (from = r->prev; from; from = from->prev) {
-        const la_dir_conf_t *conf = la_config_dir(from);
-
-        if (conf->forward_token == LA_OFF) {
-            la_query_remove(from, la_sources_queries(conf->sources));
+        if (la_backend_token_hides(from)) {
+            la_query_remove(from, la_sources_queries(la_config_dir(from)->sources));
         }
     }
 }
@@ -228,8 +228,9 @@ void la_forward_to_handler(request_rec *r)
     }
     state->environment = r->subprocess_env;
     la_query_restore(r);
-    if (conf->forward_token == LA_OFF) {
+    if (la_backend_token_hides(r)) {
         la_credential_remove(r, conf->sources);
+        la_backend_token_scrub(r);
     }
     hide_from_later(r);
     state->forwarded_conf = r->per_dir_config;
@@ -237,10 +238,8 @@ void la_forward_to_handler(request_rec *r)
 
 int la_forward_before_handler(request_rec *r)
 {
-    const la_dir_conf_t *conf = la_config_dir(r);
-
-    if (r->main && r->args && conf->forward_token == LA_OFF) {
-        la_query_remove(r, la_sources_queries(conf->sources));
+    if (r->main && r->args && la_backend_token_hides(r)) {
+        la_query_remove(r, la_sources_queries(la_config_dir(r)->sources));
     }
     return DECLINED;
 }

@@ -68,6 +68,7 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
         child->resource_servers ? child->resource_servers : parent->resource_servers;
     merged->resource_members =
         la_resource_merge_members(pool, parent->resource_members, child->resource_members);
+    merged->backend_token = child->backend_token ? child->backend_token : parent->backend_token;
     merged->forward_token = child->forward_token ? child->forward_token : parent->forward_token;
     merged->env = child->env ? child->env : parent->env;
     merged->preflight = child->preflight ? child->preflight : parent->preflight;
@@ -388,9 +389,9 @@ static ap_directive_t *find_line(ap_directive_t *tree, const ap_directive_t *lin
     return found;
 }
 
-static void hide_password(cmd_parms *cmd, int argc, char *const argv[])
+/* shown: the arguments as mod_info may show them; NULL where they hold no secret. */
+static void hide_secret(cmd_parms *cmd, const char *shown)
 {
-    const char *shown = la_mask_redis(cmd->pool, argc, (const char *const *)argv);
     ap_directive_t *line = shown ? find_line(ap_conftree, cmd->directive) : NULL;
 
     if (line) {
@@ -412,7 +413,7 @@ static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char 
         conf->second_on = error == NULL;
     }
     conf->second_seen = 1;
-    hide_password(cmd, argc, argv);
+    hide_secret(cmd, la_mask_redis(cmd->pool, argc, (const char *const *)argv));
     return in_directive(cmd, error);
 }
 
@@ -430,6 +431,20 @@ static const char *set_cache_secret(cmd_parms *cmd, void *dconf, const char *fir
                     ? la_remote_secret(cmd->pool, specs[i], &conf->second)
                     : "takes file:PATH, and file:PATH of an older one";
     }
+    return in_directive(cmd, error);
+}
+
+static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_dir_conf_t *conf = dconf;
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+
+    if (error) {
+        return error;
+    }
+    error = conf->backend_token ? "may be given only once in a section"
+                                : la_backend_parse(cmd->pool, argc, argv, &conf->backend_token);
+    hide_secret(cmd, la_mask_option(cmd->pool, "SECRET", argc, (const char *const *)argv));
     return in_directive(cmd, error);
 }
 
@@ -459,6 +474,9 @@ const command_rec la_config_commands[] = {
                   "a request header for the backend, and what it says: principal, client_id, "
                   "provider, attributes, "
                   "attribute:CATEGORY"),
+    AP_INIT_TAKE_ARGV("LlamaAuthBackendToken", set_backend_token, NULL, ACCESS_CONF,
+                      "the backend's own credential (file:PATH, env:NAME or literal), then "
+                      "header:NAME and always; or none"),
     AP_INIT_FLAG("LlamaAuthForwardToken", set_switch, SWITCH(forward_token), OR_AUTHCFG,
                  "whether the token goes on to the backend"),
     AP_INIT_FLAG("LlamaAuthEnv", set_switch, SWITCH(env), OR_AUTHCFG,

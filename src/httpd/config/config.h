@@ -5,6 +5,7 @@
 #define LA_CONFIG_H
 
 #include "access/policy.h"
+#include "httpd/config/backend_line.h"
 #include "httpd/config/forward_rules.h"
 #include "httpd/config/resource.h"
 #include "httpd/config/token_sources.h"
@@ -45,6 +46,7 @@ typedef struct la_dir_conf_t {
     const la_resource_t *resource;              /* LlamaAuthResource */
     const apr_array_header_t *resource_servers; /* LlamaAuthResourceServer: of const char * */
     const apr_array_header_t *resource_members; /* LlamaAuthResourceMember */
+    const la_backend_token_t *backend_token;    /* LlamaAuthBackendToken */
     la_switch_e forward_token;                  /* LlamaAuthForwardToken; not set is on */
     la_switch_e env;                            /* LlamaAuthEnv; not set is off */
     la_switch_e preflight;                      /* LlamaAuthPreflight; not set is off */

@@ -8,6 +8,7 @@
 #include "httpd/config/lines.h"
 #include "httpd/config/place.h"
 #include "httpd/config/registry.h"
+#include "httpd/field.h"
 #include "io/server.h"
 
 #include <apr_strings.h>
@@ -305,9 +306,87 @@ static void check_resources(server_rec *s, apr_pool_t *pool, const ap_directive_
     }
 }
 
-/* Checks a server's lines, given what stands in the main server, which its virtual hosts inherit.
- */
-static void check_server(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree, lines_t lines)
+/* ---- a section with LlamaAuthBackendToken or LlamaAuthForward ---- */
+
+/* The header that a line of either directive sets. */
+static const char *header_of(apr_pool_t *pool, const ap_directive_t *line)
+{
+    const char *args = line->args;
+    const char *header =
+        la_line_is(line, "LlamaAuthForward") ? ap_getword_conf(pool, &args) : "Authorization";
+
+    while (la_line_is(line, "LlamaAuthBackendToken") && *args) {
+        const char *word = ap_getword_conf(pool, &args);
+
+        header = begins(word, "header:") ? word + sizeof("header:") - 1 : header;
+    }
+    return header;
+}
+
+/* The LlamaAuthForward in force that gives the backend another credential than `token` does. */
+static const ap_directive_t *find_clash(apr_pool_t *pool, const apr_array_header_t *around,
+                                        const ap_directive_t *token)
+{
+    int i;
+
+    for (i = 0; i < around->nelts; i++) {
+        const ap_directive_t *line = APR_ARRAY_IDX(around, i, const ap_directive_t *);
+
+        for (; (line = la_lines_find(line, "LlamaAuthForward")) != NULL; line = line->next) {
+            const char *header = header_of(pool, line);
+
+            if (la_field_is_same(header, "Authorization") ||
+                la_field_is_same(header, header_of(pool, token))) {
+                return line;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Returns 0, after it logged it, where a section's lines and those around clash. What only
+ * merging for a request shows is refused then (backend_token.c). */
+static int check_backend(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
+                         const ap_directive_t *section)
+{
+    apr_array_header_t *around = la_lines_around(pool, tree, section);
+    const ap_directive_t *token = la_lines_in_force(around, "LlamaAuthBackendToken");
+    const ap_directive_t *clash =
+        token && !la_line_has_word(pool, token, "none") ? find_clash(pool, around, token) : NULL;
+
+    if (clash) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                     LA_LOGNO(0251) "%s:%d: LlamaAuthBackendToken, and LlamaAuthForward %s at "
+                                    "%s:%d: both are the backend's credential, one has to go",
+                     token->filename, token->line_num, header_of(pool, clash), clash->filename,
+                     clash->line_num);
+    }
+    return clash == NULL;
+}
+
+static int check_backends(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
+                          const ap_directive_t *line)
+{
+    int good = 1;
+
+    for (; line && good; line = line->next) {
+        const ap_directive_t *lines = line->first_child;
+
+        if (la_line_is(line, "<VirtualHost")) {
+            continue;
+        }
+        if (la_lines_find(lines, "LlamaAuthBackendToken") ||
+            la_lines_find(lines, "LlamaAuthForward")) {
+            good = check_backend(s, pool, tree, line);
+        }
+        good = good && check_backends(s, pool, tree, lines);
+    }
+    return good;
+}
+
+/* Checks a server's lines. lines: what stands in the main server, which virtual hosts inherit.
+ * Returns 0 after it logged an error. */
+static int check_server(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree, lines_t lines)
 {
     const ap_directive_t *need = find_need(pool, tree);
 
@@ -320,21 +399,23 @@ static void check_server(server_rec *s, apr_pool_t *pool, const ap_directive_t *
     }
     check_uses(s, pool, tree, &lines);
     check_resources(s, pool, tree, tree);
+    return check_backends(s, pool, tree, tree);
 }
 
-static void check_tree(server_rec *s, apr_pool_t *pool)
+static int check_tree(server_rec *s, apr_pool_t *pool)
 {
     const lines_t none = {0};
     const ap_directive_t *line;
     lines_t main_lines = {0};
+    int good = check_server(s, pool, ap_conftree, none);
 
-    check_server(s, pool, ap_conftree, none);
     count_lines(pool, ap_conftree, &main_lines);
     for (line = ap_conftree; line; line = line->next) {
         if (la_line_is(line, "<VirtualHost")) {
-            check_server(s, pool, line->first_child, main_lines);
+            good &= check_server(s, pool, line->first_child, main_lines);
         }
     }
+    return good;
 }
 
 int la_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -347,6 +428,5 @@ int la_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serv
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, LA_LOGNO(0047) "%s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    check_tree(s, ptemp);
-    return OK;
+    return check_tree(s, ptemp) ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }

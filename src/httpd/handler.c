@@ -7,12 +7,11 @@
  */
 #include "httpd/handler.h"
 
+#include "httpd/config/collected.h"
+
 #include <ap_expr.h>
 #include <http_config.h>
 #include <http_core.h>
-
-/* SetHandler lines of the configuration, of const ap_expr_info_t *. */
-static apr_array_header_t *lines;
 
 static void collect(ap_conf_vector_t *section);
 
@@ -34,7 +33,7 @@ static void collect(ap_conf_vector_t *section)
         return;
     }
     if (core->expr_handler) {
-        APR_ARRAY_PUSH(lines, const ap_expr_info_t *) = core->expr_handler;
+        APR_ARRAY_PUSH(la_collected.handlers, const ap_expr_info_t *) = core->expr_handler;
     }
     collect_all(core->sec_file);
     collect_all(core->sec_if);
@@ -44,7 +43,7 @@ static int collect_lines(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 {
     (void)plog;
     (void)ptemp;
-    lines = apr_array_make(pconf, 8, sizeof(const ap_expr_info_t *));
+    (void)pconf;
     for (; s; s = s->next) {
         const core_server_config *core = ap_get_core_module_config(s->module_config);
 
@@ -64,8 +63,8 @@ static int is_collected(const ap_expr_info_t *line)
 {
     int i;
 
-    for (i = 0; i < lines->nelts; i++) {
-        if (APR_ARRAY_IDX(lines, i, const ap_expr_info_t *) == line) {
+    for (i = 0; i < la_collected.handlers->nelts; i++) {
+        if (APR_ARRAY_IDX(la_collected.handlers, i, const ap_expr_info_t *) == line) {
             return 1;
         }
     }

@@ -6,6 +6,7 @@
  */
 #include "httpd/lifecycle.h"
 
+#include "httpd/config/collected.h"
 #include "httpd/config/config.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
@@ -80,9 +81,7 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     (void)plog;
     (void)ptemp;
     la_server_set(&host);
-    la_registry_reset(pconf);
-    la_sources_reset(pconf);
-    la_forward_reset(pconf);
+    la_collected_reset(pconf);
     return OK;
 }
 

@@ -8,37 +8,28 @@
 
 #include "access/policy.h"
 #include "base/params.h"
+#include "httpd/config/collected.h"
 #include "httpd/field.h"
 
 #include <apr_strings.h>
 
 /* ---- names ---- */
 
-/* Reserved names, and a bit for each of their lengths, which keeps most fields from being compared.
- */
-static apr_array_header_t *reserved;
-static apr_uint64_t reserved_lengths;
-
 static apr_uint64_t length_bit(apr_size_t len)
 {
     return (apr_uint64_t)1 << (len & 63);
 }
 
-void la_forward_reset(apr_pool_t *pconf)
-{
-    reserved = apr_array_make(pconf, 4, sizeof(const char *));
-    reserved_lengths = 0;
-}
-
+/* Most fields are told from reserved ones by their lengths. */
 static int is_reserved(la_slice_t name)
 {
     int i;
 
-    if (!(reserved_lengths & length_bit(name.len))) {
+    if (!(la_collected.forwarded_lengths & length_bit(name.len))) {
         return 0;
     }
-    for (i = 0; i < reserved->nelts; i++) {
-        if (la_field_has_name(name, APR_ARRAY_IDX(reserved, i, const char *))) {
+    for (i = 0; i < la_collected.forwarded->nelts; i++) {
+        if (la_field_has_name(name, APR_ARRAY_IDX(la_collected.forwarded, i, const char *))) {
             return 1;
         }
     }
@@ -52,14 +43,14 @@ int la_forward_is_reserved(const char *name)
 
 int la_forward_any_reserved(void)
 {
-    return reserved->nelts > 0;
+    return la_collected.forwarded->nelts > 0;
 }
 
 void la_forward_reserve(const char *header)
 {
     if (!la_forward_is_reserved(header)) {
-        APR_ARRAY_PUSH(reserved, const char *) = header;
-        reserved_lengths |= length_bit(strlen(header));
+        APR_ARRAY_PUSH(la_collected.forwarded, const char *) = header;
+        la_collected.forwarded_lengths |= length_bit(strlen(header));
     }
 }
 

@@ -37,9 +37,8 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
 const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
                                        const la_forwards_t *section);
 
-/* The headers that requests may not bring, since some section sends them: one more, while the
- * configuration is read; and the emptying of that list before (its memory is pconf's). */
-void la_forward_reset(apr_pool_t *pconf);
+/* Reserves one more header, while the configuration is read: no request may bring it, since some
+ * section sends it. */
 void la_forward_reserve(const char *header);
 
 /* Whether a field's name is a reserved one, as CGI would see it: any case, every character but

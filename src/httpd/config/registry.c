@@ -9,17 +9,9 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-/* Providers of the configuration that is in force (or being read). */
-static apr_array_header_t *registry;
-
-void la_registry_reset(apr_pool_t *pconf)
-{
-    registry = apr_array_make(pconf, 8, sizeof(la_provider_entry_t));
-}
-
 const apr_array_header_t *la_registry_providers(void)
 {
-    return registry;
+    return la_collected.providers;
 }
 
 /* Whether a provider defined on one server can be used, or clashes, on another: its own and the
@@ -34,8 +26,9 @@ static const la_provider_entry_t *find(const server_rec *server, const char *nam
 {
     int i;
 
-    for (i = 0; i < registry->nelts; i++) {
-        const la_provider_entry_t *entry = &APR_ARRAY_IDX(registry, i, la_provider_entry_t);
+    for (i = 0; i < la_collected.providers->nelts; i++) {
+        const la_provider_entry_t *entry =
+            &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
         if (visible(entry->server, server) && strcmp(entry->provider->name, name) == 0) {
             return entry;
@@ -51,8 +44,9 @@ static const la_provider_entry_t *clash(const server_rec *server, const char *na
 {
     int i;
 
-    for (i = 0; i < registry->nelts; i++) {
-        const la_provider_entry_t *entry = &APR_ARRAY_IDX(registry, i, la_provider_entry_t);
+    for (i = 0; i < la_collected.providers->nelts; i++) {
+        const la_provider_entry_t *entry =
+            &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
         if ((visible(entry->server, server) || visible(server, entry->server)) &&
             strcmp(entry->provider->name, name) == 0) {
@@ -69,7 +63,8 @@ static int taken(const char *label, int before)
     int i;
 
     for (i = 0; i < before; i++) {
-        count += strcmp(APR_ARRAY_IDX(registry, i, la_provider_entry_t).label, label) == 0;
+        count +=
+            strcmp(APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t).label, label) == 0;
     }
     return count;
 }
@@ -78,8 +73,8 @@ void la_registry_label(apr_pool_t *pconf)
 {
     int i;
 
-    for (i = 0; i < registry->nelts; i++) {
-        la_provider_entry_t *entry = &APR_ARRAY_IDX(registry, i, la_provider_entry_t);
+    for (i = 0; i < la_collected.providers->nelts; i++) {
+        la_provider_entry_t *entry = &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
         const char *host = entry->server->server_hostname;
 
         entry->label = entry->provider->name;
@@ -236,7 +231,7 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
                             provider->type->name, cmd->directive->filename,
                             cmd->directive->line_num, error);
     }
-    entry = apr_array_push(registry);
+    entry = apr_array_push(la_collected.providers);
     entry->provider = provider;
     entry->server = cmd->server;
     entry->filename = cmd->directive->filename;
@@ -250,8 +245,9 @@ static const char *unknown(cmd_parms *cmd, const char *name)
     const char *nearest;
     int i;
 
-    for (i = 0; i < registry->nelts; i++) {
-        const la_provider_entry_t *entry = &APR_ARRAY_IDX(registry, i, la_provider_entry_t);
+    for (i = 0; i < la_collected.providers->nelts; i++) {
+        const la_provider_entry_t *entry =
+            &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
         if (visible(entry->server, cmd->server)) {
             APR_ARRAY_PUSH(names, const char *) = entry->provider->name;

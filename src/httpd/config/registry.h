@@ -2,23 +2,9 @@
 #ifndef LA_REGISTRY_H
 #define LA_REGISTRY_H
 
-#include "provider/provider.h"
+#include "httpd/config/collected.h"
 
-#include <httpd.h>
 #include <http_config.h>
-
-/* One <LlamaAuthProvider> section. */
-typedef struct la_provider_entry_t {
-    la_provider_t *provider;
-    const server_rec *server;
-    const char *filename;
-    int line;
-    const char *label; /* the name, with its virtual host where several have providers of one name;
-                          for metrics */
-} la_provider_entry_t;
-
-/* Empties the registry; once before each reading of the configuration, whose pool it is. */
-void la_registry_reset(apr_pool_t *pconf);
 
 /* Gives every provider a label that no other has; once the configuration is read. */
 void la_registry_label(apr_pool_t *pconf);

@@ -4,6 +4,7 @@
 #include "httpd/config/token_sources.h"
 
 #include "base/params.h"
+#include "httpd/config/collected.h"
 #include "httpd/field.h"
 
 #include <apr_strings.h>
@@ -138,15 +139,6 @@ int la_sources_are_in(const la_sources_t *sources, la_slice_t field)
     return 0;
 }
 
-static apr_array_header_t *all_headers;
-static apr_array_header_t *all_queries;
-
-void la_sources_reset(apr_pool_t *pconf)
-{
-    all_headers = apr_array_make(pconf, 2, sizeof(const char *));
-    all_queries = apr_array_make(pconf, 2, sizeof(const char *));
-}
-
 /* Every request is looked through for each of them. */
 static void add_names(apr_array_header_t *names, const apr_array_header_t *more)
 {
@@ -167,18 +159,18 @@ static void add_names(apr_array_header_t *names, const apr_array_header_t *more)
 
 void la_sources_announce(const la_sources_t *sources)
 {
-    add_names(all_headers, sources->headers);
-    add_names(all_queries, sources->queries);
+    add_names(la_collected.token_headers, sources->headers);
+    add_names(la_collected.token_queries, sources->queries);
 }
 
 const apr_array_header_t *la_sources_all_headers(void)
 {
-    return all_headers;
+    return la_collected.token_headers;
 }
 
 const apr_array_header_t *la_sources_all_queries(void)
 {
-    return all_queries;
+    return la_collected.token_queries;
 }
 
 static int has_kind(const la_sources_t *sources, la_token_place_e kind)

@@ -42,9 +42,8 @@ const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
  * sources: NULL is Authorization. */
 int la_sources_are_in(const la_sources_t *sources, la_slice_t field);
 
-/* Both for all sections of the configuration together: to be emptied before it is read (pconf's
- * memory), added to while it is read, constant afterwards. */
-void la_sources_reset(apr_pool_t *pconf);
+/* Header fields and query parameters of all sections together: added to while the configuration is
+ * read. */
 void la_sources_announce(const la_sources_t *sources);
 const apr_array_header_t *la_sources_all_headers(void);
 const apr_array_header_t *la_sources_all_queries(void);

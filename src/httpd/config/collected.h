@@ -1,0 +1,34 @@
+/* What reading the configuration collects from all its sections. Filled in the parent, constant
+ * from then on. */
+#ifndef LA_COLLECTED_H
+#define LA_COLLECTED_H
+
+#include "provider/provider.h"
+
+#include <httpd.h>
+
+/* One <LlamaAuthProvider> section. */
+typedef struct la_provider_entry_t {
+    la_provider_t *provider;
+    const server_rec *server;
+    const char *filename;
+    int line;
+    const char *label; /* the name, with its virtual host where several have providers of one name;
+                          for metrics */
+} la_provider_entry_t;
+
+typedef struct la_collected_t {
+    apr_array_header_t *providers;     /* registry.c: of la_provider_entry_t */
+    apr_array_header_t *forwarded;     /* forward_rules.c: header names, of const char * */
+    uint64_t forwarded_lengths;        /* a bit for each of their lengths modulo 64 */
+    apr_array_header_t *token_headers; /* token_sources.c: of const char * */
+    apr_array_header_t *token_queries; /* of const char * */
+    apr_array_header_t *handlers;      /* handler.c: SetHandler lines, of const ap_expr_info_t * */
+} la_collected_t;
+
+extern la_collected_t la_collected;
+
+/* Empties all of it; before each reading of the configuration, whose pool it is. */
+void la_collected_reset(apr_pool_t *pconf);
+
+#endif

@@ -40,6 +40,8 @@ static const row_t rows[] = {
                          "Access denied"},
     [LA_DENIAL_ATTRIBUTE] = {403, "insufficient_attributes", "detail", "insufficient_scope",
                              "Access denied"},
+    [LA_DENIAL_ORIGIN] = {403, "origin_not_allowed", "detail", NULL,
+                          "Access denied: origin not allowed"},
     [LA_DENIAL_ACCESS] = {403, "access_denied", "detail", "insufficient_scope", "Access denied"},
 };
 

@@ -18,6 +18,7 @@ typedef enum la_denial_e {
     LA_DENIAL_OUTAGE,
     LA_DENIAL_SCOPE,
     LA_DENIAL_ATTRIBUTE,
+    LA_DENIAL_ORIGIN,
     LA_DENIAL_ACCESS
 } la_denial_e;
 

@@ -1,5 +1,5 @@
-/* RequireScope and RequireAttribute: parsing a line, merging sections, checking
- * an identity.
+/* RequireScope, RequireAttribute and RequireOrigin: parsing a line, merging sections, checking
+ * an identity or an origin.
  *
  * Owns the rules; the directives are config.c's, and what a denial looks like is
  * denial.c's. Lines are added while the configuration (or an .htaccess) is read;
@@ -8,6 +8,7 @@
  */
 #include "access/policy.h"
 
+#include "access/origin.h"
 #include "base/json_scan.h"
 
 #include <apr_cstr.h>
@@ -16,14 +17,20 @@
 
 #include <string.h>
 
-typedef enum rule_e { RULE_ALL_SCOPES, RULE_ANY_SCOPE, RULE_ATTRIBUTE, RULE_ANY_VALUE } rule_e;
+typedef enum rule_e {
+    RULE_ALL_SCOPES,
+    RULE_ANY_SCOPE,
+    RULE_ATTRIBUTE,
+    RULE_ANY_VALUE,
+    RULE_ORIGIN
+} rule_e;
 
 /* What a line demands. A `none` line demands nothing and has no rule. */
 typedef struct rule_t {
     rule_e kind;
     la_slice_t category;
     apr_size_t count;
-    la_slice_t words[]; /* scopes, or values of the category; NUL-terminated */
+    la_slice_t words[]; /* scopes, origins, or values of the category; NUL-terminated */
 } rule_t;
 
 /* A rule and the methods for which it still holds: sections share rules, not entries. */
@@ -220,6 +227,59 @@ const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy
                               words[0], count - 1, words + 1));
 }
 
+static int has_word(const rule_t *rule, const char *word)
+{
+    apr_size_t i = 0;
+
+    while (i < rule->count && strcmp(rule->words[i].data, word) != 0)
+        i++;
+    return i < rule->count;
+}
+
+static int share_word(const rule_t *a, const rule_t *b)
+{
+    apr_size_t i = 0;
+
+    while (i < a->count && !has_word(b, a->words[i].data))
+        i++;
+    return i < a->count;
+}
+
+/* Whether a line of the same methods lists none of the rule's origins: whoever writes such lines
+ * means one list, and they would refuse every page. */
+static int excludes_all(const la_policy_t *policy, la_methods_t methods, const rule_t *rule)
+{
+    for (apr_size_t i = 0; policy != NULL && i < policy->count; i++) {
+        if ((policy->entries[i].methods & methods) != 0 &&
+            !share_word(policy->entries[i].rule, rule))
+            return 1;
+    }
+    return 0;
+}
+
+const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
+                                  la_methods_t methods, int count, const char *const *words)
+{
+    const char **origins = apr_palloc(pool, ((apr_size_t)count + 1) * sizeof(*origins));
+    const rule_t *rule;
+
+    if (count == 1 && strcmp(words[0], "none") == 0)
+        return add_line(pool, policy, methods, NULL);
+    if (count == 0)
+        return "an origin is missing, or none";
+    for (int i = 0; i < count; i++) {
+        const char *fault = la_origin_parse(pool, words[i], &origins[i]);
+
+        if (fault != NULL)
+            return fault;
+    }
+    rule = rule_make(pool, RULE_ORIGIN, "", count, origins);
+    if (excludes_all(*policy, methods, rule))
+        return "no origin is in this line and in another one of the section for the same methods, "
+               "and all must hold: write one line with all origins";
+    return add_line(pool, policy, methods, rule);
+}
+
 const la_policy_t *la_policy_merge(apr_pool_t *pool, const la_policy_t *parent,
                                    const la_policy_t *section)
 {
@@ -296,6 +356,8 @@ static const char *rule_fault(apr_pool_t *pool, const rule_t *rule, const la_ide
         if (la_policy_has_value(identity, rule->category))
             return NULL;
         return apr_pstrcat(pool, attribute, rule->category.data, NULL);
+    case RULE_ORIGIN: /* la_policy_allows_origin() checks it */
+        break;
     }
     return "Access denied";
 }
@@ -311,6 +373,16 @@ int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t me
             continue;
         *message = rule_fault(pool, policy->entries[i].rule, identity);
         if (*message != NULL)
+            return 0;
+    }
+    return 1;
+}
+
+int la_policy_allows_origin(const la_policy_t *policy, la_methods_t method, const char *origin)
+{
+    for (apr_size_t i = 0; policy != NULL && i < policy->count; i++) {
+        if ((policy->entries[i].methods & method) != 0 &&
+            (origin == NULL || !has_word(policy->entries[i].rule, origin)))
             return 0;
     }
     return 1;

@@ -1,4 +1,4 @@
-/* RequireScope and RequireAttribute: lines as they are written, how a nested
+/* RequireScope, RequireAttribute and RequireOrigin: lines as they are written, how a nested
  * section's lines replace its parent's, and whether an identity satisfies them.
  *
  * A policy is built while the configuration is read and never changed
@@ -15,7 +15,8 @@
 typedef apr_uint64_t la_methods_t;
 #define LA_METHODS_ALL (~(la_methods_t)0)
 
-/* The lines of one section, scopes or attributes. Opaque; NULL is a policy without lines. */
+/* The lines of one section: scopes, attributes or origins. Opaque; NULL is a policy without lines.
+ */
 typedef struct la_policy_t la_policy_t;
 
 /* What is wrong with a scope, in `pool`, or NULL: RFC 6749 section 3.3 allows visible ASCII
@@ -56,6 +57,11 @@ const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy, l
 const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
                                     la_methods_t methods, int count, const char *const *words);
 
+/* Adds one `RequireOrigin` line: ORIGIN... or none, as la_policy_add_scopes(). A line that shares
+ * no origin with another one for the same methods is refused: no page could satisfy both. */
+const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
+                                  la_methods_t methods, int count, const char *const *words);
+
 /* The policy of a section nested in another: for each method that any line of `section`
  * covers (`none` too) section's lines, for the others `parent`'s. Either may be NULL. Lines are
  * shared, so the result lives as long as both; new memory comes from `pool`. */
@@ -75,6 +81,10 @@ int la_policy_in_force(const la_policy_t *policy, la_methods_t method);
  */
 int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
                     const la_identity_t *identity, const char **message);
+
+/* Whether every origin line for `method` lists the origin, in la_origin_normalize()'s form; NULL is
+ * an origin that no line lists. */
+int la_policy_allows_origin(const la_policy_t *policy, la_methods_t method, const char *origin);
 
 /* The scopes of all scope lines for `method`, each once, joined by a space: the `scope` of a
  * challenge (RFC 6750 section 3). NULL when there is none. */

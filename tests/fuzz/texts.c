@@ -1,5 +1,6 @@
 /* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times,
- * Cache-Control, scopes. */
+ * Cache-Control, scopes, origins. */
+#include "access/origin.h"
 #include "base/fields.h"
 #include "base/form.h"
 #include "io/cache_control.h"
@@ -61,6 +62,18 @@ static void try_form(apr_pool_t *pool, const char *text)
           la_json_parse(pool, (la_slice_t){writer.data, writer.len}, &parsed) == NULL);
 }
 
+static void try_origin(apr_pool_t *pool, const char *text)
+{
+    const char *origin;
+    const char *fault = la_origin_parse(pool, text, &origin);
+
+    HOLDS((fault == NULL) == (origin != NULL));
+    if (origin) {
+        HOLDS(strcmp(la_origin_normalize(pool, origin), origin) == 0);
+        HOLDS(is_field_value(origin, strlen(origin)));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *pool = fuzz_pool();
@@ -73,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_params(pool, text);
     try_form(pool, text);
     try_connection(pool, text);
+    try_origin(pool, text);
     if (la_timestamp_parse(la_slice_of(text), &time)) {
         HOLDS(time > APR_INT64_C(-62200000000000000) && time < APR_INT64_C(260000000000000000));
     }

@@ -17,8 +17,8 @@ _Static_assert(SLOTS <= LA_COUNTERS_OUTCOMES, "every kind of denial has a counte
 static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED_CREDENTIAL,
                                     LA_DENIAL_REJECTED,      LA_DENIAL_TIMEOUT,
                                     LA_DENIAL_OUTAGE,        LA_DENIAL_SCOPE,
-                                    LA_DENIAL_ATTRIBUTE,     LA_DENIAL_ACCESS,
-                                    LA_DENIAL_MISCONFIGURED};
+                                    LA_DENIAL_ATTRIBUTE,     LA_DENIAL_ORIGIN,
+                                    LA_DENIAL_ACCESS,        LA_DENIAL_MISCONFIGURED};
 
 /* The state that says how it ended: of the last request of a chain of internal redirects that has
  * one. */

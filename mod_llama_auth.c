@@ -8,6 +8,7 @@
 #include "httpd/backend_token.h"
 #include "httpd/config/config_check.h"
 #include "httpd/config/config.h"
+#include "httpd/cors.h"
 #include "httpd/forward.h"
 #include "httpd/handler.h"
 #include "httpd/lifecycle.h"
@@ -59,8 +60,11 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(la_status_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(la_request_stats_count, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_insert_error_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
     la_backend_token_register();
+    la_cors_register();
     la_handler_register();
     la_respond_register();
     la_scrub_register();

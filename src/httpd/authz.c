@@ -14,6 +14,7 @@
 #include "httpd/authz.h"
 
 #include "httpd/authn.h"
+#include "httpd/cors.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/respond.h"
@@ -64,20 +65,40 @@ static int is_decided(const request_rec *r)
            la_text_is_same(state->decided_args, r->args);
 }
 
+/* What is decided about browsers, whoever the caller is. */
+static int check_browser(request_rec *r)
+{
+    int status = la_cors_check_origin(r);
+
+    return status == OK ? la_cors_begin(r) : status;
+}
+
 int la_authz_check_access(request_rec *r)
 {
+    int status;
+
     note_place(r);
     la_request_keep_fields(r); /* mod_ssl's FakeBasicAuth overwrites one in check_authn */
     la_credential_redact(r, la_config_dir(r)->sources);
+    status = check_browser(r);
+    if (status != DECLINED) {
+        return status;
+    }
     if (la_section_is_preflight(r)) {
         la_respond_without_error_page(r);
     }
     return demands_caller(r) && ap_satisfies(r) == SATISFY_ANY ? HTTP_UNAUTHORIZED : DECLINED;
 }
 
-/* A user that is there before authentication came from another module (SSLUserName). */
+/* Under Satisfy any httpd also asks here after check_access refused. A user that is there before
+ * authentication came from another module (SSLUserName). */
 int la_authz_check_access_ex(request_rec *r)
 {
+    int status = check_browser(r);
+
+    if (status != DECLINED) {
+        return status;
+    }
     if (r->user && la_section_is_bearer(r)) {
         r->user = NULL;
     }
@@ -210,7 +231,8 @@ static int is_concerned(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
 
-    return la_section_is_bearer(r) || la_section_has_rules(r) || (state && state->caller);
+    return la_section_is_bearer(r) || la_section_has_rules(r) || la_config_dir(r)->origins ||
+           (state && state->caller);
 }
 
 /* Sees to it that access was decided for what is served. */
@@ -228,7 +250,10 @@ static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
     la_respond_require_held(r); /* in the section that was left, if httpd checked there */
     la_forward_keep_private(r); /* the way here was for that caller only */
     la_forward_nobody(r);
-    status = decision(r);
+    status = la_cors_check_origin(r);
+    if (status == OK) {
+        status = decision(r);
+    }
     if (status != OK) {
         return status;
     }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "access/policy.h"
 #include "httpd/config/config.h"
+#include "httpd/cors.h"
 #include "httpd/credential.h"
 #include "httpd/handler.h"
 #include "io/server.h"
@@ -85,18 +86,6 @@ static la_slice_t write_document(request_rec *r, const la_dir_conf_t *conf,
     return (la_slice_t){writer.data, writer.len};
 }
 
-/* Any page may read it; a preflight is answered for those that send fields of their own
- * (MCP-Protocol-Version). */
-static void open_to_all_origins(request_rec *r)
-{
-    apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", "*");
-    if (r->method_number == M_OPTIONS) {
-        apr_table_setn(r->headers_out, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS");
-        apr_table_setn(r->headers_out, "Access-Control-Allow-Headers", "*");
-        apr_table_setn(r->headers_out, "Access-Control-Max-Age", "86400");
-    }
-}
-
 /* For a section whose configuration gives no document. */
 static int refuse(request_rec *r, const char *missing)
 {
@@ -126,7 +115,7 @@ int la_metadata_handler(request_rec *r)
     if (servers->nelts == 0) {
         return refuse(r, "LlamaAuthResourceServer, or a provider with an Issuer,");
     }
-    open_to_all_origins(r);
+    la_cors_open_to_all(r, "GET, HEAD, OPTIONS");
     if (r->method_number == M_OPTIONS) {
         r->status = HTTP_NO_CONTENT;
         return OK;

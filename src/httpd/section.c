@@ -61,11 +61,15 @@ static int has_body(const request_rec *r)
            (length && strcmp(length, "0") != 0);
 }
 
-/* The Fetch standard's CORS-preflight request, and nothing that could be more than that. An error
- * page is none. */
+int la_section_looks_like_preflight(request_rec *r)
+{
+    return r->method_number == M_OPTIONS && has_field(r, "Origin") &&
+           has_field(r, "Access-Control-Request-Method") && !has_body(r) && !overrides_method(r);
+}
+
+/* An error page is no preflight. */
 int la_section_is_preflight(request_rec *r)
 {
-    return r->method_number == M_OPTIONS && la_config_dir(r)->preflight == LA_ON &&
-           has_field(r, "Origin") && has_field(r, "Access-Control-Request-Method") &&
-           !has_body(r) && !overrides_method(r) && la_section_is_bearer(r);
+    return la_config_dir(r)->preflight == LA_ON && la_section_looks_like_preflight(r) &&
+           la_section_is_bearer(r);
 }

@@ -17,6 +17,10 @@ la_methods_t la_section_methods(request_rec *r);
 /* Whether RequireScope or RequireAttribute demands something of this request. */
 int la_section_has_rules(request_rec *r);
 
+/* Whether this is the Fetch standard's CORS-preflight request, and nothing that could be more: no
+ * body, and no field by which a backend could take it for a request of another method. */
+int la_section_looks_like_preflight(request_rec *r);
+
 /* Whether this is a CORS preflight that LlamaAuthPreflight lets through, and so without a caller.
  */
 int la_section_is_preflight(request_rec *r);

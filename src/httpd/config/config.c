@@ -60,6 +60,8 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     merged->use = child->use ? child->use : parent->use;
     merged->scopes = la_policy_merge(pool, parent->scopes, child->scopes);
     merged->attributes = la_policy_merge(pool, parent->attributes, child->attributes);
+    merged->origins = la_policy_merge(pool, parent->origins, child->origins);
+    merged->cors = child->cors ? child->cors : parent->cors;
     merged->sources = child->sources ? child->sources : parent->sources;
     merged->forwards = la_forwards_merge(pool, parent->forwards, child->forwards);
     merged->documents = la_errordocs_merge(pool, parent->documents, child->documents);
@@ -187,6 +189,35 @@ static const char *set_attribute(cmd_parms *cmd, void *dconf, int argc, char *co
                                         argc, (const char *const *)argv);
     }
     return in_directive(cmd, error);
+}
+
+static const char *set_origin(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_dir_conf_t *conf = dconf;
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
+
+    if (error) {
+        return error;
+    }
+    error = la_place_of_rule(cmd);
+    if (!error) {
+        error = la_policy_add_origins(cmd->pool, &conf->origins, (la_methods_t)cmd->limited, argc,
+                                      (const char *const *)argv);
+    }
+    return in_directive(cmd, error);
+}
+
+static const char *set_cors(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_dir_conf_t *conf = dconf;
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
+
+    if (error) {
+        return error;
+    }
+    return in_directive(cmd, conf->cors ? "may be given only once in a section; it takes several "
+                                          "origins"
+                                        : la_cors_parse(cmd->pool, argc, argv, &conf->cors));
 }
 
 /* Whether the line is read at startup, and not for a request that met an .htaccess. */
@@ -468,6 +499,10 @@ const command_rec la_config_commands[] = {
                       "[all|any] and the scopes a caller must have, or none"),
     AP_INIT_TAKE_ARGV("RequireAttribute", set_attribute, NULL, OR_AUTHCFG,
                       "a category and values of which a caller must have one, or none"),
+    AP_INIT_TAKE_ARGV("RequireOrigin", set_origin, NULL, RSRC_CONF | ACCESS_CONF,
+                      "origins of pages that may send requests, or none"),
+    AP_INIT_TAKE_ARGV("LlamaAuthCors", set_cors, NULL, RSRC_CONF | ACCESS_CONF,
+                      "origins of pages that may read answers, or * or off"),
     AP_INIT_TAKE_ARGV("LlamaAuthTokenSource", set_sources, NULL, OR_AUTHCFG,
                       "where the token is: Authorization, header:NAME, query:NAME, cookie:NAME"),
     AP_INIT_TAKE2("LlamaAuthForward", set_forward, NULL, OR_AUTHCFG,

@@ -6,6 +6,7 @@
 
 #include "access/policy.h"
 #include "httpd/config/backend_line.h"
+#include "httpd/config/cors_line.h"
 #include "httpd/config/forward_rules.h"
 #include "httpd/config/resource.h"
 #include "httpd/config/token_sources.h"
@@ -40,6 +41,8 @@ typedef struct la_dir_conf_t {
     const la_use_t *use;                        /* LlamaAuthUse */
     const la_policy_t *scopes;                  /* RequireScope */
     const la_policy_t *attributes;              /* RequireAttribute */
+    const la_policy_t *origins;                 /* RequireOrigin */
+    const la_cors_t *cors;                      /* LlamaAuthCors */
     const la_sources_t *sources;                /* LlamaAuthTokenSource; NULL is Authorization */
     const la_forwards_t *forwards;              /* LlamaAuthForward */
     const la_errordocs_t *documents;            /* LlamaAuthErrorDocument */

@@ -17,6 +17,7 @@ import {
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import LlamaStackClient from 'llama-stack-client';
 import OpenAI from 'openai';
+import { converse, SignIn } from './sign_in.mjs';
 
 const scenario = process.argv[2];
 const { base, key, seen, id, secret, resource } = JSON.parse(process.argv[3]);
@@ -71,10 +72,44 @@ async function llamaStackModels() {
 async function connect(url, headers) {
   const client = new Client({ name: 'test', version: '1' });
   await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
-  const { tools } = await client.listTools();
-  const called = await client.callTool({ name: tools[0].name, arguments: { name: 'alice' } });
-  await client.close();
-  return { tools: tools.map((tool) => tool.name), said: called.content[0].text };
+  return converse(client);
+}
+
+// Follows redirects with cookies, as a person's browser does, up to the one that brings the code.
+async function walk(url, redirectUrl) {
+  const jar = new Map();
+  while (!String(url).startsWith(redirectUrl)) {
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+    const answer = await fetch(url, { redirect: 'manual', headers: { cookie } });
+    for (const line of answer.headers.getSetCookie()) {
+      const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
+      jar.set(name, value);
+    }
+    if (!answer.headers.get('location')) {
+      throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+    }
+    url = new URL(answer.headers.get('location'), url);
+  }
+  return new URL(url).searchParams.get('code');
+}
+
+// All of it by the SDK itself: the transport meets the refusal, discovers, sends the person to the authorization server, and
+// exchanges the code.
+async function mcpSignIn() {
+  const url = new URL(`${base}/mcp`);
+  const kept = new Map();
+  const redirectUrl = 'http://127.0.0.1:1/callback';
+  let visited;
+  const authProvider = new SignIn({
+    id: 'page', redirectUrl, visit: (to) => { visited = to; },
+    store: { get: (name) => kept.get(name), set: (name, value) => kept.set(name, value) },
+  });
+  const transport = new StreamableHTTPClientTransport(url, { authProvider });
+  const refusal = await new Client({ name: 'test', version: '1' }).connect(transport).catch((error) => error.constructor.name);
+  await transport.finishAuth(await walk(visited, redirectUrl));
+  const client = new Client({ name: 'test', version: '1' });
+  await client.connect(new StreamableHTTPClientTransport(url, { authProvider }));
+  return { refusal, resource: visited.searchParams.get('resource'), ...await converse(client) };
 }
 
 // From the refusal to a token by the SDK's own discovery, then the session.
@@ -101,7 +136,7 @@ async function mcpRefused() {
   return connect(new URL(`${base}/mcp`), key ? { authorization: `Bearer ${key}` } : {});
 }
 
-const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused };
+const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused, mcpSignIn };
 try {
   console.log(JSON.stringify(await scenarios[scenario]()));
 } catch (error) {

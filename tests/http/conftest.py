@@ -7,6 +7,7 @@ error lines that belong to the tests), `processes`, `env`, `notes`. A class runs
 """
 
 import itertools
+import shutil
 import uuid
 
 import pytest
@@ -82,6 +83,16 @@ def bare():
         server.stop()
         server.remove()
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture(scope="class")
+def chromium():
+    import browser  # selenium takes a while to load
+    driver = browser.start()
+    yield driver
+    profile = driver.capabilities["chrome"]["userDataDir"]
+    driver.quit()
+    shutil.rmtree(profile, ignore_errors=True)
 
 
 every_mpm = pytest.mark.parametrize("mpm", ["event", "worker", "prefork"], indirect=True, scope="class")

@@ -29,6 +29,11 @@ def client(name):
             "grant_types": ["client_credentials"], "redirect_uris": [], "response_types": []}
 
 
+# A public client: an MCP client in a browser or on somebody's desk, on whatever port.
+PAGE = {"client_id": "page", "token_endpoint_auth_method": "none", "application_type": "native", "grant_types": ["authorization_code"],
+        "response_types": ["code"], "redirect_uris": ["http://127.0.0.1/callback"]}
+
+
 def resource(kind):
     """The audience of its tokens. kind: `opaque`, or the algorithm of a JWT."""
     return f"urn:llama:{kind}"
@@ -40,7 +45,7 @@ class Idp:
     def __init__(self):
         assert PROGRAM.exists(), f"{PROGRAM} is missing: make -f Makefile.apxs idp"
         node = shutil.which("node") or shutil.which("nodejs")
-        settings = json.dumps({"clients": [client(name) for name in SECRETS], "claims": CLAIMS})
+        settings = json.dumps({"clients": [PAGE, *(client(name) for name in SECRETS)], "claims": CLAIMS})
         self.lock = threading.Lock()
         self.process = subprocess.Popen([node, "--preserve-symlinks-main", str(PROGRAM), settings],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -120,7 +120,7 @@ class TestMcp:
         return f"""
 <LlamaAuthProvider idp jwt>
     Issuer {httpd.idp.issuer}
-    Audience {resource("ES256")}
+    Audience {resource("ES256")} {url}
     PrincipalClaim client_id
 </LlamaAuthProvider>
 <Location "/mcp">
@@ -146,6 +146,12 @@ class TestMcp:
         said = run("mcp", base=base, id=CALLER, secret=SECRETS[CALLER], resource=resource("ES256"))
         assert said == {"status": 401, "metadata": f"{base}/.well-known/oauth-protected-resource/mcp", "resource": f"{base}/mcp",
                         "issuer": idp.issuer, "tools": ["whoami"], "said": f"{CALLER} no token"}
+
+    def test_signs_in_by_itself(self, httpd):
+        """The SDK's transport does all of it: the discovery, a person's consent, the code, the session."""
+        base = f"http://127.0.0.1:{httpd.port}"
+        assert run("mcpSignIn", base=base) == {"refusal": "UnauthorizedError", "resource": f"{base}/mcp", "tools": ["whoami"],
+                                               "said": "page no token"}
 
     def test_refused(self, httpd):
         said = run("mcpRefused", base=f"http://127.0.0.1:{httpd.port}", key="not-a-token")

@@ -1,7 +1,5 @@
 """The status page in headless Chromium: what a person sees, that it follows, and that it fits a phone."""
 
-import shutil
-
 import pytest
 
 import browser
@@ -9,15 +7,6 @@ from behaviour import reply
 from conftest import new_token
 from errorlog import await_until
 from test_status import ADMIN, base, json_status
-
-
-@pytest.fixture(scope="class")
-def chromium():
-    driver = browser.start()
-    yield driver
-    profile = driver.capabilities["chrome"]["userDataDir"]
-    driver.quit()
-    shutil.rmtree(profile, ignore_errors=True)
 
 
 def numbers(driver, section):

@@ -1,8 +1,9 @@
-// The OAuth2 server of the http tests: oidc-provider, with the client credentials grant, resource indicators,
-// introspection and revocation, over plain http on the loopback interface. tests/http/idp.py starts it and ends it.
+// The OAuth2 server of the http tests: oidc-provider, with the client credentials and authorization code grants, resource
+// indicators, introspection and revocation, over plain http on the loopback interface. Whoever comes to sign in is `ursula`, who
+// consents to everything. tests/http/idp.py starts it and ends it.
 //
 // Its only argument, JSON: {"clients": [client metadata], "claims": {client id: more claims of its tokens}}. A token is asked for
-// a resource: `urn:llama:opaque`, or `urn:llama:ALG` for a JWT signed with that algorithm.
+// a resource: `urn:llama:opaque`, `urn:llama:ALG` for a JWT signed with that algorithm, or an MCP server's URL for one with ES256.
 //
 // It prints {"port": N} when it listens. Then each line of its input is a command, in JSON, answered by one line:
 //   {"do": "rotate", "alg": A}  new tokens are signed with a new key; the old one stays in the key set  -> {"kid": K}
@@ -17,6 +18,7 @@ import Provider from 'oidc-provider';
 
 const RESOURCE = 'urn:llama:';
 const SCOPE = 'models.read models.write telemetry.read';
+const PERSON = 'ursula';
 const LIFETIME_S = 600;
 const KEYS = {
   RS256: ['rsa', { modulusLength: 2048 }],
@@ -45,9 +47,10 @@ function newKey(alg) {
 }
 
 function describeResource(ctx, resource) {
-  const name = resource.slice(RESOURCE.length);
+  const isMcp = resource.startsWith('http://127.0.0.1:');
+  const name = isMcp ? 'ES256' : resource.slice(RESOURCE.length);
   const server = { scope: SCOPE, accessTokenTTL: LIFETIME_S, accessTokenFormat: 'opaque' };
-  if (!resource.startsWith(RESOURCE) || (name !== 'opaque' && !signing.has(name))) {
+  if (!(isMcp || resource.startsWith(RESOURCE)) || (name !== 'opaque' && !signing.has(name))) {
     throw new Error(`no such resource: ${resource}`);
   }
   if (name === 'opaque') {
@@ -63,8 +66,10 @@ function rebuild() {
     jwks: { keys: published },
     cookies: { keys: [randomUUID()] },
     scopes: SCOPE.split(' '),
-    responseTypes: ['none'],
-    ttl: { ClientCredentials: LIFETIME_S },
+    responseTypes: ['none', 'code'],
+    clientBasedCORS: () => true,
+    interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+    ttl: { AccessToken: LIFETIME_S, AuthorizationCode: 60, ClientCredentials: LIFETIME_S, Grant: LIFETIME_S, Interaction: 60, Session: 60 },
     extraTokenClaims: (ctx, token) => claims[token.clientId],
     features: {
       clientCredentials: { enabled: true },
@@ -74,7 +79,25 @@ function rebuild() {
       revocation: { enabled: true },
     },
   });
-  handle = provider.callback();
+  const callback = provider.callback();
+  handle = (request, response) => (request.url.startsWith('/interaction/') ? consent(provider, request, response)
+    : callback(request, response));
+}
+
+// Signs in and consents without asking anybody.
+async function consent(provider, request, response) {
+  const { prompt, params, session } = await provider.interactionDetails(request, response);
+  if (prompt.name === 'login') {
+    await provider.interactionFinished(request, response, { login: { accountId: PERSON } });
+    return;
+  }
+  const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  grant.addOIDCScope((prompt.details.missingOIDCScope ?? []).join(' '));
+  for (const [resource, scopes] of Object.entries(prompt.details.missingResourceScopes ?? {})) {
+    grant.addResourceScope(resource, scopes.join(' '));
+  }
+  const grantId = await grant.save();
+  await provider.interactionFinished(request, response, { consent: { grantId } }, { mergeWithLastSubmission: true });
 }
 
 const commands = {

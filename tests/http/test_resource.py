@@ -121,7 +121,9 @@ class TestMetadata:
         assert preflight.header("Access-Control-Allow-Headers") == "*"
 
     def test_other_methods(self, httpd):
-        assert httpd.request("POST", "/.well-known/oauth-protected-resource/mcp", body=b"x").status == 405
+        response = httpd.request("POST", "/.well-known/oauth-protected-resource/mcp", body=b"x")
+        assert response.status == 405
+        assert {word.strip() for word in response.header("Allow").split(",")} - {"TRACE"} == {"GET", "HEAD", "OPTIONS"}
 
     def test_without_an_authorization_server(self, httpd):
         mark = httpd.log.mark()

@@ -28,13 +28,18 @@ static int is_guarded(const request_rec *r)
     return r->user && *r->user && r->ap_auth_type;
 }
 
-/* Whether a page of another site sent it: a browser adds credentials that it knows by itself. */
-static int is_cross_site(request_rec *r)
+/* Whether a page of another site sent it: a browser adds credentials that it knows by itself. Not
+ * every browser sends both fields. */
+static int is_cross_site(const request_rec *r)
 {
+    const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");
     const char *origin = apr_table_get(r->headers_in, "Origin");
     const char *host = apr_table_get(r->headers_in, "Host");
     const char *authority = origin ? strstr(origin, "://") : NULL;
 
+    if (site && strcasecmp(site, "same-origin") != 0 && strcasecmp(site, "none") != 0) {
+        return 1;
+    }
     return origin && (!authority || !host || strcasecmp(authority + 3, host) != 0);
 }
 

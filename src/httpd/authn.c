@@ -61,17 +61,28 @@ static int deny_without_token(request_rec *r, const la_use_t *use)
     return deny(r, LA_DENIAL_MISSING_TOKEN, first->type->hint(first, r->pool));
 }
 
-static int deny_malformed(request_rec *r)
+static int deny_malformed(request_rec *r, const la_credential_t *found)
 {
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                  LA_LOGNO(0022) "the credential for %s is not well-formed", r->uri);
+                  LA_LOGNO(0022) "the credential in %s for %s is not well-formed: %s",
+                  la_credential_source(found), r->uri, la_token_fault(r->pool, found->token));
     return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, NULL);
 }
 
-static int deny_several(request_rec *r)
+static int deny_long(request_rec *r, const la_credential_t *found)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0028) "more than one token for %s",
-                  r->uri);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  LA_LOGNO(0240) "the token in %s for %s is too long: it has %" APR_SIZE_T_FMT
+                                 " characters, and at most %d are accepted",
+                  la_credential_source(found), r->uri, found->token.len, LA_TOKEN_MAX_BYTES);
+    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, NULL);
+}
+
+static int deny_several(request_rec *r, const la_credential_t *found)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  LA_LOGNO(0028) "more than one token for %s, another one is in %s", r->uri,
+                  la_credential_source(found));
     return deny(r, LA_DENIAL_SEVERAL_TOKENS, NULL);
 }
 
@@ -364,24 +375,26 @@ static int require_caller(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
     la_request_t *state = la_request_make(r);
-    la_slice_t token;
+    la_credential_t found;
 
     state->caller = NULL;
     if (!conf->use) {
         return deny_misconfigured(r, "LlamaAuthUse");
     }
-    switch (la_credential_find(r, la_request_fields(r), conf->sources, &token,
-                               &state->token_elsewhere)) {
-    case LA_CREDENTIAL_MISSING:
+    switch (la_credential_find(r, la_request_fields(r), conf->sources, &found)) {
+    case LA_TOKEN_MISSING:
         return deny_without_token(r, conf->use);
-    case LA_CREDENTIAL_MALFORMED:
-        return deny_malformed(r);
-    case LA_CREDENTIAL_SEVERAL:
-        return deny_several(r);
-    case LA_CREDENTIAL_FOUND:
+    case LA_TOKEN_MALFORMED:
+        return deny_malformed(r, &found);
+    case LA_TOKEN_TOO_LONG:
+        return deny_long(r, &found);
+    case LA_TOKEN_SEVERAL:
+        return deny_several(r, &found);
+    case LA_TOKEN_FOUND:
         break;
     }
-    return authenticate(r, conf, token);
+    state->token_elsewhere = found.elsewhere;
+    return authenticate(r, conf, found.token);
 }
 
 int la_authn_check(request_rec *r)

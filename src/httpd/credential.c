@@ -18,103 +18,85 @@ static const char *credentials_field(const request_rec *r)
     return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
 }
 
-static la_credential_e from_authorization(const request_rec *r, const apr_table_t *fields,
-                                          la_slice_t *token)
+static const char *authorization_of(const request_rec *r, const apr_table_t *fields)
 {
-    switch (la_token_from_authorization(apr_table_get(fields, credentials_field(r)), token)) {
-    case LA_TOKEN_MISSING:
-        return LA_CREDENTIAL_MISSING;
-    case LA_TOKEN_MALFORMED:
-        return LA_CREDENTIAL_MALFORMED;
-    case LA_TOKEN_FOUND:
-        return LA_CREDENTIAL_FOUND;
-    }
-    return LA_CREDENTIAL_MALFORMED;
+    return apr_table_get(fields, credentials_field(r));
 }
 
-static la_credential_e judge(int count, la_slice_t text, la_slice_t *token)
+/* A query string or a Cookie field may name a source more than once. */
+static la_token_e check_only(int count, la_slice_t text)
 {
-    *token = text;
-    if (count != 1) {
-        return count ? LA_CREDENTIAL_SEVERAL : LA_CREDENTIAL_MISSING;
-    }
-    return la_token_is_well_formed(text) ? LA_CREDENTIAL_FOUND : LA_CREDENTIAL_MALFORMED;
+    return count > 1 ? LA_TOKEN_SEVERAL : la_token_check(text);
 }
 
-static la_credential_e from_header(const apr_table_t *fields, const char *name, la_slice_t *token)
+static la_token_e find_in(request_rec *r, const apr_table_t *fields,
+                          const la_token_source_t *source, la_slice_t *token)
 {
-    const char *value = apr_table_get(fields, name);
-    la_slice_t text = {value ? value : "", value ? strlen(value) : 0};
-
-    return judge(text.len > 0, text, token);
-}
-
-static la_credential_e from_source(request_rec *r, const apr_table_t *fields,
-                                   const la_token_source_t *source, la_slice_t *token)
-{
-    la_slice_t text;
     int count;
 
     switch (source->kind) {
     case LA_PLACE_AUTHORIZATION:
-        return from_authorization(r, fields, token);
+        return la_token_from_authorization(authorization_of(r, fields), token);
     case LA_PLACE_HEADER:
-        return from_header(fields, source->name, token);
+        *token = la_slice_of(apr_table_get(fields, source->name));
+        return la_token_check(*token);
     case LA_PLACE_QUERY:
-        count = la_params_query(r->pool, la_query_of_client(r), source->name, &text);
-        return judge(count, text, token);
+        count = la_params_query(r->pool, la_query_of_client(r), source->name, token);
+        return check_only(count, *token);
     case LA_PLACE_COOKIE:
-        count = la_params_cookie(apr_table_get(fields, "Cookie"), source->name, &text);
-        return judge(count, text, token);
+        count = la_params_cookie(apr_table_get(fields, "Cookie"), source->name, token);
+        return check_only(count, *token);
     }
-    return LA_CREDENTIAL_MALFORMED;
+    return LA_TOKEN_MALFORMED;
 }
 
-/* Whether Authorization has a credential that is not ours to read: no token, where others are named
- * as well. */
-static int is_of_another_scheme(const request_rec *r, const apr_table_t *fields,
-                                const la_token_source_t *source)
+/* Whether Authorization has a credential of another scheme: that is no token if other sources are
+ * named beside it. */
+static int has_other_scheme(const request_rec *r, const apr_table_t *fields,
+                            const la_token_source_t *source)
 {
-    const char *value =
-        source->kind == LA_PLACE_AUTHORIZATION ? apr_table_get(fields, credentials_field(r)) : NULL;
+    const char *value = source->kind == LA_PLACE_AUTHORIZATION ? authorization_of(r, fields) : NULL;
 
-    return value && (strncasecmp(value, "Bearer", 6) != 0 || (value[6] && value[6] != ' '));
+    return value && !la_token_has_scheme(value);
 }
 
-/* The same token in two places is one. */
-static int is_same_token(la_credential_e found, la_slice_t a, la_credential_e here, la_slice_t b)
+la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
+                              const la_sources_t *sources, la_credential_t *found)
 {
-    return found == LA_CREDENTIAL_FOUND && here == LA_CREDENTIAL_FOUND && la_slice_equals(a, b);
-}
-
-la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
-                                   const la_sources_t *sources, la_slice_t *token, int *elsewhere)
-{
-    la_credential_e found = LA_CREDENTIAL_MISSING;
+    la_token_e result = LA_TOKEN_MISSING;
     int in_authorization = 0;
     int i;
 
-    *elsewhere = 0;
+    *found = (la_credential_t){0};
     if (!sources) {
-        return from_authorization(r, fields, token);
+        return la_token_from_authorization(authorization_of(r, fields), &found->token);
     }
     for (i = 0; i < sources->count; i++) {
+        const la_token_source_t *source = &sources->sources[i];
         la_slice_t text;
-        la_credential_e here = from_source(r, fields, &sources->sources[i], &text);
+        la_token_e here = find_in(r, fields, source, &text);
 
-        if (here == LA_CREDENTIAL_MISSING ||
-            (sources->count > 1 && is_of_another_scheme(r, fields, &sources->sources[i]))) {
+        if (here == LA_TOKEN_MISSING ||
+            (sources->count > 1 && has_other_scheme(r, fields, source))) {
             continue;
         }
-        if (found != LA_CREDENTIAL_MISSING && !is_same_token(found, *token, here, text)) {
-            return LA_CREDENTIAL_SEVERAL;
+        if (result != LA_TOKEN_MISSING &&
+            !(result == LA_TOKEN_FOUND && here == result && la_slice_equals(found->token, text))) {
+            here = LA_TOKEN_SEVERAL;
         }
-        in_authorization |= sources->sources[i].kind == LA_PLACE_AUTHORIZATION;
-        found = here;
-        *token = text;
+        in_authorization |= source->kind == LA_PLACE_AUTHORIZATION;
+        *found = (la_credential_t){text, source, !in_authorization};
+        result = here;
+        if (here == LA_TOKEN_SEVERAL) {
+            break;
+        }
     }
-    *elsewhere = !in_authorization;
-    return found;
+    return result;
+}
+
+const char *la_credential_source(const la_credential_t *found)
+{
+    return found->source && *found->source->name ? found->source->name : "Authorization";
 }
 
 /* ---- taking out ---- */

@@ -5,23 +5,23 @@
 #include "access/token.h"
 #include "httpd/config/token_sources.h"
 
-typedef enum la_credential_e {
-    LA_CREDENTIAL_MISSING,
-    LA_CREDENTIAL_MALFORMED,
-    LA_CREDENTIAL_SEVERAL, /* more than one source has one, or one has several */
-    LA_CREDENTIAL_FOUND
-} la_credential_e;
+/* What a request has as its credential. */
+typedef struct la_credential_t {
+    la_slice_t token;                /* malformed or too long too; inside the request or its pool */
+    const la_token_source_t *source; /* where it is; NULL is Authorization */
+    int elsewhere;                   /* it is not in Authorization */
+} la_credential_t;
 
-/* Finds the request's token, in a query string that of the client's own (query.h): 1 to
- * LA_TOKEN_MAX_BYTES visible ASCII characters but comma, in whatever source.
+/* Finds the request's token, in the query string that the client sent (query.h).
  *
- * fields:    the header fields as the client sent them (la_request_fields()).
- * sources:   NULL is Authorization alone.
- * token:     on success, points into the request or its pool.
- * elsewhere: on success, whether it was found outside Authorization.
+ * fields:  the header fields as the client sent them (la_request_fields()).
+ * sources: NULL is Authorization alone.
  */
-la_credential_e la_credential_find(request_rec *r, const apr_table_t *fields,
-                                   const la_sources_t *sources, la_slice_t *token, int *elsewhere);
+la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
+                              const la_sources_t *sources, la_credential_t *found);
+
+/* The name of the field, the parameter or the cookie, for the log. */
+const char *la_credential_source(const la_credential_t *found);
 
 /* The query string without tokens, for those that are told of it; r->args itself where no source is
  * in it. */
@@ -31,7 +31,7 @@ const char *la_credential_query(request_rec *r, const la_sources_t *sources);
  * the first hook could not know: those of an .htaccess. */
 void la_credential_redact(request_rec *r, const la_sources_t *sources);
 
-/* Takes the credentials out of the request: header fields, query parameters and cookies of all
+/* Removes the credentials from the request: header fields, query parameters and cookies of all
  * sources. */
 void la_credential_remove(request_rec *r, const la_sources_t *sources);
 

@@ -10,13 +10,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     la_slice_t token;
     la_token_e found = la_token_from_authorization(value, &token);
 
-    HOLDS((found == LA_TOKEN_FOUND) == (token.len > 0));
+    HOLDS(token.len == 0 || token.data + token.len == value + strlen(value));
+    HOLDS((found == LA_TOKEN_TOO_LONG) == (token.len > LA_TOKEN_MAX_BYTES));
+    if (found == LA_TOKEN_MALFORMED) {
+        apr_pool_t *pool = fuzz_pool();
+
+        HOLDS(la_token_fault(pool, token) != NULL);
+        apr_pool_destroy(pool);
+    }
     if (found == LA_TOKEN_FOUND) {
         unsigned char digest[LA_DIGEST_BYTES];
         char id[LA_CLIENT_ID_LEN + 1];
 
         HOLDS(token.data > value && token.data + token.len <= value + strlen(value));
-        HOLDS(token.len <= LA_TOKEN_MAX_BYTES && la_token_is_well_formed(token));
+        HOLDS(token.len <= LA_TOKEN_MAX_BYTES && la_token_check(token) == LA_TOKEN_FOUND);
         HOLDS(!memchr(token.data, ',', token.len) && !memchr(token.data, ' ', token.len));
         HOLDS(la_digest_sha256(token, digest) == APR_SUCCESS);
         la_token_client_id(digest, id);

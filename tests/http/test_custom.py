@@ -100,7 +100,7 @@ class TestQuestion:
     @staticmethod
     def configure(httpd):
         main = httpd.endpoint()
-        return (provider("all", main.url("/check?v=1")) + location("/all", "all") + everywhere(httpd, "/all") +
+        return ("LimitRequestFieldSize 20000\n" + provider("all", main.url("/check?v=1")) + location("/all", "all") + everywhere(httpd, "/all") +
                 provider("none", main.url("/none"), "SendHeaders none") + location("/none", "none") +
                 everywhere(httpd, "/none") +
                 provider("some", main.url("/some"), "SendHeaders x-tenant User-Agent X-Absent") +
@@ -159,8 +159,8 @@ class TestQuestion:
         assert httpd.get("/all/x", token=token).status == 200
         assert httpd.endpoint().call(token).json["api_key"] == token
 
-    def test_token_of_8000_characters(self, httpd):
-        token = new_token().ljust(8000, "y")
+    def test_token_of_16384_characters(self, httpd):
+        token = new_token().ljust(16384, "y")
         assert httpd.get("/all/x", token=token).status == 200
         assert httpd.endpoint().call(token).json["api_key"] == token
 

@@ -8,7 +8,7 @@ from configs import provider
 from conftest import new_token
 
 K = key_of("full")
-LONG = "k" * 8001
+LONG = "k" * 16385
 
 
 def at(path, **more):
@@ -24,6 +24,7 @@ CASES = {
     "header, empty": ("header", {"headers": [("x-api-key", "")]}, 401, "missing_token"),
     "header, twice": ("header", {"headers": [("x-api-key", K), ("x-api-key", K)]}, 401, "invalid_request"),
     "header, too long": ("header", {"headers": [("x-api-key", LONG)]}, 401, "invalid_request"),
+    "header, the longest": ("header", {"headers": [("x-api-key", LONG[1:])]}, 401, "invalid_token"),
     "header, not ASCII": ("header", {"headers": [("x-api-key", K + "é")]}, 401, "invalid_request"),
     "header, unknown": ("header", {"headers": [("x-api-key", "nobody-knows")]}, 401, "invalid_token"),
     "header only: Authorization does not count": ("header", {"token": K}, 401, "missing_token"),
@@ -35,6 +36,8 @@ CASES = {
     "query, without =": ("query", at("?access_token"), 401, "missing_token"),
     "query, another case": ("query", at("?Access_Token=" + K), 401, "missing_token"),
     "query, twice": ("query", at(f"?access_token={K}&access_token={K}"), 400, "invalid_request"),
+    "query, too long": ("query", at("?access_token=" + LONG), 401, "invalid_request"),
+    "query, the longest": ("query", at("?access_token=" + LONG[1:]), 401, "invalid_token"),
     "query, NUL": ("query", at(f"?access_token={K}%00"), 401, "invalid_request"),
     "query, space": ("query", at(f"?access_token={K}+x"), 401, "invalid_request"),
     "query, comma": ("query", at(f"?access_token={K},{K}"), 401, "invalid_request"),
@@ -45,6 +48,8 @@ CASES = {
     "cookie, another case": ("cookie", {"headers": [("Cookie", f"Session={K}")]}, 401, "missing_token"),
     "cookie, a suffix of a name": ("cookie", {"headers": [("Cookie", f"xsession={K}")]}, 401, "missing_token"),
     "cookie, twice": ("cookie", {"headers": [("Cookie", f"session={K}; session={K}")]}, 400, "invalid_request"),
+    "cookie, too long": ("cookie", {"headers": [("Cookie", f"session={LONG}")]}, 401, "invalid_request"),
+    "cookie, the longest": ("cookie", {"headers": [("Cookie", f"session={LONG[1:]}")]}, 401, "invalid_token"),
     "cookie, empty": ("cookie", {"headers": [("Cookie", "session=")]}, 401, "missing_token"),
     "several allowed, Authorization": ("all", {"token": K}, 200, None),
     "several allowed, header": ("all", {"headers": [("x-api-key", K)]}, 200, None),
@@ -77,7 +82,7 @@ SOURCES = {"header": "header:x-api-key", "query": "query:access_token", "cookie"
 class TestSources:
     @staticmethod
     def configure(httpd):
-        text = write_callers(httpd)
+        text = write_callers(httpd) + "LimitRequestFieldSize 20000\nLimitRequestLine 20000\n"
         for name in ("default", *SOURCES):
             httpd.write(f"htdocs/{name}/page", "page")
             line = f"LlamaAuthTokenSource {SOURCES[name]}" if name in SOURCES else ""

@@ -86,7 +86,7 @@ static void read_authorization(apr_pool_t *pool, const char *text)
 static void read_token(apr_pool_t *pool, const char *text)
 {
     (void)pool;
-    la_token_is_well_formed(slice_of_text(text));
+    la_token_check(slice_of_text(text));
 }
 
 /* What `custom` is told of a query string. */

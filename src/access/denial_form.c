@@ -56,66 +56,66 @@ static void write_llama(la_json_writer_t *writer, const la_denial_t *denial)
     la_json_write_raw(writer, la_denial_body(writer->pool, denial));
 }
 
-/* 407 is httpd's 401 where it is a forward proxy. */
-static int is_unauthorized(int status)
+static void write_ogx(la_json_writer_t *writer, const la_denial_t *denial)
 {
-    return status == 401 || status == 407;
+    write_member(writer, LA_SLICE("{\"error\": {\"message\": "), message_of(denial));
+    la_json_write_raw(writer, LA_SLICE("}}"));
 }
 
-static const char *openai_type(int status)
+/* What the presets call a status. */
+typedef struct status_t {
+    int status;
+    const char *title; /* the reason phrase of RFC 9110 section 15 */
+    const char *openai;
+    const char *anthropic;
+} status_t;
+
+static const status_t *find_status(int status)
 {
-    return status >= 500   ? "server_error"
-           : status == 403 ? "permission_error"
-                           : "invalid_request_error";
+    static const char invalid[] = "invalid_request_error";
+    static const char unauthorized[] = "authentication_error";
+    static const status_t statuses[] = {
+        {400, "Bad Request", invalid, invalid},
+        {401, "Unauthorized", invalid, unauthorized},
+        {403, "Forbidden", "permission_error", "permission_error"},
+        {404, "Not Found", invalid, "not_found_error"},
+        {407, "Proxy Authentication Required", invalid, unauthorized}, /* a forward proxy's 401 */
+        {413, "Content Too Large", invalid, "request_too_large"},
+        {415, "Unsupported Media Type", invalid, invalid},
+        {429, "Too Many Requests", "requests", "rate_limit_error"},
+        {502, "Bad Gateway", "server_error", "api_error"},
+        {503, "Service Unavailable", "server_error", "api_error"},
+        {500, "Internal Server Error", "server_error", "api_error"},
+    };
+    const status_t *row = statuses;
+
+    while (row->status != status && row->status != 500) {
+        row++;
+    }
+    return row;
 }
 
 static void write_openai(la_json_writer_t *writer, const la_denial_t *denial)
 {
     write_member(writer, LA_SLICE("{\"error\": {\"message\": "), message_of(denial));
-    write_member(writer, LA_SLICE(", \"type\": "), openai_type(denial->status));
+    write_member(writer, LA_SLICE(", \"type\": "), find_status(denial->status)->openai);
     write_member(writer, LA_SLICE(", \"param\": null, \"code\": "), la_denial_code(denial->kind));
     la_json_write_raw(writer, LA_SLICE("}}"));
-}
-
-static const char *anthropic_type(int status)
-{
-    return status >= 500             ? "api_error"
-           : status == 403           ? "permission_error"
-           : is_unauthorized(status) ? "authentication_error"
-                                     : "invalid_request_error";
 }
 
 static void write_anthropic(la_json_writer_t *writer, const la_denial_t *denial)
 {
     write_member(writer, LA_SLICE("{\"type\": \"error\", \"error\": {\"type\": "),
-                 anthropic_type(denial->status));
+                 find_status(denial->status)->anthropic);
     write_member(writer, LA_SLICE(", \"message\": "), message_of(denial));
     la_json_write_raw(writer, LA_SLICE("}}"));
 }
 
-/* Reason phrases of RFC 9110 section 15. */
-static const char *title_of(int status)
-{
-    switch (status) {
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 407:
-        return "Proxy Authentication Required";
-    case 503:
-        return "Service Unavailable";
-    default:
-        return "Internal Server Error";
-    }
-}
-
+/* RFC 9457. */
 static void write_problem(la_json_writer_t *writer, const la_denial_t *denial)
 {
     write_member(writer, LA_SLICE("{\"type\": \"about:blank\", \"title\": "),
-                 title_of(denial->status));
+                 find_status(denial->status)->title);
     la_json_write_raw(writer,
                       la_slice_of(apr_psprintf(writer->pool, ", \"status\": %d", denial->status)));
     write_member(writer, LA_SLICE(", \"detail\": "), message_of(denial));
@@ -125,6 +125,7 @@ static void write_problem(la_json_writer_t *writer, const la_denial_t *denial)
 
 static const la_denial_form_t presets[] = {
     {"llama", "application/json", write_llama, NULL},
+    {"ogx", "application/json", write_ogx, NULL},
     {"openai", "application/json", write_openai, NULL},
     {"anthropic", "application/json", write_anthropic, NULL},
     {"problem", "application/problem+json", write_problem, NULL}};

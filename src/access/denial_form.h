@@ -16,8 +16,7 @@ typedef struct la_denial_context_t {
     const char *request_id;
 } la_denial_context_t;
 
-/* The preset of that name, `llama`, `openai`, `anthropic` or `problem` (RFC 9457), in any case;
- * else NULL. */
+/* The preset of that name in any case (llama, ogx, openai, anthropic, problem), or NULL. */
 const la_denial_form_t *la_denial_form_preset(const char *name);
 
 /* Reads a template: one JSON object, in whose string values `%{message}`, `%{status}`, `%{code}`,

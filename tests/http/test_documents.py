@@ -6,6 +6,7 @@ from callers import key_of, write_callers
 
 FULL = key_of("full")
 LINES = {
+    "ogx": "LlamaAuthErrorDocument default ogx",
     "openai": "LlamaAuthErrorDocument default openai",
     "anthropic": "LlamaAuthErrorDocument default anthropic",
     "problem": "LlamaAuthErrorDocument default problem",
@@ -68,6 +69,9 @@ class TestDocuments:
     def test_llama(self, httpd):
         self.check(httpd, "llama", [{"error": {"message": self.TWO}}, {"error": {"message": self.HINT}},
                                     {"error": {"detail": self.SCOPE}}, {"error": {"detail": "Access denied"}}])
+
+    def test_ogx(self, httpd):
+        self.check(httpd, "ogx", [{"error": {"message": message}} for message in (self.TWO, self.HINT, self.SCOPE, "Access denied")])
 
     def test_openai(self, httpd):
         def document(message, kind, code):

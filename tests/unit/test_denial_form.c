@@ -36,7 +36,7 @@ static void assert_object(apr_pool_t *pool, la_slice_t text)
 
 static void test_values(void **state)
 {
-    static const char *const presets[] = {"llama", "openai", "anthropic", "problem"};
+    static const char *const presets[] = {"llama", "ogx", "openai", "anthropic", "problem"};
     apr_pool_t *pool = new_pool();
     const la_denial_form_t *form;
     const char *type;
@@ -156,8 +156,13 @@ static void test_types(void **state)
         {400, "invalid_request_error", "invalid_request_error", "Bad Request"},
         {401, "invalid_request_error", "authentication_error", "Unauthorized"},
         {403, "permission_error", "permission_error", "Forbidden"},
+        {404, "invalid_request_error", "not_found_error", "Not Found"},
         {407, "invalid_request_error", "authentication_error", "Proxy Authentication Required"},
+        {413, "invalid_request_error", "request_too_large", "Content Too Large"},
+        {415, "invalid_request_error", "invalid_request_error", "Unsupported Media Type"},
+        {429, "requests", "rate_limit_error", "Too Many Requests"},
         {500, "server_error", "api_error", "Internal Server Error"},
+        {502, "server_error", "api_error", "Bad Gateway"},
         {503, "server_error", "api_error", "Service Unavailable"}};
     apr_pool_t *pool = new_pool();
     la_denial_context_t context = {0};
@@ -189,6 +194,9 @@ static void test_types(void **state)
                          "\"detail\": \"m\", \"code\": \"provider_error\"}",
                          rows[i].title, rows[i].status));
         assert_string_equal(type, "application/problem+json");
+        assert_string_equal(
+            la_denial_form_write(pool, la_denial_form_preset("ogx"), &denial, &context, &type).data,
+            "{\"error\": {\"message\": \"m\"}}");
     }
     assert_null(la_denial_form_preset("open ai"));
     apr_pool_destroy(pool);

@@ -57,7 +57,8 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_denial
     if (*what != '{') {
         return apr_psprintf(
             pool,
-            "'%s' is no JSON object, no file:PATH and none of llama, openai, anthropic, problem",
+            "'%s' is no JSON object, no file:PATH and none of llama, ogx, openai, anthropic, "
+            "problem",
             what);
     }
     return la_denial_form_parse(pool, la_slice_of(what), form);

@@ -462,9 +462,6 @@ apr_status_t la_redis_make(apr_pool_t *pool, const la_redis_options_t *options, 
     apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
 
     *redis = NULL;
-    if (rv == APR_SUCCESS && options->password) {
-        rv = la_secret_child_init(options->password, pool);
-    }
     if (rv != APR_SUCCESS) {
         return rv;
     }

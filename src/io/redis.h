@@ -9,7 +9,7 @@
 #define LA_REDIS_H
 
 #include "base/slice.h"
-#include "io/file.h"
+#include "io/secret.h"
 
 #include <apr_pools.h>
 #include <apr_tables.h>

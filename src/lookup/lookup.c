@@ -349,7 +349,7 @@ static void through_cache(lookup_t *l, la_result_t *result)
 {
     const la_provider_type_t *type = l->provider->type;
 
-    l->epoch = type->epoch ? type->epoch(l->provider, l->call->now, l->pool) : 0;
+    l->epoch = type->epoch ? type->epoch(l->provider, l->call->now) : 0;
     if (la_cache_key_make(l->shared->cache, l->provider, l->call, l->epoch, &l->key) !=
         APR_SUCCESS) {
         la_result_set_outage(result, LA_MESSAGE_ERROR, "libcrypto failed to make a cache key");

@@ -183,14 +183,10 @@ apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options
 {
     la_remote_t *made = apr_pcalloc(pool, sizeof(*made));
     apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
-    int i;
 
     *second = NULL;
     made->options = options;
     made->shared = *shared;
-    for (i = 0; i < options->secret_count && rv == APR_SUCCESS; i++) {
-        rv = la_secret_child_init(options->secrets[i], pool);
-    }
     if (rv == APR_SUCCESS) {
         rv = la_redis_make(pool, &options->redis, connections, &made->redis);
     }

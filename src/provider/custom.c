@@ -11,7 +11,7 @@
 #include "io/cache_control.h"
 #include "base/json.h"
 #include "base/params.h"
-#include "io/file.h"
+#include "io/secret.h"
 #include "provider/question.h"
 
 #include <stddef.h>
@@ -146,16 +146,6 @@ static const char *custom_finish(la_provider_t *provider, apr_pool_t *pool)
     set_default_vary(conf, provider, pool);
     la_provider_warn_of_plain_http(provider, "Endpoint", &conf->endpoint);
     return NULL;
-}
-
-static apr_status_t custom_child_init(const la_provider_t *provider, apr_pool_t *pchild,
-                                      void **state)
-{
-    const custom_conf_t *conf = provider->conf;
-
-    (void)state;
-    return conf->secret_header.secret ? la_secret_child_init(conf->secret_header.secret, pchild)
-                                      : APR_SUCCESS;
 }
 
 static const char *custom_hint(const la_provider_t *provider, apr_pool_t *pool)
@@ -361,7 +351,6 @@ const la_provider_type_t la_custom_type = {
     .calls_out = 1,
     .cache_vary = &custom_vary,
     .finish = custom_finish,
-    .child_init = custom_child_init,
     .verify = custom_verify,
     .hint = custom_hint,
 };

@@ -14,7 +14,7 @@
 #include "access/validity.h"
 #include "provider/discovery.h"
 #include "provider/remote_doc.h"
-#include "io/file.h"
+#include "io/secret.h"
 #include "io/server.h"
 
 #include <stddef.h>
@@ -163,17 +163,11 @@ static apr_status_t introspection_child_init(const la_provider_t *provider, apr_
                                              void **state)
 {
     const introspection_conf_t *conf = provider->conf;
-    la_remote_doc_t *document = NULL;
-    apr_status_t rv = APR_SUCCESS;
 
-    if (conf->client_secret) {
-        rv = la_secret_child_init(conf->client_secret, pchild);
+    if (!conf->endpoint.url) {
+        *state = la_remote_doc_attach(provider, &conf->source, pchild);
     }
-    if (rv == APR_SUCCESS && !conf->endpoint.url) {
-        rv = la_remote_doc_attach(provider, &conf->source, pchild, &document);
-    }
-    *state = document; /* NULL: the endpoint is configured */
-    return rv;
+    return APR_SUCCESS;
 }
 
 static void introspection_tick(const la_provider_t *provider, apr_pool_t *scratch)

@@ -13,7 +13,7 @@
 #include "access/validity.h"
 #include "provider/discovery.h"
 #include "provider/remote_doc.h"
-#include "io/file.h"
+#include "io/secret.h"
 #include "io/server.h"
 #include "provider/keyset.h"
 #include "provider/signature.h"
@@ -44,6 +44,7 @@ typedef struct jwt_conf_t {
     const char *require_type;
     int require_exp;
     la_remote_doc_source_t source; /* of the key set, unless it is a file */
+    la_keyset_t *file_keys;        /* of JwksFile; or NULL */
     const char *hint;
     const char *public_issuer; /* what RFC 9728 calls an authorization server, or NULL */
 } jwt_conf_t;
@@ -145,10 +146,6 @@ static const char *get(const la_provider_t *provider, const char *url, apr_time_
     if (error && status && conf->jwks_token && !own) {
         return apr_pstrcat(pool, error, " (JwksToken is not sent there unless by JwksUri)", NULL);
     }
-    if (!error && bytes->len > LA_REMOTE_DOC_MAX_BYTES) {
-        return apr_psprintf(pool, "the key set is larger than %" APR_SIZE_T_FMT " bytes",
-                            LA_REMOTE_DOC_MAX_BYTES);
-    }
     return error ? error : la_keyset_check(*bytes, conf->algorithms, pool);
 }
 
@@ -188,10 +185,8 @@ static void warn(const la_provider_t *provider)
 }
 
 /* Where keys come from: just one place. An Issuer beside one is the expected `iss` and no more. */
-static const char *check_source(const jwt_conf_t *conf, apr_pool_t *pool)
+static const char *check_source(const jwt_conf_t *conf)
 {
-    const char *error;
-
     if (conf->jwks_uri.url && conf->jwks_file) {
         return "JwksUri and JwksFile are two sources of keys; give one";
     }
@@ -206,7 +201,15 @@ static const char *check_source(const jwt_conf_t *conf, apr_pool_t *pool)
                    ? "JwksToken has no use with JwksFile: nothing is fetched"
                    : "JwksRefresh has no use with JwksFile, which is read when it changes";
     }
-    error = la_keyset_check_file(conf->jwks_file, conf->algorithms, pool);
+    return NULL;
+}
+
+static const char *read_file_keys(const la_provider_t *provider, apr_pool_t *pool)
+{
+    jwt_conf_t *conf = provider->conf;
+    const char *error =
+        la_keyset_read(provider->name, conf->jwks_file, conf->algorithms, pool, &conf->file_keys);
+
     return error ? apr_pstrcat(pool, "JwksFile: ", error, NULL) : NULL;
 }
 
@@ -237,8 +240,11 @@ static int same(const la_provider_t *provider, la_slice_t old, la_slice_t fetche
 static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     jwt_conf_t *conf = provider->conf;
-    const char *error = check_source(conf, pool);
+    const char *error = check_source(conf);
 
+    if (!error && conf->jwks_file) {
+        error = read_file_keys(provider, pool);
+    }
     if (error) {
         return error;
     }
@@ -254,7 +260,6 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
     conf->source = (la_remote_doc_source_t){
         .fetch = fetch,
         .same = same,
-        .holds_worker = 1,
         .refresh_us = conf->jwks_refresh_us ? conf->jwks_refresh_us : DEFAULT_REFRESH_US,
         .what = "the key set"};
     warn(provider);
@@ -278,29 +283,25 @@ static const char *jwt_issuer(const la_provider_t *provider)
 
 static apr_status_t jwt_child_init(const la_provider_t *provider, apr_pool_t *pchild, void **made)
 {
-    jwt_conf_t *conf = provider->conf;
+    const jwt_conf_t *conf = provider->conf;
     jwt_state_t *state = apr_pcalloc(pchild, sizeof(*state));
-    apr_status_t rv = APR_SUCCESS;
 
-    if (conf->jwks_token) {
-        rv = la_secret_child_init(conf->jwks_token, pchild);
+    *made = state;
+    if (conf->file_keys) {
+        la_keyset_check_readable(conf->file_keys, pchild);
+        state->keyset = conf->file_keys;
+        return APR_SUCCESS;
     }
-    if (rv == APR_SUCCESS && !conf->jwks_file) {
-        rv = la_remote_doc_attach(provider, &conf->source, pchild, &state->document);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = la_keyset_make(provider->name, state->document, conf->jwks_file, conf->algorithms,
-                            pchild, &state->keyset);
-    }
-    *made = rv == APR_SUCCESS ? state : NULL;
-    return rv;
+    state->document = la_remote_doc_attach(provider, &conf->source, pchild);
+    state->keyset = la_keyset_make(provider->name, state->document, conf->algorithms, pchild);
+    return APR_SUCCESS;
 }
 
-static apr_uint64_t jwt_epoch(const la_provider_t *provider, apr_time_t now, apr_pool_t *scratch)
+static apr_uint64_t jwt_epoch(const la_provider_t *provider, apr_time_t now)
 {
     const jwt_state_t *state = provider->child->state;
 
-    return la_keyset_epoch(state->keyset, now, scratch);
+    return la_keyset_epoch(state->keyset, now);
 }
 
 static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
@@ -310,7 +311,7 @@ static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
     if (state->document) {
         la_remote_doc_tick(state->document, scratch);
     } else {
-        la_keyset_epoch(state->keyset, apr_time_now(), scratch); /* looks at the file */
+        la_keyset_epoch(state->keyset, apr_time_now()); /* looks at the file */
     }
 }
 
@@ -438,7 +439,7 @@ static void jwt_verify(const la_provider_t *provider, const la_call_t *call, apr
     judgement_t j = {.provider = provider, .call = call, .pool = pool, .result = result};
 
     /* What is refused before any key is asked for is kept like the rest. */
-    result->epoch = jwt_epoch(provider, call->now, pool);
+    result->epoch = jwt_epoch(provider, call->now);
     if (is_ours(&j) && is_signed(&j)) {
         judge_claims(&j);
     }

@@ -1,21 +1,10 @@
-/* A jwt provider's keys in one process. Owns their parsed form and its life: each version is parsed
- * once, counted by who holds it, and freed when it is neither in force nor held. Where the text
- * comes from is remote_doc.c's and file.c's.
- *
- * One lock guards all of it, held for a pointer's time by those that find the version in force, and
- * by who parses a new one for as long as that takes: everybody waits then, since no verdict may be
- * made with keys that are older than what la_keyset_epoch() has said before.
+/* A jwt provider's keys in one process: when they are parsed, and what makes another version of
+ * them. remote_doc.c and file.c bring the text, reload.c keeps the versions.
  */
 #include "provider/keyset.h"
 
-#include "base/digest.h"
+#include "io/reload.h"
 #include "io/server.h"
-
-#include <apr_strings.h>
-#include <apr_thread_mutex.h>
-
-#include <stdatomic.h>
-#include <string.h>
 
 #include <openssl/crypto.h>
 
@@ -24,56 +13,22 @@
 
 /* One version, parsed. */
 typedef struct edition_t {
-    apr_pool_t *pool; /* holds this too */
     const la_jwks_t *keys;
     apr_uint64_t version;
-    unsigned holders;
 } edition_t;
 
 struct la_keyset_t {
-    const char *name;
+    const char *provider;
     la_remote_doc_t *document; /* NULL: a file */
-    la_file_t *file;
     la_jwa_set_t allowed;
-    apr_thread_mutex_t *lock;
-    edition_t *current;          /* NULL: no keys yet */
-    apr_uint64_t refused;        /* a version that cannot be parsed; not tried again */
-    _Atomic apr_int64_t look_us; /* a file: when to look again */
-    _Atomic apr_uint64_t epoch;  /* a file: current's version */
+    la_reload_t *editions; /* of edition_t */
 };
-
-static apr_uint64_t version_of(la_slice_t text)
-{
-    unsigned char digest[LA_DIGEST_BYTES];
-    apr_uint64_t version = 0;
-
-    if (la_digest_sha256(text, digest) == APR_SUCCESS) {
-        memcpy(&version, digest, sizeof(version));
-    }
-    return version ? version : 1;
-}
 
 const char *la_keyset_check(la_slice_t text, la_jwa_set_t allowed, apr_pool_t *scratch)
 {
     const la_jwks_t *keys;
 
     return la_jwks_parse(scratch, text, allowed, &keys);
-}
-
-const char *la_keyset_check_file(const char *path, la_jwa_set_t allowed, apr_pool_t *pool)
-{
-    apr_pool_t *scratch = la_file_version_pool(pool);
-    la_slice_t text;
-    const char *error = la_file_read(la_file_make(scratch, path, FILE_LIMIT_BYTES), scratch, &text);
-
-    if (!error) {
-        error = la_keyset_check(text, allowed, scratch);
-    }
-    if (error) {
-        error = apr_pstrcat(pool, path, ": ", error, NULL);
-    }
-    apr_pool_destroy(scratch);
-    return error;
 }
 
 /* ---- what makes a difference ---- */
@@ -149,203 +104,149 @@ int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t 
            !la_jwks_parse(scratch, b, allowed, &second) && same_keys(first, second);
 }
 
-/* ---- editions; the lock is held ---- */
-
-static void drop(edition_t *edition)
-{
-    if (edition && edition->holders == 0) {
-        apr_pool_destroy(edition->pool);
-    }
-}
+/* ---- editions ---- */
 
 static void log_skipped(const la_keyset_t *keyset, const la_jwks_t *keys)
 {
-    int i;
-
-    for (i = 0; i < keys->skipped->nelts; i++) {
-        la_log(LA_LOG_WARNING, LA_LOGNO(0062) "provider %s: key not used: %s", keyset->name,
+    for (int i = 0; i < keys->skipped->nelts; i++) {
+        la_log(LA_LOG_WARNING, LA_LOGNO(0062) "provider %s: key not used: %s", keyset->provider,
                APR_ARRAY_IDX(keys->skipped, i, const char *));
     }
 }
 
-/* Puts a parsed text in the current edition's place, and keeps the version if the keys are the
- * same. Returns NULL, or why it is no key set, in `scratch`. */
-static const char *replace(la_keyset_t *keyset, la_slice_t text, apr_uint64_t version,
-                           apr_pool_t *scratch)
+/* A file that is written again with the same keys keeps its version. Of documents, remote_doc.c
+ * decides that. */
+static apr_uint64_t version_of(const la_keyset_t *keyset, la_slice_t text, const la_jwks_t *keys)
 {
-    apr_pool_t *pool = la_file_version_pool(scratch);
-    edition_t *old = keyset->current;
+    apr_uint64_t version = la_remote_doc_version_of(text);
+    const edition_t *old;
+    unsigned held;
+
+    if (keyset->document) {
+        return version;
+    }
+    old = la_reload_hold(keyset->editions, &held);
+    version = old && same_keys(old->keys, keys) ? old->version : version;
+    la_reload_release(keyset->editions, held);
+    return version;
+}
+
+static const char *parse_edition(void *context, la_slice_t text, apr_pool_t *pool,
+                                 apr_pool_t *scratch, const void **value)
+{
+    const la_keyset_t *keyset = context;
     edition_t *made = apr_pcalloc(pool, sizeof(*made));
     const char *error = la_jwks_parse(pool, text, keyset->allowed, &made->keys);
 
-    if (error) {
-        error = apr_pstrdup(scratch, error);
-        apr_pool_destroy(pool);
-        return error;
-    }
-    made->pool = pool;
-    made->version =
-        !keyset->document && old && same_keys(old->keys, made->keys) ? old->version : version;
-    keyset->current = made;
-    drop(old);
-    log_skipped(keyset, made->keys);
-    return NULL;
-}
-
-static void update_from_document(la_keyset_t *keyset, apr_pool_t *scratch)
-{
-    apr_uint64_t version = la_remote_doc_version(keyset->document);
-    const char *error;
-    la_slice_t text;
-
-    if ((keyset->current && keyset->current->version == version) || version == keyset->refused ||
-        !la_remote_doc_read(keyset->document, scratch, &text, &version)) {
-        return;
-    }
-    error = replace(keyset, text, version, scratch);
-    if (error) {
-        keyset->refused = version;
-        la_log(LA_LOG_ERROR, LA_LOGNO(0063) "provider %s: the key set cannot be used: %s",
-               keyset->name, error);
-    }
-}
-
-static const char *load_file(la_keyset_t *keyset, apr_pool_t *scratch)
-{
-    la_slice_t text;
-    const char *error = la_file_read(keyset->file, scratch, &text);
-    apr_uint64_t version;
-
-    if (error) {
-        return error;
-    }
-    version = version_of(text);
-    error = replace(keyset, text, version, scratch);
+    (void)scratch;
     if (!error) {
-        atomic_store_explicit(&keyset->epoch, keyset->current->version, memory_order_release);
+        made->version = version_of(keyset, text, made->keys);
+        log_skipped(keyset, made->keys);
+        *value = made;
     }
     return error;
 }
 
-static void update_from_file(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch)
+static la_keyset_t *make(const char *provider, la_remote_doc_t *document, const char *path,
+                         la_jwa_set_t allowed, apr_pool_t *pool)
 {
-    const char *error;
+    la_keyset_t *keyset = apr_pcalloc(pool, sizeof(*keyset));
 
-    if (!la_file_changed(keyset->file, now)) {
-        return;
-    }
-    error = load_file(keyset, scratch);
-    if (error) {
-        la_log(LA_LOG_ERROR,
-               LA_LOGNO(0064) "provider %s: %s: %s; the keys read before stay in force",
-               keyset->name, la_file_path(keyset->file), error);
-    } else {
-        la_log(LA_LOG_INFO, LA_LOGNO(0065) "provider %s: %s: read again", keyset->name,
-               la_file_path(keyset->file));
-    }
+    keyset->provider = provider;
+    keyset->document = document;
+    keyset->allowed = allowed;
+    keyset->editions = la_reload_make(pool, path, FILE_LIMIT_BYTES, parse_edition, keyset);
+    return keyset;
 }
 
-/* ---- in a child ---- */
-
-static apr_status_t first_load(la_keyset_t *keyset, apr_pool_t *pchild)
+const char *la_keyset_read(const char *provider, const char *path, la_jwa_set_t allowed,
+                           apr_pool_t *pool, la_keyset_t **keyset)
 {
-    apr_pool_t *scratch = la_file_version_pool(pchild);
-    const char *error = load_file(keyset, scratch);
+    la_keyset_t *made = make(provider, NULL, path, allowed, pool);
+    const char *error = la_reload_read(made->editions, pool);
 
-    if (error) {
-        la_log(LA_LOG_ERROR, LA_LOGNO(0066) "provider %s: %s: %s: there are no keys", keyset->name,
-               la_file_path(keyset->file), error);
-    }
-    apr_pool_destroy(scratch);
-    return APR_SUCCESS; /* a child that may not read what the parent could still serves other
-                           providers */
+    *keyset = error ? NULL : made;
+    return error;
 }
 
-static apr_status_t drop_current(void *data)
+la_keyset_t *la_keyset_make(const char *provider, la_remote_doc_t *document, la_jwa_set_t allowed,
+                            apr_pool_t *pool)
 {
-    la_keyset_t *keyset = data;
-
-    drop(keyset->current);
-    keyset->current = NULL;
-    return APR_SUCCESS;
+    return make(provider, document, NULL, allowed, pool);
 }
 
-apr_status_t la_keyset_make(const char *name, la_remote_doc_t *document, const char *path,
-                            la_jwa_set_t allowed, apr_pool_t *pchild, la_keyset_t **keyset)
+void la_keyset_check_readable(const la_keyset_t *keyset, apr_pool_t *pool)
 {
-    la_keyset_t *made = apr_pcalloc(pchild, sizeof(*made));
-    apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
-
-    *keyset = NULL;
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    made->name = name;
-    made->document = document;
-    made->allowed = allowed;
-    apr_pool_cleanup_register(pchild, made, drop_current, apr_pool_cleanup_null);
-    *keyset = made;
-    if (path) {
-        made->document = NULL;
-        made->file = la_file_make(pchild, path, FILE_LIMIT_BYTES);
-        rv = first_load(made, pchild);
-    }
-    return rv;
+    la_reload_check_readable(keyset->editions, pool);
 }
 
-/* Looks whether the file has changed, about once a second for all threads together. */
-static void look(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch)
-{
-    apr_int64_t at = atomic_load_explicit(&keyset->look_us, memory_order_relaxed);
+/* ---- in a request ---- */
 
-    if (now < at && at - now <= LA_FILE_CHECK_INTERVAL_US) {
-        return;
+static int hold_edition(la_keyset_t *keyset, la_keyset_hold_t *hold)
+{
+    const edition_t *edition = la_reload_hold(keyset->editions, &hold->held);
+
+    if (!edition) {
+        la_reload_release(keyset->editions, hold->held);
+        *hold = (la_keyset_hold_t){0};
+        return 0;
     }
-    apr_thread_mutex_lock(keyset->lock);
-    update_from_file(keyset, now, scratch);
-    atomic_store_explicit(&keyset->look_us, now + LA_FILE_CHECK_INTERVAL_US, memory_order_relaxed);
-    apr_thread_mutex_unlock(keyset->lock);
+    hold->keys = edition->keys;
+    hold->version = edition->version;
+    return 1;
 }
 
-apr_uint64_t la_keyset_epoch(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch)
+apr_uint64_t la_keyset_epoch(la_keyset_t *keyset, apr_time_t now)
 {
+    la_keyset_hold_t hold = {0};
+
     if (keyset->document) {
         return la_remote_doc_version(keyset->document);
     }
-    look(keyset, now, scratch);
-    return atomic_load_explicit(&keyset->epoch, memory_order_acquire);
+    la_reload_look(keyset->editions, now);
+    if (hold_edition(keyset, &hold)) {
+        la_keyset_release(keyset, &hold);
+    }
+    return hold.version;
+}
+
+/* Parses the document's current version, or waits for who does. */
+static void follow_document(la_keyset_t *keyset, apr_pool_t *scratch)
+{
+    apr_uint64_t version;
+    la_slice_t text;
+    const char *error;
+
+    if (!la_remote_doc_read(keyset->document, scratch, &text, &version)) {
+        return;
+    }
+    error = la_reload_text(keyset->editions, text, scratch);
+    if (error) {
+        la_log(LA_LOG_ERROR, LA_LOGNO(0063) "provider %s: the key set cannot be used: %s",
+               keyset->provider, error);
+    }
 }
 
 int la_keyset_hold(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch, la_keyset_hold_t *hold)
 {
-    *hold = (la_keyset_hold_t){0};
+    int found;
+
     if (!keyset->document) {
-        look(keyset, now, scratch);
+        la_reload_look(keyset->editions, now);
+        return hold_edition(keyset, hold);
     }
-    apr_thread_mutex_lock(keyset->lock);
-    if (keyset->document) {
-        update_from_document(keyset, scratch);
+    found = hold_edition(keyset, hold);
+    if (found && hold->version == la_remote_doc_version(keyset->document)) {
+        return 1;
     }
-    if (keyset->current) {
-        keyset->current->holders++;
-        *hold =
-            (la_keyset_hold_t){keyset->current->keys, keyset->current->version, keyset->current};
+    if (found) {
+        la_keyset_release(keyset, hold);
     }
-    apr_thread_mutex_unlock(keyset->lock);
-    return hold->keys != NULL;
+    follow_document(keyset, scratch);
+    return hold_edition(keyset, hold);
 }
 
-void la_keyset_release(la_keyset_t *keyset, la_keyset_hold_t *hold)
+void la_keyset_release(la_keyset_t *keyset, const la_keyset_hold_t *hold)
 {
-    edition_t *edition = hold->version_in_use;
-
-    if (!edition) {
-        return;
-    }
-    apr_thread_mutex_lock(keyset->lock);
-    if (--edition->holders == 0 && edition != keyset->current) {
-        drop(edition);
-    }
-    apr_thread_mutex_unlock(keyset->lock);
-    *hold = (la_keyset_hold_t){0};
+    la_reload_release(keyset->editions, hold->held);
 }

@@ -11,7 +11,7 @@
 #include "base/base64url.h"
 #include "access/claims.h"
 #include "base/json.h"
-#include "io/file.h"
+#include "io/secret.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -141,15 +141,6 @@ static const char *kubernetes_finish(la_provider_t *provider, apr_pool_t *pool)
         error = conf->review == REVIEW_SELF ? check_self(conf, http) : default_reviewer(conf, pool);
     }
     return error ? error : default_authority(http, pool);
-}
-
-static apr_status_t kubernetes_child_init(const la_provider_t *provider, apr_pool_t *pchild,
-                                          void **state)
-{
-    const kubernetes_conf_t *conf = provider->conf;
-
-    (void)state;
-    return conf->reviewer ? la_secret_child_init(conf->reviewer, pchild) : APR_SUCCESS;
 }
 
 static const char *kubernetes_hint(const la_provider_t *provider, apr_pool_t *pool)
@@ -442,7 +433,6 @@ const la_provider_type_t la_kubernetes_type = {
     .claims = kubernetes_claims,
     .principal_claims = kubernetes_principal,
     .finish = kubernetes_finish,
-    .child_init = kubernetes_child_init,
     .verify = kubernetes_verify,
     .hint = kubernetes_hint,
 };

@@ -7,6 +7,7 @@
 #include "base/json_scan.h"
 #include "base/params.h"
 #include "io/file.h"
+#include "io/secret.h"
 #include "io/server.h"
 #include "io/http.h"
 

@@ -51,7 +51,7 @@ la_option_parse_fn la_option_readable_file; /* const char *, absolute; the file 
 la_option_parse_fn la_option_certificates;  /* as la_option_readable_file; PEM, at least one */
 la_option_parse_fn la_option_url;           /* la_url_t; http or https */
 la_option_parse_fn la_option_proxy;         /* const char *, an http URL */
-la_option_parse_fn la_option_secret;        /* la_secret_t *, of file.h */
+la_option_parse_fn la_option_secret;        /* la_secret_t *, of secret.h */
 la_option_parse_fn la_option_regex;         /* const void *, for la_host()->regex_match */
 la_option_parse_fn la_option_vary;          /* la_vary_t */
 la_option_parse_fn la_option_breaker;       /* la_breaker_t */

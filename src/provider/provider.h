@@ -162,7 +162,7 @@ struct la_provider_type_t {
 
     /* What verdicts hang on besides the definition: those made under another epoch are never met in
      * the cache. Asked on every request, so cheap. NULL: nothing. */
-    apr_uint64_t (*epoch)(const la_provider_t *provider, apr_time_t now, apr_pool_t *scratch);
+    apr_uint64_t (*epoch)(const la_provider_t *provider, apr_time_t now);
 
     /* Called about once a second by one thread of each process that is no request's; may be NULL.
      */

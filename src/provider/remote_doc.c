@@ -1,55 +1,58 @@
-/* A document that all processes share. Owns when it is fetched and by whom; what it is, and how it
- * is fetched, is its source's.
+/* A document that all processes share. Owns when it is fetched and by whom; its source knows what
+ * it is and how to fetch it.
  *
  * In the provider's segment:
  *
- *   current    the version that is used, the first 8 bytes of its SHA-256 but for a bit, and in
- * that bit which slot holds it; 0: there is none due        when the next fetch is due         }
- * la_clock_us() early      when an early one may follow       } fetched    when the last good fetch
- * began; 0: } there was none                     } outage     what the log was told of failures
- *   wanted     what the document lacks, and when somebody first looked for it: 20 bits of its
- * digest, 44 bits of microseconds failures   fetches that failed in a row slots[2]   length, bytes
+ *   current    the version that is used: the first 8 bytes of its SHA-256, except for one bit,
+ * which says the slot that holds it; 0: there is no document
+ *   due        when the next fetch is due                      \
+ *   early      when an early fetch may follow                   > la_clock_us()
+ *   fetched    when the last good fetch began; 0: none did     /
+ *   wanted     what the document lacks, and when somebody first looked for it: 20 bits of a digest,
+ *              44 bits of microseconds
+ *   outage     what the log was told of failures
+ *   failures   fetches that failed in a row
+ *   slots[2]   length, bytes
  *
- * The holder of the gate's one permit writes the other slot, then `current`: one store, so that a
- * writer that dies at any instruction leaves the version before. A reader copies and digests what
- * it copied: bytes that do not give the version are not used. No value that is found here is
- * trusted further than that: a time too far ahead is as good as now.
+ * Who holds the gate's one permit writes the other slot, then `current`: one store, so a writer
+ * that is killed at any instruction leaves the version before. A reader copies and digests what it
+ * copied: bytes that do not give the version are not used. Nothing here is trusted further than
+ * that: a time too far ahead counts as now.
  *
  * Memory order: the store of `current` in publish() releases the slot's bytes to the load in
- * la_remote_doc_read(), which acquires them. A reader that is overtaken by two publishes while it
- * copies finds another digest. The version alone is compared, never followed, so
- * la_remote_doc_version() is relaxed; the times and counts are each for themselves.
+ * la_remote_doc_read(), which acquires them. A reader that two writers overtake while it copies
+ * finds another digest. la_remote_doc_version() is relaxed, because a version is compared and never
+ * followed. The times and counts do not depend on each other.
  */
 #include "provider/remote_doc.h"
 
 #include "base/clock.h"
-#include "shm/gate.h"
-#include "shm/outage.h"
 #include "base/digest.h"
 #include "io/server.h"
 #include "provider/workers.h"
+#include "shm/gate.h"
+#include "shm/outage.h"
 
 #include <apr_strings.h>
 
 #include <stdatomic.h>
 #include <string.h>
 
-/* How much later than the tick a request does its work. */
+/* How much later than the background a request fetches. */
 #define REQUEST_GRACE_US (2 * APR_USEC_PER_SEC)
 
-/* The pause after a first failure; each one more doubles it, up to the longest. */
+/* The pause after the first failure; each further one doubles it, up to the longest. */
 #define PAUSE_FIRST_US   APR_USEC_PER_SEC
 #define PAUSE_LONGEST_US (10 * APR_USEC_PER_SEC)
 
-/* How many things that the document lacks are remembered, and the part of a word that is their
- * time. */
+/* How many missing things are remembered, and the part of a word that is their time. */
 #define WANTED_SLOTS 64
 #define WANTED_TIME  (((apr_uint64_t)1 << 44) - 1)
 
-/* How long a fetch may take beyond the provider's Timeout: for all but the network. */
+/* How long a fetch may take beyond the provider's Timeout: for all except the network. */
 #define FETCH_SLACK_US APR_TIME_C(500000)
 
-/* Copies until a writer is given up that changes the document all the time. */
+/* Copies that a reader makes before it gives up a document that writers keep changing. */
 #define READ_ATTEMPTS 3
 
 typedef struct slot_t {
@@ -58,7 +61,7 @@ typedef struct slot_t {
 } slot_t;
 
 typedef struct segment_t {
-    _Atomic apr_uint64_t current; /* version | index of the slot that holds it; 0: none */
+    _Atomic apr_uint64_t current; /* version | index of its slot; 0: none */
     _Atomic apr_int64_t due_us;
     _Atomic apr_int64_t early_us;
     _Atomic apr_int64_t fetched_us;
@@ -70,7 +73,7 @@ typedef struct segment_t {
 
 _Static_assert(sizeof(_Atomic apr_uint64_t) == 8, "a version is one word in shared memory");
 
-/* The bit of `current` that tells the slot; no version has it. */
+/* The bit of `current` that says the slot; versions do not have it. */
 #define SLOT_BIT ((apr_uint64_t)1)
 
 struct la_remote_doc_t {
@@ -84,28 +87,23 @@ apr_size_t la_remote_doc_bytes(void)
     return sizeof(segment_t);
 }
 
-apr_status_t la_remote_doc_attach(const la_provider_t *provider,
-                                  const la_remote_doc_source_t *source, apr_pool_t *pchild,
-                                  la_remote_doc_t **document)
+la_remote_doc_t *la_remote_doc_attach(const la_provider_t *provider,
+                                      const la_remote_doc_source_t *source, apr_pool_t *pchild)
 {
     la_remote_doc_t *made = apr_palloc(pchild, sizeof(*made));
 
-    made->provider = provider;
-    made->source = source;
-    made->segment = provider->segment ? provider->segment : apr_pcalloc(pchild, sizeof(segment_t));
-    *document = made;
-    return APR_SUCCESS;
+    *made = (la_remote_doc_t){provider, source, provider->segment};
+    return made;
 }
 
 /* ---- the bytes ---- */
 
-/* The version that bytes have; 0 when libcrypto fails. */
-static apr_uint64_t version_of(la_slice_t bytes)
+apr_uint64_t la_remote_doc_version_of(la_slice_t text)
 {
     unsigned char digest[LA_DIGEST_BYTES];
     apr_uint64_t version;
 
-    if (la_digest_sha256(bytes, digest) != APR_SUCCESS) {
+    if (la_digest_sha256(text, digest) != APR_SUCCESS) {
         return 0;
     }
     memcpy(&version, digest, sizeof(version));
@@ -129,8 +127,8 @@ static int copy_slot(const slot_t *slot, apr_pool_t *pool, la_slice_t *bytes)
     return 1;
 }
 
-/* Gives up a version whose bytes are not there, so that it is fetched again. */
-static void give_up(segment_t *segment, apr_uint64_t current)
+/* Drops a version whose bytes are not there, so that it is fetched again. */
+static void drop_version(segment_t *segment, apr_uint64_t current)
 {
     if (atomic_compare_exchange_strong(&segment->current, &current, 0)) {
         atomic_store(&segment->due_us, 0);
@@ -142,27 +140,26 @@ int la_remote_doc_read(const la_remote_doc_t *document, apr_pool_t *pool, la_sli
 {
     segment_t *segment = document->segment;
     apr_uint64_t current = 0;
-    int i;
 
-    for (i = 0; i < READ_ATTEMPTS; i++) {
+    for (int i = 0; i < READ_ATTEMPTS; i++) {
         current = atomic_load_explicit(&segment->current, memory_order_acquire);
         *version = current & ~SLOT_BIT;
         if (*version == 0) {
             return 0;
         }
         if (copy_slot(&segment->slots[current & SLOT_BIT], pool, bytes) &&
-            version_of(*bytes) == *version) {
+            la_remote_doc_version_of(*bytes) == *version) {
             return 1;
         }
     }
-    give_up(segment, current);
+    drop_version(segment, current);
     *version = 0;
     return 0;
 }
 
-/* Puts bytes in force. Only the holder of the permit writes; but one that is stopped here loses the
- * permit, and others publish meanwhile. When it goes on it may spoil the slot that they use, which
- * is noticed and fetched again, but what it has never takes the place of what is newer.
+/* Makes the bytes the current version. A writer that is stopped here loses its permit, and others
+ * publish meanwhile. When it goes on it may spoil the slot that they use, which readers notice, and
+ * the document is fetched again; but what it brings never replaces what is newer.
  *
  * before: `current` when the fetch began. version: 0 when others have published since.
  */
@@ -172,9 +169,9 @@ static const char *publish(segment_t *segment, apr_uint64_t before, la_slice_t b
     apr_uint64_t next = (before & SLOT_BIT) ^ SLOT_BIT;
 
     if (bytes.len > LA_REMOTE_DOC_MAX_BYTES) {
-        return "it is larger than a document may be";
+        return "it is larger than 256 KB";
     }
-    *version = version_of(bytes);
+    *version = la_remote_doc_version_of(bytes);
     if (*version == 0) {
         return "libcrypto failed to digest it";
     }
@@ -182,7 +179,7 @@ static const char *publish(segment_t *segment, apr_uint64_t before, la_slice_t b
     memcpy(segment->slots[next].bytes, bytes.data, bytes.len);
     while (!atomic_compare_exchange_strong_explicit(&segment->current, &before, *version | next,
                                                     memory_order_release, memory_order_relaxed)) {
-        if (before != 0) { /* and was not just given up */
+        if (before != 0) { /* and was not just dropped */
             *version = 0;
             return NULL;
         }
@@ -192,7 +189,7 @@ static const char *publish(segment_t *segment, apr_uint64_t before, la_slice_t b
 
 /* ---- time ---- */
 
-/* Whether a time has come; `most`: how far ahead it can be if nobody tampered with it. */
+/* Whether a time has come. most: how far ahead it can be if nobody tampered with it. */
 static int has_come(const _Atomic apr_int64_t *at, apr_time_t now, apr_interval_time_t most)
 {
     apr_int64_t time = atomic_load(at);
@@ -208,11 +205,6 @@ static int is_due(const la_remote_doc_t *document, apr_time_t now)
                     refresh > PAUSE_LONGEST_US ? refresh : PAUSE_LONGEST_US);
 }
 
-static int may_be_early(const la_remote_doc_t *document, apr_time_t now)
-{
-    return has_come(&document->segment->early_us, now, LA_REMOTE_DOC_COOL_DOWN_US);
-}
-
 static apr_interval_time_t pause_after(apr_uint32_t failures)
 {
     apr_interval_time_t pause = PAUSE_FIRST_US;
@@ -224,6 +216,21 @@ static apr_interval_time_t pause_after(apr_uint32_t failures)
 }
 
 /* ---- fetching ---- */
+
+/* Who wants a newer document than the one they used, and how long they wait for it. */
+typedef struct want_t {
+    int early;      /* something is missing in it; else it is due */
+    int in_request; /* else in the background */
+    apr_uint64_t used;
+    apr_interval_time_t wait_us;
+} want_t;
+
+/* What a fetch holds. */
+typedef struct permits_t {
+    la_gate_permit_t fetch;
+    la_gate_permit_t place; /* of workers.c */
+    int has_place;
+} permits_t;
 
 static void note_failure(const la_remote_doc_t *document, const char *error)
 {
@@ -238,7 +245,7 @@ static void note_failure(const la_remote_doc_t *document, const char *error)
     if (la_outage_begin(&segment->outage, &reason, now)) {
         la_log(LA_LOG_ERROR, LA_LOGNO(0060) "provider %s: cannot fetch %s: %s%s",
                document->provider->name, document->source->what, error,
-               la_remote_doc_version(document) ? "; what was fetched before stays in force" : "");
+               la_remote_doc_version(document) ? "; the one fetched before is still used" : "");
     }
 }
 
@@ -256,17 +263,18 @@ static void note_success(const la_remote_doc_t *document, apr_uint64_t before, a
     }
 }
 
-/* Whether a fetch took longer than it may, because its process was stopped, and another process
- * makes it now. permit: of the fetch; NULL where there are no gates. */
-static int is_superseded(const la_remote_doc_t *document, const la_gate_permit_t *permit)
+/* Whether the fetch took longer than it may, because its process was stopped, and another process
+ * may fetch now. */
+static int is_superseded(const la_remote_doc_t *document, const permits_t *permits)
 {
     const la_provider_t *provider = document->provider;
 
-    return permit &&
-           !la_gate_holds(provider->child->gates, (apr_uint32_t)provider->document_gate, permit);
+    return provider->child->gates &&
+           !la_gate_holds(provider->child->gates, (apr_uint32_t)provider->document_gate,
+                          &permits->fetch);
 }
 
-/* Publishes what was fetched, unless what there is says the same. */
+/* Publishes what was fetched, unless it says the same as the present document. */
 static const char *publish_changed(const la_remote_doc_t *document, apr_uint64_t before,
                                    la_slice_t bytes, apr_uint64_t *version, apr_pool_t *pool)
 {
@@ -280,8 +288,8 @@ static const char *publish_changed(const la_remote_doc_t *document, apr_uint64_t
     return publish(document->segment, before, bytes, version);
 }
 
-/* Returns 1 when there is a document that was fetched just now. */
-static int fetch(const la_remote_doc_t *document, const la_gate_permit_t *permit, apr_pool_t *pool)
+static la_remote_doc_e fetch(const la_remote_doc_t *document, const permits_t *permits,
+                             apr_pool_t *pool)
 {
     apr_uint64_t before = atomic_load(&document->segment->current);
     apr_uint64_t version = 0;
@@ -289,48 +297,28 @@ static int fetch(const la_remote_doc_t *document, const la_gate_permit_t *permit
     la_slice_t bytes = {"", 0};
     const char *error = document->source->fetch(document->provider, pool, &bytes);
 
-    if (is_superseded(document, permit)) {
-        return 0; /* the other process may have published a newer one */
+    if (is_superseded(document, permits)) {
+        return LA_REMOTE_DOC_FAILED; /* the other process may have published a newer one */
     }
     if (!error) {
         error = publish_changed(document, before, bytes, &version, pool);
     }
     if (error) {
         note_failure(document, error);
-        return 0;
     }
-    if (version == 0) {
-        return 0;
+    if (error || version == 0) {
+        return LA_REMOTE_DOC_FAILED;
     }
     /* After the version: who sees this time sees what was fetched. */
     atomic_store(&document->segment->fetched_us, begun);
     note_success(document, before & ~SLOT_BIT, version);
-    return 1;
+    return LA_REMOTE_DOC_CURRENT;
 }
 
-/* Why somebody fetches. */
-typedef enum why_e { WHY_DUE, WHY_EARLY } why_e;
-
-/* Who wants a newer document than the one they used, and how long they wait for it. */
-typedef struct want_t {
-    why_e why;
-    int in_request; /* else the background's tick */
-    apr_uint64_t used;
-    apr_interval_time_t wait_us;
-} want_t;
-
-static la_gate_terms_t terms_of(const la_remote_doc_t *document, const want_t *want)
+/* Whether there is an answer without a fetch. */
+static int is_answered(const la_remote_doc_t *document, const want_t *want, la_remote_doc_e *answer)
 {
-    return (la_gate_terms_t){.limit = 1,
-                             .max_waiting = APR_UINT32_MAX, /* workers.c bounds it */
-                             .wait_us = want->wait_us,
-                             .call_us =
-                                 document->provider->common.http.timeout_us + FETCH_SLACK_US};
-}
-
-/* What there is to say without fetching: 1 and the answer, or 0 when a fetch is to be made. */
-static int settled(const la_remote_doc_t *document, const want_t *want, la_remote_doc_e *answer)
-{
+    segment_t *segment = document->segment;
     apr_uint64_t version = la_remote_doc_version(document);
     apr_time_t now = la_clock_us();
 
@@ -338,87 +326,91 @@ static int settled(const la_remote_doc_t *document, const want_t *want, la_remot
         *answer = LA_REMOTE_DOC_CURRENT;
         return 1;
     }
-    if (want->why == WHY_DUE ? is_due(document, now) : may_be_early(document, now)) {
+    if (want->early ? has_come(&segment->early_us, now, LA_REMOTE_DOC_COOL_DOWN_US)
+                    : is_due(document, now)) {
         return 0;
     }
-    *answer =
-        atomic_load(&document->segment->failures) ? LA_REMOTE_DOC_FAILED : LA_REMOTE_DOC_CURRENT;
+    *answer = atomic_load(&segment->failures) ? LA_REMOTE_DOC_FAILED : LA_REMOTE_DOC_CURRENT;
     return 1;
 }
 
-/* Fetches, unless somebody else did so meanwhile. */
-static la_remote_doc_e fetch_unless_settled(const la_remote_doc_t *document, const want_t *want,
-                                            const la_gate_permit_t *permit, apr_pool_t *scratch)
-{
-    apr_time_t begun = la_clock_us();
-    la_remote_doc_e answer;
-
-    if (settled(document, want, &answer)) {
-        return answer;
-    }
-    answer = fetch(document, permit, scratch) ? LA_REMOTE_DOC_CURRENT : LA_REMOTE_DOC_FAILED;
-    if (want->why == WHY_EARLY && !is_superseded(document, permit)) {
-        /* Not before: who comes while it is under way is to wait for it. */
-        atomic_store(&document->segment->early_us, begun + LA_REMOTE_DOC_COOL_DOWN_US);
-    }
-    return answer;
-}
-
-/* The same with the permit, which is waited for. */
-static la_remote_doc_e fetch_permitted(const la_remote_doc_t *document, const want_t *want,
-                                       apr_pool_t *scratch)
+/* Takes the permit to fetch, which may be waited for. A request of a provider that needs no place
+ * among the workers for a look-up (lookup.c) takes one here. Returns 0 when there is none. */
+static int enter(const la_remote_doc_t *document, const want_t *want, permits_t *permits)
 {
     const la_provider_t *provider = document->provider;
-    la_gate_terms_t terms = terms_of(document, want);
-    apr_uint32_t gate = (apr_uint32_t)provider->document_gate;
-    la_gate_permit_t permit;
-    la_remote_doc_e answer;
+    la_gate_terms_t terms = {.limit = 1,
+                             .max_waiting = APR_UINT32_MAX, /* workers.c limits it */
+                             .wait_us = want->wait_us,
+                             .call_us = provider->common.http.timeout_us + FETCH_SLACK_US};
 
-    if (!la_gate_enter(provider->child->gates, gate, &terms, &permit)) {
-        return LA_REMOTE_DOC_BUSY;
+    permits->has_place =
+        want->in_request && provider->child->workers && provider->type->judges_alone;
+    if (!provider->child->gates) {
+        return 1; /* in tests */
     }
-    answer = fetch_unless_settled(document, want, &permit, scratch);
-    la_gate_leave(provider->child->gates, gate, &permit);
-    return answer;
+    if (permits->has_place && !la_workers_enter(provider->child->workers,
+                                                terms.wait_us + terms.call_us, &permits->place)) {
+        return 0;
+    }
+    if (la_gate_enter(provider->child->gates, (apr_uint32_t)provider->document_gate, &terms,
+                      &permits->fetch)) {
+        return 1;
+    }
+    if (permits->has_place) {
+        la_workers_leave(provider->child->workers, &permits->place);
+    }
+    return 0;
 }
 
-/* The same, and a request is one of those that hold a worker. */
+static void leave(const la_remote_doc_t *document, const permits_t *permits)
+{
+    const la_provider_t *provider = document->provider;
+
+    if (provider->child->gates) {
+        la_gate_leave(provider->child->gates, (apr_uint32_t)provider->document_gate,
+                      &permits->fetch);
+    }
+    if (permits->has_place) {
+        la_workers_leave(provider->child->workers, &permits->place);
+    }
+}
+
 static la_remote_doc_e try_fetch(const la_remote_doc_t *document, const want_t *want,
                                  apr_pool_t *scratch)
 {
-    const la_provider_t *provider = document->provider;
-    apr_interval_time_t longest_us =
-        want->wait_us + provider->common.http.timeout_us + FETCH_SLACK_US;
-    la_gate_permit_t place;
+    apr_time_t begun;
+    permits_t permits;
     la_remote_doc_e answer;
 
-    if (settled(document, want, &answer)) {
+    if (is_answered(document, want, &answer)) {
         return answer;
     }
-    if (!provider->child->gates) {
-        return fetch_unless_settled(document, want, NULL, scratch);
-    }
-    if (!want->in_request || !document->source->holds_worker) {
-        return fetch_permitted(document, want, scratch);
-    }
-    if (!la_workers_enter(provider->child->workers, longest_us, &place)) {
+    if (!enter(document, want, &permits)) {
         return LA_REMOTE_DOC_BUSY;
     }
-    answer = fetch_permitted(document, want, scratch);
-    la_workers_leave(provider->child->workers, &place);
+    begun = la_clock_us();
+    if (!is_answered(document, want, &answer)) { /* by who had the permit before */
+        answer = fetch(document, &permits, scratch);
+        if (want->early && !is_superseded(document, &permits)) {
+            /* Not before: who comes while it is under way has to wait for it. */
+            atomic_store(&document->segment->early_us, begun + LA_REMOTE_DOC_COOL_DOWN_US);
+        }
+    }
+    leave(document, &permits);
     return answer;
 }
 
 void la_remote_doc_tick(la_remote_doc_t *document, apr_pool_t *scratch)
 {
-    want_t want = {.why = WHY_DUE, .used = la_remote_doc_version(document)};
+    want_t want = {.used = la_remote_doc_version(document)};
 
     try_fetch(document, &want, scratch);
 }
 
 la_remote_doc_e la_remote_doc_ensure(la_remote_doc_t *document, apr_pool_t *scratch)
 {
-    want_t want = {.why = WHY_DUE, .in_request = 1, .used = la_remote_doc_version(document)};
+    want_t want = {.in_request = 1, .used = la_remote_doc_version(document)};
 
     if (want.used == 0) {
         want.wait_us = document->provider->common.http.connect_timeout_us;
@@ -430,8 +422,8 @@ la_remote_doc_e la_remote_doc_ensure(la_remote_doc_t *document, apr_pool_t *scra
     return LA_REMOTE_DOC_CURRENT;
 }
 
-/* When somebody first looked for a thing that the document lacks: now, unless that is remembered. A
- * time that has not come is garbage, or older than half of what a word can tell. */
+/* When somebody first looked for a missing thing: now, unless that is remembered. A time that has
+ * not come is garbage, or older than half of what a word can tell. */
 static apr_time_t first_wanted(segment_t *segment, apr_uint64_t what, apr_time_t now)
 {
     _Atomic apr_uint64_t *place = &segment->wanted[what % WANTED_SLOTS];
@@ -450,13 +442,13 @@ la_remote_doc_e la_remote_doc_renew(la_remote_doc_t *document, apr_uint64_t used
 {
     segment_t *segment = document->segment;
     apr_time_t wanted = first_wanted(segment, what, la_clock_us());
-    want_t want = {.why = WHY_EARLY,
+    want_t want = {.early = 1,
                    .in_request = 1,
                    .used = used,
                    .wait_us = document->provider->common.http.connect_timeout_us};
     la_remote_doc_e answer = try_fetch(document, &want, scratch);
 
-    /* A fetch that began before may have missed what was published meanwhile. */
+    /* A fetch that began before may have missed what the issuer published meanwhile. */
     return answer == LA_REMOTE_DOC_CURRENT && atomic_load(&segment->fetched_us) < wanted
                ? LA_REMOTE_DOC_RECENT
                : answer;

@@ -27,7 +27,7 @@
 #define PREFIX_BYTES 8
 
 struct la_static_keys_t {
-    apr_hash_t *by_prefix; /* la_cache_key_t, chained */
+    apr_hash_t *by_prefix; /* la_api_key_t, chained */
     unsigned count;
 };
 
@@ -40,10 +40,10 @@ typedef struct reading_t {
     la_static_keys_t *keyfile;
 } reading_t;
 
-const la_cache_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
-                                          const unsigned char *digest)
+const la_api_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
+                                        const unsigned char *digest)
 {
-    const la_cache_key_t *key = apr_hash_get(keyfile->by_prefix, digest, PREFIX_BYTES);
+    const la_api_key_t *key = apr_hash_get(keyfile->by_prefix, digest, PREFIX_BYTES);
 
     while (key && CRYPTO_memcmp(key->digest, digest, LA_DIGEST_BYTES) != 0) {
         key = key->next;
@@ -101,7 +101,7 @@ static const char *check_members(const reading_t *reading, const la_json_t *entr
     return NULL;
 }
 
-static const char *read_id(const reading_t *reading, const la_json_t *entry, la_cache_key_t *key)
+static const char *read_id(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
     const la_json_t *member;
     la_slice_t id;
@@ -145,8 +145,7 @@ static int decode_digest(la_slice_t hex, unsigned char *digest)
     return 1;
 }
 
-static const char *read_digest(const reading_t *reading, const la_json_t *entry,
-                               la_cache_key_t *key)
+static const char *read_digest(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
     const la_json_t *member;
     la_slice_t hex;
@@ -160,7 +159,7 @@ static const char *read_digest(const reading_t *reading, const la_json_t *entry,
     return la_static_keys_find(reading->keyfile, key->digest) ? "duplicate sha256" : NULL;
 }
 
-static const char *read_expires(const la_json_t *entry, la_cache_key_t *key)
+static const char *read_expires(const la_json_t *entry, la_api_key_t *key)
 {
     const la_json_t *member;
     la_slice_t text;
@@ -213,7 +212,7 @@ static const char *read_attributes(const reading_t *reading, const la_claims_t *
 }
 
 static const char *read_identity(const reading_t *reading, const la_json_t *entry,
-                                 la_cache_key_t *key)
+                                 la_api_key_t *key)
 {
     la_identity_builder_t *builder = la_identity_builder_make(reading->entry_pool);
     la_claims_t claims = {entry, NULL};
@@ -230,14 +229,14 @@ static const char *read_identity(const reading_t *reading, const la_json_t *entr
     return error;
 }
 
-static void add_key(la_static_keys_t *keyfile, la_cache_key_t *key)
+static void add_key(la_static_keys_t *keyfile, la_api_key_t *key)
 {
     key->next = apr_hash_get(keyfile->by_prefix, key->digest, PREFIX_BYTES);
     apr_hash_set(keyfile->by_prefix, key->digest, PREFIX_BYTES, key);
     keyfile->count++;
 }
 
-static const char *read_entry(const reading_t *reading, const la_json_t *entry, la_cache_key_t *key)
+static const char *read_entry(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
     const char *error = check_members(reading, entry);
 
@@ -265,7 +264,7 @@ static const char *read_entries(const reading_t *reading, la_json_list_t *entrie
         const char *error = la_json_list_next(entries, reading->entry_pool, &entry);
 
         if (error || entry) { /* null is skipped */
-            la_cache_key_t *key = apr_pcalloc(reading->pool, sizeof(*key));
+            la_api_key_t *key = apr_pcalloc(reading->pool, sizeof(*key));
             const char *position = apr_psprintf(reading->pool, "keys[%" APR_SIZE_T_FMT "]", i);
 
             key->label = position;

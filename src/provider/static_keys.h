@@ -14,13 +14,13 @@
 typedef struct la_static_keys_t la_static_keys_t;
 
 /* One key. */
-typedef struct la_cache_key_t {
+typedef struct la_api_key_t {
     unsigned char digest[LA_DIGEST_BYTES]; /* SHA-256 of the key */
     const char *label;                     /* for the log: its id, or "keys[3]" */
     apr_time_t expires;                    /* not accepted from then on; 0 for never */
     const la_identity_t *identity;
-    struct la_cache_key_t *next; /* with the same first bytes */
-} la_cache_key_t;
+    struct la_api_key_t *next; /* with the same first bytes */
+} la_api_key_t;
 
 /* Reads a key file, strictly (spec section 4, static).
  *
@@ -34,8 +34,8 @@ const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *co
                                  apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keyfile);
 
 /* The key with that SHA-256 (LA_DIGEST_BYTES bytes), or NULL. Expired ones too. */
-const la_cache_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
-                                          const unsigned char *digest);
+const la_api_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
+                                        const unsigned char *digest);
 
 /* Number of keys. */
 unsigned la_static_keys_count(const la_static_keys_t *keyfile);

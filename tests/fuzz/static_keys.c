@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     la_static_keys_t *keys;
 
     if (!la_static_keys_parse((la_slice_t){text, size}, &common, pool, pool, &keys)) {
-        const la_cache_key_t *key = la_static_keys_find(keys, nobody);
+        const la_api_key_t *key = la_static_keys_find(keys, nobody);
 
         HOLDS(!key || memcmp(key->digest, nobody, sizeof(nobody)) == 0);
         if (key) {

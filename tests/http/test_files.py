@@ -117,7 +117,7 @@ class TestMarked:
 
 
 class TestSecretThatIsEmptied:
-    expected = (r"conf/secret: is empty; the secret read before stays in force",)
+    expected = (r"conf/secret: is empty; its last good version is still used",)
 
     @staticmethod
     def configure(httpd):

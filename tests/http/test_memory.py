@@ -107,7 +107,7 @@ def reload(httpd, path, text):
     mark = httpd.log.mark()
     httpd.write(path, text)
     await_until(lambda: httpd.get("/x", token="a.b.c").status and
-                any(re.search(r"read again|stays? in force", entry.text) for entry in httpd.log.since(mark)), "a look at the file")
+                any(re.search(r"read again|still used", entry.text) for entry in httpd.log.since(mark)), "a look at the file")
 
 
 def measured(httpd, path, text):
@@ -125,7 +125,7 @@ KEYS = {f"{where} {name}": filled(before, VALUES[name], after) for name in ("obj
 
 class TestKeyFile:
     processes = 1
-    expected = (r"the keys read before stay in force",)
+    expected = (r"its last good version is still used",)
 
     @staticmethod
     def configure(httpd):
@@ -149,7 +149,7 @@ class TestKeyFile:
 
 class TestKeySet:
     processes = 1
-    expected = (r"the keys read before stay in force",)
+    expected = (r"its last good version is still used",)
 
     @staticmethod
     def configure(httpd):

@@ -51,15 +51,14 @@ static const char *fake_discovery_find(la_http_t *http, const char *issuer, cons
     return out.found ? NULL : "404";
 }
 
-static apr_status_t fake_document_attach(const la_provider_t *provider,
-                                         const la_remote_doc_source_t *source, apr_pool_t *pchild,
-                                         la_remote_doc_t **document)
+static la_remote_doc_t *fake_document_attach(const la_provider_t *provider,
+                                             const la_remote_doc_source_t *source,
+                                             apr_pool_t *pchild)
 {
     (void)provider;
     out.attached++;
     out.source = source;
-    *document = apr_palloc(pchild, 1);
-    return APR_SUCCESS;
+    return apr_palloc(pchild, 1);
 }
 
 static void fake_document_tick(la_remote_doc_t *document, apr_pool_t *scratch)

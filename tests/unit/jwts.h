@@ -24,14 +24,13 @@ static struct outside_t {
 
 #define ISS "https://idp.example.com/a"
 
-static inline apr_status_t fake_document_attach(const la_provider_t *provider,
-                                                const la_remote_doc_source_t *source,
-                                                apr_pool_t *pchild, la_remote_doc_t **document)
+static inline la_remote_doc_t *fake_document_attach(const la_provider_t *provider,
+                                                    const la_remote_doc_source_t *source,
+                                                    apr_pool_t *pchild)
 {
     (void)provider;
     assert_string_equal(source->what, "the key set");
-    *document = apr_palloc(pchild, 1);
-    return APR_SUCCESS;
+    return apr_palloc(pchild, 1);
 }
 
 static inline void fake_document_tick(la_remote_doc_t *document, apr_pool_t *scratch)
@@ -68,20 +67,20 @@ static inline int fake_document_retry_s(const la_remote_doc_t *document)
     return 7;
 }
 
-static inline apr_status_t fake_keyset_make(const char *name, la_remote_doc_t *document,
-                                            const char *path, la_jwa_set_t allowed,
-                                            apr_pool_t *pchild, la_keyset_t **keyset)
+static inline la_keyset_t *fake_keyset_make(const char *provider, la_remote_doc_t *document,
+                                            la_jwa_set_t allowed, apr_pool_t *pool)
 {
-    assert_int_equal(document == NULL, path != NULL);
-    out.scripted = !path;
-    *keyset = NULL;
-    return path ? la_keyset_make(name, document, path, allowed, pchild, keyset) : APR_SUCCESS;
+    (void)provider;
+    (void)allowed;
+    (void)pool;
+    assert_non_null(document);
+    out.scripted = 1;
+    return NULL;
 }
 
-static inline apr_uint64_t fake_keyset_epoch(la_keyset_t *keyset, apr_time_t now,
-                                             apr_pool_t *scratch)
+static inline apr_uint64_t fake_keyset_epoch(la_keyset_t *keyset, apr_time_t now)
 {
-    return out.scripted ? out.version : la_keyset_epoch(keyset, now, scratch);
+    return out.scripted ? out.version : la_keyset_epoch(keyset, now);
 }
 
 static inline int fake_keyset_hold(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch,
@@ -96,7 +95,7 @@ static inline int fake_keyset_hold(la_keyset_t *keyset, apr_time_t now, apr_pool
     return held;
 }
 
-static inline void fake_keyset_release(la_keyset_t *keyset, la_keyset_hold_t *hold)
+static inline void fake_keyset_release(la_keyset_t *keyset, const la_keyset_hold_t *hold)
 {
     out.holds--;
     if (!out.scripted) {
@@ -164,6 +163,7 @@ static inline void make_keys(apr_pool_t *pool)
                                     encode(pool, SECRET, sizeof(SECRET) - 1)));
     stranger_set = set_of(pool, stranger, "new", "");
     write_text(pool, "keys.json", known_set);
+    write_text(pool, "good.json", stranger_set);
     write_text(pool, "empty.json", "{\"keys\":[]}");
 }
 

@@ -6,11 +6,10 @@
 static apr_uint64_t epoch_now;    /* in force */
 static apr_uint64_t epoch_judged; /* what the next verdict was made by */
 
-static apr_uint64_t fake_epoch(const la_provider_t *p, apr_time_t now, apr_pool_t *scratch)
+static apr_uint64_t fake_epoch(const la_provider_t *p, apr_time_t now)
 {
     (void)p;
     (void)now;
-    (void)scratch;
     return epoch_now;
 }
 

@@ -62,7 +62,7 @@ static pid_t start_traced(const step_case_t *row)
         return child;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    version_of(slice("what libcrypto does at first is done before"));
+    la_remote_doc_version_of(slice("what libcrypto does at first is done before"));
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
         _exit(77);
     }

@@ -37,7 +37,7 @@ static const char *fake_fetch(const la_provider_t *provider, apr_pool_t *in, la_
 }
 
 static const la_remote_doc_source_t source = {fake_fetch, 3600 * APR_USEC_PER_SEC, "the document",
-                                              NULL, 0};
+                                              NULL};
 
 static void host_log(la_log_e level, const char *line)
 {
@@ -103,9 +103,9 @@ static int make_world(void **state)
     provider->document_gate = 1;
     provider->child = &child;
     provider->common.http.timeout_us = 100000;
+    document = la_remote_doc_attach(provider, &source, pool);
     return la_gates_format(bytes, 2, PERMITS) != APR_SUCCESS ||
-           la_gates_attach(bytes, 2, PERMITS, &life, pool, &child.gates) != APR_SUCCESS ||
-           la_remote_doc_attach(provider, &source, pool, &document) != APR_SUCCESS;
+           la_gates_attach(bytes, 2, PERMITS, &life, pool, &child.gates) != APR_SUCCESS;
 }
 
 int main(void)

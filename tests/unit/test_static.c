@@ -3,7 +3,7 @@
  */
 #include "support.h"
 
-#include "io/file.h"
+#include "io/reload.h"
 #include "provider/provider.h"
 
 #include <pthread.h>
@@ -231,8 +231,8 @@ static void test_reload(void **state)
     provider = started(pool);
     expect(provider, "one", now, "alice");
     write_keys(pool, entry(pool, "two", "bob", ""), NULL);
-    expect(provider, "one", now + LA_FILE_CHECK_INTERVAL_US - 1, "alice");
-    now += LA_FILE_CHECK_INTERVAL_US;
+    expect(provider, "one", now + LA_RELOAD_INTERVAL_US - 1, "alice");
+    now += LA_RELOAD_INTERVAL_US;
     expect(provider, "one", now, NULL);
     expect(provider, "two", now, "bob");
     assert_int_equal(log_lines, 1);
@@ -255,7 +255,7 @@ static void test_result_outlives_its_version(void **state)
     verify(pool, provider, "one", START, &accepted);
     verify(pool, provider, "two", START, &expired);
     write_keys(pool, NULL);
-    expect(provider, "one", START + LA_FILE_CHECK_INTERVAL_US, NULL);
+    expect(provider, "one", START + LA_RELOAD_INTERVAL_US, NULL);
     assert_string_equal(la_identity_principal(accepted.identity).data, "alice");
     assert_string_equal(expired.reason, "the key old has expired");
     apr_pool_destroy(pool);
@@ -284,14 +284,14 @@ static void test_broken_version(void **state)
     write_keys(pool, entry(pool, "one", "alice", ""), NULL);
     provider = started(pool);
     write_text(pool, "keys.json", "{\"keys\":[{\"sha256\":\"s3cret\"}]}");
-    for (int i = 0; i < 3; i++, now += LA_FILE_CHECK_INTERVAL_US)
+    for (int i = 0; i < 3; i++, now += LA_RELOAD_INTERVAL_US)
         expect(provider, "one", now, "alice");
     assert_int_equal(log_lines, 1);
     assert_int_equal(log_level, LA_LOG_ERROR);
     assert_non_null(strstr(logged, "keys.json: keys[0]: sha256 is not 64 hex digits"));
     assert_null(strstr(logged, "s3cret"));
     remove(file_path(pool, "keys.json"));
-    for (int i = 0; i < 3; i++, now += LA_FILE_CHECK_INTERVAL_US)
+    for (int i = 0; i < 3; i++, now += LA_RELOAD_INTERVAL_US)
         expect(provider, "one", now, "alice");
     assert_int_equal(log_lines, 2);
     assert_non_null(strstr(logged, "No such file"));
@@ -336,7 +336,7 @@ static void *read_on(void *data)
     la_result_t result;
 
     for (int i = 0; i < ROUNDS; i++) {
-        verify(reader->pool, reader->provider, "one", START + i * LA_FILE_CHECK_INTERVAL_US,
+        verify(reader->pool, reader->provider, "one", START + i * LA_RELOAD_INTERVAL_US,
                &result);
         if (result.verdict != LA_VERDICT_ACCEPTED ||
             strcmp(la_identity_principal(result.identity).data, "alice") != 0)

@@ -3,7 +3,7 @@
 #define LA_BACKEND_LINE_H
 
 #include "httpd/config/forward_rules.h"
-#include "io/file.h"
+#include "io/secret.h"
 
 /* The backend's own credential. Constant, except what la_secret_get() reads again. */
 typedef struct la_backend_token_t {

@@ -1,0 +1,24 @@
+/* A secret as it is configured: `file:PATH`, `env:NAME` or literal. */
+#ifndef LA_SECRET_H
+#define LA_SECRET_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+typedef struct la_secret_t la_secret_t;
+
+/* Reads a secret for the first time. White space around it in a file, or a byte order mark before
+ * it, does not belong to it.
+ *
+ * secret: lives in `pool`, NULL on failure. Children inherit it.
+ * Returns NULL, or the reason (empty, unset variable, unreadable file, control characters inside),
+ * which never holds the value.
+ */
+const char *la_secret_make(apr_pool_t *pool, const char *spec, la_secret_t **secret);
+
+/* The secret's value now, NUL-terminated, in `pool` or constant. A file is read again when it has
+ * changed, as reload.h describes. Any thread.
+ */
+const char *la_secret_get(la_secret_t *secret, apr_time_t now, apr_pool_t *pool);
+
+#endif

@@ -88,27 +88,18 @@ int la_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
 /* Set once this child's providers are ready. */
 static atomic_int ready;
 
-/* Refreshes what providers fetch ahead. A server that hangs holds it for as long as a call may
- * take. */
-static apr_status_t tick_providers(int state, void *data, apr_pool_t *pool)
+/* Refreshes what a provider fetches ahead: in a thread of its own, so that a server that hangs
+ * delays no other provider's fetch. */
+static apr_status_t tick_provider(int state, void *data, apr_pool_t *pool)
 {
-    const apr_array_header_t *providers = la_registry_providers();
+    const la_provider_t *provider = data;
     apr_pool_t *scratch;
-    int i;
 
-    (void)data;
-    if (state == AP_WATCHDOG_STATE_STOPPING || !atomic_load(&ready)) {
-        return APR_SUCCESS;
+    if (state != AP_WATCHDOG_STATE_STOPPING && atomic_load(&ready)) {
+        apr_pool_create(&scratch, pool);
+        provider->type->tick(provider, scratch);
+        apr_pool_destroy(scratch);
     }
-    apr_pool_create(&scratch, pool);
-    for (i = 0; i < providers->nelts; i++) {
-        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
-
-        if (provider->type->tick) {
-            provider->type->tick(provider, scratch);
-        }
-    }
-    apr_pool_destroy(scratch);
     return APR_SUCCESS;
 }
 
@@ -141,20 +132,8 @@ static apr_status_t tick_names(int state, void *data, apr_pool_t *pool)
     return APR_SUCCESS;
 }
 
-static int any_ticks(const apr_array_header_t *providers)
-{
-    int i;
-
-    for (i = 0; i < providers->nelts; i++) {
-        if (APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider->type->tick) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* Has mod_watchdog call `tick` about once a second, in a thread of that name in each child. */
-static apr_status_t start_thread(const char *name, ap_watchdog_callback_fn_t *tick,
+static apr_status_t start_thread(const char *name, ap_watchdog_callback_fn_t *tick, void *data,
                                  apr_pool_t *pconf)
 {
     APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
@@ -164,13 +143,29 @@ static apr_status_t start_thread(const char *name, ap_watchdog_callback_fn_t *ti
     ap_watchdog_t *watchdog;
     apr_status_t rv = get(&watchdog, name, 0, 0, pconf);
 
-    return rv == APR_SUCCESS ? add(watchdog, AP_WD_TM_INTERVAL, NULL, tick) : rv;
+    return rv == APR_SUCCESS ? add(watchdog, AP_WD_TM_INTERVAL, data, tick) : rv;
+}
+
+static apr_status_t start_provider_threads(apr_pool_t *pconf)
+{
+    const apr_array_header_t *providers = la_registry_providers();
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
+        la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+        if (provider->type->tick) {
+            rv = start_thread(apr_psprintf(pconf, "_llama_auth_%d_", i), tick_provider, provider,
+                              pconf);
+        }
+    }
+    return rv;
 }
 
 /* Starts what works in the background; without mod_watchdog requests do it. */
 static int start_background(server_rec *s, apr_pool_t *pconf)
 {
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv;
 
     if (!APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance) ||
         !APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback)) {
@@ -181,14 +176,12 @@ static int start_background(server_rec *s, apr_pool_t *pconf)
         }
         return OK;
     }
-    if (any_ticks(la_registry_providers())) {
-        rv = start_thread("_llama_auth_", tick_providers, pconf);
-    }
+    rv = start_provider_threads(pconf);
     if (rv == APR_SUCCESS && la_config_second(s)) {
-        rv = start_thread("_llama_auth_purges_", tick_purges, pconf);
+        rv = start_thread("_llama_auth_purges_", tick_purges, NULL, pconf);
     }
     if (rv == APR_SUCCESS && la_config_second(s) && la_config_second(s)->redis.host) {
-        rv = start_thread("_llama_auth_names_", tick_names, pconf);
+        rv = start_thread("_llama_auth_names_", tick_names, NULL, pconf);
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,

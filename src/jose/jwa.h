@@ -38,8 +38,9 @@ typedef apr_uint32_t la_jwa_set_t;
 #define LA_JWA_OKP  (LA_JWA_ED25519 | LA_JWA_ED448)
 #define LA_JWA_HMAC (LA_JWA_HS256 | LA_JWA_HS384 | LA_JWA_HS512)
 
-/* What is accepted where nothing is configured. */
+/* What is accepted if nothing is configured, and all that there are. */
 #define LA_JWA_DEFAULT (LA_JWA_RSA | LA_JWA_EC | LA_JWA_OKP)
+#define LA_JWA_ALL     (LA_JWA_DEFAULT | LA_JWA_HMAC)
 
 /* The algorithms that a name stands for: one, or with `EdDSA` both of its curves, of which the key
  * then has one. Names are case-sensitive. 0 for every other name, `none` among them.

@@ -20,9 +20,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* How much of a kid goes to the log. */
-#define KID_SHOWN 40
-
 /* One key being read. */
 typedef struct draft_t {
     apr_pool_t *pool;    /* the set's */
@@ -70,6 +67,13 @@ static const char *required_bytes(const draft_t *draft, apr_pool_t *pool, const 
     return reason;
 }
 
+static const char *unexpected(const draft_t *draft, const char *name, la_slice_t came,
+                              const char *expected)
+{
+    return apr_psprintf(draft->pool, "%s is %s, expected one of: %s", name,
+                        la_json_quoted(draft->pool, came), expected);
+}
+
 /* ---- what a key is for ---- */
 
 static const char *check_operations(const la_json_t *operations)
@@ -98,7 +102,7 @@ static const char *check_purpose(const draft_t *draft)
     const char *reason = optional_text(draft, "use", &use);
 
     if (!reason && use.data && !la_slice_is(use, "sig")) {
-        reason = "use is not sig";
+        reason = unexpected(draft, "use", use, "sig");
     }
     if (!reason && la_json_member(draft->json, "key_ops", &operations) && operations) {
         reason = check_operations(operations);
@@ -111,10 +115,12 @@ static const char *take_algorithm(draft_t *draft)
     la_slice_t alg;
     const char *reason = optional_text(draft, "alg", &alg);
 
-    draft->key.algorithms = LA_JWA_DEFAULT | LA_JWA_HMAC;
+    draft->key.algorithms = LA_JWA_ALL;
     if (!reason && alg.data) {
         draft->key.algorithms = la_jwa_named(alg);
-        reason = draft->key.algorithms ? NULL : "alg is no signature algorithm that is known";
+        reason = draft->key.algorithms
+                     ? NULL
+                     : unexpected(draft, "alg", alg, la_jwa_names(draft->pool, LA_JWA_ALL));
     }
     return reason;
 }
@@ -122,12 +128,17 @@ static const char *take_algorithm(draft_t *draft)
 /* Leaves the algorithms that its `alg`, the key's type and the configuration agree on. */
 static const char *narrow(draft_t *draft, la_jwa_set_t type)
 {
-    draft->key.algorithms &= type;
-    if (!draft->key.algorithms) {
+    la_jwa_set_t own = draft->key.algorithms & type;
+
+    if (!own) {
         return "alg does not fit the type of key";
     }
-    draft->key.algorithms &= draft->allowed;
-    return draft->key.algorithms ? NULL : "none of its algorithms is configured";
+    draft->key.algorithms = own & draft->allowed;
+    return draft->key.algorithms
+               ? NULL
+               : apr_psprintf(draft->pool, "it is for %s, expected one of: %s (Algorithms)",
+                              la_jwa_names(draft->pool, own),
+                              la_jwa_names(draft->pool, draft->allowed));
 }
 
 /* ---- RSA, EC, OKP (RFC 7518 section 6, RFC 8037 section 2) ---- */
@@ -159,9 +170,10 @@ static const curve_t ec_curves[] = {
 static const curve_t okp_curves[] = {
     {"Ed25519", LA_JWA_ED25519}, {"Ed448", LA_JWA_ED448}, {NULL, 0}};
 
-/* Finds the curve that `crv` names, and narrows the algorithms to its own. */
+/* Finds the curve that `crv` names, and narrows the algorithms to those of the curve. */
 static const char *take_curve(draft_t *draft, const curve_t *curves, const char **name)
 {
+    const char *known = "";
     la_slice_t crv;
     const char *reason = required_text(draft, "crv", &crv);
 
@@ -173,8 +185,9 @@ static const char *take_curve(draft_t *draft, const curve_t *curves, const char 
             *name = curves->name;
             return narrow(draft, curves->algorithm);
         }
+        known = apr_pstrcat(draft->pool, known, *known ? " " : "", curves->name, NULL);
     }
-    return "crv is none that is known";
+    return unexpected(draft, "crv", crv, known);
 }
 
 static const char *read_ec(draft_t *draft)
@@ -244,7 +257,10 @@ static const char *read_oct(draft_t *draft)
     cleanse_with(draft->scratch, secret);
     draft->key.algorithms &= hmac_for(secret.len);
     if (!draft->key.algorithms) {
-        return apr_psprintf(draft->pool, "oct key of %" APR_SIZE_T_FMT " bits", secret.len * 8);
+        return apr_psprintf(draft->pool,
+                            "oct key of %" APR_SIZE_T_FMT
+                            " bits, expected as many as the digest of its algorithm",
+                            secret.len * 8);
     }
     draft->key.secret.data = apr_pmemdup(draft->pool, secret.data, secret.len);
     draft->key.secret.len = secret.len;
@@ -271,7 +287,8 @@ static const char *read_by_type(draft_t *draft)
     if (la_slice_is(kty, "OKP")) {
         return read_okp(draft);
     }
-    return la_slice_is(kty, "oct") ? read_oct(draft) : "kty is none that is known";
+    return la_slice_is(kty, "oct") ? read_oct(draft)
+                                   : unexpected(draft, "kty", kty, "RSA EC OKP oct");
 }
 
 /* Returns NULL, or why the key is skipped. */
@@ -295,24 +312,6 @@ static const char *read_key(draft_t *draft)
         reason = take_algorithm(draft);
     }
     return reason ? reason : read_by_type(draft);
-}
-
-/* " (kid a1)", or nothing. What could pass for another part of the line becomes a question mark. */
-static const char *describe_kid(apr_pool_t *pool, la_slice_t kid)
-{
-    apr_size_t len = kid.len < KID_SHOWN ? kid.len : KID_SHOWN;
-    char *shown;
-
-    if (!kid.data) {
-        return "";
-    }
-    shown = apr_pstrmemdup(pool, kid.data, len);
-    for (apr_size_t i = 0; i < len; i++) {
-        if (shown[i] <= ' ' || shown[i] > '~' || strchr("()\"\\", shown[i])) {
-            shown[i] = '?';
-        }
-    }
-    return apr_pstrcat(pool, " (kid ", shown, len < kid.len ? "..." : "", ")", NULL);
 }
 
 /* Readies a key for each algorithm that it may be used with. */
@@ -365,7 +364,11 @@ static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t ind
         }
         APR_ARRAY_PUSH(set->skipped, const char *) =
             apr_psprintf(draft->pool, "keys[%" APR_SIZE_T_FMT "]%s: %s", index,
-                         describe_kid(draft->pool, draft->key.kid), reason);
+                         draft->key.kid.data
+                             ? apr_pstrcat(draft->pool, " (kid ",
+                                           la_json_quoted(draft->pool, draft->key.kid), ")", NULL)
+                             : "",
+                         reason);
     }
     return NULL;
 }

@@ -20,6 +20,9 @@
 /* Most keys that are tried for a token whose key has no name. */
 #define TRIED_MAX 4
 
+/* Most names of keys that the log shows. */
+#define SHOWN_MAX 3
+
 /* ---- taking apart ---- */
 
 /* Splits at the dots. Returns 0 unless there are just two. */
@@ -62,9 +65,10 @@ static const char *take_algorithm(apr_pool_t *pool, const la_json_t *header, la_
         return "alg is not a string";
     }
     jwt->algorithms = la_jwa_named(jwt->algorithm);
-    return jwt->algorithms ? NULL
-                           : apr_psprintf(pool, "alg is %s, which is none that is known",
-                                          la_json_quoted(pool, jwt->algorithm));
+    return jwt->algorithms
+               ? NULL
+               : apr_psprintf(pool, "alg is %s, expected one of: %s",
+                              la_json_quoted(pool, jwt->algorithm), la_jwa_names(pool, LA_JWA_ALL));
 }
 
 /* Keys that come with the token (`jwk`, `jku`, `x5u`, `x5c`) are left where they are. */
@@ -76,10 +80,10 @@ static const char *read_header(apr_pool_t *pool, const la_json_t *header, la_jwt
         return "the header is not an object";
     }
     if (la_json_member(header, "crit", &value)) {
-        return "crit demands what is not understood";
+        return "crit is present: no extension is supported";
     }
     if (la_json_member(header, "b64", &value)) {
-        return "b64 is not understood";
+        return "b64 is present: it is not supported";
     }
     if (!take_string(header, "kid", &jwt->kid)) {
         return "kid is not a string";
@@ -178,16 +182,10 @@ static int is_named(const la_jwk_t *key, la_slice_t kid)
     return key->kid.data && la_slice_equals(key->kid, kid);
 }
 
-/* A token's algorithm, which is one that is known, for the log. */
+/* A token's algorithm, a known one, for the log. */
 static const char *algorithm_of(apr_pool_t *pool, const la_jwt_t *jwt)
 {
     return apr_pstrmemdup(pool, jwt->algorithm.data, jwt->algorithm.len);
-}
-
-static la_jwt_verified_e judge(int good, const char **reason)
-{
-    *reason = good ? NULL : "the signature is wrong";
-    return good ? LA_JWT_VERIFIED : LA_JWT_BAD;
 }
 
 static int try_key(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t wanted)
@@ -211,75 +209,89 @@ static int is_skipped(const la_jwks_t *keys, la_slice_t kid)
     return 0;
 }
 
-/* The set has no such key that is used. */
+/* The names of a set's first keys, for the log. */
+static const char *names_of(apr_pool_t *pool, const la_jwks_t *keys)
+{
+    const char *names = "";
+
+    for (apr_size_t i = 0; i < keys->count && i < SHOWN_MAX; i++) {
+        la_slice_t kid = keys->keys[i].kid;
+
+        names = apr_pstrcat(pool, names, i > 0 ? ", " : "",
+                            kid.data ? la_json_quoted(pool, kid) : "one without a name", NULL);
+    }
+    return keys->count > SHOWN_MAX ? apr_pstrcat(pool, names, ", ...", NULL) : names;
+}
+
+/* No usable key has that name. */
 static la_jwt_verified_e miss(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
                               const char **reason)
 {
-    int skipped = is_skipped(keys, jwt->kid);
+    const char *kid = la_json_quoted(pool, jwt->kid);
 
-    *reason =
-        apr_psprintf(pool, "its key is %s: kid %s", skipped ? "one that is not used" : "unknown",
-                     la_json_quoted(pool, jwt->kid));
-    return skipped ? LA_JWT_BAD : LA_JWT_UNKNOWN_KEY;
+    if (is_skipped(keys, jwt->kid)) {
+        *reason = apr_psprintf(pool, "its key is in the key set but was skipped: kid %s", kid);
+        return LA_JWT_BAD;
+    }
+    *reason = apr_psprintf(pool, "its key is unknown: kid %s, expected one of: %s", kid,
+                           names_of(pool, keys));
+    return LA_JWT_UNKNOWN_KEY;
 }
 
 /* Tries each key of that name that fits. */
 static la_jwt_verified_e verify_named(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
                                       la_jwa_set_t wanted, const char **reason)
 {
-    int named = 0;
-    int fitting = 0;
-    int good = 0;
-    apr_size_t i;
+    la_jwa_set_t named = 0; /* the algorithms of the keys of that name */
 
-    for (i = 0; i < keys->count && !good; i++) {
+    for (apr_size_t i = 0; i < keys->count; i++) {
         const la_jwk_t *key = &keys->keys[i];
 
         if (is_named(key, jwt->kid)) {
-            named = 1;
-            if (key->algorithms & wanted) {
-                fitting = 1;
-                good = try_key(jwt, key, wanted);
+            named |= key->algorithms;
+            if ((key->algorithms & wanted) && try_key(jwt, key, wanted)) {
+                return LA_JWT_VERIFIED;
             }
         }
     }
     if (!named) {
         return miss(pool, jwt, keys, reason);
     }
-    if (!fitting) {
-        *reason = apr_psprintf(pool, "its key is for another algorithm: kid %s, alg %s",
-                               la_json_quoted(pool, jwt->kid), algorithm_of(pool, jwt));
-        return LA_JWT_BAD;
-    }
-    return judge(good, reason);
+    *reason = named & wanted ? apr_psprintf(pool, "the signature is wrong: kid %s, alg %s",
+                                            la_json_quoted(pool, jwt->kid), algorithm_of(pool, jwt))
+                             : apr_psprintf(pool,
+                                            "its key is for another algorithm: kid %s, alg %s, "
+                                            "expected one of: %s",
+                                            la_json_quoted(pool, jwt->kid), algorithm_of(pool, jwt),
+                                            la_jwa_names(pool, named));
+    return LA_JWT_BAD;
 }
 
-/* Tries the first keys that fit by type. Where keys have no names either, the right one may be
- * still to come. */
+/* Tries the first keys that fit by type. If there are keys without a name, the right one may come
+ * with a newer set. */
 static la_jwt_verified_e verify_unnamed(apr_pool_t *pool, const la_jwt_t *jwt,
                                         const la_jwks_t *keys, la_jwa_set_t wanted,
                                         const char **reason)
 {
     int nameless = 0;
     int tried = 0;
-    int good = 0;
-    apr_size_t i;
 
-    for (i = 0; i < keys->count && !good; i++) {
+    for (apr_size_t i = 0; i < keys->count; i++) {
         const la_jwk_t *key = &keys->keys[i];
 
         nameless |= !key->kid.data;
         if ((key->algorithms & wanted) && tried < TRIED_MAX) {
             tried++;
-            good = try_key(jwt, key, wanted);
+            if (try_key(jwt, key, wanted)) {
+                return LA_JWT_VERIFIED;
+            }
         }
     }
-    if (good) {
-        return judge(good, reason);
-    }
-    *reason = tried ? "it names no key, and none that fits has signed it"
-                    : apr_psprintf(pool, "it names no key (kid), and none fits: alg %s",
-                                   algorithm_of(pool, jwt));
+    *reason = apr_psprintf(pool,
+                           tried ? "it names no key (kid), and none that was tried has signed it: "
+                                   "alg %s"
+                                 : "it names no key (kid), and none fits: alg %s",
+                           algorithm_of(pool, jwt));
     return nameless ? LA_JWT_UNKNOWN_KEY : LA_JWT_BAD;
 }
 
@@ -288,6 +300,7 @@ la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_
 {
     la_jwa_set_t wanted = jwt->algorithms & allowed;
 
+    *reason = NULL;
     if (!wanted) {
         *reason = apr_psprintf(pool, "alg is %s, expected one of: %s", algorithm_of(pool, jwt),
                                la_jwa_names(pool, allowed));

@@ -90,7 +90,7 @@ static const char *check_modulus(apr_pool_t *pool, const BIGNUM *modulus, unsign
     unsigned int cost = units * units * units;
 
     if (bits < RSA_MIN_BITS) {
-        return apr_psprintf(pool, "RSA key of %u bits", bits);
+        return apr_psprintf(pool, "RSA key of %u bits, expected 2048 to 8192", bits);
     }
     if (!BN_is_odd(modulus)) {
         return "RSA modulus is even";
@@ -139,7 +139,7 @@ const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t expon
         return reason;
     }
     if (n_bytes.len > RSA_MAX_BITS / 8) {
-        return "RSA key of more than 8192 bits";
+        return "RSA key of more than 8192 bits, expected 2048 to 8192";
     }
     n = number_of(n_bytes);
     e = number_of(e_bytes);
@@ -159,7 +159,8 @@ static const char *check_length(apr_pool_t *pool, const char *name, la_slice_t b
 {
     return bytes.len == expected
                ? NULL
-               : apr_psprintf(pool, "%s of %" APR_SIZE_T_FMT " bytes", name, bytes.len);
+               : apr_psprintf(pool, "%s of %" APR_SIZE_T_FMT " bytes, expected %" APR_SIZE_T_FMT,
+                              name, bytes.len, expected);
 }
 
 static apr_size_t coordinate_bytes(const char *curve)

@@ -22,9 +22,6 @@
 /* Where metadata may be, at most. */
 #define MAX_PLACES 3
 
-/* Bytes of a document's wrong issuer that the log shows. */
-#define SHOWN_BYTES 120
-
 const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, const char **authority)
 {
     const char *error = la_url_check(pool, issuer, authority);
@@ -153,7 +150,7 @@ const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t
     }
     *status = response.status;
     if (response.status != 200) {
-        return apr_psprintf(pool, "%s: the answer was %d", without_query(pool, url),
+        return apr_psprintf(pool, "%s: the answer was %d, expected 200", without_query(pool, url),
                             response.status);
     }
     *body = response.body;
@@ -168,34 +165,22 @@ static int is_elsewhere(int status)
 
 /* ---- the document ---- */
 
-/* A document's text for the log: visible ASCII, and not much of it. */
-static const char *shown(apr_pool_t *pool, la_slice_t text)
-{
-    char *copy = apr_pstrmemdup(pool, text.data, text.len < SHOWN_BYTES ? text.len : SHOWN_BYTES);
-    char *p;
-
-    for (p = copy; p < copy + (text.len < SHOWN_BYTES ? text.len : SHOWN_BYTES); p++) {
-        if (*p <= ' ' || *p >= 0x7f) {
-            *p = '?';
-        }
-    }
-    return copy;
-}
-
 static const char *check_issuer(const la_json_t *metadata, const char *issuer, apr_pool_t *pool)
 {
     const la_json_t *member;
     la_slice_t text;
 
     if (!la_json_member(metadata, "issuer", &member)) {
-        return "no issuer in it";
+        return apr_psprintf(pool, "issuer is missing, expected %s", issuer);
     }
     if (!la_json_string(member, &text)) {
-        return "its issuer is not a string";
+        return "issuer is not a string";
     }
     if (!la_slice_is(text, issuer)) {
-        return apr_psprintf(pool, "its issuer is '%s'; Issuer must be just that",
-                            shown(pool, text));
+        return apr_psprintf(pool,
+                            "issuer is %s, expected %s (Issuer must be spelt as the metadata "
+                            "does)",
+                            la_json_quoted(pool, text), issuer);
     }
     return NULL;
 }
@@ -210,18 +195,18 @@ static const char *take_url(const la_json_t *metadata, const char *issuer, const
     la_slice_t text;
 
     if (!la_json_member(metadata, name, &member)) {
-        return apr_psprintf(pool, "no %s in it", name);
+        return apr_psprintf(pool, "%s is missing", name);
     }
     if (!la_json_string(member, &text) || memchr(text.data, '\0', text.len)) {
-        return apr_psprintf(pool, "its %s is not a text", name);
+        return apr_psprintf(pool, "%s is not a string", name);
     }
     found = apr_pstrmemdup(pool, text.data, text.len);
     error = la_url_check(pool, found, &authority);
     if (error) {
-        return apr_psprintf(pool, "its %s: %s", name, error);
+        return apr_psprintf(pool, "%s: %s", name, error);
     }
     if (is_https(issuer) && !is_https(found)) {
-        return apr_psprintf(pool, "its %s is not https, as the issuer is", name);
+        return apr_psprintf(pool, "%s is plain http, expected https as in Issuer", name);
     }
     *url = found;
     return NULL;
@@ -234,7 +219,7 @@ static const char *read_metadata(la_slice_t body, const char *issuer, const char
     const char *error = la_json_parse(pool, body, &metadata);
 
     if (error) {
-        return apr_psprintf(pool, "no JSON: %s", error);
+        return apr_psprintf(pool, "not JSON: %s", error);
     }
     if (la_json_type(metadata) != LA_JSON_OBJECT) {
         return "not a JSON object";

@@ -144,7 +144,8 @@ static const char *get(const la_provider_t *provider, const char *url, apr_time_
     error =
         la_discovery_get(provider->child->http, url, headers, deadline_us, pool, bytes, &status);
     if (error && status && conf->jwks_token && !own) {
-        return apr_pstrcat(pool, error, " (JwksToken is not sent there unless by JwksUri)", NULL);
+        return apr_pstrcat(
+            pool, error, " (JwksToken is sent only to JwksUri, or to the server of Issuer)", NULL);
     }
     return error ? error : la_keyset_check(*bytes, conf->algorithms, pool);
 }
@@ -407,7 +408,10 @@ static const char *read_claims(const judgement_t *j, la_identity_builder_t *buil
         la_claims_principal(&claims, common->principal_claims, builder, j->pool, &found);
 
     la_claims_map(&claims, common->claims, builder, j->pool);
-    return error || found ? error : "no claim names the principal";
+    return error || found
+               ? error
+               : apr_psprintf(j->pool, "no claim names the principal, expected one of: %s",
+                              apr_array_pstrcat(j->pool, common->principal_claims, ' '));
 }
 
 /* What becomes of a token with a right signature. */

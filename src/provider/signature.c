@@ -24,7 +24,7 @@ static int try_keys(const check_t *c, la_jwt_verified_e *verified)
     la_keyset_hold_t hold = {0};
 
     *verified = LA_JWT_BAD;
-    c->said->reason = "there are no keys yet";
+    c->said->reason = "there is no key set yet";
     if (!la_keyset_hold(c->keys->keyset, c->call->now, c->pool, &hold)) {
         return 0;
     }
@@ -90,7 +90,7 @@ static la_signature_e try_newer_keys(const check_t *c)
     }
     /* Without the key's name: the log tells an outage once for each reason, and strangers choose
      * names. */
-    c->said->reason = "its key is not in the key set, and a newer one cannot be had";
+    c->said->reason = "its key is not in the key set, and fetching a newer one failed";
     return LA_SIGNATURE_NO_KEYS;
 }
 

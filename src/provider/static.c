@@ -6,6 +6,7 @@
  */
 #include "provider/provider.h"
 
+#include "base/timestamp.h"
 #include "io/reload.h"
 #include "provider/static_keys.h"
 
@@ -68,7 +69,8 @@ static void judge(const la_api_key_t *key, apr_time_t now, apr_pool_t *pool, la_
         la_result_set(result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, "not in the key file");
     } else if (key->expires != 0 && now >= key->expires) {
         la_result_set(result, LA_VERDICT_REJECTED, MESSAGE_INVALID,
-                      apr_psprintf(pool, "the key %s has expired", key->label));
+                      apr_psprintf(pool, "the key %s expired at %s", key->label,
+                                   la_timestamp_text(pool, key->expires)));
     } else {
         result->identity = apr_pmemdup(pool, key->identity, la_identity_size(key->identity));
         result->expires = key->expires;

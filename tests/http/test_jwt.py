@@ -204,7 +204,8 @@ REASONS = {
     "nbf": ("plain", {"nbf": 4102444800}, {}, "it is not valid before 2100-01-01T00:00:00Z (nbf)"),
     "typ": ("typed", ALICE, {"typ": "JWT"}, 'typ is "JWT", expected at+jwt'),
     "alg": ("narrow", ALICE, {}, "alg is ES256, expected one of: RS256 EdDSA"),
-    "an alg that is none": ("plain", ALICE, {"alg": "none"}, 'alg is "none", which is none that is known'),
+    "an alg that is none": ("plain", ALICE, {"alg": "none"}, 'alg is "none", expected one of: RS256 RS384 RS512 '
+                            "PS256 PS384 PS512 ES256 ES384 ES512 EdDSA HS256 HS384 HS512"),
     "a long text": ("plain", {"aud": "a" * 150}, {}, f'aud is "{"a" * 100}"..., expected one of: llama-stack'),
     "a forged line": ("plain", {"aud": "a\n[error] \x1b[1m\u00e9"}, {}, r'aud is "a\\n[error] \\u001b[1m\\u00e9", expected one of: llama-stack'),
 }

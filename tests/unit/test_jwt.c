@@ -278,7 +278,8 @@ static void test_vector(void **state)
     assert_int_equal(la_jwt_verify(pool, &jwt, keys, row->algorithm, &reason), LA_JWT_VERIFIED);
     jwt.signing_input.len--;
     assert_int_equal(la_jwt_verify(pool, &jwt, keys, row->algorithm, &reason), LA_JWT_UNKNOWN_KEY);
-    assert_string_equal(reason, "it names no key, and none that fits has signed it");
+    assert_non_null(
+        strstr(reason, "it names no key (kid), and none that was tried has signed it: "));
     apr_pool_destroy(pool);
 }
 

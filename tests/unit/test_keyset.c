@@ -177,7 +177,7 @@ static void test_skipped(void **state)
         assert_string_equal(kid(w), "ed");
     }
     assert_int_equal(log_lines, 1);
-    assert_non_null(strstr(logged, "LA0062: provider idp: key not used: keys[0] (kid bad): "));
+    assert_non_null(strstr(logged, "LA0062: provider idp: key not used: keys[0] (kid \"bad\"): "));
     drop(w);
 }
 

@@ -42,15 +42,17 @@ static rsa_case_t rsa_cases[] = {
     {"RSA: e of 64 bits", P768, P1536, 1, LA_SLICE("\x80\0\0\0\0\0\0\1"), NULL, 2304},
     {"RSA: e of 64 bits, 8192 bits", P2048, P6144, 1, LA_SLICE("\x80\0\0\0\0\0\0\1"), NULL, 8192},
     {"RSA: e behind zeros", P768, P1536, 1, LA_SLICE("\0\0\0\0\0\0\0\0\0\0\0\3"), NULL, 2304},
-    {"RSA: 1792 bits", P768, P1024, 1, F4, "RSA key of 1792 bits", 0},
-    {"RSA: 8194 bits", P2048, P6144, 3, F4, "RSA key of more than 8192 bits", 0},
-    {"RSA: 16384 bits", P8192, P8192, 1, F4, "RSA key of more than 8192 bits", 0},
+    {"RSA: 1792 bits", P768, P1024, 1, F4, "RSA key of 1792 bits, expected 2048 to 8192", 0},
+    {"RSA: 8194 bits", P2048, P6144, 3, F4, "RSA key of more than 8192 bits, expected 2048 to 8192",
+     0},
+    {"RSA: 16384 bits", P8192, P8192, 1, F4,
+     "RSA key of more than 8192 bits, expected 2048 to 8192", 0},
     {"RSA: a prime of 2048 bits", P2048, NULL, 1, F4, "RSA modulus is unsound", 0},
     {"RSA: a prime squared", P1024, P1024, 1, F4, "RSA modulus is unsound", 0},
     {"RSA: a small factor", P1024, P1536, 3, F4, "RSA modulus is unsound", 0},
     {"RSA: another small factor", P1024, P1536, 751, F4, "RSA modulus is unsound", 0},
     {"RSA: even", P1024, P1536, 2, F4, "RSA modulus is even", 0},
-    {"RSA: 0", P1024, P1536, 0, F4, "RSA key of 0 bits", 0},
+    {"RSA: 0", P1024, P1536, 0, F4, "RSA key of 0 bits, expected 2048 to 8192", 0},
     {"RSA: e of 1", P768, P1536, 1, LA_SLICE("\x01"), "RSA exponent is 1", 0},
     {"RSA: e of 1 behind zeros", P768, P1536, 1, LA_SLICE("\0\0\x01"), "RSA exponent is 1", 0},
     {"RSA: e of 0", P768, P1536, 1, LA_SLICE("\0"), "RSA exponent is even", 0},
@@ -85,7 +87,7 @@ static void check_reason(const char *reason, const char *expected, const EVP_PKE
     ERR_clear_error();
     if (expected) {
         assert_non_null(reason);
-        assert_string_equal(reason, expected);
+        assert_non_null(strstr(reason, expected));
         assert_null(key);
     } else {
         if (reason)
@@ -127,7 +129,7 @@ static void test_effort(void **state)
                         "the set's RSA keys are too many and too large to be checked");
     assert_null(key);
     assert_string_equal(la_pubkey_rsa(pool, modulus_of(pool, &small), F4, &effort, &key),
-                        "RSA key of 1792 bits");
+                        "RSA key of 1792 bits, expected 2048 to 8192");
     apr_pool_destroy(pool);
 }
 
@@ -157,15 +159,15 @@ typedef struct point_case_t {
 
 static point_case_t point_cases[] = {
     {"Ed25519: RFC 8037", "Ed25519", RFC8037_X, NULL},
-    {"Ed25519: nothing", "Ed25519", "", "x of 0 bytes"},
+    {"Ed25519: nothing", "Ed25519", "", "x of 0 bytes, expected "},
     {"Ed25519: a byte less", "Ed25519", "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-     "x of 31 bytes"},
+     "x of 31 bytes, expected "},
     {"Ed25519: a byte more", "Ed25519", "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-     "x of 33 bytes"},
-    {"Ed25519: of the other curve", "Ed25519", RFC8032_ED448_X, "x of 57 bytes"},
+     "x of 33 bytes, expected "},
+    {"Ed25519: of the other curve", "Ed25519", RFC8032_ED448_X, "x of 57 bytes, expected "},
     {"Ed448: RFC 8032", "Ed448", RFC8032_ED448_X, NULL},
-    {"Ed448: nothing", "Ed448", "", "x of 0 bytes"},
-    {"Ed448: of the other curve", "Ed448", RFC8037_X, "x of 32 bytes"},
+    {"Ed448: nothing", "Ed448", "", "x of 0 bytes, expected "},
+    {"Ed448: of the other curve", "Ed448", RFC8037_X, "x of 32 bytes, expected "},
 };
 
 static void test_point(void **state)

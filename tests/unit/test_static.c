@@ -191,9 +191,11 @@ typedef struct expiry_case_t {
 
 static expiry_case_t expiry_cases[] = {
     {"expiry: just before", ",\"expires\":\"" INSTANT "\"", START - 1, 1, NULL},
-    {"expiry: at the instant", ",\"expires\":\"" INSTANT "\"", START, 0, "keys[0] has expired"},
-    {"expiry: after", ",\"id\":\"ci\",\"expires\":\"" INSTANT "\"", START + 1, 0, "ci has expired"},
-    {"expiry: long ago", ",\"expires\":\"1970-01-01T00:00:00Z\"", START, 0, "has expired"},
+    {"expiry: at the instant", ",\"expires\":\"" INSTANT "\"", START, 0,
+     "keys[0] expired at 2027-01-01T00:00:00Z"},
+    {"expiry: after", ",\"id\":\"ci\",\"expires\":\"" INSTANT "\"", START + 1, 0, "ci expired at"},
+    {"expiry: long ago", ",\"expires\":\"1970-01-01T00:00:00Z\"", START, 0,
+     "expired at 1970-01-01"},
 };
 
 static void test_expiry(void **state)
@@ -257,7 +259,7 @@ static void test_result_outlives_its_version(void **state)
     write_keys(pool, NULL);
     expect(provider, "one", START + LA_RELOAD_INTERVAL_US, NULL);
     assert_string_equal(la_identity_principal(accepted.identity).data, "alice");
-    assert_string_equal(expired.reason, "the key old has expired");
+    assert_string_equal(expired.reason, "the key old expired at 2027-01-01T00:00:00Z");
     apr_pool_destroy(pool);
 }
 
@@ -336,8 +338,7 @@ static void *read_on(void *data)
     la_result_t result;
 
     for (int i = 0; i < ROUNDS; i++) {
-        verify(reader->pool, reader->provider, "one", START + i * LA_RELOAD_INTERVAL_US,
-               &result);
+        verify(reader->pool, reader->provider, "one", START + i * LA_RELOAD_INTERVAL_US, &result);
         if (result.verdict != LA_VERDICT_ACCEPTED ||
             strcmp(la_identity_principal(result.identity).data, "alice") != 0)
             reader->wrong++;

@@ -420,8 +420,10 @@ static fetch_case_t fetch_cases[] = {
 /* A provider whose lines have one argument. */
 static la_provider_t *made(apr_pool_t *pool, const char *const lines[2])
 {
+    static la_provider_child_t child;
     la_provider_t *provider = la_provider_make(pool, "idp", &la_jwt_type);
 
+    provider->child = &child;
     for (int i = 0; i < 2; i++) {
         const char *argument = strchr(lines[i], ' ') + 1;
         const char *option = apr_pstrmemdup(pool, lines[i], (apr_size_t)(argument - 1 - lines[i]));

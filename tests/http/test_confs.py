@@ -45,7 +45,11 @@ def test_syntax(bare, name):
     bare.configure(f'Include "{CONF}/{name}"\n')
     status, said = bare.check()
     assert status == 0, said
-    assert "warn" not in said
+    warnings = [line for line in said.split("\n") if "warn" in line]
+    if name == "cognito.conf":  # its tokens have no audience: rules take its place
+        assert all("LA0071" in line for line in warnings)
+    else:
+        assert not warnings
 
 
 def recipe(handler):
@@ -61,7 +65,7 @@ def test_recipes_of_the_readme(bare, name):
     keys(bare)
     bare.write_passwords("conf/passwords", admin="of-the-status-page")
     bare.expect("LA0060")  # nobody listens where the issuers are
-    text = re.sub(r"(idp|keycloak)\.example\.com", "127.0.0.1:1", text_of(name))
+    text = re.sub(r"^(Define LLAMA_(?:ISSUER|JWKS) +https://)[^/\s]+", r"\g<1>127.0.0.1:1", text_of(name), flags=re.M)
     if "<LlamaAuthProvider idp " not in text:
         text += "<LlamaAuthProvider idp jwt>\n    Issuer https://127.0.0.1:1\n</LlamaAuthProvider>\n"
     bare.configure(text + recipe("llama-auth-status") + recipe("llama-auth-metadata"))

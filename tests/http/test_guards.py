@@ -7,6 +7,8 @@ import pytest
 from server import ROOT
 
 CONFIG_H = (ROOT / "src/httpd/config/config.h").read_text()
+CACHE_H = (ROOT / "src/httpd/config/cache_lines.h").read_text()
+NAMES = re.compile(r"\b(?:LlamaAuth|Require)\w+")
 CONFIG_C = (ROOT / "src/httpd/config/config.c").read_text()
 README = (ROOT / "README.md").read_text()
 SOURCES = sorted((ROOT / "src").rglob("*.c")) + [ROOT / "mod_llama_auth.c"]
@@ -15,6 +17,18 @@ SOURCES = sorted((ROOT / "src").rglob("*.c")) + [ROOT / "mod_llama_auth.c"]
 def fields(struct):
     body = re.search(r"typedef struct %s \{(.*?)\n\}" % struct, CONFIG_H, re.S).group(1)
     return re.findall(r"(\w+);", re.sub(r"/\*.*?\*/", "", body, flags=re.S))
+
+
+def commented_fields(struct):
+    """Fields with the comment behind each; a struct in a field is looked at by itself."""
+    body = re.search(r"typedef struct %s \{(.*?)\n\}" % struct, CONFIG_H + CACHE_H, re.S).group(1)
+    found = re.findall(r"(\w+);\s*/\*(.*?)\*/", body, re.S)
+    assert [name for name, _ in found] == re.findall(r"(\w+);", re.sub(r"/\*.*?\*/", "", body, flags=re.S)), "a field without a comment"
+    return [(name, comment) for name, comment in found if name != "cache"]
+
+
+def directives():
+    return re.findall(r'AP_INIT_\w+\(\s*"<?(\w+)"', CONFIG_C)
 
 
 def function(name):
@@ -34,10 +48,22 @@ def test_every_field_is_merged(struct, merge):
     assert not missing
 
 
+@pytest.mark.parametrize("struct", ["la_server_conf_t", "la_dir_conf_t", "la_cache_conf_t"])
+def test_every_field_has_a_directive(struct):
+    """A field's comment names the directive that sets it; that one is in the command table."""
+    missing = [field for field, comment in commented_fields(struct) if not set(NAMES.findall(comment)) & set(directives())]
+    assert missing == [], "no row in the command table"
+
+
+def test_every_directive_has_a_field():
+    named = {name for struct in ("la_server_conf_t", "la_dir_conf_t", "la_cache_conf_t") for _, comment in commented_fields(struct)
+             for name in NAMES.findall(comment)}
+    assert set(directives()) - named == {"LlamaAuthProvider"}, "no field of a struct"
+
+
 def test_every_directive_is_in_the_readme():
-    directives = re.findall(r'AP_INIT_\w+\("<?(\w+)"', CONFIG_C)
-    assert len(directives) > 4
-    assert [d for d in directives if d not in README] == []
+    assert len(directives()) > 4
+    assert [d for d in directives() if d not in README] == []
 
 
 def test_every_option_is_in_the_readme():

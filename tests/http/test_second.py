@@ -428,7 +428,7 @@ class TestOutage:
 
 class TestConfiguration:
     CASES = [
-        ("without a secret", "LlamaAuthCacheShared redis://127.0.0.1", "needs LlamaAuthCacheSecret"),
+        ("without a secret", "LlamaAuthCacheShared redis://127.0.0.1", "test.conf:1: LlamaAuthCacheShared needs LlamaAuthCacheSecret"),
         ("without a cache", "LlamaAuthCacheSize off\nLlamaAuthCacheShared redis://127.0.0.1\nLlamaAuthCacheSecret file:conf/secret",
          "LlamaAuthCacheSize is off"),
         ("another scheme", "LlamaAuthCacheShared http://127.0.0.1", "must be redis://"),

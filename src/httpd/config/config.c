@@ -5,7 +5,6 @@
  */
 #include "httpd/config/config.h"
 
-#include "lookup/cache.h"
 #include "httpd/field.h"
 #include "httpd/config/place.h"
 #include "httpd/config/registry.h"
@@ -19,15 +18,13 @@
 extern module AP_MODULE_DECLARE_DATA llama_auth_module;
 
 #define DEFAULT_OUTAGE_STATUS HTTP_UNAUTHORIZED
-#define CACHE_BYTES_MAX       ((apr_size_t)1 << 40)
-#define DEFAULT_CACHE_BYTES   ((apr_size_t)32 * 1024 * 1024)
 
 void *la_config_create_server(apr_pool_t *pool, server_rec *server)
 {
     la_server_conf_t *conf = apr_pcalloc(pool, sizeof(*conf));
 
     (void)server;
-    conf->cache_bytes = DEFAULT_CACHE_BYTES;
+    la_cache_lines_default(&conf->cache);
     return conf;
 }
 
@@ -38,10 +35,7 @@ void *la_config_merge_server(apr_pool_t *pool, void *base, void *add)
     la_server_conf_t *merged = apr_pcalloc(pool, sizeof(*merged));
 
     merged->outage_status = child->outage_status ? child->outage_status : parent->outage_status;
-    merged->cache_bytes = parent->cache_bytes; /* of the main server only, like the next three */
-    merged->second = parent->second;
-    merged->second_on = parent->second_on;
-    merged->second_seen = parent->second_seen;
+    merged->cache = parent->cache; /* of the main server only */
     return merged;
 }
 
@@ -96,28 +90,14 @@ int la_config_outage_status(const server_rec *server)
 
 apr_size_t la_config_cache_bytes(const server_rec *main_server)
 {
-    return la_config_server(main_server)->cache_bytes;
+    return la_config_server(main_server)->cache.bytes;
 }
 
 la_remote_options_t *la_config_second(const server_rec *main_server)
 {
     la_server_conf_t *conf = ap_get_module_config(main_server->module_config, &llama_auth_module);
 
-    return conf->second_on ? &conf->second : NULL;
-}
-
-const char *la_config_check_cache(const server_rec *main_server)
-{
-    const la_server_conf_t *conf = la_config_server(main_server);
-
-    if (conf->second_on && conf->second.secret_count == 0) {
-        return "LlamaAuthCacheShared needs LlamaAuthCacheSecret, which seals what is stored there";
-    }
-    if (conf->second_on && conf->cache_bytes == 0) {
-        return "LlamaAuthCacheShared needs a cache of this server's own, and LlamaAuthCacheSize is "
-               "off";
-    }
-    return NULL;
+    return conf->cache.remote_on ? &conf->cache.remote : NULL;
 }
 
 static int listed(la_provider_t *const *providers, int count, const la_provider_t *provider)
@@ -370,45 +350,6 @@ static const char *set_outage_status(cmd_parms *cmd, void *dconf, const char *ar
     return NULL;
 }
 
-static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
-{
-    la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
-    apr_size_t least = la_cache_bytes_min();
-
-    (void)dconf;
-    if (cmd->server->is_virtual) {
-        return "LlamaAuthCacheSize belongs to the main server: there is one cache for all";
-    }
-    if (strcasecmp(arg, "off") == 0) {
-        conf->cache_bytes = 0;
-        return NULL;
-    }
-    if (!la_option_parse_size(arg, &conf->cache_bytes)) {
-        return apr_psprintf(cmd->pool, "LlamaAuthCacheSize: '%s' is no size: write 64M, 1G or off",
-                            arg);
-    }
-    if (conf->cache_bytes > CACHE_BYTES_MAX) {
-        return apr_psprintf(cmd->pool, "LlamaAuthCacheSize: %s is too large, the most is 1024G",
-                            arg);
-    }
-    if (conf->cache_bytes < least) {
-        return apr_psprintf(
-            cmd->pool, "LlamaAuthCacheSize: %s is too small, the least is %" APR_SIZE_T_FMT "K",
-            arg, (least + 1023) / 1024);
-    }
-    return NULL;
-}
-
-/* A line of the main server's own cache: what is wrong with where it stands or that it stands
- * again, or NULL. */
-static const char *once_in_main(cmd_parms *cmd, int seen)
-{
-    if (cmd->server->is_virtual) {
-        return "belongs to the main server: there is one cache for all";
-    }
-    return seen ? "may be given only once" : NULL;
-}
-
 /* The line in the tree that mod_info shows; httpd hands it out as a constant. */
 static ap_directive_t *find_line(ap_directive_t *tree, const ap_directive_t *line)
 {
@@ -430,39 +371,46 @@ static void hide_secret(cmd_parms *cmd, const char *shown)
     }
 }
 
-static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+/* The main server's, which alone has the cache's lines; NULL on another server. */
+static la_cache_conf_t *cache_of(cmd_parms *cmd)
 {
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
-    const char *error = once_in_main(cmd, conf->second_seen);
+
+    return cmd->server->is_virtual ? NULL : &conf->cache;
+}
+
+static const char *not_in_host(cmd_parms *cmd)
+{
+    return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                       " belongs to the main server: there is one cache for all", NULL);
+}
+
+static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    la_cache_conf_t *conf = cache_of(cmd);
 
     (void)dconf;
-    if (!error && argc == 0) {
-        error = "takes a URL or none";
-    }
-    if (!error && (argc > 1 || strcasecmp(argv[0], "none") != 0)) {
-        error = la_redis_parse(cmd->pool, argc, (const char *const *)argv, &conf->second.redis);
-        conf->second_on = error == NULL;
-    }
-    conf->second_seen = 1;
+    return conf ? in_directive(cmd, la_cache_lines_size(cmd->pool, arg, conf)) : not_in_host(cmd);
+}
+
+static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_cache_conf_t *conf = cache_of(cmd);
+
+    (void)dconf;
     hide_secret(cmd, la_mask_redis(cmd->pool, argc, (const char *const *)argv));
-    return in_directive(cmd, error);
+    return conf ? in_directive(cmd, la_cache_lines_shared(cmd->pool, argc, argv, conf))
+                : not_in_host(cmd);
 }
 
 static const char *set_cache_secret(cmd_parms *cmd, void *dconf, const char *first,
                                     const char *older)
 {
-    la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
-    const char *const specs[LA_REMOTE_SECRETS] = {first, older};
-    const char *error = once_in_main(cmd, conf->second.secret_count > 0);
-    int i;
+    la_cache_conf_t *conf = cache_of(cmd);
 
     (void)dconf;
-    for (i = 0; i < LA_REMOTE_SECRETS && specs[i] && !error; i++) {
-        error = strncmp(specs[i], "file:", 5) == 0
-                    ? la_remote_secret(cmd->pool, specs[i], &conf->second)
-                    : "takes file:PATH, and file:PATH of an older one";
-    }
-    return in_directive(cmd, error);
+    return conf ? in_directive(cmd, la_cache_lines_secret(cmd->pool, first, older, conf))
+                : not_in_host(cmd);
 }
 
 static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char *const argv[])

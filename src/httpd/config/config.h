@@ -7,24 +7,20 @@
 #include "access/policy.h"
 #include "httpd/config/backend_line.h"
 #include "httpd/config/cors_line.h"
+#include "httpd/config/cache_lines.h"
 #include "httpd/config/forward_rules.h"
 #include "httpd/config/resource.h"
 #include "httpd/config/token_sources.h"
 #include "httpd/config/errordocs.h"
 #include "provider/provider.h"
-#include "lookup/remote.h"
 
 #include <httpd.h>
 #include <http_config.h>
 
 /* Main server and virtual hosts. */
 typedef struct la_server_conf_t {
-    int outage_status;      /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
-    apr_size_t cache_bytes; /* LlamaAuthCacheSize: main server only; 0 is off */
-    la_remote_options_t
-        second;      /* LlamaAuthCacheShared and LlamaAuthCacheSecret: main server only */
-    int second_on;   /* LlamaAuthCacheShared names a server */
-    int second_seen; /* there is a LlamaAuthCacheShared */
+    int outage_status;     /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
+    la_cache_conf_t cache; /* main server only */
 } la_server_conf_t;
 
 /* The providers of one LlamaAuthUse line, in order. */
@@ -70,9 +66,6 @@ apr_size_t la_config_cache_bytes(const server_rec *main_server);
 
 /* LlamaAuthCacheShared with its secrets, or NULL when there is none. */
 la_remote_options_t *la_config_second(const server_rec *main_server);
-
-/* What is wrong with the cache's directives as a whole, or NULL. */
-const char *la_config_check_cache(const server_rec *main_server);
 
 /* The status for "no provider could answer" on this server. */
 int la_config_outage_status(const server_rec *server);

@@ -418,15 +418,23 @@ static int check_tree(server_rec *s, apr_pool_t *pool)
     return good;
 }
 
+/* The cache's lines together. Returns 0 after it logged what is wrong. */
+static int check_cache(server_rec *s, apr_pool_t *pool)
+{
+    const char *error = la_cache_lines_check(&la_config_server(s)->cache);
+    const ap_directive_t *line = la_lines_find(ap_conftree, "LlamaAuthCacheShared");
+
+    if (error) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, LA_LOGNO(0047) "%s%s",
+                     line ? apr_psprintf(pool, "%s:%d: ", line->filename, line->line_num) : "",
+                     error);
+    }
+    return error == NULL;
+}
+
 int la_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
-    const char *error = la_config_check_cache(s);
-
     (void)pconf;
     (void)plog;
-    if (error) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, LA_LOGNO(0047) "%s", error);
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    return check_tree(s, ptemp) ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    return check_cache(s, ptemp) && check_tree(s, ptemp) ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }

@@ -159,3 +159,27 @@ const char *la_origin_parse(apr_pool_t *pool, const char *text, const char **ori
                         "https://app.example.com, or null",
                         text);
 }
+
+/* Splits a URL into its origin, in normal form or NULL, and what follows it. */
+static const char *split(apr_pool_t *pool, la_slice_t url, const char **rest)
+{
+    const char *text = apr_pstrmemdup(pool, url.data, url.len);
+    const char *authority = strstr(text, "://");
+    const char *path = authority ? authority + 3 + strcspn(authority + 3, "/?#") : "";
+
+    *rest = *path == '/' && (!path[1] || strchr("?#", path[1])) ? path + 1 : path;
+    return authority && strlen(text) == url.len
+               ? la_origin_normalize(pool, apr_pstrmemdup(pool, text, (apr_size_t)(path - text)))
+               : NULL;
+}
+
+int la_origin_is_same_url(apr_pool_t *pool, la_slice_t a, la_slice_t b)
+{
+    const char *rest_a;
+    const char *rest_b;
+    const char *origin_a = split(pool, a, &rest_a);
+    const char *origin_b = split(pool, b, &rest_b);
+
+    return la_slice_equals(a, b) ||
+           (origin_a && la_text_is_same(origin_a, origin_b) && strcmp(rest_a, rest_b) == 0);
+}

@@ -4,6 +4,8 @@
 #ifndef LA_ORIGIN_H
 #define LA_ORIGIN_H
 
+#include "base/slice.h"
+
 #include <apr_pools.h>
 
 /* The form in which two origins are compared: `null`, or scheme://host[:port] in lower case and
@@ -17,5 +19,10 @@ const char *la_origin_normalize(apr_pool_t *pool, const char *text);
 /* What is wrong with an origin that an administrator wrote, for an error message, or NULL; then
  * *origin is its normal form. Both live in `pool`. */
 const char *la_origin_parse(apr_pool_t *pool, const char *text, const char **origin);
+
+/* Whether two URLs name the same resource (RFC 3986 section 6.2): the same origin, a path of `/`
+ * alone being none, and the rest byte for byte. Texts that are no URLs, or have a user, are the
+ * same only byte for byte. Works in `pool`. */
+int la_origin_is_same_url(apr_pool_t *pool, la_slice_t a, la_slice_t b);
 
 #endif

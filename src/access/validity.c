@@ -6,8 +6,8 @@
  */
 #include "access/validity.h"
 
+#include "access/origin.h"
 #include "base/timestamp.h"
-#include "base/uri.h"
 
 #include <string.h>
 
@@ -116,11 +116,11 @@ static int is_demanded(const la_validity_terms_t *terms)
     return terms->audiences || terms->resource;
 }
 
-static int is_ours(la_slice_t audience, const la_validity_terms_t *terms)
+static int is_ours(apr_pool_t *pool, la_slice_t audience, const la_validity_terms_t *terms)
 {
     int i;
 
-    if (terms->resource && la_uri_is_same(audience, la_slice_of(terms->resource))) {
+    if (terms->resource && la_origin_is_same_url(pool, audience, la_slice_of(terms->resource))) {
         return 1;
     }
     for (i = 0; terms->audiences && i < terms->audiences->nelts; i++) {
@@ -132,7 +132,8 @@ static int is_ours(la_slice_t audience, const la_validity_terms_t *terms)
 }
 
 /* One string, or a list of nothing but strings. `ours` is set when one of them is. */
-static int read_audience(const la_json_t *claim, const la_validity_terms_t *terms, int *ours)
+static int read_audience(apr_pool_t *pool, const la_json_t *claim, const la_validity_terms_t *terms,
+                         int *ours)
 {
     apr_size_t count = la_json_type(claim) == LA_JSON_ARRAY ? la_json_count(claim) : 0;
     la_slice_t text;
@@ -140,7 +141,7 @@ static int read_audience(const la_json_t *claim, const la_validity_terms_t *term
 
     *ours = 0;
     if (la_json_string(claim, &text)) {
-        *ours = is_ours(text, terms);
+        *ours = is_ours(pool, text, terms);
         return 1;
     }
     for (i = 0; i < count; i++) {
@@ -152,7 +153,7 @@ static int read_audience(const la_json_t *claim, const la_validity_terms_t *term
         if (!la_json_string(item, &text)) {
             return 0;
         }
-        *ours |= is_ours(text, terms);
+        *ours |= is_ours(pool, text, terms);
     }
     return la_json_type(claim) == LA_JSON_ARRAY;
 }
@@ -205,7 +206,7 @@ static const char *check_audience(apr_pool_t *pool, const la_json_t *claims,
     if (!find(claims, terms, "aud", &claim)) {
         return is_demanded(terms) ? other_audience(pool, "missing", terms) : NULL;
     }
-    if (!read_audience(claim, terms, &ours)) {
+    if (!read_audience(pool, claim, terms, &ours)) {
         return "aud is neither a string nor a list of strings";
     }
     return ours || !is_demanded(terms) ? NULL

@@ -1,6 +1,6 @@
-/* Looks at the configuration once it is read: directives that need each other, and sections that do
- * not do what they look like. What one line says wrong is found where the line is read. In the
- * parent.
+/* Looks at the whole configuration once it is read, in the parent: at directives that need each
+ * other, and at sections that do not do what they seem to. What is wrong with one line alone is
+ * found when the line is read.
  */
 #include "httpd/config/config_check.h"
 
@@ -17,14 +17,24 @@
 
 APLOG_USE_MODULE(llama_auth);
 
+/* One server that is checked: the main server or a virtual host. */
+typedef struct check_t {
+    server_rec *s;
+    apr_pool_t *pool;
+    const ap_directive_t *tree; /* its lines */
+    int has_use;                /* it or the main server has a LlamaAuthUse anywhere */
+    int has_bearer;             /* likewise AuthType Bearer, or an expression */
+    int failed;                 /* an error was logged */
+} check_t;
+
 static int begins(const char *text, const char *prefix)
 {
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static void warn(server_rec *s, const ap_directive_t *line, const char *text)
+static void warn(const check_t *c, const ap_directive_t *line, const char *text)
 {
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, LA_LOGNO(0046) "%s:%d: %s", line->filename,
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, c->s, LA_LOGNO(0046) "%s:%d: %s", line->filename,
                  line->line_num, text);
 }
 
@@ -81,12 +91,8 @@ static type_e type_among(apr_pool_t *pool, const ap_directive_t *line)
 /* Whether one of these lines, or one inside them, can refuse somebody. */
 static int requires(const ap_directive_t *line)
 {
-    for (; line; line = line->next) {
-        if (can_refuse(line) || (line->first_child && requires(line->first_child))) {
-            return 1;
-        }
-    }
-    return 0;
+    for (; line && !can_refuse(line) && !requires(line->first_child); line = line->next) {}
+    return line != NULL;
 }
 
 static int is_served_by_us(const ap_directive_t *line)
@@ -100,99 +106,44 @@ static int is_served_by_us(const ap_directive_t *line)
 }
 
 /* Whether this section or one around it requires something. */
-static int guarded(const ap_directive_t *section)
+static int is_guarded(const ap_directive_t *section)
 {
-    for (; section; section = section->parent) {
-        if (requires(section->first_child)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* ---- a server's lines ---- */
-
-/* What stands anywhere among a server's lines. Sections merge by the path of a request, so that no
- * section can be judged by its own lines alone; what stands nowhere is missing everywhere. */
-typedef struct lines_t {
-    int use;
-    int bearer; /* AuthType Bearer, or an expression */
-} lines_t;
-
-static void count_lines(apr_pool_t *pool, const ap_directive_t *line, lines_t *lines)
-{
-    for (; line; line = line->next) {
-        type_e type = type_of(pool, line);
-
-        if (la_line_is(line, "<VirtualHost")) {
-            continue; /* a server of its own */
-        }
-        lines->use |= la_line_is(line, "LlamaAuthUse");
-        lines->bearer |= type == TYPE_BEARER || type == TYPE_EXPRESSION;
-        count_lines(pool, line->first_child, lines);
-    }
-}
-
-/* The first line that needs a LlamaAuthUse. */
-static const ap_directive_t *find_need(apr_pool_t *pool, const ap_directive_t *line)
-{
-    const ap_directive_t *found = NULL;
-
-    for (; line && !found; line = line->next) {
-        if (is_rule(line) || type_of(pool, line) == TYPE_BEARER) {
-            return line;
-        }
-        found = la_line_is(line, "<VirtualHost") ? NULL : find_need(pool, line->first_child);
-    }
-    return found;
+    for (; section && !requires(section->first_child); section = section->parent) {}
+    return section != NULL;
 }
 
 /* ---- a section with LlamaAuthUse ---- */
 
 /* httpd's own Require in a <Limit> of methods that no client sends: it refuses nobody. */
-static void check_limits(server_rec *s, apr_pool_t *pool, const ap_directive_t *line)
+static void check_limits(const check_t *c, const ap_directive_t *line)
 {
     for (; line; line = line->next) {
-        const char *fault = la_place_of_limit(pool, line);
+        const char *fault = la_place_of_limit(c->pool, line);
 
         if (fault && requires(line->first_child)) {
-            warn(s, line, fault);
+            warn(c, line, fault);
         }
     }
 }
 
-static void check_use(server_rec *s, apr_pool_t *pool, const ap_directive_t *use,
-                      const lines_t *lines)
+static void check_use(const check_t *c, const ap_directive_t *use)
 {
     const ap_directive_t *section = use->parent;
     const ap_directive_t *own = section->first_child;
     int served = is_served_by_us(own);
 
-    check_limits(s, pool, own);
-    if (!served && !guarded(section)) {
-        warn(s, use,
+    check_limits(c, own);
+    if (!served && !is_guarded(section)) {
+        warn(c, use,
              "LlamaAuthUse in a section without Require, RequireScope or RequireAttribute: nobody "
              "is refused there");
     }
-    if (type_among(pool, own) == TYPE_OTHER) {
-        warn(s, use,
+    if (type_among(c->pool, own) == TYPE_OTHER) {
+        warn(c, use,
              "LlamaAuthUse beside an AuthType that is not Bearer: its providers are never asked "
              "there");
-    } else if (!served && !lines->bearer) {
-        warn(s, use, "LlamaAuthUse, and AuthType Bearer nowhere: its providers are never asked");
-    }
-}
-
-static void check_uses(server_rec *s, apr_pool_t *pool, const ap_directive_t *line,
-                       const lines_t *lines)
-{
-    for (; line; line = line->next) {
-        if (la_line_is(line, "LlamaAuthUse") && line->parent) {
-            check_use(s, pool, line, lines);
-        }
-        if (!la_line_is(line, "<VirtualHost")) {
-            check_uses(s, pool, line->first_child, lines);
-        }
+    } else if (!served && !c->has_bearer) {
+        warn(c, use, "LlamaAuthUse, and AuthType Bearer nowhere: its providers are never asked");
     }
 }
 
@@ -225,18 +176,18 @@ static int knows_audience(const la_provider_t *provider)
 
 /* Warns of each of these providers that takes tokens which were issued for others. Returns whether
  * one of them has an issuer, which is who issues tokens for the resource. */
-static int check_providers(server_rec *s, apr_pool_t *pool, const ap_directive_t *resource,
-                           const char *names, int served)
+static int check_providers(const check_t *c, const ap_directive_t *resource, const char *names,
+                           int served)
 {
     int found = 0;
 
     while (*names) {
-        const la_provider_t *provider = find_provider(ap_getword_conf(pool, &names));
+        const la_provider_t *provider = find_provider(ap_getword_conf(c->pool, &names));
 
         if (provider && !served && !knows_audience(provider)) {
             warn(
-                s, resource,
-                apr_psprintf(pool,
+                c, resource,
+                apr_psprintf(c->pool,
                              "LlamaAuthResource beside provider %s, of which no Audience is known: "
                              "it accepts tokens that were issued for other resources",
                              provider->name));
@@ -247,62 +198,48 @@ static int check_providers(server_rec *s, apr_pool_t *pool, const ap_directive_t
 }
 
 /* What a resource's own requests must not do. */
-static void check_tokens(server_rec *s, apr_pool_t *pool, const ap_directive_t *resource,
+static void check_tokens(const check_t *c, const ap_directive_t *resource,
                          const apr_array_header_t *around)
 {
     const ap_directive_t *forward = la_lines_in_force(around, "LlamaAuthForwardToken");
     const ap_directive_t *sources = la_lines_in_force(around, "LlamaAuthTokenSource");
     const char *rest = sources ? sources->args : "";
 
-    if (!forward || !la_line_has_word(pool, forward, "off")) {
-        warn(s, resource,
+    if (!forward || !la_line_has_word(c->pool, forward, "off")) {
+        warn(c, resource,
              "LlamaAuthResource without LlamaAuthForwardToken off: the token goes on to the "
              "backend, which MCP forbids");
     }
     while (*rest) {
-        if (begins(ap_getword_conf(pool, &rest), "query:")) {
-            warn(s, sources,
+        if (begins(ap_getword_conf(c->pool, &rest), "query:")) {
+            warn(c, sources,
                  "LlamaAuthTokenSource query: beside LlamaAuthResource: MCP forbids tokens in the "
                  "query string, where logs and browsers keep them");
         }
     }
 }
 
-static void check_resource(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
-                           const ap_directive_t *resource)
+static void check_resource(const check_t *c, const ap_directive_t *resource)
 {
     const ap_directive_t *section = resource->parent;
-    apr_array_header_t *around = la_lines_around(pool, tree, section);
+    apr_array_header_t *around = la_lines_around(c->pool, c->tree, section);
     const ap_directive_t *use = la_lines_in_force(around, "LlamaAuthUse");
     int served = is_served_by_us(section->first_child);
-    int found = check_providers(s, pool, resource, use ? use->args : "", served);
+    int found = check_providers(c, resource, use ? use->args : "", served);
 
     if ((use || served) && !found && !la_lines_in_force(around, "LlamaAuthResourceServer")) {
         warn(
-            s, resource,
+            c, resource,
             "LlamaAuthResource beside providers without an Issuer, and no LlamaAuthResourceServer: "
             "its metadata names no authorization server, and clients cannot find one");
     }
-    if (la_line_has_word(pool, resource, "offline_access")) {
-        warn(s, resource,
+    if (la_line_has_word(c->pool, resource, "offline_access")) {
+        warn(c, resource,
              "LlamaAuthResource with the scope offline_access, which clients ask for themselves: "
              "it says nothing of this resource");
     }
     if (!served) {
-        check_tokens(s, pool, resource, around);
-    }
-}
-
-static void check_resources(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
-                            const ap_directive_t *line)
-{
-    for (; line; line = line->next) {
-        if (la_line_is(line, "LlamaAuthResource") && line->parent) {
-            check_resource(s, pool, tree, line);
-        }
-        if (!la_line_is(line, "<VirtualHost")) {
-            check_resources(s, pool, tree, line->first_child);
-        }
+        check_tokens(c, resource, around);
     }
 }
 
@@ -344,75 +281,113 @@ static const ap_directive_t *find_clash(apr_pool_t *pool, const apr_array_header
     return NULL;
 }
 
-/* Returns 0, after it logged it, where a section's lines and those around clash. What only
- * merging for a request shows is refused then (backend_token.c). */
-static int check_backend(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
-                         const ap_directive_t *section)
+/* An error where a section's lines and those around clash. Clashes that only merging for a request
+ * shows are refused then (authz.c). */
+static void check_backend(check_t *c, const ap_directive_t *section)
 {
-    apr_array_header_t *around = la_lines_around(pool, tree, section);
+    apr_array_header_t *around = la_lines_around(c->pool, c->tree, section);
     const ap_directive_t *token = la_lines_in_force(around, "LlamaAuthBackendToken");
-    const ap_directive_t *clash =
-        token && !la_line_has_word(pool, token, "none") ? find_clash(pool, around, token) : NULL;
+    const ap_directive_t *clash = token && !la_line_has_word(c->pool, token, "none")
+                                      ? find_clash(c->pool, around, token)
+                                      : NULL;
 
     if (clash) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+        c->failed = 1;
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, c->s,
                      LA_LOGNO(0251) "%s:%d: LlamaAuthBackendToken, and LlamaAuthForward %s at "
                                     "%s:%d: both are the backend's credential, one has to go",
-                     token->filename, token->line_num, header_of(pool, clash), clash->filename,
+                     token->filename, token->line_num, header_of(c->pool, clash), clash->filename,
                      clash->line_num);
     }
-    return clash == NULL;
 }
 
-static int check_backends(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree,
-                          const ap_directive_t *line)
+/* ---- all of it ---- */
+
+/* Notes what stands anywhere among these lines. Sections merge by the path of a request, so only
+ * what stands nowhere is certainly missing. */
+static void note_lines(check_t *c, const ap_directive_t *line)
 {
-    int good = 1;
+    for (; line; line = line->next) {
+        type_e type = type_of(c->pool, line);
 
-    for (; line && good; line = line->next) {
-        const ap_directive_t *lines = line->first_child;
-
-        if (la_line_is(line, "<VirtualHost")) {
-            continue;
+        if (!la_line_is(line, "<VirtualHost")) {
+            c->has_use |= la_line_is(line, "LlamaAuthUse");
+            c->has_bearer |= type == TYPE_BEARER || type == TYPE_EXPRESSION;
+            note_lines(c, line->first_child);
         }
-        if (la_lines_find(lines, "LlamaAuthBackendToken") ||
-            la_lines_find(lines, "LlamaAuthForward")) {
-            good = check_backend(s, pool, tree, line);
+    }
+}
+
+/* The first line that needs a LlamaAuthUse. */
+static const ap_directive_t *find_need(apr_pool_t *pool, const ap_directive_t *line)
+{
+    const ap_directive_t *found = NULL;
+
+    for (; line && !found; line = line->next) {
+        if (is_rule(line) || type_of(pool, line) == TYPE_BEARER) {
+            return line;
         }
-        good = good && check_backends(s, pool, tree, lines);
+        found = la_line_is(line, "<VirtualHost") ? NULL : find_need(pool, line->first_child);
     }
-    return good;
+    return found;
 }
 
-/* Checks a server's lines. lines: what stands in the main server, which virtual hosts inherit.
- * Returns 0 after it logged an error. */
-static int check_server(server_rec *s, apr_pool_t *pool, const ap_directive_t *tree, lines_t lines)
+static void check_need(const check_t *c)
 {
-    const ap_directive_t *need = find_need(pool, tree);
+    const ap_directive_t *need = c->has_use ? NULL : find_need(c->pool, c->tree);
 
-    count_lines(pool, tree, &lines);
-    if (need && !lines.use) {
-        warn(s, need,
-             apr_psprintf(
-                 pool, "%s, and LlamaAuthUse nowhere: each request there is answered with 500",
-                 type_of(pool, need) == TYPE_BEARER ? "AuthType Bearer" : need->directive));
+    if (need) {
+        warn(c, need,
+             apr_psprintf(c->pool,
+                          "%s, and LlamaAuthUse nowhere: each request there is answered with 500",
+                          la_line_is(need, "AuthType") ? "AuthType Bearer" : need->directive));
     }
-    check_uses(s, pool, tree, &lines);
-    check_resources(s, pool, tree, tree);
-    return check_backends(s, pool, tree, tree);
 }
 
-static int check_tree(server_rec *s, apr_pool_t *pool)
+/* Checks the section that these lines make, and those in it. */
+static void check_section(check_t *c, const ap_directive_t *lines)
 {
-    const lines_t none = {0};
+    const ap_directive_t *section = lines ? lines->parent : NULL;
     const ap_directive_t *line;
-    lines_t main_lines = {0};
-    int good = check_server(s, pool, ap_conftree, none);
+    int sends = 0;
 
-    count_lines(pool, ap_conftree, &main_lines);
+    for (line = lines; line; line = line->next) {
+        if (section && la_line_is(line, "LlamaAuthUse")) {
+            check_use(c, line);
+        }
+        if (section && la_line_is(line, "LlamaAuthResource")) {
+            check_resource(c, line);
+        }
+        sends |= la_line_is(line, "LlamaAuthBackendToken") || la_line_is(line, "LlamaAuthForward");
+        if (!la_line_is(line, "<VirtualHost")) {
+            check_section(c, line->first_child);
+        }
+    }
+    if (section && sends) {
+        check_backend(c, section);
+    }
+}
+
+/* Returns 0 after it logged an error. */
+static int check_server(check_t c)
+{
+    note_lines(&c, c.tree);
+    check_need(&c);
+    check_section(&c, c.tree);
+    return !c.failed;
+}
+
+static int check_servers(server_rec *s, apr_pool_t *pool)
+{
+    check_t c = {.s = s, .pool = pool, .tree = ap_conftree};
+    const ap_directive_t *line;
+    int good = check_server(c);
+
+    note_lines(&c, ap_conftree); /* virtual hosts inherit them */
     for (line = ap_conftree; line; line = line->next) {
         if (la_line_is(line, "<VirtualHost")) {
-            good &= check_server(s, pool, line->first_child, main_lines);
+            c.tree = line->first_child;
+            good &= check_server(c);
         }
     }
     return good;
@@ -436,5 +411,5 @@ int la_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serv
 {
     (void)pconf;
     (void)plog;
-    return check_cache(s, ptemp) && check_tree(s, ptemp) ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    return check_cache(s, ptemp) && check_servers(s, ptemp) ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }

@@ -12,9 +12,12 @@ from githubapi import GithubApi
 from keyserver import key_server
 from server import ROOT, key_entry
 from signer import claims, key
+from websocket import WebSocket, WebSocketBackend
 
 CONF = ROOT / "conf"
-USER, ADMIN = "key-of-a-user-0000001", "key-of-an-admin-000001"
+NAMES = sorted(path.name for path in CONF.glob("*.conf") if path.name != "demo.conf")
+USER, ADMIN, BOTH = "key-of-a-user-0000001", "key-of-an-admin-000001", "key-of-two-tenants-0001"
+MASTER = "sk-master-key-of-litellm-0001"
 SIGNER = key("ES256", "k")
 
 
@@ -33,15 +36,30 @@ def backend(httpd):
     return f"http://127.0.0.1:{server.port}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_form(name):
+    """What each of them has: names of the modules, WebSockets and encoded slashes let through, redirects mapped."""
+    text = (CONF / name).read_text()
+    assert [line for line in text.split("\n") if len(line) >= 120] == []
+    used = {"headers": "RequestHeader", "proxy": "ProxyPass", "proxy_http": "ProxyPass", "authz_user": "valid-user"}
+    named = re.search(r"^# httpd must load (.*)\.$", text, re.M).group(1).replace(" and ", ", ").split(", ")
+    assert {module for module, directive in used.items() if re.search(rf"^ *[^#\n]*{directive}", text, re.M)} <= set(named)
+    assert "LlamaAuthOutageStatus 503\n" in text and "TraceEnable off\n" in text and "ProxyPassReverse" in text
+    if name != "mcp.conf":
+        assert re.search(r'ProxyPass .*nocanon flushpackets=on timeout=600 upgrade=websocket\n', text)
+        assert "AllowEncodedSlashes NoDecode\n" in text and "%2[Ff]" in text
+
+
 def keys(httpd):
     httpd.write_keys("conf/api_keys.json", key_entry(USER, "user", {"roles": ["user"], "scopes": ["models.read"]}),
                      key_entry(ADMIN, "admin", {"roles": ["admin"], "scopes": ["telemetry.read"]}))
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in CONF.glob("*.conf") if path.name not in ("demo.conf", "kubernetes.conf")))
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "kubernetes.conf"])
 def test_syntax(bare, name):
     bare.modules += ("proxy", "proxy_http")
     keys(bare)
+    bare.write("conf/litellm.key", MASTER)
     bare.configure(f'Include "{CONF}/{name}"\n')
     status, said = bare.check()
     assert status == 0, said
@@ -58,11 +76,12 @@ def recipe(handler):
     return next(section for section in sections if f"SetHandler {handler}\n" in section)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in CONF.glob("*.conf") if path.name not in ("demo.conf", "kubernetes.conf")))
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "kubernetes.conf"])
 def test_recipes_of_the_readme(bare, name):
     """The status page and the metadata are served behind each of them, to whom the recipe says."""
     bare.modules += ("proxy", "proxy_http", "auth_basic", "authn_file")
     keys(bare)
+    bare.write("conf/litellm.key", MASTER)
     bare.write_passwords("conf/passwords", admin="of-the-status-page")
     bare.expect("LA0060")  # nobody listens where the issuers are
     text = re.sub(r"^(Define LLAMA_(?:ISSUER|JWKS) +https://)[^/\s]+", r"\g<1>127.0.0.1:1", text_of(name), flags=re.M)
@@ -93,22 +112,48 @@ class Used:
 class TestLlamaStack(Used):
     @staticmethod
     def configure(httpd):
-        keys(httpd)
-        return text_of("llama_stack.conf", LLAMA_BACKEND=backend(httpd))
+        httpd.endpoints["backend"] = WebSocketBackend()
+        httpd.write_keys("conf/api_keys.json", key_entry(USER, "user", {"roles": ["user"], "teams": ["Zoë, Inc."], "tenant": ["acme"]}),
+                         key_entry(ADMIN, "admin", {"roles": ["admin"]}), key_entry(BOTH, "both", {"tenant": ["acme", "other"]}))
+        return text_of("llama_stack.conf", LLAMA_BACKEND=f"http://127.0.0.1:{httpd.endpoints['backend'].port}")
 
     def test_caller_is_told(self, httpd):
-        assert httpd.get("/v1/models", token=USER, headers=[("X_Auth_User_Id", "root")]).status == 200
-        seen = self.seen(httpd)
-        assert seen.header("X-Auth-User-Id") == "user" and seen.header("X_Auth_User_Id") is None
-        assert json.loads(seen.header("X-Auth-Attributes")) == {"roles": ["user"], "scopes": ["models.read"]}
-        assert seen.header("Authorization") is None
+        fields = [("X_Auth_User_Id", "root"), ("X-Auth-Tenant", "other"), ("X-Forwarded-For", "10.0.0.1"), ("Authorization", f"Bearer {USER}")]
+        with WebSocket(httpd.port, "/v1/responses", fields) as socket:
+            told = socket.ask("hello")["fields"]
+        assert (told["x-auth-user-id"], told["x-auth-tenant"]) == ("user", "acme")
+        assert json.loads(told["x-auth-attributes"]) == {"roles": ["user"], "teams": ["Zoë, Inc."], "tenant": ["acme"]}
+        assert told["x-auth-attributes"].isascii()
+        assert not {"authorization", "x_auth_user_id", "x-forwarded-for"} & set(told)
 
-    @pytest.mark.parametrize("method, path, token, status", [
-        ("GET", "/v1/models", None, 401), ("GET", "/v1/telemetry/x", USER, 403), ("GET", "/v1/telemetry/x", ADMIN, 200),
-        ("POST", "/v1/models", USER, 403), ("POST", "/v1/models", ADMIN, 200), ("GET", "/v1/health", None, 200),
-        ("GET", "/v1/health/x", None, 401)])
-    def test_rules(self, httpd, method, path, token, status):
-        assert httpd.request(method, path, token=token).status == status
+    def test_tenant_is_never_guessed(self, httpd):
+        response = httpd.get("/v1/models", token=BOTH)
+        assert (response.status, response.json) == (403, {"error": {"message": "Access denied: more than one value of attribute: tenant"}})
+
+    @pytest.mark.parametrize("path, token, status", [
+        ("/v1/models", None, 401), ("/v1/models", "not-a-key", 401), ("/v1/health/x", None, 401), ("/v1/versions", None, 401),
+        ("/v1alpha/admin/providers", USER, 403), ("/v1/providers", USER, 403), ("/v1/providers/x", USER, 403),
+        ("/v1/inspect/routes", USER, 403), ("/docs", USER, 403), ("/openapi.json", USER, 403),
+        ("/v1alpha%2Fadmin/providers", ADMIN, 403), ("/v1/models/..%2F..%2Fv1alpha/admin", ADMIN, 403)])
+    def test_refused(self, httpd, path, token, status):
+        calls = len(httpd.endpoints["backend"].calls)
+        with WebSocket(httpd.port, path, [("Authorization", f"Bearer {token}")] if token else ()) as socket:
+            assert socket.status == status
+        assert httpd.request("GET", path, token=token).status == status
+        assert len(httpd.endpoints["backend"].calls) == calls
+
+    @pytest.mark.parametrize("path, token", [
+        ("/v1/models", USER), ("/v1alpha/admin/providers", ADMIN), ("/v1/providers", ADMIN), ("/v1/health", None), ("/v1/version", None),
+        ("/v1/models/meta-llama%2FLlama-3.1-8B", USER)])
+    def test_let_through(self, httpd, path, token):
+        with WebSocket(httpd.port, path, [("Authorization", f"Bearer {token}")] if token else ()) as socket:
+            assert socket.status == 101
+            assert socket.ask("hello")["target"] == path
+
+    def test_errors(self, httpd):
+        assert set(httpd.get("/v1/models").json["error"]) == {"message"}
+        assert set(httpd.get("/v1/providers", token=USER).json["error"]) == {"message"}
+        assert httpd.request("POST", "/v1/messages").json["error"]["type"] == "authentication_error"
 
 
 class TestVllm(Used):
@@ -120,12 +165,17 @@ class TestVllm(Used):
     @pytest.mark.parametrize("path, token, status", [
         ("/v1/models", USER, 200), ("/v1/chat/completions", USER, 200), ("/v1/chat/completions", None, 401), ("/metrics", USER, 403),
         ("/metrics", ADMIN, 200), ("/v1/load_lora_adapter", USER, 403), ("/v1/modelsx", USER, 403), ("/V1/models", USER, 403),
-        ("/v1/x/../load_lora_adapter", USER, 403), ("/health", None, 200), ("/healthx", None, 401)])
+        ("/v1/x/../load_lora_adapter", USER, 403), ("/v1/models/meta-llama%2FLlama-3.1-8B", USER, 200), ("/health", None, 200),
+        ("/healthx", None, 401)])
     def test_rules(self, httpd, path, token, status):
         response = httpd.get(path, token=token)
         assert response.status == status
         if status != 200:
             assert set(response.json["error"]) == {"message", "type", "param", "code"}
+
+    @pytest.mark.parametrize("path", ["/v1/models/..%2F..%2Fmetrics", "/v1/models%2F..%2Fmetrics", "/v1%2Fmetrics", "/%2Fmetrics"])
+    def test_encoded_slashes(self, httpd, path):
+        assert httpd.get(path, token=ADMIN).status == 403
 
     def test_anthropic(self, httpd):
         assert httpd.request("POST", "/v1/messages", headers=[("x-api-key", USER)]).status == 200
@@ -136,6 +186,34 @@ class TestVllm(Used):
         headers = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
         assert httpd.request("OPTIONS", "/v1/chat/completions", headers=headers).status == 200
         assert httpd.request("OPTIONS", "/metrics", headers=headers).status == 401
+
+
+class TestLitellm(Used):
+    @staticmethod
+    def configure(httpd):
+        keys(httpd)
+        httpd.write("conf/litellm.key", MASTER + "\n")
+        return text_of("litellm.conf", LLAMA_BACKEND=backend(httpd))
+
+    @pytest.mark.parametrize("path, token, status", [
+        ("/v1/models", USER, 200), ("/chat/completions", USER, 200), ("/v1/chat/completions", None, 401), ("/key/generate", USER, 403),
+        ("/key/generate", ADMIN, 200), ("/v1/models/meta-llama%2FLlama-3.1-8B", USER, 200), ("/v1%2Fmodels", USER, 403),
+        ("/health/liveliness", None, 200), ("/health", USER, 403)])
+    def test_rules(self, httpd, path, token, status):
+        assert httpd.get(path, token=token).status == status
+
+    def test_master_key(self, httpd):
+        fields = [("X-LiteLLM-End-User-Id", "root"), ("x-litellm-customer-id", "root")]
+        assert httpd.get("/v1/models", token=USER, headers=fields).status == 200
+        seen = self.seen(httpd)
+        assert seen.header("Authorization") == f"Bearer {MASTER}"
+        assert (seen.header("X-LiteLLM-Customer-Id"), seen.header("X-LiteLLM-End-User-Id")) == ("user", "user")
+        assert httpd.request("POST", "/v1/messages", headers=[("x-api-key", USER)]).status == 200
+        assert self.seen(httpd).header("x-api-key") is None
+
+    def test_strangers_do_not_get_it(self, httpd):
+        assert httpd.get("/health/liveliness", token="not-a-key").status == 200
+        assert MASTER not in str(self.seen(httpd).headers)
 
 
 def issuer(httpd):

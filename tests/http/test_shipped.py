@@ -1,8 +1,9 @@
-"""What is shipped for people to use as it is: the demo, the configuration to start from, the README's one-liner."""
+"""What is shipped for people to use as it is: the demo, the configuration to start from, the first command."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 
 from server import MODULE, ROOT, sanitizer_environment
@@ -21,19 +22,31 @@ def test_demo_without_a_terminal():
     assert '"X-Auth-User-Id": "alice"' in done.stdout
 
 
-def one_liner():
-    """The README's command that makes a key."""
-    return next(line.strip() for line in (ROOT / "README.md").read_text().split("\n") if "openssl rand -hex 32" in line)
-
-
 def make_key():
-    """Runs it; returns the key and its entry."""
-    said = subprocess.run(["bash", "-c", one_liner()], capture_output=True, text=True, check=True).stdout
-    return re.search(r"the key: (\w+)", said).group(1), json.loads(said.split("\n", 1)[1])
+    """What conf/new_key.sh makes: the key, and its entry."""
+    made = subprocess.run([CONF / "new_key.sh", "ci-bot", "models.read", "b"], capture_output=True, text=True, check=True)
+    [entry] = json.loads(made.stdout)["keys"]
+    assert (entry["principal"], entry["attributes"]) == ("ci-bot", {"scopes": ["models.read", "b"]})
+    return re.search(r"the key: (\w+)", made.stderr).group(1), entry
+
+
+def test_first_command_before_the_packages_are_there(tmp_path):
+    """Without apxs make prints no error of its own, and a build says what is missing."""
+    for name in ("make", "sh", "grep", "mkdir", "cmp"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+
+    def make(*arguments):
+        return subprocess.run([tmp_path / "make", "-f", "Makefile.apxs", *arguments], cwd=CONF.parent, env={"PATH": str(tmp_path)},
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for target in ("demo", "test"):
+        tried = make("-n", target)
+        assert tried.returncode == 0 and "llegal option" not in tried.stdout, tried.stdout
+    built = make("all", "BUILD=none")
+    assert built.returncode != 0 and built.stdout.startswith("apxs is missing: make -f Makefile.apxs deps\n"), built.stdout
 
 
 class TestStartingConfiguration:
-    """conf/llama_auth.conf, included, with the README's first key; the backend it names is not there."""
+    """conf/llama_auth.conf, included, with a key of conf/new_key.sh; the backend it names is not there."""
     modules = PROXY
     expected = (r"AH00957", r"AH01114", r"AH00959")
 

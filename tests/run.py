@@ -1,6 +1,6 @@
 """Runs the unit programs, the fuzz corpora, the http and the fault tests and ends with one plain line: "N passed, M failed".
 
-Usage: run.py [unit] [fuzz] [http] [faults] [pytest arguments]. Exits 0 only when something ran and nothing failed.
+Usage: run.py [unit] [fuzz] [http] [faults] [real] [pytest arguments]. Exits 0 only when something ran and nothing failed.
 """
 
 import os
@@ -76,7 +76,7 @@ def pytest(directory, arguments):
 
 
 def main():
-    kinds = ("unit", "fuzz", "http", "faults")
+    kinds = ("unit", "fuzz", "http", "faults", "real")
     which = [a for a in sys.argv[1:] if a in kinds]
     rest = [a for a in sys.argv[1:] if a not in kinds]
     results = []
@@ -84,7 +84,7 @@ def main():
         results.append(unit())
     if "fuzz" in which:
         results.append(fuzz())
-    results += [pytest(directory, rest) for directory in ("http", "faults") if directory in which]
+    results += [pytest(directory, rest) for directory in ("http", "faults", "real") if directory in which]
     passed = sum(r[0] for r in results)
     failed = sum(r[1] for r in results)
     print(f"{passed} passed, {failed} failed")

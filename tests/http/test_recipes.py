@@ -29,6 +29,10 @@ def block(title, kind="apache"):
     return re.search(rf"^```{kind}\n(.*?)^```", chapter(title), re.M | re.S).group(1)
 
 
+def chapter_of_recipes():
+    return re.search(r"^## Recipes\n(.*?)^## ", README, re.M | re.S).group(1)
+
+
 def quick_start(httpd):
     """The quick start's configuration, with the backend and the key of a test."""
     httpd.write_keys("conf/api_keys.json", key_entry(KEY, "ci-bot", {"scopes": ["models.read"]}))
@@ -73,6 +77,21 @@ def test_links_lead_somewhere():
     anchors = {anchor(title) for title in re.findall(r"^#+ (.*)$", README, re.M)}
     for target in re.findall(r"\]\(([^)]*)\)", README):
         assert target[1:] in anchors if target.startswith("#") else (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "conf").glob("*.conf") if path.name not in ("demo.conf", "kubernetes.conf")))
+def test_all_behind_each_configuration(bare, name):
+    """Every recipe fits behind every shipped configuration, all at once."""
+    bare.modules += ("proxy", "proxy_http", "auth_basic", "authn_file")
+    bare.write("conf/backend.key", SECRET)
+    bare.write("conf/litellm.key", SECRET)
+    bare.write_keys("conf/api_keys.json", key_entry(KEY, "ci-bot"))
+    text = (ROOT / "conf" / name).read_text()
+    if "<LlamaAuthProvider keys " not in text:
+        text += "<LlamaAuthProvider keys static>\nFile conf/api_keys.json\n</LlamaAuthProvider>\n"
+    bare.configure(text + "".join(block(title) for title in re.findall(r"^### (.*)$", chapter_of_recipes(), re.M)))
+    status, said = bare.check()
+    assert status == 0 and "warn" not in said, said
 
 
 class TestQuickStart:
@@ -235,7 +254,8 @@ class TestSeveralIssuers(Recipe):
 
     @classmethod
     def configure(cls, httpd):
-        text = super().configure(httpd)
+        names = re.search(r"^    (LlamaAuthUse keys .*)$", chapter(cls.title), re.M).group(1)
+        text = block(cls.title) + quick_start(httpd).replace("LlamaAuthUse keys", names)
         server = key_server(httpd)
         for number, (host, signer) in enumerate(cls.signers.items()):
             path = f"/issuer{number}"

@@ -7,7 +7,7 @@ import pytest
 from server import key_entry
 from websocket import WebSocket, WebSocketBackend
 
-KEY, OTHER = "key-of-a-socket-0000001", "key-without-the-role-001"
+KEY, OTHER, SECRET = "key-of-a-socket-0000001", "key-without-the-role-001", "key-of-the-backend-00001"
 
 
 class TestWebSocket:
@@ -27,6 +27,7 @@ class TestWebSocket:
             return f"<Location {path}>\n{inside}\nAuthzSendForbiddenOnFailure On\n</Location>\n"
         return ("<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n"
                 + section("/header", "Authorization", "LlamaAuthForwardToken off") + section("/kept", "query:key")
+                + section("/backend", "Authorization query:key", f"LlamaAuthBackendToken {SECRET}")
                 + section("/query", "Authorization query:key", "LlamaAuthForwardToken off")
                 + section("/nocanon", "query:key", "LlamaAuthForwardToken off").replace(
                     "upgrade=websocket", "upgrade=websocket nocanon"))
@@ -63,3 +64,9 @@ class TestWebSocket:
     def test_token_kept_in_the_query(self, httpd):
         with WebSocket(httpd.port, f"/kept?model=m&key={KEY}") as socket:
             assert socket.ask("hello")["target"] == f"/kept?model=m&key={KEY}"
+
+    def test_key_of_the_backend(self, httpd):
+        for target, fields in (("/backend", [("Authorization", f"Bearer {KEY}")]), (f"/backend?key={KEY}", [])):
+            with WebSocket(httpd.port, target, fields) as socket:
+                told = socket.ask("hello")
+                assert told["fields"]["authorization"] == f"Bearer {SECRET}" and KEY not in str(told)

@@ -55,12 +55,14 @@ def keys(httpd):
                      key_entry(ADMIN, "admin", {"roles": ["admin"], "scopes": ["telemetry.read"]}))
 
 
+@pytest.mark.parametrize("place", ["{}", "<VirtualHost 127.0.0.1:*>\n{}</VirtualHost>\n"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "kubernetes.conf"])
-def test_syntax(bare, name):
+def test_syntax(bare, name, place):
+    """As shipped, with files below ServerRoot, in the main server (Debian's conf-enabled) and in a virtual host."""
     bare.modules += ("proxy", "proxy_http")
     keys(bare)
     bare.write("conf/litellm.key", MASTER)
-    bare.configure(f'Include "{CONF}/{name}"\n')
+    bare.configure(place.format(f'Include "{CONF}/{name}"\n'))
     status, said = bare.check()
     assert status == 0, said
     warnings = [line for line in said.split("\n") if "warn" in line]

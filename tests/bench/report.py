@@ -1,4 +1,4 @@
-"""The measurements as Markdown, to be quoted in README.md."""
+"""The measurements as Markdown, to be quoted in its README.md."""
 
 import statistics
 

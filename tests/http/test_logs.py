@@ -218,15 +218,15 @@ class TestExplanation:
 
 
 class TestLogFormat:
-    """The line that README.md offers for access logs, and one for error logs."""
+    """The lines that README.md offers for access logs and error logs."""
 
     @staticmethod
     def configure(httpd):
         from pathlib import Path
         readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-        formats = [line.strip() for line in readme.splitlines() if re.match(r"\s*(LogFormat|ErrorLogFormat) ", line)]
-        assert len(formats) == 2, formats
-        return ("\n".join(formats) + "\nCustomLog logs/llama.log llama_auth\n" +
+        formats = re.search(r"^### Logs\n.*?^```apache\n(.*?)^```", readme, re.M | re.S).group(1)
+        assert formats.startswith("LogFormat ") and "\nErrorLogFormat " in formats
+        return (formats + "CustomLog logs/llama.log llama_auth\n" +
                 provider("corp", httpd.endpoint().url(), "CacheVary none") + location("/v1", "corp") + everywhere(httpd, "/v1"))
 
     def test_lines(self, httpd, token):

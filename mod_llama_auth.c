@@ -68,7 +68,7 @@ static void register_hooks(apr_pool_t *pool)
     la_handler_register();
     la_respond_register();
     la_scrub_register();
-    la_status_register(pool);
+    la_status_register();
     la_require_register(pool);
 }
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 protections=(la_request_begin la_query_read la_scrub_read la_scrub_insert_filter la_forward_before_handler la_authz_check_access, la_authz_check_access_ex la_authz_force_authn la_authn_check
-             'la_authz_check,' la_authz_gate la_authz_last_fixup la_respond_insert_error_filter)
+             'la_authz_check,' la_authz_gate la_authz_last_fixup la_respond_insert_error_filter la_cors_insert_filter)
 needed=0
 for protection in "${protections[@]}"; do
     rm -rf "$work/tree"
@@ -17,7 +17,7 @@ for protection in "${protections[@]}"; do
     make -C "$work/tree" --no-print-directory -f Makefile.apxs all >/dev/null
     if LA_MODULE="$work/tree/.build/release/mod_llama_auth.so" "${PYTHON:-/usr/bin/python3}" -m pytest -q -x -p no:cacheprovider \
         tests/http/test_takeovers.py tests/http/test_query.py tests/http/test_trailers.py tests/http/test_matrix.py tests/http/test_redirects.py \
-        tests/http/test_forward.py >"$work/log" 2>&1; then
+        tests/http/test_forward.py tests/http/test_origin.py tests/http/test_cors.py >"$work/log" 2>&1; then
         echo "${protection%,}: nothing fails without it"
     else
         needed=$((needed + 1))

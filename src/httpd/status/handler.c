@@ -1,4 +1,4 @@
-/* The handler `llama-auth-status`: chooses the form, and carries out purges. In request threads. */
+/* The handler `llama-auth-status`: shows the status, and carries out purges. In request threads. */
 #include "httpd/handler.h"
 #include "httpd/request.h"
 #include "httpd/segments.h"
@@ -17,19 +17,17 @@
 
 APLOG_USE_MODULE(llama_auth);
 
-/* Longest body of a purge. */
 #define BODY_MAX 4096
 
-/* Whether a rule with a user let this caller in. httpd authenticates only where one may, so that
- * somebody was is proof; a user without a type is one that mod_ssl made up of a certificate for
- * nobody's rule. */
+/* Whether a rule with a user let this caller in: httpd authenticates only where there is one. A
+ * user without a type comes from mod_ssl's SSLUserName, which no rule asked for. */
 static int is_guarded(const request_rec *r)
 {
     return r->user && *r->user && r->ap_auth_type;
 }
 
-/* Whether a page of another site sent it: a browser adds credentials that it knows by itself. Not
- * every browser sends both fields. */
+/* Whether a page of another site sent the request: browsers add credentials that they know by
+ * themselves. Not every browser sends both fields. */
 static int is_cross_site(const request_rec *r)
 {
     const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");
@@ -43,7 +41,7 @@ static int is_cross_site(const request_rec *r)
     return origin && (!authority || !host || strcasecmp(authority + 3, host) != 0);
 }
 
-/* Reads the body, at most BODY_MAX bytes. Returns 0 for a larger or a broken one. */
+/* Returns 0 for a body of BODY_MAX bytes or more, one with a NUL, and a broken one. */
 static int read_body(request_rec *r, char body[BODY_MAX + 1])
 {
     long len = 0;
@@ -63,8 +61,7 @@ static int read_body(request_rec *r, char body[BODY_MAX + 1])
     return got == 0 && len < BODY_MAX && strlen(body) == (apr_size_t)len;
 }
 
-/* The purge that the request asks for, in its body or its query. Returns 0 when there is none, or
- * several. */
+/* Finds the one purge that the request asks for, in its body, else in its query. */
 static int find_purge(request_rec *r, const char *body, la_slice_t *text, la_purge_t *purge)
 {
     int count = la_params_query(r->pool, body, "purge", text);
@@ -75,20 +72,12 @@ static int find_purge(request_rec *r, const char *body, la_slice_t *text, la_pur
     return count == 1 && la_purge_parse(*text, purge);
 }
 
-static void answer_purge(request_rec *r, apr_size_t dropped, const char *shared)
-{
-    const char *text = apr_psprintf(
-        r->pool, "{\"dropped\": %" APR_SIZE_T_FMT ", \"shared_cache\": \"%s\"}\n", dropped, shared);
-
-    ap_set_content_type(r, "application/json");
-    ap_set_content_length(r, (apr_off_t)strlen(text));
-    ap_rputs(text, r);
-}
-
 static int carry_out(request_rec *r, la_slice_t text, const la_purge_t *purge)
 {
     const la_shared_t *shared = la_shared_get();
+    const char *told = shared->second ? "told" : "none";
     const char *error = NULL;
+    const char *answer;
     apr_size_t dropped = 0;
 
     if (shared->cache) {
@@ -103,12 +92,17 @@ static int carry_out(request_rec *r, la_slice_t text, const la_purge_t *purge)
                   error ? "; other machines were not told: " : "", error ? error : "");
     if (error) {
         r->status = HTTP_BAD_GATEWAY;
+        told = "unreachable";
     }
-    answer_purge(r, dropped, error ? "unreachable" : shared->second ? "told" : "none");
+    answer = apr_psprintf(r->pool, "{\"dropped\": %" APR_SIZE_T_FMT ", \"shared_cache\": \"%s\"}\n",
+                          dropped, told);
+    ap_set_content_type(r, "application/json");
+    ap_set_content_length(r, (apr_off_t)strlen(answer));
+    ap_rputs(answer, r);
     return OK;
 }
 
-static int refuse(request_rec *r, int status, const char *why)
+static int refuse_purge(request_rec *r, int status, const char *why)
 {
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0068) "no purge at %s: %s", r->uri, why);
     return status;
@@ -121,19 +115,19 @@ static int purge(request_rec *r)
     la_slice_t text;
 
     if (!la_handler_is_servers(r, HANDLER)) {
-        return refuse(r, HTTP_FORBIDDEN,
-                      "no SetHandler " HANDLER " of the server's configuration makes this a status "
-                      "page, and an .htaccess, AddHandler or rewriting may not");
+        return refuse_purge(r, HTTP_FORBIDDEN,
+                            "no SetHandler of the server's configuration makes this a status page, "
+                            "and an .htaccess, AddHandler or rewriting may not");
     }
     if (!is_guarded(r)) {
-        return refuse(r, HTTP_FORBIDDEN, "no Require with a user guards it");
+        return refuse_purge(r, HTTP_FORBIDDEN, "no Require with a user guards it");
     }
     if (is_cross_site(r)) {
-        return refuse(r, HTTP_FORBIDDEN, "another site's page sent it");
+        return refuse_purge(r, HTTP_FORBIDDEN, "another site's page sent it");
     }
     if (!read_body(r, body) || !find_purge(r, body, &text, &wanted)) {
-        return refuse(r, HTTP_BAD_REQUEST,
-                      "it takes purge=all, purge=principal:NAME or purge=client_id:ID");
+        return refuse_purge(r, HTTP_BAD_REQUEST,
+                            "it takes purge=all, purge=principal:NAME or purge=client_id:ID");
     }
     return carry_out(r, text, &wanted);
 }

@@ -1,9 +1,9 @@
-/* The status page: one file without anything from elsewhere, readable on a phone, in light and
- * dark. Its script fetches the page again every few seconds and exchanges its main part; without
- * scripts the browser reloads. In request threads.
- */
-#include "httpd/status/request_stats.h"
+/* Writes the status page: one file that loads nothing, for phones too, in light and dark. Its
+ * script fetches the page every few seconds and replaces the main part; without scripts the browser
+ * reloads. In request threads. */
+#include "base/digest.h"
 #include "httpd/segments.h"
+#include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
 
 #include <apr_general.h>
@@ -11,9 +11,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 
-#define U64 "%" APR_UINT64_T_FMT
-
-/* Where bars stand in a histogram's picture. */
+/* The bars of a histogram, in units of its picture. */
 #define BAR_STEP   22
 #define BAR_WIDTH  18
 #define BAR_HEIGHT 64
@@ -54,16 +52,16 @@ static const char script[] =
     "document.querySelector('main').replaceWith(d.querySelector('main'));"
     "document.title='mod_llama_auth'}catch(e){document.title='(no answer) mod_llama_auth'}},3000);";
 
-/* A number of its own, for the one script that may run. */
+/* Marks the style and the script that the browser may use; without random numbers it uses none. */
 static const char *make_nonce(apr_pool_t *pool)
 {
     unsigned char bytes[16];
     char *text = apr_palloc(pool, 2 * sizeof(bytes) + 1);
 
     if (apr_generate_random_bytes(bytes, sizeof(bytes)) != APR_SUCCESS) {
-        return NULL;
+        return "";
     }
-    ap_bin2hex(bytes, sizeof(bytes), text);
+    la_digest_hex(bytes, sizeof(bytes), text);
     return text;
 }
 
@@ -78,27 +76,13 @@ static void set_headers(request_rec *r, const char *nonce)
     ap_set_content_type(r, "text/html; charset=utf-8");
 }
 
-static void number(request_rec *r, const char *label, apr_uint64_t value, int bad)
+static void write_number(request_rec *r, const char *label, apr_uint64_t value, int bad)
 {
-    ap_rprintf(r, "<div class=\"n%s\"><b>" U64 "</b><span>%s</span></div>\n",
+    ap_rprintf(r, "<div class=\"n%s\"><b>" LA_U64 "</b><span>%s</span></div>\n",
                bad && value ? " bad" : "", value, label);
 }
 
-/* A duration as an axis has it: 250us, 5ms, 2.5s. */
-static const char *short_time(apr_pool_t *pool, apr_interval_time_t us)
-{
-    if (us < 1000) {
-        return apr_psprintf(pool, "%dus", (int)us);
-    }
-    if (us < APR_USEC_PER_SEC) {
-        return us % 1000 ? apr_psprintf(pool, "%.1fms", (double)us / 1e3)
-                         : apr_psprintf(pool, "%dms", (int)(us / 1000));
-    }
-    return us % APR_USEC_PER_SEC ? apr_psprintf(pool, "%.1fs", (double)us / 1e6)
-                                 : apr_psprintf(pool, "%ds", (int)(us / APR_USEC_PER_SEC));
-}
-
-static void histogram(request_rec *r, const la_counters_histogram_t *h, const char *of)
+static void write_histogram(request_rec *r, const la_counters_histogram_t *h, const char *of)
 {
     apr_uint64_t most = 1;
     int i;
@@ -111,21 +95,23 @@ static void histogram(request_rec *r, const la_counters_histogram_t *h, const ch
     for (i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
         int height = (int)((double)h->buckets[i] * BAR_HEIGHT / (double)most + 0.5);
         const char *bound =
-            i < LA_COUNTERS_BUCKETS ? short_time(r->pool, la_counters_bounds_us[i]) : "more";
+            i < LA_COUNTERS_BUCKETS
+                ? apr_psprintf(r->pool, "%g", (double)la_counters_bounds_us[i] / 1e3)
+                : "more";
 
         height = h->buckets[i] && height == 0 ? 1 : height;
-        ap_rprintf(
-            r,
-            "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"2\"><title>up to %s: " U64
-            "</title></rect><text x=\"%d\" y=\"%d\">%s</text>\n",
-            i * BAR_STEP + 2, BAR_HEIGHT - height + 6, BAR_WIDTH, height, bound, h->buckets[i],
-            i * BAR_STEP + 2 + BAR_WIDTH / 2, BAR_HEIGHT + 18, i % 2 ? bound : "");
+        ap_rprintf(r,
+                   "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"2\"><title>up to %s "
+                   "ms: " LA_U64 "</title></rect><text x=\"%d\" y=\"%d\">%s</text>\n",
+                   i * BAR_STEP + 2, BAR_HEIGHT - height + 6, BAR_WIDTH, height, bound,
+                   h->buckets[i], i * BAR_STEP + 2 + BAR_WIDTH / 2, BAR_HEIGHT + 18,
+                   i % 2 ? bound : "");
     }
-    ap_rprintf(r, "</svg><figcaption>" U64 " %s, %.2f ms on average</figcaption></figure>\n",
+    ap_rprintf(r, "</svg><figcaption>" LA_U64 " %s, %.2f ms on average</figcaption></figure>\n",
                h->count, of, h->count ? (double)h->sum_us / (double)h->count / 1e3 : 0.0);
 }
 
-static void last_error(request_rec *r, const la_counters_provider_t *stats)
+static void write_error(request_rec *r, const la_counters_provider_t *stats)
 {
     char when[APR_RFC822_DATE_LEN];
 
@@ -136,60 +122,59 @@ static void last_error(request_rec *r, const la_counters_provider_t *stats)
     }
 }
 
-static void badge(request_rec *r, const la_gate_state_t *gate)
+static void write_badge(request_rec *r, const la_gate_state_t *gate)
 {
     const char *phase = la_status_phase(gate->phase);
 
     ap_rprintf(r, "<span class=\"badge %s\">breaker %s</span>", phase, phase);
 }
 
-static void requests(request_rec *r, const la_status_t *status)
+static void write_requests(request_rec *r, const la_status_t *status)
 {
     unsigned i;
 
     ap_rputs("<section><h2>Requests</h2><div class=\"grid\">\n", r);
     for (i = 0; la_request_stats_name(i); i++) {
-        number(r, la_request_stats_name(i), status->outcomes[i],
-               strncmp(la_request_stats_name(i), "prov", 4) == 0);
+        write_number(r, la_request_stats_name(i), status->outcomes[i],
+                     strncmp(la_request_stats_name(i), "prov", 4) == 0);
     }
     ap_rputs("</div></section>\n", r);
 }
 
-static void provider(request_rec *r, const la_status_provider_t *p)
+static void write_provider(request_rec *r, const la_status_provider_t *p)
 {
     ap_rprintf(r, "<section id=\"provider-%s\"><h2>%s <small>%s</small>",
                ap_escape_html(r->pool, p->name), ap_escape_html(r->pool, p->name), p->type);
     if (p->calls_out) {
-        badge(r, &p->gate);
+        write_badge(r, &p->gate);
     }
     ap_rputs("</h2><div class=\"cols\"><div class=\"grid\">\n", r);
-    number(r, "accepted", la_status_by_verdict(&p->stats, LA_VERDICT_ACCEPTED), 0);
-    number(r, "rejected", la_status_by_verdict(&p->stats, LA_VERDICT_REJECTED), 0);
-    number(r, "not mine", la_status_by_verdict(&p->stats, LA_VERDICT_NOT_MINE), 0);
-    number(r, "unavailable", la_status_by_verdict(&p->stats, LA_VERDICT_UNAVAILABLE), 1);
+    write_number(r, "accepted", la_status_by_verdict(p, LA_VERDICT_ACCEPTED), 0);
+    write_number(r, "rejected", la_status_by_verdict(p, LA_VERDICT_REJECTED), 0);
+    write_number(r, "not mine", la_status_by_verdict(p, LA_VERDICT_NOT_MINE), 0);
+    write_number(r, "unavailable", la_status_by_verdict(p, LA_VERDICT_UNAVAILABLE), 1);
     if (p->cached) {
-        number(r, "from the cache",
-               la_status_by_source(&p->stats, LA_SOURCE_HIT) +
-                   la_status_by_source(&p->stats, LA_SOURCE_NEGATIVE),
-               0);
-        number(r, "stale", la_status_by_source(&p->stats, LA_SOURCE_STALE), 1);
+        write_number(
+            r, "from the cache",
+            la_status_by_source(p, LA_SOURCE_HIT) + la_status_by_source(p, LA_SOURCE_NEGATIVE), 0);
+        write_number(r, "stale", la_status_by_source(p, LA_SOURCE_STALE), 1);
     }
     if (p->calls_out) {
-        number(r, "coalesced", la_status_by_source(&p->stats, LA_SOURCE_COALESCED), 0);
-        number(r, "calls in flight", p->gate.in_flight, 0);
-        number(r, "waiting", p->gate.waiting, 0);
-        number(r, "spared by the breaker", p->gate.refusals, 1);
+        write_number(r, "coalesced", la_status_by_source(p, LA_SOURCE_COALESCED), 0);
+        write_number(r, "calls in flight", p->gate.in_flight, 0);
+        write_number(r, "waiting", p->gate.waiting, 0);
+        write_number(r, "spared by the breaker", p->gate.refusals, 1);
     }
     ap_rputs("</div>\n", r);
     if (p->timed) {
-        histogram(r, &p->stats.calls, p->calls_out ? "calls" : "verifications");
+        write_histogram(r, &p->stats.calls, p->calls_out ? "calls" : "verifications");
     }
     ap_rputs("</div>\n", r);
-    last_error(r, &p->stats);
+    write_error(r, &p->stats);
     ap_rputs("</section>\n", r);
 }
 
-static void cache(request_rec *r, const la_status_t *status)
+static void write_cache(request_rec *r, const la_status_t *status)
 {
     double fill = 100 * la_status_fill(&status->accepted);
 
@@ -199,21 +184,21 @@ static void cache(request_rec *r, const la_status_t *status)
     }
     ap_rprintf(
         r,
-        "<section><h2>Cache <small>" U64 " MB, %.1f %% full</small></h2>"
+        "<section><h2>Cache <small>" LA_U64 " MB, %.1f %% full</small></h2>"
         "<svg class=\"fill\" viewBox=\"0 0 100 2\" preserveAspectRatio=\"none\" role=\"img\" "
         "aria-label=\"fill\"><rect width=\"%.2f\" height=\"2\"></rect></svg>"
         "<div class=\"grid\">\n",
         (status->accepted.bytes + status->rejected.bytes + 524288) / 1048576, fill, fill);
-    number(r, "identities", status->accepted.entries, 0);
-    number(r, "rejections", status->rejected.entries, 0);
-    number(r, "stored", status->accepted.stores + status->rejected.stores, 0);
-    number(r, "evicted", status->accepted.evictions + status->rejected.evictions, 0);
-    number(r, "too large", status->accepted.too_large, 1);
-    number(r, "purges", status->purges, 0);
+    write_number(r, "identities", status->accepted.entries, 0);
+    write_number(r, "rejections", status->rejected.entries, 0);
+    write_number(r, "stored", status->accepted.stores + status->rejected.stores, 0);
+    write_number(r, "evicted", status->accepted.evictions + status->rejected.evictions, 0);
+    write_number(r, "too large", status->accepted.too_large, 1);
+    write_number(r, "purges", status->purges, 0);
     ap_rputs("</div></section>\n", r);
 }
 
-static void second(request_rec *r, const la_status_t *status)
+static void write_second(request_rec *r, const la_status_t *status)
 {
     int event;
 
@@ -222,20 +207,20 @@ static void second(request_rec *r, const la_status_t *status)
     }
     ap_rprintf(r, "<section><h2>Second-level cache <small>%s</small>",
                ap_escape_html(r->pool, status->second));
-    badge(r, &status->second_gate);
+    write_badge(r, &status->second_gate);
     ap_rputs("</h2><div class=\"cols\"><div class=\"grid\">\n", r);
     for (event = 0; event <= LA_REMOTE_STORE_FAILED; event++) {
-        number(r, la_remote_name((la_remote_e)event), status->second_stats.lookups[0][event],
-               event == LA_REMOTE_UNREADABLE || event == LA_REMOTE_UNAVAILABLE);
+        write_number(r, la_remote_name((la_remote_e)event), status->second_stats.lookups[0][event],
+                     event == LA_REMOTE_UNREADABLE || event == LA_REMOTE_UNAVAILABLE);
     }
     ap_rputs("</div>\n", r);
-    histogram(r, &status->second_stats.calls, "commands");
+    write_histogram(r, &status->second_stats.calls, "commands");
     ap_rputs("</div>\n", r);
-    last_error(r, &status->second_stats);
+    write_error(r, &status->second_stats);
     ap_rputs("</section>\n", r);
 }
 
-static void purge_form(request_rec *r)
+static void write_purge_form(request_rec *r)
 {
     ap_rputs("<section><h2>Purge</h2><form method=\"post\">"
              "<input name=\"purge\" required aria-label=\"what to purge\" "
@@ -244,7 +229,7 @@ static void purge_form(request_rec *r)
              r);
 }
 
-static void body(request_rec *r, const la_status_t *status, int may_purge)
+static void write_body(request_rec *r, const la_status_t *status, int may_purge)
 {
     char now[APR_RFC822_DATE_LEN];
     int i;
@@ -252,15 +237,15 @@ static void body(request_rec *r, const la_status_t *status, int may_purge)
     apr_rfc822_date(now, status->now);
     ap_rprintf(r, "<main><p class=\"sub\">%s, %s</p>\n", ap_escape_html(r->pool, status->server),
                now);
-    requests(r, status);
+    write_requests(r, status);
     for (i = 0; i < status->provider_count; i++) {
-        provider(r, &status->providers[i]);
+        write_provider(r, &status->providers[i]);
     }
-    cache(r, status);
-    second(r, status);
+    write_cache(r, status);
+    write_second(r, status);
     ap_rputs("</main>\n", r);
     if (may_purge) {
-        purge_form(r);
+        write_purge_form(r);
     }
 }
 
@@ -268,7 +253,6 @@ void la_status_html(request_rec *r, const la_status_t *status, int may_purge)
 {
     const char *nonce = make_nonce(r->pool);
 
-    nonce = nonce ? nonce : ""; /* then no browser takes style or script */
     set_headers(r, nonce);
     ap_rprintf(r,
                "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
@@ -276,6 +260,6 @@ void la_status_html(request_rec *r, const la_status_t *status, int may_purge)
                "<title>mod_llama_auth</title><noscript><meta http-equiv=\"refresh\" content=\"5\">"
                "</noscript><style nonce=\"%s\">%s</style></head>\n<body><h1>mod_llama_auth</h1>\n",
                nonce, style);
-    body(r, status, may_purge);
+    write_body(r, status, may_purge);
     ap_rprintf(r, "<script nonce=\"%s\">%s</script></body></html>\n", nonce, script);
 }

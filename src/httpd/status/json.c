@@ -1,21 +1,16 @@
-/* The status as JSON. The shape is documented in README.md and stays; LA_STATUS_VERSION is its
- * version. In request threads.
- */
+/* Writes the status as JSON. README.md documents the shape, which stays; LA_STATUS_VERSION is its
+ * version. In request threads. */
 #include "base/json.h"
 #include "base/timestamp.h"
-#include "httpd/status/request_stats.h"
 #include "httpd/segments.h"
+#include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
 
-#define U64 "%" APR_UINT64_T_FMT
-
-/* Appends formatted text; only for what needs no escaping. */
-static void put(la_json_writer_t *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(la_json_writer_t *w, const char *format, ...)
+/* Appends formatted text, which must need no escaping. */
+static __attribute__((format(printf, 2, 3))) void put(la_json_writer_t *w, const char *format, ...)
 {
     va_list arguments;
     const char *text;
@@ -41,11 +36,11 @@ static void put_histogram(la_json_writer_t *w, const la_counters_histogram_t *hi
     apr_uint64_t sum = 0;
     int i;
 
-    put(w, "{\"count\": " U64 ", \"sum_seconds\": %.6f, \"buckets\": [", histogram->count,
+    put(w, "{\"count\": " LA_U64 ", \"sum_seconds\": %.6f, \"buckets\": [", histogram->count,
         (double)histogram->sum_us / 1e6);
     for (i = 0; i < LA_COUNTERS_BUCKETS; i++) {
         sum += histogram->buckets[i];
-        put(w, "%s{\"le_seconds\": %.6f, \"count\": " U64 "}", i ? ", " : "",
+        put(w, "%s{\"le_seconds\": %.6f, \"count\": " LA_U64 "}", i ? ", " : "",
             (double)la_counters_bounds_us[i] / 1e6, sum);
     }
     put(w, "]}");
@@ -60,7 +55,7 @@ static void put_lookups(la_json_writer_t *w, const la_counters_provider_t *stats
     for (verdict = 0; verdict <= LA_VERDICT_ACCEPTED; verdict++) {
         put(w, "%s\"%s\": {", verdict ? ", " : "", la_verdict_name((la_verdict_e)verdict));
         for (source = 0; source <= LA_SOURCE_SHARED; source++) {
-            put(w, "%s\"%s\": " U64, source ? ", " : "", la_source_name((la_source_e)source),
+            put(w, "%s\"%s\": " LA_U64, source ? ", " : "", la_source_name((la_source_e)source),
                 stats->lookups[verdict][source]);
         }
         put(w, "}");
@@ -86,7 +81,7 @@ static void put_gate(la_json_writer_t *w, const la_gate_state_t *gate)
 {
     put(w,
         "\"breaker\": {\"state\": \"%s\", \"consecutive_failures\": %u, \"retry_after_seconds\": "
-        "%.3f, \"openings\": " U64 ", \"refusals\": " U64 "}",
+        "%.3f, \"openings\": " LA_U64 ", \"refusals\": " LA_U64 "}",
         la_status_phase(gate->phase), gate->failures, (double)gate->retry_us / 1e6, gate->openings,
         gate->refusals);
 }
@@ -101,8 +96,8 @@ static void put_provider(la_json_writer_t *w, const la_status_provider_t *p)
     put_histogram(w, &p->stats.calls);
     if (p->calls_out) {
         put(w,
-            ", \"in_flight\": %u, \"waiting\": %u, \"max_concurrent\": %u, \"limit_refusals\": " U64
-            ", ",
+            ", \"in_flight\": %u, \"waiting\": %u, \"max_concurrent\": %u, "
+            "\"limit_refusals\": " LA_U64 ", ",
             p->gate.in_flight, p->gate.waiting, p->limit, p->gate.exhaustions);
         put_gate(w, &p->gate);
     }
@@ -113,19 +108,19 @@ static void put_provider(la_json_writer_t *w, const la_status_provider_t *p)
 static void put_table(la_json_writer_t *w, const la_table_stats_t *table)
 {
     put(w,
-        "{\"bytes\": " U64 ", \"fill\": %.4f, \"entries\": " U64 ", \"stores\": " U64
-        ", \"evictions\": " U64 ", \"store_failures\": " U64 ", \"too_large\": " U64 "}",
+        "{\"bytes\": " LA_U64 ", \"fill\": %.4f, \"entries\": " LA_U64 ", \"stores\": " LA_U64
+        ", \"evictions\": " LA_U64 ", \"store_failures\": " LA_U64 ", \"too_large\": " LA_U64 "}",
         table->bytes, la_status_fill(table), table->entries, table->stores, table->evictions,
         table->store_failures, table->too_large);
 }
 
-static apr_uint64_t from(const la_status_t *status, la_source_e source)
+static apr_uint64_t sum_source(const la_status_t *status, la_source_e source)
 {
     apr_uint64_t sum = 0;
     int i;
 
     for (i = 0; i < status->provider_count; i++) {
-        sum += la_status_by_source(&status->providers[i].stats, source);
+        sum += la_status_by_source(&status->providers[i], source);
     }
     return sum;
 }
@@ -141,14 +136,14 @@ static void put_cache(la_json_writer_t *w, const la_status_t *status)
     }
     put(w, "{\"lookups\": {");
     for (source = LA_SOURCE_HIT; source <= LA_SOURCE_SHARED; source++) {
-        put(w, "%s\"%s\": " U64, source > LA_SOURCE_HIT ? ", " : "",
-            la_source_name((la_source_e)source), from(status, (la_source_e)source));
+        put(w, "%s\"%s\": " LA_U64, source > LA_SOURCE_HIT ? ", " : "",
+            la_source_name((la_source_e)source), sum_source(status, (la_source_e)source));
     }
     put(w, "}, \"accepted\": ");
     put_table(w, &status->accepted);
     put(w, ", \"rejected\": ");
     put_table(w, &status->rejected);
-    put(w, ", \"purges\": " U64 "}", status->purges);
+    put(w, ", \"purges\": " LA_U64 "}", status->purges);
 }
 
 static void put_second(la_json_writer_t *w, const la_status_t *status)
@@ -164,7 +159,7 @@ static void put_second(la_json_writer_t *w, const la_status_t *status)
     put_text(w, status->second);
     put(w, ", \"operations\": {");
     for (event = 0; event <= LA_REMOTE_STORE_FAILED; event++) {
-        put(w, "%s\"%s\": " U64, event ? ", " : "", la_remote_name((la_remote_e)event),
+        put(w, "%s\"%s\": " LA_U64, event ? ", " : "", la_remote_name((la_remote_e)event),
             status->second_stats.lookups[0][event]);
     }
     put(w, "}, \"commands\": ");
@@ -188,7 +183,7 @@ void la_status_json(request_rec *r, const la_status_t *status)
     put_time(&writer, status->started);
     put(&writer, ",\n \"requests\": {");
     for (outcome = 0; la_request_stats_name(outcome); outcome++) {
-        put(&writer, "%s\"%s\": " U64, outcome ? ", " : "", la_request_stats_name(outcome),
+        put(&writer, "%s\"%s\": " LA_U64, outcome ? ", " : "", la_request_stats_name(outcome),
             status->outcomes[outcome]);
     }
     put(&writer, "},\n \"providers\": [");

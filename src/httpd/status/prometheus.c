@@ -1,35 +1,35 @@
-/* The metrics in Prometheus's text format 0.0.4. Names and labels are documented in README.md and
- * stay. In request threads.
- */
-#include "httpd/status/request_stats.h"
+/* Writes the metrics in Prometheus's text format 0.0.4. README.md documents names and labels, which
+ * stay. In request threads. */
 #include "httpd/segments.h"
+#include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
 
-#define U64         "%" APR_UINT64_T_FMT
+#include <stddef.h>
+
 #define SECONDS_F   "%" APR_INT64_T_FMT ".%06d"
 #define SECONDS(us) (apr_int64_t)((us) / APR_USEC_PER_SEC), (int)((us) % APR_USEC_PER_SEC)
 
-static void head(request_rec *r, const char *name, const char *type, const char *help)
+static void write_head(request_rec *r, const char *name, const char *type, const char *help)
 {
     ap_rprintf(r, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void requests(request_rec *r, const la_status_t *status)
+static void write_requests(request_rec *r, const la_status_t *status)
 {
     unsigned i;
 
-    head(r, "llama_auth_requests_total", "counter",
-         "Requests by how they ended: accepted, or the code of the refusal.");
+    write_head(r, "llama_auth_requests_total", "counter",
+               "Requests by how they ended: accepted, or the code of the refusal.");
     for (i = 0; la_request_stats_name(i); i++) {
-        ap_rprintf(r, "llama_auth_requests_total{outcome=\"%s\"} " U64 "\n",
+        ap_rprintf(r, "llama_auth_requests_total{outcome=\"%s\"} " LA_U64 "\n",
                    la_request_stats_name(i), status->outcomes[i]);
     }
 }
 
-static void lookups_of(request_rec *r, const la_status_provider_t *p)
+static void write_lookups(request_rec *r, const la_status_provider_t *p)
 {
     int verdict;
     int source;
@@ -41,7 +41,7 @@ static void lookups_of(request_rec *r, const la_status_provider_t *p)
             if (count > 0) {
                 ap_rprintf(r,
                            "llama_auth_provider_lookups_total{provider=\"%s\",type=\"%s\","
-                           "verdict=\"%s\",cache=\"%s\"} " U64 "\n",
+                           "verdict=\"%s\",cache=\"%s\"} " LA_U64 "\n",
                            p->name, p->type, la_verdict_name((la_verdict_e)verdict),
                            la_source_name((la_source_e)source), count);
             }
@@ -49,107 +49,92 @@ static void lookups_of(request_rec *r, const la_status_provider_t *p)
     }
 }
 
-static void histogram(request_rec *r, const char *name, const char *labels,
-                      const la_counters_histogram_t *histogram)
+static void write_histogram(request_rec *r, const char *name, const char *labels,
+                            const la_counters_histogram_t *histogram)
 {
     apr_uint64_t sum = 0;
     int i;
 
     for (i = 0; i < LA_COUNTERS_BUCKETS; i++) {
         sum += histogram->buckets[i];
-        ap_rprintf(r, "%s_bucket{%s%sle=\"" SECONDS_F "\"} " U64 "\n", name, labels,
+        ap_rprintf(r, "%s_bucket{%s%sle=\"" SECONDS_F "\"} " LA_U64 "\n", name, labels,
                    *labels ? "," : "", SECONDS(la_counters_bounds_us[i]), sum);
     }
-    ap_rprintf(r, "%s_bucket{%s%sle=\"+Inf\"} " U64 "\n", name, labels, *labels ? "," : "",
+    ap_rprintf(r, "%s_bucket{%s%sle=\"+Inf\"} " LA_U64 "\n", name, labels, *labels ? "," : "",
                histogram->count);
     ap_rprintf(r, *labels ? "%s_sum{%s} " SECONDS_F "\n" : "%s_sum%s " SECONDS_F "\n", name, labels,
                SECONDS((apr_int64_t)histogram->sum_us));
-    ap_rprintf(r, *labels ? "%s_count{%s} " U64 "\n" : "%s_count%s " U64 "\n", name, labels,
+    ap_rprintf(r, *labels ? "%s_count{%s} " LA_U64 "\n" : "%s_count%s " LA_U64 "\n", name, labels,
                histogram->count);
 }
 
-/* One metric with a value for each provider that has a gate. */
-static void gates(request_rec *r, const la_status_t *status, const char *name, const char *type,
-                  const char *help, apr_uint64_t (*value)(const la_status_provider_t *p))
+/* Metrics about gates, in the order of read_gate()'s values. */
+static const struct {
+    const char *name;
+    const char *type;
+    const char *help;
+} gate_metrics[] = {
+    {"calls_in_flight", "gauge", "Calls under way."},
+    {"calls_waiting", "gauge", "Requests that wait for one of MaxConcurrent."},
+    {"max_concurrent", "gauge", "MaxConcurrent."},
+    {"breaker_open", "gauge", "1 while the breaker is open or probing."},
+    {"breaker_openings_total", "counter", "Times that the breaker opened."},
+    {"breaker_refusals_total", "counter", "Calls that the breaker spared."},
+    {"limit_refusals_total", "counter", "Calls that MaxConcurrent refused."},
+};
+
+#define GATE_METRICS (sizeof(gate_metrics) / sizeof(gate_metrics[0]))
+
+static apr_uint64_t read_gate(const la_status_provider_t *p, apr_size_t metric)
 {
+    const apr_uint64_t values[GATE_METRICS] = {
+        p->gate.in_flight,  p->gate.waiting,
+        p->limit,           p->gate.phase != LA_GATE_PHASE_CLOSED,
+        p->gate.openings,   p->gate.refusals,
+        p->gate.exhaustions};
+
+    return values[metric];
+}
+
+static void write_gate_metric(request_rec *r, const la_status_t *status, apr_size_t metric)
+{
+    const char *name =
+        apr_pstrcat(r->pool, "llama_auth_provider_", gate_metrics[metric].name, NULL);
     int i;
 
-    head(r, name, type, help);
+    write_head(r, name, gate_metrics[metric].type, gate_metrics[metric].help);
     for (i = 0; i < status->provider_count; i++) {
         const la_status_provider_t *p = &status->providers[i];
 
         if (p->calls_out) {
-            ap_rprintf(r, "%s{provider=\"%s\"} " U64 "\n", name, p->name, value(p));
+            ap_rprintf(r, "%s{provider=\"%s\"} " LA_U64 "\n", name, p->name, read_gate(p, metric));
         }
     }
 }
 
-static apr_uint64_t in_flight(const la_status_provider_t *p)
+static void write_providers(request_rec *r, const la_status_t *status)
 {
-    return p->gate.in_flight;
-}
-
-static apr_uint64_t waiting(const la_status_provider_t *p)
-{
-    return p->gate.waiting;
-}
-
-static apr_uint64_t limit(const la_status_provider_t *p)
-{
-    return p->limit;
-}
-
-static apr_uint64_t breaker_open(const la_status_provider_t *p)
-{
-    return p->gate.phase != LA_GATE_PHASE_CLOSED;
-}
-
-static apr_uint64_t openings(const la_status_provider_t *p)
-{
-    return p->gate.openings;
-}
-
-static apr_uint64_t refusals(const la_status_provider_t *p)
-{
-    return p->gate.refusals;
-}
-
-static apr_uint64_t exhaustions(const la_status_provider_t *p)
-{
-    return p->gate.exhaustions;
-}
-
-static void providers(request_rec *r, const la_status_t *status)
-{
+    apr_size_t metric;
     int i;
 
-    head(r, "llama_auth_provider_lookups_total", "counter",
-         "Questions to a provider by verdict and by where the verdict came from.");
+    write_head(r, "llama_auth_provider_lookups_total", "counter",
+               "Questions to a provider by verdict and by where the verdict came from.");
     for (i = 0; i < status->provider_count; i++) {
-        lookups_of(r, &status->providers[i]);
+        write_lookups(r, &status->providers[i]);
     }
-    head(r, "llama_auth_provider_call_duration_seconds", "histogram",
-         "Time that a provider itself took for a verdict.");
+    write_head(r, "llama_auth_provider_call_duration_seconds", "histogram",
+               "Time that a provider itself took for a verdict.");
     for (i = 0; i < status->provider_count; i++) {
         const la_status_provider_t *p = &status->providers[i];
 
-        histogram(r, "llama_auth_provider_call_duration_seconds",
-                  apr_psprintf(r->pool, "provider=\"%s\"", p->name), &p->stats.calls);
+        write_histogram(r, "llama_auth_provider_call_duration_seconds",
+                        apr_psprintf(r->pool, "provider=\"%s\"", p->name), &p->stats.calls);
     }
-    gates(r, status, "llama_auth_provider_calls_in_flight", "gauge", "Calls under way.", in_flight);
-    gates(r, status, "llama_auth_provider_calls_waiting", "gauge",
-          "Requests that wait for one of MaxConcurrent.", waiting);
-    gates(r, status, "llama_auth_provider_max_concurrent", "gauge", "MaxConcurrent.", limit);
-    gates(r, status, "llama_auth_provider_breaker_open", "gauge",
-          "1 while the breaker is open or probing.", breaker_open);
-    gates(r, status, "llama_auth_provider_breaker_openings_total", "counter",
-          "Times that the breaker opened.", openings);
-    gates(r, status, "llama_auth_provider_breaker_refusals_total", "counter",
-          "Calls that the breaker spared.", refusals);
-    gates(r, status, "llama_auth_provider_limit_refusals_total", "counter",
-          "Calls that MaxConcurrent refused.", exhaustions);
-    head(r, "llama_auth_provider_last_error_timestamp_seconds", "gauge",
-         "When the provider was unavailable last; 0: never.");
+    for (metric = 0; metric < GATE_METRICS; metric++) {
+        write_gate_metric(r, status, metric);
+    }
+    write_head(r, "llama_auth_provider_last_error_timestamp_seconds", "gauge",
+               "When the provider was unavailable last; 0: never.");
     for (i = 0; i < status->provider_count; i++) {
         ap_rprintf(
             r, "llama_auth_provider_last_error_timestamp_seconds{provider=\"%s\"} " SECONDS_F "\n",
@@ -157,63 +142,72 @@ static void providers(request_rec *r, const la_status_t *status)
     }
 }
 
-static void table(request_rec *r, const la_status_t *status, const char *name, const char *type,
-                  const char *help, apr_uint64_t accepted, apr_uint64_t rejected)
+/* One metric about the cache, with a value for each partition. */
+static const struct {
+    const char *name;
+    const char *type;
+    const char *help;
+    apr_size_t offset; /* in la_table_stats_t */
+} cache_metrics[] = {
+    {"size_bytes", "gauge", "Size of the cache.", offsetof(la_table_stats_t, bytes)},
+    {"chunks", "gauge", "Chunks of 384 bytes.", offsetof(la_table_stats_t, chunks)},
+    {"chunks_used", "gauge", "Chunks in use.", offsetof(la_table_stats_t, chunks_used)},
+    {"entries", "gauge", "Entries, with those past their time whose place nobody needed yet.",
+     offsetof(la_table_stats_t, entries)},
+    {"stores_total", "counter", "Entries stored.", offsetof(la_table_stats_t, stores)},
+    {"evictions_total", "counter", "Entries dropped in their time to make room.",
+     offsetof(la_table_stats_t, evictions)},
+    {"store_failures_total", "counter", "Entries that could not be stored.",
+     offsetof(la_table_stats_t, store_failures)},
+    {"too_large_total", "counter", "Of these, identities too large for the cache.",
+     offsetof(la_table_stats_t, too_large)},
+};
+
+static apr_uint64_t value_at(const la_table_stats_t *stats, apr_size_t offset)
 {
-    if (status->cache_on) {
-        head(r, name, type, help);
-        ap_rprintf(r, "%s{partition=\"accepted\"} " U64 "\n%s{partition=\"rejected\"} " U64 "\n",
-                   name, accepted, name, rejected);
-    }
+    return *(const apr_uint64_t *)(const void *)((const char *)stats + offset);
 }
 
-static void cache(request_rec *r, const la_status_t *status)
+static void write_cache(request_rec *r, const la_status_t *status)
 {
-    const la_table_stats_t *a = &status->accepted;
-    const la_table_stats_t *n = &status->rejected;
+    apr_size_t i;
 
-    table(r, status, "llama_auth_cache_size_bytes", "gauge", "Size of the cache.", a->bytes,
-          n->bytes);
-    table(r, status, "llama_auth_cache_chunks", "gauge", "Chunks of 384 bytes.", a->chunks,
-          n->chunks);
-    table(r, status, "llama_auth_cache_chunks_used", "gauge", "Chunks in use.", a->chunks_used,
-          n->chunks_used);
-    table(r, status, "llama_auth_cache_entries", "gauge",
-          "Entries, with those past their time whose place nobody needed yet.", a->entries,
-          n->entries);
-    table(r, status, "llama_auth_cache_stores_total", "counter", "Entries stored.", a->stores,
-          n->stores);
-    table(r, status, "llama_auth_cache_evictions_total", "counter",
-          "Entries dropped in their time to make room.", a->evictions, n->evictions);
-    table(r, status, "llama_auth_cache_store_failures_total", "counter",
-          "Entries that could not be stored.", a->store_failures, n->store_failures);
-    table(r, status, "llama_auth_cache_too_large_total", "counter",
-          "Of these, identities too large for the cache.", a->too_large, n->too_large);
-    if (status->cache_on) {
-        head(r, "llama_auth_purges_total", "counter", "Purges, those by other machines included.");
-        ap_rprintf(r, "llama_auth_purges_total " U64 "\n", status->purges);
+    if (!status->cache_on) {
+        return;
     }
+    for (i = 0; i < sizeof(cache_metrics) / sizeof(cache_metrics[0]); i++) {
+        const char *name = apr_pstrcat(r->pool, "llama_auth_cache_", cache_metrics[i].name, NULL);
+
+        write_head(r, name, cache_metrics[i].type, cache_metrics[i].help);
+        ap_rprintf(r,
+                   "%s{partition=\"accepted\"} " LA_U64 "\n%s{partition=\"rejected\"} " LA_U64 "\n",
+                   name, value_at(&status->accepted, cache_metrics[i].offset), name,
+                   value_at(&status->rejected, cache_metrics[i].offset));
+    }
+    write_head(r, "llama_auth_purges_total", "counter",
+               "Purges, those by other machines included.");
+    ap_rprintf(r, "llama_auth_purges_total " LA_U64 "\n", status->purges);
 }
 
-static void second(request_rec *r, const la_status_t *status)
+static void write_second(request_rec *r, const la_status_t *status)
 {
     int event;
 
     if (!status->second) {
         return;
     }
-    head(r, "llama_auth_shared_cache_operations_total", "counter",
-         "What became of questions to the second-level cache, and of entries for it.");
+    write_head(r, "llama_auth_shared_cache_operations_total", "counter",
+               "What became of questions to the second-level cache, and of entries for it.");
     for (event = 0; event <= LA_REMOTE_STORE_FAILED; event++) {
-        ap_rprintf(r, "llama_auth_shared_cache_operations_total{result=\"%s\"} " U64 "\n",
+        ap_rprintf(r, "llama_auth_shared_cache_operations_total{result=\"%s\"} " LA_U64 "\n",
                    la_remote_name((la_remote_e)event), status->second_stats.lookups[0][event]);
     }
-    head(r, "llama_auth_shared_cache_command_duration_seconds", "histogram",
-         "Time that commands to the second-level cache took.");
-    histogram(r, "llama_auth_shared_cache_command_duration_seconds", "",
-              &status->second_stats.calls);
-    head(r, "llama_auth_shared_cache_breaker_open", "gauge",
-         "1 while the second-level cache is passed over.");
+    write_head(r, "llama_auth_shared_cache_command_duration_seconds", "histogram",
+               "Time that commands to the second-level cache took.");
+    write_histogram(r, "llama_auth_shared_cache_command_duration_seconds", "",
+                    &status->second_stats.calls);
+    write_head(r, "llama_auth_shared_cache_breaker_open", "gauge",
+               "1 while the second-level cache is passed over.");
     ap_rprintf(r, "llama_auth_shared_cache_breaker_open %d\n",
                status->second_gate.phase != LA_GATE_PHASE_CLOSED);
 }
@@ -221,8 +215,8 @@ static void second(request_rec *r, const la_status_t *status)
 void la_status_prometheus(request_rec *r, const la_status_t *status)
 {
     ap_set_content_type(r, "text/plain; version=0.0.4; charset=utf-8");
-    requests(r, status);
-    providers(r, status);
-    cache(r, status);
-    second(r, status);
+    write_requests(r, status);
+    write_providers(r, status);
+    write_cache(r, status);
+    write_second(r, status);
 }

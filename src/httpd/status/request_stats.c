@@ -1,41 +1,37 @@
-/* Counts requests where httpd logs them, so that the sum is the access log's number of lines about
- * this module. In request threads.
- */
+/* Counts requests where httpd logs them, so that the sum equals the number of access log lines that
+ * concern this module. In request threads. */
 #include "httpd/status/request_stats.h"
 
 #include "httpd/request.h"
 #include "httpd/segments.h"
 
-/* Slots of the counters: 0 is accepted, behind it one for each kind of denial. */
+/* Slots of the counters: 0 is accepted, then one for each kind of denial. */
 #define ACCEPTED     0
 #define DENIED(kind) (1 + (unsigned)(kind))
 #define SLOTS        DENIED(LA_DENIAL_ACCESS + 1)
 _Static_assert(SLOTS <= LA_COUNTERS_OUTCOMES, "every kind of denial has a counter");
 
-/* Kinds of denials in the order in which they are shown; of several with one code the first stands
- * for all. */
+/* The order in which kinds are shown. A kind whose code another one has too is listed once. */
 static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED_CREDENTIAL,
                                     LA_DENIAL_REJECTED,      LA_DENIAL_TIMEOUT,
                                     LA_DENIAL_OUTAGE,        LA_DENIAL_SCOPE,
                                     LA_DENIAL_ATTRIBUTE,     LA_DENIAL_ORIGIN,
                                     LA_DENIAL_ACCESS,        LA_DENIAL_MISCONFIGURED};
 
-/* The state that says how it ended: of the last request of a chain of internal redirects that has
- * one. */
+/* The state of the last request in a chain of internal redirects that has a denial or a caller. */
 static const la_request_t *final_state(const request_rec *r)
 {
-    const la_request_t *state = NULL;
-
     while (r->next) {
         r = r->next;
     }
-    for (; r && !state; r = r->prev) {
-        state = la_request_get(r);
-        if (state && !state->denial && !state->caller) {
-            state = NULL;
+    for (; r; r = r->prev) {
+        const la_request_t *state = la_request_get(r);
+
+        if (state && (state->denial || state->caller)) {
+            return state;
         }
     }
-    return state;
+    return NULL;
 }
 
 int la_request_stats_count(request_rec *r)
@@ -60,12 +56,9 @@ const char *la_request_stats_name(unsigned index)
 apr_uint64_t la_request_stats_requests(const la_counters_t *stats, unsigned index)
 {
     const char *name = la_request_stats_name(index);
-    apr_uint64_t sum = 0;
+    apr_uint64_t sum = index == 0 ? la_counters_requests(stats, ACCEPTED) : 0;
     int kind;
 
-    if (index == 0) {
-        return la_counters_requests(stats, ACCEPTED);
-    }
     for (kind = 0; name && kind <= LA_DENIAL_ACCESS; kind++) {
         if (strcmp(la_denial_code((la_denial_e)kind), name) == 0) {
             sum += la_counters_requests(stats, DENIED(kind));

@@ -1,13 +1,12 @@
-/* Reads what is shown, and mod_status's section of it. What the handler answers is handler.c's, the
- * forms are html.c's, json.c's and prometheus.c's. In request threads.
- */
+/* Reads what is shown, and writes mod_status's section. handler.c serves the page, which html.c,
+ * json.c and prometheus.c write. In request threads. */
 #include "httpd/status/status.h"
 
 #include "base/clock.h"
 #include "httpd/config/config.h"
-#include "httpd/status/request_stats.h"
 #include "httpd/config/registry.h"
 #include "httpd/segments.h"
+#include "httpd/status/request_stats.h"
 #include "lookup/ask.h"
 
 #include <ap_mpm.h>
@@ -18,26 +17,24 @@
 #include <mod_status.h>
 #include <scoreboard.h>
 
-#define OUTCOMES_MAX 16
-
-apr_uint64_t la_status_by_verdict(const la_counters_provider_t *stats, la_verdict_e verdict)
+apr_uint64_t la_status_by_verdict(const la_status_provider_t *p, la_verdict_e verdict)
 {
     apr_uint64_t sum = 0;
     int source;
 
     for (source = 0; source < LA_COUNTERS_SOURCES; source++) {
-        sum += stats->lookups[verdict][source];
+        sum += p->stats.lookups[verdict][source];
     }
     return sum;
 }
 
-apr_uint64_t la_status_by_source(const la_counters_provider_t *stats, la_source_e source)
+apr_uint64_t la_status_by_source(const la_status_provider_t *p, la_source_e source)
 {
     apr_uint64_t sum = 0;
     int verdict;
 
     for (verdict = 0; verdict < LA_COUNTERS_VERDICTS; verdict++) {
-        sum += stats->lookups[verdict][source];
+        sum += p->stats.lookups[verdict][source];
     }
     return sum;
 }
@@ -61,20 +58,18 @@ double la_status_fill(const la_table_stats_t *table)
 }
 
 static void read_provider(const la_provider_entry_t *entry, const la_shared_t *shared,
-                          apr_pool_t *pool, la_status_provider_t *read)
+                          la_status_provider_t *read)
 {
     const la_provider_t *provider = entry->provider;
-    la_gate_terms_t terms;
+    la_gate_terms_t terms = la_ask_terms(&provider->common);
 
     read->name = entry->label;
     read->type = provider->type->name;
-    read->place = apr_psprintf(pool, "%s:%d", entry->filename, entry->line);
     read->calls_out = provider->type->calls_out && !provider->type->judges_alone;
     read->timed = provider->type->calls_out;
     read->cached = provider->type->cache_vary != NULL;
     read->limit = provider->common.max_concurrent;
     if (read->calls_out) {
-        terms = la_ask_terms(&provider->common);
         la_gate_read(shared->gates, (apr_uint32_t)provider->gate, &terms, la_clock_us(),
                      &read->gate);
     }
@@ -111,7 +106,6 @@ const la_status_t *la_status_read(request_rec *r)
     const apr_array_header_t *entries = la_registry_providers();
     const la_shared_t *shared = la_shared_get();
     la_status_t *status = apr_pcalloc(r->pool, sizeof(*status));
-    apr_uint64_t *outcomes = apr_pcalloc(r->pool, OUTCOMES_MAX * sizeof(*outcomes));
     la_status_provider_t *providers =
         apr_pcalloc(r->pool, ((apr_size_t)entries->nelts + 1) * sizeof(*providers));
     unsigned outcome;
@@ -120,15 +114,13 @@ const la_status_t *la_status_read(request_rec *r)
     status->now = apr_time_now();
     status->started = ap_scoreboard_image ? ap_scoreboard_image->global->restart_time : 0;
     status->server = ap_get_server_name(r);
-    status->outcomes = outcomes;
-    status->providers = providers;
-    for (outcome = 0; outcome < OUTCOMES_MAX && la_request_stats_name(outcome); outcome++) {
-        outcomes[outcome] = la_request_stats_requests(shared->stats, outcome);
+    for (outcome = 0; la_request_stats_name(outcome); outcome++) {
+        status->outcomes[outcome] = la_request_stats_requests(shared->stats, outcome);
     }
     for (i = 0; i < entries->nelts; i++) {
-        read_provider(&APR_ARRAY_IDX(entries, i, la_provider_entry_t), shared, r->pool,
-                      &providers[i]);
+        read_provider(&APR_ARRAY_IDX(entries, i, la_provider_entry_t), shared, &providers[i]);
     }
+    status->providers = providers;
     status->provider_count = entries->nelts;
     read_cache(shared->cache, status);
     read_second(shared, status);
@@ -137,32 +129,30 @@ const la_status_t *la_status_read(request_rec *r)
 
 /* ---- mod_status ---- */
 
-#define U64 "%" APR_UINT64_T_FMT
-
 static void section_auto(request_rec *r, const la_status_t *status)
 {
     unsigned outcome;
     int i;
 
     for (outcome = 0; la_request_stats_name(outcome); outcome++) {
-        ap_rprintf(r, "LlamaAuthRequests[%s]: " U64 "\n", la_request_stats_name(outcome),
+        ap_rprintf(r, "LlamaAuthRequests[%s]: " LA_U64 "\n", la_request_stats_name(outcome),
                    status->outcomes[outcome]);
     }
     for (i = 0; i < status->provider_count; i++) {
         const la_status_provider_t *p = &status->providers[i];
 
-        ap_rprintf(r,
-                   "LlamaAuthProvider[%s]: accepted=" U64 " rejected=" U64 " unavailable=" U64
-                   " hit=" U64 " calls=" U64 " in_flight=%u breaker=%s\n",
-                   p->name, la_status_by_verdict(&p->stats, LA_VERDICT_ACCEPTED),
-                   la_status_by_verdict(&p->stats, LA_VERDICT_REJECTED),
-                   la_status_by_verdict(&p->stats, LA_VERDICT_UNAVAILABLE),
-                   la_status_by_source(&p->stats, LA_SOURCE_HIT), p->stats.calls.count,
-                   p->gate.in_flight, la_status_phase(p->gate.phase));
+        ap_rprintf(
+            r,
+            "LlamaAuthProvider[%s]: accepted=" LA_U64 " rejected=" LA_U64 " unavailable=" LA_U64
+            " hit=" LA_U64 " calls=" LA_U64 " in_flight=%u breaker=%s\n",
+            p->name, la_status_by_verdict(p, LA_VERDICT_ACCEPTED),
+            la_status_by_verdict(p, LA_VERDICT_REJECTED),
+            la_status_by_verdict(p, LA_VERDICT_UNAVAILABLE), la_status_by_source(p, LA_SOURCE_HIT),
+            p->stats.calls.count, p->gate.in_flight, la_status_phase(p->gate.phase));
     }
     if (status->cache_on) {
         ap_rprintf(r,
-                   "LlamaAuthCacheEntries: " U64 "\nLlamaAuthCacheEvictions: " U64
+                   "LlamaAuthCacheEntries: " LA_U64 "\nLlamaAuthCacheEvictions: " LA_U64
                    "\nLlamaAuthCacheFill: %.3f\n",
                    status->accepted.entries + status->rejected.entries,
                    status->accepted.evictions + status->rejected.evictions,
@@ -183,25 +173,25 @@ static void section_html(request_rec *r, const la_status_t *status)
         const la_status_provider_t *p = &status->providers[i];
 
         ap_rprintf(r,
-                   "<tr><td>%s</td><td>%s</td><td>" U64 "</td><td>" U64 "</td><td>" U64
-                   "</td><td>" U64 "</td><td>" U64 "</td><td>%u</td><td>%s</td></tr>\n",
+                   "<tr><td>%s</td><td>%s</td><td>" LA_U64 "</td><td>" LA_U64 "</td><td>" LA_U64
+                   "</td><td>" LA_U64 "</td><td>" LA_U64 "</td><td>%u</td><td>%s</td></tr>\n",
                    ap_escape_html(r->pool, p->name), p->type,
-                   la_status_by_verdict(&p->stats, LA_VERDICT_ACCEPTED),
-                   la_status_by_verdict(&p->stats, LA_VERDICT_REJECTED),
-                   la_status_by_verdict(&p->stats, LA_VERDICT_UNAVAILABLE),
-                   la_status_by_source(&p->stats, LA_SOURCE_HIT), p->stats.calls.count,
-                   p->gate.in_flight, p->calls_out ? la_status_phase(p->gate.phase) : "");
+                   la_status_by_verdict(p, LA_VERDICT_ACCEPTED),
+                   la_status_by_verdict(p, LA_VERDICT_REJECTED),
+                   la_status_by_verdict(p, LA_VERDICT_UNAVAILABLE),
+                   la_status_by_source(p, LA_SOURCE_HIT), p->stats.calls.count, p->gate.in_flight,
+                   p->calls_out ? la_status_phase(p->gate.phase) : "");
     }
     ap_rputs("</table>\n", r);
     if (status->cache_on) {
-        ap_rprintf(r, "<p>Cache: " U64 " entries, %.1f %% full, " U64 " evicted</p>\n",
+        ap_rprintf(r, "<p>Cache: " LA_U64 " entries, %.1f %% full, " LA_U64 " evicted</p>\n",
                    status->accepted.entries + status->rejected.entries,
                    100 * la_status_fill(&status->accepted),
                    status->accepted.evictions + status->rejected.evictions);
     }
 }
 
-/* Hook of mod_status; ?auto asks for short lines. */
+/* mod_status's hook; `?auto` asks for short lines. */
 static int section(request_rec *r, int flags)
 {
     const la_status_t *status = la_status_read(r);
@@ -214,8 +204,7 @@ static int section(request_rec *r, int flags)
     return OK;
 }
 
-void la_status_register(apr_pool_t *pool)
+void la_status_register(void)
 {
-    (void)pool;
     APR_OPTIONAL_HOOK(ap, status_hook, section, NULL, NULL, APR_HOOK_MIDDLE);
 }

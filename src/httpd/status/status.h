@@ -3,22 +3,22 @@
 #ifndef LA_STATUS_H
 #define LA_STATUS_H
 
-#include "shm/gate.h"
-#include "shm/counters.h"
-#include "shm/table.h"
 #include "provider/provider.h"
+#include "shm/counters.h"
+#include "shm/gate.h"
+#include "shm/table.h"
 
 #include <httpd.h>
 
-/* The JSON shape's version: a member may be added to it, none taken away or given another meaning.
- */
+/* The version of the JSON shape: members may be added, but neither removed nor changed. */
 #define LA_STATUS_VERSION 1
 
-/* One provider as it is now. */
+#define LA_U64 "%" APR_UINT64_T_FMT
+
+/* One provider now. */
 typedef struct la_status_provider_t {
     const char *name; /* unique among them */
     const char *type;
-    const char *place;    /* where it was configured: file:line */
     int calls_out;        /* has a gate */
     int timed;            /* its calls have a histogram */
     int cached;           /* its verdicts may be cached */
@@ -27,12 +27,12 @@ typedef struct la_status_provider_t {
     la_counters_provider_t stats;
 } la_status_provider_t;
 
-/* All that is shown, read once. Lives in the request's pool. */
+/* Everything that is shown, read once. Lives in the request's pool. */
 typedef struct la_status_t {
     apr_time_t now;
     apr_time_t started; /* the last restart */
     const char *server;
-    const apr_uint64_t *outcomes; /* by la_request_stats_name() */
+    apr_uint64_t outcomes[LA_COUNTERS_OUTCOMES]; /* by la_request_stats_name() */
     int provider_count;
     const la_status_provider_t *providers;
     int cache_on;
@@ -45,13 +45,13 @@ typedef struct la_status_t {
 } la_status_t;
 
 /* The sum of a provider's look-ups with that verdict, or from that source. */
-apr_uint64_t la_status_by_verdict(const la_counters_provider_t *stats, la_verdict_e verdict);
-apr_uint64_t la_status_by_source(const la_counters_provider_t *stats, la_source_e source);
+apr_uint64_t la_status_by_verdict(const la_status_provider_t *p, la_verdict_e verdict);
+apr_uint64_t la_status_by_source(const la_status_provider_t *p, la_source_e source);
 
 /* A breaker's state as a word: closed, open, probing. */
 const char *la_status_phase(la_gate_phase_e phase);
 
-/* The parts of a cache in use, 0 to 1. */
+/* The part of a cache that is in use, 0 to 1. */
 double la_status_fill(const la_table_stats_t *table);
 
 /* Writers of the three forms; each sends the body. may_purge: whether the page offers it. */
@@ -66,6 +66,6 @@ const la_status_t *la_status_read(request_rec *r);
 int la_status_handler(request_rec *r);
 
 /* Registers with mod_status. */
-void la_status_register(apr_pool_t *pool);
+void la_status_register(void);
 
 #endif

@@ -53,6 +53,7 @@ CONFIG = """
 <Location /api/metadata>
     SetHandler llama-auth-metadata
     LlamaAuthResource https://api.example/mcp
+    LlamaAuthResourceServer https://idp.example
     Require all granted
 </Location>
 <Location /api/rewritten>

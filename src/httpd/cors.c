@@ -129,11 +129,11 @@ int la_cors_begin(request_rec *r)
         first->cors = la_config_dir(r)->cors;
     }
     line = line_of(r);
-    if (!line || la_request_origin(r) || !la_section_looks_like_preflight(r) ||
-        !allowed_origin(r, line) || !asked_method(r) || !asked_fields(r)) {
+    if (!line || r->main || !la_section_looks_like_preflight(r) || !allowed_origin(r, line) ||
+        !asked_method(r) || !asked_fields(r)) {
         return DECLINED;
     }
-    first->answers_preflight = 1;
+    la_request_make(r)->answers_preflight = 1;
     return HTTP_NO_CONTENT;
 }
 

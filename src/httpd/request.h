@@ -38,7 +38,6 @@ typedef struct la_request_t {
         *sent; /* header fields as they were before anybody checked access; NULL until then */
     const la_caller_t *callers; /* all that were found for the client, the newest first */
     const la_cors_t *cors; /* LlamaAuthCors of the section that the client asked for, or NULL */
-    int answers_preflight; /* the answer is ours, to a preflight */
 
     /* Authentication. */
     const la_caller_t *caller; /* who the section's providers say it is; NULL unless accepted */
@@ -55,6 +54,7 @@ typedef struct la_request_t {
     const char *decided_args;
 
     /* The answer. */
+    int answers_preflight;     /* by LlamaAuthCors */
     int open_to_all;           /* a handler of ours lets every page read it */
     const la_denial_t *denial; /* why this request is refused; NULL while it is not */
     const char *realm; /* of the section that refused it, not necessarily this request's own */

@@ -60,6 +60,10 @@ CONFIG = """
     RewriteEngine On
     RewriteRule ^.*$ /elsewhere/page.txt [L]
 </Location>
+<Location /rewritten>
+    RewriteEngine On
+    RewriteRule ^.*$ /elsewhere/page.txt [L]
+</Location>
 <Location /errors>
     Require all granted
 </Location>
@@ -110,6 +114,9 @@ PREFLIGHTS = {
     "beside LlamaAuthPreflight": ("/api/let-through/x", preflight(), ASKED),
     "nothing there": ("/api/away/nothing", preflight(), ASKED),
     "any": ("/api/any/x", preflight(origin=OTHER), {**ASKED, "allow-origin": "*"}),
+    "the line of where a redirect leads": ("/rewritten/x", preflight(origin="https://elsewhere.example"),
+                                           {**ASKED, "allow-origin": "https://elsewhere.example"}),
+    "the line of where the client asked": ("/api/rewritten/x", preflight(), ASKED),
     "off": ("/api/off/x", preflight(), 401),
     "another origin": ("/api/x", preflight(origin=OTHER), 401),
     "another scheme": ("/api/x", preflight(origin="http://app.example"), 401),

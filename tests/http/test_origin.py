@@ -32,6 +32,7 @@ SECTIONS = {
     "not get": f"<LimitExcept GET>\n{LIST}\n</LimitExcept>",
     "two lines": f"{LIST}\nRequireOrigin {APP} {OTHER}",
     "error page": f"<Limit POST>\n{LIST}\n</Limit>\nErrorDocument 404 /open/x.txt",
+    "unruled": "ErrorDocument 404 /post/x.txt",
     "own error page": f"<Limit GET>\n{LIST}\n</Limit>\nErrorDocument 404 /own-error-page/x.txt",
     "index": LIST, "views": LIST, "rewritten": LIST, "included": LIST,
 }
@@ -130,7 +131,7 @@ class TestOrigin:
         else:
             check_refused(response)
 
-    @pytest.mark.parametrize("name", [n for n in SECTIONS if n not in ("post", "not get", "error page")])
+    @pytest.mark.parametrize("name", [n for n in SECTIONS if n not in ("post", "not get", "unruled", "error page", "own error page")])
     @pytest.mark.parametrize("caller", ["anon", "full"])
     def test_refused_whatever_else_stands_there(self, httpd, name, caller):
         check_refused(httpd.get(f"{path_of(name)}/x.txt", token=key_of(caller), headers=with_origin(OTHER)))
@@ -173,6 +174,11 @@ class TestOrigin:
         """The page is a GET, which the list covers, for a POST that it does not; httpd does not check the section again."""
         assert PAGE in httpd.request("POST", "/own-error-page/nothing", headers=with_origin(APP)).body
         assert PAGE not in httpd.request("POST", "/own-error-page/nothing", headers=with_origin(OTHER)).body
+
+    def test_error_page_by_the_clients_method(self, httpd):
+        """The list of the page's section covers POST, and the page is a GET."""
+        assert PAGE not in httpd.request("POST", "/unruled/nothing", headers=with_origin(OTHER)).body
+        assert PAGE in httpd.get("/unruled/nothing", headers=with_origin(OTHER)).body
 
     def test_error_page_is_a_page(self, httpd):
         assert PAGE in httpd.get("/error-page/nothing", headers=with_origin(APP)).body
@@ -288,6 +294,14 @@ def test_configuration(bare, lines):
     status, said = bare.check()
     assert (status == 0) == (LINES[lines] is None), said
     assert LINES[lines] is None or LINES[lines] in said
+
+
+def test_a_second_field_of_mod_headers(bare):
+    """httpd joins the fields that a client repeats, but not those that are added later."""
+    bare.configure(f"RequestHeader add Origin {APP} early\n<Location />\n{LIST}\n</Location>\n")
+    bare.start()
+    assert bare.get("/index.html").status == 200
+    check_refused(bare.get("/index.html", headers=with_origin(APP)))
 
 
 @pytest.mark.parametrize("line", ["RequireOrigin none", "LlamaAuthCors *"])

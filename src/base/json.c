@@ -1,12 +1,9 @@
-/* JSON text to values. Owns the strictness: json-c lets through much that RFC 8259
- * forbids, with JSON_TOKENER_STRICT too (which in 0.18 refuses what is sound), so json_scan.c
- * checks the whole text first, and json-c only builds the tree of what is sound. Owns the bound of
- * that tree's memory as well. What a document means is left to the callers, writing JSON to
- * json_write.c.
+/* JSON text to values. json-c accepts much that RFC 8259 forbids, with JSON_TOKENER_STRICT too
+ * (which in 0.18 refuses sound texts), so json_scan.c checks the whole text first, and json-c only
+ * builds the tree. Owns the limit of that tree's memory. json_write.c writes JSON.
  *
- * Called at startup (key files, error documents) and by request threads. A parsed value is only
- * read from then on, so several threads may share it: no getter here may let json-c serialise,
- * because it keeps the text inside the object.
+ * Called at startup and by request threads. Several threads may share a parsed value: no getter
+ * here lets json-c serialise, which would keep the text inside the object.
  */
 #include "base/json.h"
 
@@ -25,17 +22,17 @@
 #include <stdint.h>
 #include <string.h>
 
-/* From here on a tree's memory is given back to the system at once. */
+/* The memory of a tree of this size goes back to the system at once. */
 #define TREE_LARGE_BYTES ((apr_size_t)1024 * 1024)
 
-/* The offset of an error that no single place of the text is to blame for. */
+/* The offset of an error that has no place in the text. */
 #define NOWHERE SIZE_MAX
 
 static const char duplicate_name[] = "duplicate member name";
 static const char too_long[] = "longer than 2 GB";
 
-/* Members in the tree. json-c keeps the last of those with one name, so a repeated name, however
- * its characters are escaped, makes this smaller than what the scan counted. */
+/* Members in the tree. json-c keeps one member of a name, so a repeated name, however it is
+ * escaped, makes this smaller than what the scan counted. */
 static apr_size_t count_members(struct json_object *value)
 {
     apr_size_t count = 0;
@@ -54,8 +51,8 @@ static apr_size_t count_members(struct json_object *value)
     return count;
 }
 
-/* Feeds the whole text, then, since only the next byte ends a number at the top level, a NUL.
- * Returns 1 when json-c took all of it, with the tree in `root`. */
+/* Feeds the whole text, then a NUL if the text is a number, which only the next byte ends. Returns
+ * 1 when json-c took all of it, with the tree in `root`. */
 static int build_tree(struct json_tokener *tokener, la_slice_t text, struct json_object **root)
 {
     apr_size_t end = text.len;
@@ -75,10 +72,10 @@ static apr_status_t free_tree(void *root)
     return APR_SUCCESS;
 }
 
-/* A large tree's memory would stay with the thread that happened to parse it. */
+/* malloc would keep a large tree's memory for the thread that parsed it. */
 static apr_status_t free_large_tree(void *root)
 {
-    json_object_put((struct json_object *)root);
+    free_tree(root);
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
@@ -87,15 +84,12 @@ static apr_status_t free_large_tree(void *root)
 
 static apr_size_t largest_tree(apr_size_t text_len)
 {
-    apr_size_t bytes = LA_JSON_TREE_BYTES;
+    apr_size_t bytes = LA_JSON_TREE_BYTES_AT_LEAST + text_len * LA_JSON_TREE_BYTES_PER_BYTE;
 
-    if (text_len < (bytes - LA_JSON_TREE_BYTES_AT_LEAST) / LA_JSON_TREE_BYTES_PER_BYTE) {
-        bytes = LA_JSON_TREE_BYTES_AT_LEAST + text_len * LA_JSON_TREE_BYTES_PER_BYTE;
-    }
-    return bytes;
+    return bytes < LA_JSON_TREE_BYTES ? bytes : LA_JSON_TREE_BYTES;
 }
 
-/* The names that find_repeated() has met, each behind the number of its object. */
+/* The names met so far, each with the number of its object in front. */
 typedef struct names_t {
     apr_pool_t *pool;
     apr_hash_t *met;
@@ -122,7 +116,7 @@ static int is_first(void *baton, apr_size_t object, la_slice_t quoted)
     return 1;
 }
 
-/* Finds the first repeated name of a text that has one. Only an error is worth this second scan. */
+/* Finds the first repeated name of a text that has one, with a second scan. */
 static void find_repeated(apr_pool_t *pool, la_slice_t text, la_json_scan_t *scan)
 {
     names_t names;
@@ -133,7 +127,7 @@ static void find_repeated(apr_pool_t *pool, la_slice_t text, la_json_scan_t *sca
     apr_pool_destroy(names.pool);
 }
 
-/* Makes the tree of a text that the scan found sound, or sets the scan's error. */
+/* Builds the tree of a text that the scan found sound, or sets the scan's error. */
 static void read_tree(apr_pool_t *pool, la_slice_t text, la_json_scan_t *scan,
                       const la_json_t **value)
 {
@@ -172,8 +166,7 @@ static void read_tree(apr_pool_t *pool, la_slice_t text, la_json_scan_t *scan,
     *value = (const la_json_t *)root;
 }
 
-/* Says where the scan of `part` met its error, as an editor shows `text`: columns are characters.
- */
+/* Says where in `text` the scan of `part` met its error. Columns are characters, as in editors. */
 static const char *describe(apr_pool_t *pool, la_slice_t text, la_slice_t part,
                             la_json_scan_t *scan)
 {
@@ -271,8 +264,8 @@ const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_j
 
 /* ---- values ---- */
 
-/* json-c's getters want pointers that are not const, but change nothing. The way through an
- * integer says to the compiler that dropping the const is meant. */
+/* json-c's getters take pointers that are not const, but change nothing. The cast to an integer
+ * drops the const without a warning. */
 static struct json_object *tree_of(const la_json_t *value)
 {
     return (struct json_object *)(uintptr_t)value;
@@ -388,8 +381,8 @@ int la_json_number(const la_json_t *value, double *out)
     return 1;
 }
 
-/* The text of a number, NULL where json-c may have lost it: it clamps integers to 64 bits, and
- * two great ids must not become one value. Other numbers keep their text as userdata (see
+/* The text of a number, or NULL when json-c may have changed it: it clamps integers to 64 bits, and
+ * two large ids must not become one value. Other numbers keep their text as userdata (see
  * json_object_new_double_s). */
 static const char *number_text(apr_pool_t *pool, struct json_object *number)
 {

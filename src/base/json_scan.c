@@ -1,6 +1,5 @@
-/* The grammar of JSON (RFC 8259) and of UTF-8, to the letter. Owns the decision whether a text
- * is JSON, and what must be rewritten in a sound one before json-c sees it; reading it is left to
- * json.c, which calls this in whatever thread it is called from.
+/* The grammar of JSON (RFC 8259) and of UTF-8. Decides whether a text is JSON, and rewrites what
+ * json-c would misread in a sound one. Any thread.
  */
 #include "base/json_scan.h"
 
@@ -61,33 +60,15 @@ apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *
 }
 
 /* The scan: recursive descent over the text, at most LA_JSON_MAX_DEPTH deep. Its functions return
- * 1 and leave `at` behind what they read, or 0 with `error` set and `at` on the culprit. */
-typedef struct scan_t {
-    const unsigned char *data;
-    apr_size_t len;
-    apr_size_t at;
-    apr_size_t members; /* in all objects together */
-    apr_size_t tree;    /* bytes */
-    apr_size_t width;   /* items so far of the container that is read */
-    apr_size_t closed;  /* items of the container that was read last */
-    int surrogates;
-    int depth;
-    const char *error;
-    const char *list_name; /* NULL once the list is found */
-    la_slice_t list;
-    apr_size_t list_items;
-    la_json_name_t *on_name;
-    void *baton;
-    apr_size_t objects; /* begun so far */
-    apr_size_t object;  /* the number of the innermost one that is read */
-} scan_t;
+ * 1 and leave `at` behind what they read, or 0 with `error` set and `at` where it is. */
+typedef la_json_scan_t scan_t;
 
-/* What json-c 0.16 to 0.18 take from malloc for each value, in bytes, beside its characters;
- * measured on 64 bits. Tables that grow are counted with the smaller ones that they replace. */
+/* Bytes that json-c 0.16 to 0.18 allocate for each value, beside its characters, measured on 64
+ * bits. Tables that grow are counted with the smaller ones that they replace. */
 #define TREE_OBJECT  784 /* its table has room for TREE_ROOM members */
 #define TREE_ARRAY   144
 #define TREE_STRING  80
-#define TREE_NUMBER  96 /* what is no integer keeps its text too */
+#define TREE_NUMBER  96 /* fractions keep their text too */
 #define TREE_BOOLEAN 64
 #define TREE_ITEM    24
 #define TREE_NAME    32
@@ -189,8 +170,8 @@ static int scan_hex4(scan_t *scan, unsigned *unit)
     return 1;
 }
 
-/* An escape, from behind its backslash. json-c keeps member names as C strings: a name with
- * \u0000 would be cut there and pass for another, so none may hold it. */
+/* An escape, from behind its backslash. json-c keeps member names as C strings and would cut a name
+ * at \u0000, so that it looks like another name. */
 static int scan_escape(scan_t *scan, int in_name)
 {
     static const char plain[] = {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'};
@@ -213,7 +194,7 @@ static int scan_escape(scan_t *scan, int in_name)
     return 1;
 }
 
-/* One raw character of a string; json-c's own check lets overlong forms and surrogates pass. */
+/* One raw character of a string; json-c accepts overlong forms and surrogates. */
 static int scan_character(scan_t *scan)
 {
     unsigned code;
@@ -246,20 +227,20 @@ static int scan_string(scan_t *scan, int is_name)
     return 1;
 }
 
-/* The list that was asked for, from its opening bracket. Its items come into a tree one at a time,
- * so what they take together does not count. */
+/* The list that was asked for, from its opening bracket. Trees are built of its items one at a
+ * time, so their sum does not count. */
 static int scan_list(scan_t *scan)
 {
     apr_size_t members = scan->members;
     apr_size_t tree = scan->tree + TREE_ARRAY;
-    apr_size_t start = scan->at + 1;
+    apr_size_t first = scan->at + 1;
 
     scan->list_name = NULL;
     if (!scan_container(scan)) {
         return 0;
     }
-    scan->list = (la_slice_t){(const char *)scan->data + start, scan->at - 1 - start};
-    scan->list_items = scan->closed;
+    scan->list = (la_slice_t){(const char *)scan->data + first, scan->at - 1 - first};
+    scan->items = scan->closed;
     scan->members = members;
     scan->tree = tree;
     return 1;
@@ -390,50 +371,37 @@ static int scan_value(scan_t *scan)
     return 1;
 }
 
-/* Scans a value that ends with the text or, as an item of a list may, before a comma. */
-static int scan_text(scan_t *scan, int is_item, la_json_scan_t *result)
+static void begin(scan_t *scan, la_slice_t text)
 {
-    int sound = scan_value(scan);
-
-    if (sound && scan->at < scan->len && !(is_item && scan_peek(scan) == ',')) {
-        sound = scan_fail(scan, "more after the value");
-    }
-    *result = (la_json_scan_t){.error = scan->error,
-                               .at = scan->at,
-                               .members = scan->members,
-                               .tree = scan->tree,
-                               .surrogates = scan->surrogates,
-                               .list = scan->list,
-                               .items = scan->list_items};
-    return sound;
+    *scan = (scan_t){.data = (const unsigned char *)text.data, .len = text.len};
 }
 
-int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *result)
+int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *scan)
 {
-    scan_t scan = {.data = (const unsigned char *)text.data, .len = text.len, .list_name = list};
-
-    return scan_text(&scan, 0, result);
+    begin(scan, text);
+    scan->list_name = list;
+    return scan_value(scan) && (scan->at == scan->len || scan_fail(scan, "more after the value"));
 }
 
-int la_json_scan_item(la_slice_t text, la_json_scan_t *result)
+int la_json_scan_item(la_slice_t text, la_json_scan_t *scan)
 {
-    scan_t scan = {.data = (const unsigned char *)text.data, .len = text.len};
-
-    return scan_text(&scan, 1, result);
+    begin(scan, text);
+    return scan_value(scan) &&
+           (scan->at == scan->len || scan_peek(scan) == ',' || scan_unexpected(scan));
 }
 
 apr_size_t la_json_scan_names(la_slice_t text, la_json_name_t *on_name, void *baton)
 {
-    scan_t scan = {.data = (const unsigned char *)text.data,
-                   .len = text.len,
-                   .on_name = on_name,
-                   .baton = baton};
+    scan_t scan;
 
+    begin(&scan, text);
+    scan.on_name = on_name;
+    scan.baton = baton;
     (void)scan_value(&scan);
     return scan.at;
 }
 
-/* The unit that a \u escape at the start of `text` names, 0 where there is no such escape. */
+/* The unit that a \u escape at the start of `text` names, 0 if there is no such escape. */
 static unsigned escaped_unit(const unsigned char *text, apr_size_t len)
 {
     scan_t scan = {.data = text, .len = len};
@@ -442,7 +410,7 @@ static unsigned escaped_unit(const unsigned char *text, apr_size_t len)
     return scan_literal(&scan, "\\u") && scan_hex4(&scan, &unit) ? unit : 0;
 }
 
-/* The character of a surrogate pair, 0 for two units that are none. */
+/* The character of a surrogate pair, 0 if the units are none. */
 static unsigned pair_character(unsigned high, unsigned low)
 {
     if ((high & 0xFC00u) != 0xD800 || (low & 0xFC00u) != 0xDC00) {
@@ -477,7 +445,7 @@ la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text)
             at += 12;
             continue;
         }
-        /* A backslash takes its next byte along, or "\\\\ud800" would look like an escape. */
+        /* A backslash takes the next byte with it, or "\\\\ud800" would look like an escape. */
         if (in[at] == '\\') {
             *out++ = text.data[at++];
         }

@@ -1,6 +1,5 @@
-/* Strings and pieces to JSON text, in ASCII. Owns what is escaped, and the text's growth; which
- * text is made is left to the callers, request threads and the configuration's.
- */
+/* Strings to JSON text in ASCII. Owns what is escaped and how the text grows. Called by request
+ * threads and while the configuration is read. */
 #include "base/json.h"
 
 #include "base/json_scan.h"
@@ -24,8 +23,8 @@ void la_json_writer_init(la_json_writer_t *writer, apr_pool_t *pool)
     writer->data[0] = '\0';
 }
 
-/* Makes room for `extra` bytes and the NUL. Doubling keeps the bytes that growth leaves behind
- * in the pool below the size of the final text. */
+/* Makes room for `extra` bytes and the NUL. Because of the doubling, what growth leaves behind in
+ * the pool is smaller than the final text. */
 static void writer_reserve(la_json_writer_t *writer, apr_size_t extra)
 {
     apr_size_t needed, capacity;
@@ -124,10 +123,8 @@ void la_json_write_string(la_json_writer_t *writer, la_slice_t text)
 
 void la_json_write_strings(la_json_writer_t *writer, const apr_array_header_t *texts)
 {
-    int i;
-
     la_json_write_raw(writer, LA_SLICE("["));
-    for (i = 0; i < texts->nelts; i++) {
+    for (int i = 0; i < texts->nelts; i++) {
         la_json_write_raw(writer, i > 0 ? LA_SLICE(", ") : LA_SLICE(""));
         la_json_write_string(writer, la_slice_of(APR_ARRAY_IDX(texts, i, const char *)));
     }

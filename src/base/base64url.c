@@ -1,6 +1,4 @@
-/* Base64url to bytes, strictly. Owns nothing; any thread: key sets at startup and in the
- * background, tokens in requests.
- */
+/* Strict base64url to bytes. Any thread. */
 #include "base/base64url.h"
 
 /* No sextet: a bit that no six bits have. */
@@ -22,7 +20,7 @@
 static const unsigned char sextets[256] = {ROW(0),   ROW(32),  ROW(64),  ROW(96),
                                            ROW(128), ROW(160), ROW(192), ROW(224)};
 
-/* Four characters to three bytes at a time; what is foreign is looked for once, at the end. */
+/* Four characters to three bytes at a time. Returns FOREIGN among other bits if any is foreign. */
 static unsigned int decode_groups(const unsigned char *in, apr_size_t groups, unsigned char *out)
 {
     unsigned int foreign = 0;

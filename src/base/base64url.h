@@ -6,11 +6,12 @@
 
 #include <apr_pools.h>
 
-/* Decodes, strictly: foreign characters (`+`, `/`, `=`, white space), a length that no bytes encode
- * to and unused bits that are not zero are refused, so that bytes have one spelling.
+/* Refuses foreign characters (`+`, `/`, `=`, white space), impossible lengths and unused bits that
+ * are not zero, so that bytes have one spelling.
  *
  * bytes: in `pool`, closed with a NUL that is not counted; empty on failure. An empty text is no
- * bytes. Returns 1, else 0.
+ * bytes.
+ * Returns 1, else 0.
  */
 int la_base64url_decode(apr_pool_t *pool, la_slice_t text, la_slice_t *bytes);
 

@@ -1,15 +1,13 @@
-/* The one place that digests with libcrypto. Keeps the fetched algorithm for the process; any
- * thread. */
+/* Digests with libcrypto. Keeps the fetched algorithm for the process. Any thread. */
 #include "base/digest.h"
 
 #include <stdatomic.h>
 
 #include <openssl/evp.h>
 
-/* SHA-256 as fetched from libcrypto, which takes longer than the digest and is done once. Two
- * threads may both fetch; one copy goes back. A failure is not remembered. The reference is never
- * returned: libcrypto keeps the object anyway, and a process that unloads the module hands out one
- * more at its next load. */
+/* SHA-256, fetched once, because that takes longer than a digest. When two threads fetch, one copy
+ * is freed. A failure is not remembered. The reference is never given back: libcrypto keeps the
+ * object anyway. */
 static const EVP_MD *sha256(void)
 {
     static _Atomic(EVP_MD *) fetched;

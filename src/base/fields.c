@@ -1,5 +1,4 @@
-/* Header fields in tables. Which ones are to go is the caller's business. Called by request
- * threads. */
+/* Header fields in tables. Called by request threads. */
 #include "base/fields.h"
 
 #include <apr_lib.h>
@@ -12,7 +11,7 @@ static int goes(const apr_table_entry_t *entry, la_fields_test_fn *test, const v
     return test(context, la_slice_of(entry->key));
 }
 
-/* The number of the first entry that is to go, from `first` on; the number of entries when there is
+/* The number of the first entry to remove, from `first` on; the number of entries when there is
  * none. */
 static int find(const apr_table_t *fields, int first, la_fields_test_fn *test, const void *context)
 {
@@ -74,7 +73,7 @@ static int next_option(const char **rest, la_slice_t *option)
     return option->len > 0;
 }
 
-/* What stays, with commas between; there was a separator for each of them. */
+/* The options that stay, separated by commas. */
 static const char *join_others(apr_pool_t *pool, const char *value, la_fields_test_fn *test,
                                const void *context)
 {

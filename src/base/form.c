@@ -20,8 +20,8 @@ typedef struct params_t {
     apr_array_header_t *in_order; /* of param_t *, by first appearance */
 } params_t;
 
-/* The parameter of that name. Names are told apart as they will be read: a JSON name may stand only
- * once, and what is not UTF-8 is written as the same U+FFFD everywhere. */
+/* The parameter of that name. Compares names as JSON: bytes that are not UTF-8 all become U+FFFD,
+ * and an object has a name only once. */
 static param_t *find_param(params_t *params, la_slice_t name)
 {
     la_json_writer_t json;

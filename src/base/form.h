@@ -1,5 +1,4 @@
-/* Query strings as HTML forms make them (application/x-www-form-urlencoded), written out as JSON.
- */
+/* Query strings (application/x-www-form-urlencoded) written as JSON. */
 #ifndef LA_FORM_H
 #define LA_FORM_H
 
@@ -8,10 +7,8 @@
 #include <apr_pools.h>
 
 /* Appends the parameters of a query string as an object of lists: `tag=a&n=1&tag=b` becomes
- * {"tag":["a","b"],"n":["1"]}. `+` is a space, %XX a byte, a `%` that begins no escape itself;
- * pairs are separated by `&` alone; one without `=` or with an empty value is left out. Bytes that
- * are not UTF-8 become U+FFFD, and names that are the same then are one. Takes time and memory in
- * proportion to the query.
+ * {"tag":["a","b"],"n":["1"]}. Leaves out parameters without a value. Bytes that are not UTF-8
+ * become U+FFFD, and names that are the same then are one. Linear in time and memory.
  *
  * query: NUL-terminated, without `?`.
  */

@@ -1,10 +1,8 @@
-/* The keyed hash: a polynomial over the prime 2^61 - 1 whose coefficients are the
- * key's bytes, seven at a time, taken at a random point. Two keys of n bytes that were
- * chosen without knowing the point fall into one of 2^b buckets with a probability of at most about
- * n/3 in 2^b.
+/* The keyed hash: a polynomial over the prime 2^61 - 1 whose coefficients are the key's bytes,
+ * seven at a time, at a random point. Two keys of n bytes that were chosen without knowing the
+ * point fall into the same of 2^b buckets with a probability of at most about n/3 in 2^b.
  *
- * Owns the point, drawn once in each process. Called by whoever collects what an
- * answer holds, from any thread.
+ * APR's hash function takes no context, so the point is a static, drawn once. Any thread.
  */
 #include "base/hash.h"
 
@@ -26,14 +24,15 @@ static void draw_point(void)
 {
     uint64_t random = 0;
 
-    /* Without randomness the hash still works; it can be guessed then. */
-    if (apr_generate_random_bytes((unsigned char *)&random, sizeof(random)) != APR_SUCCESS)
+    /* Without random bytes the hash works too, but can be guessed. */
+    if (apr_generate_random_bytes((unsigned char *)&random, sizeof(random)) != APR_SUCCESS) {
         random = (uint64_t)apr_time_now() ^ (uint64_t)(uintptr_t)&random;
+    }
     point = (random & PRIME) | ((uint64_t)1 << 32); /* never 0 */
 }
 
-/* The point is multiplied in after the chunk, so that the last chunk too reaches the low bits,
- * which are all that is returned. `sum` stays below 2^62, and the product below 2^124. */
+/* Multiplies after adding the chunk, so that the last chunk too reaches the low bits, which are all
+ * that is returned. `sum` stays below 2^62, and the product below 2^124. */
 static uint64_t step(uint64_t sum, uint64_t chunk)
 {
     unsigned __int128 product = (unsigned __int128)(sum + chunk) * point;
@@ -48,8 +47,9 @@ unsigned int la_hash_keyed(const char *key, apr_ssize_t *klen)
     uint64_t sum;
 
     pthread_once(&point_once, draw_point);
-    if (*klen == APR_HASH_KEY_STRING)
+    if (*klen == APR_HASH_KEY_STRING) {
         *klen = (apr_ssize_t)strlen(key);
+    }
     left = (apr_size_t)*klen;
     sum = step(0, left & PRIME); /* the length counts: "a" is not "a\0" */
     while (left > 0) {

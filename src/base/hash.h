@@ -4,9 +4,9 @@
 
 #include <apr_hash.h>
 
-/* For apr_hash_make_custom(). APR's own hash can be made to collide at will, and then a
- * megabyte of names costs 15 s; this one depends on a number drawn at random in each process
- * (inherited through fork), so it must not leave the process either. Thread-safe.
+/* For apr_hash_make_custom(). Strangers can make APR's own hash collide, and then a megabyte of
+ * names costs 15 s. This one depends on a random number of the process (inherited through fork), so
+ * its values must not leave the process. Any thread.
  *
  * klen: length of `key`, or APR_HASH_KEY_STRING, which is replaced by the length.
  */

@@ -1,6 +1,5 @@
-/* Named values in a query string and in a Cookie field: finding them, and taking them out, for
- * tokens that come there instead of in Authorization; and what names are made of.
- */
+/* Named values in query strings and Cookie fields, where tokens may come instead of in
+ * Authorization: finding and removing them. */
 #ifndef LA_PARAMS_H
 #define LA_PARAMS_H
 
@@ -12,27 +11,23 @@
 /* Whether a text is a token of RFC 9110 section 5.6.2: the name of a header field or a cookie. */
 int la_params_is_name(const char *text);
 
-/* Decodes what application/x-www-form-urlencoded encodes: `+` is a space, %XX a byte, and a `%`
- * that begins no escape stands for itself. In `pool`, closed with a NUL. */
+/* Decodes application/x-www-form-urlencoded: `+` is a space, %XX a byte, and a `%` that begins no
+ * escape stands for itself. In `pool`, closed with a NUL. */
 la_slice_t la_params_decode(apr_pool_t *pool, la_slice_t text);
 
 /* Cuts the next parameter with a value that is not empty off a query string. `name` and `value` are
  * as they were written. Returns 0 at the end. */
 int la_params_next(const char **rest, la_slice_t *name, la_slice_t *value);
 
-/* How many parameters of the query string (application/x-www-form-urlencoded) have that name,
- * decoded, and a value that is not empty.
+/* How many parameters of a query string have that name, decoded, and a value that is not empty.
  *
- * query: without `?`; NULL is empty. value: of the first one, decoded, in `pool`; it may hold any
- * byte. Empty when there is none.
+ * query: without `?`; NULL is empty.
+ * value: of the first one, decoded, in `pool`; it may hold any byte. Empty when there is none.
  */
 int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_slice_t *value);
 
-/* The query string without the parameters of those names, the others as they were; NULL when none
- * is left. In `pool`, or `query` itself where none is in it.
- *
- * names: of const char *; NULL is empty.
- */
+/* The query string without the parameters of those names; NULL when none is left. In `pool`, or
+ * `query` itself when it has none of them. names: of const char *; NULL is empty. */
 const char *la_params_query_without(apr_pool_t *pool, const char *query,
                                     const apr_array_header_t *names);
 
@@ -44,7 +39,7 @@ const char *la_params_query_without(apr_pool_t *pool, const char *query,
 int la_params_cookie(const char *field, const char *name, la_slice_t *value);
 
 /* The Cookie field without the cookies of that name; NULL when none is left. In `pool`, or `field`
- * itself. */
+ * itself when it has none of them. */
 const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const char *name);
 
 #endif

@@ -1,6 +1,4 @@
-/* A run of bytes with its length: how text travels between the floors.
- * The bytes are borrowed, need not end in NUL and may hold one.
- */
+/* Bytes with their length. They are borrowed, need not end in NUL and may hold one. */
 #ifndef LA_SLICE_H
 #define LA_SLICE_H
 

@@ -1,7 +1,4 @@
-/* RFC 3339 to microseconds and back, by arithmetic alone: no locale and no time zone of the process
- * takes part.
- *
- * Called while files are read, at startup and by the request thread that reads one again.
+/* RFC 3339 to microseconds and back, by arithmetic alone: without locale and time zone. Any thread.
  */
 #include "base/timestamp.h"
 
@@ -94,7 +91,7 @@ static int take_time(reader_t *reader, int *seconds, int *second)
     return 1;
 }
 
-/* ".5": optional, any number of digits but none. */
+/* ".5", or nothing. */
 static int take_fraction(reader_t *reader, int *us)
 {
     int digit;

@@ -1,5 +1,4 @@
-/* Points in time as text (RFC 3339).
- */
+/* Points in time as text (RFC 3339). */
 #ifndef LA_TIMESTAMP_H
 #define LA_TIMESTAMP_H
 

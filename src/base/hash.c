@@ -22,44 +22,56 @@ static pthread_once_t point_once = PTHREAD_ONCE_INIT;
 
 static void draw_point(void)
 {
-    uint64_t random = 0;
+    unsigned char random[8];
 
     /* Without random bytes the hash works too, but can be guessed. */
-    if (apr_generate_random_bytes((unsigned char *)&random, sizeof(random)) != APR_SUCCESS) {
-        random = (uint64_t)apr_time_now() ^ (uint64_t)(uintptr_t)&random;
+    if (apr_generate_random_bytes(random, sizeof(random)) != APR_SUCCESS) {
+        apr_time_t now = apr_time_now();
+
+        memcpy(random, &now, sizeof(random));
     }
-    point = (random & PRIME) | ((uint64_t)1 << 32); /* never 0 */
+    point = la_hash_point(random);
 }
 
-/* Multiplies after adding the chunk, so that the last chunk too reaches the low bits, which are all
- * that is returned. `sum` stays below 2^62, and the product below 2^124. */
-static uint64_t step(uint64_t sum, uint64_t chunk)
+/* Multiplies after adding the chunk, so that the last chunk too reaches the low bits. `sum` stays
+ * below 2^62, and the product below 2^124. */
+static uint64_t step(uint64_t at, uint64_t sum, uint64_t chunk)
 {
-    unsigned __int128 product = (unsigned __int128)(sum + chunk) * point;
+    unsigned __int128 product = (unsigned __int128)(sum + chunk) * at;
     uint64_t folded = ((uint64_t)product & PRIME) + (uint64_t)(product >> PRIME_BITS);
 
     return (folded & PRIME) + (folded >> PRIME_BITS);
 }
 
+uint64_t la_hash_point(const unsigned char random[8])
+{
+    uint64_t number;
+
+    memcpy(&number, random, sizeof(number));
+    return (number & PRIME) | ((uint64_t)1 << 32); /* never 0 */
+}
+
+uint64_t la_hash_under(uint64_t at, uint64_t seed, la_slice_t bytes)
+{
+    uint64_t sum = step(at, seed, bytes.len & PRIME); /* the length counts: "a" is not "a\0" */
+
+    while (bytes.len > 0) {
+        uint64_t chunk = 0;
+        apr_size_t n = bytes.len < CHUNK_BYTES ? bytes.len : CHUNK_BYTES;
+
+        memcpy(&chunk, bytes.data, n);
+        sum = step(at, sum, chunk);
+        bytes.data += n;
+        bytes.len -= n;
+    }
+    return sum;
+}
+
 unsigned int la_hash_keyed(const char *key, apr_ssize_t *klen)
 {
-    apr_size_t left;
-    uint64_t sum;
-
     pthread_once(&point_once, draw_point);
     if (*klen == APR_HASH_KEY_STRING) {
         *klen = (apr_ssize_t)strlen(key);
     }
-    left = (apr_size_t)*klen;
-    sum = step(0, left & PRIME); /* the length counts: "a" is not "a\0" */
-    while (left > 0) {
-        uint64_t chunk = 0;
-        apr_size_t n = left < CHUNK_BYTES ? left : CHUNK_BYTES;
-
-        memcpy(&chunk, key, n);
-        sum = step(sum, chunk);
-        key += n;
-        left -= n;
-    }
-    return (unsigned int)sum;
+    return (unsigned int)la_hash_under(point, 0, (la_slice_t){key, (apr_size_t)*klen});
 }

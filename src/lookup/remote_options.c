@@ -1,6 +1,7 @@
 /* Reads LlamaAuthCacheShared's words. Runs while the configuration is read. */
 #include "io/redis.h"
 
+#include "base/units.h"
 #include "io/server.h"
 #include "provider/option.h"
 
@@ -37,7 +38,7 @@ static const char *set_time(apr_pool_t *pool, const char *name, const char *text
     if (*us) {
         return apr_psprintf(pool, "%s is given twice", name);
     }
-    return la_option_parse_duration(text, us) && *us > 0
+    return la_units_duration(text, us) && *us > 0
                ? NULL
                : apr_psprintf(pool, "%s: '%s' is no duration above 0, as 100ms", name, text);
 }

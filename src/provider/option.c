@@ -6,6 +6,7 @@
 #include "access/claims.h"
 #include "base/json_scan.h"
 #include "base/params.h"
+#include "base/units.h"
 #include "io/file.h"
 #include "io/secret.h"
 #include "io/server.h"
@@ -19,8 +20,6 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-
-#define DURATION_MAX_US (APR_TIME_C(3650) * 24 * 3600 * APR_USEC_PER_SEC)
 
 /* The field that the option fills, as a pointer to `type`. */
 #define FIELD(type, option, base) ((type *)(void *)((char *)(base) + (option)->offset))
@@ -86,56 +85,11 @@ const char *la_option_on_off(apr_pool_t *pool, const la_option_t *option, void *
     return NULL;
 }
 
-/* Cuts a leading decimal number off `*text`. Returns 0 when there is none or it is above `max`. */
-static int parse_number(const char **text, apr_int64_t max, apr_int64_t *number)
-{
-    const char *p = *text;
-
-    *number = 0;
-    if (!apr_isdigit(*p)) {
-        return 0;
-    }
-    for (; apr_isdigit(*p); p++) {
-        if (*number > (max - (*p - '0')) / 10) {
-            return 0;
-        }
-        *number = *number * 10 + (*p - '0');
-    }
-    *text = p;
-    return 1;
-}
-
-int la_option_parse_duration(const char *text, apr_interval_time_t *us)
-{
-    static const struct {
-        const char *unit;
-        apr_int64_t us;
-    } units[] = {{"", APR_USEC_PER_SEC},
-                 {"ms", 1000},
-                 {"s", APR_USEC_PER_SEC},
-                 {"m", APR_TIME_C(60) * APR_USEC_PER_SEC},
-                 {"h", APR_TIME_C(3600) * APR_USEC_PER_SEC},
-                 {"d", APR_TIME_C(86400) * APR_USEC_PER_SEC}};
-    apr_int64_t number;
-    apr_size_t i;
-
-    if (!parse_number(&text, DURATION_MAX_US, &number)) {
-        return 0;
-    }
-    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcasecmp(text, units[i].unit) == 0) {
-            *us = number <= DURATION_MAX_US / units[i].us ? number * units[i].us : -1;
-            return *us >= 0;
-        }
-    }
-    return 0;
-}
-
 const char *la_option_duration(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                                const char *const *words)
 {
     (void)count;
-    if (!la_option_parse_duration(words[0], FIELD(apr_interval_time_t, option, base))) {
+    if (!la_units_duration(words[0], FIELD(apr_interval_time_t, option, base))) {
         return apr_psprintf(
             pool, "'%s' is no duration: write 500ms, 10s, 5m, 1h, 1d or a number of seconds",
             words[0]);
@@ -154,34 +108,13 @@ const char *la_option_positive_duration(apr_pool_t *pool, const la_option_t *opt
     return error;
 }
 
-int la_option_parse_size(const char *text, apr_size_t *bytes)
-{
-    apr_int64_t number;
-    int shift = 0;
-
-    if (!parse_number(&text, APR_INT64_MAX >> 30, &number)) {
-        return 0;
-    }
-    if (strcasecmp(text, "K") == 0) {
-        shift = 10;
-    } else if (strcasecmp(text, "M") == 0) {
-        shift = 20;
-    } else if (strcasecmp(text, "G") == 0) {
-        shift = 30;
-    } else if (*text) {
-        return 0;
-    }
-    *bytes = (apr_size_t)number << shift;
-    return 1;
-}
-
 const char *la_option_size(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                            const char *const *words)
 {
     apr_size_t *bytes = FIELD(apr_size_t, option, base);
 
     (void)count;
-    if (!la_option_parse_size(words[0], bytes) || *bytes == 0) {
+    if (!la_units_size(words[0], bytes) || *bytes == 0) {
         return apr_psprintf(
             pool, "'%s' is no size: write a number of bytes above 0, or 64K, 1M, 1G", words[0]);
     }
@@ -356,7 +289,7 @@ const char *la_option_permits(apr_pool_t *pool, const la_option_t *option, void 
     apr_int64_t number;
 
     (void)count;
-    if (!parse_number(&text, LA_PERMITS_MAX, &number) || *text || number == 0) {
+    if (!la_units_number(&text, LA_PERMITS_MAX, &number) || *text || number == 0) {
         return apr_psprintf(pool, "'%s' is no number from 1 to %d", words[0], LA_PERMITS_MAX);
     }
     *FIELD(apr_uint32_t, option, base) = (apr_uint32_t)number;
@@ -374,10 +307,10 @@ const char *la_option_breaker(apr_pool_t *pool, const la_option_t *option, void 
         *breaker = (la_breaker_t){0};
         return NULL;
     }
-    if (count != 2 || !parse_number(&text, 1000000, &failures) || *text || failures == 0) {
+    if (count != 2 || !la_units_number(&text, 1000000, &failures) || *text || failures == 0) {
         return "takes a number of failures above 0 and a duration, or off";
     }
-    if (!la_option_parse_duration(words[1], &breaker->open_us) || breaker->open_us == 0) {
+    if (!la_units_duration(words[1], &breaker->open_us) || breaker->open_us == 0) {
         return apr_psprintf(pool, "'%s' is no duration above 0", words[1]);
     }
     breaker->failures = (apr_uint32_t)failures;

@@ -84,18 +84,6 @@ typedef struct la_breaker_t {
 /* Largest MaxConcurrent. */
 #define LA_PERMITS_MAX 10000
 
-/* "500ms", "10s", "5m", "1h", "1d" or a bare number of seconds, up to 10 years.
- *
- * Returns 1 with microseconds in `us`, else 0.
- */
-int la_option_parse_duration(const char *text, apr_interval_time_t *us);
-
-/* A number of bytes with an optional K, M or G.
- *
- * Returns 1 with the size in `bytes`, else 0.
- */
-int la_option_parse_size(const char *text, apr_size_t *bytes);
-
 /* The row with that name in any case, or NULL. */
 const la_option_t *la_option_find(const la_option_t *table, const char *name);
 

@@ -1,5 +1,6 @@
 /* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times,
  * Cache-Control, scopes, origins. */
+#include "base/units.h"
 #include "access/origin.h"
 #include "base/fields.h"
 #include "base/form.h"
@@ -93,10 +94,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (la_cache_control_cache_control(text, &us)) {
         HOLDS(us >= 0);
     }
-    if (la_option_parse_duration(text, &us)) {
+    if (la_units_duration(text, &us)) {
         HOLDS(us >= 0);
     }
-    if (la_option_parse_size(text, &bytes)) {
+    if (la_units_size(text, &bytes)) {
         HOLDS(strlen(text) > 0);
     }
     la_purge_parse(la_slice_of(text), &purge);

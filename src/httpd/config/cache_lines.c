@@ -2,6 +2,7 @@
  * configuration is read. */
 #include "httpd/config/cache_lines.h"
 
+#include "base/units.h"
 #include "lookup/cache.h"
 #include "provider/option.h"
 
@@ -23,7 +24,7 @@ const char *la_cache_lines_size(apr_pool_t *pool, const char *arg, la_cache_conf
         conf->bytes = 0;
         return NULL;
     }
-    if (!la_option_parse_size(arg, &conf->bytes)) {
+    if (!la_units_size(arg, &conf->bytes)) {
         return apr_psprintf(pool, "'%s' is no size: write 64M, 1G or off", arg);
     }
     if (conf->bytes > BYTES_MAX) {

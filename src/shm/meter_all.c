@@ -1,0 +1,191 @@
+/* What concerns all meters: the status page reads them, an administrator has some forgotten, a new
+ * segment takes them over, and another machine's store says how far they are.
+ *
+ * Called from any thread of any process; la_meters_copy() by the parent.
+ */
+#include "shm/meter_layout.h"
+
+#include <string.h>
+
+static apr_size_t group_count(apr_size_t len)
+{
+    return (len - sizeof(la_meter_header_t)) / sizeof(la_meter_group_t);
+}
+
+apr_status_t la_meters_format(void *bytes, apr_size_t len)
+{
+    la_meter_header_t *header = bytes;
+
+    if (len < LA_METERS_BYTES_MIN) {
+        return APR_EINVAL;
+    }
+    memset(bytes, 0, len);
+    la_meter_store(&header->bytes, len);
+    la_meter_store(&header->layout, LA_METER_LAYOUT);
+    return APR_SUCCESS;
+}
+
+apr_status_t la_meters_attach(void *bytes, apr_size_t len, la_holder_t *life, apr_pool_t *pool,
+                              la_meters_t **made)
+{
+    la_meter_header_t *header = bytes;
+    la_meters_t *meters;
+
+    *made = NULL;
+    if (len < LA_METERS_BYTES_MIN || la_meter_load(&header->layout) != LA_METER_LAYOUT ||
+        la_meter_load(&header->bytes) != len) {
+        return APR_EGENERAL;
+    }
+    meters = apr_palloc(pool, sizeof(*meters));
+    meters->header = header;
+    meters->groups = (la_meter_group_t *)(void *)(header + 1);
+    meters->count = group_count(len);
+    meters->apart = meters->count - meters->count / 4;
+    meters->life = life;
+    *made = meters;
+    return APR_SUCCESS;
+}
+
+/* ---- forgetting ---- */
+
+static void forget_in(la_meters_t *meters, la_meter_group_t *group, const la_meter_key_t *key,
+                      uint64_t kind)
+{
+    la_lock_e locked = la_lock_take(meters->life, &group->lock, LA_METER_LOCK_US);
+
+    for (unsigned i = 0; i < LA_METER_GROUP; i++) {
+        la_meter_t *meter = &group->meters[i];
+
+        if (la_meter_load(&meter->tag) != 0 && (!key || la_meter_is_owned(meter, key)) &&
+            (kind == 0 || la_meter_load(&meter->kind) == kind)) {
+            la_meter_clear(meter);
+        }
+    }
+    if (locked != LA_LOCK_BUSY) {
+        la_lock_release(&group->lock);
+    }
+}
+
+void la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64_t kind)
+{
+    if (key) {
+        forget_in(meters, la_meter_group(meters, key, 0), key, kind);
+        forget_in(meters, la_meter_group(meters, key, 1), key, kind);
+        return;
+    }
+    for (uint64_t i = 0; i < meters->count; i++) {
+        forget_in(meters, &meters->groups[i], NULL, kind);
+    }
+}
+
+/* ---- reading ---- */
+
+/* The figures of a meter that is not as new; 0 for others, and for one that changed hands. */
+static int read_entry(const la_meter_t *meter, const la_meter_now_t *now, la_meter_entry_t *entry)
+{
+    uint64_t words[LA_METER_WORDS];
+    uint64_t steady = (uint64_t)now->steady_us;
+    uint64_t ends = la_meter_load(&meter->ends);
+    uint64_t unit = la_meter_load(&meter->unit);
+    uint64_t first = la_meter_load(&meter->first);
+    uint64_t len = la_meter_load(&meter->name_len);
+
+    entry->key = (la_meter_key_t){{la_meter_load(&meter->tag), la_meter_load(&meter->check)}};
+    if (entry->key.tag[0] == 0 || ends <= steady) {
+        return 0;
+    }
+    entry->kind = la_meter_load(&meter->kind);
+    entry->limit = la_meter_load(&meter->limit);
+    entry->refusals = la_meter_load(&meter->refusals);
+    entry->reset_us = (apr_interval_time_t)(ends - steady);
+    entry->used = unit == 0               ? la_meter_used(first, la_meter_load(&meter->second))
+                  : first > steady * 1000 ? (first - steady * 1000 + unit - 1) / unit
+                                          : 0;
+    for (unsigned i = 0; i < LA_METER_WORDS; i++) {
+        words[i] = la_meter_load(&meter->name[i]);
+    }
+    memset(entry->name, 0, sizeof(entry->name));
+    memcpy(entry->name, words, len < sizeof(words) ? len : sizeof(words));
+    return la_meter_is_owned(meter, &entry->key);
+}
+
+void la_meters_visit(const la_meters_t *meters, const la_meter_now_t *now, la_meter_visit_fn *visit,
+                     void *baton)
+{
+    la_meter_entry_t entry;
+
+    for (uint64_t i = 0; i < meters->count; i++) {
+        for (unsigned j = 0; j < LA_METER_GROUP; j++) {
+            if (read_entry(&meters->groups[i].meters[j], now, &entry)) {
+                visit(baton, &entry);
+            }
+        }
+    }
+}
+
+static void count_entry(void *baton, const la_meter_entry_t *entry)
+{
+    (void)entry;
+    (*(uint64_t *)baton)++;
+}
+
+void la_meters_state(const la_meters_t *meters, const la_meter_now_t *now, la_meters_state_t *state)
+{
+    *state = (la_meters_state_t){.capacity = meters->count * LA_METER_GROUP,
+                                 .evictions = la_meter_load(&meters->header->evictions)};
+    la_meters_visit(meters, now, count_entry, &state->used);
+}
+
+/* ---- taking over ---- */
+
+void la_meter_set(la_meters_t *meters, const la_meter_key_t *key, const la_meter_terms_t *terms,
+                  const la_meter_now_t *now, uint64_t used, apr_interval_time_t left_us)
+{
+    la_meter_t *meter = la_meter_get(meters, key, terms, now);
+    uint64_t at = la_meter_ms(terms, now);
+    uint64_t number;
+
+    if (!meter) {
+        return;
+    }
+    la_meter_store(&meter->ends, (uint64_t)(now->steady_us + left_us));
+    if (terms->burst > 0) {
+        la_meter_store(&meter->first, (uint64_t)now->steady_us * 1000 + used);
+        return;
+    }
+    number = la_meter_open(meter, terms, at) & 0xffff;
+    la_meter_store(&meter->first, (at + (uint64_t)left_us / 1000) << LA_METER_NUMBER_BITS | number);
+    la_meter_store(&meter->second, number << 48 | (used < LA_METER_MOST ? used : LA_METER_MOST));
+}
+
+static void copy_meter(la_meters_t *to, const la_meter_t *meter, int apart,
+                       const la_meter_now_t *now)
+{
+    la_meter_terms_t terms = {.apart = apart};
+    la_meter_entry_t entry;
+    la_meter_t *made;
+
+    if (!read_entry(meter, now, &entry)) {
+        return;
+    }
+    terms.kind = entry.kind;
+    terms.name = la_slice_of(entry.name);
+    made = la_meter_get(to, &entry.key, &terms, now);
+    if (made) {
+        la_meter_store(&made->first, la_meter_load(&meter->first));
+        la_meter_store(&made->second, la_meter_load(&meter->second));
+        la_meter_store(&made->ends, la_meter_load(&meter->ends));
+        la_meter_store(&made->unit, la_meter_load(&meter->unit));
+        la_meter_store(&made->limit, entry.limit);
+        la_meter_store(&made->refusals, entry.refusals);
+    }
+}
+
+void la_meters_copy(la_meters_t *to, const la_meters_t *from, const la_meter_now_t *now)
+{
+    for (uint64_t i = 0; i < from->count; i++) {
+        for (unsigned j = 0; j < LA_METER_GROUP; j++) {
+            copy_meter(to, &from->groups[i].meters[j], i >= from->apart, now);
+        }
+    }
+}

@@ -1,0 +1,490 @@
+/* meter.c and meter_all.c: exact counts from many processes at once, windows and
+ * buckets over time, clocks that jump, a full memory, and garbage.
+ */
+#include "support.h"
+
+#include "base/clock.h"
+#include "shm/meter.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define BYTES LA_METERS_BYTES_MIN
+
+static apr_pool_t *pool;
+static void *bytes;
+static la_meters_t *meters;
+static la_holder_t life;
+static int life_fd = -1;
+
+static const la_meter_now_t begin = {APR_TIME_C(1000000000), APR_TIME_C(1780000000000000)};
+
+static int set_up(void **state)
+{
+    (void)state;
+    pool = new_pool();
+    bytes = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(bytes != MAP_FAILED);
+    if (life_fd < 0) {
+        assert_int_equal(la_holder_open(&life_fd), APR_SUCCESS);
+    }
+    la_holder_init(&life, life_fd);
+    assert_int_equal(la_meters_format(bytes, BYTES), APR_SUCCESS);
+    assert_int_equal(la_meters_attach(bytes, BYTES, &life, pool, &meters), APR_SUCCESS);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    munmap(bytes, BYTES);
+    apr_pool_destroy(pool);
+    return 0;
+}
+
+static la_meter_key_t key_of(uint64_t number)
+{
+    return (la_meter_key_t){{number | UINT64_C(1) << 63, number * UINT64_C(0x9e3779b97f4a7c15)}};
+}
+
+static la_meter_now_t later(apr_interval_time_t us)
+{
+    return (la_meter_now_t){begin.steady_us + us, begin.wall_us + us};
+}
+
+static la_meter_terms_t window_terms(uint64_t limit)
+{
+    return (la_meter_terms_t){.limit = limit,
+                              .period_us = apr_time_from_sec(60),
+                              .room = 1,
+                              .cost = 1,
+                              .kind = 7,
+                              .name = LA_SLICE("alice")};
+}
+
+static la_meter_terms_t rate_terms(uint64_t limit, uint64_t burst)
+{
+    la_meter_terms_t terms = window_terms(limit);
+
+    terms.burst = burst;
+    return terms;
+}
+
+/* How many of `tries` are charged at one time. */
+static int charge_times(const la_meter_key_t *key, const la_meter_terms_t *terms,
+                        la_meter_now_t now, int tries)
+{
+    la_meter_receipt_t receipt;
+    la_meter_reading_t reading;
+    int charged = 0;
+
+    for (int i = 0; i < tries; i++) {
+        charged +=
+            la_meter_charge(meters, key, terms, &now, &receipt, &reading) == LA_METER_CHARGED;
+    }
+    return charged;
+}
+
+/* ---- over time ---- */
+
+typedef struct time_case_t {
+    const char *name;
+    uint64_t limit;
+    uint64_t burst;
+    int aligned;
+    int first;                   /* of 10 tries now */
+    apr_interval_time_t wait_us; /* then */
+    int second;                  /* of 10 tries */
+} time_case_t;
+
+#define SECONDS(n) (APR_TIME_C(n) * APR_USEC_PER_SEC)
+
+static time_case_t time_cases[] = {
+    {"window: the limit", 3, 0, 0, 3, 0, 0},
+    {"window: not over yet", 3, 0, 0, 3, SECONDS(60) - 1000, 0},
+    {"window: over", 3, 0, 0, 3, SECONDS(60), 3},
+    {"window: long over", 3, 0, 0, 3, SECONDS(100000), 3},
+    {"window: the clock goes back an hour", 3, 0, 0, 3, -SECONDS(100), 0},
+    {"aligned: ends with the minute", 3, 0, 1, 3, SECONDS(20), 3}, /* 1780000000 % 60 = 40 */
+    {"aligned: not before", 3, 0, 1, 3, SECONDS(19), 0},
+    {"aligned: the clock goes back 10 years", 3, 0, 1, 3, -SECONDS(315360000), 0},
+    {"rate: the burst", 60, 5, 0, 5, 0, 0},
+    {"rate: one comes back", 60, 5, 0, 5, SECONDS(1), 1},
+    {"rate: four come back", 60, 5, 0, 5, SECONDS(4) + 999, 4},
+    {"rate: never more than the burst", 60, 5, 0, 5, SECONDS(100000), 5},
+    {"rate: the clock goes back", 60, 5, 0, 5, -SECONDS(900), 0},
+    {"rate: the burst is the limit", 4, 4, 0, 4, SECONDS(15), 1},
+};
+
+static void test_time(void **state)
+{
+    const time_case_t *row = *state;
+    la_meter_terms_t terms = window_terms(row->limit);
+    la_meter_key_t key = key_of(1);
+
+    terms.burst = row->burst;
+    terms.aligned = row->aligned;
+    assert_int_equal(charge_times(&key, &terms, begin, 10), row->first);
+    assert_int_equal(charge_times(&key, &terms, later(row->wait_us), 10), row->second);
+}
+
+/* After a jump of the clock a counter ends within its own period. */
+static void test_nothing_is_endless(void **state)
+{
+    la_meter_key_t keys[2] = {key_of(1), key_of(2)};
+    la_meter_terms_t terms[2] = {window_terms(3), rate_terms(60, 5)};
+    la_meter_now_t future = later(SECONDS(100000));
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        terms[i].aligned = 1;
+        charge_times(&keys[i], &terms[i], future, 10);
+        assert_int_equal(charge_times(&keys[i], &terms[i], begin, 10), 0);
+        assert_true(charge_times(&keys[i], &terms[i], later(SECONDS(60)), 10) > 0);
+    }
+}
+
+/* Another limit keeps the counts. */
+static void test_other_limit(void **state)
+{
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t five = window_terms(5);
+    la_meter_terms_t eight = window_terms(8);
+
+    (void)state;
+    assert_int_equal(charge_times(&key, &five, begin, 10), 5);
+    assert_int_equal(charge_times(&key, &eight, begin, 10), 3);
+    assert_int_equal(charge_times(&key, &five, begin, 10), 0);
+}
+
+/* ---- settling ---- */
+
+typedef struct settle_case_t {
+    const char *name;
+    uint64_t cost;
+    uint64_t amount;
+    apr_interval_time_t wait_us; /* before the settlement, with a charge of 1 in between */
+    uint64_t left;               /* of 100, afterwards */
+} settle_case_t;
+
+static settle_case_t settle_cases[] = {
+    {"settle: more than reserved", 10, 30, 0, 69},
+    {"settle: less", 10, 3, 0, 96},
+    {"settle: given back", 10, 0, 0, 99},
+    {"settle: nothing reserved", 0, 40, 0, 59},
+    {"settle: beyond the limit", 10, 500, 0, 0},
+    {"settle: a usage that lies", 10, UINT64_MAX, 0, 0},
+    {"settle: the window has ended", 10, 30, SECONDS(60), 99},
+};
+
+static void test_settle(void **state)
+{
+    const settle_case_t *row = *state;
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t terms = window_terms(100);
+    la_meter_now_t then = later(row->wait_us);
+    la_meter_receipt_t receipt;
+    la_meter_reading_t reading;
+
+    terms.cost = row->cost;
+    assert_int_equal(la_meter_charge(meters, &key, &terms, &begin, &receipt, &reading),
+                     LA_METER_CHARGED);
+    terms.cost = 1;
+    assert_int_equal(charge_times(&key, &terms, then, 1), 1);
+    la_meter_settle(meters, &receipt, row->amount);
+    la_meter_settle(meters, &receipt, row->amount); /* once only */
+    la_meter_read(meters, &key, &terms, &then, &reading);
+    assert_int_equal(reading.left, row->left);
+}
+
+static void test_give_back_rate(void **state)
+{
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t terms = rate_terms(60, 2);
+    la_meter_receipt_t receipt;
+    la_meter_reading_t reading;
+
+    (void)state;
+    assert_int_equal(charge_times(&key, &terms, begin, 1), 1);
+    la_meter_charge(meters, &key, &terms, &begin, &receipt, &reading);
+    assert_int_equal(reading.left, 0);
+    assert_int_equal(reading.reset_us, SECONDS(1));
+    la_meter_settle(meters, &receipt, 0);
+    assert_int_equal(charge_times(&key, &terms, begin, 10), 1);
+}
+
+/* ---- many at once ---- */
+
+#define PROCESSES 4
+#define TRIES     400
+
+/* Children charge as fast as they can; returns how many were charged in all. */
+static int charge_in_processes(const la_meter_terms_t *terms, uint64_t keys)
+{
+    void *memory =
+        mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    _Atomic int *sum = memory;
+    int charged;
+
+    assert_true(memory != MAP_FAILED);
+    for (int i = 0; i < PROCESSES; i++) {
+        if (fork() == 0) {
+            for (int j = 0; j < TRIES; j++) {
+                la_meter_key_t key = key_of((uint64_t)j % keys + 1);
+
+                atomic_fetch_add(sum, charge_times(&key, terms, begin, 1));
+            }
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    charged = *sum;
+    munmap(memory, sizeof(int));
+    return charged;
+}
+
+static void test_exact_window(void **state)
+{
+    la_meter_terms_t terms = window_terms(50);
+
+    (void)state;
+    assert_int_equal(charge_in_processes(&terms, 1), 50);
+}
+
+static void test_exact_rate(void **state)
+{
+    la_meter_terms_t terms = rate_terms(50, 37);
+
+    (void)state;
+    assert_int_equal(charge_in_processes(&terms, 1), 37);
+}
+
+static void test_exact_many(void **state)
+{
+    la_meter_terms_t terms = window_terms(50);
+
+    (void)state;
+    assert_int_equal(charge_in_processes(&terms, 8), 8 * 50);
+}
+
+/* ---- a full memory, and the part for strangers ---- */
+
+static void test_full(void **state)
+{
+    la_meter_terms_t terms = window_terms(5);
+    la_meter_terms_t stranger = window_terms(5);
+    la_meters_state_t seen;
+    la_meter_key_t key = key_of(1);
+
+    (void)state;
+    stranger.apart = 1;
+    assert_int_equal(charge_times(&key, &terms, begin, 9), 5);
+    for (uint64_t i = 2; i < 20000; i++) {
+        la_meter_key_t other = key_of(i);
+
+        assert_int_equal(charge_times(&other, &stranger, begin, 1), 1);
+    }
+    la_meters_state(meters, &begin, &seen);
+    assert_true(seen.evictions > 0);
+    assert_true(seen.used <= seen.capacity);
+    assert_int_equal(charge_times(&key, &terms, begin, 9), 0); /* a caller's is not given up */
+}
+
+/* What ends soonest goes first. */
+static void test_eviction_order(void **state)
+{
+    la_meter_terms_t hour = window_terms(5);
+    la_meter_terms_t minute = window_terms(5);
+    la_meter_key_t first = {{UINT64_C(1) << 63 | 1, 0}};
+
+    (void)state;
+    hour.period_us = SECONDS(3600);
+    charge_times(&first, &hour, begin, 9);
+    for (uint64_t i = 2; i < 200; i++) {
+        la_meter_key_t other = {{UINT64_C(1) << 63 | i, 0}}; /* all in one group */
+
+        charge_times(&other, &minute, begin, 1);
+    }
+    assert_int_equal(charge_times(&first, &hour, begin, 9), 0);
+}
+
+/* ---- what concerns all ---- */
+
+static void collect(void *baton, const la_meter_entry_t *entry)
+{
+    *(la_meter_entry_t *)baton = *entry;
+}
+
+static void test_visit(void **state)
+{
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t terms = window_terms(5);
+    la_meter_entry_t entry = {0};
+    la_meter_now_t over = later(SECONDS(61));
+
+    (void)state;
+    charge_times(&key, &terms, begin, 9);
+    la_meters_visit(meters, &begin, collect, &entry);
+    assert_string_equal(entry.name, "alice");
+    assert_int_equal(entry.used, 5);
+    assert_int_equal(entry.limit, 5);
+    assert_int_equal(entry.refusals, 4);
+    assert_int_equal(entry.kind, 7);
+    assert_int_equal(entry.reset_us, SECONDS(60));
+    entry = (la_meter_entry_t){0};
+    la_meters_visit(meters, &over, collect, &entry);
+    assert_string_equal(entry.name, "");
+}
+
+typedef struct forget_case_t {
+    const char *name;
+    uint64_t key; /* 0: none is named */
+    uint64_t kind;
+    int first;  /* of 10 tries with key 1, of kind 7 */
+    int second; /* with key 2 */
+} forget_case_t;
+
+static forget_case_t forget_cases[] = {
+    {"forget: all", 0, 0, 5, 5},           {"forget: a kind", 0, 7, 5, 5},
+    {"forget: another kind", 0, 8, 0, 0},  {"forget: one", 1, 0, 5, 0},
+    {"forget: one of a kind", 1, 7, 5, 0}, {"forget: one of another kind", 1, 8, 0, 0},
+};
+
+static void test_forget(void **state)
+{
+    const forget_case_t *row = *state;
+    la_meter_key_t keys[2] = {key_of(1), key_of(2)};
+    la_meter_key_t named = key_of(row->key);
+    la_meter_terms_t terms = window_terms(5);
+
+    charge_times(&keys[0], &terms, begin, 10);
+    charge_times(&keys[1], &terms, begin, 10);
+    la_meters_forget(meters, row->key ? &named : NULL, row->kind);
+    assert_int_equal(charge_times(&keys[0], &terms, begin, 10), row->first);
+    assert_int_equal(charge_times(&keys[1], &terms, begin, 10), row->second);
+}
+
+static void test_copy(void **state)
+{
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t terms = window_terms(5);
+    void *larger = mmap(NULL, 2 * BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    la_meters_t *to;
+
+    (void)state;
+    charge_times(&key, &terms, begin, 3);
+    assert_int_equal(la_meters_attach(larger, 2 * BYTES, &life, pool, &to), APR_EGENERAL);
+    assert_int_equal(la_meters_format(larger, 2 * BYTES), APR_SUCCESS);
+    assert_int_equal(la_meters_attach(larger, 2 * BYTES, &life, pool, &to), APR_SUCCESS);
+    la_meters_copy(to, meters, &begin);
+    meters = to;
+    assert_int_equal(charge_times(&key, &terms, begin, 10), 2);
+    munmap(larger, 2 * BYTES);
+}
+
+static void test_set(void **state)
+{
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t terms = window_terms(5);
+    la_meter_terms_t rate = rate_terms(60, 5);
+    la_meter_key_t other = key_of(2);
+
+    (void)state;
+    la_meter_set(meters, &key, &terms, &begin, 4, SECONDS(10));
+    assert_int_equal(charge_times(&key, &terms, begin, 10), 1);
+    assert_int_equal(charge_times(&key, &terms, later(SECONDS(10)), 10), 5);
+    la_meter_set(meters, &other, &rate, &begin, UINT64_C(3000000000), SECONDS(3));
+    assert_int_equal(charge_times(&other, &rate, begin, 10), 2);
+}
+
+/* Whatever the memory holds, calls return, and the next window counts right. */
+static void test_garbage(void **state)
+{
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t terms = window_terms(5);
+    la_meter_entry_t entry;
+    unsigned seed = 1;
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        charge_times(&key, &terms, begin, 2);
+        for (apr_size_t i = 64; i < BYTES; i++) {
+            ((unsigned char *)bytes)[i] = (unsigned char)(rand_r(&seed) >> 7);
+        }
+        charge_times(&key, &terms, begin, 2);
+        la_meters_visit(meters, &begin, collect, &entry);
+        la_meters_forget(meters, NULL, 0);
+    }
+    assert_int_equal(charge_times(&key, &terms, later(SECONDS(100000)), 10), 5);
+}
+
+/* A process that is killed while it makes a meter leaves a lock that others inherit. */
+static void test_killed(void **state)
+{
+    la_meter_terms_t terms = window_terms(1000000);
+
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            for (uint64_t i = 1;; i++) {
+                la_meter_key_t key = key_of(i % 5000 + 10);
+
+                charge_times(&key, &terms, begin, 1);
+            }
+        }
+        for (uint64_t i = 0; i < 3000; i++) {
+            la_meter_key_t key = key_of(i % 5000 + 10);
+
+            assert_int_equal(charge_times(&key, &terms, begin, 1), 1);
+        }
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        for (uint64_t i = 0; i < 500; i++) {
+            la_meter_key_t key = key_of(i + 10);
+
+            assert_int_equal(charge_times(&key, &terms, begin, 1), 1);
+        }
+    }
+}
+
+static void add_in(const char *name, CMUnitTestFunction function, void *row)
+{
+    add(name, function, row);
+    tests[test_count - 1].setup_func = set_up;
+    tests[test_count - 1].teardown_func = tear_down;
+}
+
+#define ADD_ROWS(table, function)                                                                  \
+    for (size_t i = 0; i < ROWS(table); i++) {                                                     \
+        add_in((table)[i].name, function, &(table)[i]);                                            \
+    }
+
+int main(void)
+{
+    start();
+    ADD_ROWS(time_cases, test_time);
+    ADD_ROWS(settle_cases, test_settle);
+    ADD_ROWS(forget_cases, test_forget);
+    add_in("after a jump nothing is endless", test_nothing_is_endless, NULL);
+    add_in("another limit keeps the counts", test_other_limit, NULL);
+    add_in("rate: given back", test_give_back_rate, NULL);
+    add_in("window: exact in four processes", test_exact_window, NULL);
+    add_in("rate: exact in four processes", test_exact_rate, NULL);
+    add_in("many windows: exact in four processes", test_exact_many, NULL);
+    add_in("full: strangers evict no caller", test_full, NULL);
+    add_in("full: what ends soonest goes first", test_eviction_order, NULL);
+    add_in("visit", test_visit, NULL);
+    add_in("copy to a larger memory", test_copy, NULL);
+    add_in("set by another store", test_set, NULL);
+    add_in("garbage", test_garbage, NULL);
+    add_in("killed anywhere", test_killed, NULL);
+    return finish("meter");
+}

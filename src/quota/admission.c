@@ -1,0 +1,216 @@
+/* Charges items one after another, and gives back what was charged as soon as one has no room.
+ *
+ * Called by requests, each on its own thread.
+ */
+#include "quota/admission.h"
+
+/* When a request that found too many at once may try again. */
+#define CONCURRENT_RETRY_US APR_USEC_PER_SEC
+
+/* ---- charging ---- */
+
+static la_meter_e charge_permit(la_quota_item_t *item, const la_quota_memory_t *memory)
+{
+    switch (la_permits_take(&memory->permits, (uint32_t)item->key.tag[0] | 1, item->number,
+                            &item->permit)) {
+    case LA_PERMITS_FULL:
+        return LA_METER_FAILED;
+    case LA_PERMITS_REFUSED:
+        item->reading.retry_us = CONCURRENT_RETRY_US;
+        return LA_METER_REFUSED;
+    case LA_PERMITS_TAKEN:
+        item->has_permit = 1;
+        return LA_METER_CHARGED;
+    }
+    return LA_METER_FAILED;
+}
+
+static la_meter_e charge_here(la_quota_item_t *item, const la_quota_memory_t *memory,
+                              const la_meter_now_t *now)
+{
+    return item->limit->kind == LA_LIMIT_CONCURRENT
+               ? charge_permit(item, memory)
+               : la_meter_charge(memory->meters, &item->key, &item->terms, now, &item->receipt,
+                                 &item->reading);
+}
+
+void la_admission_leave(la_admission_t *admission, const la_quota_memory_t *memory)
+{
+    for (int i = 0; i < admission->count; i++) {
+        la_quota_item_t *item = &admission->items[i];
+
+        if (item->has_permit) {
+            la_permits_leave(&memory->permits, (uint32_t)item->key.tag[0] | 1, item->permit);
+            item->has_permit = 0;
+        }
+    }
+}
+
+/* Gives all of it back, and looks which limit will refuse for the longest time. */
+static void give_back(la_admission_t *admission, const la_quota_memory_t *memory,
+                      const la_meter_now_t *now)
+{
+    la_admission_leave(admission, memory);
+    for (int i = 0; i < admission->count; i++) {
+        la_meter_settle(memory->meters, &admission->items[i].receipt, 0);
+    }
+    for (int i = 0; i < admission->count; i++) {
+        la_quota_item_t *item = &admission->items[i];
+
+        if (item->limit->kind != LA_LIMIT_CONCURRENT && !item->is_remote && !item->is_ignored) {
+            la_meter_read(memory->meters, &item->key, &item->terms, now, &item->reading);
+        }
+        if (!item->is_ignored && admission->refused &&
+            item->reading.retry_us > admission->refused->reading.retry_us) {
+            admission->refused = item;
+        }
+    }
+}
+
+static la_admission_e refuse(la_admission_t *admission, const la_quota_item_t *item,
+                             const la_quota_memory_t *memory, const la_meter_now_t *now)
+{
+    admission->refused = item;
+    give_back(admission, memory, now);
+    return item ? LA_ADMISSION_REFUSED : LA_ADMISSION_FAILED;
+}
+
+/* Charges what is counted here. */
+static la_admission_e charge_all(la_admission_t *admission, const la_quota_memory_t *memory,
+                                 const la_meter_now_t *now)
+{
+    for (int i = 0; i < admission->count; i++) {
+        la_quota_item_t *item = &admission->items[i];
+
+        if (item->is_remote || item->is_ignored || item->has_permit || item->receipt.place) {
+            continue;
+        }
+        switch (charge_here(item, memory, now)) {
+        case LA_METER_CHARGED:
+            break;
+        case LA_METER_REFUSED:
+            return refuse(admission, item, memory, now);
+        case LA_METER_FAILED:
+            return refuse(admission, NULL, memory, now);
+        }
+    }
+    return LA_ADMISSION_ADMITTED;
+}
+
+static int mark_remote(la_admission_t *admission, const la_quota_store_t *store)
+{
+    int marked = 0;
+
+    for (int i = 0; i < admission->count; i++) {
+        la_quota_item_t *item = &admission->items[i];
+
+        item->is_remote = store && item->quota->shared && item->limit->kind != LA_LIMIT_CONCURRENT;
+        marked += item->is_remote;
+    }
+    return marked;
+}
+
+/* What this machine would go on from if Redis went away. */
+static void remember(const la_admission_t *admission, const la_quota_memory_t *memory,
+                     const la_meter_now_t *now)
+{
+    for (int i = 0; i < admission->count; i++) {
+        const la_quota_item_t *item = &admission->items[i];
+
+        if (item->is_remote && item->quota->outage == LA_QUOTA_OUTAGE_LOCAL) {
+            la_meter_set(memory->meters, &item->key, &item->terms, now, item->reading.used,
+                         item->reading.full_us);
+        }
+    }
+}
+
+/* Redis does not answer: each quota says what becomes of the request then. Returns 0 when one says
+ * that it is refused. */
+static int go_on_alone(la_admission_t *admission)
+{
+    for (int i = 0; i < admission->count; i++) {
+        la_quota_item_t *item = &admission->items[i];
+
+        if (!item->is_remote) {
+            continue;
+        }
+        item->is_remote = 0;
+        switch (item->quota->outage) {
+        case LA_QUOTA_OUTAGE_LOCAL:
+            break;
+        case LA_QUOTA_OUTAGE_ALLOW:
+            item->is_ignored = 1;
+            break;
+        case LA_QUOTA_OUTAGE_DENY:
+            return 0;
+        }
+    }
+    return 1;
+}
+
+la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory_t *memory,
+                                const la_quota_store_t *store, const la_meter_now_t *now,
+                                apr_pool_t *pool)
+{
+    int is_shared = mark_remote(admission, store);
+    la_admission_e result = charge_all(admission, memory, now);
+    int refused = -1;
+
+    if (result != LA_ADMISSION_ADMITTED || !is_shared) {
+        return result;
+    }
+    if (la_quota_store_charge(store, memory, now, admission, &refused, pool)) {
+        remember(admission, memory, now);
+        return refused < 0 ? LA_ADMISSION_ADMITTED
+                           : refuse(admission, &admission->items[refused], memory, now);
+    }
+    return go_on_alone(admission) ? charge_all(admission, memory, now)
+                                  : refuse(admission, NULL, memory, now);
+}
+
+/* ---- afterwards ---- */
+
+static uint64_t tokens_of(const la_quota_item_t *item, const la_usage_t *usage)
+{
+    uint64_t tokens = usage->total;
+
+    switch (item->limit->tokens) {
+    case LA_TOKENS_TOTAL:
+        break;
+    case LA_TOKENS_INPUT:
+        tokens = usage->input;
+        break;
+    case LA_TOKENS_OUTPUT:
+        tokens = usage->output;
+        break;
+    }
+    switch (usage->source) {
+    case LA_USAGE_NONE:
+        return 0;
+    case LA_USAGE_ESTIMATE:
+        return tokens > item->terms.cost ? tokens : item->terms.cost;
+    case LA_USAGE_RESPONSE:
+        break;
+    }
+    return tokens;
+}
+
+void la_admission_settle(la_admission_t *admission, const la_quota_memory_t *memory,
+                         const la_quota_store_t *store, const la_usage_t *usage, apr_pool_t *pool)
+{
+    uint64_t *amounts = apr_pcalloc(pool, sizeof(*amounts) * (apr_size_t)(admission->count + 1));
+    int is_shared = 0;
+
+    for (int i = 0; i < admission->count; i++) {
+        la_quota_item_t *item = &admission->items[i];
+
+        if (item->limit->kind == LA_LIMIT_TOKENS) {
+            amounts[i] = tokens_of(item, usage);
+            is_shared |= item->is_remote;
+            la_meter_settle(memory->meters, &item->receipt, amounts[i]);
+        }
+    }
+    if (is_shared) {
+        la_quota_store_settle(store, admission, amounts, pool);
+    }
+}

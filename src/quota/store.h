@@ -1,0 +1,47 @@
+/* Counters of quotas in Redis, one for all machines. One script call charges a request for all its
+ * limits, with Redis's clock; a second settles what was used.
+ *
+ * In Redis, each with the configured prefix in front, NAME an HMAC:
+ *   q:QUOTA:NAME   of a window a hash: `e` its end in microseconds since 1970, `u` what was used;
+ *                  of a rate a number: the theoretical arrival time. Each expires when it is over.
+ */
+#ifndef LA_QUOTA_STORE_H
+#define LA_QUOTA_STORE_H
+
+#include "io/redis.h"
+#include "quota/items.h"
+
+/* The way to Redis. */
+typedef struct la_quota_store_t {
+    /* Sends one command through the breaker. */
+    la_redis_e (*command)(void *baton, apr_size_t count, const la_slice_t *words, apr_pool_t *pool,
+                          la_redis_answer_t *answer);
+
+    /* The name in Redis of the HMAC, under the first secret, of what is counted: `quota` alone for
+     * a pattern of all names of a quota. NULL when there is no secret. */
+    const char *(*name)(void *baton, la_slice_t quota, const la_slice_t *counter, apr_pool_t *pool);
+    void *baton;
+} la_quota_store_t;
+
+/* Charges all items with is_remote, or none.
+ *
+ * Sets reading and window of each. refused: the index of the item that will refuse for the longest
+ * time; -1: all are charged. Returns 0 when Redis does not answer.
+ */
+int la_quota_store_charge(const la_quota_store_t *store, const la_quota_memory_t *memory,
+                          const la_meter_now_t *now, la_admission_t *admission, int *refused,
+                          apr_pool_t *pool);
+
+/* Makes what was charged to the items with is_remote what the request used.
+ *
+ * amounts: one for each item.
+ */
+void la_quota_store_settle(const la_quota_store_t *store, const la_admission_t *admission,
+                           const uint64_t *amounts, apr_pool_t *pool);
+
+/* Forgets what was counted: of one name (of a limit), of one quota, or of all (both NULL). Returns
+ * 0 when Redis does not answer. */
+int la_quota_store_forget(const la_quota_store_t *store, const la_limit_t *limit,
+                          const la_slice_t *name, const char *quota, apr_pool_t *pool);
+
+#endif

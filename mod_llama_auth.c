@@ -15,11 +15,13 @@
 #include "httpd/metadata.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/query.h"
+#include "httpd/quota.h"
 #include "httpd/request.h"
 #include "httpd/require.h"
 #include "httpd/respond.h"
 #include "httpd/scrub.h"
 #include "httpd/status/status.h"
+#include "httpd/usage_filter.h"
 
 #include <http_config.h>
 #include <http_protocol.h>
@@ -62,10 +64,15 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_insert_error_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_insert_filter(la_quota_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_filter(la_usage_filter_insert, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_error_filter(la_quota_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_log_transaction(la_quota_settle, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
     la_backend_token_register();
     la_cors_register();
     la_handler_register();
+    la_quota_register();
     la_respond_register();
     la_scrub_register();
     la_status_register();

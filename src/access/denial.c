@@ -42,6 +42,9 @@ static const row_t rows[] = {
                              "Access denied"},
     [LA_DENIAL_ORIGIN] = {403, "origin_not_allowed", "detail", NULL,
                           "Access denied: origin not allowed"},
+    [LA_DENIAL_REQUESTS] = {429, "rate_limit_exceeded", "message", NULL, "Quota exceeded"},
+    [LA_DENIAL_TOKENS] = {429, "insufficient_quota", "message", NULL, "Quota exceeded"},
+    [LA_DENIAL_QUOTA] = {503, "quota_error", "message", NULL, "Quota service unavailable"},
     [LA_DENIAL_ACCESS] = {403, "access_denied", "detail", "insufficient_scope", "Access denied"},
 };
 

@@ -19,6 +19,9 @@ typedef enum la_denial_e {
     LA_DENIAL_SCOPE,
     LA_DENIAL_ATTRIBUTE,
     LA_DENIAL_ORIGIN,
+    LA_DENIAL_REQUESTS, /* a quota of requests */
+    LA_DENIAL_TOKENS,   /* a quota of LLM tokens */
+    LA_DENIAL_QUOTA,    /* a quota cannot be counted */
     LA_DENIAL_ACCESS
 } la_denial_e;
 

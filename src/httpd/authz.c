@@ -17,6 +17,7 @@
 #include "httpd/cors.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
+#include "httpd/quota.h"
 #include "httpd/respond.h"
 #include "httpd/section.h"
 #include "io/server.h"
@@ -325,6 +326,10 @@ int la_authz_last_fixup(request_rec *r)
         return status;
     }
     forget_other_user(r);
+    status = la_quota_admit(r);
+    if (status != OK) {
+        return status;
+    }
     la_forward_to_handler(r);
     la_forward_keep_private(r);
     la_respond_passed(r);

@@ -10,6 +10,7 @@
 #include "httpd/config/config.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
+#include "httpd/config/quotas.h"
 #include "httpd/config/registry.h"
 #include "httpd/segments.h"
 #include "io/server.h"
@@ -213,6 +214,7 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
         return OK;
     }
     la_registry_label(pconf);
+    la_quotas_label(pconf);
     if (la_shared_create(pconf, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }

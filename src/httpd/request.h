@@ -39,6 +39,9 @@ typedef struct la_request_t {
     const la_caller_t *callers; /* all that were found for the client, the newest first */
     const la_cors_t *cors; /* LlamaAuthCors of the section that the client asked for, or NULL */
 
+    struct la_charges_t *charges;   /* of quotas (quota.c); NULL: none */
+    struct la_usage_watch_t *usage; /* of tokens (usage_filter.c); NULL: they are not counted */
+
     /* Authentication. */
     const la_caller_t *caller; /* who the section's providers say it is; NULL unless accepted */
     char client_id[LA_CLIENT_ID_LEN + 1]; /* of the token; empty while there is none */

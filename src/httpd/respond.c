@@ -106,7 +106,7 @@ static void set_headers(request_rec *r, const la_denial_t *denial, const char *r
                        r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate",
                        challenge);
     }
-    if (denial->status == HTTP_SERVICE_UNAVAILABLE) {
+    if (denial->status == HTTP_SERVICE_UNAVAILABLE || denial->status == HTTP_TOO_MANY_REQUESTS) {
         apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, denial->retry_after_s));
     }
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");

@@ -16,6 +16,7 @@
 #include "httpd/segments.h"
 
 #include "httpd/config/config.h"
+#include "httpd/quota_memory.h"
 #include "httpd/limits.h"
 #include "httpd/config/registry.h"
 #include "io/server.h"
@@ -340,10 +341,17 @@ apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
 
     remember();
     rv = keep_or_create_stats(main_server);
+    if (rv == APR_SUCCESS &&
+        (la_registry_providers()->nelts > 0 || la_collected.quotas->nelts > 0)) {
+        rv = open_life(main_server);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = la_quota_memory_create(main_server, la_config_quota_bytes(main_server), &life, pconf);
+        rv = rv == APR_SUCCESS ? rv : failed(main_server, rv, "the memory of quotas");
+    }
     if (rv != APR_SUCCESS || la_registry_providers()->nelts == 0) {
         return rv;
     }
-    rv = open_life(main_server);
     if (rv == APR_SUCCESS) {
         rv = keep_or_create_cache(main_server);
     }
@@ -406,6 +414,9 @@ apr_status_t la_shared_attach(apr_pool_t *pchild, server_rec *main_server)
     shared.stats = la_counters_attach(retained->stats_bytes, retained->stats_count + 1, pchild);
     if (la_registry_providers()->nelts > 0) {
         rv = attach_providers(pchild, main_server);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = la_quota_memory_attach(&life, pchild);
     }
     return rv == APR_SUCCESS ? rv : failed(main_server, rv, "a child's view of shared memory");
 }

@@ -4,6 +4,7 @@
 #define LA_COLLECTED_H
 
 #include "provider/provider.h"
+#include "quota/quota.h"
 
 #include <httpd.h>
 
@@ -17,8 +18,16 @@ typedef struct la_provider_entry_t {
                           for metrics */
 } la_provider_entry_t;
 
+/* One <LlamaAuthQuota> section. */
+typedef struct la_quota_entry_t {
+    la_quota_t *quota;
+    const server_rec *server;
+    const char *label; /* the name, and the virtual host where it is one's */
+} la_quota_entry_t;
+
 typedef struct la_collected_t {
     apr_array_header_t *providers;     /* registry.c: of la_provider_entry_t */
+    apr_array_header_t *quotas;        /* quotas.c: of la_quota_entry_t */
     apr_array_header_t *forwarded;     /* forward_rules.c: header names, of const char * */
     uint64_t forwarded_lengths;        /* a bit for each of their lengths modulo 64 */
     apr_array_header_t *token_headers; /* token_sources.c: of const char * */

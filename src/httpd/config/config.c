@@ -25,6 +25,7 @@ void *la_config_create_server(apr_pool_t *pool, server_rec *server)
 
     (void)server;
     la_cache_lines_default(&conf->cache);
+    conf->quota_bytes = LA_QUOTAS_BYTES;
     return conf;
 }
 
@@ -36,6 +37,7 @@ void *la_config_merge_server(apr_pool_t *pool, void *base, void *add)
 
     merged->outage_status = child->outage_status ? child->outage_status : parent->outage_status;
     merged->cache = parent->cache; /* of the main server only */
+    merged->quota_bytes = parent->quota_bytes;
     return merged;
 }
 
@@ -65,6 +67,8 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     merged->resource_members =
         la_resource_merge_members(pool, parent->resource_members, child->resource_members);
     merged->backend_token = child->backend_token ? child->backend_token : parent->backend_token;
+    merged->quotas = child->quotas ? child->quotas : parent->quotas;
+    merged->usage = child->usage ? child->usage : parent->usage;
     merged->forward_token = child->forward_token ? child->forward_token : parent->forward_token;
     merged->env = child->env ? child->env : parent->env;
     merged->preflight = child->preflight ? child->preflight : parent->preflight;
@@ -93,6 +97,11 @@ apr_size_t la_config_cache_bytes(const server_rec *main_server)
     return la_config_server(main_server)->cache.bytes;
 }
 
+apr_size_t la_config_quota_bytes(const server_rec *main_server)
+{
+    return la_config_server(main_server)->quota_bytes;
+}
+
 la_remote_options_t *la_config_second(const server_rec *main_server)
 {
     la_server_conf_t *conf = ap_get_module_config(main_server->module_config, &llama_auth_module);
@@ -100,51 +109,14 @@ la_remote_options_t *la_config_second(const server_rec *main_server)
     return conf->cache.remote_on ? &conf->cache.remote : NULL;
 }
 
-static int listed(la_provider_t *const *providers, int count, const la_provider_t *provider)
+static const char *in_directive(cmd_parms *cmd, const char *error)
 {
-    int i;
-
-    for (i = 0; i < count; i++) {
-        if (providers[i] == provider) {
-            return 1;
-        }
-    }
-    return 0;
+    return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
 }
 
 static const char *set_use(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
-    la_dir_conf_t *conf = dconf;
-    la_provider_t **providers =
-        apr_pcalloc(cmd->pool, ((apr_size_t)argc + 1) * sizeof(la_provider_t *));
-    la_use_t *use = apr_pcalloc(cmd->pool, sizeof(*use));
-    int i;
-
-    if (argc == 0) {
-        return "LlamaAuthUse takes the names of providers";
-    }
-    if (conf->use) {
-        return "LlamaAuthUse may be given only once in a section; it takes several names";
-    }
-    for (i = 0; i < argc; i++) {
-        const char *error = la_registry_find(cmd, argv[i], &providers[i]);
-
-        if (error) {
-            return error;
-        }
-        if (listed(providers, i, providers[i])) {
-            return apr_psprintf(cmd->pool, "LlamaAuthUse: %s is named twice", argv[i]);
-        }
-    }
-    use->count = argc;
-    use->providers = providers;
-    conf->use = use;
-    return NULL;
-}
-
-static const char *in_directive(cmd_parms *cmd, const char *error)
-{
-    return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
+    return in_directive(cmd, la_registry_use(cmd, argc, argv, &((la_dir_conf_t *)dconf)->use));
 }
 
 static const char *set_scope(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
@@ -350,6 +322,24 @@ static const char *set_outage_status(cmd_parms *cmd, void *dconf, const char *ar
     return NULL;
 }
 
+static const char *set_quota_size(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
+
+    (void)dconf;
+    return in_directive(cmd, cmd->server->is_virtual
+                                 ? "belongs to the main server: there is one memory for all quotas"
+                                 : la_quotas_size(cmd->pool, arg, &conf->quota_bytes));
+}
+
+static const char *set_quota_use(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    const la_quota_use_t **use = &((la_dir_conf_t *)dconf)->quotas;
+
+    return in_directive(cmd, at_startup(cmd) ? la_quotas_use(cmd, argc, argv, use)
+                                             : "is for the server's own configuration");
+}
+
 /* The line in the tree that mod_info shows; httpd hands it out as a constant. */
 static ap_directive_t *find_line(ap_directive_t *tree, const ap_directive_t *line)
 {
@@ -432,6 +422,14 @@ static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char
 const command_rec la_config_commands[] = {
     AP_INIT_RAW_ARGS("<LlamaAuthProvider", la_registry_section, NULL, RSRC_CONF,
                      "defines a provider that validates tokens: its name and its type"),
+    AP_INIT_RAW_ARGS("<LlamaAuthQuota", la_quotas_section, NULL, RSRC_CONF,
+                     "defines a quota: how much a caller may use"),
+    AP_INIT_TAKE1("LlamaAuthQuotaSize", set_quota_size, NULL, RSRC_CONF,
+                  "size of the memory in which quotas are counted (K, M, G)"),
+    AP_INIT_TAKE_ARGV("LlamaAuthQuotaUse", set_quota_use, NULL, OR_AUTHCFG,
+                      "the quotas that hold here, or none"),
+    AP_INIT_FLAG("LlamaAuthUsage", set_switch, SWITCH(usage), ACCESS_CONF,
+                 "whether the tokens used are read from LLM answers"),
     AP_INIT_TAKE1("LlamaAuthOutageStatus", set_outage_status, NULL, RSRC_CONF,
                   "status when no provider could answer: 401 or 503"),
     AP_INIT_TAKE1("LlamaAuthCacheSize", set_cache_size, NULL, RSRC_CONF,

@@ -9,6 +9,8 @@
 #include "httpd/config/cors_line.h"
 #include "httpd/config/cache_lines.h"
 #include "httpd/config/forward_rules.h"
+#include "httpd/config/quotas.h"
+#include "httpd/config/registry.h"
 #include "httpd/config/resource.h"
 #include "httpd/config/token_sources.h"
 #include "httpd/config/errordocs.h"
@@ -19,15 +21,10 @@
 
 /* Main server and virtual hosts. */
 typedef struct la_server_conf_t {
-    int outage_status;     /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
-    la_cache_conf_t cache; /* main server only */
+    int outage_status;      /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
+    la_cache_conf_t cache;  /* main server only */
+    apr_size_t quota_bytes; /* LlamaAuthQuotaSize; main server only */
 } la_server_conf_t;
-
-/* The providers of one LlamaAuthUse line, in order. */
-typedef struct la_use_t {
-    int count;
-    la_provider_t *const *providers;
-} la_use_t;
 
 /* on|off, where being neither matters for nesting. */
 typedef enum la_switch_e { LA_UNSET, LA_ON, LA_OFF } la_switch_e;
@@ -46,6 +43,8 @@ typedef struct la_dir_conf_t {
     const apr_array_header_t *resource_servers; /* LlamaAuthResourceServer: of const char * */
     const apr_array_header_t *resource_members; /* LlamaAuthResourceMember */
     const la_backend_token_t *backend_token;    /* LlamaAuthBackendToken */
+    const la_quota_use_t *quotas;               /* LlamaAuthQuotaUse */
+    la_switch_e usage;                          /* LlamaAuthUsage; not set is off */
     la_switch_e forward_token;                  /* LlamaAuthForwardToken; not set is on */
     la_switch_e env;                            /* LlamaAuthEnv; not set is off */
     la_switch_e preflight;                      /* LlamaAuthPreflight; not set is off */
@@ -63,6 +62,9 @@ const la_server_conf_t *la_config_server(const server_rec *server);
 
 /* LlamaAuthCacheSize in bytes; 0 is off. */
 apr_size_t la_config_cache_bytes(const server_rec *main_server);
+
+/* LlamaAuthQuotaSize in bytes. */
+apr_size_t la_config_quota_bytes(const server_rec *main_server);
 
 /* LlamaAuthCacheShared with its secrets, or NULL when there is none. */
 la_remote_options_t *la_config_second(const server_rec *main_server);

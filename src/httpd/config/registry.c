@@ -255,18 +255,45 @@ static const char *unknown(cmd_parms *cmd, const char *name)
     }
     nearest = la_option_nearest(names, name);
     return nearest
-               ? apr_psprintf(cmd->pool, "LlamaAuthUse: there is no provider %s, did you mean %s?",
-                              name, nearest)
+               ? apr_psprintf(cmd->pool, "there is no provider %s, did you mean %s?", name, nearest)
                : apr_psprintf(cmd->pool,
-                              "LlamaAuthUse: there is no provider %s; a <LlamaAuthProvider> "
+                              "there is no provider %s; a <LlamaAuthProvider> "
                               "must stand before its use",
                               name);
 }
 
-const char *la_registry_find(cmd_parms *cmd, const char *name, la_provider_t **provider)
+static int is_listed(la_provider_t *const *providers, int count, const la_provider_t *provider)
 {
-    const la_provider_entry_t *entry = find(cmd->server, name);
+    while (count > 0 && providers[count - 1] != provider) {
+        count--;
+    }
+    return count > 0;
+}
 
-    *provider = entry ? entry->provider : NULL;
-    return entry ? NULL : unknown(cmd, name);
+const char *la_registry_use(cmd_parms *cmd, int argc, char *const argv[], const la_use_t **use)
+{
+    la_provider_t **providers = apr_pcalloc(cmd->pool, ((apr_size_t)argc + 1) * sizeof(*providers));
+    la_use_t *made = apr_pcalloc(cmd->pool, sizeof(*made));
+
+    if (argc == 0) {
+        return "takes the names of providers";
+    }
+    if (*use) {
+        return "may be given only once in a section; it takes several names";
+    }
+    for (int i = 0; i < argc; i++) {
+        const la_provider_entry_t *entry = find(cmd->server, argv[i]);
+
+        if (!entry) {
+            return unknown(cmd, argv[i]);
+        }
+        if (is_listed(providers, i, entry->provider)) {
+            return apr_psprintf(cmd->pool, "%s is named twice", argv[i]);
+        }
+        providers[i] = entry->provider;
+    }
+    made->count = argc;
+    made->providers = providers;
+    *use = made;
+    return NULL;
 }

@@ -6,6 +6,12 @@
 
 #include <http_config.h>
 
+/* The providers of one LlamaAuthUse line, in order. */
+typedef struct la_use_t {
+    int count;
+    la_provider_t *const *providers;
+} la_use_t;
+
 /* Gives every provider a label that no other has; once the configuration is read. */
 void la_registry_label(apr_pool_t *pconf);
 
@@ -16,11 +22,8 @@ const apr_array_header_t *la_registry_providers(void);
  * there, so that a directive of httpd inside is an error instead of taking effect on the server. */
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg);
 
-/* The provider of that name as the server of `cmd` sees it: its own and the main server's. Names
- * keep their case.
- *
- * Returns NULL, or that there is none, with the nearest name.
- */
-const char *la_registry_find(cmd_parms *cmd, const char *name, la_provider_t **provider);
+/* Reads the arguments of a LlamaAuthUse line, names of providers as the server of `cmd` sees them.
+ * Returns NULL, or what is wrong. */
+const char *la_registry_use(cmd_parms *cmd, int argc, char *const argv[], const la_use_t **use);
 
 #endif

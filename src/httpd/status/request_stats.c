@@ -16,7 +16,9 @@ static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED
                                     LA_DENIAL_REJECTED,      LA_DENIAL_TIMEOUT,
                                     LA_DENIAL_OUTAGE,        LA_DENIAL_SCOPE,
                                     LA_DENIAL_ATTRIBUTE,     LA_DENIAL_ORIGIN,
-                                    LA_DENIAL_ACCESS,        LA_DENIAL_MISCONFIGURED};
+                                    LA_DENIAL_ACCESS,        LA_DENIAL_REQUESTS,
+                                    LA_DENIAL_TOKENS,        LA_DENIAL_QUOTA,
+                                    LA_DENIAL_MISCONFIGURED};
 
 /* The state of the last request in a chain of internal redirects that has a denial or a caller. */
 static const la_request_t *final_state(const request_rec *r)

@@ -1,0 +1,32 @@
+/* The quotas of the configuration: <LlamaAuthQuota> sections, and LlamaAuthQuotaUse lines. What an
+ * option means is in src/quota. Filled while httpd reads its files, constant afterwards.
+ */
+#ifndef LA_CONFIG_QUOTAS_H
+#define LA_CONFIG_QUOTAS_H
+
+#include "httpd/config/collected.h"
+
+#include <httpd.h>
+#include <http_config.h>
+
+/* The quotas of one LlamaAuthQuotaUse line, in order; none where it says `none`. */
+typedef struct la_quota_use_t {
+    int count;
+    const la_quota_t *const *quotas;
+} la_quota_use_t;
+
+/* Gives the limits of all quotas their names; once the configuration is read, when the servers have
+ * theirs. */
+void la_quotas_label(apr_pool_t *pconf);
+
+/* Reads a <LlamaAuthQuota NAME> section; a directive's setter. */
+const char *la_quotas_section(cmd_parms *cmd, void *dconf, const char *arg);
+
+/* LlamaAuthQuotaSize where there is none, and its arguments. Returns NULL, or what is wrong. */
+#define LA_QUOTAS_BYTES ((apr_size_t)8 * 1024 * 1024)
+const char *la_quotas_size(apr_pool_t *pool, const char *arg, apr_size_t *bytes);
+
+/* Reads a LlamaAuthQuotaUse line. Returns NULL, or what is wrong. */
+const char *la_quotas_use(cmd_parms *cmd, int argc, char *const argv[], const la_quota_use_t **use);
+
+#endif

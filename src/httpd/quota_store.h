@@ -1,0 +1,13 @@
+/* The counters of quotas in Redis, as requests reach them. */
+#ifndef LA_HTTPD_QUOTA_STORE_H
+#define LA_HTTPD_QUOTA_STORE_H
+
+#include "quota/store.h"
+
+/* The store, or NULL where quotas are counted on this machine only. In request threads. */
+const la_quota_store_t *la_quota_store_get(void);
+
+/* Seconds until Redis is asked again, 1 to 30: for Retry-After. */
+int la_quota_store_retry_s(void);
+
+#endif

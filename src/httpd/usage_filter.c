@@ -1,0 +1,187 @@
+/* The filter stands nearest to the handler, in front of mod_deflate and of what may change the
+ * answer. It passes on what it is given, in the same brigades.
+ *
+ * In request threads.
+ */
+#include "httpd/usage_filter.h"
+
+#include "httpd/request.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+#include <util_filter.h>
+
+#define NOTE_PREFIX "llama_auth.usage."
+
+static ap_filter_rec_t *filter_handle;
+
+/* Of the first request of a chain. */
+struct la_usage_watch_t {
+    la_usage_reader_t *reader; /* NULL until the answer begins */
+    const char *encodings;     /* the client's Accept-Encoding; NULL: none, or put back */
+    int status;
+    int is_head;
+    int is_whole;  /* its end has passed */
+    int is_broken; /* the backend went away in the middle */
+};
+
+static struct la_usage_watch_t *watch_of(request_rec *r)
+{
+    const la_request_t *state = la_request_get(la_request_first(r));
+
+    return state ? state->usage : NULL;
+}
+
+void la_usage_filter_want(request_rec *r)
+{
+    request_rec *first = la_request_first(r);
+    la_request_t *state = la_request_make(first);
+    const char *encodings = apr_table_get(r->headers_in, "Accept-Encoding");
+
+    if (!state->usage) {
+        state->usage = apr_pcalloc(first->pool, sizeof(*state->usage));
+    }
+    if (encodings) {
+        state->usage->encodings = apr_pstrdup(first->pool, encodings);
+        apr_table_unset(r->headers_in, "Accept-Encoding");
+    }
+}
+
+void la_usage_filter_insert(request_rec *r)
+{
+    struct la_usage_watch_t *watch = r->main ? NULL : watch_of(r);
+
+    if (watch) {
+        watch->reader = NULL; /* of an answer that a redirect took the place of */
+        watch->is_whole = 0;
+        watch->is_broken = 0;
+        ap_add_output_filter_handle(filter_handle, watch, r, r->connection);
+    }
+}
+
+/* mod_deflate, further on, compresses for the client. */
+static void restore_encodings(request_rec *r, struct la_usage_watch_t *watch)
+{
+    if (watch->encodings) {
+        apr_table_setn(r->headers_in, "Accept-Encoding", watch->encodings);
+        watch->encodings = NULL;
+    }
+}
+
+static void begin(request_rec *r, struct la_usage_watch_t *watch)
+{
+    const char *encoding = apr_table_get(r->headers_out, "Content-Encoding");
+    int is_plain = !encoding || strcasecmp(encoding, "identity") == 0;
+
+    watch->reader = la_usage_reader_make(
+        la_request_first(r)->pool, is_plain ? la_usage_form(r->content_type) : LA_USAGE_FORM_OTHER);
+    watch->status = r->status;
+    watch->is_head = r->header_only;
+    restore_encodings(r, watch);
+}
+
+/* Reads a bucket. One whose bytes are not there yet (a pipe) is waited for, after what came before
+ * it was passed on. */
+static apr_status_t read_bucket(ap_filter_t *f, apr_bucket_brigade *bb, apr_bucket *bucket,
+                                struct la_usage_watch_t *watch)
+{
+    const char *data;
+    apr_size_t len;
+    apr_status_t rv = apr_bucket_read(bucket, &data, &len, APR_NONBLOCK_READ);
+
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        apr_bucket_brigade *rest = apr_brigade_split(bb, bucket);
+
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(bb->bucket_alloc));
+        rv = ap_pass_brigade(f->next, bb);
+        apr_brigade_cleanup(bb);
+        APR_BRIGADE_CONCAT(bb, rest);
+        if (rv == APR_SUCCESS) {
+            rv = apr_bucket_read(bucket, &data, &len, APR_BLOCK_READ);
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        la_usage_read(watch->reader, (la_slice_t){data, len});
+    }
+    return rv;
+}
+
+static apr_status_t usage_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    struct la_usage_watch_t *watch = f->ctx;
+    apr_bucket *bucket;
+
+    if (!watch->reader) {
+        begin(f->r, watch);
+    }
+    for (bucket = APR_BRIGADE_FIRST(bb); bucket != APR_BRIGADE_SENTINEL(bb);
+         bucket = APR_BUCKET_NEXT(bucket)) {
+        if (APR_BUCKET_IS_EOS(bucket)) {
+            watch->is_whole = 1;
+        } else if (AP_BUCKET_IS_ERROR(bucket)) {
+            watch->is_broken = 1;
+        } else if (!APR_BUCKET_IS_METADATA(bucket) && !watch->is_head) {
+            apr_status_t rv = read_bucket(f, bb, bucket, watch);
+
+            if (rv != APR_SUCCESS) {
+                return rv;
+            }
+        }
+    }
+    return ap_pass_brigade(f->next, bb);
+}
+
+/* ---- afterwards ---- */
+
+static const char *source_name(la_usage_e source)
+{
+    switch (source) {
+    case LA_USAGE_NONE:
+        return "none";
+    case LA_USAGE_ESTIMATE:
+        return "estimate";
+    case LA_USAGE_RESPONSE:
+        return "response";
+    }
+    return "none";
+}
+
+static void set_notes(request_rec *r, const la_usage_t *usage)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } notes[] = {{NOTE_PREFIX "input_tokens", usage->input},
+                 {NOTE_PREFIX "output_tokens", usage->output},
+                 {NOTE_PREFIX "total_tokens", usage->total}};
+
+    for (unsigned i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+        apr_table_setn(r->notes, notes[i].name,
+                       apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, notes[i].value));
+    }
+    apr_table_setn(r->notes, NOTE_PREFIX "source", source_name(usage->source));
+}
+
+la_usage_t la_usage_filter_end(request_rec *r)
+{
+    struct la_usage_watch_t *watch = watch_of(r);
+    la_usage_t usage = {LA_USAGE_NONE, 0, 0, 0};
+
+    if (!watch) {
+        return usage;
+    }
+    if (watch->reader && !watch->is_head) {
+        usage = la_usage_end(watch->reader, watch->status >= 200 && watch->status < 300,
+                             watch->is_whole && !watch->is_broken && !r->connection->aborted);
+    }
+    for (; r; r = r->next) {
+        set_notes(r, &usage);
+    }
+    return usage;
+}
+
+void la_usage_filter_register(void)
+{
+    filter_handle =
+        ap_register_output_filter("LLAMA_AUTH_USAGE", usage_filter, NULL, AP_FTYPE_RESOURCE - 1);
+}

@@ -1,0 +1,22 @@
+/* Reads the tokens used from an answer while it passes to the client. */
+#ifndef LA_USAGE_FILTER_H
+#define LA_USAGE_FILTER_H
+
+#include "quota/usage.h"
+
+#include <httpd.h>
+
+/* Has the answer read: asks the backend for one that is not compressed. For the last fixup. */
+void la_usage_filter_want(request_rec *r);
+
+/* Hook insert_filter: puts the filter nearest to the handler. */
+void la_usage_filter_insert(request_rec *r);
+
+/* What the answer told, once it has passed or was cut off; noted for the access log where it was
+ * wanted. */
+la_usage_t la_usage_filter_end(request_rec *r);
+
+/* Registers the output filter; once, with the hooks. */
+void la_usage_filter_register(void);
+
+#endif

@@ -1,64 +1,48 @@
-/* Refusals: what each kind of denial is called, its default document and its
- * challenge.
+/* Refusals: the code, the status and the texts of each kind, and its challenge.
  *
- * Owns the table below, which is spec section 8 in C. It decides nothing: the
- * kind comes from whoever refused, and the status may have been changed since
- * (an outage as 503, httpd's own denial as 401). Sending is left to respond.c.
- * Called on denials only, from any thread.
+ * The table is spec section 8 in C. Whoever refuses says the kind and may change the status (an
+ * outage as 503, httpd's own denial as 401). Called on denials only, from any thread.
  */
 #include "access/denial.h"
 
-#include "base/json.h"
-
 #include <apr_strings.h>
-
-#include <string.h>
 
 #define DEFAULT_REALM "llama_auth"
 
 typedef struct row_t {
     int status;
     const char *code;
-    const char *member; /* of the default document */
-    const char *error;  /* of RFC 6750 in a challenge, or NULL */
-    const char *text;   /* where the caller has none */
+    int has_detail;    /* llama's document calls the message "detail" */
+    const char *error; /* of RFC 6750 in a challenge, or NULL */
+    const char *text;  /* if nobody gives another message */
 } row_t;
 
 static const row_t rows[] = {
-    [LA_DENIAL_MISCONFIGURED] = {500, "misconfigured", "message", NULL,
-                                 "Authentication is not configured"},
-    [LA_DENIAL_MISSING_TOKEN] = {401, "missing_token", "message", NULL, "Authentication required"},
-    [LA_DENIAL_MALFORMED_CREDENTIAL] = {401, "invalid_request", "message", "invalid_request",
+    [LA_DENIAL_MISCONFIGURED] = {500, "misconfigured", 0, NULL, "Authentication is not configured"},
+    [LA_DENIAL_MISSING_TOKEN] = {401, "missing_token", 0, NULL, "Authentication required"},
+    [LA_DENIAL_MALFORMED_CREDENTIAL] = {401, "invalid_request", 0, "invalid_request",
                                         "Invalid Authorization header format"},
-    [LA_DENIAL_SEVERAL_TOKENS] = {400, "invalid_request", "message", "invalid_request",
+    [LA_DENIAL_SEVERAL_TOKENS] = {400, "invalid_request", 0, "invalid_request",
                                   "More than one token in the request"},
-    [LA_DENIAL_REJECTED] = {401, "invalid_token", "message", "invalid_token", "Invalid token"},
-    [LA_DENIAL_TIMEOUT] = {401, "provider_timeout", "message", NULL,
-                           "Authentication service timeout"},
-    [LA_DENIAL_OUTAGE] = {401, "provider_error", "message", NULL, "Authentication service error"},
-    [LA_DENIAL_SCOPE] = {403, "insufficient_scope", "detail", "insufficient_scope",
-                         "Access denied"},
-    [LA_DENIAL_ATTRIBUTE] = {403, "insufficient_attributes", "detail", "insufficient_scope",
+    [LA_DENIAL_REJECTED] = {401, "invalid_token", 0, "invalid_token", "Invalid token"},
+    [LA_DENIAL_TIMEOUT] = {401, "provider_timeout", 0, NULL, "Authentication service timeout"},
+    [LA_DENIAL_OUTAGE] = {401, "provider_error", 0, NULL, "Authentication service error"},
+    [LA_DENIAL_SCOPE] = {403, "insufficient_scope", 1, "insufficient_scope", "Access denied"},
+    [LA_DENIAL_ATTRIBUTE] = {403, "insufficient_attributes", 1, "insufficient_scope",
                              "Access denied"},
-    [LA_DENIAL_ORIGIN] = {403, "origin_not_allowed", "detail", NULL,
-                          "Access denied: origin not allowed"},
-    [LA_DENIAL_REQUESTS] = {429, "rate_limit_exceeded", "message", NULL, "Quota exceeded"},
-    [LA_DENIAL_TOKENS] = {429, "insufficient_quota", "message", NULL, "Quota exceeded"},
-    [LA_DENIAL_QUOTA] = {503, "quota_error", "message", NULL, "Quota service unavailable"},
-    [LA_DENIAL_ACCESS] = {403, "access_denied", "detail", "insufficient_scope", "Access denied"},
+    [LA_DENIAL_ORIGIN] = {403, "origin_not_allowed", 1, NULL, "Access denied: origin not allowed"},
+    [LA_DENIAL_REQUESTS] = {429, "rate_limit_exceeded", 0, NULL, "Quota exceeded"},
+    [LA_DENIAL_TOKENS] = {429, "insufficient_quota", 0, NULL, "Quota exceeded"},
+    [LA_DENIAL_QUOTA] = {503, "quota_error", 0, NULL, "Quota service unavailable"},
+    [LA_DENIAL_ACCESS] = {403, "access_denied", 1, "insufficient_scope", "Access denied"},
 };
 
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == LA_DENIAL_ACCESS + 1, "a row for each kind");
 
-/* A kind that does not exist is a fault of ours: 500, not a look past the table. */
+/* A kind that does not exist is our own mistake: 500, and no look past the table. */
 static const row_t *row_of(la_denial_e kind)
 {
     return &rows[(unsigned int)kind <= LA_DENIAL_ACCESS ? kind : LA_DENIAL_MISCONFIGURED];
-}
-
-static const char *message_of(const la_denial_t *denial)
-{
-    return denial->message != NULL ? denial->message : row_of(denial->kind)->text;
 }
 
 la_denial_t la_denial_make(la_denial_e kind, const char *message)
@@ -67,8 +51,7 @@ la_denial_t la_denial_make(la_denial_e kind, const char *message)
 
     return (la_denial_t){.kind = kind,
                          .status = row->status,
-                         .message = message != NULL ? message : row->text,
-                         .scope = NULL,
+                         .message = message ? message : row->text,
                          .retry_after_s = 1};
 }
 
@@ -77,17 +60,9 @@ const char *la_denial_code(la_denial_e kind)
     return row_of(kind)->code;
 }
 
-la_slice_t la_denial_body(apr_pool_t *pool, const la_denial_t *denial)
+int la_denial_has_detail(la_denial_e kind)
 {
-    la_json_writer_t writer;
-
-    la_json_writer_init(&writer, pool);
-    la_json_write_raw(&writer, LA_SLICE("{\"error\": {"));
-    la_json_write_string(&writer, la_slice_of(row_of(denial->kind)->member));
-    la_json_write_raw(&writer, LA_SLICE(": "));
-    la_json_write_string(&writer, la_slice_of(message_of(denial)));
-    la_json_write_raw(&writer, LA_SLICE("}}"));
-    return (la_slice_t){writer.data, writer.len};
+    return row_of(kind)->has_detail;
 }
 
 /* The text as it may stand in a quoted-string (RFC 9110 section 5.6.4). */
@@ -99,18 +74,20 @@ static const char *quoted(apr_pool_t *pool, const char *text)
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
 
-        if (byte < 0x20 || byte == 0x7f)
+        if (byte < 0x20 || byte == 0x7f) {
             continue;
-        if (byte == '"' || byte == '\\')
+        }
+        if (byte == '"' || byte == '\\') {
             out[len++] = '\\';
+        }
         out[len++] = *text;
     }
     out[len] = '\0';
     return out;
 }
 
-/* The text with the characters that RFC 6750 section 3 leaves to error_description and scope: a
- * control character becomes a space, any other stranger `?`, one for each character of UTF-8. */
+/* The text in the characters that RFC 6750 section 3 allows in error_description and scope: a
+ * control character becomes a space, any other character `?`. */
 static const char *plain(apr_pool_t *pool, const char *text)
 {
     char *out = apr_palloc(pool, strlen(text) + 1);
@@ -119,13 +96,15 @@ static const char *plain(apr_pool_t *pool, const char *text)
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
 
-        if (byte >= 0x80 && byte < 0xc0) /* not the first byte of its character */
+        if (byte >= 0x80 && byte < 0xc0) { /* not the first byte of its character */
             continue;
+        }
         out[len] = *text;
-        if (byte < 0x20 || byte == 0x7f)
+        if (byte < 0x20 || byte == 0x7f) {
             out[len] = ' ';
-        else if (byte == '"' || byte == '\\' || byte >= 0xc0)
+        } else if (byte == '"' || byte == '\\' || byte >= 0xc0) {
             out[len] = '?';
+        }
         len++;
     }
     out[len] = '\0';
@@ -137,19 +116,24 @@ const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, con
     const char *error = row_of(denial->kind)->error;
     const char *challenge;
 
-    if (denial->status != 401 && !(denial->status == 403 && denial->kind == LA_DENIAL_SCOPE))
+    if (denial->status != 401 && !(denial->status == 403 && denial->kind == LA_DENIAL_SCOPE)) {
         return NULL;
-    if (realm == NULL || realm[0] == '\0')
+    }
+    if (!realm || !*realm) {
         realm = DEFAULT_REALM;
+    }
     challenge = apr_pstrcat(pool, "Bearer realm=\"", quoted(pool, realm), "\"", NULL);
-    if (error != NULL)
+    if (error) {
         challenge = apr_pstrcat(pool, challenge, ", error=\"", error, "\", error_description=\"",
-                                plain(pool, message_of(denial)), "\"", NULL);
-    if (denial->scope != NULL && denial->scope[0] != '\0')
+                                plain(pool, denial->message), "\"", NULL);
+    }
+    if (denial->scope && *denial->scope) {
         challenge =
             apr_pstrcat(pool, challenge, ", scope=\"", plain(pool, denial->scope), "\"", NULL);
-    if (denial->resource_metadata != NULL)
+    }
+    if (denial->resource_metadata) {
         challenge = apr_pstrcat(pool, challenge, ", resource_metadata=\"",
                                 quoted(pool, denial->resource_metadata), "\"", NULL);
+    }
     return challenge;
 }

@@ -1,6 +1,4 @@
-/* Refusals: what each kind of denial is called, its status, its JSON document
- * and its challenge. It knows nothing of requests; respond.c sends what is made here.
- */
+/* Refusals: the code, the status, the message and the challenge of each kind. */
 #ifndef LA_DENIAL_H
 #define LA_DENIAL_H
 
@@ -35,25 +33,24 @@ typedef struct la_denial_t {
     int retry_after_s;             /* for a 503: seconds, 1 to 30 */
 } la_denial_t;
 
-/* A denial with the kind's default status; no scope, Retry-After 1 second.
+/* A denial with the kind's own status; no scope, Retry-After 1 second.
  *
- * message: NULL for the kind's own text (misconfigured, access, malformed credential). Borrowed.
+ * message: borrowed; NULL for the kind's own text.
  */
 la_denial_t la_denial_make(la_denial_e kind, const char *message);
 
 /* The code of spec section 8: "missing_token", "invalid_request" ... A constant. */
 const char *la_denial_code(la_denial_e kind);
 
-/* The default document: {"error": {"message": "..."}}, with "detail" for what is a 403 by nature.
- * The text lives in `pool`, NUL-terminated, and is valid JSON whatever the message holds. */
-la_slice_t la_denial_body(apr_pool_t *pool, const la_denial_t *denial);
+/* Whether the default document has the message as "detail" (Llama Stack's 403) and not "message".
+ */
+int la_denial_has_detail(la_denial_e kind);
 
-/* The WWW-Authenticate value (RFC 6750 section 3), or NULL when the denial has none (a 403 but
- * insufficient_scope, 5xx). Every 401 has one; `error` and `error_description` stand in it unless
- * no token was sent or the denial is an outage.
+/* The WWW-Authenticate value (RFC 6750 section 3), or NULL: a 401 and an insufficient_scope have
+ * one. It has `error` and `error_description` unless no token was sent or the denial is an outage.
  *
- * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4);
- * control characters go.
+ * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4),
+ * without control characters.
  */
 const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
 

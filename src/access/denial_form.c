@@ -1,18 +1,15 @@
-/* Error documents in several forms. A template is cut into pieces once, while the configuration is
- * read: text that goes out as it is, and placeholders between. Writing is a walk over the pieces;
- * any thread.
+/* Error documents: JSON texts with placeholders, the presets' and an administrator's own.
+ *
+ * A text is checked once, while the configuration is read; placeholders are replaced each time it
+ * is written. Any thread.
  */
 #include "access/denial_form.h"
 
 #include "base/json.h"
 
-#include <string.h>
-
 #include <apr_strings.h>
-#include <apr_tables.h>
 
 typedef enum place_e {
-    PLACE_NONE,
     PLACE_MESSAGE,
     PLACE_STATUS,
     PLACE_CODE,
@@ -20,47 +17,23 @@ typedef enum place_e {
     PLACE_REALM,
     PLACE_METHOD,
     PLACE_PATH,
-    PLACE_REQUEST_ID
+    PLACE_REQUEST_ID,
+    PLACE_TITLE, /* this and the following in presets only */
+    PLACE_OPENAI,
+    PLACE_ANTHROPIC
 } place_e;
 
-/* Text as it is, then a value. */
-typedef struct piece_t {
-    la_slice_t text;
-    place_e place; /* PLACE_NONE: the end */
-} piece_t;
-
-typedef void write_fn(la_json_writer_t *writer, const la_denial_t *denial);
+static const char *const place_names[] = {"message", "status", "code",     "scope",
+                                          "realm",   "method", "path",     "request_id",
+                                          "title",   "openai", "anthropic"};
+#define PLACES ((int)(sizeof(place_names) / sizeof(place_names[0])))
 
 struct la_denial_form_t {
     const char *name;
     const char *content_type;
-    write_fn *write;            /* a preset */
-    apr_array_header_t *pieces; /* a template: of piece_t */
+    la_slice_t text;
+    la_slice_t detail; /* in place of `text` if la_denial_has_detail(); empty: `text` */
 };
-
-static const char *message_of(const la_denial_t *denial)
-{
-    return denial->message ? denial->message : la_denial_make(denial->kind, NULL).message;
-}
-
-/* ---- presets ---- */
-
-static void write_member(la_json_writer_t *writer, la_slice_t before, const char *value)
-{
-    la_json_write_raw(writer, before);
-    la_json_write_string(writer, la_slice_of(value));
-}
-
-static void write_llama(la_json_writer_t *writer, const la_denial_t *denial)
-{
-    la_json_write_raw(writer, la_denial_body(writer->pool, denial));
-}
-
-static void write_ogx(la_json_writer_t *writer, const la_denial_t *denial)
-{
-    write_member(writer, LA_SLICE("{\"error\": {\"message\": "), message_of(denial));
-    la_json_write_raw(writer, LA_SLICE("}}"));
-}
 
 /* What the presets call a status. */
 typedef struct status_t {
@@ -95,40 +68,29 @@ static const status_t *find_status(int status)
     return row;
 }
 
-static void write_openai(la_json_writer_t *writer, const la_denial_t *denial)
-{
-    write_member(writer, LA_SLICE("{\"error\": {\"message\": "), message_of(denial));
-    write_member(writer, LA_SLICE(", \"type\": "), find_status(denial->status)->openai);
-    write_member(writer, LA_SLICE(", \"param\": null, \"code\": "), la_denial_code(denial->kind));
-    la_json_write_raw(writer, LA_SLICE("}}"));
-}
-
-static void write_anthropic(la_json_writer_t *writer, const la_denial_t *denial)
-{
-    write_member(writer, LA_SLICE("{\"type\": \"error\", \"error\": {\"type\": "),
-                 find_status(denial->status)->anthropic);
-    write_member(writer, LA_SLICE(", \"message\": "), message_of(denial));
-    la_json_write_raw(writer, LA_SLICE("}}"));
-}
-
-/* RFC 9457. */
-static void write_problem(la_json_writer_t *writer, const la_denial_t *denial)
-{
-    write_member(writer, LA_SLICE("{\"type\": \"about:blank\", \"title\": "),
-                 find_status(denial->status)->title);
-    la_json_write_raw(writer,
-                      la_slice_of(apr_psprintf(writer->pool, ", \"status\": %d", denial->status)));
-    write_member(writer, LA_SLICE(", \"detail\": "), message_of(denial));
-    write_member(writer, LA_SLICE(", \"code\": "), la_denial_code(denial->kind));
-    la_json_write_raw(writer, LA_SLICE("}"));
-}
+/* `message` is the document of a denial without detail, `detail` of one with it. */
+#define PRESET(name, type, message, detail)                                                        \
+    {                                                                                              \
+        name, type, LA_SLICE(message), LA_SLICE(detail)                                            \
+    }
 
 static const la_denial_form_t presets[] = {
-    {"llama", "application/json", write_llama, NULL},
-    {"ogx", "application/json", write_ogx, NULL},
-    {"openai", "application/json", write_openai, NULL},
-    {"anthropic", "application/json", write_anthropic, NULL},
-    {"problem", "application/problem+json", write_problem, NULL}};
+    PRESET("llama", "application/json", "{\"error\": {\"message\": \"%{message}\"}}",
+           "{\"error\": {\"detail\": \"%{message}\"}}"),
+    PRESET("ogx", "application/json", "{\"error\": {\"message\": \"%{message}\"}}", ""),
+    PRESET("openai", "application/json",
+           "{\"error\": {\"message\": \"%{message}\", \"type\": \"%{openai}\", \"param\": null, "
+           "\"code\": \"%{code}\"}}",
+           ""),
+    PRESET("anthropic", "application/json",
+           "{\"type\": \"error\", \"error\": {\"type\": \"%{anthropic}\", \"message\": "
+           "\"%{message}\"}}",
+           ""),
+    /* RFC 9457 */
+    PRESET("problem", "application/problem+json",
+           "{\"type\": \"about:blank\", \"title\": \"%{title}\", \"status\": %{status}, "
+           "\"detail\": \"%{message}\", \"code\": \"%{code}\"}",
+           "")};
 
 const la_denial_form_t *la_denial_form_preset(const char *name)
 {
@@ -142,27 +104,10 @@ const la_denial_form_t *la_denial_form_preset(const char *name)
     return NULL;
 }
 
-/* ---- templates ---- */
+/* ---- placeholders ---- */
 
-static const char *const place_names[] = {
-    [PLACE_MESSAGE] = "message", [PLACE_STATUS] = "status",        [PLACE_CODE] = "code",
-    [PLACE_SCOPE] = "scope",     [PLACE_REALM] = "realm",          [PLACE_METHOD] = "method",
-    [PLACE_PATH] = "path",       [PLACE_REQUEST_ID] = "request_id"};
-
-static place_e place_named(const char *name, apr_size_t len)
-{
-    apr_size_t i;
-
-    for (i = PLACE_MESSAGE; i < sizeof(place_names) / sizeof(place_names[0]); i++) {
-        if (la_slice_is((la_slice_t){name, len}, place_names[i])) {
-            return (place_e)i;
-        }
-    }
-    return PLACE_NONE;
-}
-
-/* Where a string of sound JSON ends: its closing quote. */
-static const char *string_end(const char *p, const char *end)
+/* Where a string ends: its closing quote. The text is JSON. */
+static const char *find_quote(const char *p, const char *end)
 {
     for (; p < end && *p != '"'; p++) {
         p += *p == '\\';
@@ -181,71 +126,69 @@ static int is_name(const char *quote, const char *end)
     return p < end && *p == ':';
 }
 
-static void add_piece(la_denial_form_t *form, const char *start, const char *end, place_e place)
+/* The next `%{` in a value at or after `p`; `end` if there is none. Names and escapes are skipped.
+ */
+static const char *find_placeholder(const char *p, const char *end, int *in_string)
 {
-    piece_t *piece = apr_array_push(form->pieces);
-
-    piece->text = (la_slice_t){start, (apr_size_t)(end - start)};
-    piece->place = place;
+    for (; p < end && !(p[0] == '%' && p[1] == '{'); p++) {
+        if (*p == '\\') {
+            p++;
+        } else if (*p == '"' && !*in_string && is_name(find_quote(p + 1, end), end)) {
+            p = find_quote(p + 1, end);
+        } else if (*p == '"') {
+            *in_string = !*in_string;
+        }
+    }
+    return p;
 }
 
-/* Cuts one string value at its placeholders; `*start` is where the text not yet in a piece begins.
- */
-static const char *cut_value(apr_pool_t *pool, la_denial_form_t *form, const char **start,
-                             const char *p, const char *quote)
+/* Where a placeholder ends: its brace, or the end of the string. */
+static const char *find_brace(const char *p, const char *end)
 {
-    for (; p + 1 < quote; p++) {
-        const char *close;
-        place_e place;
+    while (p < end && *p != '}' && *p != '"') {
+        p++;
+    }
+    return p;
+}
 
-        if (p[0] != '%' || p[1] != '{') {
-            continue;
-        }
-        close = memchr(p, '}', (apr_size_t)(quote - p));
-        if (!close) {
+/* The place of that name, or `limit`. */
+static int find_place(la_slice_t name, int limit)
+{
+    int place = 0;
+
+    while (place < limit && !la_slice_is(name, place_names[place])) {
+        place++;
+    }
+    return place;
+}
+
+static const char *check_placeholders(apr_pool_t *pool, la_slice_t text)
+{
+    const char *end = text.data + text.len;
+    const char *p = text.data;
+    int in_string = 0;
+
+    while ((p = find_placeholder(p, end, &in_string)) < end) {
+        const char *close = find_brace(p, end);
+        la_slice_t name = {p + 2, (apr_size_t)(close - p) - 2};
+
+        if (*close != '}') {
             return "a placeholder has no closing '}'";
         }
-        place = place_named(p + 2, (apr_size_t)(close - p - 2));
-        if (place == PLACE_NONE) {
+        if (find_place(name, PLACE_TITLE) == PLACE_TITLE) {
             return apr_psprintf(pool, "there is no placeholder %s",
-                                apr_pstrmemdup(pool, p, (apr_size_t)(close + 1 - p)));
+                                apr_pstrmemdup(pool, p, name.len + 3));
         }
-        add_piece(form, *start, p, place);
-        *start = close + 1;
-        p = close;
+        p = close + 1;
     }
     return NULL;
 }
 
-/* Cuts a text that is known to be JSON. */
-static const char *cut(apr_pool_t *pool, la_denial_form_t *form, const char *text, const char *end)
-{
-    const char *start = text;
-    const char *error = NULL;
-    const char *p;
-
-    for (p = text; p < end && !error; p++) {
-        const char *quote;
-
-        if (*p != '"') {
-            continue;
-        }
-        quote = string_end(p + 1, end);
-        if (!is_name(quote, end)) {
-            error = cut_value(pool, form, &start, p + 1, quote);
-        }
-        p = quote;
-    }
-    add_piece(form, start, end, PLACE_NONE);
-    return error;
-}
-
 const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form)
 {
+    la_denial_form_t *made = apr_pcalloc(pool, sizeof(*made));
     const la_json_t *value;
     const char *error = la_json_parse(pool, text, &value);
-    la_denial_form_t *made;
-    const char *copy;
 
     *form = NULL;
     if (error) {
@@ -254,11 +197,9 @@ const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_den
     if (la_json_type(value) != LA_JSON_OBJECT) {
         return "no JSON object";
     }
-    made = apr_pcalloc(pool, sizeof(*made));
     made->content_type = "application/json";
-    made->pieces = apr_array_make(pool, 8, sizeof(piece_t));
-    copy = apr_pstrmemdup(pool, text.data, text.len);
-    error = cut(pool, made, copy, copy + text.len);
+    made->text = (la_slice_t){apr_pstrmemdup(pool, text.data, text.len), text.len};
+    error = check_placeholders(pool, made->text);
     *form = error ? NULL : made;
     return error;
 }
@@ -266,29 +207,23 @@ const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_den
 const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_form_t *form)
 {
     la_denial_form_t *copy;
-    int i;
 
-    if (!form || !form->pieces) {
+    if (!form || form->name) {
         return form;
     }
     copy = apr_pmemdup(pool, form, sizeof(*form));
-    copy->pieces = apr_array_copy(pool, form->pieces);
-    for (i = 0; i < copy->pieces->nelts; i++) {
-        la_slice_t *text = &APR_ARRAY_IDX(copy->pieces, i, piece_t).text;
-
-        text->data = apr_pstrmemdup(pool, text->data, text->len);
-    }
+    copy->text.data = apr_pstrmemdup(pool, form->text.data, form->text.len);
     return copy;
 }
+
+/* ---- writing ---- */
 
 static const char *value_of(apr_pool_t *pool, place_e place, const la_denial_t *denial,
                             const la_denial_context_t *context)
 {
     switch (place) {
-    case PLACE_NONE:
-        return NULL;
     case PLACE_MESSAGE:
-        return message_of(denial);
+        return denial->message;
     case PLACE_STATUS:
         return apr_itoa(pool, denial->status);
     case PLACE_CODE:
@@ -303,11 +238,17 @@ static const char *value_of(apr_pool_t *pool, place_e place, const la_denial_t *
         return context->path;
     case PLACE_REQUEST_ID:
         return context->request_id;
+    case PLACE_TITLE:
+        return find_status(denial->status)->title;
+    case PLACE_OPENAI:
+        return find_status(denial->status)->openai;
+    case PLACE_ANTHROPIC:
+        return find_status(denial->status)->anthropic;
     }
     return NULL;
 }
 
-/* A value as it stands inside a string: escaped, without the quotes around it. */
+/* Writes a value as it stands inside a string: escaped, without the quotes around it. */
 static void write_inside(la_json_writer_t *writer, const char *value)
 {
     la_json_writer_t quoted;
@@ -321,21 +262,25 @@ la_slice_t la_denial_form_write(apr_pool_t *pool, const la_denial_form_t *form,
                                 const la_denial_t *denial, const la_denial_context_t *context,
                                 const char **content_type)
 {
+    const la_denial_form_t *chosen = form ? form : &presets[0];
+    int has_detail = chosen->detail.len > 0 && la_denial_has_detail(denial->kind);
+    la_slice_t text = has_detail ? chosen->detail : chosen->text;
+    const char *end = text.data + text.len;
+    const char *from = text.data;
+    const char *p = from;
     la_json_writer_t writer;
-    int i;
+    int in_string = 0;
 
-    form = form ? form : &presets[0];
-    *content_type = form->content_type;
+    *content_type = chosen->content_type;
     la_json_writer_init(&writer, pool);
-    if (form->write) {
-        form->write(&writer, denial);
-        return (la_slice_t){writer.data, writer.len};
-    }
-    for (i = 0; i < form->pieces->nelts; i++) {
-        const piece_t *piece = &APR_ARRAY_IDX(form->pieces, i, piece_t);
+    while ((p = find_placeholder(p, end, &in_string)) < end) {
+        const char *close = find_brace(p, end);
+        int place = find_place((la_slice_t){p + 2, (apr_size_t)(close - p) - 2}, PLACES);
 
-        la_json_write_raw(&writer, piece->text);
-        write_inside(&writer, value_of(pool, piece->place, denial, context));
+        la_json_write_raw(&writer, (la_slice_t){from, (apr_size_t)(p - from)});
+        write_inside(&writer, value_of(pool, (place_e)place, denial, context));
+        p = from = close + 1;
     }
+    la_json_write_raw(&writer, (la_slice_t){from, (apr_size_t)(end - from)});
     return (la_slice_t){writer.data, writer.len};
 }

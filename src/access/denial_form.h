@@ -1,5 +1,5 @@
-/* The forms of an error document: the presets of spec section 8, and templates of an
- * administrator's own. */
+/* The forms of an error document: the presets of spec section 8, and an administrator's templates.
+ */
 #ifndef LA_DENIAL_FORM_H
 #define LA_DENIAL_FORM_H
 
@@ -19,17 +19,16 @@ typedef struct la_denial_context_t {
 /* The preset of that name in any case (llama, ogx, openai, anthropic, problem), or NULL. */
 const la_denial_form_t *la_denial_form_preset(const char *name);
 
-/* Reads a template: one JSON object, in whose string values `%{message}`, `%{status}`, `%{code}`,
- * `%{scope}`, `%{realm}`,
- * `%{method}`, `%{path}`, `%{request_id}` stand for what they name; member names are as they are.
+/* Reads a template: one JSON object. In its string values, not in its names, `%{message}`,
+ * `%{status}`, `%{code}`, `%{scope}`, `%{realm}`, `%{method}`, `%{path}` and `%{request_id}` stand
+ * for what they name.
  *
- * text: copied. form: in `pool`, NULL on failure.
- * Returns NULL, or what is wrong: no JSON, no object, a placeholder that does not exist or does not
- * end.
+ * text: copied. form: in `pool`, NULL on failure. Returns NULL, or what is wrong: no JSON, no
+ * object, a placeholder that does not exist or does not end.
  */
 const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form);
 
-/* The same form in another pool's memory; itself where it is a preset or NULL. */
+/* A copy of the form in `pool`; presets and NULL are returned as they are. */
 const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_form_t *form);
 
 /* Writes a document, which is valid JSON whatever the values hold.

@@ -20,7 +20,7 @@ static void write_all(apr_pool_t *pool, const la_denial_form_t *form, const char
         denial.scope = hostile;
         body = la_denial_form_write(pool, form, &denial, &context, &type);
         HOLDS(la_json_parse(pool, body, &parsed) == NULL);
-        body = la_denial_body(pool, &denial);
+        body = la_denial_form_write(pool, NULL, &denial, &context, &type);
         HOLDS(la_json_parse(pool, body, &parsed) == NULL);
         challenge = la_denial_challenge(pool, &denial, hostile);
         HOLDS(!challenge || is_field_value(challenge, strlen(challenge)));
@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         write_all(pool, form, hostile);
     } else {
         write_all(pool, la_denial_form_preset("openai"), hostile);
+        write_all(pool, la_denial_form_preset("problem"), hostile);
     }
     free(text);
     apr_pool_destroy(pool);

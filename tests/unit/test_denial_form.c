@@ -61,7 +61,7 @@ static void test_nothing_known(void **state)
 {
     apr_pool_t *pool = new_pool();
     la_denial_context_t context = {0};
-    la_denial_t denial = {.kind = LA_DENIAL_REJECTED, .status = 401};
+    la_denial_t denial = la_denial_make(LA_DENIAL_REJECTED, NULL);
     const la_denial_form_t *form;
     const char *type;
 

@@ -245,6 +245,13 @@ class TestMcp(Used):
         assert httpd.request("POST", "/mcp", token=other).status == 401
         assert httpd.get("/elsewhere", token=token).status == 403
 
+    @pytest.mark.parametrize("origin, status, readable", [("https://app.example.com", 401, True), ("http://localhost:6274", 401, True),
+                                                          ("https://evil.example", 403, False)])
+    def test_pages(self, httpd, origin, status, readable):
+        response = httpd.request("POST", "/mcp", headers=[("Origin", origin)])
+        assert response.status == status
+        assert response.header("Access-Control-Allow-Origin") == (origin if readable else None)
+
 
 class TestKeycloak(Used):
     @staticmethod

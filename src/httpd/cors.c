@@ -1,9 +1,9 @@
-/* CORS fields are set by an output filter, because whoever answers (this module, httpd, a backend
- * through mod_proxy) fills its own tables before. The filter runs behind mod_headers and in front
- * of mod_cache, which keeps an answer for each origin by its Vary.
+/* An output filter sets the CORS fields, since whoever answers (this module, httpd, a backend
+ * through mod_proxy) writes fields of its own first. It runs after mod_headers and before
+ * mod_cache, which keeps an answer for each origin because of Vary.
  *
- * The line of the section that the client asked for is also the line of a redirect's target and of
- * an error page: the browser sent its preflight to the former.
+ * The LlamaAuthCors of the section that the client asked for also covers error pages and the
+ * targets of internal redirects: the browser's preflight was answered by that section.
  */
 #include "httpd/cors.h"
 
@@ -33,7 +33,7 @@ APLOG_USE_MODULE(llama_auth);
 
 static ap_filter_rec_t *filter_handle;
 
-/* The client's Origin field, "" for several, NULL for none. */
+/* The client's Origin field; "" if there are several, NULL if there is none. */
 static const char *origin_field(request_rec *r)
 {
     const apr_array_header_t *fields = apr_table_elts(la_request_fields(r));
@@ -88,7 +88,8 @@ static const char *asked_method(const request_rec *r)
     return method && !*ap_scan_http_token(method) ? method : NULL;
 }
 
-/* The fields that a preflight asks for, "" for none; NULL if the value is not a list of names. */
+/* The fields that a preflight asks for, "" if it asks for none; NULL if they are not a list of
+ * names. */
 static const char *asked_fields(const request_rec *r)
 {
     const char *names = apr_table_get(r->headers_in, "Access-Control-Request-Headers");
@@ -99,7 +100,7 @@ static const char *asked_fields(const request_rec *r)
     return is_list_of_names(names) ? names : NULL;
 }
 
-/* The line that holds for the answer, or NULL. */
+/* The LlamaAuthCors line for the answer; NULL if there is none or it is off. */
 static const la_cors_t *line_of(request_rec *r)
 {
     const la_request_t *first = la_request_get(la_request_first(r));
@@ -108,16 +109,16 @@ static const la_cors_t *line_of(request_rec *r)
     return line && !line->off ? line : NULL;
 }
 
-/* The value of Access-Control-Allow-Origin for the client, or NULL: the field as the browser sent
- * it, since it compares bytes. */
+/* The client's Access-Control-Allow-Origin, or NULL. It is the Origin as the browser sent it,
+ * because the browser compares bytes. */
 static const char *allowed_origin(request_rec *r, const la_cors_t *line)
 {
     const char *field = origin_field(r);
 
-    if (!field || line->any) {
-        return field ? "*" : NULL;
+    if (field && line->any) {
+        return "*";
     }
-    return la_cors_lists(line, la_origin_normalize(r->pool, field)) ? field : NULL;
+    return field && la_cors_lists(line, la_origin_normalize(r->pool, field)) ? field : NULL;
 }
 
 int la_cors_begin(request_rec *r)
@@ -190,7 +191,7 @@ static void set_fields(request_rec *r, const la_cors_t *line)
     }
 }
 
-/* httpd takes repeated names out of Vary. */
+/* httpd removes repeated names from Vary. */
 static apr_status_t cors_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
@@ -204,8 +205,8 @@ static apr_status_t cors_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
-/* What RequireOrigin refuses varies by Origin too: mod_cache's quick handler answers before any
- * rule is checked. */
+/* Where RequireOrigin holds, answers vary by Origin too: mod_cache's quick handler answers before
+ * anybody checks a rule. */
 void la_cors_insert_filter(request_rec *r)
 {
     int demands = la_policy_in_force(la_config_dir(r)->origins, la_section_methods(r));

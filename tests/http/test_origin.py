@@ -240,6 +240,7 @@ class TestKinds:
 # preset: the refusal's document
 DOCUMENTS = {
     "llama": {"error": {"detail": "Access denied: origin not allowed"}},
+    "ogx": {"error": {"message": "Access denied: origin not allowed"}},
     "openai": {"error": {"message": "Access denied: origin not allowed", "type": "permission_error", "param": None,
                          "code": "origin_not_allowed"}},
     "anthropic": {"type": "error", "error": {"type": "permission_error", "message": "Access denied: origin not allowed"}},

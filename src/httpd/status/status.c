@@ -115,7 +115,7 @@ const la_status_t *la_status_read(request_rec *r)
     status->started = ap_scoreboard_image ? ap_scoreboard_image->global->restart_time : 0;
     status->server = ap_get_server_name(r);
     for (outcome = 0; la_request_stats_name(outcome); outcome++) {
-        status->outcomes[outcome] = la_request_stats_requests(shared->stats, outcome);
+        status->outcomes[outcome] = la_counters_requests(shared->stats, outcome);
     }
     for (i = 0; i < entries->nelts; i++) {
         read_provider(&APR_ARRAY_IDX(entries, i, la_provider_entry_t), shared, &providers[i]);

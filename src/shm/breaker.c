@@ -1,11 +1,10 @@
 /* The breaker: whether any call is made after outages. Owns the first word of a gate
- * (gate_layout.h).
+ * (gate_layout.h); the caller decides what an outage is. Called from the worker threads of all
+ * child processes.
  *
- * What counts as an outage is its caller's. Called from the worker threads of all child processes.
- *
- *   breaker   2 bits phase | 14 bits epoch | 48 bits: failures when closed, else milliseconds since
- *             it opened or since the probe left. The epoch steps with each change of phase, so a
- *             report changes nothing but the very phase it belongs to.
+ *   breaker   2 bits phase | 14 bits epoch | 48 bits: failures when closed, else the millisecond in
+ *             which it opened or the probe left. The epoch grows with each change of phase, so a
+ *             report can only change the phase that its call belongs to.
  *
  *   CLOSED --FAILURES outages in a row--> OPEN --open_us passed, one request--> PROBING
  *   PROBING --success--> CLOSED    --outage--> OPEN    --call_us passed, one request--> PROBING
@@ -18,12 +17,12 @@
 
 #define BREAKER_PAYLOAD 0xffffffffffffu
 
-/* Opened at the end of time, which is not yet: the next request is the probe. */
+/* A time that has not come: the next request is the probe. */
 #define BREAKER_NEVER BREAKER_PAYLOAD
 
 static la_gate_phase_e phase_of(uint64_t breaker)
 {
-    /* The fourth value is garbage; the others have their names. */
+    /* The fourth value is garbage. */
     return breaker >> 62 <= LA_GATE_PHASE_PROBING ? (la_gate_phase_e)(breaker >> 62)
                                                   : LA_GATE_PHASE_CLOSED;
 }
@@ -54,8 +53,8 @@ static uint64_t ms_of(apr_time_t now)
     return now < 0 ? 0 : (uint64_t)(now / 1000) & BREAKER_PAYLOAD;
 }
 
-/* How long the breaker refuses from now on. A time to come means that the clock was put back, or
- * garbage: how long it was open already is unknown, so that is enough. */
+/* How long the breaker still refuses; not at all when it opened in the future, because the clock
+ * was put back or the word is garbage. */
 static apr_interval_time_t refuses_us(uint64_t breaker, const la_gate_terms_t *terms,
                                       apr_time_t now)
 {
@@ -82,7 +81,7 @@ la_gate_e la_gate_allow(la_gates_t *gates, uint32_t index, const la_gate_terms_t
     }
     pass->word = atomic_load(&gate->breaker);
     pass->kind = LA_GATE_CALL;
-    /* Ends: a swap fails only because another one's succeeded, and then a probe is under way. */
+    /* Ends: a swap fails only if another succeeded, and then a probe is under way. */
     while (terms->failures != 0 && phase_of(pass->word) != LA_GATE_PHASE_CLOSED) {
         uint64_t probing = next_breaker(pass->word, LA_GATE_PHASE_PROBING, ms_of(now));
 
@@ -144,7 +143,7 @@ static la_gate_change_e report_call(la_gate_t *gate, const la_gate_terms_t *term
                               : make_breaker(LA_GATE_PHASE_CLOSED, epoch_of(seen), failures);
 
         if (next == seen) {
-            break; /* as always when all is well: nothing is written */
+            break; /* the usual case writes nothing */
         }
         if (atomic_compare_exchange_strong(&gate->breaker, &seen, next)) {
             if (opens) {

@@ -6,11 +6,11 @@
  *   |                   | calls, error              |                           |
  *   +-------------------+---------------------------+---------------------------+-----
  *
- * What is counted on every request has lanes, so that threads on different cores rarely write the
- * same line; a call costs so much more than a count that all threads share one histogram.
+ * What each request counts has lanes, so that threads on different cores rarely write the same
+ * line. All threads share one histogram: a call costs far more than a count.
  *
- * Memory order: counters and the bits of `told` are relaxed and pair with nothing; each is right
- * for itself. The last error is a record of seqlock.h.
+ * Memory order: counters and the bits of `told` are relaxed and pair with nothing. The last error
+ * is a record of seqlock.h.
  */
 #include "shm/counters.h"
 

@@ -1,11 +1,8 @@
-/* The futex system call and CLOCK_MONOTONIC.
- *
- * Owns nothing: the words are their callers' (flight.c, gate.c, holder.c). Any thread of any
- * process.
+/* The futex system call. Any thread of any process.
  *
  * Memory order: the kernel compares the word with the value under a lock that the waker takes too,
- * so a change before the wake is seen, or the wake finds the sleeper. What else the woken one needs
- * to see is up to its own load of a word.
+ * so a sleeper sees a change before the wake, or the wake finds the sleeper. For what else it needs
+ * to see, the sleeper loads a word itself.
  */
 #include "shm/futex.h"
 

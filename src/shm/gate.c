@@ -1,11 +1,9 @@
-/* Concurrency limit, per provider, shared by all processes. The layout is drawn in gate_layout.h;
- * the breaker is breaker.c's.
+/* The limit of concurrent calls of each provider, for all processes together. The layout is drawn
+ * in gate_layout.h; breaker.c has the breaker. Called from the worker threads of all child
+ * processes; the parent formats, resets and copies.
  *
- * What is answered when the gate refuses is its caller's. Called from the worker threads of all
- * child processes; the parent formats, resets and copies.
- *
- *   mark      of a place: 22 bits deadline, in tenths of a second of la_clock_us(), which wrap
- * after five days | 10 bits: which of the permits that one process takes in turn
+ *   mark of a place   22 bits deadline, in tenths of a second of la_clock_us(), which wrap after
+ *                     five days | 10 bits: a number that differs between permits taken in turn
  *
  * A permit is one word that names its holder and its deadline. One compare-and-swap takes it and
  * one gives it back, so there is nothing to repair. A dead process's permit is free as soon as the
@@ -24,10 +22,10 @@
 #define GATE_MAX_GATES   4096u
 #define GATE_MAX_PERMITS 65536u
 
-/* Waiters look for what the dead have left this often. */
+/* Waiters look for permits of dead processes this often. */
 #define GATE_SLICE_US 50000
 
-/* A place's deadline: in ticks of TICK_US, and at most TICKS_MOST ahead, which is a day. */
+/* Deadlines are in ticks of TICK_US, at most TICKS_MOST ahead, which is a day. */
 #define TICK_US        100000
 #define TICK_BITS      22
 #define TICK_MASK      ((1u << TICK_BITS) - 1)
@@ -105,11 +103,11 @@ static uint32_t tick_of(apr_time_t now)
     return (uint32_t)(now / TICK_US) & TICK_MASK;
 }
 
-/* The mark of a place that is held for `us` from now on. */
+/* The mark of a place whose deadline is `us` from now. */
 static uint32_t make_mark(la_gate_t *gate, apr_interval_time_t us)
 {
     uint32_t turn = atomic_fetch_add_explicit(&gate->turn, 1, memory_order_relaxed);
-    apr_interval_time_t ticks = us / TICK_US + 1; /* the tick that has begun does not count */
+    apr_interval_time_t ticks = us / TICK_US + 1; /* the current tick does not count */
 
     if (us <= 0 || ticks > TICKS_MOST) {
         ticks = TICKS_MOST;
@@ -118,20 +116,20 @@ static uint32_t make_mark(la_gate_t *gate, apr_interval_time_t us)
            (turn & MARK_TURN);
 }
 
-/* Whether a mark's deadline is over. One that is further ahead than any can be is garbage. */
+/* Whether a mark's deadline is over, or further ahead than any can be. */
 static int is_overdue(uint32_t mark, uint32_t tick)
 {
     return (((mark >> (32 - TICK_BITS)) - tick) & TICK_MASK) > TICKS_MOST;
 }
 
-/* Takes a place whose holder lives, but is past its deadline. */
+/* Takes a place that is past its deadline, although its holder lives. */
 static int take_overdue(la_gates_t *gates, la_place_t *places, uint32_t count,
                         la_gate_permit_t *permit)
 {
-    uint64_t mine = ((uint64_t)la_holder_self(gates->life) << 32) | permit->mark;
+    uint64_t mine = la_place_of(gates->life, permit->mark);
     uint32_t tick = tick_of(la_clock_us());
 
-    for (uint32_t at = 0; at < count && mine >> 32 != 0; at++) {
+    for (uint32_t at = 0; at < count && mine != 0; at++) {
         uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
 
         if (seen != 0 && is_overdue((uint32_t)seen, tick) &&
@@ -209,9 +207,9 @@ int la_gate_enter(la_gates_t *gates, uint32_t index, const la_gate_terms_t *term
 int la_gate_holds(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit)
 {
     la_gate_t *gate = la_gate_at(gates, index);
-    uint64_t mine = ((uint64_t)la_holder_self(gates->life) << 32) | permit->mark;
+    uint64_t mine = la_place_of(gates->life, permit->mark);
 
-    return gate != NULL && permit->index < gates->permits && mine >> 32 != 0 &&
+    return gate != NULL && permit->index < gates->permits && mine != 0 &&
            atomic_load(&gate->places[permit->index]) == mine;
 }
 
@@ -262,7 +260,7 @@ void la_gate_copy(la_gates_t *to, uint32_t to_index, const la_gates_t *from, uin
 
 /* ---- watching -------------------------------------------------------------------- */
 
-/* How many places are held by the living within their deadlines. */
+/* Places held by living processes within their deadlines. */
 static uint32_t count_held(la_gates_t *gates, la_place_t *places)
 {
     uint32_t tick = tick_of(la_clock_us());

@@ -1,13 +1,13 @@
-/* The gate in front of each provider: how many calls may be in flight from all processes together
- * (MaxConcurrent), and whether any is made at all after outages (Breaker).
+/* The gate in front of each provider: how many calls all processes together may have in flight
+ * (MaxConcurrent), and whether any is made after outages (Breaker).
  *
  * Life cycle: before the fork la_gates_format() once, then la_gates_attach() anywhere; a handle
  * serves any number of threads, and forked children too. A call goes la_gate_allow() ->
- * la_gate_enter() -> the call -> la_gate_leave() -> la_gate_report(); who is allowed always
- * reports, with LA_GATE_NO_CALL when it could not enter.
+ * la_gate_enter() -> the call -> la_gate_leave() -> la_gate_report(). A caller that is allowed
+ * always reports, with LA_GATE_NO_CALL if it could not enter.
  *
- * Whatever the bytes hold, a call returns within its budget and stays within the bytes; garbage
- * that looks like an open breaker lasts until open_us or call_us is over.
+ * Whatever the bytes hold, a call returns in time and stays within the bytes; garbage that looks
+ * like an open breaker lasts until open_us or call_us is over.
  */
 #ifndef LA_GATE_H
 #define LA_GATE_H
@@ -27,10 +27,11 @@ typedef struct la_gate_terms_t {
     uint32_t limit;       /* calls in flight, 1 to the permits of the geometry */
     uint32_t max_waiting; /* requests that wait for a permit, 0 to the permits of the geometry */
     apr_interval_time_t wait_us; /* how long each of them waits */
-    uint32_t failures;           /* consecutive outages that open the breaker; 0: there is none */
+    uint32_t failures;           /* consecutive outages that open the breaker; 0: no breaker */
     apr_interval_time_t open_us; /* how long no call is made then */
-    /* What a call may take. Past it the call is lost, be its process killed, stopped or slow: its
-     * permit is free, and if it was the probe another is sent. At most a day counts; 0: a day. */
+    /* How long a call may take, at most a day; 0: a day. Then the call counts as lost, whether its
+     * process is dead, stopped or slow: its permit is free, and if it was the probe the next
+     * request is another. */
     apr_interval_time_t call_us;
 } la_gate_terms_t;
 
@@ -60,7 +61,7 @@ typedef enum la_gate_result_e {
     LA_GATE_NO_CALL  /* it was not asked, or the caller gave up for reasons of its own */
 } la_gate_result_e;
 
-/* What a report did, for the log: told to one caller only. */
+/* What a report changed, for the log: told to one caller only. */
 typedef enum la_gate_change_e { LA_GATE_SAME, LA_GATE_OPENED, LA_GATE_CLOSED } la_gate_change_e;
 
 typedef enum la_gate_phase_e {
@@ -69,7 +70,7 @@ typedef enum la_gate_phase_e {
     LA_GATE_PHASE_PROBING
 } la_gate_phase_e;
 
-/* A gate as the status page shows it. Counters start when the bytes are formatted. */
+/* A gate as the status page shows it. Counters count since the bytes were formatted. */
 typedef struct la_gate_state_t {
     la_gate_phase_e phase;
     uint32_t failures;            /* consecutive outages so far; closed only */
@@ -92,7 +93,7 @@ apr_size_t la_gates_bytes(uint32_t gates, uint32_t permits);
  * empty; nobody may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
 apr_status_t la_gates_format(void *bytes, uint32_t gates, uint32_t permits);
 
-/* Makes a handle on formatted bytes; only the arguments set the bounds.
+/* Makes a handle on formatted bytes.
  *
  * life: of this server; must outlive the handle.
  * made: lives in `pool`; NULL on failure.
@@ -102,56 +103,54 @@ apr_status_t la_gates_format(void *bytes, uint32_t gates, uint32_t permits);
 apr_status_t la_gates_attach(void *bytes, uint32_t gates, uint32_t permits, la_holder_t *life,
                              apr_pool_t *pool, la_gates_t **made);
 
-/* Asks for a permit, waiting up to terms->wait_us for one. It is valid for terms->call_us.
+/* Takes a permit, waiting up to terms->wait_us for one. It is valid for terms->call_us. The permits
+ * of a killed process and those past their deadline are free.
  *
- * index: of the gate. permit: for la_gate_leave(). The permits of a killed process and those past
- * their deadline are free.
- * Returns 1, or 0 when the permits are exhausted (or `index` is none).
+ * permit: for la_gate_leave().
+ * Returns 1, or 0 when no permit is free (or `index` names no gate).
  */
 int la_gate_enter(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                   la_gate_permit_t *permit);
 
-/* Whether this process still holds the permit: nobody has taken it over since its deadline. */
+/* Whether this process still holds the permit: no other has taken it after its deadline. */
 int la_gate_holds(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit);
 
-/* Gives the permit back, from any thread of the process that entered. Does nothing a second time,
- * and nothing when another took the permit over after its deadline. */
+/* Gives the permit back, from any thread of the process that entered. Does nothing the second time,
+ * or when another has taken the permit after its deadline. */
 void la_gate_leave(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit);
 
 /* Asks the breaker.
  *
- * now: la_clock_us(), or any clock that all processes share. If it is put back, a breaker that is
- * open sends its probe at once.
+ * now: la_clock_us(), or any clock that all processes share. If it is put back, an open breaker
+ * makes the next request the probe.
  */
 la_gate_e la_gate_allow(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                         apr_time_t now, la_gate_pass_t *pass);
 
-/* Whether the breaker is closed (or off): calls are made without asking which of them is the probe.
- */
+/* Whether the breaker is closed or off, so that no call is a probe. */
 int la_gate_is_closed(const la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms);
 
-/* Tells the breaker how the call went that was allowed with `pass`. What calls report that were
- * allowed before the breaker opened is of no account afterwards, nor what a probe reports that was
- * given up. After LA_GATE_NO_CALL the next request is the probe.
- */
+/* Tells the breaker how the call went that was allowed with `pass`. Ignores calls that were allowed
+ * before the breaker opened, and probes that took longer than call_us. After LA_GATE_NO_CALL the
+ * next request is the probe. */
 la_gate_change_e la_gate_report(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                                 const la_gate_pass_t *pass, la_gate_result_e result,
                                 apr_time_t now);
 
-/* Makes the gate as new: it is another provider's from now on. What is given back later that was
- * taken before changes nothing. Atomic in each word; also for the parent. */
+/* Makes the gate as new, for another provider. Permits that were taken before change nothing when
+ * they are given back. Atomic in each word; also for the parent. */
 void la_gate_reset(la_gates_t *gates, uint32_t index);
 
-/* If the breaker is open, the next request is the probe, and what an older one reports is of no
- * account. For a provider that may have been repaired. Also for the parent. */
+/* If the breaker is open, makes the next request the probe and ignores older probes, for a provider
+ * that may have been repaired. Also for the parent. */
 void la_gate_retry(la_gates_t *gates, uint32_t index);
 
-/* Copies breaker, counters and permits, so that calls under way count in the copy too, until their
+/* Copies breaker, counters and permits, so that calls in flight count in the copy too, until their
  * deadlines. `to` has at least as many permits. Also for the parent. */
 void la_gate_copy(la_gates_t *to, uint32_t to_index, const la_gates_t *from, uint32_t from_index);
 
-/* The state of a gate; each number is right for itself. Calls and waiters of dead processes, and
- * those past their deadline, are left out. */
+/* Reads the state of a gate, each number for itself, without calls and waiters of dead processes
+ * and those past their deadline. */
 void la_gate_read(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms, apr_time_t now,
                   la_gate_state_t *state);
 

@@ -7,7 +7,7 @@
  *     queue     a place for each request that waits              8 bytes each
  *               rounded up to 64 bytes
  *
- * Any bytes are sound: nothing that is read here is an address or a length.
+ * Any bytes are sound: none of them is an address or a length.
  */
 #ifndef LA_GATE_LAYOUT_H
 #define LA_GATE_LAYOUT_H
@@ -44,7 +44,7 @@ struct la_gates_t {
     la_holder_t *life;
 };
 
-/* How far it is from one gate to the next. */
+/* Bytes from one gate to the next. */
 static inline apr_size_t la_gate_stride(uint32_t permits)
 {
     return (sizeof(la_gate_t) + 2 * (apr_size_t)permits * sizeof(la_place_t) + 63) &
@@ -66,7 +66,7 @@ static inline void la_gate_count(la_gate_word_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* Closes the breaker; what was allowed before reports in vain. */
+/* Closes the breaker, which ignores the reports of older calls from then on. */
 void la_gate_close(la_gate_t *gate);
 
 /* Fills phase, failures and retry_us. */

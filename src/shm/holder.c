@@ -1,11 +1,10 @@
-/* Proof of life, and what is held by the living: places and locks.
+/* Proof of life, places and locks.
  *
- * Owns the ids and the record locks behind them, and the format of a place. What places and locks
- * are for (waiters of flight.c, calls of gate.c, groups of the table) and where they lie is up to
- * their callers. Any thread of any process that inherited the file.
+ * Owns the ids, the record locks behind them, and the format of a place; gate.c, flight.c and the
+ * table have places and locks in their layouts. Any thread of any process that inherited the file.
  *
- * Record locks (F_SETLK) rather than locks of an open file (F_OFD_SETLK): the former belong to a
- * process and are not inherited, so a child forked by the holder never keeps it alive.
+ * Record locks (F_SETLK) rather than locks of an open file (F_OFD_SETLK): they belong to a process
+ * and are not inherited, so a child of the holder does not keep the lock.
  */
 #include "shm/holder.h"
 
@@ -18,27 +17,23 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* Ids that are drawn before giving up; the second one is never needed in practice. */
+/* Ids that are drawn before giving up; one is enough in practice. */
 #define LIFE_DRAWS 8
 
-/* Holders that one scan of the places remembers as living, to ask the kernel once for each. */
-#define ROLL_SIZE 16
+/* Living holders that one scan of the places remembers, to ask the kernel once for each. */
+#define SEEN_SIZE 16
 
-/* Who waits for a lock looks after its holder's life this often. */
+/* A waiter for a lock checks this often that the holder lives. */
 #define LOCK_SLICE_US 2000
 
-typedef struct roll_t {
-    uint32_t alive[ROLL_SIZE];
+typedef struct seen_t {
+    uint32_t alive[SEEN_SIZE];
     unsigned int next;
-} roll_t;
+} seen_t;
 
-/* Memory order. A place publishes nothing but itself, so the relaxed loads below only choose what
- * to try: the compare-and-swap decides. Counting is sequentially consistent, as taking is: of two
- * that take a place and then count, one sees the other's, so a limit that is checked after taking
- * is never exceeded.
- *
- * la_holder_t.self: the swap in join_living() releases the lock on the id's byte
- * to the load in la_holder_self(), which acquires it; another process's copy is void by its pid. */
+/* Memory order: a place publishes only itself, so the relaxed loads below choose what to try, and
+ * the compare-and-swap decides. la_holder_t.self: the swap in join_living() releases the lock on
+ * the id's byte to the load in la_holder_self(), which acquires it. */
 
 _Static_assert(sizeof(la_place_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
                "a place is one plain word for every process");
@@ -80,7 +75,7 @@ static uint32_t draw_id(const la_holder_t *life)
     return 0;
 }
 
-/* Of two threads that join at once the later takes the earlier's id; its own byte stays locked,
+/* When two threads join at once the later takes the earlier's id; its own byte stays locked and
  * unused. */
 static uint32_t join_living(la_holder_t *life, uint32_t pid, uint64_t void_self)
 {
@@ -114,18 +109,18 @@ int la_holder_alive(la_holder_t *life, uint32_t id)
     return fcntl(life->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-/* la_holder_alive() with a memory that lasts for one look over the places. */
-static int on_roll(la_holder_t *life, roll_t *roll, uint32_t id)
+/* la_holder_alive() with the memory of one scan. */
+static int is_alive(la_holder_t *life, seen_t *seen, uint32_t id)
 {
-    for (unsigned int i = 0; i < ROLL_SIZE; i++) {
-        if (roll->alive[i] == id) {
+    for (unsigned int i = 0; i < SEEN_SIZE; i++) {
+        if (seen->alive[i] == id) {
             return 1;
         }
     }
     if (!la_holder_alive(life, id)) {
         return 0;
     }
-    roll->alive[roll->next++ % ROLL_SIZE] = id;
+    seen->alive[seen->next++ % SEEN_SIZE] = id;
     return 1;
 }
 
@@ -147,13 +142,13 @@ static int take_free(la_place_t *places, uint32_t count, uint32_t start, uint64_
 static int take_dead(la_holder_t *life, la_place_t *places, uint32_t count, uint64_t mine,
                      uint32_t *index)
 {
-    roll_t roll = {{(uint32_t)(mine >> 32)}, 1};
+    seen_t met = {{(uint32_t)(mine >> 32)}, 1};
 
     for (uint32_t at = 0; at < count; at++) {
         uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
         uint32_t holder = (uint32_t)(seen >> 32);
 
-        if ((holder == 0 || !on_roll(life, &roll, holder)) &&
+        if ((holder == 0 || !is_alive(life, &met, holder)) &&
             atomic_compare_exchange_strong(&places[at], &seen, mine)) {
             *index = at;
             return 1;
@@ -165,11 +160,11 @@ static int take_dead(la_holder_t *life, la_place_t *places, uint32_t count, uint
 int la_place_take(la_holder_t *life, la_place_t *places, uint32_t count, uint32_t mark,
                   uint32_t *index)
 {
-    uint64_t mine = ((uint64_t)la_holder_self(life) << 32) | mark;
+    uint64_t mine = la_place_of(life, mark);
     uint32_t start;
 
     *index = 0;
-    if (mine >> 32 == 0 || count == 0) {
+    if (mine == 0 || count == 0) {
         return 0;
     }
     start = atomic_fetch_add_explicit(&life->turn, 1, memory_order_relaxed);
@@ -179,20 +174,20 @@ int la_place_take(la_holder_t *life, la_place_t *places, uint32_t count, uint32_
 
 int la_place_leave(la_holder_t *life, la_place_t *place, uint32_t mark)
 {
-    uint64_t mine = ((uint64_t)la_holder_self(life) << 32) | mark;
+    uint64_t mine = la_place_of(life, mark);
 
-    return mine >> 32 != 0 && atomic_compare_exchange_strong(place, &mine, 0);
+    return mine != 0 && atomic_compare_exchange_strong(place, &mine, 0);
 }
 
 void la_place_sweep(la_holder_t *life, la_place_t *places, uint32_t count)
 {
-    roll_t roll = {{la_holder_self(life)}, 1};
+    seen_t met = {{la_holder_self(life)}, 1};
 
     for (uint32_t at = 0; at < count; at++) {
         uint64_t seen = atomic_load_explicit(&places[at], memory_order_relaxed);
         uint32_t holder = (uint32_t)(seen >> 32);
 
-        if (seen != 0 && (holder == 0 || !on_roll(life, &roll, holder))) {
+        if (seen != 0 && (holder == 0 || !is_alive(life, &met, holder))) {
             atomic_compare_exchange_strong(&places[at], &seen, 0);
         }
     }
@@ -200,12 +195,13 @@ void la_place_sweep(la_holder_t *life, la_place_t *places, uint32_t count)
 
 /* ---- locks ------------------------------------------------------------------------ */
 
-/* The compare-and-swap that takes a lock pairs with the store that released it: what the last
- * holder wrote is seen. Nothing pairs with a holder that died; its stores were over before the
- * kernel gave its record lock back, and who inherits takes what they guard for half written.
+/* Memory order: the compare-and-swap that takes a lock pairs with the store that released it, so
+ * the new holder sees what the last one wrote. Nothing pairs with a holder that died; its stores
+ * were over before the kernel released its record lock, and whoever inherits the lock repairs what
+ * it guards.
  *
- * The release stores holder and then reads `sleeper`, a sleeper stores `sleeper` and then reads
- * holder. All four are sequentially consistent, so one of the two sees the other. */
+ * The release stores `holder` and then reads `sleeper`, a sleeper stores `sleeper` and then reads
+ * `holder`. All four are sequentially consistent, so one of the two sees the other. */
 
 /* Sleeps until the lock is released or a slice is over. */
 static void sleep_on(la_lock_t *lock, uint64_t seen, apr_interval_time_t left)
@@ -230,13 +226,13 @@ static la_lock_e take_from(la_holder_t *life, la_lock_t *lock, uint64_t seen, ui
 
 la_lock_e la_lock_take(la_holder_t *life, la_lock_t *lock, apr_interval_time_t wait_us)
 {
-    uint64_t mine = ((uint64_t)la_holder_self(life) << 32) | 1;
+    uint64_t mine = la_place_of(life, 1);
     uint64_t seen = atomic_load(&lock->holder);
-    la_lock_e result = mine >> 32 != 0 ? take_from(life, lock, seen, mine) : LA_LOCK_BUSY;
+    la_lock_e result = mine != 0 ? take_from(life, lock, seen, mine) : LA_LOCK_BUSY;
     apr_time_t now;
     apr_time_t ends;
 
-    if (result != LA_LOCK_BUSY || mine >> 32 == 0 || wait_us <= 0) {
+    if (result != LA_LOCK_BUSY || mine == 0 || wait_us <= 0) {
         return result;
     }
     now = la_clock_us();
@@ -246,12 +242,12 @@ la_lock_e la_lock_take(la_holder_t *life, la_lock_t *lock, apr_interval_time_t w
         result = take_from(life, lock, seen, mine);
     }
     if (result != LA_LOCK_BUSY) {
-        atomic_store(&lock->sleeper, 1); /* one is woken at a time, and there may be more */
+        atomic_store(&lock->sleeper, 1); /* a release wakes one, and there may be more */
     }
     return result;
 }
 
-/* The store is no compare-and-swap, so that it mends whatever else was written over the holder. */
+/* A store rather than a compare-and-swap, so that it overwrites garbage too. */
 void la_lock_release(la_lock_t *lock)
 {
     atomic_store(&lock->holder, 0);

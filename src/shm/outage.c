@@ -1,12 +1,10 @@
-/* When the log is told of an outage. Owns the memory of what was told; what is written is the
- * caller's. Any thread of any process.
- */
+/* Decides when an outage is logged; the caller writes the line. Any thread of any process. */
 #include "shm/outage.h"
 
-/* A continuing outage is told again after this time. */
+/* A continuing outage is logged again after this time. */
 #define INTERVAL_S 60u
 
-/* Lost races before the line is left to whoever won them. */
+/* Lost races after which the winners write the line. */
 #define ATTEMPTS 8
 
 #define TOLD ((uint64_t)1)
@@ -16,7 +14,7 @@ static uint32_t mix(uint32_t hash, uint32_t value)
     return (hash ^ value) * 16777619u; /* FNV-1a */
 }
 
-/* A hash of the reason, never 0. epoch: how often an outage has ended. */
+/* A hash of the reason, never 0. epoch: how many outages have ended. */
 static uint32_t hash_of(const la_outage_reason_t *reason, uint64_t epoch)
 {
     uint32_t hash = mix(2166136261u, (uint32_t)reason->status);
@@ -36,13 +34,13 @@ static uint32_t seconds(apr_time_t now)
     return (uint32_t)(now / APR_USEC_PER_SEC);
 }
 
-/* Seconds since a reason was told; a time to come counts as long ago. */
+/* Seconds since a reason was logged; a future time counts as long ago. */
 static uint32_t age_of(uint64_t word, uint32_t now_s)
 {
     return word ? now_s - (uint32_t)word : UINT32_MAX;
 }
 
-/* The place of that reason, or else the one to be given up for it. */
+/* The place of that reason, or the oldest one to replace. */
 static int find_place(const la_outage_t *outage, uint32_t hash, uint32_t now_s, uint64_t *word)
 {
     uint64_t words[LA_OUTAGE_REASONS];
@@ -99,6 +97,6 @@ int la_outage_end(la_outage_t *outage)
 {
     uint64_t state = atomic_load_explicit(&outage->state, memory_order_relaxed);
 
-    /* One more than a told state is the next untold one. */
+    /* Adding one clears the bit TOLD and counts the end. */
     return (state & TOLD) && atomic_compare_exchange_strong(&outage->state, &state, state + 1);
 }

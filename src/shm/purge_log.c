@@ -1,13 +1,13 @@
-/* The log of purges, in shared memory:
+/* The log of purges in shared memory:
  *
  *   generation | era | number | turn | place        8 bytes each
  *
  *   era      seconds since 1970, 36 bits | random, 28 bits
  *   number   the last 24 bits of its era | the number, 40 bits
  *
- * Era and number are two words that are written one after the other, and a process may die between.
- * The number says which era it belongs to; one that belongs to another counts as 0, so what is read
- * is the position or an earlier one, and from an earlier one the only error is to drop too much.
+ * A position only goes up, so its words are raised by compare-and-swap, one after the other; a
+ * process may die in between. A number of another era counts as 0, so a reader finds the position
+ * or an earlier one, which only makes it drop too much.
  */
 #include "shm/purge_log.h"
 
@@ -95,13 +95,12 @@ void la_purge_advance(la_purge_log_t *log, la_purge_position_t position)
     uint64_t era = atomic_load(&log->era);
     uint64_t packed = atomic_load(&log->number);
     uint64_t before = packed;
-    int moved = 0; /* to a new era, whose last bits may be those of the old one */
+    int moved = 0; /* to a new era, whose last 24 bits may be those of the old one */
 
     while (position.era > era && !moved) {
         moved = atomic_compare_exchange_weak(&log->era, &era, position.era);
     }
-    /* What was not there before the move is of the new era: another thread may have gone further.
-     */
+    /* A number that was not there before the move is of the new era, from another thread. */
     while (
         atomic_load(&log->era) == position.era &&
         ((moved && packed == before) || !is_of(packed, position.era) || packed < pack(position)) &&
@@ -125,12 +124,11 @@ uint64_t la_purge_draw(const la_purge_log_t *log, apr_time_t now)
 
 void la_purge_raise(la_purge_log_t *log, apr_time_t now)
 {
-    /* A day ahead, which clocks of other machines are not. */
+    /* A day ahead of other machines' clocks. */
     uint64_t era = la_purge_draw(log, now + DAY_US);
 
     if (!era) {
-        era = ((atomic_load(&log->era) >> RANDOM_BITS) + 1)
-              << RANDOM_BITS; /* later, if not random */
+        era = ((atomic_load(&log->era) >> RANDOM_BITS) + 1) << RANDOM_BITS;
     }
     la_purge_advance(log, (la_purge_position_t){.era = era});
 }
@@ -151,8 +149,7 @@ int la_purge_bind(la_purge_log_t *log, uint64_t place, apr_time_t now)
         return 0;
     }
     while (before != place) {
-        /* Nobody is bound while what is known is raised; if this process dies here, another child
-         * goes on. */
+        /* Nobody is bound meanwhile; if this process dies here, another child goes on. */
         if (atomic_compare_exchange_strong(&log->place, &before, LA_PURGE_CHANGING)) {
             la_purge_raise(log, now);
             atomic_compare_exchange_strong(&log->place, &changing, place);

@@ -1,5 +1,4 @@
-/* Numbers threads in the order in which they first ask. Any thread, no lock; the counter pairs with
- * nothing. */
+/* Numbers threads in the order in which they first ask. Any thread, no lock. */
 #include "shm/stripe.h"
 
 #include <stdatomic.h>

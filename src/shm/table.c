@@ -1,8 +1,6 @@
-/* The shared-memory table, but for its writers: layout, look-ups, counters.
- *
- * Owns the layout drawn here; the types are in table_layout.h. table_write.c stores and removes.
- * What a value means, how keys are made and how long entries live is the cache's business. Called
- * from any thread of any child; la_table_format() only from the parent before the children start.
+/* The table's layout, look-ups and counters. table_layout.h has the types, table_write.c stores and
+ * removes; the cache decides what values mean and how long they live. Called from any thread of any
+ * child; la_table_format() only from the parent before the children start.
  *
  *   offset 0
  *   header        magic | size | counters in 16 stripes
@@ -19,46 +17,45 @@
  *
  *        +16  value (368)                   EMPTY: the tail of a chain, or free
  *
- * The key chooses a group and a way in it, its home. A group is a small heap of its own: an entry
- * is a chain of chunks anywhere in it, the first as near after its home as there was room. So one
- * layout fits identities of 200 bytes and of 16 KB in any mixture, where size classes with shares
- * fixed at startup waste the shares that nobody needs; there is one place at a time where a key can
- * be, hence no older copy of it in another class; and with 128 ways the groups fill evenly: of a
- * million entries of one chunk in 512 MB all but about ten find room. A hit reads a line of tags
- * and the lines of the entry, and writes nothing. Tags and entries are apart so that the tags of a
- * large table still fit a processor's cache.
+ * The key chooses a group and a way in it, its home. An entry is a chain of chunks in the group,
+ * the first one at the home or as near after it as there was room. So one layout fits identities of
+ * 200 bytes and of 16 KB in any mixture, and a key has one place at a time. With 128 ways the
+ * groups fill evenly: of a million entries of one chunk in 512 MB all except about ten find room. A
+ * hit reads a line of tags and the lines of the entry, and writes nothing. Tags lie apart from
+ * entries, so that the tags of a large table fit a processor's cache.
  *
  * What makes it safe
  *
- * 1. State words are the only truth. An entry exists while the state of its first chunk is HEAD.
- *    Tags and links are hints: a wrong one leads to a miss. Which chunks are free is written
- *    nowhere; a writer derives it from the heads. So a writer that dies leaves nothing to mend but
- *    its WRITING chunk.
+ * 1. An entry exists while the state of its first chunk is HEAD. Tags and links are hints: a wrong
+ *    one leads to a miss. A writer derives from the heads which chunks are free. So a writer that
+ *    dies leaves nothing to repair except its WRITING chunk.
  * 2. A reader reads the state, copies, and reads the state again: a seqlock (H.-J. Boehm, "Can
  *    seqlocks get along with programming language memory models?", 2012). All words are C11
- *    atomics. The same state word covers the tails: a writer takes a chunk from an entry only after
- *    that entry's state has changed, so who copied foreign bytes finds a changed state.
- * 3. Only who holds the group's lock makes a HEAD. Anybody may make a HEAD or WRITING chunk EMPTY,
- *    by compare-and-swap with the state under which it was read: removal needs no lock. A HEAD is
- *    made by compare-and-swap too, from the writer's own WRITING. States never repeat.
- * 4. State and touched_us keep their place in tails too, so that no byte of a value is ever read as
- *    a state, nor written by a reader that comes late.
- * 5. A checksum over key, size, metadata and value refuses what changed by any other means.
- * 6. Every number that comes out of the shared bytes is bounded before it is used: sizes, links.
+ *    atomics. A writer takes a tail from an entry only after that entry's state has changed, so a
+ *    reader that copied foreign bytes finds a changed state.
+ * 3. Only the holder of the group's lock makes a HEAD. Anybody may make a HEAD or WRITING chunk
+ *    EMPTY, by compare-and-swap with the state under which it was read: removal needs no lock. A
+ *    HEAD is made by compare-and-swap too, from the writer's own WRITING. States never repeat.
+ * 4. State and touched_us keep their place in tails, so that nobody reads a byte of a value as a
+ *    state, and no late reader writes into a value.
+ * 5. A checksum over key, size, metadata and value detects all other changes.
+ * 6. Sizes and links from the shared bytes are bounded before they are used.
  *
- * Which accesses pair with which
+ * Which accesses pair
  *
  * - The store of HEAD (release) with the first load of a state (acquire) by readers, removals and
- *   sweeps: who sees HEAD sees the entry, but for what was changed since. - The fence after WRITING
- *   and EMPTY (release) with the fence before the second load of a state and before a removal's
- *   compare-and-swap (acquire): who read any word of the new entry finds another state than the old
- *   one's. - The fence in a put with the fence that begins a sweep (both sequentially
- *   consistent): see la_table_sweep(). - Taking a group's lock with its last release (holder.c): a
- *   writer sees what writers before it wrote. The links, tags and states that it plans with need no
- *   more. - The store of magic (release) with its load in la_table_attach() (acquire).
+ *   sweeps: who sees HEAD sees the entry, except for later changes.
+ * - The fence after WRITING and EMPTY (release) with the fence before the second load of a
+ *   state and before a removal's compare-and-swap (acquire): who read any word of the new
+ *   entry finds another state than the old one's.
+ * - The fence in a put with the fence that begins a sweep (both sequentially consistent): see
+ *   la_table_sweep().
+ * - Taking a group's lock with its last release (holder.c): a writer sees what writers before it
+ *   wrote.
+ * - The store of magic (release) with its load in la_table_attach() (acquire).
  *
- * Everything else is relaxed and pairs with nothing: words of an entry are proved by the state,
- * tags and links by the entry, and counters and times of use may be late.
+ * All else is relaxed: the state proves the words of an entry, the entry proves tags and links, and
+ * counters and times of use may be late.
  *
  * tests/model/table.pml is the model of 1 to 3, sweep.pml that of the put and the sweep.
  */
@@ -144,7 +141,7 @@ apr_status_t la_table_attach(void *bytes, apr_size_t size, la_holder_t *life, ap
 
 /* ---- finding ----------------------------------------------------------------- */
 
-/* The ways among the four of a word of tags whose tag is this: bit 16 n + 15 for the n-th. */
+/* Which of a word's four tags are this one: bit 16 n + 15 for the n-th. */
 static uint64_t matches(uint64_t word, uint64_t tag)
 {
     const uint64_t low = 0x7fff * EVERY_TAG;
@@ -153,7 +150,7 @@ static uint64_t matches(uint64_t word, uint64_t tag)
     return ~(((differ & low) + low) | differ | low);
 }
 
-/* Visits the ways that may hold a key, from its home on. */
+/* A walk over the ways that may hold a key, from its home on. */
 typedef struct search_t {
     const la_table_word_t *words;
     uint64_t found;
@@ -208,8 +205,8 @@ static la_table_sum_t copy_words(const la_table_word_t *from, unsigned char *to,
     return sum;
 }
 
-/* Follows the chain from `way`. A torn link leads to some chunk of the group, `len` ends the
- * walk. */
+/* Follows the chain from `way`. A wrong link leads to some chunk of the group; `len` ends the walk.
+ */
 static la_table_sum_t copy_tails(const la_table_t *table, uint32_t group, uint32_t way,
                                  unsigned char *to, apr_size_t len, la_table_sum_t sum)
 {
@@ -225,7 +222,7 @@ static la_table_sum_t copy_tails(const la_table_t *table, uint32_t group, uint32
     return sum;
 }
 
-/* Returns memory for `len` bytes, that of an earlier attempt if it is long enough. */
+/* Returns memory for `len` bytes, if possible that of an earlier attempt. */
 static unsigned char *room_for(la_table_room_t *room, apr_size_t len)
 {
     if (!room->bytes || room->len < len) {
@@ -291,8 +288,8 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us)
     return now_us < meta->stale_until_us ? LA_TABLE_STALE : LA_TABLE_MISS;
 }
 
-/* Asks for the chunk in which most keys are, and the tags for those that are not: in a large table
- * neither is in a processor's cache, and this way their delays do not add up. */
+/* Asks for the home chunk, which has most keys, and for the tags: in a large table neither is in a
+ * processor's cache, and so their delays do not add up. */
 static void prefetch(const la_table_t *table, const la_table_place_t *place)
 {
     const la_table_chunk_t *chunk = la_table_chunk(table, place->group, place->home);
@@ -303,8 +300,7 @@ static void prefetch(const la_table_t *table, const la_table_place_t *place)
     __builtin_prefetch(&table->tags[place->group].word[place->home / LA_TABLE_TAGS_PER_WORD]);
 }
 
-/* Looks at the home, where most keys are, then at all ways with the key's tag. `way` is where the
- * entry was found. */
+/* Looks at the home, then at all ways with the key's tag. way: where the entry is. */
 static la_table_read_e search_once(const la_table_t *table, const la_table_place_t *place,
                                    la_table_room_t *room, la_table_entry_t *entry, uint32_t *way)
 {
@@ -329,8 +325,8 @@ static la_table_read_e search_once(const la_table_t *table, const la_table_place
     return result;
 }
 
-/* Notes that an entry is in use; without care for who else has the chunk by now, as a wrong time
- * of use harms nobody. */
+/* Notes that an entry is in use. The chunk may have another entry by now: a wrong time of use does
+ * no harm. */
 static void touch(la_table_chunk_t *chunk, apr_time_t now_us)
 {
     uint64_t now = (uint64_t)now_us;

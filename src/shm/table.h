@@ -1,13 +1,13 @@
-/* A fixed-size hash table over bytes that many processes share: how an identity
- * or a rejection is found again without a lock, and what becomes of it when a process dies.
+/* A hash table of fixed size in shared memory, for identities and rejections. Readers take no lock,
+ * and a process may die anywhere.
  *
  * Life cycle: before the fork la_table_format() once, then la_table_attach() in any process that
  * has the bytes mapped (a handle made before the fork serves the children too). A handle is
- * read-only and serves any number of threads. All calls below may run at the same time as all
- * others, in all processes, but la_table_format(), which needs the bytes for itself.
+ * read-only and serves any number of threads. All calls may run at the same time in all processes,
+ * except la_table_format().
  *
- * Nothing that is read from the bytes is believed: whatever they hold, a call gives a miss or a
- * whole entry that was put there, and stays within the bytes.
+ * Whatever the bytes hold, a call gives a miss or a whole entry that was put there, and stays
+ * within the bytes.
  */
 #ifndef LA_TABLE_H
 #define LA_TABLE_H
@@ -22,20 +22,20 @@
 /* A key is a keyed digest: uniformly random and not for clients to choose. */
 #define LA_TABLE_KEY_BYTES 32
 
-/* Bytes of a digest that an entry may be purged by. */
+/* Bytes of a digest by which entries are purged. */
 #define LA_TABLE_PURGE_TAG_BYTES 16
 
-/* Longest value: an identity of 16 KB and what the cache puts in front of it. */
+/* Longest value: an identity of 16 KB with a header. */
 #define LA_TABLE_VALUE_MAX_BYTES ((apr_size_t)17 * 1024)
 
 /* What the bytes of a table must be aligned to. */
 #define LA_TABLE_ALIGN 64
 
-/* An entry that says it was stored this far ahead of now is refused: the clock was put back. */
+/* An entry stored further in the future than this is a miss: the clock was put back. */
 #define LA_TABLE_CLOCK_SLACK_US (5 * APR_USEC_PER_SEC)
 
-/* A hit renews an entry's time of last use when that is older, so that hot entries are not written
- * all the time. Also the precision of "least recently used". */
+/* A hit writes an entry's time of last use only if the old one is older than this, so that hot
+ * entries are rarely written. Also the precision of "least recently used". */
 #define LA_TABLE_TOUCH_US (4 * APR_USEC_PER_SEC)
 
 /* How long a writer waits for another one. */
@@ -43,13 +43,12 @@
 
 typedef struct la_table_t la_table_t;
 
-/* What is kept beside a value. The table itself reads the three times only. */
+/* What is stored beside a value. The table reads only the times. */
 typedef struct la_table_meta_t {
     int64_t expires_us;     /* fresh before it */
-    int64_t stale_until_us; /* stale from expires_us to before it; if not above: never */
+    int64_t stale_until_us; /* stale from expires_us on and before it */
     int64_t stored_us;
-    /* Keyed digests of client id and principal, never those themselves: no token may be guessed
-     * from shared memory. */
+    /* Keyed digests, so that nobody can guess a token from shared memory. */
     unsigned char client_tag[LA_TABLE_PURGE_TAG_BYTES];
     unsigned char principal_tag[LA_TABLE_PURGE_TAG_BYTES];
 } la_table_meta_t;
@@ -68,8 +67,7 @@ typedef struct la_table_entry_t {
 } la_table_entry_t;
 
 /* Gives memory for a value, as apr_palloc() does: `len` bytes, 0 to LA_TABLE_VALUE_MAX_BYTES.
- * Called again when a value grew while it was read, which is rare. NULL makes the look-up a
- * miss. */
+ * Called again if a value grew while it was read. NULL makes the look-up a miss. */
 typedef void *la_table_room_fn(void *context, apr_size_t len);
 
 /* Whether to drop the entry with this metadata. */
@@ -79,23 +77,21 @@ typedef struct la_table_stats_t {
     uint64_t bytes; /* of the table */
     uint64_t
         chunks; /* 384 bytes each; a value of up to 264 bytes takes one, each 368 more another */
-    uint64_t chunks_used; /* as of the last store in each part of the table */
-    uint64_t entries;     /* with the expired ones whose place nobody needed yet */
+    uint64_t chunks_used; /* since the last store in each part of the table */
+    uint64_t entries;     /* expired ones too, until their place is needed */
     uint64_t stores;
-    uint64_t evictions; /* of entries that were neither expired nor stale past use */
+    uint64_t evictions; /* of entries that were still fresh or stale */
     uint64_t store_failures;
     uint64_t too_large; /* of these failures, values over LA_TABLE_VALUE_MAX_BYTES */
 } la_table_stats_t;
 
-/* The least size that la_table_format() takes: room for two of the longest values or 128 short
- * ones. */
+/* The smallest size of a table: room for two of the longest values or 128 short ones. */
 apr_size_t la_table_bytes_min(void);
 
 /* Makes an empty table of `size` bytes.
  *
  * bytes: aligned to LA_TABLE_ALIGN.
- * zeroed: 1 when the bytes are known to be zero, as a new anonymous mapping is, so that it need not
- * be paged in.
+ * zeroed: 1 when the bytes are zero, as in a new anonymous mapping, which is not paged in then.
  * Returns APR_SUCCESS, APR_EINVAL when misaligned, or APR_ENOSPC when smaller than
  * la_table_bytes_min().
  */
@@ -103,7 +99,7 @@ apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
 
 /* Makes this process's handle on a formatted table.
  *
- * bytes, size: as given to la_table_format(); they, not what is in the bytes, set the bounds.
+ * bytes, size: as given to la_table_format().
  * life: of this server; must outlive the handle.
  * table: lives in `pool`; NULL on failure.
  * Returns APR_SUCCESS, APR_EINVAL and APR_ENOSPC as la_table_format() does, or APR_EGENERAL when
@@ -112,18 +108,18 @@ apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
 apr_status_t la_table_attach(void *bytes, apr_size_t size, la_holder_t *life, apr_pool_t *pool,
                              la_table_t **table);
 
-/* Looks `key` up and copies what is found. Takes no lock and makes no system call; gives up on an
- * entry that is being written after a few microseconds.
+/* Looks `key` up and copies the entry. Takes no lock and makes no system call; waits a few
+ * microseconds for an entry that is being written.
  *
  * key: LA_TABLE_KEY_BYTES bytes.
  * now_us: the time now, not that of the request's start (see LA_TABLE_CLOCK_SLACK_US).
- * room, context: asked once for memory of the value's length, before it is known to be a hit.
- * entry: complete unless LA_TABLE_MISS, and then of no meaning.
+ * room, context: asked for the value's memory, before it is certain that this is a hit.
+ * entry: undefined on LA_TABLE_MISS.
  */
 la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_time_t now_us,
                         la_table_room_fn *room, void *context, la_table_entry_t *entry);
 
-/* Says whether a value is still to be stored. */
+/* Whether to store a value after all. */
 typedef int la_table_keep_fn(const void *context);
 
 typedef struct la_table_guard_t {
@@ -131,28 +127,27 @@ typedef struct la_table_guard_t {
     const void *context;
 } la_table_guard_t;
 
-/* Stores a value under `key` in place of what was there. Makes room by dropping, in the key's part
- * of the table, what has expired and then what was not used for longest. When it returns, with
- * success or not, readers do not find the earlier value any more.
+/* Stores a value under `key` and replaces the old one. Makes room in the key's part of the table by
+ * dropping expired entries, then the least recently used. Whether it succeeds or not, readers do
+ * not find the old value afterwards.
  *
  * meta: its stored_us is the time now.
- * guard: asked once the store is under way, so that it sees what a sweep's caller changed before
- * the sweep, or else the sweep finds the store, wherever the storing process dies or stops. NULL
- * says yes.
- * Returns APR_SUCCESS, APR_ENOSPC when the value is too large, APR_TIMEUP when another writer was
- * in the way for LA_TABLE_LOCK_WAIT_US or this process cannot prove that it lives, or APR_EGENERAL
+ * guard: asked when the store has begun, so that either it sees what a sweep's caller changed
+ * before the sweep, or the sweep finds the store, even if this process dies or stops. NULL says
+ * yes. Returns APR_SUCCESS, APR_ENOSPC when the value is too large, APR_TIMEUP when another writer
+ * held the lock for LA_TABLE_LOCK_WAIT_US or this process has no id (holder.h), or APR_EGENERAL
  * when the guard said no, or a sweep or a removal met the store.
  */
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           const la_table_meta_t *meta, la_slice_t value,
                           const la_table_guard_t *guard);
 
-/* Drops the entry of `key`, and what is being stored under it. Waits for nobody and cannot fail.
- * Returns 1 when there was an entry, else 0. */
+/* Drops the entry of `key`, and a store under way. Waits for nobody and cannot fail. Returns 1 if
+ * there was an entry, else 0. */
 int la_table_remove(const la_table_t *table, const unsigned char *key);
 
-/* Drops all entries for which `drop` says so; as la_table_remove() does. Returns their number.
- * What is being stored is dropped whatever it is: see la_table_put(). */
+/* Drops all entries for which `drop` returns 1, and all stores under way: see la_table_put(). Waits
+ * for nobody. Returns the number of entries. */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context);
 
 /* Counts. Reads the index from end to end: a millisecond at a million entries. */

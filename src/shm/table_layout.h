@@ -1,5 +1,5 @@
-/* What table.c (reading), table_write.c (writing) and table_lock.c share: the types of the layout
- * that is drawn in table.c, and the small steps of its protocol. Nobody else includes this.
+/* The types of the layout that table.c draws, and the small steps of its protocol; for table.c
+ * (reading), table_write.c (writing) and table_lock.c alone.
  */
 #ifndef LA_TABLE_LAYOUT_H
 #define LA_TABLE_LAYOUT_H
@@ -11,7 +11,7 @@
 
 typedef _Atomic uint64_t la_table_word_t;
 
-/* Chunks of a group, and the ways a key can be stored in it. */
+/* Chunks of a group; a key can be stored in any of them. */
 #define LA_TABLE_WAYS 128u
 
 #define LA_TABLE_KEY_WORDS        4u
@@ -25,13 +25,13 @@ typedef _Atomic uint64_t la_table_word_t;
 /* The two low bits of a chunk's state; the others count its changes. */
 typedef enum la_table_kind_e {
     LA_TABLE_EMPTY = 0,   /* free, or the tail of a chain */
-    LA_TABLE_WRITING = 1, /* being written, or left so by a writer that died */
+    LA_TABLE_WRITING = 1, /* being written, or its writer died */
     LA_TABLE_HEAD = 2     /* a whole entry starts here */
 } la_table_kind_e;
 
 typedef struct la_table_chunk_t {
-    /* These two words keep their meaning whatever the chunk is used for: readers with an outdated
-     * tag look at the first, and may write the second. */
+    /* These two words keep their meaning in tails too: readers with an outdated tag look at the
+     * first and may write the second. */
     la_table_word_t state;
     la_table_word_t touched_us;
     union {
@@ -48,7 +48,7 @@ typedef struct la_table_chunk_t {
 
 typedef struct la_table_lock_t {
     la_lock_t lock;
-    _Atomic uint32_t used; /* chunks in use after the last store, for statistics */
+    _Atomic uint32_t used; /* chunks in use after the last store */
 } __attribute__((aligned(64))) la_table_lock_t;
 
 typedef struct la_table_links_t {
@@ -74,7 +74,7 @@ typedef struct la_table_header_t {
     la_table_stripe_t stripe[LA_TABLE_STRIPES];
 } la_table_header_t;
 
-/* A process's own record of where everything is; nothing in it was read from the shared bytes. */
+/* A process's own record of where everything is; nothing in it comes from the shared bytes. */
 struct la_table_t {
     la_table_header_t *header;
     la_table_lock_t *locks;
@@ -90,7 +90,7 @@ struct la_table_t {
 typedef struct la_table_place_t {
     uint64_t key[LA_TABLE_KEY_WORDS];
     uint32_t group;
-    uint32_t home; /* the way it is put in when that is free */
+    uint32_t home; /* the way that is tried first */
     uint64_t tag;  /* 1 to 65535 */
 } la_table_place_t;
 
@@ -117,7 +117,7 @@ static inline uint64_t la_table_kind(uint64_t state)
     return state & 3;
 }
 
-/* The state that follows, one change later: no state ever comes back. */
+/* The next state; no state ever comes back. */
 static inline uint64_t la_table_next(uint64_t state, la_table_kind_e kind)
 {
     return (((state >> 2) + 1) << 2) | (uint64_t)kind;
@@ -150,7 +150,7 @@ static inline uint32_t la_table_chunks_of(apr_size_t len)
                                 LA_TABLE_TAIL_VALUE_BYTES);
 }
 
-/* The digest's bits are spent once: 32 for the group, 16 for the tag, 7 for the way. */
+/* Uses each bit of the digest once: 32 for the group, 16 for the tag, 7 for the way. */
 static inline la_table_place_t la_table_place(const la_table_t *table, const unsigned char *key)
 {
     la_table_place_t place;
@@ -185,7 +185,7 @@ static inline int la_table_is_live(const la_table_t *table, uint32_t group, uint
            la_table_kind(la_table_load(&la_table_chunk(table, group, way)->state)) == LA_TABLE_HEAD;
 }
 
-/* Makes a chunk EMPTY, whatever it was. */
+/* Makes a chunk EMPTY. For the lock's holder. */
 static inline void la_table_retire(la_table_chunk_t *chunk)
 {
     uint64_t state = la_table_load(&chunk->state);
@@ -195,7 +195,7 @@ static inline void la_table_retire(la_table_chunk_t *chunk)
     }
 }
 
-/* For a reader it is true of what was there if the state is the same before and after. */
+/* A reader can believe it if the state is the same before and after. */
 static inline int la_table_key_is(const la_table_chunk_t *chunk, const uint64_t *key)
 {
     uint64_t differ = 0;
@@ -208,8 +208,8 @@ static inline int la_table_key_is(const la_table_chunk_t *chunk, const uint64_t 
 
 /* ---- checksum ---------------------------------------------------------------- */
 
-/* Guards against bytes that changed by other means than the protocol: stray writes, and garbage. It
- * is no defence against who can write the segment. */
+/* Detects bytes that changed by other means than the protocol: stray writes and garbage. It is no
+ * defence against somebody who can write the segment. */
 typedef struct la_table_sum_t {
     uint64_t total;
     uint64_t salt;
@@ -236,10 +236,10 @@ static inline la_table_sum_t la_table_sum_start(const uint64_t *key, uint64_t si
 
 /* ---- between the files --------------------------------------------------------- */
 
-/* Copies a whole entry of `place` out of a chunk; see table.c. */
+/* What la_table_read() found in a chunk. */
 typedef enum la_table_read_e {
-    LA_TABLE_READ_OTHER, /* none of this key */
-    LA_TABLE_READ_TORN,  /* being written: worth another look */
+    LA_TABLE_READ_OTHER, /* no entry of this key */
+    LA_TABLE_READ_TORN,  /* being written: look again */
     LA_TABLE_READ_WHOLE
 } la_table_read_e;
 
@@ -254,10 +254,10 @@ typedef struct la_table_room_t {
 la_table_read_e la_table_read(const la_table_t *table, const la_table_place_t *place, uint32_t way,
                               la_table_room_t *room, la_table_entry_t *entry);
 
-/* Fresh, stale, or a miss where the entry is past use at this time. */
+/* Whether an entry is fresh, stale, or past use (a miss). */
 la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
 
-/* Looks at an entry that is being written: with the pauses, about the time a long copy takes. */
+/* Attempts to read an entry that is being written: about as long as a long copy takes. */
 #define LA_TABLE_READ_ATTEMPTS 48
 
 /* Adds to a counter of the stripe that a group belongs to. */
@@ -265,15 +265,15 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
     ((void)atomic_fetch_add_explicit(&(table)->header->stripe[(group) % LA_TABLE_STRIPES].counter, \
                                      1, memory_order_relaxed))
 
-/* Waits for a group's lock, for writers (table_lock.c). Returns APR_SUCCESS or APR_TIMEUP; the
- * first is undone by la_table_unlock(). What a dead owner left is cleared away. */
+/* Takes a group's lock, for writers, and clears away what a dead holder left (table_lock.c).
+ * Returns APR_SUCCESS or APR_TIMEUP. */
 apr_status_t la_table_lock(const la_table_t *table, uint32_t group, apr_interval_time_t wait_us);
 void la_table_unlock(const la_table_t *table, uint32_t group);
 
-/* Clears the tags of what was removed in a group, unless its lock is taken. */
+/* Clears the tags of removed entries in a group, unless its lock is taken. */
 void la_table_tidy(const la_table_t *table, uint32_t group);
 
-/* Between looks at an entry that is being written. */
+/* Between attempts to read an entry that is being written. */
 static inline void la_table_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

@@ -1,10 +1,9 @@
-/* The locks of the shared-memory table's groups, and the repair of what their dead owners left.
- *
- * The layout and why it is safe: table.c. Called by table_write.c, from any thread of any child.
+/* The locks of the table's groups, and the repair of what dead holders left. table.c explains why
+ * this is safe. Called by table_write.c, from any thread of any child.
  */
 #include "shm/table_layout.h"
 
-/* Leaves only live entries with a tag. For the lock's holder. */
+/* Clears the tags and states of all but live entries. For the lock's holder. */
 static void clear_dead(const la_table_t *table, uint32_t group)
 {
     for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {

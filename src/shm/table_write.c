@@ -1,21 +1,20 @@
-/* The writers of the shared-memory table: storing and removing.
+/* The writers of the table: storing and removing. table.c draws the layout and explains why this is
+ * safe. Called from any thread of any child.
  *
- * The layout and why it is safe: table.c. A writer holds its group's lock, which excludes other
- * writers of that group only; readers and removals go on. A removal takes no lock. Called from any
- * thread of any child.
+ * A store holds its group's lock, which excludes other stores in the group; readers and removals go
+ * on. A removal takes no lock. The order of a store matters:
  *
- * A store, in the order that matters:
  *   1. derive from the heads which chunks are free;
- *   2. make the head WRITING (the old entry of the same key, if there is one), drop entries to make
- *      room; tag;
+ *   2. drop entries to make room; make the head WRITING (the old entry's, if the key has one); tag;
  *   3. fence; ask the guard;
- *   4. links, tails, head;
- *   5. make the head HEAD, with release, if it is still the WRITING of 2. A writer that dies before
- *      5 leaves a WRITING head, which nobody reads, and which 1 does not count. So every state that
- *      a death can leave is already a good one; the repair only tidies.
+ *   4. write links, tails, head;
+ *   5. make the head HEAD, with release, if it is still the WRITING of 2.
  *
- * A removal and a sweep make a WRITING head EMPTY too, and 5 fails then. So no store that they met
- * comes to light after them, though its process was stopped meanwhile.
+ * A writer that dies before 5 leaves a WRITING head, which nobody reads and which 1 does not count.
+ * So each state that a death can leave is a good one; the repair only tidies.
+ *
+ * A removal and a sweep make a WRITING head EMPTY too, and then 5 fails. So no store that they met
+ * becomes visible after them, even if its process was stopped meanwhile.
  */
 #include "shm/table.h"
 
@@ -73,7 +72,7 @@ static int claim_tails(plan_t *plan, uint32_t head)
     return 1;
 }
 
-/* The heads are far apart in memory, so they are asked for all at once. */
+/* The heads are far apart in memory, so this asks for all of them at once. */
 static void prefetch_heads(const la_table_t *table, uint32_t group)
 {
     for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
@@ -115,7 +114,7 @@ static void read_meta(const la_table_chunk_t *chunk, la_table_meta_t *meta)
     memcpy(meta, words, sizeof(*meta));
 }
 
-/* How long an entry was not used; a time of use in the future comes from a clock that was put
+/* How long an entry was not used; for ever if it was used in the future, because the clock was put
  * back. */
 static uint64_t idle_us(const la_table_chunk_t *chunk, apr_time_t now_us)
 {
@@ -129,7 +128,7 @@ static uint64_t idle_us(const la_table_chunk_t *chunk, apr_time_t now_us)
     return (uint64_t)now_us - (uint64_t)touched_us;
 }
 
-/* Drops one entry: the first that is past use, else the one not used for longest. */
+/* Drops one entry: the first that is past use, else the least recently used. */
 static void drop_one(plan_t *plan, apr_time_t now_us)
 {
     uint64_t longest = 0;
@@ -160,7 +159,7 @@ static void drop_one(plan_t *plan, apr_time_t now_us)
 
 /* ---- storing --------------------------------------------------------------------- */
 
-/* What a store writes, and how far it is. */
+/* The bytes that a store has yet to write, and the sum of those written. */
 typedef struct source_t {
     const unsigned char *bytes;
     apr_size_t len;
@@ -183,7 +182,7 @@ static void store_words(la_table_word_t *to, source_t *source, apr_size_t room)
     source->len -= len;
 }
 
-/* Takes the free chunk that comes first from `way` on; there is one. */
+/* Takes the first free chunk from `way` on; there is one. */
 static uint32_t take(plan_t *plan, uint32_t way, uint32_t head)
 {
     while (plan->owner[way] != NOBODY) {
@@ -194,8 +193,7 @@ static uint32_t take(plan_t *plan, uint32_t way, uint32_t head)
     return way;
 }
 
-/* The live entry of this key, or LA_TABLE_WAYS. A second one, which only damage can make, is
- * dropped. */
+/* The live entry of this key, or LA_TABLE_WAYS. Drops a second one, which only damage can make. */
 static uint32_t find(plan_t *plan, const la_table_place_t *place)
 {
     uint32_t found = LA_TABLE_WAYS;
@@ -214,9 +212,8 @@ static uint32_t find(plan_t *plan, const la_table_place_t *place)
     return found;
 }
 
-/* Steps 1 and 2: the chunks to write to, in order, their states such that nobody reads them. A head
- * that is replaced never looks EMPTY meanwhile: readers wait for WRITING only. Returns the head's
- * state. */
+/* Step 2. ways: the chunks to write to, in order. A head that is replaced is never EMPTY meanwhile,
+ * because readers wait for WRITING only. Returns the head's state. */
 static uint64_t reserve(plan_t *plan, const la_table_place_t *place, uint32_t count,
                         apr_time_t now_us, uint32_t *ways)
 {
@@ -276,7 +273,7 @@ static void write_words(const plan_t *plan, const la_table_place_t *place, const
     la_table_store(&chunk->touched_us, (uint64_t)meta->stored_us);
 }
 
-/* Step 5. Returns 0 when the store was met by a removal or a sweep. */
+/* Step 5. Returns 0 if a removal or a sweep met the store. */
 static int publish(la_table_chunk_t *chunk, uint64_t writing)
 {
     return atomic_compare_exchange_strong_explicit(&chunk->state, &writing,
@@ -291,7 +288,7 @@ static apr_status_t write_entry(plan_t *plan, const la_table_place_t *place,
     uint32_t ways[LA_TABLE_WAYS];
     uint64_t writing = reserve(plan, place, la_table_chunks_of(value.len), meta->stored_us, ways);
 
-    atomic_thread_fence(memory_order_seq_cst); /* see la_table_sweep(); readers need a release */
+    atomic_thread_fence(memory_order_seq_cst); /* for la_table_sweep(); readers need a release */
     if (!guard || guard->keep(guard->context)) {
         write_words(plan, place, ways, meta, value);
         if (publish(la_table_chunk(plan->table, plan->group, ways[0]), writing)) {
@@ -333,7 +330,7 @@ apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
 
 /* ---- removing -------------------------------------------------------------------- */
 
-/* Makes a HEAD or WRITING chunk EMPTY if it still is what was read under `state`. */
+/* Makes a chunk EMPTY if its state is still the one under which it was read. */
 static int kill_entry(la_table_chunk_t *chunk, uint64_t state)
 {
     atomic_thread_fence(memory_order_acquire);
@@ -342,7 +339,7 @@ static int kill_entry(la_table_chunk_t *chunk, uint64_t state)
                                                    memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* Removes all that one walk finds. Of what is being written only the tag is known. Returns 1 when
+/* Removes the key's entries, and stores under way, of which only the tag is known. Returns 1 if
  * something changed meanwhile. */
 static int remove_once(const la_table_t *table, const la_table_place_t *place, int *removed)
 {
@@ -383,8 +380,8 @@ int la_table_remove(const la_table_t *table, const unsigned char *key)
     return removed;
 }
 
-/* Returns 1 when the entry that starts in `chunk` was dropped. One that is being written is dropped
- * too, but was not there yet: what it is nobody can tell. */
+/* Returns 1 if it dropped the entry that starts in `chunk`. Drops a store under way too, but does
+ * not count it. */
 static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *context)
 {
     la_table_meta_t meta;
@@ -410,11 +407,10 @@ static int sweep_chunk(la_table_chunk_t *chunk, la_table_drop_fn *drop, void *co
     return 0;
 }
 
-/* The fence pairs with the one in write_entry(). A purge counts up a generation and then reads tags
- * and states here; a store writes tag and state there, and its guard then reads the generation.
- * Without a full fence between the write and the read on both sides, both may read what was there
- * before (arm64 without LSE, POWER), and what was purged stays. tests/model/sweep.pml is the
- * model. */
+/* The fence pairs with the one in write_entry(). A purge increments a generation and then reads
+ * tags and states here; a store writes tag and state there, and its guard then reads the
+ * generation. Without a full fence on both sides, both may read the old values (arm64 without LSE,
+ * POWER), and a purged entry stays. tests/model/sweep.pml is the model. */
 apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void *context)
 {
     apr_size_t dropped = 0;

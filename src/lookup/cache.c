@@ -68,10 +68,10 @@ apr_status_t la_cache_format(void *bytes, apr_size_t size)
     apr_status_t rv = divide(bytes, size, &parts);
 
     if (rv == APR_SUCCESS) {
-        rv = la_table_format(parts.accepted, parts.accepted_bytes, 1);
+        rv = la_table_format(parts.accepted, parts.accepted_bytes);
     }
     if (rv == APR_SUCCESS) {
-        rv = la_table_format(parts.rejected, parts.rejected_bytes, 1);
+        rv = la_table_format(parts.rejected, parts.rejected_bytes);
     }
     return rv;
 }

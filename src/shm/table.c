@@ -3,7 +3,7 @@
  * child; la_table_format() only from the parent before the children start.
  *
  *   offset 0
- *   header        magic | size | counters in 16 stripes
+ *   header        magic | size | counters
  *   locks         [group_count]              64 bytes: lock (holder.h) | chunks in use
  *   links         [group_count]             128 bytes: per chunk, the next in its chain
  *   tags          [group_count]             256 bytes: per chunk, 16 bits of the key of what
@@ -67,7 +67,7 @@
 
 #include <stdint.h>
 
-#define TABLE_MAGIC 0x3230454c4241544cu /* "LTABLE02": a new layout has a new one */
+#define TABLE_MAGIC 0x3330454c4241544cu /* "LTABLE03": a new layout has a new one */
 
 #define GROUP_BYTES                                                                                \
     (sizeof(la_table_lock_t) + sizeof(la_table_links_t) + sizeof(la_table_tags_t) +                \
@@ -104,16 +104,13 @@ static apr_status_t geometry(void *bytes, apr_size_t size, la_table_t *table)
     return APR_SUCCESS;
 }
 
-apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed)
+apr_status_t la_table_format(void *bytes, apr_size_t size)
 {
     la_table_t table;
     apr_status_t rv = geometry(bytes, size, &table);
 
     if (rv != APR_SUCCESS) {
         return rv;
-    }
-    if (!zeroed) {
-        memset(bytes, 0, size);
     }
     la_table_store(&table.header->size, size);
     atomic_store_explicit(&table.header->magic, TABLE_MAGIC, memory_order_release);
@@ -148,37 +145,6 @@ static uint64_t matches(uint64_t word, uint64_t tag)
     uint64_t differ = word ^ (tag * EVERY_TAG);
 
     return ~(((differ & low) + low) | differ | low);
-}
-
-/* A walk over the ways that may hold a key, from its home on. */
-typedef struct search_t {
-    const la_table_word_t *words;
-    uint64_t found;
-    uint32_t home_word;
-    uint32_t step;
-} search_t;
-
-static search_t search_start(const la_table_t *table, const la_table_place_t *place)
-{
-    return (search_t){table->tags[place->group].word, 0, place->home / LA_TABLE_TAGS_PER_WORD, 0};
-}
-
-/* Returns 1 and the next way, or 0 after the last one. */
-static int search_next(search_t *search, uint64_t tag, uint32_t *way)
-{
-    while (!search->found) {
-        if (search->step == LA_TABLE_TAG_WORDS) {
-            return 0;
-        }
-        search->found =
-            matches(la_table_load(
-                        &search->words[(search->home_word + search->step++) % LA_TABLE_TAG_WORDS]),
-                    tag);
-    }
-    *way = (search->home_word + search->step - 1) % LA_TABLE_TAG_WORDS * LA_TABLE_TAGS_PER_WORD +
-           (uint32_t)__builtin_ctzll(search->found) / 16;
-    search->found &= search->found - 1;
-    return 1;
 }
 
 /* ---- copying ------------------------------------------------------------------- */
@@ -304,7 +270,7 @@ static void prefetch(const la_table_t *table, const la_table_place_t *place)
 static la_table_read_e search_once(const la_table_t *table, const la_table_place_t *place,
                                    la_table_room_t *room, la_table_entry_t *entry, uint32_t *way)
 {
-    search_t search = search_start(table, place);
+    const la_table_word_t *tags = table->tags[place->group].word;
     la_table_read_e result = LA_TABLE_READ_OTHER;
 
     *way = place->home;
@@ -312,14 +278,19 @@ static la_table_read_e search_once(const la_table_t *table, const la_table_place
         la_table_read(table, place, *way, room, entry) == LA_TABLE_READ_WHOLE) {
         return LA_TABLE_READ_WHOLE;
     }
-    while (search_next(&search, place->tag, way)) {
-        la_table_read_e read = la_table_read(table, place, *way, room, entry);
+    for (uint32_t i = 0; i < LA_TABLE_TAG_WORDS; i++) {
+        uint32_t at = (place->home / LA_TABLE_TAGS_PER_WORD + i) % LA_TABLE_TAG_WORDS;
+        uint64_t found = matches(la_table_load(&tags[at]), place->tag);
 
-        if (read == LA_TABLE_READ_WHOLE) {
-            return read;
-        }
-        if (read == LA_TABLE_READ_TORN) {
-            result = read;
+        for (; found; found &= found - 1) {
+            la_table_read_e read;
+
+            *way = at * LA_TABLE_TAGS_PER_WORD + (uint32_t)__builtin_ctzll(found) / 16;
+            read = la_table_read(table, place, *way, room, entry);
+            if (read == LA_TABLE_READ_WHOLE) {
+                return read;
+            }
+            result = read == LA_TABLE_READ_TORN ? read : result;
         }
     }
     return result;
@@ -386,12 +357,8 @@ void la_table_stats(const la_table_t *table, la_table_stats_t *stats)
             atomic_load_explicit(&table->locks[i].used, memory_order_relaxed) % (LA_TABLE_WAYS + 1);
         stats->entries += entries_in(table, i);
     }
-    for (uint32_t i = 0; i < LA_TABLE_STRIPES; i++) {
-        const la_table_stripe_t *stripe = &table->header->stripe[i];
-
-        stats->stores += la_table_load(&stripe->stores);
-        stats->evictions += la_table_load(&stripe->evictions);
-        stats->store_failures += la_table_load(&stripe->failures);
-        stats->too_large += la_table_load(&stripe->too_large);
-    }
+    stats->stores = la_table_load(&table->header->stores);
+    stats->evictions = la_table_load(&table->header->evictions);
+    stats->store_failures = la_table_load(&table->header->failures);
+    stats->too_large = la_table_load(&table->header->too_large);
 }

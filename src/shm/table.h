@@ -88,14 +88,13 @@ typedef struct la_table_stats_t {
 /* The smallest size of a table: room for two of the longest values or 128 short ones. */
 apr_size_t la_table_bytes_min(void);
 
-/* Makes an empty table of `size` bytes.
+/* Makes an empty table of `size` zero bytes, such as a new anonymous mapping.
  *
  * bytes: aligned to LA_TABLE_ALIGN.
- * zeroed: 1 when the bytes are zero, as in a new anonymous mapping, which is not paged in then.
  * Returns APR_SUCCESS, APR_EINVAL when misaligned, or APR_ENOSPC when smaller than
  * la_table_bytes_min().
  */
-apr_status_t la_table_format(void *bytes, apr_size_t size, int zeroed);
+apr_status_t la_table_format(void *bytes, apr_size_t size);
 
 /* Makes this process's handle on a formatted table.
  *

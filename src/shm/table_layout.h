@@ -1,5 +1,5 @@
 /* The types of the layout that table.c draws, and the small steps of its protocol; for table.c
- * (reading), table_write.c (writing) and table_lock.c alone.
+ * (reading) and table_write.c (writing) alone.
  */
 #ifndef LA_TABLE_LAYOUT_H
 #define LA_TABLE_LAYOUT_H
@@ -20,7 +20,6 @@ typedef _Atomic uint64_t la_table_word_t;
 #define LA_TABLE_TAIL_VALUE_BYTES 368u
 #define LA_TABLE_TAGS_PER_WORD    4u
 #define LA_TABLE_TAG_WORDS        (LA_TABLE_WAYS / LA_TABLE_TAGS_PER_WORD)
-#define LA_TABLE_STRIPES          16u
 
 /* The two low bits of a chunk's state; the others count its changes. */
 typedef enum la_table_kind_e {
@@ -59,19 +58,14 @@ typedef struct la_table_tags_t {
     la_table_word_t word[LA_TABLE_TAG_WORDS];
 } la_table_tags_t;
 
-typedef struct la_table_stripe_t {
+typedef struct la_table_header_t {
+    la_table_word_t magic;
+    la_table_word_t size;
     la_table_word_t stores;
     la_table_word_t evictions;
     la_table_word_t failures;
     la_table_word_t too_large;
-    la_table_word_t unused[4];
-} la_table_stripe_t;
-
-typedef struct la_table_header_t {
-    la_table_word_t magic;
-    la_table_word_t size;
-    la_table_word_t unused[6];
-    la_table_stripe_t stripe[LA_TABLE_STRIPES];
+    la_table_word_t unused[2];
 } la_table_header_t;
 
 /* A process's own record of where everything is; nothing in it comes from the shared bytes. */
@@ -260,18 +254,14 @@ la_table_e la_table_judge(const la_table_meta_t *meta, apr_time_t now_us);
 /* Attempts to read an entry that is being written: about as long as a long copy takes. */
 #define LA_TABLE_READ_ATTEMPTS 48
 
-/* Adds to a counter of the stripe that a group belongs to. */
-#define la_table_count(table, group, counter)                                                      \
-    ((void)atomic_fetch_add_explicit(&(table)->header->stripe[(group) % LA_TABLE_STRIPES].counter, \
-                                     1, memory_order_relaxed))
+/* Adds to a counter of the header. */
+#define la_table_count(table, counter)                                                             \
+    ((void)atomic_fetch_add_explicit(&(table)->header->counter, 1, memory_order_relaxed))
 
-/* Takes a group's lock, for writers, and clears away what a dead holder left (table_lock.c).
+/* Takes a group's lock, for writers, and clears away what a dead holder left.
  * Returns APR_SUCCESS or APR_TIMEUP. */
 apr_status_t la_table_lock(const la_table_t *table, uint32_t group, apr_interval_time_t wait_us);
 void la_table_unlock(const la_table_t *table, uint32_t group);
-
-/* Clears the tags of removed entries in a group, unless its lock is taken. */
-void la_table_tidy(const la_table_t *table, uint32_t group);
 
 /* Between attempts to read an entry that is being written. */
 static inline void la_table_pause(void)

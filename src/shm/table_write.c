@@ -32,6 +32,43 @@ typedef struct plan_t {
     unsigned char owner[LA_TABLE_WAYS]; /* way of the entry's head, or NOBODY */
 } plan_t;
 
+/* ---- locks ---- */
+
+/* Clears the tags and states of all but live entries. For the lock's holder. */
+static void clear_dead(const la_table_t *table, uint32_t group)
+{
+    for (uint32_t way = 0; way < LA_TABLE_WAYS; way++) {
+        if (!la_table_is_live(table, group, way)) {
+            la_table_retire(la_table_chunk(table, group, way));
+            la_table_set_tag(table, group, way, 0);
+        }
+    }
+}
+
+apr_status_t la_table_lock(const la_table_t *table, uint32_t group, apr_interval_time_t wait_us)
+{
+    la_lock_e taken = la_lock_take(table->life, &table->locks[group].lock, wait_us);
+
+    if (taken == LA_LOCK_INHERITED) {
+        clear_dead(table, group);
+    }
+    return taken == LA_LOCK_BUSY ? APR_TIMEUP : APR_SUCCESS;
+}
+
+void la_table_unlock(const la_table_t *table, uint32_t group)
+{
+    la_lock_release(&table->locks[group].lock);
+}
+
+/* Clears the tags of removed entries in a group, unless its lock is taken. */
+static void tidy(const la_table_t *table, uint32_t group)
+{
+    if (la_table_lock(table, group, 0) == APR_SUCCESS) {
+        clear_dead(table, group);
+        la_table_unlock(table, group);
+    }
+}
+
 /* ---- the plan ------------------------------------------------------------------ */
 
 static void release_chunks(plan_t *plan, uint32_t head)
@@ -152,7 +189,7 @@ static void drop_one(plan_t *plan, apr_time_t now_us)
     if (victim < LA_TABLE_WAYS) {
         drop_entry(plan, victim);
         if (!past_use) {
-            la_table_count(plan->table, plan->group, evictions);
+            la_table_count(plan->table, evictions);
         }
     }
 }
@@ -310,10 +347,10 @@ apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
     if (value.len <= LA_TABLE_VALUE_MAX_BYTES) {
         rv = la_table_lock(table, place.group, LA_TABLE_LOCK_WAIT_US);
     } else {
-        la_table_count(table, place.group, too_large);
+        la_table_count(table, too_large);
     }
     if (rv != APR_SUCCESS) {
-        la_table_count(table, place.group, failures);
+        la_table_count(table, failures);
         la_table_remove(table, key);
         return rv;
     }
@@ -323,7 +360,7 @@ apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           memory_order_relaxed);
     la_table_unlock(table, place.group);
     if (rv == APR_SUCCESS) {
-        la_table_count(table, place.group, stores);
+        la_table_count(table, stores);
     }
     return rv;
 }
@@ -375,7 +412,7 @@ int la_table_remove(const la_table_t *table, const unsigned char *key)
         la_table_pause();
     }
     if (removed) {
-        la_table_tidy(table, place.group);
+        tidy(table, place.group);
     }
     return removed;
 }
@@ -426,7 +463,7 @@ apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void 
             }
         }
         if (dropped != before) {
-            la_table_tidy(table, group);
+            tidy(table, group);
         }
     }
     return dropped;

@@ -85,7 +85,7 @@ static la_table_t *make_table(apr_pool_t *pool, uint64_t entries)
     void *bytes =
         mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-    if (bytes == MAP_FAILED || la_table_format(bytes, SEGMENT_BYTES, 1) != APR_SUCCESS ||
+    if (bytes == MAP_FAILED || la_table_format(bytes, SEGMENT_BYTES) != APR_SUCCESS ||
         la_table_attach(bytes, SEGMENT_BYTES, &life, pool, &table) != APR_SUCCESS) {
         perror("table");
         exit(1);

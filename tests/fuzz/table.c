@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     la_table_t *table;
 
     memset(memory, 0, bytes);
-    HOLDS(la_table_format(memory, bytes, 1) == APR_SUCCESS);
+    HOLDS(la_table_format(memory, bytes) == APR_SUCCESS);
     HOLDS(la_table_attach(memory, bytes, test_holder(), pool, &table) == APR_SUCCESS);
     fill(table);
     HOLDS(la_table_validate(table) == NULL);

@@ -31,6 +31,13 @@ typedef struct table_fixture_t {
     la_table_t *table;
 } table_fixture_t;
 
+/* Formats bytes whatever they hold. */
+static inline apr_status_t format(void *bytes, apr_size_t size)
+{
+    memset(bytes, 0, size);
+    return la_table_format(bytes, size);
+}
+
 /* Makes a table of so many groups, 45 at most. Shared: a mapping that children see; else a heap
  * block whose ends AddressSanitizer watches. */
 static inline table_fixture_t table_fixture_make(unsigned groups, int shared)
@@ -40,7 +47,7 @@ static inline table_fixture_t table_fixture_make(unsigned groups, int shared)
     apr_pool_create(&f.pool, NULL);
     f.bytes = shared ? mmap(NULL, f.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
                      : aligned_alloc(LA_TABLE_ALIGN, f.size);
-    if (la_table_format(f.bytes, f.size, shared) != APR_SUCCESS ||
+    if (format(f.bytes, f.size) != APR_SUCCESS ||
         la_table_attach(f.bytes, f.size, test_holder(), f.pool, &f.table) != APR_SUCCESS) {
         abort();
     }

@@ -36,7 +36,7 @@ static void test_size(void **state)
     la_table_t *table;
 
     apr_pool_create(&pool, NULL);
-    assert_int_equal(la_table_format(block + row->offset, size, 0), row->expected);
+    assert_int_equal(format(block + row->offset, size), row->expected);
     assert_int_equal(la_table_attach(block + row->offset, size, test_holder(), pool, &table),
                      row->expected);
     assert_int_equal(table != NULL, row->expected == APR_SUCCESS);
@@ -54,7 +54,7 @@ static void test_attach_refuses(void **state)
     memset(f.bytes, 0, 64);
     assert_int_equal(la_table_attach(f.bytes, f.size, test_holder(), f.pool, &table), APR_EGENERAL);
     assert_null(table);
-    assert_int_equal(la_table_format(f.bytes, f.size, 0), APR_SUCCESS);
+    assert_int_equal(format(f.bytes, f.size), APR_SUCCESS);
     assert_int_equal(la_table_attach(f.bytes, f.size - 1, test_holder(), f.pool, &table),
                      APR_ENOSPC);
     assert_null(table);
@@ -70,16 +70,6 @@ static void test_attach_other_size(void **state)
                      APR_EGENERAL);
     assert_null(table);
     table_fixture_drop(&two, 0);
-}
-
-static void test_format_empties(void **state)
-{
-    (void)state;
-    fill(NOW_US);
-    assert_int_equal(la_table_format(f.bytes, f.size, 0), APR_SUCCESS);
-    assert_int_equal(stats().entries, 0);
-    assert_int_equal(hit(1, NOW_US), 0);
-    assert_null(la_table_validate(f.table));
 }
 
 /* ---- values ------------------------------------------------------------------ */
@@ -352,7 +342,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAIN(test_attach_refuses),
         PLAIN(test_attach_other_size),
-        PLAIN(test_format_empties),
         PLAIN(test_too_large),
         PLAIN(test_every_bit_of_the_key),
         PLAIN(test_no_room),

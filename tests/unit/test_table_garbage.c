@@ -268,7 +268,7 @@ static void test_damage(void **state)
     const damage_row_t *row = *state;
     unsigned way = 0;
 
-    assert_int_equal(la_table_format(f.bytes, f.size, 0), APR_SUCCESS);
+    assert_int_equal(format(f.bytes, f.size), APR_SUCCESS);
     put(1, row->damage == copy_entry_over ? 1 : 3, NOW_US); /* 265 bytes: two chunks */
     while (la_table_tag(f.table, 0, way) == 0) {
         way++;

@@ -13,8 +13,6 @@
  */
 #include "shm/gate_layout.h"
 
-#include <string.h>
-
 #define BREAKER_PAYLOAD 0xffffffffffffu
 
 /* A time that has not come: the next request is the probe. */
@@ -22,9 +20,9 @@
 
 static la_gate_phase_e phase_of(uint64_t breaker)
 {
-    /* The fourth value is garbage. */
-    return breaker >> 62 <= LA_GATE_PHASE_PROBING ? (la_gate_phase_e)(breaker >> 62)
-                                                  : LA_GATE_PHASE_CLOSED;
+    uint64_t phase = breaker >> 62;
+
+    return phase <= LA_GATE_PHASE_PROBING ? (la_gate_phase_e)phase : LA_GATE_PHASE_CLOSED;
 }
 
 static uint64_t payload_of(uint64_t breaker)
@@ -74,13 +72,7 @@ la_gate_e la_gate_allow(la_gates_t *gates, uint32_t index, const la_gate_terms_t
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
-    memset(pass, 0, sizeof(*pass));
-    if (gate == NULL) {
-        pass->retry_us = APR_USEC_PER_SEC;
-        return LA_GATE_REFUSED;
-    }
-    pass->word = atomic_load(&gate->breaker);
-    pass->kind = LA_GATE_CALL;
+    *pass = (la_gate_pass_t){.kind = LA_GATE_CALL, .word = atomic_load(&gate->breaker)};
     /* Ends: a swap fails only if another succeeded, and then a probe is under way. */
     while (terms->failures != 0 && phase_of(pass->word) != LA_GATE_PHASE_CLOSED) {
         uint64_t probing = next_breaker(pass->word, LA_GATE_PHASE_PROBING, ms_of(now));
@@ -103,10 +95,8 @@ la_gate_e la_gate_allow(la_gates_t *gates, uint32_t index, const la_gate_terms_t
 
 int la_gate_is_closed(const la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms)
 {
-    const la_gate_t *gate = la_gate_at(gates, index);
-
-    return gate != NULL &&
-           (terms->failures == 0 || phase_of(atomic_load(&gate->breaker)) == LA_GATE_PHASE_CLOSED);
+    return terms->failures == 0 ||
+           phase_of(atomic_load(&la_gate_at(gates, index)->breaker)) == LA_GATE_PHASE_CLOSED;
 }
 
 static la_gate_change_e report_probe(la_gate_t *gate, uint64_t probing, la_gate_result_e result,
@@ -160,7 +150,7 @@ la_gate_change_e la_gate_report(la_gates_t *gates, uint32_t index, const la_gate
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
-    if (gate == NULL || terms->failures == 0) {
+    if (terms->failures == 0) {
         return LA_GATE_SAME;
     }
     switch (pass->kind) {
@@ -185,7 +175,7 @@ void la_gate_close(la_gate_t *gate)
 void la_gate_retry(la_gates_t *gates, uint32_t index)
 {
     la_gate_t *gate = la_gate_at(gates, index);
-    uint64_t seen = gate == NULL ? 0 : atomic_load(&gate->breaker);
+    uint64_t seen = atomic_load(&gate->breaker);
 
     while (phase_of(seen) != LA_GATE_PHASE_CLOSED &&
            !atomic_compare_exchange_strong(&gate->breaker, &seen,

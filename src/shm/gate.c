@@ -80,7 +80,6 @@ apr_status_t la_gates_attach(void *bytes, uint32_t gates, uint32_t permits, la_h
     }
     *made = apr_palloc(pool, sizeof(**made));
     (*made)->bytes = bytes;
-    (*made)->count = gates;
     (*made)->permits = permits;
     (*made)->life = life;
     return APR_SUCCESS;
@@ -194,9 +193,6 @@ int la_gate_enter(la_gates_t *gates, uint32_t index, const la_gate_terms_t *term
     la_gate_t *gate = la_gate_at(gates, index);
 
     memset(permit, 0, sizeof(*permit));
-    if (gate == NULL) {
-        return 0;
-    }
     if (take_permit(gates, gate, terms, permit) || wait_for_permit(gates, gate, terms, permit)) {
         return 1;
     }
@@ -209,16 +205,14 @@ int la_gate_holds(la_gates_t *gates, uint32_t index, const la_gate_permit_t *per
     la_gate_t *gate = la_gate_at(gates, index);
     uint64_t mine = la_place_of(gates->life, permit->mark);
 
-    return gate != NULL && permit->index < gates->permits && mine != 0 &&
-           atomic_load(&gate->places[permit->index]) == mine;
+    return mine != 0 && atomic_load(&gate->places[permit->index]) == mine;
 }
 
 void la_gate_leave(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit)
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
-    if (gate != NULL && permit->index < gates->permits &&
-        la_place_leave(gates->life, &gate->places[permit->index], permit->mark)) {
+    if (la_place_leave(gates->life, &gate->places[permit->index], permit->mark)) {
         atomic_fetch_add(&gate->wake, 1);
         la_futex_wake(&gate->wake, 1);
     }
@@ -230,14 +224,12 @@ void la_gate_reset(la_gates_t *gates, uint32_t index)
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
-    if (gate != NULL) {
-        la_gate_close(gate);
-        atomic_store(&gate->openings, 0);
-        atomic_store(&gate->refusals, 0);
-        atomic_store(&gate->exhaustions, 0);
-        for (uint32_t at = 0; at < 2 * gates->permits; at++) {
-            atomic_store(&gate->places[at], 0);
-        }
+    la_gate_close(gate);
+    atomic_store(&gate->openings, 0);
+    atomic_store(&gate->refusals, 0);
+    atomic_store(&gate->exhaustions, 0);
+    for (uint32_t at = 0; at < 2 * gates->permits; at++) {
+        atomic_store(&gate->places[at], 0);
     }
 }
 
@@ -246,9 +238,6 @@ void la_gate_copy(la_gates_t *to, uint32_t to_index, const la_gates_t *from, uin
     la_gate_t *copy = la_gate_at(to, to_index);
     la_gate_t *gate = la_gate_at(from, from_index);
 
-    if (copy == NULL || gate == NULL) {
-        return;
-    }
     atomic_store(&copy->breaker, atomic_load(&gate->breaker));
     atomic_store(&copy->openings, atomic_load(&gate->openings));
     atomic_store(&copy->refusals, atomic_load(&gate->refusals));
@@ -280,10 +269,6 @@ void la_gate_read(la_gates_t *gates, uint32_t index, const la_gate_terms_t *term
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
-    memset(state, 0, sizeof(*state));
-    if (gate == NULL) {
-        return;
-    }
     la_gate_read_breaker(gate, terms, now, state);
     state->in_flight = count_held(gates, gate->places);
     state->waiting = count_held(gates, queue_of(gates, gate));

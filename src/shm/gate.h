@@ -107,7 +107,7 @@ apr_status_t la_gates_attach(void *bytes, uint32_t gates, uint32_t permits, la_h
  * of a killed process and those past their deadline are free.
  *
  * permit: for la_gate_leave().
- * Returns 1, or 0 when no permit is free (or `index` names no gate).
+ * Returns 1, or 0 when no permit is free.
  */
 int la_gate_enter(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                   la_gate_permit_t *permit);

@@ -39,7 +39,6 @@ _Static_assert(sizeof(la_gate_t) == 64 && sizeof(la_gate_header_t) == 64, "a lin
 /* Nothing in it was read from the shared bytes. */
 struct la_gates_t {
     unsigned char *bytes;
-    uint32_t count;
     uint32_t permits;
     la_holder_t *life;
 };
@@ -51,12 +50,8 @@ static inline apr_size_t la_gate_stride(uint32_t permits)
            ~(apr_size_t)63;
 }
 
-/* The gate of that index, or NULL. */
 static inline la_gate_t *la_gate_at(const la_gates_t *gates, uint32_t index)
 {
-    if (index >= gates->count) {
-        return NULL;
-    }
     return (la_gate_t *)(void *)(gates->bytes + sizeof(la_gate_header_t) +
                                  index * la_gate_stride(gates->permits));
 }

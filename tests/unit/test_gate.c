@@ -45,24 +45,6 @@ static void test_other_geometry(void **state)
     assert_null(gates);
 }
 
-static void test_no_such_gate(void **state)
-{
-    la_gate_permit_t permit;
-    la_gate_pass_t pass;
-    la_gate_state_t seen;
-
-    (void)state;
-    assert_int_equal(la_gate_enter(gates, GATES, &terms, &permit), 0);
-    la_gate_leave(gates, GATES, &permit);
-    assert_int_equal(la_gate_allow(gates, GATES, &terms, 5, &pass), LA_GATE_REFUSED);
-    assert_true(pass.retry_us > 0);
-    assert_int_equal(la_gate_report(gates, GATES, &terms, &pass, LA_GATE_OUTAGE, 5), LA_GATE_SAME);
-    la_gate_reset(gates, GATES);
-    la_gate_read(gates, GATES, &terms, 5, &seen);
-    assert_int_equal(seen.in_flight, 0);
-    assert_null(find_fault());
-}
-
 /* ---- the limit -------------------------------------------------------------------------- */
 
 static void test_limit(void **state)
@@ -334,7 +316,6 @@ int main(void)
     for (size_t i = 0; i < ROWS(size_cases); i++)
         add_in(size_cases[i].name, test_size, &size_cases[i]);
     add_in("formatted for another geometry", test_other_geometry, NULL);
-    add_in("no such gate", test_no_such_gate, NULL);
     add_in("limit: enter and leave", test_limit, NULL);
     for (size_t i = 0; i < ROWS(limit_cases); i++)
         add_in(limit_cases[i].name, test_limit_value, &limit_cases[i]);

@@ -156,7 +156,6 @@ static void test_copy(void **state)
     la_gate_allow(gates, GATE, &terms, 1, &pass);
     la_gate_report(gates, GATE, &terms, &pass, LA_GATE_OUTAGE, 1);
     la_gate_copy(to, GATE + 1, gates, GATE);
-    la_gate_copy(to, GATES + 1, gates, GATE); /* no such gate */
     assert_int_equal(la_gate_allow(to, GATE + 1, &terms, 2, &pass), LA_GATE_REFUSED);
     assert_int_equal(la_gate_enter(to, GATE + 1, &terms, &permit), 0);
     wait_until(la_gate_enter(to, GATE + 1, &terms, &permit));

@@ -36,9 +36,8 @@ apr_status_t la_digest_sha256(la_slice_t bytes, unsigned char digest[LA_DIGEST_B
 void la_digest_hex(const unsigned char *bytes, apr_size_t len, char *hex)
 {
     static const char digits[] = "0123456789abcdef";
-    apr_size_t i;
 
-    for (i = 0; i < len; i++) {
+    for (apr_size_t i = 0; i < len; i++) {
         hex[2 * i] = digits[bytes[i] >> 4];
         hex[2 * i + 1] = digits[bytes[i] & 15];
     }

@@ -16,9 +16,8 @@ static int goes(const apr_table_entry_t *entry, la_fields_test_fn *test, const v
 static int find(const apr_table_t *fields, int first, la_fields_test_fn *test, const void *context)
 {
     const apr_array_header_t *array = apr_table_elts(fields);
-    int i;
 
-    for (i = first; i < array->nelts; i++) {
+    for (int i = first; i < array->nelts; i++) {
         if (goes(&APR_ARRAY_IDX(array, i, apr_table_entry_t), test, context)) {
             return i;
         }
@@ -34,14 +33,13 @@ void la_fields_remove(apr_table_t *fields, int first, la_fields_test_fn *test, c
     int kept = find(fields, first, test, context);
     int count = array->nelts;
     const apr_table_entry_t *entries;
-    int i;
 
     if (kept == count) {
         return;
     }
     entries = apr_pmemdup(pool, array->elts, (apr_size_t)count * sizeof(*entries));
     apr_table_clear(fields);
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         if (i < kept || !goes(&entries[i], test, context)) {
             apr_table_addn(fields, entries[i].key, entries[i].val);
         }

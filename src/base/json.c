@@ -7,9 +7,9 @@
  */
 #include "base/json.h"
 
+#include "base/hash.h"
 #include "base/json_scan.h"
 
-#include <apr_hash.h>
 #include <apr_strings.h>
 
 #include <json-c/json.h>
@@ -98,13 +98,15 @@ typedef struct names_t {
 static int is_first(void *baton, apr_size_t object, la_slice_t quoted)
 {
     names_t *names = baton;
+    la_slice_t name = {quoted.data + 1, quoted.len - 2};
     const la_json_t *value;
-    la_slice_t name;
     char *key;
     apr_ssize_t len;
 
-    (void)la_json_parse(names->pool, quoted, &value); /* resolves its escapes */
-    (void)la_json_string(value, &name);
+    if (memchr(name.data, '\\', name.len)) {
+        (void)la_json_parse(names->pool, quoted, &value); /* resolves its escapes */
+        (void)la_json_string(value, &name);
+    }
     len = (apr_ssize_t)(sizeof(object) + name.len);
     key = apr_palloc(names->pool, (apr_size_t)len);
     memcpy(key, &object, sizeof(object));
@@ -122,7 +124,7 @@ static void find_repeated(apr_pool_t *pool, la_slice_t text, la_json_scan_t *sca
     names_t names;
 
     apr_pool_create(&names.pool, pool);
-    names.met = apr_hash_make(names.pool);
+    names.met = apr_hash_make_custom(names.pool, la_hash_keyed);
     scan->at = la_json_scan_names(text, is_first, &names);
     apr_pool_destroy(names.pool);
 }

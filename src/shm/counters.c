@@ -135,9 +135,8 @@ void la_counters_call(la_counters_t *stats, uint32_t provider, apr_interval_time
 static void pack(const char *text, uint64_t words[ERROR_WORDS])
 {
     char bytes[LA_COUNTERS_ERROR_BYTES + 1] = {0};
-    int i;
 
-    for (i = 0; i < LA_COUNTERS_ERROR_BYTES && text[i]; i++) {
+    for (int i = 0; i < LA_COUNTERS_ERROR_BYTES && text[i]; i++) {
         bytes[i] = text[i];
         if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
             bytes[i] = ' ';
@@ -178,13 +177,9 @@ static void read_error(const provider_t *provider, la_counters_provider_t *read)
 
 static void sum_lookups(const provider_t *provider, la_counters_provider_t *read)
 {
-    int lane;
-    int verdict;
-    int source;
-
-    for (lane = 0; lane < LANES; lane++) {
-        for (verdict = 0; verdict < LA_COUNTERS_VERDICTS; verdict++) {
-            for (source = 0; source < LA_COUNTERS_SOURCES; source++) {
+    for (int lane = 0; lane < LANES; lane++) {
+        for (int verdict = 0; verdict < LA_COUNTERS_VERDICTS; verdict++) {
+            for (int source = 0; source < LA_COUNTERS_SOURCES; source++) {
                 read->lookups[verdict][source] +=
                     get(&provider->lanes[lane].counts[verdict][source]);
             }
@@ -195,9 +190,8 @@ static void sum_lookups(const provider_t *provider, la_counters_provider_t *read
 uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome)
 {
     uint64_t sum = 0;
-    int lane;
 
-    for (lane = 0; lane < LANES && outcome < LA_COUNTERS_OUTCOMES; lane++) {
+    for (int lane = 0; lane < LANES && outcome < LA_COUNTERS_OUTCOMES; lane++) {
         sum += get(&stats->requests[lane].outcomes[outcome]);
     }
     return sum;
@@ -206,7 +200,6 @@ uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome)
 void la_counters_read(const la_counters_t *stats, uint32_t provider, la_counters_provider_t *read)
 {
     const provider_t *from;
-    int i;
 
     memset(read, 0, sizeof(*read));
     if (provider >= stats->count) {
@@ -214,7 +207,7 @@ void la_counters_read(const la_counters_t *stats, uint32_t provider, la_counters
     }
     from = &stats->providers[provider];
     sum_lookups(from, read);
-    for (i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
+    for (int i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
         read->calls.buckets[i] = get(&from->buckets[i]);
         read->calls.count += read->calls.buckets[i];
     }

@@ -45,9 +45,8 @@ static int find_place(const la_outage_t *outage, uint32_t hash, uint32_t now_s, 
 {
     uint64_t words[LA_OUTAGE_REASONS];
     int place = 0;
-    int i;
 
-    for (i = 0; i < LA_OUTAGE_REASONS; i++) {
+    for (int i = 0; i < LA_OUTAGE_REASONS; i++) {
         words[i] = atomic_load(&outage->reasons[i]);
         if (words[i] >> 32 == hash) {
             *word = words[i];
@@ -64,9 +63,8 @@ static int find_place(const la_outage_t *outage, uint32_t hash, uint32_t now_s, 
 static int is_due(la_outage_t *outage, uint32_t hash, uint32_t now_s)
 {
     uint64_t told = (uint64_t)hash << 32 | now_s;
-    int i;
 
-    for (i = 0; i < ATTEMPTS; i++) {
+    for (int i = 0; i < ATTEMPTS; i++) {
         uint64_t word;
         int place = find_place(outage, hash, now_s, &word);
 

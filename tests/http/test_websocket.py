@@ -4,12 +4,14 @@ import json
 
 import pytest
 
+from conftest import every_mpm
 from server import key_entry
 from websocket import WebSocket, WebSocketBackend
 
 KEY, OTHER, SECRET = "key-of-a-socket-0000001", "key-without-the-role-001", "key-of-the-backend-00001"
 
 
+@every_mpm
 class TestWebSocket:
     modules = ("proxy", "proxy_http")
     expected = ("AH01630",)

@@ -84,7 +84,8 @@ def test_all_behind_each_configuration(bare, name):
     """Every recipe fits behind every shipped configuration, all at once."""
     bare.modules += ("proxy", "proxy_http", "auth_basic", "authn_file")
     bare.write("conf/backend.key", SECRET)
-    bare.write("conf/litellm.key", SECRET)
+    for name_of_secret in ("litellm.key", "introspection.secret"):
+        bare.write(f"conf/{name_of_secret}", SECRET)
     bare.write_keys("conf/api_keys.json", key_entry(KEY, "ci-bot"))
     text = (ROOT / "conf" / name).read_text()
     if "<LlamaAuthProvider keys " not in text:

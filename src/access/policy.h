@@ -1,13 +1,14 @@
-/* RequireScope, RequireAttribute and RequireOrigin: lines as they are written, how a nested
- * section's lines replace its parent's, and whether an identity satisfies them.
+/* RequireScope, RequireAttribute and RequireOrigin: their lines, how a nested section's lines
+ * replace its parent's, and whether a caller or an origin satisfies them.
  *
- * A policy is built while the configuration is read and never changed
- * afterwards; merging makes a new one that shares the lines.
+ * A policy is built while the configuration is read and never changed; adding and merging make a
+ * new one that shares the lines.
  */
 #ifndef LA_POLICY_H
 #define LA_POLICY_H
 
 #include "access/identity.h"
+#include "access/scope.h"
 
 #include <apr_pools.h>
 
@@ -19,48 +20,36 @@ typedef apr_uint64_t la_methods_t;
  */
 typedef struct la_policy_t la_policy_t;
 
-/* What is wrong with a scope, in `pool`, or NULL: RFC 6749 section 3.3 allows visible ASCII
- * characters but `"` and `\`, at least one; a comma is allowed there and refused here, since it is
- * a list that somebody wrote as other programs want it. */
-const char *la_policy_scope_fault(apr_pool_t *pool, const char *word);
+/* A line as it is written. Texts are copied by whoever takes it. */
+typedef struct la_policy_line_t {
+    la_methods_t methods; /* that it covers */
+    const char *place;    /* FILE:LINE for the log, or NULL */
+    int count;
+    const char *const *words; /* the arguments */
+} la_policy_line_t;
 
-/* What is wrong with CATEGORY VALUE..., or NULL: too few words, an empty one, one that is not
- * UTF-8, `*` beside others. */
-const char *la_policy_attribute_fault(int count, const char *const *words);
-
-/* Whether a word is UTF-8. Categories and values come so: other bytes would never be equal to one.
- */
+/* Whether a word is UTF-8. Categories and values always are, so no other word equals one. */
 int la_policy_is_text(const char *word);
 
-/* Whether a line's only value means any value. */
-int la_policy_is_any_value(const char *word);
-
-/* Whether the caller has any value in the category. identity: NULL is a caller without attributes.
- */
-int la_policy_has_value(const la_identity_t *identity, la_slice_t category);
-
-/* Adds one `RequireScope` line to a section's policy.
+/* Adds a `RequireScope` line, [all|any] SCOPE... or none, to a section's policy.
  *
- * policy:  the policy so far, replaced by one with the line; may point to NULL.
- * methods: the methods that the line covers.
- * words:   the arguments: [all|any] SCOPE... or none. They are copied.
+ * policy: the policy so far, replaced by one with the line; may point to NULL.
  * Returns NULL, or what is wrong with the line: no scope, a character that RFC 6749 section 3.3
  * forbids in one, `none` beside other words, `none` beside other lines of the section for the same
- * methods (a second `none` is harmless), a first word that is a keyword but for its case (`None`:
- * it may be meant either way).
+ * methods (a second `none` is harmless), a first word that is a keyword in another case (`None`).
  */
-const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
-                                 int count, const char *const *words);
+const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy,
+                                 const la_policy_line_t *line);
 
-/* Adds one `RequireAttribute` line: CATEGORY VALUE..., CATEGORY * or none, as
- * la_policy_add_scopes(). Empty words are refused; `none VALUE` is a category of that name. */
+/* Adds a `RequireAttribute` line: CATEGORY VALUE..., CATEGORY * or none, as la_policy_add_scopes().
+ * Empty words are refused; `none VALUE` is a category of that name. */
 const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
-                                    la_methods_t methods, int count, const char *const *words);
+                                    const la_policy_line_t *line);
 
-/* Adds one `RequireOrigin` line: ORIGIN... or none, as la_policy_add_scopes(). A line that shares
- * no origin with another one for the same methods is refused: no page could satisfy both. */
+/* Adds a `RequireOrigin` line: ORIGIN... or none, as la_policy_add_scopes(). A line that shares no
+ * origin with another one for the same methods is refused: no page could satisfy both. */
 const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
-                                  la_methods_t methods, int count, const char *const *words);
+                                  const la_policy_line_t *line);
 
 /* The policy of a section nested in another: for each method that any line of `section`
  * covers (`none` too) section's lines, for the others `parent`'s. Either may be NULL. Lines are
@@ -69,25 +58,42 @@ const la_policy_t *la_policy_merge(apr_pool_t *pool, const la_policy_t *parent,
                                    const la_policy_t *section);
 
 /* Whether any line demands something of this method (1 bit of la_methods_t). */
-int la_policy_in_force(const la_policy_t *policy, la_methods_t method);
+int la_policy_applies(const la_policy_t *policy, la_methods_t method);
 
-/* Checks an identity against every line for `method`.
- *
- * identity: NULL is a caller without attributes.
- * message:  for the client, in `pool`, NULL when the check holds. For scopes `Access denied: user
- * does not have required scope: <scope>`, the first missing one, or all of the line joined by ", "
- * for `any`; for an attribute `Access denied: user does not have required attribute: <category>`.
- * Returns 1 when every line holds, else 0.
+/* A caller as rules see him. */
+typedef struct la_subject_t {
+    const la_identity_t *identity;      /* NULL is a caller without attributes */
+    const la_implied_scopes_t *implied; /* the server's; may be NULL */
+} la_subject_t;
+
+/* Whether the caller has a scope, or one that implies it. */
+int la_policy_has_scope(const la_subject_t *subject, la_slice_t scope);
+
+/* The values that the caller has in a category, for the log, or `nothing`. identity: may be NULL.
  */
+const char *la_policy_values(const la_identity_t *identity, la_slice_t category);
+
+/* How much of a list of values a log line shows, in bytes, for a format. */
+#define LA_SHOWN "500"
+
+/* Why a policy does not hold; the texts live in the pool of the check. */
+typedef struct la_policy_refusal_t {
+    const char *message; /* for the client, as spec section 8 has it */
+    const char *reason;  /* for the log: the line, what it needs, what the caller has */
+} la_policy_refusal_t;
+
+/* Checks a caller against every line for `method`. Returns 1 when all hold; else 0, with the
+ * refusal of the first one that does not. */
 int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
-                    const la_identity_t *identity, const char **message);
+                    const la_subject_t *subject, la_policy_refusal_t *refusal);
 
 /* Whether every origin line for `method` lists the origin, in la_origin_normalize()'s form; NULL is
  * an origin that no line lists. */
 int la_policy_allows_origin(const la_policy_t *policy, la_methods_t method, const char *origin);
 
-/* The scopes of all scope lines for `method`, each once, joined by a space: the `scope` of a
- * challenge (RFC 6750 section 3). NULL when there is none. */
+/* The scopes that a caller needs for `method`, each once, joined by a space, as a challenge has
+ * them (RFC 6750 section 3): all of each line, of a line with `any` the first. NULL if there is
+ * none. */
 const char *la_policy_scopes(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method);
 
 #endif

@@ -64,13 +64,11 @@ la_token_e la_token_from_authorization(const char *value, la_slice_t *token)
     la_token_e result;
 
     *token = LA_SLICE("");
-    if (value == NULL || value[strspn(value, " \t")] == '\0') {
-        return LA_TOKEN_MISSING;
+    if (!value || !la_token_has_scheme(value)) {
+        return value && value[strspn(value, " \t")] ? LA_TOKEN_MALFORMED : LA_TOKEN_MISSING;
     }
-    if (!la_token_has_scheme(value)) {
-        return LA_TOKEN_MALFORMED;
-    }
-    *token = la_slice_of(value + BEARER_LEN + strspn(value + BEARER_LEN, " "));
+    for (value += BEARER_LEN; *value == ' '; value++) {}
+    *token = la_slice_of(value);
     result = la_token_check(*token);
     return result == LA_TOKEN_MISSING ? LA_TOKEN_MALFORMED : result;
 }

@@ -1,15 +1,16 @@
-/* Authorization, and why it fails closed. httpd asks for authentication only where a Require needs
- * a user; five hooks together demand it wherever our rules are in force:
+/* Authorization, and why it fails closed. httpd authenticates only if a Require needs a user; five
+ * hooks together demand it if one of our rules applies:
  *
  *   check_access     Satisfy any must not let the request pass on its address alone
  *   check_access_ex  no Require at all: httpd would call an AuthType without one an error
  *   force_authn      Require all granted, Require ip: authenticate nevertheless
- *   auth_checker     the rules themselves; success leaves httpd's Require to speak
+ *   auth_checker     the rules themselves; success leaves httpd's Require to decide
  *   fixups           httpd skips all of the above for an internal redirect or a subrequest in the
- * same section, even when the first request was refused; and mod_dir and mod_negotiation put
- * another section's configuration and handler into a request, checked for GET whatever the method
- * is. So the first fixup and the last one see to it that access was decided for the section, path
- * and query that are served, and else take httpd's way once more
+ *                    same section, even if the first request was refused; and mod_dir and
+ *                    mod_negotiation put another section's configuration into a request, checked
+ *                    for GET whatever the method is. So the first and the last fixup check that
+ *                    access was decided for the section, path and query that are served, and if
+ *                    not they run httpd's checks again
  */
 #include "httpd/authz.h"
 
@@ -22,6 +23,7 @@
 #include "httpd/section.h"
 #include "io/server.h"
 
+#include <apr_strings.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <http_request.h>
@@ -35,19 +37,19 @@ void la_authz_optional_functions(void)
     some_auth_required = APR_RETRIEVE_OPTIONAL_FN(authz_some_auth_required);
 }
 
-/* Whether a Require of httpd applies to this request; without mod_authz_core there is none. */
+/* Whether a Require applies to this request; without mod_authz_core none does. */
 static int require_applies(request_rec *r)
 {
     return some_auth_required && some_auth_required(r);
 }
 
-/* Whether our rules have a say: a preflight that may pass is not asked who it is. */
+/* Whether our rules apply; they do not for a preflight that may pass. */
 static int demands_caller(request_rec *r)
 {
     return la_section_has_rules(r) && !la_section_is_preflight(r);
 }
 
-/* What was decided for a request is decided for this place. */
+/* Notes the section, path and query that access is decided for. */
 static void note_place(request_rec *r)
 {
     la_request_t *state = la_request_make(r);
@@ -91,8 +93,8 @@ int la_authz_check_access(request_rec *r)
     return demands_caller(r) && ap_satisfies(r) == SATISFY_ANY ? HTTP_UNAUTHORIZED : DECLINED;
 }
 
-/* Under Satisfy any httpd also asks here after check_access refused. A user that is there before
- * authentication came from another module (SSLUserName). */
+/* Under Satisfy any httpd also runs this after check_access refused. A user who is set before
+ * authentication comes from another module (SSLUserName). */
 int la_authz_check_access_ex(request_rec *r)
 {
     int status = check_browser(r);
@@ -111,70 +113,101 @@ int la_authz_force_authn(request_rec *r)
     return demands_caller(r) ? OK : DECLINED;
 }
 
-static int deny(request_rec *r, la_denial_e kind, const char *message, const char *scope)
+static int deny(request_rec *r, la_denial_e kind, const la_policy_refusal_t *refusal)
 {
-    la_denial_t denial = la_denial_make(kind, message);
+    la_denial_t denial = la_denial_make(kind, refusal->message);
     const la_request_t *state = la_request_get(r);
 
-    denial.scope = scope;
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0030) "%s, token %.8s, for %s: %s",
-                  r->user ? r->user : "nobody", state ? state->client_id : "", r->uri, message);
+    if (kind == LA_DENIAL_SCOPE) {
+        denial.scope = la_policy_scopes(r->pool, la_config_dir(r)->scopes, la_section_methods(r));
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0030) "%s, token %.8s, for %s: %s: %s",
+                  r->user ? r->user : "nobody", state ? state->client_id : "", r->uri,
+                  refusal->message, refusal->reason);
     return la_respond_deny(r, denial);
 }
 
-/* Checks the rules against the caller; a caller of another AuthType has no identity here, so
- * nothing holds. */
-static int check_rules(request_rec *r)
+static const la_caller_t *caller_of(const request_rec *r)
+{
+    const la_request_t *state = la_request_get(r);
+
+    return state ? state->caller : NULL;
+}
+
+/* Checks RequireScope and RequireAttribute. A caller of another AuthType has no identity here, so
+ * that no rule holds for him. */
+static int check_rules(request_rec *r, const la_caller_t *caller)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
     la_methods_t methods = la_section_methods(r);
-    const la_request_t *state = la_request_get(r);
-    const la_identity_t *identity = state && state->caller ? state->caller->identity : NULL;
-    const char *message;
+    const la_subject_t subject = {caller ? caller->identity : NULL,
+                                  la_config_server(r->server)->implied_scopes};
+    la_policy_refusal_t refusal;
 
-    if (!la_policy_check(r->pool, conf->scopes, methods, identity, &message)) {
-        return deny(r, LA_DENIAL_SCOPE, message, la_policy_scopes(r->pool, conf->scopes, methods));
+    if (!la_policy_check(r->pool, conf->scopes, methods, &subject, &refusal)) {
+        return deny(r, LA_DENIAL_SCOPE, &refusal);
     }
-    if (!la_policy_check(r->pool, conf->attributes, methods, identity, &message)) {
-        return deny(r, LA_DENIAL_ATTRIBUTE, message, NULL);
+    if (!la_policy_check(r->pool, conf->attributes, methods, &subject, &refusal)) {
+        return deny(r, LA_DENIAL_ATTRIBUTE, &refusal);
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   LA_LOGNO(0034) "RequireScope and RequireAttribute hold for %s", r->uri);
     return OK;
 }
 
+/* Refuses a caller with several values if the backend is told of one: a tenant is never guessed. */
+static int check_forwards(request_rec *r, const la_caller_t *caller)
+{
+    const la_forwards_t *forwards = la_config_dir(r)->forwards;
+    const la_forward_line_t *line =
+        forwards && forwards->sends_one ? la_forward_find_ambiguous(forwards, caller) : NULL;
+    la_policy_refusal_t refusal;
+
+    if (!line) {
+        return OK;
+    }
+    refusal.message = apr_pstrcat(
+        r->pool, "Access denied: more than one value of attribute: ", line->category.data, NULL);
+    refusal.reason = apr_psprintf(
+        r->pool, "LlamaAuthForward %s one:%s sends one value, and the caller has %." LA_SHOWN "s",
+        line->header, line->category.data, la_policy_values(caller->identity, line->category));
+    return deny(r, LA_DENIAL_ATTRIBUTE, &refusal);
+}
+
+static int check_caller(request_rec *r, const la_caller_t *caller, int has_rules)
+{
+    int status = has_rules ? check_rules(r, caller) : OK;
+
+    return status == OK && caller ? check_forwards(r, caller) : status;
+}
+
 int la_authz_check(request_rec *r)
 {
-    const la_request_t *state = la_request_get(r);
+    const la_caller_t *caller = caller_of(r);
+    int has_rules = la_section_has_rules(r);
     int status;
 
     if (la_section_is_preflight(r)) {
         return OK;
     }
-    if (la_section_has_rules(r)) {
-        status = check_rules(r);
-        if (status != OK) {
-            return status;
-        }
-        if (!require_applies(r)) {
-            return OK;
-        }
+    status = check_caller(r, caller, has_rules);
+    if (status != OK || (has_rules && !require_applies(r))) {
+        return status;
     }
-    if (state && state->caller) {
+    if (caller) {
         la_respond_await_require(r);
     }
     return DECLINED;
 }
 
-/* ---- where httpd did not decide for the section that is served ---- */
+/* ---- deciding again, if httpd did not decide for the section that is served ---- */
 
-/* A status of httpd's way as it takes it: nobody who feels concerned is an error. */
+/* A hook's status as httpd takes it: it is an error if no module answers. */
 static int required(int status)
 {
     return status == DECLINED ? HTTP_INTERNAL_SERVER_ERROR : status;
 }
 
-/* Authentication as httpd asks for it. */
 static int authenticate(request_rec *r)
 {
     int status = required(ap_run_check_user_id(r));
@@ -195,8 +228,8 @@ static int needs_user(request_rec *r, int status)
     return status == DECLINED || (status == OK && ap_run_force_authn(r) == OK);
 }
 
-/* All of httpd's order (ap_process_request_internal()), for a section that took the place of
- * another. */
+/* All checks in httpd's order (ap_process_request_internal()), for a section that replaced another.
+ */
 static int decide(request_rec *r)
 {
     int satisfies_any = ap_satisfies(r) == SATISFY_ANY;
@@ -209,34 +242,34 @@ static int decide(request_rec *r)
     return needs_user(r, status) ? authenticate_and_authorize(r) : status;
 }
 
-/* The part of it that needs a caller, for a request that meets the same section as the one it came
- * from. httpd would take over that one's user, even if it was refused. That an error page is shown
- * to an address that was refused stays so. */
+/* Those checks that need a caller, for a request in the same section as the one that led to it:
+ * httpd would take over that request's user even if it was refused. An error page is still shown to
+ * an address that was refused. */
 static int decide_on_caller(request_rec *r)
 {
     int status;
 
     if (ap_satisfies(r) == SATISFY_ANY && ap_run_access_checker(r) == OK) {
-        return OK; /* its address is enough */
+        return OK; /* the address is enough */
     }
     if (needs_user(r, ap_run_access_checker_ex(r))) {
         return authenticate_and_authorize(r);
     }
-    status = demands_caller(r) ? authenticate(r) : OK;
-    return status == OK && demands_caller(r) ? check_rules(r) : status;
+    if (!demands_caller(r)) {
+        return OK;
+    }
+    status = authenticate(r);
+    return status == OK ? check_caller(r, caller_of(r), 1) : status;
 }
 
-/* Whether the module has a say in this section, or had one in the section that the request has
- * left. */
+/* Whether this section is ours, or the section before it was. */
 static int is_concerned(request_rec *r)
 {
-    const la_request_t *state = la_request_get(r);
-
-    return la_section_is_bearer(r) || la_section_has_rules(r) || la_config_dir(r)->origins ||
-           (state && state->caller);
+    return caller_of(r) || la_section_is_bearer(r) || la_section_has_rules(r) ||
+           la_config_dir(r)->origins;
 }
 
-/* Sees to it that access was decided for what is served. */
+/* Decides access for what is served, unless that has been done. */
 static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
 {
     int status;
@@ -248,8 +281,8 @@ static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
                   LA_LOGNO(0031) "httpd did not decide on access to %s for this request, so it is "
                                  "done now",
                   r->uri);
-    la_respond_require_held(r); /* in the section that was left, if httpd checked there */
-    la_forward_keep_private(r); /* the way here was for that caller only */
+    la_respond_require_held(r); /* in the section before, if httpd checked there */
+    la_forward_keep_private(r); /* only that caller was led here */
     la_forward_nobody(r);
     status = la_cors_check_origin(r);
     if (status == OK) {
@@ -263,19 +296,16 @@ static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
     return OK;
 }
 
-/* In a section of ours nobody is a user but the caller. */
+/* In a section of ours no other user counts than the caller. */
 static void forget_other_user(request_rec *r)
 {
-    const la_request_t *state = la_request_get(r);
-
-    if (r->user && !(state && state->caller) && la_section_is_bearer(r)) {
+    if (r->user && !caller_of(r) && la_section_is_bearer(r)) {
         r->user = NULL;
         r->ap_auth_type = NULL;
     }
 }
 
-/* Whether httpd ran its checks for this request; mod_negotiation may have put another section in
- * since. */
+/* Whether httpd checked this request; mod_negotiation may have changed its section since. */
 static int was_checked(const request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
@@ -313,7 +343,7 @@ int la_authz_gate(request_rec *r)
     la_respond_require_held(r);
     forget_other_user(r);
     la_forward_to_handler(r);
-    note_place(r); /* a token in the query string may have been taken out just now */
+    note_place(r); /* a token in the query string may have been removed just now */
     return DECLINED;
 }
 

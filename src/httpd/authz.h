@@ -1,6 +1,5 @@
-/* Authorization: RequireScope and RequireAttribute, and the hooks that make them hold
- * wherever httpd would otherwise skip authentication.
- */
+/* Authorization: RequireScope and RequireAttribute, and the hooks that make them hold where httpd
+ * would skip authentication. */
 #ifndef LA_AUTHZ_H
 #define LA_AUTHZ_H
 

@@ -54,7 +54,7 @@ int la_cors_check_origin(request_rec *r)
 {
     const la_policy_t *policy = la_config_dir(r)->origins;
     la_methods_t methods = la_section_methods(r);
-    const char *field = la_policy_in_force(policy, methods) ? origin_field(r) : NULL;
+    const char *field = la_policy_applies(policy, methods) ? origin_field(r) : NULL;
 
     if (!field || la_policy_allows_origin(policy, methods, la_origin_normalize(r->pool, field))) {
         return OK;
@@ -209,7 +209,7 @@ static apr_status_t cors_filter(ap_filter_t *f, apr_bucket_brigade *bb)
  * anybody checks a rule. */
 void la_cors_insert_filter(request_rec *r)
 {
-    int demands = la_policy_in_force(la_config_dir(r)->origins, la_section_methods(r));
+    int demands = la_policy_applies(la_config_dir(r)->origins, la_section_methods(r));
 
     if (!r->main && (demands || line_of(r))) {
         ap_add_output_filter_handle(filter_handle, NULL, r, r->connection);

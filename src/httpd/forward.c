@@ -1,10 +1,10 @@
 /* Tells the rest of the server who the caller is: notes, headers for the backend, environment. In
- * request threads.
- */
+ * request threads. */
 #include "httpd/forward.h"
 
 #include "base/fields.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/params.h"
 #include "httpd/backend_token.h"
 #include "httpd/credential.h"
@@ -17,13 +17,44 @@
 
 /* ---- headers and environment ---- */
 
-/* What a line sends, or NULL when there is nothing to send. */
-static const char *value_of(const la_forward_line_t *line, const la_caller_t *caller)
+/* The values as a JSON list in ASCII. */
+static const char *write_list(apr_pool_t *pool, const la_identity_t *identity, apr_size_t index)
 {
-    const la_identity_t *identity = caller->identity;
+    la_json_writer_t writer;
+    apr_size_t i;
+
+    la_json_writer_init(&writer, pool);
+    for (i = 0; i < la_identity_value_count(identity, index); i++) {
+        la_json_write_raw(&writer, i == 0 ? LA_SLICE("[") : LA_SLICE(","));
+        la_json_write_string(&writer, la_identity_value(identity, index, i));
+    }
+    la_json_write_raw(&writer, LA_SLICE("]"));
+    return writer.data;
+}
+
+static const char *attribute_value(apr_pool_t *pool, const la_forward_line_t *line,
+                                   const la_identity_t *identity)
+{
+    apr_size_t index = la_identity_find(identity, line->category);
+    apr_size_t count = la_identity_value_count(identity, index);
     const char *name;
     const char *value;
-    apr_size_t index;
+
+    if (count == 0 || (count > 1 && line->what == LA_FORWARD_ONE)) {
+        return NULL;
+    }
+    if (line->what == LA_FORWARD_JSON) {
+        return write_list(pool, identity, index);
+    }
+    la_identity_note(identity, index, &name, &value);
+    return value;
+}
+
+/* What a line sends, or NULL. */
+static const char *value_of(apr_pool_t *pool, const la_forward_line_t *line,
+                            const la_caller_t *caller)
+{
+    const la_identity_t *identity = caller->identity;
 
     switch (line->what) {
     case LA_FORWARD_PRINCIPAL:
@@ -35,24 +66,38 @@ static const char *value_of(const la_forward_line_t *line, const la_caller_t *ca
     case LA_FORWARD_ATTRIBUTES:
         return la_identity_attributes_json(identity).data;
     case LA_FORWARD_ATTRIBUTE:
-        index = la_identity_find(identity, line->category);
-        if (la_identity_value_count(identity, index) == 0) { /* or no such category */
-            return NULL;
-        }
-        la_identity_note(identity, index, &name, &value);
-        return value;
+    case LA_FORWARD_JSON:
+    case LA_FORWARD_ONE:
+        return attribute_value(pool, line, identity);
     }
     return NULL;
 }
 
-/* For a request from which fields of these names are gone. */
+const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards,
+                                                   const la_caller_t *caller)
+{
+    const la_identity_t *identity = caller->identity;
+    int i;
+
+    for (i = 0; i < forwards->lines->nelts; i++) {
+        const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
+
+        if (line->what == LA_FORWARD_ONE &&
+            la_identity_value_count(identity, la_identity_find(identity, line->category)) > 1) {
+            return line;
+        }
+    }
+    return NULL;
+}
+
+/* The client's own fields of these names have been removed. */
 static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_caller_t *caller)
 {
     int i;
 
     for (i = 0; i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
-        const char *value = value_of(line, caller);
+        const char *value = value_of(r->pool, line, caller);
 
         if (value) {
             apr_table_addn(r->headers_in, line->header, value);
@@ -73,12 +118,11 @@ static const char *variable_name(apr_pool_t *pool, const char *note)
     return name;
 }
 
-/* What a subrequest or a redirect brings along in its environment, and whether a caller was known
- * there. */
+/* What is_left_over() needs to know. */
 typedef struct inherited_t {
-    const la_dir_conf_t *conf;
-    int hides_token;
-    int had_caller;
+    const la_dir_conf_t *conf; /* of the section that takes over */
+    int hides_token;           /* as that section says */
+    int had_caller;            /* in a section before it */
 } inherited_t;
 
 static int has_prefix(la_slice_t name, const char *prefix)
@@ -86,24 +130,16 @@ static int has_prefix(la_slice_t name, const char *prefix)
     return strncmp(name.data, prefix, strlen(prefix)) == 0;
 }
 
-/* Variables that CGI and mod_include make of the query string. */
+/* Whether CGI or mod_include makes this variable of the query string. */
 static int is_query(la_slice_t name)
 {
-    static const char *const names[] = {"QUERY_STRING", "QUERY_STRING_UNESCAPED", "DOCUMENT_ARGS",
-                                        NULL};
-    const char *const *other;
-
-    for (other = names; *other; other++) {
-        if (strcmp(name.data, *other) == 0) {
-            return 1;
-        }
-    }
-    return 0;
+    return la_slice_is(name, "QUERY_STRING") || la_slice_is(name, "QUERY_STRING_UNESCAPED") ||
+           la_slice_is(name, "DOCUMENT_ARGS");
 }
 
-/* Whether a variable tells of another section's caller or token: ours, httpd's, and those that CGI
- * makes of header fields, which stay when the field is gone. httpd puts REDIRECT_ before the names
- * at each internal redirect. */
+/* Whether a variable may tell of another section's caller or token: ours, httpd's, and CGI's copies
+ * of header fields, which stay when the field is removed. httpd puts REDIRECT_ before the names at
+ * each internal redirect. */
 static int is_left_over(const void *context, la_slice_t name)
 {
     static const char redirect[] = "REDIRECT_";
@@ -129,7 +165,7 @@ static int is_left_over(const void *context, la_slice_t name)
             (strcmp(name.data, "REMOTE_USER") == 0 || strcmp(name.data, "AUTH_TYPE") == 0));
 }
 
-/* Whether a request that this one comes from had a caller. */
+/* Whether a request that led to this one had a caller. */
 static int had_caller(const request_rec *r)
 {
     while ((r = la_request_origin(r)) != NULL) {
@@ -174,17 +210,17 @@ static void set_environment(request_rec *r, const la_caller_t *caller)
     }
 }
 
-static int is_our_variable(const void *context, la_slice_t name)
+/* For fields.h. */
+static int is_prefixed(const void *prefix, la_slice_t name)
 {
-    (void)context;
-    return has_prefix(name, "LLAMA_AUTH_");
+    return has_prefix(name, prefix);
 }
 
-/* SetEnv puts another table in the place of ours, between the first fixup and the last. */
+/* Between the first fixup and the last, SetEnv replaces the environment's table. */
 static void keep_environment(request_rec *r, la_request_t *state)
 {
     if (r->subprocess_env != state->environment) {
-        la_fields_remove(r->subprocess_env, 0, is_our_variable, NULL, r->pool);
+        la_fields_remove(r->subprocess_env, 0, is_prefixed, "LLAMA_AUTH_", r->pool);
         if (state->caller && la_config_dir(r)->env == LA_ON) {
             set_environment(r, state->caller);
         }
@@ -192,9 +228,8 @@ static void keep_environment(request_rec *r, la_request_t *state)
     }
 }
 
-/* What a section that was left would not have shown to a handler, no other one finds in
- * REDIRECT_QUERY_STRING. */
-static void hide_from_later(request_rec *r)
+/* Removes from REDIRECT_QUERY_STRING the tokens that the sections before this one hide. */
+static void hide_earlier_queries(request_rec *r)
 {
     request_rec *from;
 
@@ -217,7 +252,7 @@ void la_forward_to_handler(request_rec *r)
         return;
     }
     if (conf->forwards || (moved && la_forward_any_reserved())) {
-        la_scrub_fields(r, conf->forwards); /* an .htaccess's, and what a section left */
+        la_scrub_fields(r, conf->forwards); /* of an .htaccess, and of an earlier section */
     }
     clean_environment(r);
     if (caller && conf->forwards) {
@@ -232,7 +267,7 @@ void la_forward_to_handler(request_rec *r)
         la_credential_remove(r, conf->sources);
         la_backend_token_scrub(r);
     }
-    hide_from_later(r);
+    hide_earlier_queries(r);
     state->forwarded_conf = r->per_dir_config;
 }
 
@@ -244,8 +279,8 @@ int la_forward_before_handler(request_rec *r)
     return DECLINED;
 }
 
-/* mod_cache knows of one credential, the Authorization field that the request has when the answer
- * comes. */
+/* Whether mod_cache cannot see that there was a credential: it looks for Authorization alone, when
+ * the answer comes. */
 static int is_hidden_from_caches(const request_rec *r, const la_request_t *state)
 {
     return state->caller &&
@@ -269,18 +304,10 @@ void la_forward_keep_private(request_rec *r)
 
 /* ---- notes ---- */
 
-static int is_our_note(const void *context, la_slice_t name)
-{
-    static const char prefix[] = LA_NOTE_PREFIX;
-
-    (void)context;
-    return strncmp(name.data, prefix, sizeof(prefix) - 1) == 0;
-}
-
-/* Takes away what was noted of a caller, if only by a request that this one took over. */
+/* Also removes what an earlier request of the chain noted. */
 static void unset_notes(request_rec *r)
 {
-    la_fields_remove(r->notes, 0, is_our_note, NULL, r->pool);
+    la_fields_remove(r->notes, 0, is_prefixed, LA_NOTE_PREFIX, r->pool);
 }
 
 void la_forward_nobody(request_rec *r)
@@ -289,7 +316,7 @@ void la_forward_nobody(request_rec *r)
 
     state->caller = NULL;
     state->moved = 1;
-    state->forwarded_conf = NULL; /* what was set for the handler is no longer true */
+    state->forwarded_conf = NULL;
     unset_notes(r);
     r->user = NULL;
     r->ap_auth_type = NULL;
@@ -299,10 +326,9 @@ void la_forward_caller(request_rec *r, const la_caller_t *caller)
 {
     const la_identity_t *identity = caller->identity;
     la_slice_t message = la_identity_message(identity);
-    apr_size_t count = la_identity_count(identity);
     apr_size_t i;
 
-    if (apr_table_get(r->notes, LA_NOTE_CLIENT_ID)) { /* all that are noted have one */
+    if (apr_table_get(r->notes, LA_NOTE_CLIENT_ID)) { /* each noted caller has one */
         unset_notes(r);
     }
     r->user = apr_pstrdup(r->pool, caller->principal);
@@ -315,7 +341,7 @@ void la_forward_caller(request_rec *r, const la_caller_t *caller)
     if (message.len) {
         apr_table_addn(r->notes, LA_NOTE_MESSAGE, message.data);
     }
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < la_identity_count(identity); i++) {
         const char *name;
         const char *value;
 

@@ -1,7 +1,5 @@
-/* What others see of the caller: the request notes, request headers for the backend
- * (LlamaAuthForward) and environment variables (LlamaAuthEnv); and that nobody else speaks in their
- * name.
- */
+/* What others see of the caller: notes, headers for the backend (LlamaAuthForward), environment
+ * variables (LlamaAuthEnv). */
 #ifndef LA_FORWARD_H
 #define LA_FORWARD_H
 
@@ -19,21 +17,23 @@
 /* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). */
 void la_forward_caller(request_rec *r, const la_caller_t *caller);
 
-/* Forgets who the caller is: r->user, r->ap_auth_type, the notes and the state. For a section that
- * has yet to say it. */
+/* The first line `one:CATEGORY` for which the caller has several values, or NULL. */
+const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards,
+                                                   const la_caller_t *caller);
+
+/* Forgets the caller (r->user, r->ap_auth_type, notes, state) when another section takes over. */
 void la_forward_nobody(request_rec *r);
 
-/* Sets headers and environment for the handler, by the section that the request is in now; takes
- * the token out where LlamaAuthForwardToken is off. May be called again after the section has
- * changed. */
+/* Sets headers and environment for the handler as the request's section says, and removes the token
+ * under LlamaAuthForwardToken off. To be called again if the section may have changed. */
 void la_forward_to_handler(request_rec *r);
 
-/* Hook handler, before all others: mod_include gives a script the page's query string after fixups.
- */
+/* Hook handler, before all others: removes tokens again, because mod_include gives a script the
+ * page's query string after fixups. */
 int la_forward_before_handler(request_rec *r);
 
-/* Keeps the answer out of mod_cache where mod_cache cannot see that there was a credential: the
- * caller's token was not in Authorization, or is not there any more. For the end of fixups. */
+/* Keeps the answer out of mod_cache if the caller's token was not in Authorization, or is not there
+ * any more. For the end of fixups. */
 void la_forward_keep_private(request_rec *r);
 
 #endif

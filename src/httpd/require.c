@@ -1,29 +1,26 @@
-/* Authorization providers and expression functions over the caller that authn.c found. They only
- * read what is known: a caller of another AuthType, or nobody, has no attributes. And what `Require
- * expr` says of a caller who is known.
+/* Authorization providers and expression functions for the caller that authn.c found; a caller of
+ * another AuthType, or nobody, has no attributes. And the answer of `Require expr` for a known
+ * caller.
  *
- * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: a module of the older
- * kind would have httpd run everything again for each internal redirect.
+ * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: else httpd would run
+ * all checks again for each internal redirect.
  */
 #include "httpd/require.h"
 
 #include "access/policy.h"
 #include "httpd/config/place.h"
 #include "httpd/request.h"
+#include "io/server.h"
 
 #include <ap_expr.h>
 #include <ap_provider.h>
 #include <apr_strings.h>
 #include <http_config.h>
+#include <http_log.h>
 #include <http_request.h>
 #include <mod_auth.h>
 
-/* A parsed line: any of `values` in `category`, or any value at all. */
-typedef struct demand_t {
-    la_slice_t category;
-    const char **values; /* closed with NULL */
-    int any_value;
-} demand_t;
+APLOG_USE_MODULE(llama_auth);
 
 static const la_identity_t *identity_of(const request_rec *r)
 {
@@ -32,115 +29,85 @@ static const la_identity_t *identity_of(const request_rec *r)
     return state && state->caller ? state->caller->identity : NULL;
 }
 
-/* The line's words, closed with NULL; `count` is without it. */
-static const char **split(apr_pool_t *pool, const char *line, int *count)
-{
-    apr_array_header_t *words = apr_array_make(pool, 4, sizeof(const char *));
+typedef const char *add_rule_fn(apr_pool_t *pool, const la_policy_t **policy,
+                                const la_policy_line_t *line);
 
+/* Parses a line as a policy of one rule. words: of const char *. */
+static const char *parse_rule(cmd_parms *cmd, const apr_array_header_t *words, add_rule_fn *add,
+                              const void **parsed)
+{
+    const la_policy_line_t rule = {LA_METHODS_ALL, la_place_of_line(cmd), words->nelts,
+                                   (const char *const *)words->elts};
+    const la_policy_t *policy = NULL;
+    const char *fault = la_place_of_require(cmd);
+
+    fault = fault ? fault : add(cmd->pool, &policy, &rule);
+    *parsed = policy;
+    return fault;
+}
+
+static void add_words(apr_pool_t *pool, apr_array_header_t *words, const char *line)
+{
     while (*line) {
         APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(pool, &line);
     }
-    *count = words->nelts;
-    APR_ARRAY_PUSH(words, const char *) = NULL;
-    return (const char **)words->elts;
-}
-
-/* A word that means something in RequireScope and would be a scope here. */
-static const char *keyword_fault(apr_pool_t *pool, const char *const *words)
-{
-    static const char *const keywords[] = {"all", "any", "none"};
-    apr_size_t i;
-
-    for (i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
-        if (words[0] && strcasecmp(words[0], keywords[i]) == 0) {
-            return apr_psprintf(
-                pool,
-                "Require llama-scope has no %s: any of the scopes suffices, as in Require "
-                "llama-scope models.read; RequireScope and <RequireAll> ask for all",
-                words[0]);
-        }
-    }
-    return NULL;
 }
 
 static const char *parse_scope(cmd_parms *cmd, const char *line, const void **parsed)
 {
-    demand_t *demand = apr_pcalloc(cmd->pool, sizeof(*demand));
+    static const char *const keywords[] = {"all", "any", "none"};
+    apr_array_header_t *words = apr_array_make(cmd->pool, 4, sizeof(const char *));
+    const char *first;
     const char *fault;
-    int count;
-    int i;
+    apr_size_t i;
 
-    demand->category = LA_SLICE(LA_CATEGORY_SCOPES);
-    demand->values = split(cmd->pool, line, &count);
-    fault = count > 0 ? keyword_fault(cmd->pool, demand->values)
-                      : "Require llama-scope takes scopes, of which the caller must have one";
-    if (!fault && (fault = la_place_of_require(cmd)) != NULL) {
-        fault = apr_pstrcat(cmd->pool, "Require llama-scope: ", fault, NULL);
+    APR_ARRAY_PUSH(words, const char *) = "any";
+    add_words(cmd->pool, words, line);
+    if (words->nelts == 1) {
+        return "Require llama-scope takes scopes, of which the caller must have one";
     }
-    if (fault) {
-        return fault;
-    }
-    for (i = 0; i < count; i++) {
-        fault = la_policy_scope_fault(cmd->pool, demand->values[i]);
-        if (fault) {
-            return apr_pstrcat(cmd->pool, "Require llama-scope: ", fault, NULL);
+    first = APR_ARRAY_IDX(words, 1, const char *);
+    for (i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
+        if (strcasecmp(first, keywords[i]) == 0) {
+            return apr_psprintf(
+                cmd->pool,
+                "Require llama-scope has no %s: any of the scopes suffices, as in Require "
+                "llama-scope models.read; RequireScope and <RequireAll> ask for all",
+                first);
         }
     }
-    *parsed = demand;
-    return NULL;
-}
-
-static int has_empty(const char *const *words)
-{
-    for (; *words && **words; words++) {}
-    return *words != NULL;
+    fault = parse_rule(cmd, words, la_policy_add_scopes, parsed);
+    return fault ? apr_pstrcat(cmd->pool, "Require llama-scope: ", fault, NULL) : NULL;
 }
 
 static const char *parse_attribute(cmd_parms *cmd, const char *line, const void **parsed)
 {
-    demand_t *demand = apr_pcalloc(cmd->pool, sizeof(*demand));
-    const char **words;
+    apr_array_header_t *words = apr_array_make(cmd->pool, 4, sizeof(const char *));
     const char *fault;
-    int count;
 
-    words = split(cmd->pool, line, &count);
-    if (count < 2) {
+    add_words(cmd->pool, words, line);
+    if (words->nelts < 2) {
         return "Require llama-attribute takes a category and values, of which the caller must have "
                "one";
     }
-    if (!*words[0] || has_empty(words + 1)) {
-        return "Require llama-attribute: neither the category nor a value may be empty";
-    }
-    fault = la_policy_attribute_fault(count, words);
-    fault = fault ? fault : la_place_of_require(cmd);
-    if (fault) {
-        return apr_pstrcat(cmd->pool, "Require llama-attribute: ", fault, NULL);
-    }
-    demand->category = (la_slice_t){words[0], strlen(words[0])};
-    demand->values = words + 1;
-    demand->any_value = la_policy_is_any_value(words[1]);
-    *parsed = demand;
-    return NULL;
+    fault = parse_rule(cmd, words, la_policy_add_attribute, parsed);
+    return fault ? apr_pstrcat(cmd->pool, "Require llama-attribute: ", fault, NULL) : NULL;
 }
 
 static authz_status check(request_rec *r, const char *line, const void *parsed)
 {
-    const demand_t *demand = parsed;
-    const la_identity_t *identity = identity_of(r);
-    const char **value;
+    const la_subject_t caller = {identity_of(r), la_config_server(r->server)->implied_scopes};
+    la_policy_refusal_t refusal;
 
     (void)line;
     if (!r->user) {
         return AUTHZ_DENIED_NO_USER;
     }
-    if (demand->any_value) {
-        return la_policy_has_value(identity, demand->category) ? AUTHZ_GRANTED : AUTHZ_DENIED;
+    if (la_policy_check(r->pool, parsed, LA_METHODS_ALL, &caller, &refusal)) {
+        return AUTHZ_GRANTED;
     }
-    for (value = demand->values; identity && *value; value++) {
-        if (la_identity_has(identity, demand->category, (la_slice_t){*value, strlen(*value)})) {
-            return AUTHZ_GRANTED;
-        }
-    }
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  LA_LOGNO(0242) "a Require does not hold for %s: %s", r->uri, refusal.reason);
     return AUTHZ_DENIED;
 }
 
@@ -169,7 +136,7 @@ static apr_array_header_t *attribute_list(ap_expr_eval_ctx_t *context, const voi
     return values;
 }
 
-/* The same as one text, as the note llama_auth.attribute.<category> has it. */
+/* The values as one text, as in the note llama_auth.attribute.<category>. */
 static const char *attribute_text(ap_expr_eval_ctx_t *context, const void *data,
                                   const char *category)
 {
@@ -188,7 +155,7 @@ static const char *attribute_text(ap_expr_eval_ctx_t *context, const void *data,
     return value;
 }
 
-/* httpd's look-up hands functions out through void pointers. */
+/* httpd takes functions as void pointers. */
 typedef union function_t {
     ap_expr_list_func_t *list;
     ap_expr_string_func_t *text;
@@ -216,15 +183,13 @@ static int lookup(ap_expr_lookup_parms *parms)
 
 /* ---- Require expr ---- */
 
-/* httpd's own provider, and ours in its place: the same line, with another answer for a known
- * caller. */
+/* httpd's own provider, and ours in its place. */
 static const authz_provider *httpd_expr;
 static authz_provider known_expr;
 
-/* A false expression that mentions the user means "no user" to httpd, so that it asks for one.
- * Where the caller is known already it is a plain refusal, as that of every other Require is:
- * AuthzSendForbiddenOnFailure decides how it is told. httpd lets nobody in for the one that it
- * refuses for the other, so this opens nothing. */
+/* httpd takes a false expression that mentions the user for "no user", and asks for one. If the
+ * caller is known it is a plain refusal, so that AuthzSendForbiddenOnFailure decides the status.
+ * httpd lets nobody in for either answer, so this opens nothing. */
 static authz_status check_expr(request_rec *r, const char *line, const void *parsed)
 {
     authz_status status = httpd_expr->check_authorization(r, line, parsed);
@@ -232,7 +197,7 @@ static authz_status check_expr(request_rec *r, const char *line, const void *par
     return status == AUTHZ_DENIED_NO_USER && r->user && identity_of(r) ? AUTHZ_DENIED : status;
 }
 
-/* Once all modules are loaded, and before their lines are read. */
+/* Runs after all modules are loaded and before their lines are read. */
 static int wrap_expr(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     const authz_provider *found =

@@ -1,12 +1,10 @@
-/* The caller's attributes for httpd's own language of access control: `Require llama-scope`,
- * `Require llama-attribute`, and llama_attribute() in expressions.
- */
+/* `Require llama-scope`, `Require llama-attribute`, and llama_attribute() in expressions. */
 #ifndef LA_REQUIRE_H
 #define LA_REQUIRE_H
 
 #include <apr_pools.h>
 
-/* Registers the authorization providers and the expression functions; once, with the hooks. */
+/* Registers all of them; once, with the hooks. */
 void la_require_register(apr_pool_t *pool);
 
 #endif

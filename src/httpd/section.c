@@ -1,5 +1,4 @@
-/* What holds for a request in the section that it meets. Asked by authn.c and authz.c, in request
- * threads. */
+/* What holds for a request in its section. authn.c and authz.c ask, in request threads. */
 #include "httpd/section.h"
 
 #include "httpd/request.h"
@@ -22,10 +21,9 @@ la_methods_t la_section_methods(request_rec *r)
 int la_section_has_rules(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    la_methods_t methods = la_section_methods(r);
+    la_methods_t methods = conf->scopes || conf->attributes ? la_section_methods(r) : 0;
 
-    return la_policy_in_force(conf->scopes, methods) ||
-           la_policy_in_force(conf->attributes, methods);
+    return la_policy_applies(conf->scopes, methods) || la_policy_applies(conf->attributes, methods);
 }
 
 static int has_field(const request_rec *r, const char *name)
@@ -35,8 +33,8 @@ static int has_field(const request_rec *r, const char *name)
     return value && *value;
 }
 
-/* Fields by which backends take a request for one of another method (X-HTTP-Method-Override and its
- * like) have the word in their name, however it is written. */
+/* Whether a field may make a backend take the request for another method: X-HTTP-Method-Override
+ * and its like have the word in their name, in any spelling. */
 static int overrides_method(const request_rec *r)
 {
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);

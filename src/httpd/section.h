@@ -1,5 +1,4 @@
-/* What holds for a request in the section that it meets: is it ours, whom do rules demand, is it a
- * preflight. */
+/* What holds for a request in its section: is it ours, do rules apply, is it a preflight. */
 #ifndef LA_SECTION_OF_REQUEST_H
 #define LA_SECTION_OF_REQUEST_H
 
@@ -11,18 +10,17 @@
 int la_section_is_bearer(request_rec *r);
 
 /* The methods whose rules hold for a request: its own, and the one that the client sent, which
- * differs where httpd shows an error page or includes a page (GET). HEAD counts as GET. */
+ * differs if httpd shows an error page or includes a page (GET). HEAD counts as GET. */
 la_methods_t la_section_methods(request_rec *r);
 
-/* Whether RequireScope or RequireAttribute demands something of this request. */
+/* Whether RequireScope or RequireAttribute applies to this request. */
 int la_section_has_rules(request_rec *r);
 
 /* Whether this is the Fetch standard's CORS-preflight request, and nothing that could be more: no
- * body, and no field by which a backend could take it for a request of another method. */
+ * body, and no field that could make a backend take it for a request of another method. */
 int la_section_looks_like_preflight(request_rec *r);
 
-/* Whether this is a CORS preflight that LlamaAuthPreflight lets through, and so without a caller.
- */
+/* Whether this is a CORS preflight that LlamaAuthPreflight lets through without a caller. */
 int la_section_is_preflight(request_rec *r);
 
 #endif

@@ -11,6 +11,9 @@ BEARER = 'AuthType Bearer\n    AuthName "forward"\n    LlamaAuthUse keys\n    Re
 
 MANY = [f"scope-{number}" for number in range(1000)]
 STRANGE = {
+    "tenants": ("key-of-strange-000008", {"scopes": ["a"], "teams": ["core", "pay,roll"]}),
+    "noscope": ("key-of-strange-000009", {"teams": ["core", "payroll"]}),
+    "odd": ("key-of-strange-000010", {"teams": ["c,ö%", "c,ö%"], "roles": ["a,b", "ö\"\n", "[\"admin\"]"], "missing": []}),
     "many": ("key-of-strange-000007", {"scopes": MANY}),
     "values": ("key-of-strange-000006", {"roles": ["a,b", "50%", "naïve", "😀", "tab\there", 'say "hi"', "cr\r\nX-Evil: 1"],
                                          "empty": [], "nul": ["a\x00b"]}),
@@ -52,6 +55,20 @@ CONFIG = """
 </Location>
 <Location "/scopes/missing">
     RequireScope scope-999 scope-1000
+</Location>
+<Location "/tenant">
+    {bearer}
+    LlamaAuthForward X-Tenant one:teams
+    LlamaAuthForward X-Roles json:roles
+    LlamaAuthForward X-Json-Missing json:missing
+    LlamaAuthForward X-One-Missing one:missing
+    ProxyPass "{backend}/tenant"
+</Location>
+<Location "/tenant/nested">
+    LlamaAuthForward x_tenant principal
+</Location>
+<Location "/tenant/rules">
+    RequireScope a
 </Location>
 <Location "/public">
     Require all granted
@@ -152,6 +169,42 @@ class TestBackend:
         assert seen.header("X-Auth-Scopes") == ",".join(MANY)
         response = httpd.get("/scopes/missing/x", token=STRANGE["many"][0])
         assert response.status == 403 and response.json["error"]["detail"].endswith("scope: scope-1000")
+
+    CLIENTS_OWN = [(name, "forged") for name in ("X-Tenant", "x_roles", "X-Json-Missing", "X.One.Missing")]
+
+    def forwarded(self, httpd, path, token):
+        seen = self.call(httpd, path, token, self.CLIENTS_OWN)
+        return {name: value for name, value in seen.headers if "forged" in value or
+                name.lower().replace("_", "-") in ("x-tenant", "x-roles", "x-json-missing", "x-one-missing")}
+
+    def test_json_and_one(self, httpd):
+        assert self.forwarded(httpd, "/tenant/x", key_of("full")) == {"X-Tenant": "core", "X-Roles": '["admin","dev"]'}
+
+    def test_json_and_one_of_odd_values(self, httpd):
+        assert self.forwarded(httpd, "/tenant/x", STRANGE["odd"][0]) == {
+            "X-Tenant": "c%2C%C3%B6%25", "X-Roles": '["a,b","\\u00f6\\"\\n","[\\"admin\\"]"]'}
+
+    def test_json_and_one_of_nothing(self, httpd):
+        assert self.forwarded(httpd, "/tenant/x", key_of("bare")) == {}
+
+    def test_one_of_several_is_refused(self, httpd):
+        mark, before = httpd.log.mark(), len(httpd.endpoint("backend").calls)
+        response = httpd.get("/tenant/x", token=STRANGE["tenants"][0])
+        assert (response.status, response.note("error")) == (403, "insufficient_attributes")
+        assert response.json == {"error": {"detail": "Access denied: more than one value of attribute: teams"}}
+        assert response.header("WWW-Authenticate") is None
+        assert len(httpd.endpoint("backend").calls) == before
+        line = httpd.log.await_line("LA0030", mark)
+        assert "LlamaAuthForward X-Tenant one:teams sends one value, and the caller has core,pay%2Croll" in line.text
+
+    def test_one_of_several_is_refused_after_rules(self, httpd):
+        response = httpd.get("/tenant/rules/x", token=STRANGE["noscope"][0])
+        assert (response.status, response.note("error")) == (403, "insufficient_scope")
+        response = httpd.get("/tenant/rules/x", token=STRANGE["tenants"][0])
+        assert (response.status, response.note("error")) == (403, "insufficient_attributes")
+
+    def test_one_is_replaced_in_a_nested_section(self, httpd):
+        assert self.forwarded(httpd, "/tenant/nested/x", STRANGE["tenants"][0]) == {"x_tenant": "tenants"}
 
     def test_nested_lines(self, httpd):
         seen = self.call(httpd, "/v1/nested/x", key_of("full"))
@@ -317,6 +370,9 @@ REFUSED = {
     "LlamaAuthForward X-A": "takes two arguments",
     "LlamaAuthForward X-A name": "'name' is none of principal",
     "LlamaAuthForward X-A attribute:": "none of",
+    "LlamaAuthForward X-A one:": "none of principal, client_id, provider, attributes, attribute:CATEGORY, json:CATEGORY, one:CATEGORY",
+    "LlamaAuthForward X-A json": "none of",
+    "LlamaAuthForward X-A principal:x": "none of",
     "LlamaAuthForward X:A principal": "no name of a header field",
     'LlamaAuthForward "" principal': "takes two arguments",
     "LlamaAuthForward Authorization principal": "cannot carry",

@@ -1,5 +1,7 @@
 """RequireScope and RequireAttribute: what a line means, how sections nest, which methods are covered."""
 
+import re
+
 import pytest
 
 from callers import BEARER, check, key_of, write_callers
@@ -178,4 +180,17 @@ class TestEveryMpm:
 
     def test_scopes_of_all_lines_in_the_challenge(self, httpd):
         number = list(RULES).index("all and any")
-        assert httpd.get(f"/r/{number}/x").challenge["scope"] == "a x b"
+        assert httpd.get(f"/r/{number}/x").challenge["scope"] == "a x"
+        refused = httpd.get(f"/r/{number}/x", token=key_of("bare"))
+        assert (refused.challenge["scope"], refused.status) == ("a x", 403)
+
+    def test_log(self, httpd):
+        """A refusal names the line, what it needs and what the caller has."""
+        mark = httpd.log.mark()
+        number = list(RULES).index("all and any")
+        httpd.get(f"/r/{number}/x", token=key_of("some"))
+        line = httpd.log.await_line("LA0030", mark).text
+        found = re.search(r"scope: x, b: the line at (\S+):(\d+) needs one of x, b in scopes, and the caller has a$", line)
+        assert found, line
+        with open(found[1], encoding="utf-8") as file:
+            assert file.readlines()[int(found[2]) - 1].strip() == "RequireScope any x b"

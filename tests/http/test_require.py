@@ -92,6 +92,12 @@ class TestForbidden:
             assert response.header("Cache-Control") == "no-store"
             assert response.note("user") == caller
 
+    def test_log(self, httpd):
+        mark = httpd.log.mark()
+        assert httpd.get(f"/on/{list(REQUIRES).index('user')}/x", token=key_of("some")).status == 403
+        line = httpd.log.await_line("LA0241", mark).text
+        assert line.endswith('a Require of this section does not hold; the caller\'s attributes: {"scopes":["a"],"roles":["dev"]}'), line
+
 
 class TestUnauthorized:
     """Without it, httpd says 401: the document and the challenge are still ours."""

@@ -289,7 +289,7 @@ class TestRequire:
 
 @pytest.mark.parametrize("line, said", [
     ("Require llama-scope", "takes scopes"), ("Require llama-scope 'a\"b'", "is no scope"),
-    ("Require llama-attribute roles", "takes a category"), ("Require llama-attribute roles ''", "may be empty"),
+    ("Require llama-attribute roles", "takes a category"), ("Require llama-attribute roles ''", "a value is empty"),
     ("Require expr \"'a' in llama_attributes('b')\"", "llama_attributes")])
 def test_refused_at_startup(bare, line, said):
     bare.configure(f"<Location />\n{line}\n</Location>\n")

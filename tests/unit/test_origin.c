@@ -132,7 +132,8 @@ static const char *add_line(const la_policy_t **policy, la_methods_t methods, co
 {
     const char *words[] = {first, second};
 
-    return la_policy_add_origins(pool, policy, methods, second ? 2 : 1, words);
+    return la_policy_add_origins(pool, policy,
+                                 &(la_policy_line_t){methods, NULL, second ? 2 : 1, words});
 }
 
 static void test_methods(void **state)

@@ -1,5 +1,5 @@
-/* Tests of src/access/policy.c: which lines are written right, what nested sections add up to, and
- * who passes. */
+/* Tests of src/access/policy.c: what nested sections add up to, and who passes. Which lines are
+ * refused is in test_scope.c. */
 #include "access/policy.h"
 
 #include <apr_general.h>
@@ -37,94 +37,11 @@ static int drop_pool(void **state)
     return 0;
 }
 
-/* ---- lines ------------------------------------------------------------------------ */
-
-typedef const char *(*add_t)(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
-                             int count, const char *const *words);
-
-typedef struct fault_row_t {
-    const char *name;
-    add_t add;
-    const char *words[4];
-    const char *fault; /* a part of it; NULL when the line is right */
-} fault_row_t;
+typedef const char *(*add_t)(apr_pool_t *pool, const la_policy_t **policy,
+                             const la_policy_line_t *line);
 
 #define SCOPES    la_policy_add_scopes
 #define ATTRIBUTE la_policy_add_attribute
-
-static const fault_row_t fault_rows[] = {
-    {"scope line: one", SCOPES, {"read"}, NULL},
-    {"scope line: three", SCOPES, {"a", "b", "c"}, NULL},
-    {"scope line: all", SCOPES, {"all", "a", "b"}, NULL},
-    {"scope line: any", SCOPES, {"any", "a", "b"}, NULL},
-    {"scope line: none", SCOPES, {"none"}, NULL},
-    {"scope line: the scope none", SCOPES, {"all", "none"}, NULL},
-    {"scope line: any none", SCOPES, {"any", "none", "a"}, NULL},
-    {"scope line: the scope all", SCOPES, {"all", "all"}, NULL},
-    {"scope line: all later is a scope", SCOPES, {"a", "all"}, NULL},
-    {"scope line: None after all", SCOPES, {"all", "None"}, NULL},
-    {"scope line: Nonesuch", SCOPES, {"Nonesuch"}, NULL},
-    {"scope line: every sign", SCOPES, {"!#$%&'()*+-./:;<=>?@[]^_`{|}~"}, NULL},
-    {"scope line: URL", SCOPES, {"https://example.com/auth/x.readonly"}, NULL},
-    {"scope line: nothing", SCOPES, {NULL}, "a scope is missing"},
-    {"scope line: all of nothing", SCOPES, {"all"}, "a scope is missing"},
-    {"scope line: any of nothing", SCOPES, {"any"}, "a scope is missing"},
-    {"scope line: none with another", SCOPES, {"none", "a"}, "none stands alone"},
-    {"scope line: none behind another", SCOPES, {"a", "none"}, "none stands alone"},
-    {"scope line: none twice", SCOPES, {"none", "none"}, "none stands alone"},
-    {"scope line: None", SCOPES, {"None"}, "None: write none, or 'all None'"},
-    {"scope line: ALL", SCOPES, {"ALL", "a"}, "ALL: write all"},
-    {"scope line: Any", SCOPES, {"Any", "a"}, "Any: write any"},
-    {"scope line: empty word", SCOPES, {""}, "'' is no scope"},
-    {"scope line: empty word behind all", SCOPES, {"all", "a", ""}, "'' is no scope"},
-    {"scope line: space", SCOPES, {"a b"}, "'a b' is no scope"},
-    {"scope line: quote", SCOPES, {"a\"b"}, "is no scope"},
-    {"scope line: backslash", SCOPES, {"a\\b"}, "is no scope"},
-    {"scope line: control character", SCOPES, {"a\x1f"}, "is no scope"},
-    {"scope line: DEL", SCOPES, {"\x7f"}, "is no scope"},
-    {"scope line: UTF-8", SCOPES, {"caf\xc3\xa9"}, "is no scope"},
-    {"scope line: comma", SCOPES, {"a,b"}, "'a,b' is one scope with a comma"},
-    {"scope line: bad word last", SCOPES, {"a", "b", "c d"}, "'c d' is no scope"},
-    {"attribute line: one value", ATTRIBUTE, {"roles", "admin"}, NULL},
-    {"attribute line: values", ATTRIBUTE, {"roles", "a b", "\xc3\xa9"}, NULL},
-    {"attribute line: none", ATTRIBUTE, {"none"}, NULL},
-    {"attribute line: a category named none", ATTRIBUTE, {"none", "x"}, NULL},
-    {"attribute line: a value named none", ATTRIBUTE, {"roles", "none"}, NULL},
-    {"attribute line: a category named all", ATTRIBUTE, {"all", "x"}, NULL},
-    {"attribute line: nothing", ATTRIBUTE, {NULL}, "a category and at least one value"},
-    {"attribute line: no value", ATTRIBUTE, {"roles"}, "a category and at least one value"},
-    {"attribute line: None", ATTRIBUTE, {"None"}, "a category and at least one value"},
-    {"attribute line: empty category", ATTRIBUTE, {"", "x"}, "the category is empty"},
-    {"attribute line: empty value", ATTRIBUTE, {"roles", "x", ""}, "a value is empty"},
-    {"attribute line: not UTF-8", ATTRIBUTE, {"roles", "caf\xe9"}, "UTF-8"},
-    {"attribute line: any value", ATTRIBUTE, {"roles", "*"}, NULL},
-    {"attribute line: any value and one", ATTRIBUTE, {"roles", "a", "*"}, "* stands alone"},
-};
-
-static int count_words(const char *const words[4])
-{
-    int count = 0;
-
-    while (count < 4 && words[count] != NULL)
-        count++;
-    return count;
-}
-
-static void test_line(void **state)
-{
-    const fault_row_t *row = *state;
-    const la_policy_t *policy = NULL;
-    const char *fault = row->add(pool, &policy, ALL, count_words(row->words), row->words);
-
-    if (row->fault == NULL) {
-        assert_null(fault);
-        assert_non_null(policy);
-    } else {
-        assert_non_null(fault);
-        assert_non_null(strstr(fault, row->fault));
-        assert_null(policy);
-    }
-}
 
 /* ---- sections --------------------------------------------------------------------- */
 
@@ -168,7 +85,9 @@ static const char *add_line(const la_policy_t **policy, const char *line)
     while (words[count] != NULL)
         count++;
     add_words = strcmp(words[0], "scope") == 0 ? SCOPES : ATTRIBUTE;
-    return add_words(pool, policy, covered, count - 1, (const char *const *)words + 1);
+    return add_words(
+        pool, policy,
+        &(la_policy_line_t){covered, "httpd.conf:7", count - 1, (const char *const *)words + 1});
 }
 
 /* The text up to the separator, in the pool; `text` moves behind it, and is NULL after the last. */
@@ -249,7 +168,7 @@ typedef struct check_row_t {
     const char *sections;
     la_methods_t method;
     const char *identity; /* "CATEGORY=VALUE ..."; NULL: none */
-    int in_force;
+    int applies;
     const char *message; /* NULL: passes */
     const char *scopes;
 } check_row_t;
@@ -268,21 +187,22 @@ static const check_row_t check_rows[] = {
     {"check: all, the second missing", "scope all a b c", GET, "scopes=a scopes=c", 1,
      NO_SCOPE("b"), "a b c"},
     {"check: all, two missing", "scope a b c", GET, "scopes=a", 1, NO_SCOPE("b"), "a b c"},
-    {"check: any, the last held", "scope any a b c", GET, "scopes=c", 1, NULL, "a b c"},
-    {"check: any, none held", "scope any a b c", GET, "scopes=d", 1, NO_SCOPE("a, b, c"), "a b c"},
+    {"check: any, the last held", "scope any a b c", GET, "scopes=c", 1, NULL, "a"},
+    {"check: any, none held", "scope any a b c", GET, "scopes=d", 1, NO_SCOPE("a, b, c"), "a"},
     {"check: any of one", "scope any a", GET, "scopes=b", 1, NO_SCOPE("a"), "a"},
     {"check: the scope none", "scope all none", GET, "scopes=a", 1, NO_SCOPE("none"), "none"},
     {"check: the scope none held", "scope all none", GET, "scopes=none", 1, NULL, "none"},
     {"check: the scope all", "scope all all", GET, "scopes=any", 1, NO_SCOPE("all"), "all"},
     {"check: none alone", "scope none", GET, NULL, 0, NULL, NULL},
-    {"check: both lines hold", "scope a; scope any b c", GET, "scopes=a scopes=c", 1, NULL,
-     "a b c"},
+    {"check: both lines hold", "scope a; scope any b c", GET, "scopes=a scopes=c", 1, NULL, "a b"},
     {"check: the second line fails", "scope a; scope any b c", GET, "scopes=a", 1, NO_SCOPE("b, c"),
-     "a b c"},
+     "a b"},
     {"check: the first line that fails speaks", "scope a; scope b", GET, "", 1, NO_SCOPE("a"),
      "a b"},
-    {"check: each scope once", "scope a b; scope any b c; scope a", GET, "", 1, NO_SCOPE("a"),
+    {"check: each scope once", "scope a b; scope any b c; scope c a", GET, "", 1, NO_SCOPE("a"),
      "a b c"},
+    {"check: of any its first, though another is needed", "scope b; scope any a b", GET, "", 1,
+     NO_SCOPE("b"), "b a"},
     {"check: attribute held", "attribute roles admin", GET, "roles=admin", 1, NULL, NULL},
     {"check: one of the values held", "attribute roles admin ops", GET, "roles=x roles=ops", 1,
      NULL, NULL},
@@ -369,16 +289,20 @@ static const la_identity_t *identity_of(const char *text)
 
 static void assert_policy(const la_policy_t *policy, const check_row_t *row)
 {
-    const char *message = "unset";
+    la_subject_t subject = {identity_of(row->identity), NULL};
+    la_policy_refusal_t refusal = {"unset", "unset"};
     const char *scopes = la_policy_scopes(pool, policy, row->method);
-    int passes = la_policy_check(pool, policy, row->method, identity_of(row->identity), &message);
+    int passes = la_policy_check(pool, policy, row->method, &subject, &refusal);
 
-    assert_int_equal(la_policy_in_force(policy, row->method), row->in_force);
+    assert_int_equal(la_policy_applies(policy, row->method), row->applies);
     assert_int_equal(passes, row->message == NULL);
-    if (row->message == NULL)
-        assert_null(message);
-    else
-        assert_string_equal(message, row->message);
+    if (row->message == NULL) {
+        assert_null(refusal.message);
+        assert_null(refusal.reason);
+    } else {
+        assert_string_equal(refusal.message, row->message);
+        assert_non_null(strstr(refusal.reason, "the line at httpd.conf:7 needs "));
+    }
     if (row->scopes == NULL)
         assert_null(scopes);
     else
@@ -424,14 +348,15 @@ static void test_inputs_stay(void **state)
 {
     const la_policy_t *all = policy_of("scope a");
     const la_policy_t *more = all;
-    const char *message;
+    la_subject_t subject = {identity_of("scopes=a"), NULL};
+    la_policy_refusal_t refusal;
 
     (void)state;
     assert_null(add_line(&more, "scope b"));
     la_policy_merge(pool, all, policy_of("GET scope none"));
-    assert_int_equal(la_policy_check(pool, all, GET, identity_of("scopes=a"), &message), 1);
-    assert_int_equal(la_policy_check(pool, more, GET, identity_of("scopes=a"), &message), 0);
-    assert_string_equal(message, NO_SCOPE("b"));
+    assert_int_equal(la_policy_check(pool, all, GET, &subject, &refusal), 1);
+    assert_int_equal(la_policy_check(pool, more, GET, &subject, &refusal), 0);
+    assert_string_equal(refusal.message, NO_SCOPE("b"));
 }
 
 static void test_words_are_copied(void **state)
@@ -439,13 +364,47 @@ static void test_words_are_copied(void **state)
     char scope[] = "read";
     const char *const words[] = {scope};
     const la_policy_t *policy = NULL;
-    const char *message;
+    const la_subject_t nobody = {0};
+    la_policy_refusal_t refusal;
 
     (void)state;
-    assert_null(la_policy_add_scopes(pool, &policy, ALL, 1, words));
+    assert_null(la_policy_add_scopes(pool, &policy, &(la_policy_line_t){ALL, NULL, 1, words}));
     memcpy(scope, "XXXX", 4);
-    assert_int_equal(la_policy_check(pool, policy, GET, NULL, &message), 0);
-    assert_string_equal(message, NO_SCOPE("read"));
+    assert_int_equal(la_policy_check(pool, policy, GET, &nobody, &refusal), 0);
+    assert_string_equal(refusal.message, NO_SCOPE("read"));
+}
+
+typedef struct reason_row_t {
+    const char *name;
+    const char *section;
+    const char *identity;
+    const char *reason;
+} reason_row_t;
+
+#define AT_LINE(needs, has) "the line at httpd.conf:7 needs " needs ", and the caller has " has
+
+static const reason_row_t reason_rows[] = {
+    {"reason: all", "scope a b", "scopes=a scopes=c", AT_LINE("all of a, b in scopes", "a,c")},
+    {"reason: any", "scope any a b", "scopes=c", AT_LINE("one of a, b in scopes", "c")},
+    {"reason: no scopes", "scope a", "roles=x", AT_LINE("all of a in scopes", "nothing")},
+    {"reason: nobody", "scope a", NULL, AT_LINE("all of a in scopes", "nothing")},
+    {"reason: values", "attribute roles a b", "roles=x", AT_LINE("one of a, b in roles", "x")},
+    {"reason: any value", "attribute roles *", "scopes=x",
+     AT_LINE("any value: * in roles", "nothing")},
+    {"reason: a line break in a value", "scope a", "\"scopes=b\nLA0001\"",
+     AT_LINE("all of a in scopes", "b%0ALA0001")},
+    {"reason: the second line", "scope b; attribute roles a", "scopes=b",
+     AT_LINE("one of a in roles", "nothing")},
+};
+
+static void test_reason(void **state)
+{
+    const reason_row_t *row = *state;
+    la_subject_t subject = {identity_of(row->identity), NULL};
+    la_policy_refusal_t refusal;
+
+    assert_int_equal(la_policy_check(pool, policy_of(row->section), GET, &subject, &refusal), 0);
+    assert_string_equal(refusal.reason, row->reason);
 }
 
 /* A line for no method demands and covers nothing. */
@@ -456,8 +415,8 @@ static void test_no_methods(void **state)
     const la_policy_t *all = policy_of("scope b");
 
     (void)state;
-    assert_null(la_policy_add_scopes(pool, &policy, 0, 1, words));
-    assert_int_equal(la_policy_in_force(policy, ALL), 0);
+    assert_null(la_policy_add_scopes(pool, &policy, &(la_policy_line_t){0, NULL, 1, words}));
+    assert_int_equal(la_policy_applies(policy, ALL), 0);
     assert_ptr_equal(la_policy_merge(pool, all, policy), all);
     assert_ptr_equal(la_policy_merge(pool, policy, all), all);
 }
@@ -482,9 +441,9 @@ int main(void)
     int failed;
 
     apr_initialize();
-    ADD_ROWS(fault_rows, test_line);
     ADD_ROWS(conflict_rows, test_conflict);
     ADD_ROWS(check_rows, test_check);
+    ADD_ROWS(reason_rows, test_reason);
     add("merge: returns an input where it can", test_merge_returns_inputs, NULL);
     add("merge: inputs stay as they are", test_inputs_stay, NULL);
     add("line: words are copied", test_words_are_copied, NULL);

@@ -36,6 +36,8 @@ void *la_config_merge_server(apr_pool_t *pool, void *base, void *add)
     la_server_conf_t *merged = apr_pcalloc(pool, sizeof(*merged));
 
     merged->outage_status = child->outage_status ? child->outage_status : parent->outage_status;
+    merged->implied_scopes =
+        la_implied_scopes_merge(pool, parent->implied_scopes, child->implied_scopes);
     merged->cache = parent->cache; /* of the main server only */
     merged->quota_bytes = parent->quota_bytes;
     return merged;
@@ -119,44 +121,46 @@ static const char *set_use(cmd_parms *cmd, void *dconf, int argc, char *const ar
     return in_directive(cmd, la_registry_use(cmd, argc, argv, &((la_dir_conf_t *)dconf)->use));
 }
 
-static const char *set_scope(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+typedef const char *add_rule_fn(apr_pool_t *pool, const la_policy_t **policy,
+                                const la_policy_line_t *line);
+
+static const char *add_rule(cmd_parms *cmd, const la_policy_t **policy, add_rule_fn *add, int argc,
+                            char *const argv[])
 {
-    la_dir_conf_t *conf = dconf;
+    la_policy_line_t line = {(la_methods_t)cmd->limited, la_place_of_line(cmd), argc,
+                             (const char *const *)argv};
     const char *error = la_place_of_rule(cmd);
 
-    if (!error) {
-        error = la_policy_add_scopes(cmd->pool, &conf->scopes, (la_methods_t)cmd->limited, argc,
-                                     (const char *const *)argv);
-    }
-    return in_directive(cmd, error);
+    return in_directive(cmd, error ? error : add(cmd->pool, policy, &line));
+}
+
+static const char *set_scope(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    return add_rule(cmd, &((la_dir_conf_t *)dconf)->scopes, la_policy_add_scopes, argc, argv);
 }
 
 static const char *set_attribute(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
-    la_dir_conf_t *conf = dconf;
-    const char *error = la_place_of_rule(cmd);
+    return add_rule(cmd, &((la_dir_conf_t *)dconf)->attributes, la_policy_add_attribute, argc,
+                    argv);
+}
 
-    if (!error) {
-        error = la_policy_add_attribute(cmd->pool, &conf->attributes, (la_methods_t)cmd->limited,
-                                        argc, (const char *const *)argv);
-    }
-    return in_directive(cmd, error);
+static const char *set_scope_implies(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
+
+    (void)dconf;
+    return in_directive(cmd, la_implied_scopes_add(cmd->pool, &conf->implied_scopes, argc,
+                                                   (const char *const *)argv));
 }
 
 static const char *set_origin(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
-    la_dir_conf_t *conf = dconf;
     const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
 
-    if (error) {
-        return error;
-    }
-    error = la_place_of_rule(cmd);
-    if (!error) {
-        error = la_policy_add_origins(cmd->pool, &conf->origins, (la_methods_t)cmd->limited, argc,
-                                      (const char *const *)argv);
-    }
-    return in_directive(cmd, error);
+    return error ? error
+                 : add_rule(cmd, &((la_dir_conf_t *)dconf)->origins, la_policy_add_origins, argc,
+                            argv);
 }
 
 static const char *set_cors(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
@@ -440,6 +444,8 @@ const command_rec la_config_commands[] = {
     AP_INIT_TAKE12("LlamaAuthCacheSecret", set_cache_secret, NULL, RSRC_CONF,
                    "file:PATH with the secret for LlamaAuthCacheShared, and file:PATH of an older "
                    "one that still reads"),
+    AP_INIT_TAKE_ARGV("LlamaAuthScopeImplies", set_scope_implies, NULL, RSRC_CONF,
+                      "a scope, and the scopes that whoever has it has too"),
     AP_INIT_TAKE_ARGV("LlamaAuthUse", set_use, NULL, OR_AUTHCFG, "the providers to ask, in order"),
     AP_INIT_TAKE_ARGV("RequireScope", set_scope, NULL, OR_AUTHCFG,
                       "[all|any] and the scopes a caller must have, or none"),
@@ -454,7 +460,7 @@ const command_rec la_config_commands[] = {
     AP_INIT_TAKE2("LlamaAuthForward", set_forward, NULL, OR_AUTHCFG,
                   "a request header for the backend, and what it says: principal, client_id, "
                   "provider, attributes, "
-                  "attribute:CATEGORY"),
+                  "attribute:CATEGORY, json:CATEGORY, one:CATEGORY"),
     AP_INIT_TAKE_ARGV("LlamaAuthBackendToken", set_backend_token, NULL, ACCESS_CONF,
                       "the backend's own credential (file:PATH, env:NAME or literal), then "
                       "header:NAME and always; or none"),
@@ -464,9 +470,9 @@ const command_rec la_config_commands[] = {
                  "whether LLAMA_AUTH_* environment variables are set"),
     AP_INIT_FLAG("LlamaAuthPreflight", set_switch, SWITCH(preflight), OR_AUTHCFG,
                  "whether a CORS preflight is let through without a token"),
-    AP_INIT_TAKE2(
-        "LlamaAuthErrorDocument", set_document, NULL, OR_AUTHCFG,
-        "a status or default, and a JSON text, file:PATH or llama, openai, anthropic, problem"),
+    AP_INIT_TAKE2("LlamaAuthErrorDocument", set_document, NULL, OR_AUTHCFG,
+                  "a status or default, and a JSON text, file:PATH or llama, ogx, openai, "
+                  "anthropic, problem"),
     AP_INIT_TAKE_ARGV("LlamaAuthResource", set_resource, NULL, OR_AUTHCFG,
                       "the protected resource's URL (RFC 9728), and its scopes"),
     AP_INIT_TAKE_ARGV("LlamaAuthResourceServer", set_resource_servers, NULL, OR_AUTHCFG,

@@ -21,9 +21,10 @@
 
 /* Main server and virtual hosts. */
 typedef struct la_server_conf_t {
-    int outage_status;      /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
-    la_cache_conf_t cache;  /* main server only */
-    apr_size_t quota_bytes; /* LlamaAuthQuotaSize; main server only */
+    int outage_status;                   /* LlamaAuthOutageStatus: 401, 503, or 0 when not set */
+    la_implied_scopes_t *implied_scopes; /* LlamaAuthScopeImplies; NULL when not set */
+    la_cache_conf_t cache;               /* main server only */
+    apr_size_t quota_bytes;              /* LlamaAuthQuotaSize; main server only */
 } la_server_conf_t;
 
 /* on|off, where being neither matters for nesting. */

@@ -1,6 +1,5 @@
-/* LlamaAuthErrorDocument lines: read while the configuration is read, so that a template that
- * cannot work stops the start.
- */
+/* Reads lines of LlamaAuthErrorDocument. Templates are parsed here, so that a wrong one stops the
+ * start. */
 #include "httpd/config/errordocs.h"
 
 #include "io/file.h"
@@ -32,9 +31,7 @@ static const char *read_file(apr_pool_t *pool, const char *name, const la_denial
         return apr_psprintf(pool, "'%s' is no path", name);
     }
     error = la_file_read(la_file_make(pool, path, TEMPLATE_LIMIT_BYTES), pool, &text);
-    if (!error) {
-        error = la_denial_form_parse(pool, text, form);
-    }
+    error = error ? error : la_denial_form_parse(pool, text, form);
     return error ? apr_pstrcat(pool, path, ": ", error, NULL) : NULL;
 }
 
@@ -64,8 +61,8 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_denial
     return la_denial_form_parse(pool, la_slice_of(what), form);
 }
 
-/* The place of a status, written as a number or `default`; NULL for any other word. */
-static const la_denial_form_t **place(la_errordocs_t *documents, const char *status)
+/* Where the form for a status (a number, or `default`) is kept; NULL for any other word. */
+static const la_denial_form_t **find_form(la_errordocs_t *documents, const char *status)
 {
     apr_size_t i;
 
@@ -73,10 +70,7 @@ static const la_denial_form_t **place(la_errordocs_t *documents, const char *sta
         return &documents->fallback;
     }
     for (i = 0; i < STATUSES; i++) {
-        char text[12];
-
-        apr_snprintf(text, sizeof(text), "%d", statuses[i]);
-        if (strcmp(text, status) == 0) {
+        if (strlen(status) == 3 && apr_atoi64(status) == statuses[i]) {
             return &documents->forms[i];
         }
     }
@@ -88,7 +82,7 @@ const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents,
 {
     la_errordocs_t *made = *documents ? apr_pmemdup(pool, *documents, sizeof(*made))
                                       : apr_pcalloc(pool, sizeof(*made));
-    const la_denial_form_t **form = place(made, status);
+    const la_denial_form_t **form = find_form(made, status);
 
     if (!form) {
         return apr_psprintf(pool, "'%s' is none of 400, 401, 403, 500, 503, default", status);

@@ -16,8 +16,8 @@ typedef struct la_errordocs_t la_errordocs_t;
 const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents, const char *status,
                              const char *what);
 
-/* Whether the last word of a line names a file: not for an .htaccess, whose author may not read all
- * that httpd may. */
+/* Whether a line's last word names a file. An .htaccess may not: its author may not read all that
+ * httpd may. */
 int la_errordocs_is_file(const char *what);
 
 /* A nested section's lines over its parent's; its `default` line replaces all of the parent's.

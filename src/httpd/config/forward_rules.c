@@ -1,8 +1,8 @@
 /* Reads lines of LlamaAuthForward.
  *
- * The names of all lines are reserved: a client's own fields of such a name are removed from every
- * request before anybody reads them, compared as CGI would see them, since X_User, X.User and
- * x-user become one variable. Filled while the configuration is read, constant afterwards.
+ * The names of all lines are reserved: every request loses the client's own fields of such a name.
+ * Names are compared as CGI would see them, since X_User, X.User and x-user become one variable.
+ * The list grows while the configuration is read and is constant afterwards.
  */
 #include "httpd/config/forward_rules.h"
 
@@ -58,32 +58,32 @@ void la_forward_reserve(const char *header)
 
 static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_line_t *line)
 {
-    static const char *const names[] = {[LA_FORWARD_PRINCIPAL] = "principal",
-                                        [LA_FORWARD_CLIENT_ID] = "client_id",
-                                        [LA_FORWARD_PROVIDER] = "provider",
-                                        [LA_FORWARD_ATTRIBUTES] = "attributes"};
-    static const char prefix[] = "attribute:";
-    const char *category;
+    static const struct {
+        const char *name; /* with a colon: a category follows */
+        la_forward_what_e what;
+    } names[] = {{"principal", LA_FORWARD_PRINCIPAL},
+                 {"client_id", LA_FORWARD_CLIENT_ID},
+                 {"provider", LA_FORWARD_PROVIDER},
+                 {"attributes", LA_FORWARD_ATTRIBUTES},
+                 {"attribute:", LA_FORWARD_ATTRIBUTE},
+                 {"json:", LA_FORWARD_JSON},
+                 {"one:", LA_FORWARD_ONE}};
     apr_size_t i;
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(word, names[i]) == 0) {
-            line->what = (la_forward_what_e)i;
-            return NULL;
+        apr_size_t len = strlen(names[i].name);
+        int has_category = names[i].name[len - 1] == ':';
+
+        if (strncasecmp(word, names[i].name, len) == 0 && has_category == (word[len] != '\0')) {
+            line->what = names[i].what;
+            line->category = la_slice_of(apr_pstrdup(pool, word + len));
+            return la_policy_is_text(word) ? NULL : "the category is UTF-8";
         }
     }
-    if (strncasecmp(word, prefix, sizeof(prefix) - 1) == 0 && word[sizeof(prefix) - 1]) {
-        category = apr_pstrdup(pool, word + sizeof(prefix) - 1);
-        if (!la_policy_is_text(category)) {
-            return "the category is UTF-8";
-        }
-        line->what = LA_FORWARD_ATTRIBUTE;
-        line->category = la_slice_of(category);
-        return NULL;
-    }
-    return apr_psprintf(
-        pool, "'%s' is none of principal, client_id, provider, attributes, attribute:CATEGORY",
-        word);
+    return apr_psprintf(pool,
+                        "'%s' is none of principal, client_id, provider, attributes, "
+                        "attribute:CATEGORY, json:CATEGORY, one:CATEGORY",
+                        word);
 }
 
 static const la_forward_line_t *find_line(const apr_array_header_t *lines, la_slice_t header)
@@ -123,6 +123,7 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
     made->lines = *forwards ? apr_array_copy(pool, (*forwards)->lines)
                             : apr_array_make(pool, 2, sizeof(la_forward_line_t));
     APR_ARRAY_PUSH(made->lines, la_forward_line_t) = line;
+    made->sends_one = line.what == LA_FORWARD_ONE || (*forwards && (*forwards)->sends_one);
     *forwards = made;
     return NULL;
 }
@@ -138,6 +139,7 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
     }
     made = apr_palloc(pool, sizeof(*made));
     made->lines = apr_array_copy(pool, section->lines);
+    made->sends_one = section->sends_one || parent->sends_one;
     for (i = 0; i < parent->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(parent->lines, i, la_forward_line_t);
 

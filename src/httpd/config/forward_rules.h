@@ -1,4 +1,4 @@
-/* Lines of LlamaAuthForward, and the names of header fields that are therefore ours alone. */
+/* Lines of LlamaAuthForward, and the header fields that only we send. */
 #ifndef LA_FORWARD_RULES_H
 #define LA_FORWARD_RULES_H
 
@@ -11,18 +11,21 @@ typedef enum la_forward_what_e {
     LA_FORWARD_CLIENT_ID,
     LA_FORWARD_PROVIDER,
     LA_FORWARD_ATTRIBUTES,
-    LA_FORWARD_ATTRIBUTE
+    LA_FORWARD_ATTRIBUTE, /* the values, joined */
+    LA_FORWARD_JSON,      /* the values as a JSON list */
+    LA_FORWARD_ONE        /* the only value */
 } la_forward_what_e;
 
 typedef struct la_forward_line_t {
     const char *header;
     la_forward_what_e what;
-    la_slice_t category; /* LA_FORWARD_ATTRIBUTE */
+    la_slice_t category; /* of the last three */
 } la_forward_line_t;
 
 /* The lines of one section. Constant. */
 typedef struct la_forwards_t {
     apr_array_header_t *lines; /* of la_forward_line_t */
+    int sends_one;             /* one of them is LA_FORWARD_ONE */
 } la_forwards_t;
 
 /* Adds one line to a section's.
@@ -32,8 +35,7 @@ typedef struct la_forwards_t {
 const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
                             const char *what);
 
-/* A nested section's lines beside its parent's; a header that both name is the nested section's.
- * Either may be NULL. */
+/* A nested section's lines and those of its parent for other headers. Either may be NULL. */
 const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
                                        const la_forwards_t *section);
 

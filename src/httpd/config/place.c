@@ -100,3 +100,10 @@ const char *la_place_of_rule(cmd_parms *cmd)
     }
     return la_place_of_require(cmd);
 }
+
+const char *la_place_of_line(cmd_parms *cmd)
+{
+    const ap_directive_t *line = cmd->directive;
+
+    return line ? apr_psprintf(cmd->pool, "%s:%d", line->filename, line->line_num) : NULL;
+}

@@ -20,4 +20,7 @@ const char *la_place_of_require(cmd_parms *cmd);
 /* What is wrong with the methods of a section, if it is a <Limit> or <LimitExcept>; else NULL. */
 const char *la_place_of_limit(apr_pool_t *pool, const ap_directive_t *limit);
 
+/* FILE:LINE of a line for the log, or NULL. */
+const char *la_place_of_line(cmd_parms *cmd);
+
 #endif

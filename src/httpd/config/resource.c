@@ -30,7 +30,7 @@ static const char *add_scopes(apr_pool_t *pool, int count, char *const words[],
     int i;
 
     for (i = 0; i < count; i++) {
-        const char *fault = la_policy_scope_fault(pool, words[i]);
+        const char *fault = la_scope_fault(pool, words[i]);
 
         if (fault) {
             return fault;

@@ -1,6 +1,5 @@
-/* Reads lines of LlamaAuthTokenSource, and knows the names of all of them. While the configuration
- * is read, or an .htaccess; constant afterwards.
- */
+/* Reads lines of LlamaAuthTokenSource, and keeps the names of all of them. Runs while the
+ * configuration or an .htaccess is read; the names are constant afterwards. */
 #include "httpd/config/token_sources.h"
 
 #include "base/params.h"
@@ -9,24 +8,27 @@
 
 #include <apr_strings.h>
 
-static const char *parse_one(apr_pool_t *pool, const char *word, la_token_source_t *source)
+static const char *parse_source(apr_pool_t *pool, const char *word, la_token_source_t *source)
 {
     static const struct {
         const char *prefix;
-        la_token_place_e kind;
-    } prefixes[] = {
-        {"header:", LA_PLACE_HEADER}, {"query:", LA_PLACE_QUERY}, {"cookie:", LA_PLACE_COOKIE}};
+        la_token_source_t source;
+    } kinds[] = {{"header:", {LA_PLACE_HEADER, NULL, NULL}},
+                 {"query:", {LA_PLACE_QUERY, NULL, NULL}},
+                 {"cookie:", {LA_PLACE_COOKIE, NULL, "Cookie"}}};
     apr_size_t i;
 
     if (strcasecmp(word, "Authorization") == 0) {
-        *source = (la_token_source_t){LA_PLACE_AUTHORIZATION, ""};
+        *source = (la_token_source_t){LA_PLACE_AUTHORIZATION, "", "Authorization"};
         return NULL;
     }
-    for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        apr_size_t len = strlen(prefixes[i].prefix);
+    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        apr_size_t len = strlen(kinds[i].prefix);
 
-        if (strncasecmp(word, prefixes[i].prefix, len) == 0) {
-            *source = (la_token_source_t){prefixes[i].kind, apr_pstrdup(pool, word + len)};
+        if (strncasecmp(word, kinds[i].prefix, len) == 0) {
+            *source = kinds[i].source;
+            source->name = apr_pstrdup(pool, word + len);
+            source->field = source->kind == LA_PLACE_HEADER ? source->name : source->field;
             return la_params_is_name(source->name)
                        ? NULL
                        : apr_psprintf(pool, "'%s' names nothing that can be in a request", word);
@@ -36,18 +38,7 @@ static const char *parse_one(apr_pool_t *pool, const char *word, la_token_source
                         word);
 }
 
-/* Fields that are never a token's alone. Sec-WebSocket-Protocol can be: browsers can set no other.
- */
-static const char *check_header(apr_pool_t *pool, const la_token_source_t *source)
-{
-    if (source->kind == LA_PLACE_HEADER && la_field_is_vital(source->name)) {
-        return apr_psprintf(pool, "header:%s cannot hold a bare token: the request needs it itself",
-                            source->name);
-    }
-    return NULL;
-}
-
-static int same_source(const la_token_source_t *a, const la_token_source_t *b)
+static int is_same_source(const la_token_source_t *a, const la_token_source_t *b)
 {
     return a->kind == b->kind && (a->kind == LA_PLACE_HEADER ? strcasecmp(a->name, b->name) == 0
                                                              : strcmp(a->name, b->name) == 0);
@@ -55,26 +46,28 @@ static int same_source(const la_token_source_t *a, const la_token_source_t *b)
 
 static const char *add_source(apr_pool_t *pool, la_sources_t *sources, const char *word)
 {
-    la_token_source_t source = {LA_PLACE_AUTHORIZATION, ""};
-    const char *error = parse_one(pool, word, &source);
+    la_token_source_t source;
+    const char *error = parse_source(pool, word, &source);
     int i;
 
-    error = error ? error : check_header(pool, &source);
     if (error) {
         return error;
     }
+    /* Sec-WebSocket-Protocol is allowed, because browsers can set no other field. */
+    if (source.kind == LA_PLACE_HEADER && la_field_is_vital(source.name)) {
+        return apr_psprintf(pool, "header:%s cannot hold a bare token: the request needs it itself",
+                            source.name);
+    }
     for (i = 0; i < sources->count; i++) {
-        if (same_source(&sources->sources[i], &source)) {
+        if (is_same_source(&sources->sources[i], &source)) {
             return apr_psprintf(pool, "%s is named twice", word);
         }
     }
     sources->sources[sources->count++] = source;
     if (source.kind == LA_PLACE_QUERY) {
         APR_ARRAY_PUSH(sources->queries, const char *) = source.name;
-    }
-    if (source.kind == LA_PLACE_HEADER || source.kind == LA_PLACE_COOKIE) {
-        APR_ARRAY_PUSH(sources->headers, const char *) =
-            source.kind == LA_PLACE_HEADER ? source.name : "Cookie";
+    } else if (source.kind != LA_PLACE_AUTHORIZATION) {
+        APR_ARRAY_PUSH(sources->headers, const char *) = source.field;
     }
     return NULL;
 }
@@ -106,22 +99,6 @@ const apr_array_header_t *la_sources_queries(const la_sources_t *sources)
     return sources ? sources->queries : NULL;
 }
 
-/* The name of the field that a source is in, or NULL. */
-static const char *field_of(const la_token_source_t *source)
-{
-    switch (source->kind) {
-    case LA_PLACE_AUTHORIZATION:
-        return "Authorization";
-    case LA_PLACE_HEADER:
-        return source->name;
-    case LA_PLACE_COOKIE:
-        return "Cookie";
-    case LA_PLACE_QUERY:
-        break;
-    }
-    return NULL;
-}
-
 int la_sources_are_in(const la_sources_t *sources, la_slice_t field)
 {
     int i;
@@ -130,7 +107,7 @@ int la_sources_are_in(const la_sources_t *sources, la_slice_t field)
         return la_field_has_name(field, "Authorization");
     }
     for (i = 0; i < sources->count; i++) {
-        const char *name = field_of(&sources->sources[i]);
+        const char *name = sources->sources[i].field;
 
         if (name && la_field_has_name(field, name)) {
             return 1;
@@ -139,19 +116,15 @@ int la_sources_are_in(const la_sources_t *sources, la_slice_t field)
     return 0;
 }
 
-/* Every request is looked through for each of them. */
+/* Adds each name once: every request is searched for each of them. */
 static void add_names(apr_array_header_t *names, const apr_array_header_t *more)
 {
     int i;
-    int old;
 
     for (i = 0; i < more->nelts; i++) {
         const char *name = APR_ARRAY_IDX(more, i, const char *);
 
-        for (old = 0;
-             old < names->nelts && strcmp(name, APR_ARRAY_IDX(names, old, const char *)) != 0;
-             old++) {}
-        if (old == names->nelts) {
+        if (!ap_array_str_contains(names, name)) {
             APR_ARRAY_PUSH(names, const char *) = name;
         }
     }
@@ -173,23 +146,16 @@ const apr_array_header_t *la_sources_all_queries(void)
     return la_collected.token_queries;
 }
 
-static int has_kind(const la_sources_t *sources, la_token_place_e kind)
-{
-    int i;
-
-    for (i = 0; i < sources->count; i++) {
-        if (sources->sources[i].kind == kind) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources_t *sources)
 {
     apr_array_header_t *methods = apr_array_make(pool, 2, sizeof(const char *));
+    int in_authorization = !sources;
+    int i;
 
-    if (!sources || has_kind(sources, LA_PLACE_AUTHORIZATION)) {
+    for (i = 0; sources && i < sources->count; i++) {
+        in_authorization |= sources->sources[i].kind == LA_PLACE_AUTHORIZATION;
+    }
+    if (in_authorization) {
         APR_ARRAY_PUSH(methods, const char *) = "header";
     }
     if (sources && sources->queries->nelts > 0) {

@@ -15,7 +15,8 @@ typedef enum la_token_place_e {
 
 typedef struct la_token_source_t {
     la_token_place_e kind;
-    const char *name; /* empty for Authorization */
+    const char *name;  /* of the header, the parameter or the cookie; empty for Authorization */
+    const char *field; /* the header field that it is in, or NULL */
 } la_token_source_t;
 
 /* The sources of one section. Constant. */
@@ -30,7 +31,7 @@ typedef struct la_sources_t {
 const char *la_sources_parse(apr_pool_t *pool, int count, char *const words[],
                              const la_sources_t **sources);
 
-/* The names of the header fields that the sources are in (`Cookie` too), but for Authorization:
+/* The names of the header fields that the sources are in (`Cookie` too), except Authorization:
  * array of const char *; NULL for NULL. */
 const apr_array_header_t *la_sources_headers(const la_sources_t *sources);
 
@@ -38,8 +39,8 @@ const apr_array_header_t *la_sources_headers(const la_sources_t *sources);
  * for NULL. */
 const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
 
-/* Whether a token may be in a field of that name, compared as CGI would see it; Cookie too.
- * sources: NULL is Authorization. */
+/* Whether a token may be in a field of that name, compared as CGI would see it. sources: NULL is
+ * Authorization. */
 int la_sources_are_in(const la_sources_t *sources, la_slice_t field);
 
 /* Header fields and query parameters of all sections together: added to while the configuration is

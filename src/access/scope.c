@@ -1,0 +1,167 @@
+/* What a scope is, and which scopes imply others: for each scope that others imply, the set of
+ * those others. A check costs one look-up for each scope of the caller.
+ */
+#include "access/scope.h"
+
+#include "base/hash.h"
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+const char *la_scope_fault(apr_pool_t *pool, const char *word)
+{
+    const char *at = word;
+
+    while (*at > 0x20 && *at < 0x7f && *at != '"' && *at != '\\') {
+        at++;
+    }
+    if (at == word || *at != '\0') {
+        return apr_pstrcat(pool, "'", word,
+                           "' is no scope: 1 or more of the characters that RFC 6749 section "
+                           "3.3 allows (visible ASCII but \" and \\)",
+                           NULL);
+    }
+    if (strchr(word, ',') != NULL) {
+        return apr_pstrcat(pool, "'", word,
+                           "' is one scope with a comma in its name: write blanks between scopes, "
+                           "as in: models.read models.write",
+                           NULL);
+    }
+    return NULL;
+}
+
+/* ---- scopes that imply others ---- */
+
+struct la_implied_scopes_t {
+    apr_hash_t *implied; /* scope -> apr_hash_t of the scopes that imply it */
+};
+
+/* The set of scopes that imply `scope`, made if there is none. */
+static apr_hash_t *make_set(apr_pool_t *pool, la_implied_scopes_t *implied, const char *scope)
+{
+    apr_hash_t *set = apr_hash_get(implied->implied, scope, APR_HASH_KEY_STRING);
+
+    if (!set) {
+        set = apr_hash_make_custom(pool, la_hash_keyed);
+        apr_hash_set(implied->implied, scope, APR_HASH_KEY_STRING, set);
+    }
+    return set;
+}
+
+static void add_member(apr_hash_t *set, const char *scope, const char *owner)
+{
+    if (strcmp(scope, owner) != 0 && !apr_hash_get(set, scope, APR_HASH_KEY_STRING)) {
+        apr_hash_set(set, scope, APR_HASH_KEY_STRING, scope);
+    }
+}
+
+/* Adds to the set of `target` the scope `from` and all that imply `from`. */
+static void add_sources(apr_pool_t *pool, la_implied_scopes_t *implied, const char *from,
+                        const char *target)
+{
+    apr_hash_t *sources = apr_hash_get(implied->implied, from, APR_HASH_KEY_STRING);
+    apr_hash_t *set = make_set(pool, implied, target);
+    apr_hash_index_t *at = sources ? apr_hash_first(pool, sources) : NULL;
+
+    add_member(set, from, target);
+    for (; at; at = apr_hash_next(at)) {
+        add_member(set, apr_hash_this_key(at), target);
+    }
+}
+
+/* Says that `from` implies `to`, and so all that `to` implies. */
+static void add_pair(apr_pool_t *pool, la_implied_scopes_t *implied, const char *from,
+                     const char *to)
+{
+    apr_hash_index_t *at;
+
+    add_sources(pool, implied, from, to);
+    for (at = apr_hash_first(pool, implied->implied); at; at = apr_hash_next(at)) {
+        if (apr_hash_get(apr_hash_this_val(at), to, APR_HASH_KEY_STRING)) {
+            add_sources(pool, implied, from, apr_hash_this_key(at));
+        }
+    }
+}
+
+static la_implied_scopes_t *make_empty(apr_pool_t *pool)
+{
+    la_implied_scopes_t *implied = apr_palloc(pool, sizeof(*implied));
+
+    implied->implied = apr_hash_make_custom(pool, la_hash_keyed);
+    return implied;
+}
+
+const char *la_implied_scopes_add(apr_pool_t *pool, la_implied_scopes_t **implied, int count,
+                                  const char *const *words)
+{
+    const char *scope;
+    int i;
+
+    if (count < 2) {
+        return "takes a scope and the scopes that it implies";
+    }
+    for (i = 0; i < count; i++) {
+        const char *fault = la_scope_fault(pool, words[i]);
+
+        if (fault) {
+            return fault;
+        }
+    }
+    *implied = *implied ? *implied : make_empty(pool);
+    scope = apr_pstrdup(pool, words[0]);
+    for (i = 1; i < count; i++) {
+        add_pair(pool, *implied, scope, apr_pstrdup(pool, words[i]));
+    }
+    return NULL;
+}
+
+static void add_all(apr_pool_t *pool, la_implied_scopes_t *implied, la_implied_scopes_t *more)
+{
+    apr_hash_index_t *to;
+
+    for (to = apr_hash_first(pool, more->implied); to; to = apr_hash_next(to)) {
+        apr_hash_index_t *from = apr_hash_first(pool, apr_hash_this_val(to));
+
+        for (; from; from = apr_hash_next(from)) {
+            add_pair(pool, implied, apr_hash_this_key(from), apr_hash_this_key(to));
+        }
+    }
+}
+
+la_implied_scopes_t *la_implied_scopes_merge(apr_pool_t *pool, la_implied_scopes_t *main_server,
+                                             la_implied_scopes_t *host)
+{
+    la_implied_scopes_t *merged;
+
+    if (!main_server || !host) {
+        return host ? host : main_server;
+    }
+    merged = make_empty(pool);
+    add_all(pool, merged, main_server);
+    add_all(pool, merged, host);
+    return merged;
+}
+
+int la_implied_scopes_has(const la_implied_scopes_t *implied, const la_identity_t *identity,
+                          la_slice_t scope)
+{
+    apr_hash_t *set =
+        implied ? apr_hash_get(implied->implied, scope.data, (apr_ssize_t)scope.len) : NULL;
+    apr_size_t index;
+    apr_size_t count;
+    apr_size_t i;
+
+    if (!set || !identity) {
+        return 0;
+    }
+    index = la_identity_find(identity, LA_SLICE(LA_CATEGORY_SCOPES));
+    count = la_identity_value_count(identity, index);
+    for (i = 0; i < count; i++) {
+        la_slice_t value = la_identity_value(identity, index, i);
+
+        if (apr_hash_get(set, value.data, (apr_ssize_t)value.len)) {
+            return 1;
+        }
+    }
+    return 0;
+}

@@ -1,5 +1,5 @@
-/* Authentication: finds the token, asks the providers in order, and keeps the verdict in the
- * request. Authorization is authz.c's, the answer to a denial respond.c's.
+/* Authentication: finds the token, asks the providers in order and keeps the verdict in the
+ * request. authz.c checks what the caller may do, respond.c answers a denial. In request threads.
  */
 #include "httpd/authn.h"
 
@@ -23,16 +23,14 @@ APLOG_USE_MODULE(llama_auth);
 /* Digits of the client id that a log line shows. */
 #define LOG_ID "%.8s"
 
-/* What Retry-After says when the breaker does not know better. */
+/* Retry-After if the breaker says nothing else. */
 #define RETRY_AFTER_S 1
 
-/* Records a denial and says in the log what the client is told. */
 static int deny_for(request_rec *r, la_denial_e kind, const char *message, int retry_after_s)
 {
     la_denial_t denial = la_denial_make(kind, message);
-    const la_dir_conf_t *conf = la_config_dir(r);
 
-    denial.scope = la_policy_scopes(r->pool, conf->scopes, la_section_methods(r));
+    denial.scope = la_policy_scopes(r->pool, la_config_dir(r)->scopes, la_section_methods(r));
     if (kind == LA_DENIAL_TIMEOUT || kind == LA_DENIAL_OUTAGE) {
         denial.status = la_config_outage_status(r->server);
         denial.retry_after_s = retry_after_s;
@@ -86,16 +84,16 @@ static int deny_several(request_rec *r, const la_credential_t *found)
     return deny(r, LA_DENIAL_SEVERAL_TOKENS, NULL);
 }
 
-/* What a result shows of the provider's health: a cached one nothing, a stale one an outage; one
- * that was learned from another request's call was told by that one. */
-static int tells_of_health(const la_result_t *result)
+/* Whether a result shows how the provider is. A cached one does not; one that another request's
+ * call brought was logged by that request. */
+static int shows_health(const la_result_t *result)
 {
     return result->verdict != LA_VERDICT_NOT_MINE && !result->followed &&
            result->source != LA_SOURCE_HIT && result->source != LA_SOURCE_NEGATIVE &&
            result->source != LA_SOURCE_SHARED;
 }
 
-/* Whether the log is to be told of it: once for each reason, change and minute. */
+/* Whether to log the result: once for each reason, change and minute. */
 static int is_news(const la_provider_t *provider, const la_result_t *result, int of_caller)
 {
     la_outage_reason_t reason = {.text = result->reason ? result->reason : "",
@@ -113,8 +111,8 @@ static void log_outage(request_rec *r, const la_provider_t *provider, const la_r
     }
 }
 
-/* What an administrator is to know of, though the provider works: it is about one caller's token or
- * request. */
+/* Logs what an administrator should know although the provider works: it is about one caller's
+ * token or request. */
 static void log_oddity(request_rec *r, const char *client_id, const la_provider_t *provider,
                        const la_result_t *result)
 {
@@ -160,7 +158,7 @@ static void log_health(request_rec *r, const char *client_id, const la_provider_
     case LA_CAUSE_REQUEST:
         log_oddity(r, client_id, provider, result);
         break;
-    case LA_CAUSE_TOKEN: /* a client's mistake as far as anybody knows */
+    case LA_CAUSE_TOKEN: /* a client's mistake, as far as we know */
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       LA_LOGNO(0112) "provider %s cannot tell yet what token " LOG_ID " is: %s",
                       provider->name, client_id, result->reason);
@@ -177,42 +175,38 @@ static void log_verdict(request_rec *r, const char *client_id, const la_provider
                   LA_LOGNO(0023) "provider %s, token " LOG_ID ", cache %s: %s%s%s", provider->name,
                   client_id, la_source_name(result->source), la_verdict_name(result->verdict),
                   reason ? ": " : "", reason ? reason : "");
-    if (tells_of_health(result)) {
+    if (shows_health(result)) {
         log_health(r, client_id, provider, result);
     }
 }
 
-static const char *names(apr_pool_t *pool, const la_use_t *use)
+static void log_question(request_rec *r, const la_use_t *use, const la_call_t *call,
+                         const char *client_id)
 {
-    apr_array_header_t *list = apr_array_make(pool, use->count, sizeof(const char *));
+    const char *names = "";
     int i;
 
+    if (!APLOGrdebug(r)) {
+        return;
+    }
     for (i = 0; i < use->count; i++) {
-        APR_ARRAY_PUSH(list, const char *) = use->providers[i]->name;
+        names = apr_pstrcat(r->pool, names, " ", use->providers[i]->name, NULL);
     }
-    return apr_array_pstrcat(pool, list, ' ');
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  LA_LOGNO(0033) "token " LOG_ID ", %" APR_SIZE_T_FMT
+                                 " bytes, for %s: LlamaAuthUse%s",
+                  client_id, call->token.len, r->uri, names);
 }
 
-static void explain_token(request_rec *r, const la_use_t *use, const la_call_t *call,
-                          const char *client_id)
+/* Asks the providers in order, up to the first that accepts. */
+static void ask(request_rec *r, const la_caller_t *asked, const la_call_t *call, la_chain_t *chain)
 {
-    if (APLOGrdebug(r)) {
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                      LA_LOGNO(0033) "token " LOG_ID ", %" APR_SIZE_T_FMT
-                                     " bytes, for %s: LlamaAuthUse %s",
-                      client_id, call->token.len, r->uri, names(r->pool, use));
-    }
-}
-
-/* Asks the providers in order and folds what they say. */
-static void ask(request_rec *r, const la_use_t *use, const la_caller_t *asked,
-                const la_call_t *call, la_chain_t *chain)
-{
-    apr_pool_t *pool = la_request_first(r)->pool; /* a caller is known to all of the chain */
+    apr_pool_t *pool =
+        la_request_first(r)->pool; /* the whole chain of requests uses the identity */
     int i;
 
-    for (i = 0; i < use->count; i++) {
-        const la_provider_t *provider = use->providers[i];
+    for (i = 0; i < asked->use.count; i++) {
+        const la_provider_t *provider = asked->use.providers[i];
         la_result_t result;
 
         la_lookup(la_shared_get(), provider, call, pool, &result);
@@ -223,7 +217,7 @@ static void ask(request_rec *r, const la_use_t *use, const la_caller_t *asked,
     }
 }
 
-/* The principal: the provider's, or one made of the token for a provider that gave none. */
+/* The provider's principal, or one made of the token if the provider named none. */
 static const char *principal_of(apr_pool_t *pool, const la_caller_t *caller)
 {
     la_slice_t principal = la_identity_principal(caller->identity);
@@ -237,8 +231,8 @@ static const char *principal_of(apr_pool_t *pool, const la_caller_t *caller)
     return made;
 }
 
-/* Copies what a later request of the chain asked by: it may end before the first one does, which
- * keeps all callers. */
+/* Copies the question of a later request of the chain: that request may end before the first one,
+ * which keeps all callers. */
 static void keep_question(la_caller_t *caller, apr_pool_t *pool)
 {
     caller->use.providers = apr_pmemdup(pool, caller->use.providers,
@@ -249,8 +243,7 @@ static void keep_question(la_caller_t *caller, apr_pool_t *pool)
     caller->query = apr_pstrdup(pool, caller->query);
 }
 
-/* Makes the caller that a chain accepted. Its identity lives in the first request's pool already.
- */
+/* Makes the caller whom a provider accepted. The identity lives in the first request's pool. */
 static const la_caller_t *make_caller(request_rec *r, const la_caller_t *asked,
                                       const la_chain_t *chain)
 {
@@ -268,16 +261,13 @@ static const la_caller_t *make_caller(request_rec *r, const la_caller_t *asked,
     return caller;
 }
 
-static int accept_caller(request_rec *r, const la_caller_t *caller)
+static int take_caller(request_rec *r, const la_caller_t *caller)
 {
-    int named = la_identity_principal(caller->identity).len > 0; /* else it is made of the token */
+    la_request_t *state = la_request_make(r);
 
-    la_request_make(r)->caller = caller;
+    memcpy(state->client_id, caller->client_id, sizeof(state->client_id));
+    state->caller = caller;
     la_forward_caller(r, caller);
-    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                  LA_LOGNO(0035) "token " LOG_ID " is %s, says provider %s: %s", caller->client_id,
-                  named ? caller->principal : "somebody without a name", caller->provider->name,
-                  la_identity_attributes_json(caller->identity).data);
     return OK;
 }
 
@@ -286,38 +276,32 @@ static int conclude(request_rec *r, const la_caller_t *asked, la_chain_t *chain)
     const la_result_t *result = la_chain_end(chain);
 
     if (result->verdict == LA_VERDICT_ACCEPTED) {
-        return accept_caller(r, make_caller(r, asked, chain));
+        const la_caller_t *caller = make_caller(r, asked, chain);
+
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                      LA_LOGNO(0035) "token " LOG_ID " is %s, says provider %s: %s",
+                      caller->client_id,
+                      la_identity_principal(caller->identity).len > 0 ? caller->principal
+                                                                      : "somebody without a name",
+                      caller->provider->name, la_identity_attributes_json(caller->identity).data);
+        return take_caller(r, caller);
     }
     apr_table_setn(r->notes, LA_NOTE_CLIENT_ID, la_request_make(r)->client_id);
     apr_table_setn(r->notes, LA_NOTE_CACHE, la_source_name(result->source));
-    switch (result->verdict) {
-    case LA_VERDICT_REJECTED:
+    if (result->verdict == LA_VERDICT_REJECTED) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       LA_LOGNO(0026) "provider %s rejected token " LOG_ID ": %s",
                       chain->provider->name, asked->client_id,
                       result->reason ? result->reason : result->message);
         return deny(r, LA_DENIAL_REJECTED, result->message);
-    case LA_VERDICT_UNAVAILABLE:
-    case LA_VERDICT_ACCEPTED:
-    case LA_VERDICT_NOT_MINE: /* la_chain_end() leaves none */
-        break;
     }
     return deny_for(r, result->timed_out ? LA_DENIAL_TIMEOUT : LA_DENIAL_OUTAGE,
                     result->message ? result->message : LA_MESSAGE_ERROR,
                     result->retry_after_s ? result->retry_after_s : RETRY_AFTER_S);
 }
 
-static int reuse(request_rec *r, const la_caller_t *caller)
-{
-    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                  LA_LOGNO(0036) "%s: as found for the request that this one came from", r->uri);
-    la_request_make(r)->caller = caller;
-    la_forward_caller(r, caller);
-    return OK;
-}
-
-/* What the providers are asked. Path and query are part of the question only where a verdict may
- * depend on them. */
+/* The question to the providers. It has the path and the query only if a verdict may depend on
+ * them. */
 static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *call)
 {
     la_caller_t asked = {.use = *conf->use, .token = call->token, .resource = call->resource};
@@ -339,7 +323,7 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
     la_chain_t chain = {0};
     la_call_t call = {.token = token,
                       .digest = digest,
-                      .now = apr_time_now(), /* a request may have begun long ago */
+                      .now = apr_time_now(), /* not r->request_time, which may be long ago */
                       .path = r->uri,
                       .query = la_credential_query(r, conf->sources),
                       .client_ip = r->useragent_ip,
@@ -350,8 +334,10 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
     const la_caller_t *known = la_request_find_caller(r, &asked);
 
     if (known) {
-        memcpy(state->client_id, known->client_id, sizeof(state->client_id));
-        return reuse(r, known);
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                      LA_LOGNO(0036) "%s: the caller is the one of the request that led here",
+                      r->uri);
+        return take_caller(r, known);
     }
     if (la_conn_memo_digest(r, token, digest, asked.client_id, &call.memo) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
@@ -359,18 +345,14 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
         return deny(r, LA_DENIAL_OUTAGE, LA_MESSAGE_ERROR);
     }
     memcpy(state->client_id, asked.client_id, sizeof(state->client_id));
-    explain_token(r, conf->use, &call, state->client_id);
-    ask(r, conf->use, &asked, &call, &chain);
+    log_question(r, conf->use, &call, state->client_id);
+    ask(r, &asked, &call, &chain);
     return conclude(r, &asked, &chain);
 }
 
-/* Makes sure that the caller of this request is known: takes over a result that this request or the
- * one it came from already has for the same chain, path and query, else asks the providers of
- * LlamaAuthUse.
- *
- * Returns OK with the state's caller, r->user and the notes set; else the status of a recorded
- * denial.
- */
+/* Finds the caller: one that the chain of requests has for the same question, else by the providers
+ * of LlamaAuthUse. Returns OK with the state's caller, r->user and the notes set, else the status
+ * of a recorded denial. */
 static int require_caller(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
@@ -405,15 +387,14 @@ int la_authn_check(request_rec *r)
     if (la_section_is_preflight(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                       LA_LOGNO(0029) "a CORS preflight for %s passes", r->uri);
-        r->user = (char *)""; /* else httpd calls it an error; the gate takes it back */
+        r->user = (char *)""; /* without one httpd answers 500; the gate removes it */
         return OK;
     }
     if (type && strcasecmp(type, "Bearer") == 0) {
         return require_caller(r);
     }
-    if (la_section_has_rules(r) && !conf->use) {
-        return require_caller(r); /* says what is missing */
+    if (la_section_has_rules(r) && (!conf->use || !type || !*type)) {
+        return deny_misconfigured(r, conf->use ? "AuthType Bearer" : "LlamaAuthUse");
     }
-    return la_section_has_rules(r) && (!type || !*type) ? deny_misconfigured(r, "AuthType Bearer")
-                                                        : DECLINED;
+    return DECLINED;
 }

@@ -1,5 +1,5 @@
-/* The request's side of each token source. What a query string or a Cookie field is made of is
- * base/params.c's, what a token is access/token.c's. In request threads.
+/* Finds the token in each kind of source, and removes it. base/params.c takes query strings and
+ * cookies apart, access/token.c says what a token is. In request threads.
  */
 #include "httpd/credential.h"
 
@@ -11,8 +11,8 @@
 
 /* ---- finding ---- */
 
-/* The field that carries credentials to this server: another one where it is a forward proxy (RFC
- * 9110 section 11.7.1). */
+/* The field with credentials for this server; a forward proxy has another one (RFC 9110 section
+ * 11.7.1). */
 static const char *credentials_field(const request_rec *r)
 {
     return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
@@ -99,14 +99,13 @@ const char *la_credential_source(const la_credential_t *found)
     return found->source && *found->source->name ? found->source->name : "Authorization";
 }
 
-/* ---- taking out ---- */
+/* ---- removing ---- */
 
 const char *la_credential_query(request_rec *r, const la_sources_t *sources)
 {
     return la_params_query_without(r->pool, r->args, la_sources_queries(sources));
 }
 
-/* Of the request that the log shows, too. */
 void la_credential_redact(request_rec *r, const la_sources_t *sources)
 {
     const apr_array_header_t *names = la_sources_queries(sources);
@@ -128,7 +127,7 @@ static void remove_cookie(request_rec *r, const char *name)
     }
 }
 
-/* Credentials of another scheme are not ours to take away. */
+/* Keeps credentials of another scheme. */
 static void remove_authorization(request_rec *r)
 {
     const char *value = apr_table_get(r->headers_in, credentials_field(r));

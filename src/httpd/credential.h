@@ -1,4 +1,4 @@
-/* Finding a request's token, and taking it out of the request before the backend sees it. */
+/* Finds a request's token, and removes it before the backend sees it. */
 #ifndef LA_CREDENTIAL_H
 #define LA_CREDENTIAL_H
 
@@ -23,12 +23,11 @@ la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
 /* The name of the field, the parameter or the cookie, for the log. */
 const char *la_credential_source(const la_credential_t *found);
 
-/* The query string without tokens, for those that are told of it; r->args itself where no source is
- * in it. */
+/* The query string without tokens; r->args itself if it has none. */
 const char *la_credential_query(request_rec *r, const la_sources_t *sources);
 
-/* Keeps a token in the query string out of what is shown and logged of the request, for names that
- * the first hook could not know: those of an .htaccess. */
+/* Hides tokens in the query string from logs, for names that the first hook could not know: those
+ * of an .htaccess. */
 void la_credential_redact(request_rec *r, const la_sources_t *sources);
 
 /* Removes the credentials from the request: header fields, query parameters and cookies of all

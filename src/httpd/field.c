@@ -1,4 +1,4 @@
-/* What names of header fields are, beyond their text. In any thread. */
+/* Names of header fields. In any thread. */
 #include "httpd/field.h"
 
 #include <apr_lib.h>

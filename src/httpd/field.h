@@ -1,4 +1,4 @@
-/* Names of header fields as others see them. */
+/* Names of header fields as CGI and the backend see them. */
 #ifndef LA_FIELD_H
 #define LA_FIELD_H
 
@@ -14,8 +14,8 @@ int la_field_has_name(la_slice_t field, const char *name);
  * `_`. */
 int la_field_is_same(const char *a, const char *b);
 
-/* Whether HTTP, the connection, a proxy or authentication itself needs the field, so that it
- * carries neither a caller nor a token. Compared as CGI would see it. */
+/* Whether HTTP, the connection, a proxy or authentication needs the field, so that it can carry
+ * neither a caller nor a bare token. Compared as CGI would see it. */
 int la_field_is_vital(const char *name);
 
 #endif

@@ -1,5 +1,4 @@
-/* The request's side of query strings with tokens; what a query string is made of is
- * base/params.c's. In request threads. */
+/* Query strings with tokens in a request; base/params.c takes them apart. In request threads. */
 #include "httpd/query.h"
 
 #include "base/params.h"
@@ -11,8 +10,8 @@
 
 /* ---- texts ---- */
 
-/* Where a query string that begins at `text` ends: a fragment begins another one, since some write
- * tokens there. */
+/* The length of the query string at `text`. A fragment counts as another one, because some clients
+ * write tokens there. */
 static apr_size_t length_of_query(const char *text)
 {
     apr_size_t len;
@@ -21,7 +20,7 @@ static apr_size_t length_of_query(const char *text)
     return len;
 }
 
-/* A URI or a request line without the parameters of those names; itself where none is in it. */
+/* A URI or a request line without the parameters of those names; itself if it has none. */
 static char *clean(apr_pool_t *pool, char *text, const apr_array_header_t *names)
 {
     const char *rest = text;
@@ -113,7 +112,7 @@ int la_query_hide_from_log(request_rec *r)
     return DECLINED;
 }
 
-/* ---- for those who may know ---- */
+/* ---- for handlers ---- */
 
 const char *la_query_of_client(request_rec *r)
 {
@@ -122,15 +121,16 @@ const char *la_query_of_client(request_rec *r)
     return state ? state->client_query : NULL;
 }
 
-/* Whether mod_proxy made the file name of the URI as it came. */
+/* Whether mod_proxy made r->filename of the unparsed URI. */
 static int holds_unparsed_uri(const request_rec *r)
 {
     return r->filename &&
            (r->proxyreq == PROXYREQ_PROXY || apr_table_get(r->notes, "proxy-nocanon"));
 }
 
-/* In a proxy's URL the first `?` begins the query string, unless it is one of the path's that was
- * decoded. */
+/* Whether the first `?` in a proxy's URL begins the query string, and is no decoded one of the
+ * path.
+ */
 static int has_query_in_filename(const request_rec *r)
 {
     return r->proxyreq == PROXYREQ_REVERSE && r->filename &&

@@ -1,8 +1,8 @@
-/* Query strings that hold tokens: keeping what the client sent, and keeping it from everybody who
- * shows or logs requests.
+/* Query strings that hold tokens: keeps what the client sent, and hides it from everybody who shows
+ * or logs requests.
  *
- * The request line, the unparsed URI and Referer lose the tokens in the first hook. r->args keeps
- * them until the handler's section is known: the keys of mod_cache and rewriting need whole query
+ * The first hook removes the tokens from the request line, the unparsed URI and Referer. r->args
+ * keeps them until the handler's section is known: mod_cache's keys and rewriting need whole query
  * strings, and in other sections a parameter of that name may be no token.
  */
 #ifndef LA_QUERY_H
@@ -14,24 +14,22 @@
  * the configuration. */
 int la_query_read(request_rec *r);
 
-/* Hooks insert_error_filter and log_transaction: the same for requests that failed before; and what
- * handlers read has no more readers when it is logged. */
+/* Hooks insert_error_filter and log_transaction: the same for requests that failed before it; the
+ * second also cleans what handlers have read. */
 void la_query_hide(request_rec *r);
 int la_query_hide_from_log(request_rec *r);
 
-/* Hides parameters of more names, which an .htaccess may have. names: of const char *; NULL is
- * empty. */
+/* Hides parameters of more names, from an .htaccess. names: of const char *; NULL is empty. */
 void la_query_redact(request_rec *r, const apr_array_header_t *names);
 
-/* The query string of the first request of all that this one came from, as the client sent it; NULL
- * when there was none. */
+/* The query string as the client sent it with the first request of the chain, or NULL. */
 const char *la_query_of_client(request_rec *r);
 
-/* Takes parameters out of all that a handler may read a query string from: of the request, and
- * where redirects came from. */
+/* Removes parameters from all that a handler may read a query string from, in the request and in
+ * those that were redirected to it. */
 void la_query_remove(request_rec *r, const apr_array_header_t *names);
 
-/* Puts back what was hidden from all but the request line, for a handler that may see it. */
+/* Restores what was hidden, except in the request line, for a handler that may see it. */
 void la_query_restore(request_rec *r);
 
 #endif

@@ -67,7 +67,7 @@ const apr_table_t *la_request_fields(request_rec *r)
     return state && state->sent ? state->sent : first->headers_in;
 }
 
-/* By what they hold: a line of an .htaccess is read anew for each request. */
+/* Compares what the lines hold: httpd reads an .htaccess again for each request. */
 static int same_use(const la_use_t *a, const la_use_t *b)
 {
     return a->count == b->count &&

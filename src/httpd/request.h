@@ -1,9 +1,8 @@
-/* What the module knows of one request, kept in its request_config from the first
- * hook that learns something to the last that needs it.
+/* What the module knows of one request, in its request_config.
  *
  * httpd makes further requests of a client's one: internal redirects, subrequests, error pages. The
- * first of such a chain keeps what all of them share: the client's own header fields, and the
- * callers that were found for it.
+ * first of such a chain keeps what all of them share: the client's header fields, and the callers
+ * that were found.
  */
 #ifndef LA_REQUEST_H
 #define LA_REQUEST_H
@@ -13,16 +12,15 @@
 #include "access/token.h"
 #include "httpd/config/config.h"
 
-/* Who the client is by the providers of one section, and what was asked to learn it. Constant, in
- * the pool of the first request. */
+/* Who the client is for the providers of one section, and the question they were asked. Constant,
+ * in the pool of the first request. */
 typedef struct la_caller_t {
     const struct la_caller_t *next;
     la_use_t use;
     la_slice_t token;
-    const char *resource; /* the URL of LlamaAuthResource, or NULL */
-    const char *path;     /* NULL unless a verdict may depend on it */
-    const char
-        *query; /* without tokens; NULL unless a verdict may depend on it, or there is none */
+    const char *resource;          /* the URL of LlamaAuthResource, or NULL */
+    const char *path;              /* NULL unless a verdict may depend on it */
+    const char *query;             /* without tokens; NULL as `path` */
     const la_provider_t *provider; /* who accepted */
     const la_identity_t *identity;
     const char *principal;
@@ -32,10 +30,9 @@ typedef struct la_caller_t {
 
 typedef struct la_request_t {
     /* Of the first request of a chain. */
-    int method_number; /* the client's; httpd makes a GET of a request that ends in an error page */
-    const char *client_query; /* as the client sent it; NULL for none (query.h) */
-    const apr_table_t
-        *sent; /* header fields as they were before anybody checked access; NULL until then */
+    int method_number;          /* the client's; an error page is a GET */
+    const char *client_query;   /* as the client sent it, or NULL (query.h) */
+    const apr_table_t *sent;    /* header fields before access was checked; NULL until then */
     const la_caller_t *callers; /* all that were found for the client, the newest first */
     const la_cors_t *cors; /* LlamaAuthCors of the section that the client asked for, or NULL */
 
@@ -43,13 +40,13 @@ typedef struct la_request_t {
     struct la_usage_watch_t *usage; /* of tokens (usage_filter.c); NULL: they are not counted */
 
     /* Authentication. */
-    const la_caller_t *caller; /* who the section's providers say it is; NULL unless accepted */
+    const la_caller_t *caller;            /* whom the section's providers accepted, or NULL */
     char client_id[LA_CLIENT_ID_LEN + 1]; /* of the token; empty while there is none */
     int token_elsewhere;                  /* the caller's token was not in Authorization */
-    int uncacheable; /* a caller of this request must not share its answer through mod_cache */
-    int moved;       /* another section took over, and access was decided once more */
-    const void *forwarded_conf;     /* headers and environment were set by this configuration */
-    const apr_table_t *environment; /* the table that was cleaned then */
+    int uncacheable;                      /* the answer is for this caller alone (mod_cache) */
+    int moved;                            /* another section took over, access was decided again */
+    const void *forwarded_conf;           /* the section that set headers and environment */
+    const apr_table_t *environment;       /* the table that was cleaned then */
 
     /* The place that access was decided for: a configuration, a path and a query. */
     const void *decided_conf;
@@ -57,23 +54,23 @@ typedef struct la_request_t {
     const char *decided_args;
 
     /* The answer. */
-    int answers_preflight;     /* by LlamaAuthCors */
-    int open_to_all;           /* a handler of ours lets every page read it */
-    const la_denial_t *denial; /* why this request is refused; NULL while it is not */
-    const char *realm; /* of the section that refused it, not necessarily this request's own */
-    const la_denial_form_t *form; /* the document's; of that section too */
-    int awaiting_require;         /* our checks held, httpd's Require is still to speak */
-    int gated;  /* authentication and authorization of this request itself are over */
-    int passed; /* everything held: errors from here on are not ours */
+    int answers_preflight;        /* by LlamaAuthCors */
+    int open_to_all;              /* a handler of ours lets every page read it */
+    const la_denial_t *denial;    /* why this request is refused, or NULL */
+    const char *realm;            /* of the section that refused it */
+    const la_denial_form_t *form; /* of that section's document */
+    int awaiting_require;         /* our checks hold, httpd's Require decides next */
+    int gated;                    /* this request itself is authenticated and authorized */
+    int passed;                   /* everything holds: errors from here on are not ours */
 } la_request_t;
 
 /* The request's state, or NULL. */
 la_request_t *la_request_get(const request_rec *r);
 
-/* The request's state, made when there is none. */
+/* The request's state, made if there is none. */
 la_request_t *la_request_make(request_rec *r);
 
-/* The request that this one comes from by an internal redirect or as a subrequest, or NULL. */
+/* The request that led to this one by an internal redirect or as a subrequest, or NULL. */
 request_rec *la_request_origin(const request_rec *r);
 
 /* The first request of the chain: the one that the client sent. */
@@ -85,16 +82,15 @@ int la_request_begin(request_rec *r);
 /* The number of the method that the client sent; HEAD counts as GET. */
 int la_request_method(request_rec *r);
 
-/* Keeps a copy of the client's header fields, before authentication and fixups change them. Later
- * calls for the same chain do nothing. */
+/* Copies the client's header fields before authentication and fixups change them. Later calls for
+ * the same chain do nothing. */
 void la_request_keep_fields(request_rec *r);
 
-/* The header fields as the client sent them. Lives as long as the first request; must not be
- * changed. */
+/* The header fields as the client sent them. Constant, as long as the first request lives. */
 const apr_table_t *la_request_fields(request_rec *r);
 
-/* The caller that was found earlier in the chain by the same question (use, token, resource, path
- * and query of `asked`), or NULL. */
+/* The caller whom the chain has for the same question (use, token, resource, path and query of
+ * `asked`), or NULL. */
 const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *asked);
 
 /* Adds a caller, which lives in the first request's pool, to the chain's. */

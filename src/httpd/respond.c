@@ -1,30 +1,31 @@
-/* Sends an error document. httpd makes the error response; a filter right in front of its protocol
- * filters gives it our type, length and body, so that HEAD, HTTP/1.0, HTTP/2, Header always and
- * keep-alive stay httpd's business.
+/* Sends an error document. httpd makes the error response; a filter in front of its protocol
+ * filters gives it our type, length and body, so that httpd still handles HEAD, HTTP/1.0, HTTP/2,
+ * Header always and keep-alive.
  *
- * Two things of httpd have to be kept away from a denial: an ErrorDocument (a custom
- * response of the request's own outranks it) and the reading of a large request body before the
- * answer leaves.
+ * A denial keeps out an ErrorDocument (a custom response of the request outranks it) and does not
+ * wait for a large request body.
  */
 #include "httpd/respond.h"
 
 #include "httpd/forward.h"
+#include "io/server.h"
 
 #include <apr_strings.h>
 #include <http_core.h>
+#include <http_log.h>
 #include <http_protocol.h>
 #include <http_connection.h>
 #include <http_request.h>
 #include <mod_core.h>
 #include <util_filter.h>
 
-/* A body up to this size is read and the connection used again; for a larger one it is closed. */
+APLOG_USE_MODULE(llama_auth);
+
+/* Reads a body up to this size and keeps the connection; closes it for a larger one. */
 #define DISCARD_LIMIT_BYTES 65536
 
-/* How long such a body is waited for: it follows its header closely, or never. */
+/* How long to wait for such a body. */
 #define DISCARD_WAIT_US (APR_USEC_PER_SEC / 4)
-
-static const int require_statuses[] = {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN};
 
 static ap_filter_rec_t *filter_handle;
 
@@ -36,8 +37,7 @@ static request_rec *topmost(request_rec *r)
     return r;
 }
 
-/* Keeps an ErrorDocument from taking over: the text itself is never sent, the filter replaces it.
- */
+/* Keeps out an ErrorDocument. The text is never sent, the filter replaces it. */
 static void shield(request_rec *r, int status)
 {
     ap_custom_response(r, status, "denied");
@@ -62,8 +62,7 @@ static const la_denial_t *copy_denial(apr_pool_t *pool, const la_denial_t *denia
     return copy;
 }
 
-/* AuthName without the backslashes that httpd puts before its quotes: la_denial_challenge() quotes
- * for itself. */
+/* AuthName without the backslashes that httpd puts before quotes. */
 static const char *realm_of(request_rec *r)
 {
     const char *name = ap_auth_name(r);
@@ -88,7 +87,7 @@ static void record(request_rec *r, const la_denial_t *denial, const char *realm,
     la_request_t *state = la_request_make(r);
 
     if (state->denial) {
-        unshield(r, state->denial->status); /* of another look-up */
+        unshield(r, state->denial->status); /* of an earlier subrequest */
     }
     state->denial = copy_denial(r->pool, denial);
     state->realm = apr_pstrdup(r->pool, realm);
@@ -128,13 +127,13 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
 
     denial.resource_metadata = metadata_of(r);
     record(r, &denial, realm, form);
-    set_headers(r, &denial, realm); /* mod_dav and others copy a look-up's challenge from here */
-    /* In its fixups a request takes a failed look-up's status for its own (mod_dir,
-     * mod_negotiation). Before them a look-up is a question (RewriteCond -U), after them a gap in a
-     * page. */
+    set_headers(r, &denial, realm); /* mod_dav and others copy a subrequest's challenge from here */
+    /* In its fixups a request takes the status of a subrequest that failed for its own (mod_dir,
+     * mod_negotiation). Before them a subrequest is a question (RewriteCond -U), after them a part
+     * of a page. */
     if (top != r && top_state && top_state->gated && !top_state->passed) {
         record(top, &denial, realm,
-               la_denial_form_copy(top->pool, form)); /* mod_dir frees look-ups */
+               la_denial_form_copy(top->pool, form)); /* mod_dir frees subrequests */
     }
     return denial.status;
 }
@@ -152,26 +151,23 @@ void la_respond_without_error_page(request_rec *r)
 
 void la_respond_await_require(request_rec *r)
 {
-    apr_size_t i;
-
     la_request_make(r)->awaiting_require = 1;
-    for (i = 0; i < sizeof(require_statuses) / sizeof(require_statuses[0]); i++) {
-        if (ap_response_code_string(r, ap_index_of_response(require_statuses[i]))) {
-            shield(r, require_statuses[i]);
-        }
+    if (ap_response_code_string(r, ap_index_of_response(HTTP_UNAUTHORIZED))) {
+        shield(r, HTTP_UNAUTHORIZED);
+    }
+    if (ap_response_code_string(r, ap_index_of_response(HTTP_FORBIDDEN))) {
+        shield(r, HTTP_FORBIDDEN);
     }
 }
 
 void la_respond_require_held(request_rec *r)
 {
     la_request_t *state = la_request_make(r);
-    apr_size_t i;
 
     if (state->awaiting_require) {
         state->awaiting_require = 0;
-        for (i = 0; i < sizeof(require_statuses) / sizeof(require_statuses[0]); i++) {
-            unshield(r, require_statuses[i]);
-        }
+        unshield(r, HTTP_UNAUTHORIZED);
+        unshield(r, HTTP_FORBIDDEN);
     }
     state->gated = 1;
 }
@@ -194,7 +190,7 @@ static int status_for_checks(const request_rec *r)
     return r->status == HTTP_PROXY_AUTHENTICATION_REQUIRED ? HTTP_UNAUTHORIZED : r->status;
 }
 
-/* The denial that the error response at hand is about, or NULL when it is not ours. */
+/* The denial that this error response is about, or NULL if it is not ours. */
 static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
 {
     int status = status_for_checks(r);
@@ -216,9 +212,8 @@ static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
     return NULL;
 }
 
-/* Reads the rest of a small body as it comes, for DISCARD_WAIT_US at most. Returns 1 when all of it
- * came. */
-static int body_comes(request_rec *r)
+/* Reads the rest of a small body, for DISCARD_WAIT_US at most. Returns 1 if all of it came. */
+static int discard_body(request_rec *r)
 {
     apr_socket_t *socket = ap_get_conn_socket(r->connection);
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
@@ -240,7 +235,6 @@ static int body_comes(request_rec *r)
     return ended;
 }
 
-/* Whether the body is so small that reading it is cheaper than a new connection. */
 static int body_is_small(request_rec *r, apr_off_t length)
 {
     apr_off_t limit = ap_get_limit_req_body(r);
@@ -248,9 +242,9 @@ static int body_is_small(request_rec *r, apr_off_t length)
     return length <= DISCARD_LIMIT_BYTES && (limit <= 0 || length <= limit);
 }
 
-/* A client that announces a large body, waits for leave to send one, or is slow to send a small one
- * would hold the worker until httpd has read it, and get no answer before: the connection is closed
- * instead. */
+/* Closes the connection after the answer to a client that announces a large body, waits with one
+ * for 100 Continue, or is slow to send a small one: httpd would read all of it before it answers.
+ */
 static void close_unless_body_comes(request_rec *r)
 {
     const char *length = apr_table_get(r->headers_in, "Content-Length");
@@ -260,20 +254,19 @@ static void close_unless_body_comes(request_rec *r)
     if (r->connection->master || !(chunked || bytes || r->expecting_100)) {
         return;
     }
-    if (chunked || r->expecting_100 || !body_is_small(r, bytes) || !body_comes(r)) {
+    if (chunked || r->expecting_100 || !body_is_small(r, bytes) || !discard_body(r)) {
         r->connection->keepalive = AP_CONN_CLOSE;
     }
 }
 
-/* What the filter puts in the place of httpd's document. */
+/* What the filter sends in place of httpd's document. */
 typedef struct answer_t {
     const la_denial_t *denial;
     const la_denial_form_t *form;
     la_denial_context_t context;
 } answer_t;
 
-/* mod_unique_id's, else the one that httpd's log lines about this request have, if there were any.
- */
+/* mod_unique_id's, else the one in httpd's log lines about this request, if there are any. */
 static const char *request_id(request_rec *r)
 {
     const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
@@ -293,6 +286,17 @@ static answer_t *make_answer(request_rec *r, const la_request_t *state, const la
     return answer;
 }
 
+static void log_require(request_rec *r, const la_request_t *state)
+{
+    const char *attributes =
+        state->caller ? la_identity_attributes_json(state->caller->identity).data : "none";
+
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  LA_LOGNO(0241) "%s, token %.8s, for %s: a Require of this section does not hold; "
+                                 "the caller's attributes: %." LA_SHOWN "s",
+                  r->user ? r->user : "nobody", state->client_id, r->uri, attributes);
+}
+
 void la_respond_insert_error_filter(request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
@@ -301,6 +305,9 @@ void la_respond_insert_error_filter(request_rec *r)
 
     if (!denial) {
         return;
+    }
+    if (!state->denial) {
+        log_require(r, state);
     }
     realm = state->realm ? state->realm : realm_of(r);
     apr_table_setn(r->notes, LA_NOTE_ERROR, la_denial_code(denial->kind));
@@ -337,8 +344,7 @@ static apr_status_t error_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
-/* httpd's Require asks for the challenge of a caller it refuses with 401; it is set with the
- * document. */
+/* httpd asks for the challenge when Require refuses with 401; we set it with the document. */
 int la_respond_note_auth_failure(request_rec *r, const char *auth_type)
 {
     (void)r;

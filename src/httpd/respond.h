@@ -1,4 +1,4 @@
-/* Denials: recorded by whoever decides, answered by the module's own error document. */
+/* Denials: whoever decides records one, the module's error document answers it. */
 #ifndef LA_RESPOND_H
 #define LA_RESPOND_H
 
@@ -10,14 +10,14 @@
  */
 int la_respond_deny(request_rec *r, la_denial_t denial);
 
-/* Lets no ErrorDocument take over whatever becomes of this request. */
+/* Keeps out ErrorDocuments for all statuses of this request. */
 void la_respond_without_error_page(request_rec *r);
 
-/* Our checks held: if httpd's Require refuses the caller now, that is answered as a denial too. */
+/* Our checks hold: if httpd's Require refuses the caller now, that is answered as a denial too. */
 void la_respond_await_require(request_rec *r);
 
-/* httpd's Require held too, or had nothing to say. From here on a denied look-up can become the
- * request's own denial. */
+/* httpd's Require holds too. From here on a denied subrequest can become the request's own denial.
+ */
 void la_respond_require_held(request_rec *r);
 
 /* The request goes to its handler: errors from here on are other modules' and stay as they are. */

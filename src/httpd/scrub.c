@@ -1,7 +1,7 @@
-/* What clients may not say. Which names are ours is forward.c's.
+/* Removes what clients may not send. forward_rules.c knows the names that are ours.
  *
- * Trailers are seen by an input filter next to httpd's own that reads chunks: mod_proxy_fcgi reads
- * the body before it looks at the header fields. In request threads.
+ * An input filter next to httpd's own reader of chunks removes trailers, because mod_proxy_fcgi
+ * reads the body before the header fields. In request threads.
  */
 #include "httpd/scrub.h"
 
@@ -14,7 +14,7 @@
 
 /* ---- fields ---- */
 
-/* A proxy takes the fields that Connection names off the request. */
+/* A proxy removes from the request the fields that Connection names. */
 static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
 {
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
@@ -79,7 +79,7 @@ static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *brigade, ap_in
 
 void la_scrub_register(void)
 {
-    /* Below all filters of contents, so that nobody sees what is taken out. */
+    /* Below all filters of contents, so that none sees what is removed. */
     filter_handle = ap_register_input_filter("LLAMA_AUTH_TRAILERS", read_body, NULL,
                                              (ap_filter_type)(AP_FTYPE_PROTOCOL - 1));
 }

@@ -1,6 +1,5 @@
 /* Keeps clients from speaking in the module's name: in header fields, in trailers (`MergeTrailers
- * On`), and by a Connection that has a proxy take our fields off the request.
- */
+ * On`), and by a Connection field that makes a proxy remove ours. */
 #ifndef LA_SCRUB_H
 #define LA_SCRUB_H
 
@@ -9,8 +8,8 @@
 /* Registers the filter of trailers. */
 void la_scrub_register(void);
 
-/* Hook post_read_request: removes what no client may send, and puts the filter in front of a body
- * that may have trailers. */
+/* Hook post_read_request: removes what no client may send, and adds the filter to a body that may
+ * have trailers. */
 int la_scrub_read(request_rec *r);
 
 /* Hook insert_filter: the same filter, for a redirect's request. */

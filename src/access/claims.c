@@ -1,18 +1,18 @@
-/* Claims: finding them and turning them into a principal and attributes. Owns the lookup rules;
- * which objects hold claims, and which claims map where, is left to the providers.
- *
- * Called by request threads, on documents that nobody changes.
+/* Finds claims and makes a principal and attributes of them. Which objects hold claims, and which
+ * claims map to which category, the providers say. Any thread.
  */
 #include "access/claims.h"
 
 #include <string.h>
 
-/* What separates values in a string claim. Spelt out, since isspace() depends on the locale. */
+#include <apr_strings.h>
+
+/* What `split` splits at; isspace() would depend on the locale. */
 #define WHITE_SPACE " \t\n\v\f\r"
 
-/* How many bytes of `path` a member's name covers, up to a dot that separates or the end; -1 when
- * it is another name. */
-static apr_ssize_t covered(const char *path, la_slice_t name)
+/* How many bytes of `path` are this member name, up to a separating dot or the end; -1 if another
+ * name stands there. */
+static apr_ssize_t match_name(const char *path, la_slice_t name)
 {
     const char *at = path;
 
@@ -26,8 +26,8 @@ static apr_ssize_t covered(const char *path, la_slice_t name)
     return *at == '\0' || *at == '.' ? at - path : -1;
 }
 
-/* The member with the longest name that `path` begins with, null ones aside. Returns what it
- * covers, -1 when there is none. */
+/* Finds the member with the longest name that `path` begins with, skipping nulls. Returns the bytes
+ * of the path that its name takes, -1 if there is none. */
 static apr_ssize_t find_longest(const la_json_t *object, const char *path, const la_json_t **found)
 {
     la_json_iterator_t it = {0};
@@ -36,7 +36,7 @@ static apr_ssize_t find_longest(const la_json_t *object, const char *path, const
     la_slice_t name;
 
     while (la_json_next(object, &it, &name, &value)) {
-        apr_ssize_t len = value ? covered(path, name) : -1;
+        apr_ssize_t len = value ? match_name(path, name) : -1;
 
         if (len > longest) {
             longest = len;
@@ -46,7 +46,7 @@ static apr_ssize_t find_longest(const la_json_t *object, const char *path, const
     return longest;
 }
 
-/* Walks nested objects along a path; an empty name is one as any other. */
+/* Follows a path through nested objects. */
 static int find_path(const la_json_t *object, const char *path, const la_json_t **claim)
 {
     apr_ssize_t len = find_longest(object, path, claim);
@@ -61,7 +61,7 @@ static int find_path(const la_json_t *object, const char *path, const la_json_t 
     return len >= 0;
 }
 
-/* A member whose whole name is `name`. */
+/* Finds a member whose whole name is `name`. */
 static int find_literal(const la_json_t *object, const char *name, const la_json_t **claim)
 {
     const la_json_t *found = NULL;
@@ -83,30 +83,61 @@ int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t 
             (find_path(claims->first, name, claim) || find_path(claims->second, name, claim)));
 }
 
-/* A string, or a number as text. */
-static int read_principal(const la_json_t *claim, apr_pool_t *pool, la_slice_t *principal)
+const char *la_claims_kind(const la_json_t *value)
 {
-    return la_json_type(claim) == LA_JSON_NUMBER ? la_json_scalar_text(pool, claim, principal)
-                                                 : la_json_string(claim, principal);
+    switch (la_json_type(value)) {
+    case LA_JSON_NULL:
+        return "null";
+    case LA_JSON_BOOLEAN:
+        return "a boolean";
+    case LA_JSON_NUMBER:
+        return "a number";
+    case LA_JSON_STRING:
+        return "a string";
+    case LA_JSON_ARRAY:
+        return "a list";
+    case LA_JSON_OBJECT:
+        return "an object";
+    }
+    return "unknown";
+}
+
+const char *la_claims_wrong_kind(apr_pool_t *pool, const char *name, const la_json_t *value,
+                                 const char *expected)
+{
+    return apr_pstrcat(pool, name, " is ", la_claims_kind(value), ", expected ", expected, NULL);
+}
+
+/* Sets the principal from the claim of that name. Returns NULL, or why it is none. */
+static const char *set_principal(const char *name, const la_json_t *claim,
+                                 la_identity_builder_t *builder, apr_pool_t *pool)
+{
+    la_json_e type = la_json_type(claim);
+    const char *error;
+    la_slice_t text;
+
+    if ((type != LA_JSON_STRING && type != LA_JSON_NUMBER) ||
+        !la_json_scalar_text(pool, claim, &text)) {
+        return la_claims_wrong_kind(pool, name, claim, "a string or a 64-bit number");
+    }
+    error = la_identity_set_principal(builder, text);
+    return error ? apr_pstrcat(pool, name, ": ", error, NULL) : NULL;
 }
 
 const char *la_claims_principal(const la_claims_t *claims, const apr_array_header_t *names,
                                 la_identity_builder_t *builder, apr_pool_t *pool, int *found)
 {
-    const la_json_t *claim;
-    la_slice_t principal;
-
     *found = 0;
-    for (int i = 0; i < names->nelts && !*found; i++) {
-        *found = la_claims_find(claims, APR_ARRAY_IDX(names, i, const char *), &claim);
+    for (int i = 0; i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        const la_json_t *claim;
+
+        if (la_claims_find(claims, name, &claim)) {
+            *found = 1;
+            return set_principal(name, claim, builder, pool);
+        }
     }
-    if (!*found) {
-        return NULL;
-    }
-    if (!read_principal(claim, pool, &principal)) {
-        return "the principal is neither a string nor a number";
-    }
-    return la_identity_set_principal(builder, principal);
+    return NULL;
 }
 
 static void add_words(la_identity_builder_t *builder, la_slice_t category, la_slice_t text)
@@ -116,11 +147,22 @@ static void add_words(la_identity_builder_t *builder, la_slice_t category, la_sl
 
     for (const char *at = text.data; at <= end; at++) {
         /* memchr, not strchr: a string may hold NUL, which separates nothing. */
-        if (at < end && !memchr(WHITE_SPACE, *at, sizeof(WHITE_SPACE) - 1))
+        if (at < end && !memchr(WHITE_SPACE, *at, sizeof(WHITE_SPACE) - 1)) {
             continue;
-        if (at > word)
+        }
+        if (at > word) {
             la_identity_add(builder, category, (la_slice_t){word, (apr_size_t)(at - word)});
+        }
         word = at + 1;
+    }
+}
+
+static void add_text(la_identity_builder_t *builder, const la_claim_map_t *map, la_slice_t text)
+{
+    if (map->form == LA_CLAIM_SPLIT) {
+        add_words(builder, la_slice_of(map->category), text);
+    } else {
+        la_identity_add(builder, la_slice_of(map->category), text);
     }
 }
 
@@ -129,17 +171,13 @@ static void add_value(la_identity_builder_t *builder, const la_claim_map_t *map,
 {
     la_slice_t text;
 
-    if (!la_json_scalar_text(pool, value, &text)) {
-        return;
-    }
-    if (map->form == LA_CLAIM_SPLIT) {
-        add_words(builder, la_slice_of(map->category), text);
-    } else {
-        la_identity_add(builder, la_slice_of(map->category), text);
+    if (la_json_scalar_text(pool, value, &text)) {
+        add_text(builder, map, text);
     }
 }
 
-static void add_names(la_identity_builder_t *builder, la_slice_t category, const la_json_t *object)
+static void add_member_names(la_identity_builder_t *builder, la_slice_t category,
+                             const la_json_t *object)
 {
     la_json_iterator_t it = {0};
     const la_json_t *value;
@@ -157,31 +195,23 @@ static void map_claim(const la_json_t *claim, const la_claim_map_t *map,
                       la_identity_builder_t *builder, apr_pool_t *pool)
 {
     la_slice_t category = la_slice_of(map->category);
+    la_json_e type = la_json_type(claim);
 
     if (map->form == LA_CLAIM_KEYS) {
-        if (la_json_type(claim) == LA_JSON_OBJECT) {
-            add_names(builder, category, claim);
+        if (type == LA_JSON_OBJECT) {
+            add_member_names(builder, category, claim);
         }
         return;
     }
-    switch (la_json_type(claim)) {
-    case LA_JSON_STRING:
+    if (type == LA_JSON_STRING || type == LA_JSON_ARRAY) {
         la_identity_add_category(builder, category);
-        add_value(builder, map, claim, pool);
-        break;
-    case LA_JSON_ARRAY:
-        la_identity_add_category(builder, category);
+    }
+    if (type == LA_JSON_ARRAY) {
         for (apr_size_t i = 0; i < la_json_count(claim); i++) {
             add_value(builder, map, la_json_item(claim, i), pool);
         }
-        break;
-    case LA_JSON_NUMBER:
-    case LA_JSON_BOOLEAN:
+    } else {
         add_value(builder, map, claim, pool);
-        break;
-    case LA_JSON_NULL:
-    case LA_JSON_OBJECT:
-        break;
     }
 }
 
@@ -192,12 +222,46 @@ void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
         const la_claim_map_t *map = &APR_ARRAY_IDX(maps, i, la_claim_map_t);
         const la_json_t *claim;
 
-        if (la_claims_find(claims, map->source, &claim))
+        if (la_claims_find(claims, map->source, &claim)) {
             map_claim(claim, map, builder, pool);
+        }
     }
 }
 
-/* Takes one value. Returns 0 when it is none. */
+void la_claims_map_texts(const apr_array_header_t *texts, const la_claim_map_t *map,
+                         la_identity_builder_t *builder)
+{
+    if (map->form == LA_CLAIM_KEYS) {
+        return;
+    }
+    la_identity_add_category(builder, la_slice_of(map->category));
+    for (int i = 0; i < texts->nelts; i++) {
+        add_text(builder, map, la_slice_of(APR_ARRAY_IDX(texts, i, const char *)));
+    }
+}
+
+const char *la_claims_identity(const la_claims_t *claims, const apr_array_header_t *names,
+                               const apr_array_header_t *maps, apr_pool_t *pool,
+                               const la_identity_t **identity)
+{
+    la_identity_builder_t *builder = la_identity_builder_make(pool);
+    int found;
+    const char *error = la_claims_principal(claims, names, builder, pool, &found);
+
+    *identity = NULL;
+    if (!error && !found) {
+        error = apr_pstrcat(pool,
+                            "no principal, expected one of: ", apr_array_pstrcat(pool, names, ' '),
+                            " (PrincipalClaim)", NULL);
+    }
+    if (error) {
+        return error;
+    }
+    la_claims_map(claims, maps, builder, pool);
+    return la_identity_build(builder, pool, identity);
+}
+
+/* Takes one value. Returns 0 if it is none. */
 static int add_attribute(la_slice_t category, const la_json_t *value, int scalars,
                          la_identity_builder_t *builder, apr_pool_t *pool)
 {
@@ -210,24 +274,31 @@ static int add_attribute(la_slice_t category, const la_json_t *value, int scalar
     return 1;
 }
 
+static const char *wrong_value(apr_pool_t *pool, la_slice_t category, const la_json_t *value,
+                               int scalars)
+{
+    return apr_pstrcat(pool, "the attribute ", la_json_quoted(pool, category), " holds ",
+                       la_claims_kind(value), ", expected ",
+                       scalars ? "strings, numbers and booleans" : "strings", NULL);
+}
+
 static const char *add_category(la_slice_t category, const la_json_t *values, int scalars,
                                 la_identity_builder_t *builder, apr_pool_t *pool)
 {
     if (category.len == 0) {
-        return "attributes hold a category without a name";
+        return "an attribute has no name";
     }
     la_identity_add_category(builder, category);
     if (la_json_type(values) != LA_JSON_ARRAY) {
         return add_attribute(category, values, scalars, builder, pool)
                    ? NULL
-                   : "attributes hold a category that is neither a list nor a value";
+                   : wrong_value(pool, category, values, scalars);
     }
     for (apr_size_t i = 0; i < la_json_count(values); i++) {
         const la_json_t *value = la_json_item(values, i);
 
         if (value && !add_attribute(category, value, scalars, builder, pool)) {
-            return scalars ? "attributes hold a value that is no string, number or boolean"
-                           : "attributes hold a value that is not a string";
+            return wrong_value(pool, category, value, scalars);
         }
     }
     return NULL;
@@ -242,7 +313,7 @@ const char *la_claims_attributes(const la_json_t *attributes, int scalars,
     la_slice_t category;
 
     if (attributes && la_json_type(attributes) != LA_JSON_OBJECT) {
-        return "attributes are not an object";
+        return la_claims_wrong_kind(pool, "attributes", attributes, "an object");
     }
     while (!error && la_json_next(attributes, &it, &category, &values)) {
         error = values ? add_category(category, values, scalars, builder, pool) : NULL;

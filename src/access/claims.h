@@ -1,5 +1,5 @@
-/* Claims: members of a provider's answer or of a token, and the table that maps
- * them to attribute categories.
+/* Claims: members of a provider's answer or of a token, and the table that maps them to categories
+ * of attributes.
  */
 #ifndef LA_CLAIMS_H
 #define LA_CLAIMS_H
@@ -12,8 +12,8 @@
 /* What a claim's value becomes. */
 typedef enum la_claim_form_e {
     LA_CLAIM_WHOLE, /* zero: a string is one value */
-    LA_CLAIM_SPLIT, /* a string is as many values as white space makes of it, in lists too */
-    LA_CLAIM_KEYS   /* the member names of an object are the values */
+    LA_CLAIM_SPLIT, /* white space separates values, in the strings of a list too */
+    LA_CLAIM_KEYS   /* an object's member names are the values */
 } la_claim_form_e;
 
 /* One `Claim SOURCE CATEGORY [split|keys]` line. */
@@ -23,53 +23,68 @@ typedef struct la_claim_map_t {
     la_claim_form_e form;
 } la_claim_map_t;
 
-/* Where claims are looked up: `first`, then `second` where it is not NULL. */
+/* Where claims are looked up: in `first`, then in `second`. Each may be NULL. */
 typedef struct la_claims_t {
     const la_json_t *first;
     const la_json_t *second;
 } la_claims_t;
 
-/* Finds a claim: a member with that literal name, else a path of names joined by dots through
- * nested objects
- * ("realm_access.roles"). At each object the longest member name that the rest of the path begins
- * with is taken, since names may hold dots ("resource_access.my.client.roles"), and there is no way
- * back to a shorter one. `\.` is a dot inside a name. A literal name is preferred in either object
- * to any path. A member that is null counts as absent.
+/* Finds a claim: a member with that literal name in either object, else a path of names joined by
+ * dots through nested objects ("realm_access.roles"). At each object the path follows the longest
+ * member name that it begins with ("resource_access.my.client.roles"), and never comes back to a
+ * shorter one. `\.` is a dot inside a name. A member that is null counts as absent.
  *
- * claim: the value, NULL when not found.
- * Returns 1 when found, else 0.
+ * claim: the value, NULL if not found.
+ * Returns 1 if found, else 0.
  */
 int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t **claim);
 
 /* Takes the principal from the first of `names` that is present: a string, or a number as text.
  *
- * names: array of const char *. found: whether any of them was present.
- * Returns NULL, or why the present one is no principal (another type, empty, control characters,
- * outer blanks).
+ * names: array of const char *. found: whether any of them is present.
+ * Returns NULL, or why the claim is no principal, for the log, in `pool`.
  */
 const char *la_claims_principal(const la_claims_t *claims, const apr_array_header_t *names,
                                 la_identity_builder_t *builder, apr_pool_t *pool, int *found);
 
-/* Maps claims to categories: a string is one value, or split at white space where the map says so;
- * a list is taken item by item (strings, numbers and booleans as text, anything else skipped); a
- * number or boolean is its text; an object gives its member names to a map of that form, and
- * nothing to others. What maps to one category accumulates. A string, list or object without any
- * value still makes its category; null and an absent claim make none.
+/* Maps claims to categories. A string is one value, unless the map splits it. A list gives its
+ * strings, numbers and booleans, as text. A number or a boolean is its text. An object gives its
+ * member names to a map with `keys`. Several claims may add to one category. A string, list or
+ * object without any value still makes its category; an absent claim makes none.
  *
  * maps: array of la_claim_map_t.
  */
 void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
                    la_identity_builder_t *builder, apr_pool_t *pool);
 
-/* Takes attributes in their final form, as `custom` endpoints answer and key files hold them: an
- * object whose members are categories, each a value or a list of values. A value is a string, or
- * where `scalars` allows it a number or boolean as text; nothing is split. A category that is null
- * counts as absent, a null in a list is skipped.
+/* Maps a claim that a provider put together itself: a list of const char *. */
+void la_claims_map_texts(const apr_array_header_t *texts, const la_claim_map_t *map,
+                         la_identity_builder_t *builder);
+
+/* Makes the identity of a document that must name a principal.
  *
- * attributes: NULL (absent, or a JSON null) has no categories.
- * Returns NULL, or what is wrong with the form; the builder then holds a part of it.
+ * identity: in `pool`, NULL on failure.
+ * Returns NULL, or why there is none, for the log, in `pool` or a literal.
+ */
+const char *la_claims_identity(const la_claims_t *claims, const apr_array_header_t *names,
+                               const apr_array_header_t *maps, apr_pool_t *pool,
+                               const la_identity_t **identity);
+
+/* Takes attributes in their final form, as `custom` endpoints and key files have them: an object
+ * whose members are categories, each a value or a list of values. A value is a string, or if
+ * `scalars` a number or boolean as text. A null is skipped.
+ *
+ * attributes: NULL has no categories.
+ * Returns NULL, or what is wrong, for the log, in `pool`; the builder then holds a part.
  */
 const char *la_claims_attributes(const la_json_t *attributes, int scalars,
                                  la_identity_builder_t *builder, apr_pool_t *pool);
+
+/* What kind of value it is, for the log: "a string", "a list", "null". */
+const char *la_claims_kind(const la_json_t *value);
+
+/* The reason `NAME is a list, expected EXPECTED`, in `pool`. */
+const char *la_claims_wrong_kind(apr_pool_t *pool, const char *name, const la_json_t *value,
+                                 const char *expected);
 
 #endif

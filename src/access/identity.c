@@ -1,8 +1,5 @@
-/* Identities: reading the flat block that stands for a caller, in place, and checking one of
- * unknown origin. identity_build.c makes them; identity_layout.h draws them.
- *
- * Where a block is kept, and for how long, is up to others: the cache copies blocks as bytes and
- * checks what it copied. A block may be read by any number of threads.
+/* Reads the flat block that stands for a caller, and checks one of unknown origin.
+ * identity_build.c makes blocks; identity_layout.h draws them. Any thread.
  */
 #include "access/identity.h"
 
@@ -25,26 +22,26 @@ static la_slice_t slice_of(const la_identity_t *identity, span_t span)
     return (la_slice_t){text_at(identity, span), span.len};
 }
 
-/* Whether a span and its NUL lie between `strings` and the end. Sums are taken
- * in 64 bits: two numbers of 32 cannot overflow them. */
-static int span_is_sound(const la_identity_t *identity, apr_uint64_t strings, span_t span)
+/* Whether a span and its NUL lie between `strings` and the block's end. */
+static int span_is_sound(const la_identity_t *identity, uint64_t strings, span_t span)
 {
-    apr_uint64_t end = (apr_uint64_t)span.offset + span.len;
+    uint64_t end = (uint64_t)span.offset + span.len;
 
     return span.offset >= strings && end < identity->size && ((const char *)identity)[end] == '\0';
 }
 
-static int categories_are_sound(const la_identity_t *identity, apr_uint64_t strings)
+static int categories_are_sound(const la_identity_t *identity, uint64_t strings)
 {
-    apr_uint64_t values = 0;
+    uint64_t values = 0;
 
     for (apr_size_t i = 0; i < identity->category_count; i++) {
         const category_t *category = &identity->categories[i];
 
         if (category->first_value != values || !span_is_sound(identity, strings, category->name) ||
             !span_is_sound(identity, strings, category->note) ||
-            !span_is_sound(identity, strings, category->joined))
+            !span_is_sound(identity, strings, category->joined)) {
             return 0;
+        }
         values += category->value_count;
     }
     return values == identity->value_count;
@@ -53,21 +50,24 @@ static int categories_are_sound(const la_identity_t *identity, apr_uint64_t stri
 int la_identity_check(const void *bytes, apr_size_t len)
 {
     const la_identity_t *identity = bytes;
-    apr_uint64_t strings;
+    uint64_t strings;
 
     if (len < sizeof(*identity) || identity->magic != IDENTITY_MAGIC || identity->size > len ||
-        identity->size > LA_IDENTITY_MAX_BYTES)
+        identity->size > LA_IDENTITY_MAX_BYTES) {
         return 0;
-    strings = sizeof(*identity) + (apr_uint64_t)identity->category_count * sizeof(category_t) +
-              (apr_uint64_t)identity->value_count * sizeof(span_t);
+    }
+    strings = sizeof(*identity) + (uint64_t)identity->category_count * sizeof(category_t) +
+              (uint64_t)identity->value_count * sizeof(span_t);
     if (strings > identity->size || !span_is_sound(identity, strings, identity->principal) ||
         !span_is_sound(identity, strings, identity->message) ||
         !span_is_sound(identity, strings, identity->attributes) ||
-        !categories_are_sound(identity, strings))
+        !categories_are_sound(identity, strings)) {
         return 0;
+    }
     for (apr_size_t i = 0; i < identity->value_count; i++) {
-        if (!span_is_sound(identity, strings, values_of(identity)[i]))
+        if (!span_is_sound(identity, strings, values_of(identity)[i])) {
             return 0;
+        }
     }
     return 1;
 }
@@ -104,19 +104,14 @@ void la_identity_note(const la_identity_t *identity, apr_size_t index, const cha
     *value = text_at(identity, identity->categories[index].joined);
 }
 
-static int span_equals(const la_identity_t *identity, span_t span, la_slice_t text)
-{
-    return span.len == text.len &&
-           (text.len == 0 || memcmp(text_at(identity, span), text.data, text.len) == 0);
-}
-
 apr_size_t la_identity_find(const la_identity_t *identity, la_slice_t category)
 {
     apr_size_t i = 0;
 
     while (i < identity->category_count &&
-           !span_equals(identity, identity->categories[i].name, category))
+           !la_slice_equals(slice_of(identity, identity->categories[i].name), category)) {
         i++;
+    }
     return i;
 }
 
@@ -133,15 +128,11 @@ la_slice_t la_identity_value(const la_identity_t *identity, apr_size_t index, ap
 int la_identity_has(const la_identity_t *identity, la_slice_t category, la_slice_t value)
 {
     apr_size_t index = la_identity_find(identity, category);
-    apr_size_t count = la_identity_value_count(identity, index);
-    const span_t *values;
 
-    if (count == 0)
-        return 0;
-    values = values_of(identity) + identity->categories[index].first_value;
-    for (apr_size_t i = 0; i < count; i++) {
-        if (span_equals(identity, values[i], value))
+    for (apr_size_t i = 0; i < la_identity_value_count(identity, index); i++) {
+        if (la_slice_equals(la_identity_value(identity, index, i), value)) {
             return 1;
+        }
     }
     return 0;
 }

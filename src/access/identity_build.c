@@ -1,5 +1,4 @@
-/* Identities: collecting a principal and attributes, and making the flat block of them. A builder
- * belongs to one request and one thread.
+/* Collects a principal and attributes, and makes the flat block of them. One thread uses a builder.
  */
 #include "access/identity.h"
 
@@ -17,41 +16,42 @@ typedef struct item_t {
 
 typedef struct group_t {
     la_slice_t name;
-    apr_uint32_t index;
-    apr_uint32_t value_count;
+    uint32_t index;
+    uint32_t value_count;
     item_t *first;
     item_t **end; /* where the next value is linked */
     struct group_t *next;
 } group_t;
 
-/* One hash for the values of all categories: a hash each would make a megabyte of
- * empty categories cost forty. A value's key is its category's index, then its bytes. */
+/* The values of all categories share one hash, because one each would make a megabyte of empty
+ * categories cost forty. A value's key is its category's index, then its bytes. */
 struct la_identity_builder_t {
     apr_pool_t *pool;
     la_slice_t principal;
     la_slice_t message;
     apr_hash_t *groups; /* name -> group_t */
-    apr_hash_t *values; /* index and value -> group_t, only to know it exists */
-    apr_uint32_t group_count;
-    apr_uint32_t value_count;
-    apr_size_t taken; /* bytes for groups and values; above BUILDER_BYTES: some are missing */
+    apr_hash_t *values; /* index and value -> group_t: which values exist */
+    uint32_t group_count;
+    uint32_t value_count;
+    apr_size_t taken; /* bytes for groups and values; if above BUILDER_BYTES, some are missing */
     group_t *first;
     group_t **end;
 };
 
-/* What a builder collects at most: a megabyte of short words would take thirty. */
+/* The most that a builder collects: a megabyte of short words would take thirty. */
 #define BUILDER_BYTES LA_IDENTITY_MAX_BYTES
 
 /* APR's hash entry, and the tables that it grows through. */
 #define HASH_ENTRY_BYTES 72
 
-/* Copies `text` behind `head` bytes that the caller fills, with a NUL after it. */
+/* Copies `text` and a NUL behind `head` bytes that the caller fills. */
 static char *copy_behind(apr_pool_t *pool, apr_size_t head, la_slice_t text)
 {
     char *copy = apr_palloc(pool, head + text.len + 1);
 
-    if (text.len > 0) /* memcpy from NULL is undefined even then */
+    if (text.len > 0) { /* text.data may be NULL, which memcpy() may not get */
         memcpy(copy + head, text.data, text.len);
+    }
     copy[head + text.len] = '\0';
     return copy;
 }
@@ -67,29 +67,27 @@ la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool)
     return builder;
 }
 
-/* Length in bytes of the control character at `at`: C0, DEL, or C1 in UTF-8; 0 for anything else.
- */
+/* Bytes of the control character at `at`: C0, DEL, or C1 in UTF-8; 0 for anything else. */
 static apr_size_t control_at(la_slice_t text, apr_size_t at)
 {
     unsigned char byte = (unsigned char)text.data[at];
 
-    if (byte < 0x20 || byte == 0x7f)
+    if (byte < 0x20 || byte == 0x7f) {
         return 1;
-    if (byte == 0xc2 && at + 1 < text.len && ((unsigned char)text.data[at + 1] & 0xe0) == 0x80)
-        return 2;
-    return 0;
+    }
+    return byte == 0xc2 && at + 1 < text.len && ((unsigned char)text.data[at + 1] & 0xe0) == 0x80
+               ? 2
+               : 0;
 }
 
-/* Whether the character is white space as Unicode has it; what is a control character too is not
- * asked about. */
+/* Whether the character is white space in Unicode, except control characters. */
 static int is_blank(unsigned code)
 {
     return code == ' ' || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) ||
            code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
 }
 
-/* Whether the text, which is not empty, begins or ends with a blank: two names that look the same.
- */
+/* Whether a text, which is not empty, begins or ends with a blank: it looks like another name. */
 static int has_outer_blanks(la_slice_t text)
 {
     const unsigned char *bytes = (const unsigned char *)text.data;
@@ -107,11 +105,13 @@ static int has_outer_blanks(la_slice_t text)
 
 const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal)
 {
-    if (principal.len == 0)
+    if (principal.len == 0) {
         return "the principal is empty";
+    }
     for (apr_size_t i = 0; i < principal.len; i++) {
-        if (control_at(principal, i))
+        if (control_at(principal, i)) {
             return "the principal holds control characters";
+        }
     }
     if (has_outer_blanks(principal)) {
         return "the principal begins or ends with a blank";
@@ -128,28 +128,27 @@ void la_identity_set_message(la_identity_builder_t *builder, la_slice_t message)
     for (apr_size_t i = 0; i < message.len; len++) {
         apr_size_t control = control_at(message, i);
 
-        copy[len] = message.data[i];
-        if (control)
-            copy[len] = ' ';
+        copy[len] = control ? ' ' : message.data[i];
         i += control ? control : 1;
     }
     builder->message = (la_slice_t){copy, len};
 }
 
-/* Whether there is room for one more text with what goes with it; it is taken then. */
+/* Counts one more text and `more` bytes. Returns 0 if the builder has no room for them. */
 static int take_room(la_identity_builder_t *builder, la_slice_t text, apr_size_t more)
 {
     builder->taken += text.len + more + HASH_ENTRY_BYTES;
     return builder->taken <= BUILDER_BYTES;
 }
 
-/* NULL when the builder is full. */
+/* Finds or adds a category; NULL if the builder is full. */
 static group_t *group_for(la_identity_builder_t *builder, la_slice_t name)
 {
     group_t *group = apr_hash_get(builder->groups, name.data, (apr_ssize_t)name.len);
 
-    if (group != NULL || !take_room(builder, name, sizeof(*group)))
+    if (group || !take_room(builder, name, sizeof(*group))) {
         return group;
+    }
     group = apr_pcalloc(builder->pool, sizeof(*group));
     group->name = (la_slice_t){copy_behind(builder->pool, 0, name), name.len};
     group->index = builder->group_count++;
@@ -173,13 +172,15 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
     item_t *item;
     char *key;
 
-    /* A repeated value takes room too: its copy stays in the pool. */
-    if (group == NULL || !take_room(builder, value, head + sizeof(*item)))
+    /* A repeated value takes room too, because its copy stays in the pool. */
+    if (!group || !take_room(builder, value, head + sizeof(*item))) {
         return;
+    }
     key = copy_behind(builder->pool, head, value);
     memcpy(key, &group->index, head);
-    if (apr_hash_get(builder->values, key, klen) != NULL)
+    if (apr_hash_get(builder->values, key, klen)) {
         return;
+    }
     apr_hash_set(builder->values, key, klen, group);
     item = apr_pcalloc(builder->pool, sizeof(*item));
     item->text = (la_slice_t){key + head, value.len};
@@ -189,10 +190,10 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
     builder->value_count++;
 }
 
-/* ---- building --------------------------------------------------------------- */
+/* ---- building ---- */
 
-/* Percent-encodes for a note; a comma only where `value` says that it would read as a separator.
- * Returns the length, and writes unless `out` is NULL. */
+/* Percent-encodes for a note; in a `value` the comma too. Returns the length, and writes unless
+ * `out` is NULL. */
 static apr_size_t encode(char *out, la_slice_t text, int value)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -202,9 +203,9 @@ static apr_size_t encode(char *out, la_slice_t text, int value)
         unsigned char byte = (unsigned char)text.data[i];
         int plain = byte >= 0x20 && byte < 0x7f && byte != '%' && !(value && byte == ',');
 
-        if (out != NULL && plain) {
+        if (out && plain) {
             out[len] = (char)byte;
-        } else if (out != NULL) {
+        } else if (out) {
             out[len] = '%';
             out[len + 1] = digits[byte >> 4];
             out[len + 2] = digits[byte & 15];
@@ -217,34 +218,34 @@ static apr_size_t encode(char *out, la_slice_t text, int value)
 /* Adds a length to a total that may not pass LA_IDENTITY_MAX_BYTES. */
 static int add_bytes(apr_size_t *total, apr_size_t len)
 {
-    if (len > LA_IDENTITY_MAX_BYTES - *total)
+    if (len > LA_IDENTITY_MAX_BYTES - *total) {
         return 0;
+    }
     *total += len;
     return 1;
 }
 
-/* What a text takes in the block as it is and encoded, with the byte after each: NUL, or the comma
- * between joined values. */
+/* What a text takes in the block as it is and encoded, each with the NUL or comma after it. */
 static apr_size_t text_bytes(la_slice_t text, int value)
 {
-    if (text.len > LA_IDENTITY_MAX_BYTES)
-        return text.len;
-    return text.len + 1 + encode(NULL, text, value) + 1;
+    return text.len > LA_IDENTITY_MAX_BYTES ? text.len
+                                            : text.len + 1 + encode(NULL, text, value) + 1;
 }
 
-/* The block's size without the attributes' JSON; 0 when it is too large already. */
+/* The block's size without the attributes' JSON; 0 if it is too large already. */
 static apr_size_t measure(const la_identity_builder_t *builder)
 {
     apr_size_t total = sizeof(la_identity_t) + 3;
     int fits = add_bytes(&total, builder->principal.len) && add_bytes(&total, builder->message.len);
 
-    for (const group_t *group = builder->first; fits && group != NULL; group = group->next) {
+    for (const group_t *group = builder->first; fits && group; group = group->next) {
         apr_size_t joined_nul = group->first == NULL; /* else the last value's byte */
 
         fits = add_bytes(&total, sizeof(category_t) + sizeof(LA_NOTE_ATTRIBUTE_PREFIX) - 1) &&
                add_bytes(&total, text_bytes(group->name, 0) + joined_nul);
-        for (const item_t *item = group->first; fits && item != NULL; item = item->next)
+        for (const item_t *item = group->first; fits && item; item = item->next) {
             fits = add_bytes(&total, sizeof(span_t) + text_bytes(item->text, 1));
+        }
     }
     return fits ? total : 0;
 }
@@ -252,15 +253,14 @@ static apr_size_t measure(const la_identity_builder_t *builder)
 static void write_attributes(la_json_writer_t *writer, const la_identity_builder_t *builder)
 {
     la_json_write_raw(writer, LA_SLICE("{"));
-    for (const group_t *group = builder->first; group != NULL; group = group->next) {
+    for (const group_t *group = builder->first; group; group = group->next) {
         la_json_write_string(writer, group->name);
         la_json_write_raw(writer, LA_SLICE(":["));
-        for (const item_t *item = group->first; item != NULL; item = item->next) {
+        for (const item_t *item = group->first; item; item = item->next) {
             la_json_write_string(writer, item->text);
-            if (item->next != NULL)
-                la_json_write_raw(writer, LA_SLICE(","));
+            la_json_write_raw(writer, item->next ? LA_SLICE(",") : LA_SLICE(""));
         }
-        la_json_write_raw(writer, group->next != NULL ? LA_SLICE("],") : LA_SLICE("]"));
+        la_json_write_raw(writer, group->next ? LA_SLICE("],") : LA_SLICE("]"));
     }
     la_json_write_raw(writer, LA_SLICE("}"));
 }
@@ -275,22 +275,23 @@ static apr_size_t attributes_bytes(const la_identity_builder_t *builder)
     return counter.len;
 }
 
-/* While a block is written its `size` is where the next string goes; measure() has
- * made sure that nothing here runs past the end. */
+/* While a block is written, its `size` is where the next string goes. measure() has counted all
+ * that is written here. */
 static void append(la_identity_t *block, la_slice_t text)
 {
-    if (text.len > 0)
+    if (text.len > 0) {
         memcpy((char *)block + block->size, text.data, text.len);
-    block->size += (apr_uint32_t)text.len;
+    }
+    block->size += (uint32_t)text.len;
 }
 
 static void append_encoded(la_identity_t *block, la_slice_t text, int value)
 {
-    block->size += (apr_uint32_t)encode((char *)block + block->size, text, value);
+    block->size += (uint32_t)encode((char *)block + block->size, text, value);
 }
 
-/* Closes the string that began at `start`. */
-static span_t finish(la_identity_t *block, apr_uint32_t start)
+/* Ends the string that began at `start`. */
+static span_t finish(la_identity_t *block, uint32_t start)
 {
     span_t span = {start, block->size - start};
 
@@ -300,27 +301,27 @@ static span_t finish(la_identity_t *block, apr_uint32_t start)
 
 static span_t put(la_identity_t *block, la_slice_t text)
 {
-    apr_uint32_t start = block->size;
+    uint32_t start = block->size;
 
     append(block, text);
     return finish(block, start);
 }
 
-/* Writes the attributes' JSON where it stays: as large as it may be, it is not held twice. */
+/* Writes the attributes' JSON in place: it may be too large to hold twice. */
 static span_t put_attributes(la_identity_t *block, const la_identity_builder_t *builder,
                              apr_size_t len)
 {
-    apr_uint32_t start = block->size;
+    uint32_t start = block->size;
     la_json_writer_t writer = {builder->pool, (char *)block + start, 0, len + 1};
 
     write_attributes(&writer, builder);
-    block->size += (apr_uint32_t)writer.len;
+    block->size += (uint32_t)writer.len;
     return finish(block, start);
 }
 
 static span_t put_note_name(la_identity_t *block, la_slice_t name)
 {
-    apr_uint32_t start = block->size;
+    uint32_t start = block->size;
 
     append(block, LA_SLICE(LA_NOTE_ATTRIBUTE_PREFIX));
     append_encoded(block, name, 0);
@@ -329,12 +330,11 @@ static span_t put_note_name(la_identity_t *block, la_slice_t name)
 
 static span_t put_joined(la_identity_t *block, const item_t *items)
 {
-    apr_uint32_t start = block->size;
+    uint32_t start = block->size;
 
-    for (const item_t *item = items; item != NULL; item = item->next) {
+    for (const item_t *item = items; item; item = item->next) {
         append_encoded(block, item->text, 1);
-        if (item->next != NULL)
-            append(block, LA_SLICE(","));
+        append(block, item->next ? LA_SLICE(",") : LA_SLICE(""));
     }
     return finish(block, start);
 }
@@ -343,43 +343,42 @@ static void put_categories(la_identity_t *block, const group_t *group)
 {
     category_t *category = block->categories;
     span_t *value = (span_t *)(void *)(block->categories + block->category_count);
-    apr_uint32_t first_value = 0;
+    uint32_t first_value = 0;
 
-    for (; group != NULL; group = group->next, category++) {
+    for (; group; group = group->next, category++) {
         category->name = put(block, group->name);
         category->note = put_note_name(block, group->name);
         category->joined = put_joined(block, group->first);
         category->first_value = first_value;
         category->value_count = group->value_count;
         first_value += group->value_count;
-        for (const item_t *item = group->first; item != NULL; item = item->next)
+        for (const item_t *item = group->first; item; item = item->next) {
             *value++ = put(block, item->text);
+        }
     }
 }
 
-apr_status_t la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
-                               const la_identity_t **identity)
+const char *la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
+                              const la_identity_t **identity)
 {
     apr_size_t size = builder->taken > BUILDER_BYTES ? 0 : measure(builder);
+    apr_size_t json_len = size > 0 ? attributes_bytes(builder) : 0;
     la_identity_t *block;
-    apr_size_t json_len;
 
     *identity = NULL;
-    if (size == 0)
-        return APR_ENOSPC;
-    json_len = attributes_bytes(builder);
-    if (!add_bytes(&size, json_len))
-        return APR_ENOSPC;
+    if (size == 0 || !add_bytes(&size, json_len)) {
+        return "the identity is larger than 4 MB";
+    }
     block = apr_palloc(pool, size);
     block->magic = IDENTITY_MAGIC;
     block->category_count = builder->group_count;
     block->value_count = builder->value_count;
-    block->size = (apr_uint32_t)(sizeof(*block) + builder->group_count * sizeof(category_t) +
-                                 builder->value_count * sizeof(span_t));
+    block->size = (uint32_t)(sizeof(*block) + builder->group_count * sizeof(category_t) +
+                             builder->value_count * sizeof(span_t));
     block->principal = put(block, builder->principal);
     block->message = put(block, builder->message);
     block->attributes = put_attributes(block, builder, json_len);
     put_categories(block, builder->first);
     *identity = block;
-    return APR_SUCCESS;
+    return NULL;
 }

@@ -1,5 +1,4 @@
-/* The layout of an identity's block, for the two files that know it: identity.c reads,
- * identity_build.c makes.
+/* The layout of an identity's block: identity.c reads it, identity_build.c writes it.
  *
  *   offset
  *      0  magic | size                  size: of the whole block
@@ -7,17 +6,16 @@
  *     16  message                       span
  *     24  attributes                    span: the JSON text
  *     32  category_count | value_count
- *     40  categories[category_count]    32 bytes each, in order of arrival:
+ *     40  categories[category_count]    32 bytes each, in the order in which they came:
  *           +0  name                    span
  *           +8  note                    span: name of the note
  *          +16  joined                  span: value of the note
  *          +24  first_value | value_count
- *      .  values[value_count]           a span each: the first category's, the second's ...
- *      .  strings                       bytes of the spans, a NUL after each (not in its length)
+ *      .  values[value_count]           a span each, category by category
+ *      .  strings                       the spans' bytes, a NUL after each (not in its length)
  *
- * All numbers are 32 bits wide in the machine's byte order: a block stays on its
- * machine. There is no padding, so equal identities are equal bytes. Whoever
- * changes the layout changes the magic.
+ * All numbers have 32 bits in the machine's byte order. There is no padding, so equal identities
+ * are equal bytes. A change of the layout needs another magic.
  */
 #ifndef LA_IDENTITY_LAYOUT_H
 #define LA_IDENTITY_LAYOUT_H
@@ -29,26 +27,26 @@
 #define IDENTITY_MAGIC 0x3149414cu /* "LAI1" */
 
 typedef struct span_t {
-    apr_uint32_t offset;
-    apr_uint32_t len;
+    uint32_t offset;
+    uint32_t len;
 } span_t;
 
 typedef struct category_t {
     span_t name;
     span_t note;
     span_t joined;
-    apr_uint32_t first_value;
-    apr_uint32_t value_count;
+    uint32_t first_value;
+    uint32_t value_count;
 } category_t;
 
 struct la_identity_t {
-    apr_uint32_t magic;
-    apr_uint32_t size;
+    uint32_t magic;
+    uint32_t size;
     span_t principal;
     span_t message;
     span_t attributes;
-    apr_uint32_t category_count;
-    apr_uint32_t value_count;
+    uint32_t category_count;
+    uint32_t value_count;
     category_t categories[];
 };
 

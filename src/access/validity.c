@@ -1,11 +1,11 @@
-/* The claims that bound a token's use. Decides nothing but that: who the caller is comes from
- * elsewhere. Any thread.
+/* Checks the claims that bound a token's use. Any thread.
  *
  * Times stay doubles until they are known to be in range: NumericDate is any JSON number, 1e300
  * too.
  */
 #include "access/validity.h"
 
+#include "access/claims.h"
 #include "access/origin.h"
 #include "base/timestamp.h"
 
@@ -13,79 +13,73 @@
 
 #include <apr_strings.h>
 
-/* Most audiences of a token that the log shows. */
+/* How many of a token's audiences the log shows. */
 #define SHOWN_MAX 3
 
-/* Ten thousand years, in seconds either way: what is beyond is clamped to it. */
+/* Ten thousand years: times beyond, either way, are taken for this. */
 #define SECONDS_MAX 3.2e11
 
-typedef enum found_e { FOUND_ABSENT, FOUND_GOOD, FOUND_WRONG } found_e;
+/* One check under way. */
+typedef struct check_t {
+    apr_pool_t *pool;
+    const la_json_t *claims;
+    const la_validity_terms_t *terms;
+} check_t;
 
-/* Finds a claim. Returns 0 when it is absent. */
-static int find(const la_json_t *claims, const la_validity_terms_t *terms, const char *name,
-                const la_json_t **claim)
+/* Finds a claim. Returns 0 if it is absent. */
+static int find(const check_t *c, const char *name, const la_json_t **claim)
 {
-    return la_json_member(claims, name, claim) && (*claim || !terms->null_is_absent);
+    return la_json_member(c->claims, name, claim) && (*claim || !c->terms->null_is_absent);
 }
 
-/* A NumericDate (RFC 7519 section 2) in microseconds. */
-static found_e find_time(const la_json_t *claims, const la_validity_terms_t *terms,
-                         const char *name, apr_time_t *at)
+/* Reads a NumericDate (RFC 7519 section 2) in microseconds. found: whether it is there. */
+static const char *read_time(const check_t *c, const char *name, int *found, apr_time_t *at)
 {
     const la_json_t *claim;
     double seconds;
 
     *at = 0;
-    if (!find(claims, terms, name, &claim)) {
-        return FOUND_ABSENT;
+    *found = find(c, name, &claim);
+    if (!*found) {
+        return NULL;
     }
     if (!la_json_number(claim, &seconds)) {
-        return FOUND_WRONG;
+        return la_claims_wrong_kind(c->pool, name, claim, "a finite number");
     }
     seconds = seconds > SECONDS_MAX ? SECONDS_MAX : seconds < -SECONDS_MAX ? -SECONDS_MAX : seconds;
     *at = (apr_time_t)(seconds * APR_USEC_PER_SEC);
-    return FOUND_GOOD;
+    return NULL;
 }
 
-static const char *check_end(apr_pool_t *pool, const la_json_t *claims,
-                             const la_validity_terms_t *terms, apr_time_t *expires)
+static const char *check_end(const check_t *c, apr_time_t *expires)
 {
     apr_time_t exp;
     apr_time_t end;
+    int found;
+    const char *error = read_time(c, "exp", &found, &exp);
 
     *expires = 0;
-    switch (find_time(claims, terms, "exp", &exp)) {
-    case FOUND_ABSENT:
-        return terms->require_exp ? "exp is missing" : NULL;
-    case FOUND_WRONG:
-        return "exp is not a number";
-    case FOUND_GOOD:
-        break;
+    if (error || !found) {
+        return !error && c->terms->require_exp ? "exp is missing" : error;
     }
-    end = exp + terms->leeway_us;
-    if (end <= terms->now || end <= 0) {
-        return apr_psprintf(pool, "it expired at %s", la_timestamp_text(pool, exp));
+    end = exp + c->terms->leeway_us;
+    if (end <= c->terms->now || end <= 0) {
+        return apr_psprintf(c->pool, "it expired at %s", la_timestamp_text(c->pool, exp));
     }
     *expires = end;
     return NULL;
 }
 
-static const char *check_begin(apr_pool_t *pool, const la_json_t *claims,
-                               const la_validity_terms_t *terms)
+static const char *check_begin(const check_t *c)
 {
     apr_time_t nbf;
+    int found;
+    const char *error = read_time(c, "nbf", &found, &nbf);
 
-    switch (find_time(claims, terms, "nbf", &nbf)) {
-    case FOUND_ABSENT:
-        return NULL;
-    case FOUND_WRONG:
-        return "nbf is not a number";
-    case FOUND_GOOD:
-        break;
-    }
-    return nbf - terms->leeway_us > terms->now
-               ? apr_psprintf(pool, "it is not valid before %s (nbf)", la_timestamp_text(pool, nbf))
-               : NULL;
+    return error || !found || nbf - c->terms->leeway_us <= c->terms->now
+               ? error
+               : apr_psprintf(c->pool, "it is not valid before %s (nbf)",
+                              la_timestamp_text(c->pool, nbf));
 }
 
 static const char *other_issuer(apr_pool_t *pool, la_slice_t came, const char *expected)
@@ -93,23 +87,24 @@ static const char *other_issuer(apr_pool_t *pool, la_slice_t came, const char *e
     return apr_psprintf(pool, "iss is %s, expected %s", la_json_quoted(pool, came), expected);
 }
 
-static const char *check_issuer(apr_pool_t *pool, const la_json_t *claims,
-                                const la_validity_terms_t *terms)
+static const char *check_issuer(const check_t *c)
 {
-    const char *issuer = terms->issuer;
+    const char *issuer = c->terms->issuer;
     const la_json_t *claim;
     la_slice_t text;
 
-    if (!find(claims, terms, "iss", &claim)) {
-        return issuer && !terms->issuer_optional
-                   ? apr_psprintf(pool, "iss is missing, expected %s", issuer)
+    if (!find(c, "iss", &claim)) {
+        return issuer && !c->terms->issuer_optional
+                   ? apr_pstrcat(c->pool, "iss is missing, expected ", issuer, NULL)
                    : NULL;
     }
     if (!la_json_string(claim, &text)) {
-        return "iss is not a string";
+        return la_claims_wrong_kind(c->pool, "iss", claim, "a string");
     }
-    return !issuer || la_slice_is(text, issuer) ? NULL : other_issuer(pool, text, issuer);
+    return !issuer || la_slice_is(text, issuer) ? NULL : other_issuer(c->pool, text, issuer);
 }
+
+/* ---- audiences ---- */
 
 static int is_demanded(const la_validity_terms_t *terms)
 {
@@ -131,104 +126,107 @@ static int is_ours(apr_pool_t *pool, la_slice_t audience, const la_validity_term
     return 0;
 }
 
-/* One string, or a list of nothing but strings. `ours` is set when one of them is. */
-static int read_audience(apr_pool_t *pool, const la_json_t *claim, const la_validity_terms_t *terms,
-                         int *ours)
+/* How many audiences a claim has: a string is a list of one. */
+static apr_size_t count_audiences(const la_json_t *claim)
 {
-    apr_size_t count = la_json_type(claim) == LA_JSON_ARRAY ? la_json_count(claim) : 0;
+    return la_json_type(claim) == LA_JSON_ARRAY ? la_json_count(claim) : 1;
+}
+
+static const la_json_t *audience_at(const la_json_t *claim, apr_size_t index)
+{
+    return la_json_type(claim) == LA_JSON_ARRAY ? la_json_item(claim, index) : claim;
+}
+
+/* Reads a string, or a list of nothing but strings. `ours` is set if one of them is. Returns 0 if
+ * one is no string: `wrong`. */
+static int read_audiences(apr_pool_t *pool, const la_json_t *claim,
+                          const la_validity_terms_t *terms, int *ours, const la_json_t **wrong)
+{
     la_slice_t text;
     apr_size_t i;
 
     *ours = 0;
-    if (la_json_string(claim, &text)) {
-        *ours = is_ours(pool, text, terms);
-        return 1;
-    }
-    for (i = 0; i < count; i++) {
-        const la_json_t *item = la_json_item(claim, i);
-
-        if (!item && terms->null_is_absent) {
-            continue;
+    for (i = 0; i < count_audiences(claim); i++) {
+        *wrong = audience_at(claim, i);
+        if (*wrong || !terms->null_is_absent) {
+            if (!la_json_string(*wrong, &text)) {
+                return 0;
+            }
+            *ours |= is_ours(pool, text, terms);
         }
-        if (!la_json_string(item, &text)) {
-            return 0;
-        }
-        *ours |= is_ours(pool, text, terms);
     }
-    return la_json_type(claim) == LA_JSON_ARRAY;
+    return 1;
 }
 
-/* What came in `aud`: a string or a list of strings. */
-static const char *audiences_of(apr_pool_t *pool, const la_json_t *claim)
+/* The audiences that came, for the log. */
+static const char *show_audiences(apr_pool_t *pool, const la_json_t *claim)
 {
     const char *shown = NULL;
     apr_size_t count = 0;
     la_slice_t text;
     apr_size_t i;
 
-    if (la_json_string(claim, &text)) {
-        return la_json_quoted(pool, text);
-    }
-    for (i = 0; i < la_json_count(claim); i++) {
-        if (la_json_string(la_json_item(claim, i), &text) && count++ < SHOWN_MAX) {
+    for (i = 0; i < count_audiences(claim); i++) {
+        if (la_json_string(audience_at(claim, i), &text) && count++ < SHOWN_MAX) {
             const char *quoted = la_json_quoted(pool, text);
 
             shown = shown ? apr_pstrcat(pool, shown, ", ", quoted, NULL) : quoted;
         }
     }
-    if (count <= SHOWN_MAX) {
-        return shown ? shown : "an empty list";
+    if (count > SHOWN_MAX) {
+        return apr_psprintf(pool, "%s and %" APR_SIZE_T_FMT " more", shown, count - SHOWN_MAX);
     }
-    return apr_psprintf(pool, "%s and %" APR_SIZE_T_FMT " more", shown, count - SHOWN_MAX);
+    return shown ? shown : "an empty list";
 }
 
-/* What is there instead of an audience of ours. */
-static const char *other_audience(apr_pool_t *pool, const char *came,
+static const char *other_audience(apr_pool_t *pool, const char *name, const char *came,
                                   const la_validity_terms_t *terms)
 {
-    const char *expected = terms->resource;
-    int i;
+    const char *audiences = terms->audiences ? apr_array_pstrcat(pool, terms->audiences, ' ') : "";
 
-    for (i = terms->audiences ? terms->audiences->nelts - 1 : -1; i >= 0; i--) {
-        const char *audience = APR_ARRAY_IDX(terms->audiences, i, const char *);
-
-        expected = expected ? apr_pstrcat(pool, audience, ", ", expected, NULL) : audience;
-    }
-    return apr_psprintf(pool, "aud is %s, expected one of: %s", came, expected);
+    return apr_pstrcat(pool, name, " is ", came, ", expected one of: ", audiences,
+                       *audiences && terms->resource ? " " : "", terms->resource, NULL);
 }
 
-static const char *check_audience(apr_pool_t *pool, const la_json_t *claims,
-                                  const la_validity_terms_t *terms)
+const char *la_validity_audience(apr_pool_t *pool, const char *name, const la_json_t *claim,
+                                 const la_validity_terms_t *terms)
 {
-    const la_json_t *claim;
+    const la_json_t *wrong;
     int ours;
 
-    if (!find(claims, terms, "aud", &claim)) {
-        return is_demanded(terms) ? other_audience(pool, "missing", terms) : NULL;
+    if (!read_audiences(pool, claim, terms, &ours, &wrong)) {
+        return la_json_type(claim) == LA_JSON_ARRAY
+                   ? apr_pstrcat(pool, name, " holds ", la_claims_kind(wrong), ", expected strings",
+                                 NULL)
+                   : la_claims_wrong_kind(pool, name, claim, "a string or a list of strings");
     }
-    if (!read_audience(pool, claim, terms, &ours)) {
-        return "aud is neither a string nor a list of strings";
-    }
-    return ours || !is_demanded(terms) ? NULL
-                                       : other_audience(pool, audiences_of(pool, claim), terms);
+    return ours || !is_demanded(terms)
+               ? NULL
+               : other_audience(pool, name, show_audiences(pool, claim), terms);
 }
 
-static const char *check_issue_time(const la_json_t *claims, const la_validity_terms_t *terms)
+static const char *check_audience(const check_t *c)
 {
-    apr_time_t iat;
+    const la_json_t *claim;
 
-    return find_time(claims, terms, "iat", &iat) == FOUND_WRONG ? "iat is not a number" : NULL;
+    if (find(c, "aud", &claim)) {
+        return la_validity_audience(c->pool, "aud", claim, c->terms);
+    }
+    return is_demanded(c->terms) ? other_audience(c->pool, "aud", "missing", c->terms) : NULL;
 }
 
 const char *la_validity_check(apr_pool_t *pool, const la_json_t *claims,
                               const la_validity_terms_t *terms, apr_time_t *expires)
 {
-    const char *reason = check_end(pool, claims, terms, expires);
+    const check_t c = {pool, claims, terms};
+    apr_time_t iat;
+    int found;
+    const char *reason = check_end(&c, expires);
 
-    reason = reason ? reason : check_begin(pool, claims, terms);
-    reason = reason ? reason : check_issue_time(claims, terms);
-    reason = reason ? reason : check_issuer(pool, claims, terms);
-    return reason ? reason : check_audience(pool, claims, terms);
+    reason = reason ? reason : check_begin(&c);
+    reason = reason ? reason : read_time(&c, "iat", &found, &iat);
+    reason = reason ? reason : check_issuer(&c);
+    return reason ? reason : check_audience(&c);
 }
 
 const char *la_validity_foreign(apr_pool_t *pool, const la_json_t *claims, const char *issuer)

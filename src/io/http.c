@@ -422,6 +422,7 @@ static void take_answer(CURL *handle, const la_http_options_t *options,
                         la_http_response_t *response)
 {
     int status = status_of(handle);
+    char *type = NULL;
 
     if (status == 0) {
         response->reason = "the answer has no status from 200 to 599";
@@ -434,6 +435,9 @@ static void take_answer(CURL *handle, const la_http_options_t *options,
     response->outcome = LA_HTTP_ANSWERED;
     response->status = status;
     response->body = (la_slice_t){x->body ? x->body : "", x->len};
+    if (curl_easy_getinfo(handle, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK) {
+        response->content_type = apr_pstrdup(pool, type);
+    }
     response->headers = wanted_fields(handle, request->wanted, pool);
 }
 

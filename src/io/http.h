@@ -46,7 +46,8 @@ typedef struct la_http_response_t {
     const char *reason; /* on failure, for the log; never holds what was sent */
     int status; /* of the endpoint, 200 to 599; on failure 0, but for an answer that was too large
                  */
-    la_slice_t body;      /* in the call's pool; may be empty */
+    la_slice_t body;          /* in the call's pool; may be empty */
+    const char *content_type; /* of the body, as it came; or NULL */
     apr_table_t *headers; /* the wanted fields that came, lines of one name joined by ", "; never
                              NULL when answered */
 } la_http_response_t;
@@ -58,6 +59,9 @@ typedef struct la_http_response_t {
  * Returns NULL, or what is wrong.
  */
 const char *la_url_check(apr_pool_t *pool, const char *url, const char **authority);
+
+/* A checked URL for the log, in `pool`: its query may hold a secret. */
+const char *la_url_without_query(apr_pool_t *pool, const char *url);
 
 /* libcurl's global state for this process; once per child, before any client. */
 apr_status_t la_http_child_init(apr_pool_t *pchild);

@@ -76,6 +76,11 @@ static const char *parse_url(apr_pool_t *pool, CURLU *parsed, const char *url,
     return NULL;
 }
 
+const char *la_url_without_query(apr_pool_t *pool, const char *url)
+{
+    return apr_pstrmemdup(pool, url, strcspn(url, "?"));
+}
+
 const char *la_url_check(apr_pool_t *pool, const char *url, const char **authority)
 {
     const char *error = check_text(url);

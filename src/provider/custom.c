@@ -1,16 +1,11 @@
-/* The `custom` provider: an endpoint of the administrator's own that is asked about each token, in
- * the form that Llama Stack's middleware asks. Owns the verdict on the answer; the question is
- * question.c's, the call http.c's.
- *
- * Options and finish run while the configuration is read; verify in any request thread, on
- * a configuration that nobody changes.
+/* The `custom` provider: asks the administrator's own endpoint about each token, as Llama Stack's
+ * middleware does. question.c makes the question.
  */
-#include "provider/provider.h"
+#include "provider/answer.h"
 
 #include "access/claims.h"
-#include "io/cache_control.h"
-#include "base/json.h"
 #include "base/params.h"
+#include "io/cache_control.h"
 #include "io/secret.h"
 #include "provider/question.h"
 
@@ -19,7 +14,7 @@
 
 #include <apr_strings.h>
 
-/* Messages to the client, as the specification words them. */
+/* Message for the client. */
 #define MESSAGE_MALFORMED "Invalid authentication response format"
 
 typedef struct secret_header_t {
@@ -94,7 +89,7 @@ static const char *parse_send_headers(apr_pool_t *pool, const la_option_t *optio
 static const char *parse_secret_header(apr_pool_t *pool, const la_option_t *option, void *base,
                                        int count, const char *const *words)
 {
-    /* Fields that the HTTP client writes; a second one could change where the request ends. */
+    /* http.c writes these; a second one could change where the request ends. */
     static const char *const reserved[] = {
         "host", "content-length", "content-type", "transfer-encoding", "connection", "expect",
         NULL};
@@ -119,8 +114,8 @@ static const la_option_t custom_options[] = {
     {"SecretHeader", parse_secret_header, CONF(secret_header), 2, 2, 0, "NAME SECRET"},
     LA_OPTION_END};
 
-/* A verdict may depend on what the endpoint is sent. Of the fields only the host is common to many
- * requests of a caller, and it tells virtual hosts apart; for the others there is CacheVary. */
+/* A verdict may depend on what the endpoint is sent. Of the fields only Host counts by default: it
+ * is the same in a caller's requests to one virtual host. CacheVary names others. */
 static void set_default_vary(const custom_conf_t *conf, la_provider_t *provider, apr_pool_t *pool)
 {
     la_vary_t *vary = &provider->common.vary;
@@ -158,7 +153,7 @@ static const char *custom_hint(const la_provider_t *provider, apr_pool_t *pool)
 
 /* ---- the verdict ---- */
 
-/* The principal: without PrincipalClaim the answer's own member, and no category of that name. */
+/* Takes the principal: without PrincipalClaim, the answer's member of that name. */
 static const char *take_principal(const la_provider_common_t *common, const la_claims_t *claims,
                                   la_identity_builder_t *builder, apr_pool_t *pool)
 {
@@ -174,8 +169,7 @@ static const char *take_principal(const la_provider_common_t *common, const la_c
     return la_claims_principal(&(la_claims_t){claims->first, NULL}, own, builder, pool, &found);
 }
 
-/* Claim lines take what they name and nothing else; without any the attributes are taken as they
- * are. */
+/* Takes what Claim lines name; without any, all attributes as they are. */
 static const char *take_attributes(const la_provider_common_t *common, const la_claims_t *claims,
                                    la_identity_builder_t *builder, apr_pool_t *pool)
 {
@@ -183,7 +177,7 @@ static const char *take_attributes(const la_provider_common_t *common, const la_
         return la_claims_attributes(claims->second, 1, builder, pool);
     }
     if (claims->second && la_json_type(claims->second) != LA_JSON_OBJECT) {
-        return "attributes are not an object";
+        return la_claims_wrong_kind(pool, "attributes", claims->second, "an object");
     }
     la_claims_map(claims, common->claims, builder, pool);
     return NULL;
@@ -199,8 +193,8 @@ static void take_message(const la_json_t *answer, la_identity_builder_t *builder
     }
 }
 
-/* Bounds the caching; a null is as good as none. */
-static const char *take_expires_in(const la_json_t *answer, la_result_t *result)
+/* Bounds the caching by `expires_in`. Returns NULL, or what is wrong. */
+static const char *take_expires_in(const la_json_t *answer, apr_pool_t *pool, la_result_t *result)
 {
     const la_json_t *member;
     apr_interval_time_t us;
@@ -210,7 +204,7 @@ static const char *take_expires_in(const la_json_t *answer, la_result_t *result)
         return NULL;
     }
     if (!la_json_number(member, &seconds)) {
-        return "expires_in is not a number";
+        return la_claims_wrong_kind(pool, "expires_in", member, "a number");
     }
     us = la_cache_control_seconds(seconds);
     if (!result->max_age_known || us < result->max_age_us) {
@@ -220,8 +214,8 @@ static const char *take_expires_in(const la_json_t *answer, la_result_t *result)
     return NULL;
 }
 
-/* What the answer says of the caller's attributes; `access_attributes` is an older name of them. */
-static const la_json_t *attributes_of(const la_json_t *answer)
+/* The attributes; `access_attributes` is their older name. */
+static const la_json_t *find_attributes(const la_json_t *answer)
 {
     const la_json_t *attributes;
 
@@ -231,79 +225,51 @@ static const la_json_t *attributes_of(const la_json_t *answer)
     return attributes;
 }
 
-/* Reads the whole answer into the builder. Returns NULL, or what is of the wrong form. */
-static const char *read_answer(const la_provider_common_t *common, const la_json_t *answer,
-                               la_identity_builder_t *builder, apr_pool_t *pool,
-                               la_result_t *result)
+/* Makes the identity. Returns NULL, or what is of the wrong form. */
+static const char *make_identity(const la_answer_t *answer, const la_json_t *document)
 {
-    la_claims_t claims = {answer, attributes_of(answer)};
-    const char *error = take_principal(common, &claims, builder, pool);
+    const la_provider_common_t *common = &answer->provider->common;
+    la_identity_builder_t *builder = la_identity_builder_make(answer->pool);
+    la_claims_t claims = {document, find_attributes(document)};
+    const char *error = take_principal(common, &claims, builder, answer->pool);
 
-    if (!error) {
-        error = take_attributes(common, &claims, builder, pool);
-    }
-    if (!error) {
-        error = take_expires_in(answer, result);
-    }
-    take_message(answer, builder);
-    return error ? apr_pstrcat(pool, "in the answer ", error, NULL) : NULL;
+    error = error ? error : take_attributes(common, &claims, builder, answer->pool);
+    error = error ? error : take_expires_in(document, answer->pool, answer->result);
+    take_message(document, builder);
+    return error ? error : la_identity_build(builder, answer->pool, &answer->result->identity);
 }
 
-/* Judges the body of a 200. */
-static void judge_body(const la_provider_common_t *common, la_slice_t body, apr_pool_t *pool,
-                       la_result_t *result)
-{
-    la_identity_builder_t *builder = la_identity_builder_make(pool);
-    const la_json_t *answer;
-    const char *error = la_json_parse(pool, body, &answer);
-
-    if (error) {
-        error = apr_psprintf(pool, "the answer is not JSON: %s", error);
-    } else if (la_json_type(answer) != LA_JSON_OBJECT) {
-        error = "the answer is not a JSON object";
-    }
-    if (error) {
-        la_result_set(result, LA_VERDICT_UNAVAILABLE, MESSAGE_MALFORMED, error);
-        return;
-    }
-    error = read_answer(common, answer, builder, pool, result);
-    if (!error && la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
-        error = "the identity is too large";
-    }
-    if (error) {
-        la_result_set_unusable(result, MESSAGE_MALFORMED, error);
-    } else {
-        result->verdict = LA_VERDICT_ACCEPTED;
-    }
-}
-
-/* Whether a status is about the caller's token; the others are about the endpoint's health. */
+/* Whether a status is about the token, and not about the endpoint's health. */
 static int is_refusal(int status)
 {
     return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
 }
 
-static void judge_answer(const la_provider_common_t *common, const la_http_response_t *response,
-                         apr_pool_t *pool, la_result_t *result)
+static void judge_answer(la_answer_t *answer)
 {
-    if (response->status == 200) {
-        result->max_age_known = la_cache_control_cache_control(
-            apr_table_get(response->headers, "Cache-Control"), &result->max_age_us);
-        judge_body(common, response->body, pool, result);
+    int status = answer->response.status;
+    la_result_t *result = answer->result;
+    const la_json_t *document;
+
+    if (status != 200) {
+        la_answer_set_status(answer,
+                             is_refusal(status) ? LA_VERDICT_REJECTED : LA_VERDICT_UNAVAILABLE,
+                             apr_psprintf(answer->pool, "Authentication failed: %d", status), "");
         return;
     }
-    la_result_set(result,
-                  is_refusal(response->status) ? LA_VERDICT_REJECTED : LA_VERDICT_UNAVAILABLE,
-                  apr_psprintf(pool, "Authentication failed: %d", response->status),
-                  apr_psprintf(pool, "the endpoint answered %d", response->status));
+    result->max_age_known = la_cache_control_cache_control(
+        apr_table_get(answer->response.headers, "Cache-Control"), &result->max_age_us);
+    document = la_answer_parse(answer, LA_JSON_OBJECT, answer->pool);
+    if (document) {
+        la_answer_conclude(answer, make_identity(answer, document));
+    }
 }
 
-static void ask(const la_provider_t *provider, const la_call_t *call, la_slice_t question,
-                apr_pool_t *pool, la_http_response_t *response)
+static int ask(la_answer_t *answer, la_slice_t question)
 {
-    const custom_conf_t *conf = provider->conf;
-    apr_table_t *headers = apr_table_make(pool, 4);
     static const char *const wanted[] = {"Cache-Control", NULL};
+    const custom_conf_t *conf = answer->provider->conf;
+    apr_table_t *headers = apr_table_make(answer->pool, 4);
     la_http_request_t request = {.method = "POST",
                                  .url = conf->endpoint.url,
                                  .headers = headers,
@@ -314,16 +280,16 @@ static void ask(const la_provider_t *provider, const la_call_t *call, la_slice_t
     apr_table_setn(headers, "Accept", "application/json");
     if (conf->secret_header.name) {
         apr_table_setn(headers, conf->secret_header.name,
-                       la_secret_get(conf->secret_header.secret, call->now, pool));
+                       la_secret_get(conf->secret_header.secret, answer->call->now, answer->pool));
     }
-    la_http_call(provider->child->http, &request, pool, response);
+    return la_answer_ask(answer, &request, answer->pool);
 }
 
 static void custom_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                           la_result_t *result)
 {
     const custom_conf_t *conf = provider->conf;
-    la_http_response_t response;
+    la_answer_t answer = {provider, call, pool, result, .malformed = MESSAGE_MALFORMED};
     la_slice_t question;
 
     if (!la_question_make(&conf->send_headers, call, pool, &question)) {
@@ -331,14 +297,8 @@ static void custom_verify(const la_provider_t *provider, const la_call_t *call, 
                       "a request's path, query and fields make a question of more than 256 KB: "
                       "SendHeaders names the fields that are worth sending");
         result->cause = LA_CAUSE_REQUEST;
-        return;
-    }
-    ask(provider, call, question, pool, &response);
-    la_result_take_call(result, &response);
-    if (response.outcome == LA_HTTP_ANSWERED) {
-        judge_answer(&provider->common, &response, pool, result);
-    } else {
-        la_result_set_failed(result, &response);
+    } else if (ask(&answer, question)) {
+        judge_answer(&answer);
     }
 }
 

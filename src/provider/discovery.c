@@ -128,12 +128,6 @@ static int places_of(const char *issuer, apr_pool_t *pool, const char *places[MA
 
 /* ---- calls ---- */
 
-/* A query may hold a secret. */
-static const char *without_query(apr_pool_t *pool, const char *url)
-{
-    return apr_pstrmemdup(pool, url, strcspn(url, "?"));
-}
-
 const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t *headers,
                              apr_time_t deadline_us, apr_pool_t *pool, la_slice_t *body,
                              int *status)
@@ -146,12 +140,12 @@ const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t
     *status = 0;
     la_http_call(http, &request, pool, &response);
     if (response.outcome != LA_HTTP_ANSWERED) {
-        return apr_psprintf(pool, "%s: %s", without_query(pool, url), response.reason);
+        return apr_psprintf(pool, "%s: %s", la_url_without_query(pool, url), response.reason);
     }
     *status = response.status;
     if (response.status != 200) {
-        return apr_psprintf(pool, "%s: the answer was %d, expected 200", without_query(pool, url),
-                            response.status);
+        return apr_psprintf(pool, "%s: the answer was %d, expected 200",
+                            la_url_without_query(pool, url), response.status);
     }
     *body = response.body;
     return NULL;

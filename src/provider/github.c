@@ -1,15 +1,10 @@
-/* The `github` provider: GitHub's REST API, asked under the caller's own token, says who the caller
- * is and, where the configuration wants it, the organizations and teams. Owns the questions, the
- * pages and the verdicts; the calls are http.c's.
- *
- * Options and finish run while the configuration is read; verify in any request thread, on
- * a configuration that nobody changes.
+/* The `github` provider: asks GitHub's REST API, with the caller's own token, who the caller is
+ * and, if configured, in which organizations and teams.
  */
-#include "provider/provider.h"
+#include "provider/answer.h"
 
 #include "access/claims.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/timestamp.h"
 #include "io/server.h"
 
@@ -21,31 +16,30 @@
 #define DEFAULT_BASE     "https://api.github.com"
 #define MESSAGE_REJECTED "GitHub token validation failed. Please check your token and try again."
 
-/* The most that the API puts on a page, and the pages that are read of one list. */
+/* The API's largest page, and how many pages of one list are read. */
 #define PAGE_ENTRIES 100
 #define PAGES_MAX    10
 
+/* The carriage return is what libcurl 7.88 leaves of an empty field. */
 #define SCOPE_SEPARATORS ", \t\r"
 
 typedef struct github_conf_t {
     la_url_t base;
     int organizations;
     int teams;
-    const char *root; /* what paths are appended to: the base without a slash at its end */
+    const char *root; /* the base without a slash at its end */
 } github_conf_t;
 
-/* One verification under way: its calls, which share one deadline, and what they have brought. */
+typedef enum claim_e { LOGIN, ID, ORGANIZATIONS, TEAMS, SCOPES, CLAIMS } claim_e;
+
+static const char *const claim_names[CLAIMS] = {"login", "id", "organizations", "teams", "scopes"};
+
+/* One verification under way. Its calls share one deadline. */
 typedef struct session_t {
-    const la_provider_t *provider;
+    la_answer_t answer;
     const apr_table_t *headers;
     apr_time_t deadline_us;
-    apr_pool_t *pool;
-    la_result_t *result;
-    const char *login;
-    const char *id;                    /* NULL when the answer has none */
-    const char *scopes;                /* the field; NULL when it did not come */
-    apr_array_header_t *organizations; /* of const char * */
-    apr_array_header_t *teams;         /* of const char * */
+    apr_array_header_t *claims[CLAIMS]; /* of const char *; NULL: unknown */
 } session_t;
 
 /* ---- options ---- */
@@ -53,7 +47,7 @@ typedef struct session_t {
 #define CONF(field) offsetof(github_conf_t, field)
 
 static const la_option_t github_options[] = {
-    {"ApiBase", la_option_url, CONF(base), 1, 1, 0, "URL"},
+    {"ApiBase", la_option_base_url, CONF(base), 1, 1, 0, "URL"},
     {"Organizations", la_option_on_off, CONF(organizations), 1, 1, 0, "on|off"},
     {"Teams", la_option_on_off, CONF(teams), 1, 1, 0, "on|off"},
     LA_OPTION_END};
@@ -61,17 +55,10 @@ static const la_option_t github_options[] = {
 static const char *github_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     github_conf_t *conf = provider->conf;
-    const char *base = conf->base.url ? conf->base.url : DEFAULT_BASE;
-    apr_size_t len = strlen(base);
 
-    if (strchr(base, '?')) {
-        return "ApiBase: must have no query";
-    }
+    (void)pool;
+    conf->root = conf->base.url ? conf->base.url : DEFAULT_BASE;
     la_provider_warn_of_plain_http(provider, "ApiBase", &conf->base);
-    while (base[len - 1] == '/') {
-        len--;
-    }
-    conf->root = apr_pstrmemdup(pool, base, len);
     return NULL;
 }
 
@@ -86,23 +73,14 @@ static const char *github_hint(const la_provider_t *provider, apr_pool_t *pool)
 
 /* ---- one call ---- */
 
-static int malformed(const session_t *s, const char *path, const char *what)
+static int malformed(const session_t *s, const char *what)
 {
-    la_result_set(s->result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
-                  apr_pstrcat(s->pool, "GitHub's answer to ", path, ": ", what, NULL));
+    la_answer_set_malformed(&s->answer, what);
     return 0;
 }
 
-static int unusable(const session_t *s, const char *path, const char *what)
-{
-    la_result_set_unusable(s->result, LA_MESSAGE_ERROR,
-                           apr_pstrcat(s->pool, "in GitHub's answer to ", path, " ", what, NULL));
-    return 0;
-}
-
-/* What a 403 says when it refuses everybody for a while, valid tokens too, and has no header field
- * that tells. */
-static int speaks_of_a_limit(la_slice_t body, apr_pool_t *pool)
+/* Whether a 403 refuses everybody for a while, which some say in their text only. */
+static int mentions_limit(la_slice_t body, apr_pool_t *pool)
 {
     static const char *const phrases[] = {"rate limit", "login attempts exceeded", NULL};
     const char *const *phrase;
@@ -122,73 +100,70 @@ static int speaks_of_a_limit(la_slice_t body, apr_pool_t *pool)
     return 0;
 }
 
-/* Whether a 403 is about too many calls (docs.github.com, "Rate limits for the REST API"). */
+/* Whether a 403 means too many calls (docs.github.com, "Rate limits for the REST API"). */
 static int is_limited(const la_http_response_t *response, apr_pool_t *pool)
 {
     const char *remaining = apr_table_get(response->headers, "X-RateLimit-Remaining");
 
     return (remaining && strcmp(remaining, "0") == 0) ||
-           apr_table_get(response->headers, "Retry-After") ||
-           speaks_of_a_limit(response->body, pool);
+           apr_table_get(response->headers, "Retry-After") || mentions_limit(response->body, pool);
 }
 
-/* Judges a status. Returns 1 when there is a body to read, else 0 with the result set. */
-static int judge_status(const session_t *s, const char *path, const la_http_response_t *response,
-                        apr_pool_t *pool)
+/* What a refusal says in words. */
+static const char *quote_body(const session_t *s, apr_pool_t *pool)
 {
-    int status = response->status;
-    int limited = status == 429 || (status == 403 && is_limited(response, pool));
-    const char *reason = apr_psprintf(s->pool, "GitHub answered %d to %s%s", status, path,
-                                      limited ? ": the rate limit is exhausted" : "");
+    const la_json_t *body;
 
-    if (status == 200) {
+    return la_json_parse(pool, s->answer.response.body, &body) ? ""
+                                                               : la_answer_quote(&s->answer, body);
+}
+
+/* Judges the status. Returns 1 if there is a body to read, else 0 with the result set. */
+static int judge_status(const session_t *s, apr_pool_t *pool)
+{
+    const la_http_response_t *response = &s->answer.response;
+    int limited =
+        response->status == 429 || (response->status == 403 && is_limited(response, pool));
+
+    if (response->status == 200) {
         return 1;
     }
-    if (status == 401 || (status == 403 && !limited)) {
-        la_result_set(s->result, LA_VERDICT_REJECTED, MESSAGE_REJECTED, reason);
+    if (response->status == 401 || (response->status == 403 && !limited)) {
+        la_answer_set_status(&s->answer, LA_VERDICT_REJECTED, MESSAGE_REJECTED,
+                             quote_body(s, pool));
     } else {
-        la_result_set(s->result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, reason);
+        la_answer_set_status(&s->answer, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
+                             limited ? ": the rate limit is exhausted" : "");
     }
     return 0;
 }
 
-/* Asks for one document. `pool` holds it and all that the call needs; only the result is in the
- * session's.
+/* Asks for one document, which lives in `pool`.
  *
- * path: with its query. Returns 1, or 0 with the result set.
+ * path: with its query. Returns NULL if there is none, with the result set.
  */
-static int get(const session_t *s, const char *path, apr_pool_t *pool, la_http_response_t *response,
-               const la_json_t **document)
+static const la_json_t *get(session_t *s, const char *path, la_json_e expected, apr_pool_t *pool)
 {
     static const char *const wanted[] = {"X-OAuth-Scopes", "X-RateLimit-Remaining", "Retry-After",
                                          "GitHub-Authentication-Token-Expiration", NULL};
-    const github_conf_t *conf = s->provider->conf;
+    const github_conf_t *conf = s->answer.provider->conf;
     la_http_request_t request = {.method = "GET",
-                                 .url = apr_pstrcat(pool, conf->root, path, NULL),
+                                 .url = apr_pstrcat(s->answer.pool, conf->root, path, NULL),
                                  .headers = s->headers,
                                  .wanted = wanted,
                                  .deadline_us = s->deadline_us};
-    const char *error;
 
-    la_http_call(s->provider->child->http, &request, pool, response);
-    la_result_take_call(s->result, response);
-    if (response->outcome != LA_HTTP_ANSWERED) {
-        la_result_set_failed(s->result, response);
-        s->result->reason = apr_pstrdup(s->pool, s->result->reason);
-        return 0;
+    if (!la_answer_ask(&s->answer, &request, pool) || !judge_status(s, pool)) {
+        return NULL;
     }
-    if (!judge_status(s, path, response, pool)) {
-        return 0;
-    }
-    error = la_json_parse(pool, response->body, document);
-    return error ? malformed(s, path, apr_pstrcat(pool, "not JSON: ", error, NULL)) : 1;
+    return la_answer_parse(&s->answer, expected, pool);
 }
 
 /* ---- the user ---- */
 
-/* A member that names a user, an organization or a team: visible ASCII, and no `/`, which joins an
- * organization and its team. In the session's pool; NULL when it is anything else. */
-static const char *name_in(const session_t *s, const la_json_t *object, const char *member)
+/* The member that names a user, an organization or a team: visible ASCII without `/`, which joins
+ * an organization and its team. NULL if it is anything else. */
+static const char *read_name(const session_t *s, const la_json_t *object, const char *member)
 {
     const la_json_t *value;
     la_slice_t name;
@@ -203,171 +178,39 @@ static const char *name_in(const session_t *s, const la_json_t *object, const ch
             return NULL;
         }
     }
-    return apr_pstrmemdup(s->pool, name.data, name.len);
+    return apr_pstrmemdup(s->answer.pool, name.data, name.len);
 }
 
-/* The numeric id as text. Returns 0 when there is one that is no number. */
-static int read_id(session_t *s, const la_json_t *user)
+static apr_array_header_t *list_of(const session_t *s, const char *text)
 {
-    const la_json_t *value;
+    apr_array_header_t *list = apr_array_make(s->answer.pool, 1, sizeof(const char *));
+
+    APR_ARRAY_PUSH(list, const char *) = text;
+    return list;
+}
+
+/* Takes login, and id if there is one, as text. Returns NULL, or what is wrong. */
+static const char *read_user(session_t *s, const la_json_t *user)
+{
+    const char *login = read_name(s, user, "login");
+    const la_json_t *id;
     la_slice_t text;
 
-    if (!la_json_member(user, "id", &value) || !value) {
-        return 1;
+    if (!login) {
+        return "login is not a name";
     }
-    if (la_json_type(value) != LA_JSON_NUMBER || !la_json_scalar_text(s->pool, value, &text)) {
-        return 0;
+    s->claims[LOGIN] = list_of(s, login);
+    if (!la_json_member(user, "id", &id) || !id) {
+        return NULL;
     }
-    s->id = apr_pstrmemdup(s->pool, text.data, text.len);
-    return 1;
+    if (la_json_type(id) != LA_JSON_NUMBER || !la_json_scalar_text(s->answer.pool, id, &text)) {
+        return la_claims_wrong_kind(s->answer.pool, "id", id, "a number");
+    }
+    s->claims[ID] = list_of(s, apr_pstrmemdup(s->answer.pool, text.data, text.len));
+    return NULL;
 }
 
-static int read_user(session_t *s)
-{
-    la_http_response_t response;
-    const la_json_t *user;
-    const char *end;
-
-    if (!get(s, "/user", s->pool, &response, &user)) {
-        return 0;
-    }
-    if (la_json_type(user) != LA_JSON_OBJECT) {
-        return malformed(s, "/user", "not an object");
-    }
-    s->login = name_in(s, user, "login");
-    if (!s->login) {
-        return unusable(s, "/user", "login is not a name");
-    }
-    if (!read_id(s, user)) {
-        return unusable(s, "/user", "id is not a number");
-    }
-    s->scopes = apr_table_get(response.headers, "X-OAuth-Scopes");
-    end = apr_table_get(response.headers, "GitHub-Authentication-Token-Expiration");
-    if (end && la_timestamp_parse_zoned(end, &s->result->expires) && s->result->expires <= 0) {
-        s->result->expires = 1; /* long past; 0 would mean never */
-    }
-    return 1;
-}
-
-/* ---- organizations and teams ---- */
-
-/* Makes the value of one entry of a list, in the session's pool; NULL when the entry is of another
- * form. */
-typedef const char *entry_fn(const session_t *s, const la_json_t *entry);
-
-static const char *organization_of(const session_t *s, const la_json_t *entry)
-{
-    return name_in(s, entry, "login");
-}
-
-static const char *team_of(const session_t *s, const la_json_t *entry)
-{
-    const la_json_t *organization;
-    const char *owner;
-    const char *slug = name_in(s, entry, "slug");
-
-    la_json_member(entry, "organization", &organization);
-    owner = name_in(s, organization, "login");
-    return owner && slug ? apr_pstrcat(s->pool, owner, "/", slug, NULL) : NULL;
-}
-
-static int take_entries(const session_t *s, const char *path, const la_json_t *list,
-                        entry_fn *value_of, apr_array_header_t *values)
-{
-    apr_size_t i;
-
-    for (i = 0; i < la_json_count(list); i++) {
-        const la_json_t *entry = la_json_item(list, i);
-        const char *value = entry ? value_of(s, entry) : NULL;
-
-        if (entry && !value) {
-            return malformed(s, path, "an entry has no name");
-        }
-        if (value) {
-            APR_ARRAY_PUSH(values, const char *) = value;
-        }
-    }
-    return 1;
-}
-
-/* One page, in memory that goes with it. full: whether there may be more. Returns 1, or 0 with the
- * result set. */
-static int read_page(const session_t *s, const char *path, entry_fn *value_of,
-                     apr_array_header_t *values, int *full)
-{
-    la_http_response_t response;
-    const la_json_t *list;
-    apr_pool_t *pool;
-    int good;
-
-    *full = 0;
-    apr_pool_create(&pool, s->pool);
-    good = get(s, path, pool, &response, &list);
-    if (good && la_json_type(list) != LA_JSON_ARRAY) {
-        good = malformed(s, path, "not a list");
-    }
-    if (good) {
-        good = take_entries(s, path, list, value_of, values);
-        *full = la_json_count(list) >= PAGE_ENTRIES;
-    }
-    apr_pool_destroy(pool);
-    return good;
-}
-
-/* Reads a list, page by page. What is beyond the last page that is read only takes rights away. */
-static int read_list(const session_t *s, const char *path, entry_fn *value_of,
-                     apr_array_header_t **values)
-{
-    int full = 1;
-    int page;
-
-    *values = apr_array_make(s->pool, 8, sizeof(const char *));
-    for (page = 1; full && page <= PAGES_MAX; page++) {
-        const char *target =
-            apr_psprintf(s->pool, "%s?per_page=%d&page=%d", path, PAGE_ENTRIES, page);
-
-        if (!read_page(s, target, value_of, *values, &full)) {
-            return 0;
-        }
-    }
-    if (full) {
-        la_log(LA_LOG_WARNING,
-               LA_LOGNO(0085) "provider %s: %s lists more than %d entries for a caller; the rest "
-                              "counts as not there",
-               s->provider->name, path, PAGE_ENTRIES * PAGES_MAX);
-    }
-    return 1;
-}
-
-static int read_memberships(session_t *s)
-{
-    const github_conf_t *conf = s->provider->conf;
-
-    return (!conf->organizations ||
-            read_list(s, "/user/orgs", organization_of, &s->organizations)) &&
-           (!conf->teams || read_list(s, "/user/teams", team_of, &s->teams));
-}
-
-/* ---- the identity ---- */
-
-static void write_member(la_json_writer_t *writer, const char *name)
-{
-    la_json_write_raw(writer, writer->len > 0 ? LA_SLICE(",") : LA_SLICE("{"));
-    la_json_write_string(writer, la_slice_of(name));
-    la_json_write_raw(writer, LA_SLICE(":"));
-}
-
-static void write_list(la_json_writer_t *writer, const char *name, const apr_array_header_t *values)
-{
-    if (!values) {
-        return;
-    }
-    write_member(writer, name);
-    la_json_write_strings(writer, values);
-}
-
-/* "repo, user:email" as a list; NULL where GitHub names no scopes, as for fine-grained tokens. The
- * carriage return is what libcurl 7.88 leaves of an empty field. */
+/* Splits "repo, user:email". NULL if GitHub names no scopes, as for fine-grained tokens. */
 static apr_array_header_t *split_scopes(const char *field, apr_pool_t *pool)
 {
     apr_array_header_t *scopes;
@@ -385,50 +228,174 @@ static apr_array_header_t *split_scopes(const char *field, apr_pool_t *pool)
     return scopes;
 }
 
-/* All that was learnt, as one object of claims. */
-static const char *make_claims(const session_t *s, const la_json_t **claims)
+static int ask_user(session_t *s)
 {
-    la_json_writer_t writer;
+    const la_json_t *user = get(s, "/user", LA_JSON_OBJECT, s->answer.pool);
+    const char *error;
+    const char *end;
 
-    la_json_writer_init(&writer, s->pool);
-    write_member(&writer, "login");
-    la_json_write_string(&writer, la_slice_of(s->login));
-    if (s->id) {
-        write_member(&writer, "id");
-        la_json_write_string(&writer, la_slice_of(s->id));
+    if (!user) {
+        return 0;
     }
-    write_list(&writer, "organizations", s->organizations);
-    write_list(&writer, "teams", s->teams);
-    write_list(&writer, "scopes", split_scopes(s->scopes, s->pool));
-    la_json_write_raw(&writer, LA_SLICE("}"));
-    return la_json_parse(s->pool, (la_slice_t){writer.data, writer.len}, claims);
+    error = read_user(s, user);
+    if (error) {
+        la_answer_conclude(&s->answer, error);
+        return 0;
+    }
+    s->claims[SCOPES] =
+        split_scopes(apr_table_get(s->answer.response.headers, "X-OAuth-Scopes"), s->answer.pool);
+    end = apr_table_get(s->answer.response.headers, "GitHub-Authentication-Token-Expiration");
+    if (end && la_timestamp_parse_zoned(end, &s->answer.result->expires) &&
+        s->answer.result->expires <= 0) {
+        s->answer.result->expires = 1; /* long past; 0 would mean never */
+    }
+    return 1;
 }
 
-/* Returns NULL with the identity in the result, or what stands in its way. */
+/* ---- organizations and teams ---- */
+
+/* Makes the value of one entry of a list; NULL if the entry is of another form. */
+typedef const char *entry_fn(const session_t *s, const la_json_t *entry);
+
+static const char *read_organization(const session_t *s, const la_json_t *entry)
+{
+    return read_name(s, entry, "login");
+}
+
+static const char *read_team(const session_t *s, const la_json_t *entry)
+{
+    const la_json_t *organization;
+    const char *owner;
+    const char *slug = read_name(s, entry, "slug");
+
+    la_json_member(entry, "organization", &organization);
+    owner = read_name(s, organization, "login");
+    return owner && slug ? apr_pstrcat(s->answer.pool, owner, "/", slug, NULL) : NULL;
+}
+
+static int read_entries(const session_t *s, const la_json_t *list, entry_fn *read,
+                        apr_array_header_t *values)
+{
+    apr_size_t i;
+
+    for (i = 0; i < la_json_count(list); i++) {
+        const la_json_t *entry = la_json_item(list, i);
+        const char *value = entry ? read(s, entry) : NULL;
+
+        if (entry && !value) {
+            return malformed(s, "an entry has no name");
+        }
+        if (value) {
+            APR_ARRAY_PUSH(values, const char *) = value;
+        }
+    }
+    return 1;
+}
+
+/* Reads one page, in memory that goes with it. full: whether there may be more. Returns 1, or 0
+ * with the result set. */
+static int read_page(session_t *s, const char *path, entry_fn *read, apr_array_header_t *values,
+                     int *full)
+{
+    const la_json_t *list;
+    apr_pool_t *pool;
+    int good;
+
+    apr_pool_create(&pool, s->answer.pool);
+    list = get(s, path, LA_JSON_ARRAY, pool);
+    good = list && read_entries(s, list, read, values);
+    *full = good && la_json_count(list) >= PAGE_ENTRIES;
+    apr_pool_destroy(pool);
+    return good;
+}
+
+/* Reads a list page by page. What is beyond the last page only takes rights away. */
+static int read_list(session_t *s, const char *path, entry_fn *read, claim_e claim)
+{
+    apr_array_header_t *values = apr_array_make(s->answer.pool, 8, sizeof(const char *));
+    int full = 1;
+    int page;
+
+    s->claims[claim] = values;
+    for (page = 1; full && page <= PAGES_MAX; page++) {
+        const char *target =
+            apr_psprintf(s->answer.pool, "%s?per_page=%d&page=%d", path, PAGE_ENTRIES, page);
+
+        if (!read_page(s, target, read, values, &full)) {
+            return 0;
+        }
+    }
+    if (full) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0085) "provider %s: %s lists more than %d entries for a caller; the rest "
+                              "counts as not there",
+               s->answer.provider->name, path, PAGE_ENTRIES * PAGES_MAX);
+    }
+    return 1;
+}
+
+static int ask_memberships(session_t *s)
+{
+    const github_conf_t *conf = s->answer.provider->conf;
+
+    return (!conf->organizations || read_list(s, "/user/orgs", read_organization, ORGANIZATIONS)) &&
+           (!conf->teams || read_list(s, "/user/teams", read_team, TEAMS));
+}
+
+/* ---- the identity ---- */
+
+/* The claim of that name, or CLAIMS if it is unknown. */
+static claim_e find_claim(const session_t *s, const char *name)
+{
+    claim_e claim = LOGIN;
+
+    while (claim < CLAIMS && (!s->claims[claim] || strcmp(claim_names[claim], name) != 0)) {
+        claim++;
+    }
+    return claim;
+}
+
+/* Sets the principal. Returns NULL, or why there is none. */
+static const char *set_principal(const session_t *s, la_identity_builder_t *builder)
+{
+    const apr_array_header_t *names = s->answer.provider->common.principal_claims;
+    int i;
+
+    for (i = 0; i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        claim_e claim = find_claim(s, name);
+
+        if (claim == LOGIN || claim == ID) {
+            return la_identity_set_principal(
+                builder, la_slice_of(APR_ARRAY_IDX(s->claims[claim], 0, const char *)));
+        }
+        if (claim != CLAIMS) {
+            return apr_pstrcat(s->answer.pool, "PrincipalClaim ", name, " is a list", NULL);
+        }
+    }
+    return "none of PrincipalClaim is there";
+}
+
+/* Makes the identity. Returns NULL, or why there is none. */
 static const char *make_identity(const session_t *s)
 {
-    const la_provider_common_t *common = &s->provider->common;
-    la_identity_builder_t *builder = la_identity_builder_make(s->pool);
-    la_claims_t claims = {0};
-    int found = 0;
-    const char *error = make_claims(s, &claims.first);
+    const apr_array_header_t *maps = s->answer.provider->common.claims;
+    la_identity_builder_t *builder = la_identity_builder_make(s->answer.pool);
+    const char *error = set_principal(s, builder);
+    int i;
 
-    if (!error) {
-        error = la_claims_principal(&claims, common->principal_claims, builder, s->pool, &found);
+    for (i = 0; !error && i < maps->nelts; i++) {
+        const la_claim_map_t *map = &APR_ARRAY_IDX(maps, i, la_claim_map_t);
+        claim_e claim = find_claim(s, map->source);
+
+        if (claim != CLAIMS) {
+            la_claims_map_texts(s->claims[claim], map, builder);
+        }
     }
-    if (error) {
-        return error;
-    }
-    if (!found) {
-        return "none of PrincipalClaim is there";
-    }
-    la_claims_map(&claims, common->claims, builder, s->pool);
-    return la_identity_build(builder, s->pool, &s->result->identity) == APR_SUCCESS
-               ? NULL
-               : "the identity is too large";
+    return error ? error : la_identity_build(builder, s->answer.pool, &s->answer.result->identity);
 }
 
-/* The fields that the API asks for; User-Agent is http.c's. */
+/* The fields that the API asks for, except User-Agent. */
 static const apr_table_t *make_headers(la_slice_t token, apr_pool_t *pool)
 {
     apr_table_t *headers = apr_table_make(pool, 4);
@@ -443,21 +410,12 @@ static const apr_table_t *make_headers(la_slice_t token, apr_pool_t *pool)
 static void github_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                           la_result_t *result)
 {
-    session_t s = {.provider = provider,
+    session_t s = {.answer = {provider, call, pool, result, .malformed = LA_MESSAGE_ERROR},
                    .headers = make_headers(call->token, pool),
-                   .deadline_us = la_clock_us() + provider->common.http.timeout_us,
-                   .pool = pool,
-                   .result = result};
-    const char *error;
+                   .deadline_us = la_clock_us() + provider->common.http.timeout_us};
 
-    if (!read_user(&s) || !read_memberships(&s)) {
-        return;
-    }
-    error = make_identity(&s);
-    if (error) {
-        la_result_set_unusable(result, LA_MESSAGE_ERROR, error);
-    } else {
-        result->verdict = LA_VERDICT_ACCEPTED;
+    if (ask_user(&s) && ask_memberships(&s)) {
+        la_answer_conclude(&s.answer, make_identity(&s));
     }
 }
 

@@ -1,21 +1,15 @@
-/* The `introspection` provider: an OAuth2 server is asked about each token (RFC 7662). Owns its
- * options, how the module shows who it is, and the verdict on the answer; times, audience and
- * issuer are judged by core's validity.c, and where an Issuer's endpoint is, is found ahead of need
- * by discovery.c and kept for all processes by remote_doc.c.
- *
- * Options and finish run while the configuration is read; verify in any request thread, under a
- * permit of the provider's gate; fetch under the one of its document's gate.
+/* The `introspection` provider: asks an OAuth2 server about each token (RFC 7662). If only the
+ * Issuer is configured, discovery.c finds the endpoint ahead of need and remote_doc.c keeps its URL
+ * for all processes.
  */
-#include "provider/provider.h"
+#include "provider/answer.h"
 
 #include "access/claims.h"
-#include "base/clock.h"
-#include "base/json.h"
 #include "access/validity.h"
+#include "base/clock.h"
 #include "provider/discovery.h"
 #include "provider/remote_doc.h"
 #include "io/secret.h"
-#include "io/server.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -25,18 +19,18 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-/* Messages to the client, as the specification words them. */
+/* Messages for the client. */
 #define MESSAGE_INACTIVE  "Token not active"
 #define MESSAGE_MALFORMED "Token introspection error"
 
-/* How old a discovered endpoint may get. */
+/* How long a discovered endpoint is used. */
 #define DISCOVERY_REFRESH_US (3600 * APR_USEC_PER_SEC)
 
-/* Bytes of a kind of token that are looked at, with the NUL: what is longer is none that is known.
- */
+/* Bytes of a kind of token, with the NUL; a longer one is unknown. */
 #define KIND_BYTES 16
 
-/* How the module shows who it is (RFC 6749 section 2.3.1, RFC 7662 section 2.1). */
+/* How we authenticate to the server (RFC 6749 section 2.3.1, RFC 7662 section 2.1), in the order of
+ * the option's help. */
 typedef enum auth_e { AUTH_BASIC, AUTH_POST, AUTH_BEARER, AUTH_NONE } auth_e;
 
 typedef struct introspection_conf_t {
@@ -45,35 +39,15 @@ typedef struct introspection_conf_t {
     const char *client_id;
     la_secret_t *client_secret;
     auth_e auth;
-    apr_array_header_t *audiences; /* of const char *; NULL: none is demanded */
-    const char *expect_issuer; /* must be there; NULL: the Issuer, where the answer has an `iss` */
+    apr_array_header_t *audiences; /* of const char *; NULL: any will do */
+    const char *expect_issuer;     /* must be there; NULL: the Issuer, if the answer has an `iss` */
     apr_interval_time_t leeway_us;
-    la_remote_doc_source_t source; /* of the endpoint's URL, where only the Issuer is known */
+    la_remote_doc_source_t source; /* of the endpoint's URL, if only the Issuer is known */
     const char *hint;
-    const char *public_issuer; /* what RFC 9728 calls an authorization server, or NULL */
+    const char *public_issuer; /* RFC 9728's authorization server, or NULL */
 } introspection_conf_t;
 
 /* ---- options ---- */
-
-static const char *parse_auth(apr_pool_t *pool, const la_option_t *option, void *base, int count,
-                              const char *const *words)
-{
-    static const char *const names[] = {[AUTH_BASIC] = "basic",
-                                        [AUTH_POST] = "post",
-                                        [AUTH_BEARER] = "bearer",
-                                        [AUTH_NONE] = "none"};
-    auth_e *auth = (void *)((char *)base + option->offset);
-    apr_size_t i;
-
-    (void)count;
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(words[0], names[i]) == 0) {
-            *auth = (auth_e)i;
-            return NULL;
-        }
-    }
-    return apr_psprintf(pool, "'%s' is none of basic, post, bearer, none", words[0]);
-}
 
 #define CONF(field) offsetof(introspection_conf_t, field)
 
@@ -82,7 +56,7 @@ static const la_option_t introspection_options[] = {
     {"Issuer", la_discovery_issuer_option, CONF(issuer), 1, 1, 0, "URL"},
     {"ClientId", la_option_word, CONF(client_id), 1, 1, 0, "ID"},
     {"ClientSecret", la_option_secret, CONF(client_secret), 1, 1, 0, "SECRET"},
-    {"ClientAuth", parse_auth, CONF(auth), 1, 1, 0, "basic|post|bearer|none"},
+    {"ClientAuth", la_option_choice, CONF(auth), 1, 1, 0, "basic|post|bearer|none"},
     {"Audience", la_option_words, CONF(audiences), 1, -1, 0, "AUD..."},
     {"ExpectIssuer", la_option_word, CONF(expect_issuer), 1, 1, 0, "ISS"},
     {"Leeway", la_option_duration, CONF(leeway_us), 1, 1, 0, "DURATION"},
@@ -90,7 +64,7 @@ static const la_option_t introspection_options[] = {
 
 /* ---- the section's end, and the process's beginning ---- */
 
-/* Whether the module has what it needs to show who it is, and nothing that it would not show. */
+/* Checks that we have the credentials that ClientAuth sends, and no others. */
 static const char *check_credentials(const introspection_conf_t *conf)
 {
     switch (conf->auth) {
@@ -112,7 +86,7 @@ static const char *check_credentials(const introspection_conf_t *conf)
     return "ClientAuth is unknown";
 }
 
-/* The document's fetch: the endpoint's URL is the document. */
+/* Fetches the document, which is the endpoint's URL. */
 static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_slice_t *bytes)
 {
     const introspection_conf_t *conf = provider->conf;
@@ -125,8 +99,8 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
     return error;
 }
 
-/* What others are told of who judges the tokens. */
-static void introduce(introspection_conf_t *conf, apr_pool_t *pool)
+/* Sets what clients are told of the server. */
+static void set_public_names(introspection_conf_t *conf, apr_pool_t *pool)
 {
     const char *issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
     const char *authority;
@@ -150,7 +124,7 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
     if (error) {
         return error;
     }
-    introduce(conf, pool);
+    set_public_names(conf, pool);
     conf->source = (la_remote_doc_source_t){.fetch = fetch,
                                             .refresh_us = DISCOVERY_REFRESH_US,
                                             .what = "the introspection endpoint's URL"};
@@ -194,15 +168,10 @@ static const char *introspection_issuer(const la_provider_t *provider)
 
 /* ---- the question ---- */
 
-/* As application/x-www-form-urlencoded has it. */
-static const char *encode(apr_pool_t *pool, const char *text)
+static const char *make_basic(apr_pool_t *pool, const char *id, const char *secret)
 {
-    return apr_pescape_urlencoded(pool, text);
-}
-
-static const char *basic(apr_pool_t *pool, const char *id, const char *secret)
-{
-    const char *pair = apr_pstrcat(pool, encode(pool, id), ":", encode(pool, secret), NULL);
+    const char *pair = apr_pstrcat(pool, apr_pescape_urlencoded(pool, id), ":",
+                                   apr_pescape_urlencoded(pool, secret), NULL);
     int len = (int)strlen(pair);
     char *text = apr_palloc(pool, (apr_size_t)apr_base64_encode_len(len));
 
@@ -210,33 +179,31 @@ static const char *basic(apr_pool_t *pool, const char *id, const char *secret)
     return apr_pstrcat(pool, "Basic ", text, NULL);
 }
 
-/* Adds what shows who asks to the fields, or returns it to be added to the body. */
-static const char *authenticate(const introspection_conf_t *conf, const la_call_t *call,
-                                apr_table_t *headers, apr_pool_t *pool)
+/* Adds our credentials to the fields, or returns them for the body. */
+static const char *add_credentials(const introspection_conf_t *conf, apr_time_t now,
+                                   apr_table_t *headers, apr_pool_t *pool)
 {
-    const char *secret =
-        conf->client_secret ? la_secret_get(conf->client_secret, call->now, pool) : "";
+    const char *secret = conf->client_secret ? la_secret_get(conf->client_secret, now, pool) : "";
+    const char *id = conf->client_id ? apr_pescape_urlencoded(pool, conf->client_id) : NULL;
 
     switch (conf->auth) {
     case AUTH_BASIC:
-        apr_table_setn(headers, "Authorization", basic(pool, conf->client_id, secret));
+        apr_table_setn(headers, "Authorization", make_basic(pool, conf->client_id, secret));
         return "";
     case AUTH_POST:
-        return apr_pstrcat(pool, "&client_id=", encode(pool, conf->client_id),
-                           "&client_secret=", encode(pool, secret), NULL);
+        return apr_pstrcat(pool, "&client_id=", id,
+                           "&client_secret=", apr_pescape_urlencoded(pool, secret), NULL);
     case AUTH_BEARER:
         apr_table_setn(headers, "Authorization", apr_pstrcat(pool, "Bearer ", secret, NULL));
         return "";
     case AUTH_NONE:
-        return conf->client_id
-                   ? apr_pstrcat(pool, "&client_id=", encode(pool, conf->client_id), NULL)
-                   : "";
+        return id ? apr_pstrcat(pool, "&client_id=", id, NULL) : "";
     }
     return "";
 }
 
-/* Where to ask; NULL while nobody knows. */
-static const char *endpoint_of(const la_provider_t *provider, apr_pool_t *pool)
+/* The endpoint's URL; NULL while nobody has found it. */
+static const char *find_endpoint(const la_provider_t *provider, apr_pool_t *pool)
 {
     const introspection_conf_t *conf = provider->conf;
     la_remote_doc_t *document = provider->child->state;
@@ -246,63 +213,56 @@ static const char *endpoint_of(const la_provider_t *provider, apr_pool_t *pool)
     if (conf->endpoint.url) {
         return conf->endpoint.url;
     }
-    (void)la_remote_doc_ensure(document, pool); /* what came of it, the next line sees */
+    (void)la_remote_doc_ensure(document, pool);
     return la_remote_doc_read(document, pool, &url, &version) ? url.data : NULL;
 }
 
-static void ask(const la_provider_t *provider, const la_call_t *call, const char *url,
-                apr_time_t deadline_us, apr_pool_t *pool, la_http_response_t *response)
+static int ask(la_answer_t *answer, const char *url, apr_time_t deadline_us)
 {
+    apr_pool_t *pool = answer->pool;
+    la_slice_t token = answer->call->token;
     apr_table_t *headers = apr_table_make(pool, 4);
-    const char *token = encode(pool, apr_pstrmemdup(pool, call->token.data, call->token.len));
-    la_http_request_t request = {
-        .method = "POST", .url = url, .headers = headers, .deadline_us = deadline_us};
-    const char *credentials = authenticate(provider->conf, call, headers, pool);
-    const char *body =
-        apr_pstrcat(pool, "token=", token, "&token_type_hint=access_token", credentials, NULL);
+    const char *credentials =
+        add_credentials(answer->provider->conf, answer->call->now, headers, pool);
+    const char *body = apr_pstrcat(
+        pool, "token=", apr_pescape_urlencoded(pool, apr_pstrmemdup(pool, token.data, token.len)),
+        "&token_type_hint=access_token", credentials, NULL);
+    la_http_request_t request = {.method = "POST",
+                                 .url = url,
+                                 .headers = headers,
+                                 .body = la_slice_of(body),
+                                 .deadline_us = deadline_us};
 
     apr_table_setn(headers, "Content-Type", "application/x-www-form-urlencoded");
     apr_table_setn(headers, "Accept", "application/json");
-    request.body = la_slice_of(body);
-    la_http_call(provider->child->http, &request, pool, response);
+    return la_answer_ask(answer, &request, pool);
 }
 
 /* ---- the verdict ---- */
 
-static void malformed(la_result_t *result, const char *reason)
+static void reject(const la_answer_t *answer, const char *reason)
 {
-    la_result_set(result, LA_VERDICT_UNAVAILABLE, MESSAGE_MALFORMED, reason);
+    la_result_set(answer->result, LA_VERDICT_REJECTED, MESSAGE_INACTIVE, reason);
 }
 
-static void inactive(la_result_t *result, const char *reason)
-{
-    la_result_set(result, LA_VERDICT_REJECTED, MESSAGE_INACTIVE, reason);
-}
-
-/* Only JSON true is active: "true", 1 and null are not. */
-static int is_active(const la_json_t *answer)
+/* Checks `active`: "true", 1 and null are not true. Returns NULL, or why the token is refused. */
+static const char *check_active(const la_answer_t *answer, const la_json_t *document)
 {
     const la_json_t *member;
     int active = 0;
 
-    return la_json_member(answer, "active", &member) && la_json_boolean(member, &active) && active;
+    if (!la_json_member(document, "active", &member)) {
+        return apr_pstrcat(answer->pool, "active is missing, expected true",
+                           la_answer_quote(answer, document), NULL);
+    }
+    if (!la_json_boolean(member, &active)) {
+        return la_claims_wrong_kind(answer->pool, "active", member, "true");
+    }
+    return active ? NULL : "active is false, expected true";
 }
 
-/* Who the caller is. Returns NULL, or what is malformed. */
-static const char *read_claims(const la_provider_common_t *common, const la_json_t *answer,
-                               la_identity_builder_t *builder, apr_pool_t *pool)
-{
-    la_claims_t claims = {answer, NULL};
-    int found;
-    const char *error =
-        la_claims_principal(&claims, common->principal_claims, builder, pool, &found);
-
-    la_claims_map(&claims, common->claims, builder, pool);
-    return error || found ? error : "no member names the principal";
-}
-
-/* The letters of a kind of token, in lower case: "refresh_token" and "Refresh" differ in nothing
- * else. A URN's last part counts. */
+/* Copies the letters of a kind of token, in lower case: "refresh_token" and "Refresh" mean the
+ * same, and so does a URN that ends so. */
 static void shorten_kind(la_slice_t text, char kind[KIND_BYTES])
 {
     apr_size_t len = 0;
@@ -318,141 +278,132 @@ static void shorten_kind(la_slice_t text, char kind[KIND_BYTES])
     kind[len] = '\0';
 }
 
-/* Whether the answer calls the token one that is no access token: `token_use`, `token_type`, and
- * Keycloak's `typ`. Some servers call those active. Returns NULL, or why the token is refused. */
-static const char *check_kind(const la_json_t *answer)
+/* Whether a kind of token is one that is no access token. */
+static int is_other_kind(la_slice_t text)
 {
-    static const char *const members[] = {"token_use", "token_type", "typ"};
     static const char *const others[] = {"refresh",      "refreshtoken", "offline",
                                          "offlinetoken", "id",           "idtoken"};
     char kind[KIND_BYTES];
     apr_size_t i;
-    apr_size_t j;
+
+    shorten_kind(text, kind);
+    for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strcmp(kind, others[i]) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Checks that the answer does not call the token a refresh, offline or ID token, which some servers
+ * call active: `token_use`, `token_type`, and Keycloak's `typ`. Returns NULL, or why it is refused.
+ */
+static const char *check_kind(apr_pool_t *pool, const la_json_t *document)
+{
+    static const char *const members[] = {"token_use", "token_type", "typ"};
+    apr_size_t i;
 
     for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         const la_json_t *member;
         la_slice_t text;
 
-        if (!la_json_member(answer, members[i], &member) || !la_json_string(member, &text)) {
-            continue;
-        }
-        shorten_kind(text, kind);
-        for (j = 0; j < sizeof(others) / sizeof(others[0]); j++) {
-            if (strcmp(kind, others[j]) == 0) {
-                return "it is a refresh, offline or ID token, and no access token";
-            }
+        if (la_json_member(document, members[i], &member) && la_json_string(member, &text) &&
+            is_other_kind(text)) {
+            return apr_pstrcat(pool, members[i], " is ", la_json_quoted(pool, text),
+                               ", expected an access token", NULL);
         }
     }
     return NULL;
 }
 
-/* Judges what is said of an active token. */
-static void judge_active(const la_provider_t *provider, const la_call_t *call,
-                         const la_json_t *answer, apr_pool_t *pool, la_result_t *result)
+/* Returns NULL, or why the token may not be used here and now. */
+static const char *check_claims(const la_answer_t *answer, const la_json_t *document)
 {
-    const introspection_conf_t *conf = provider->conf;
-    la_identity_builder_t *builder = la_identity_builder_make(pool);
-    la_validity_terms_t terms = {.now = call->now,
+    const introspection_conf_t *conf = answer->provider->conf;
+    const char *issuer = conf->expect_issuer ? conf->expect_issuer : conf->issuer.url;
+    la_validity_terms_t terms = {.now = answer->call->now,
                                  .leeway_us = conf->leeway_us,
                                  .audiences = conf->audiences,
-                                 .resource = call->resource,
-                                 .issuer =
-                                     conf->expect_issuer ? conf->expect_issuer : conf->issuer.url,
+                                 .resource = answer->call->resource,
+                                 .issuer = issuer,
                                  .issuer_optional = !conf->expect_issuer,
                                  .null_is_absent = 1};
-    const char *error = check_kind(answer);
+    const char *error = check_active(answer, document);
 
-    error = error ? error : la_validity_check(pool, answer, &terms, &result->expires);
-    if (error) {
-        inactive(result, error);
+    error = error ? error : check_kind(answer->pool, document);
+    return error ? error
+                 : la_validity_check(answer->pool, document, &terms, &answer->result->expires);
+}
+
+static void judge_body(la_answer_t *answer)
+{
+    const la_provider_common_t *common = &answer->provider->common;
+    const la_json_t *document = la_answer_parse(answer, LA_JSON_OBJECT, answer->pool);
+    const char *error;
+
+    if (!document) {
         return;
     }
-    error = read_claims(&provider->common, answer, builder, pool);
-    if (!error && la_identity_build(builder, pool, &result->identity) != APR_SUCCESS) {
-        error = "the identity is too large";
-    }
+    error = check_claims(answer, document);
     if (error) {
-        la_result_set_unusable(result, MESSAGE_MALFORMED,
-                               apr_pstrcat(pool, "in the answer ", error, NULL));
+        reject(answer, error);
     } else {
-        result->verdict = LA_VERDICT_ACCEPTED;
+        la_claims_t claims = {document, NULL};
+
+        la_answer_conclude(answer,
+                           la_claims_identity(&claims, common->principal_claims, common->claims,
+                                              answer->pool, &answer->result->identity));
     }
 }
 
-static void judge_body(const la_provider_t *provider, const la_call_t *call, la_slice_t body,
-                       apr_pool_t *pool, la_result_t *result)
-{
-    const la_json_t *answer;
-    const char *error = la_json_parse(pool, body, &answer);
-
-    if (error) {
-        malformed(result, apr_psprintf(pool, "the answer is not JSON: %s", error));
-    } else if (la_json_type(answer) != LA_JSON_OBJECT) {
-        malformed(result, "the answer is not a JSON object");
-    } else if (!is_active(answer)) {
-        inactive(result, "active is not true");
-    } else {
-        judge_active(provider, call, answer, pool, result);
-    }
-}
-
-/* RFC 7009 section 2.2.1: a server that introspects no tokens of this kind says so with an error.
+/* Whether the server says that it does not introspect tokens of this kind (RFC 7009 section 2.2.1).
  */
-static int is_unsupported_type(apr_pool_t *pool, const la_http_response_t *response)
+static int is_unsupported_type(const la_answer_t *answer)
 {
-    const la_json_t *answer;
+    const la_json_t *body;
     const la_json_t *member;
     la_slice_t text;
 
-    return response->status == 400 && !la_json_parse(pool, response->body, &answer) &&
-           la_json_member(answer, "error", &member) && la_json_string(member, &text) &&
+    return answer->response.status == 400 &&
+           !la_json_parse(answer->pool, answer->response.body, &body) &&
+           la_json_member(body, "error", &member) && la_json_string(member, &text) &&
            la_slice_is(text, "unsupported_token_type");
 }
 
-static const char *status_reason(apr_pool_t *pool, int status)
+static void judge_answer(la_answer_t *answer)
 {
-    return status == 401 || status == 403
-               ? apr_psprintf(
-                     pool,
-                     "the endpoint answered %d to our own credentials: ClientId, ClientSecret or "
-                     "ClientAuth is wrong, or this client may not introspect tokens",
-                     status)
-               : apr_psprintf(pool, "the endpoint answered %d", status);
-}
+    int status = answer->response.status;
 
-static void judge_answer(const la_provider_t *provider, const la_call_t *call,
-                         const la_http_response_t *response, apr_pool_t *pool, la_result_t *result)
-{
-    if (response->status == 200) {
-        judge_body(provider, call, response->body, pool, result);
-    } else if (is_unsupported_type(pool, response)) {
-        inactive(result, "the endpoint does not support this type of token");
+    if (status == 200) {
+        judge_body(answer);
+    } else if (is_unsupported_type(answer)) {
+        la_answer_set_status(answer, LA_VERDICT_REJECTED, MESSAGE_INACTIVE,
+                             ": unsupported_token_type");
     } else {
-        la_result_set(result, LA_VERDICT_UNAVAILABLE,
-                      apr_psprintf(pool, "Token introspection failed: %d", response->status),
-                      status_reason(pool, response->status));
+        la_answer_set_status(
+            answer, LA_VERDICT_UNAVAILABLE,
+            apr_psprintf(answer->pool, "Token introspection failed: %d", status),
+            status == 401 || status == 403
+                ? " to our own credentials: ClientId, ClientSecret or ClientAuth is wrong, or this "
+                  "client may not introspect tokens"
+                : "");
     }
 }
 
-/* Finding the endpoint counts: others wait for this verdict, and not longer than for one call. */
+/* The time to find the endpoint counts too, because others wait for this verdict no longer than for
+ * one call. */
 static void introspection_verify(const la_provider_t *provider, const la_call_t *call,
                                  apr_pool_t *pool, la_result_t *result)
 {
+    la_answer_t answer = {provider, call, pool, result, .malformed = MESSAGE_MALFORMED};
     apr_time_t deadline_us = la_clock_us() + provider->common.http.timeout_us;
-    const char *url = endpoint_of(provider, pool);
-    la_http_response_t response;
+    const char *url = find_endpoint(provider, pool);
 
     if (!url) {
         la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
                       "the issuer's introspection endpoint is not known yet");
-        return;
-    }
-    ask(provider, call, url, deadline_us, pool, &response);
-    la_result_take_call(result, &response);
-    if (response.outcome == LA_HTTP_ANSWERED) {
-        judge_answer(provider, call, &response, pool, result);
-    } else {
-        la_result_set_failed(result, &response);
+    } else if (ask(&answer, url, deadline_us)) {
+        judge_answer(&answer);
     }
 }
 

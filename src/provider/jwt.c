@@ -398,27 +398,12 @@ static int is_signed(const judgement_t *j)
     return 0;
 }
 
-/* Who the claims say the caller is. Returns NULL, or why they name nobody. */
-static const char *read_claims(const judgement_t *j, la_identity_builder_t *builder)
-{
-    const la_provider_common_t *common = &j->provider->common;
-    la_claims_t claims = {j->jwt.claims, NULL};
-    int found;
-    const char *error =
-        la_claims_principal(&claims, common->principal_claims, builder, j->pool, &found);
-
-    la_claims_map(&claims, common->claims, builder, j->pool);
-    return error || found
-               ? error
-               : apr_psprintf(j->pool, "no claim names the principal, expected one of: %s",
-                              apr_array_pstrcat(j->pool, common->principal_claims, ' '));
-}
-
 /* What becomes of a token with a right signature. */
 static void judge_claims(const judgement_t *j)
 {
     const jwt_conf_t *conf = j->provider->conf;
-    la_identity_builder_t *builder = la_identity_builder_make(j->pool);
+    const la_provider_common_t *common = &j->provider->common;
+    la_claims_t claims = {j->jwt.claims, NULL};
     la_validity_terms_t terms = {.now = j->call->now,
                                  .leeway_us = conf->leeway_us,
                                  .audiences = j->call->resource ? conf->audiences : conf->elsewhere,
@@ -427,11 +412,12 @@ static void judge_claims(const judgement_t *j)
                                  .require_exp = conf->require_exp};
     const char *error = la_validity_check(j->pool, j->jwt.claims, &terms, &j->result->expires);
 
-    error = error ? error : read_claims(j, builder);
+    if (!error) {
+        error = la_claims_identity(&claims, common->principal_claims, common->claims, j->pool,
+                                   &j->result->identity);
+    }
     if (error) {
         reject(j, error);
-    } else if (la_identity_build(builder, j->pool, &j->result->identity) != APR_SUCCESS) {
-        reject(j, "the identity is too large");
     } else {
         j->result->verdict = LA_VERDICT_ACCEPTED;
     }

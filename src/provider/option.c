@@ -85,6 +85,25 @@ const char *la_option_on_off(apr_pool_t *pool, const la_option_t *option, void *
     return NULL;
 }
 
+const char *la_option_choice(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                             const char *const *words)
+{
+    const char *choice = option->help;
+    int index;
+
+    (void)count;
+    for (index = 0; *choice; index++) {
+        apr_size_t len = strcspn(choice, "|");
+
+        if (strlen(words[0]) == len && strncasecmp(words[0], choice, len) == 0) {
+            *FIELD(int, option, base) = index;
+            return NULL;
+        }
+        choice += choice[len] ? len + 1 : len;
+    }
+    return apr_psprintf(pool, "'%s' is none of %s", words[0], option->help);
+}
+
 const char *la_option_duration(apr_pool_t *pool, const la_option_t *option, void *base, int count,
                                const char *const *words)
 {
@@ -199,6 +218,23 @@ const char *la_option_url(apr_pool_t *pool, const la_option_t *option, void *bas
     error = la_url_check(pool, words[0], &url->authority);
     url->url = error ? NULL : apr_pstrdup(pool, words[0]);
     return error;
+}
+
+const char *la_option_base_url(apr_pool_t *pool, const la_option_t *option, void *base, int count,
+                               const char *const *words)
+{
+    la_url_t *url = FIELD(la_url_t, option, base);
+    const char *error = la_option_url(pool, option, base, count, words);
+    apr_size_t len = strlen(words[0]);
+
+    if (error) {
+        return error;
+    }
+    while (words[0][len - 1] == '/') {
+        len--;
+    }
+    url->url = apr_pstrmemdup(pool, words[0], len);
+    return strchr(words[0], '?') ? "must have no query" : NULL;
 }
 
 const char *la_option_proxy(apr_pool_t *pool, const la_option_t *option, void *base, int count,

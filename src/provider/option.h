@@ -42,7 +42,8 @@ la_option_parse_fn la_option_text; /* const char * */
 la_option_parse_fn la_option_word; /* const char *, not empty */
 la_option_parse_fn
     la_option_words; /* apr_array_header_t * of const char *, none empty; lines accumulate */
-la_option_parse_fn la_option_on_off;            /* int */
+la_option_parse_fn la_option_on_off; /* int */
+la_option_parse_fn la_option_choice; /* int or an enum: the place of the word in `help`, "a|b|c" */
 la_option_parse_fn la_option_duration;          /* apr_interval_time_t, 0 allowed */
 la_option_parse_fn la_option_positive_duration; /* apr_interval_time_t, above 0 */
 la_option_parse_fn la_option_size;              /* apr_size_t, bytes; K, M, G; above 0 */
@@ -50,6 +51,7 @@ la_option_parse_fn la_option_path;              /* const char *, absolute */
 la_option_parse_fn la_option_readable_file; /* const char *, absolute; the file must be readable */
 la_option_parse_fn la_option_certificates;  /* as la_option_readable_file; PEM, at least one */
 la_option_parse_fn la_option_url;           /* la_url_t; http or https */
+la_option_parse_fn la_option_base_url;      /* la_url_t; no query, no slash at its end */
 la_option_parse_fn la_option_proxy;         /* const char *, an http URL */
 la_option_parse_fn la_option_secret;        /* la_secret_t *, of secret.h */
 la_option_parse_fn la_option_regex;         /* const void *, for la_host()->regex_match */

@@ -385,31 +385,6 @@ void la_result_set(la_result_t *result, la_verdict_e verdict, const char *messag
     result->reason = reason;
 }
 
-/* Whether an answer's status is about the provider's health, and not about the token. */
-static int is_failure(int status)
-{
-    return status == 0 || status == 429 || status >= 500;
-}
-
-void la_result_take_call(la_result_t *result, const la_http_response_t *response)
-{
-    result->status = response->status;
-    result->cause = is_failure(response->status) ? LA_CAUSE_PROVIDER : LA_CAUSE_ANSWER;
-}
-
-void la_result_set_unusable(la_result_t *result, const char *message, const char *reason)
-{
-    la_result_set(result, LA_VERDICT_REJECTED, message, reason);
-    result->unusable = 1;
-}
-
-void la_result_set_failed(la_result_t *result, const la_http_response_t *response)
-{
-    result->timed_out = response->outcome == LA_HTTP_TIMEOUT;
-    la_result_set(result, LA_VERDICT_UNAVAILABLE,
-                  result->timed_out ? LA_MESSAGE_TIMEOUT : LA_MESSAGE_ERROR, response->reason);
-}
-
 void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                         la_result_t *result)
 {

@@ -227,14 +227,6 @@ int la_provider_matches(const la_provider_t *provider, la_slice_t token);
 /* Whether the section has a line of that option. For finish(). */
 int la_provider_is_set(const la_provider_t *provider, const char *option);
 
-/* Takes from a call what it shows of the provider: the status, and whose an outage is. To be called
- * after each call, before the verdict; the verdict functions below leave it. */
-void la_result_take_call(la_result_t *result, const la_http_response_t *response);
-
-/* Makes a rejection of an answer that says who the caller is, but not in a way that can be used.
- * message: that of a malformed answer. */
-void la_result_set_unusable(la_result_t *result, const char *message, const char *reason);
-
 /* The name of a verdict, for log and metrics. */
 const char *la_verdict_name(la_verdict_e verdict);
 
@@ -244,10 +236,6 @@ const char *la_source_name(la_source_e source);
 /* Makes a result of a verdict. message: for the client; reason: for the log, or NULL. */
 void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,
                    const char *reason);
-
-/* Makes a result of a call that brought no answer: unavailable, with the message that the
- * specification has for it. */
-void la_result_set_failed(la_result_t *result, const la_http_response_t *response);
 
 /* Asks the provider itself, past any cache. An acceptance without an identity, which only a
  * defect can make, becomes an outage. result: zeroed here.

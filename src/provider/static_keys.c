@@ -223,10 +223,7 @@ static const char *read_identity(const reading_t *reading, const la_json_t *entr
     if (!error) {
         error = read_attributes(reading, &claims, builder);
     }
-    if (!error && la_identity_build(builder, reading->pool, &key->identity) != APR_SUCCESS) {
-        error = "the identity is too large";
-    }
-    return error;
+    return error ? error : la_identity_build(builder, reading->pool, &key->identity);
 }
 
 static void add_key(la_static_keys_t *keyfile, la_api_key_t *key)

@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!la_claims_principal(&claims, names, builder, pool, &found)) {
             la_claims_map(&claims, maps, builder, pool);
             la_claims_attributes(document, 1, builder, pool);
-            if (la_identity_build(builder, pool, &identity) == APR_SUCCESS) {
+            if (la_identity_build(builder, pool, &identity) == NULL) {
                 check_identity(identity, pool);
             }
         }

@@ -1,6 +1,7 @@
 /* Answers of custom's endpoint. */
 #define la_http_call   fake_http_call
 #define la_custom_type fuzzed_type
+#include "provider/answer.c"
 #include "provider/custom.c"
 
 #include "answers.h"

@@ -1,6 +1,7 @@
 /* Answers of GitHub's API, page after page. */
 #define la_http_call   fake_http_call
 #define la_github_type fuzzed_type
+#include "provider/answer.c"
 #include "provider/github.c"
 
 #include "answers.h"

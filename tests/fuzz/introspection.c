@@ -1,6 +1,7 @@
 /* Answers of an introspection endpoint. */
 #define la_http_call          fake_http_call
 #define la_introspection_type fuzzed_type
+#include "provider/answer.c"
 #include "provider/introspection.c"
 
 #include "answers.h"

@@ -1,6 +1,7 @@
 /* Answers of the API server (TokenReview). */
 #define la_http_call       fake_http_call
 #define la_kubernetes_type fuzzed_type
+#include "provider/answer.c"
 #include "provider/kubernetes.c"
 
 #include "answers.h"

@@ -128,7 +128,7 @@ class TestPeople:
         token = serve(httpd).person(new_token(), "octocat", scopes=("repo",), orgs=["github"])
         response = httpd.get("/orgs/x", token=token)
         assert (response.status, response.message, response.note("error")) == (401, REFUSED, "invalid_token")
-        assert any("answered 403 to /user/orgs" in e.text for e in httpd.log.since(mark, "llama_auth", "info"))
+        assert any("/user/orgs answered 403" in e.text for e in httpd.log.since(mark, "llama_auth", "info"))
 
     def test_app_installation_token(self, httpd):
         token = serve(httpd).on(new_token(), reply(403, message("Resource not accessible by integration"),

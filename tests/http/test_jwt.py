@@ -197,8 +197,8 @@ TIMES = ("exp", "nbf", "iat")
 # What a refused token says, and what the log says of it: what came and what was expected.
 REASONS = {
     "aud": ("plain", {"aud": "account"}, {}, 'aud is "account", expected one of: llama-stack'),
-    "aud, a list": ("audiences", {"aud": ["a", "b", "c", "d"]}, {}, 'aud is "a", "b", "c" and 1 more, expected one of: api-one, api-two'),
-    "no aud": ("audiences", {"aud": None}, {}, "aud is missing, expected one of: api-one, api-two"),
+    "aud, a list": ("audiences", {"aud": ["a", "b", "c", "d"]}, {}, 'aud is "a", "b", "c" and 1 more, expected one of: api-one api-two'),
+    "no aud": ("audiences", {"aud": None}, {}, "aud is missing, expected one of: api-one api-two"),
     "iss": ("issuer", {"iss": "https://b.example"}, {}, 'iss is "https://b.example", expected https://issuer.example'),
     "exp": ("plain", {"exp": 1700000000}, {}, "it expired at 2023-11-14T22:13:20Z"),
     "nbf": ("plain", {"nbf": 4102444800}, {}, "it is not valid before 2100-01-01T00:00:00Z (nbf)"),

@@ -328,8 +328,8 @@ class TestNetwork:
 
 class TestConfiguration:
     @pytest.mark.parametrize("lines, said", [
-        ((), "ReviewerToken is missing, and the pod's own is not to be had"),
-        (("Review both",), "Review: must be token or self"),
+        ((), "ReviewerToken is missing, and the pod has none"),
+        (("Review both",), "Review: 'both' is none of token|self"),
         (("ReviewerToken file:conf/absent",), "No such file"),
         (("Review self", "Audience a"), "Audience needs Review token"),
         (("Review self", "ReviewerToken secret-of-reviewer"), "ReviewerToken needs Review token"),

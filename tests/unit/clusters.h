@@ -10,6 +10,7 @@
 #define LA_POD_DIRECTORY   "."
 #define la_http_call       fake_http_call
 #define la_kubernetes_type tested_kubernetes_type
+#include "provider/answer.c"
 #include "provider/kubernetes.c"
 
 static la_http_response_t answer; /* what the API server says */

@@ -8,6 +8,7 @@
 
 #define la_http_call   fake_http_call
 #define la_custom_type tested_custom_type
+#include "provider/answer.c"
 #include "provider/custom.c"
 
 static la_http_response_t answer; /* what the endpoint says */

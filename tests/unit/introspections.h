@@ -90,6 +90,7 @@ static int fake_document_read(const la_remote_doc_t *document, apr_pool_t *pool,
 #define la_remote_doc_tick   fake_document_tick
 #define la_remote_doc_ensure fake_document_ensure
 #define la_remote_doc_read   fake_document_read
+#include "provider/answer.c"
 #include "provider/introspection.c"
 
 static inline const char *json(apr_pool_t *pool, const char *text)

@@ -183,6 +183,59 @@ static void test_verdict(void **state)
     apr_pool_destroy(pool);
 }
 
+/* ---- what the log is told ---- */
+
+typedef struct reason_case_t {
+    const char *name;
+    int status;
+    const char *type; /* Content-Type, or NULL */
+    const char *body;
+    const char *reason; /* behind the URL; json.c goes on where it ends with a blank */
+} reason_case_t;
+
+static reason_case_t reason_cases[] = {
+    {"reason: a page", 200, "text/html", "<html>", ": the answer (\"text/html\") is not JSON: "},
+    {"reason: no type", 200, NULL, "", ": the answer (no Content-Type) is not JSON: "},
+    {"reason: a list", 200, "application/json", "[]", ": the answer is a list, expected an object"},
+    {"reason: a principal", 200, NULL, "{\"principal\":[]}",
+     ": in the answer principal is a list, expected a string or a 64-bit number"},
+    {"reason: an empty principal", 200, NULL, "{\"principal\":\"\"}",
+     ": in the answer principal: the principal is empty"},
+    {"reason: attributes", 200, NULL, "{\"attributes\":7}",
+     ": in the answer attributes is a number, expected an object"},
+    {"reason: an attribute", 200, NULL, "{\"attributes\":{\"a\":[{}]}}",
+     ": in the answer the attribute \"a\" holds an object, expected strings, numbers and booleans"},
+    {"reason: expires_in", 200, NULL, "{\"expires_in\":\"1\"}",
+     ": in the answer expires_in is a string, expected a number"},
+    {"reason: a refusal", 403, NULL, "", " answered 403"},
+    {"reason: no words of the endpoint", 401, NULL, "{\"message\":\"x\",\"error\":\"e\"}",
+     " answered 401"},
+};
+
+static void test_reason(void **state)
+{
+    static const char *const lines[MAX_LINES] = {"Endpoint https://auth.example.com/v?key=s3cret"};
+    const reason_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_provider_t *provider;
+    const char *reason;
+    la_result_t result;
+
+    answer = (la_http_response_t){.outcome = LA_HTTP_ANSWERED,
+                                  .status = row->status,
+                                  .content_type = row->type,
+                                  .body = slice_of_text(row->body)};
+    assert_null(make(pool, lines, &provider));
+    verify(pool, provider, "/", NULL, "", &result);
+    reason = apr_pstrcat(pool, "https://auth.example.com/v", row->reason, NULL);
+    if (reason[strlen(reason) - 1] == ' ') {
+        assert_int_equal(strncmp(result.reason, reason, strlen(reason)), 0);
+    } else {
+        assert_string_equal(result.reason, reason);
+    }
+    apr_pool_destroy(pool);
+}
+
 typedef struct failure_case_t {
     const char *name;
     la_http_e outcome;
@@ -214,7 +267,8 @@ static void test_failure(void **state)
     assert_int_equal(result.verdict, LA_VERDICT_UNAVAILABLE);
     assert_int_equal(result.timed_out, row->outcome == LA_HTTP_TIMEOUT);
     assert_string_equal(result.message, row->message);
-    assert_string_equal(result.reason, "connection refused");
+    assert_string_equal(strstr(result.reason, ": "), ": connection refused");
+    assert_int_equal(strncmp(result.reason, "https://", 8), 0);
     assert_int_equal(result.cause, row->cause);
     apr_pool_destroy(pool);
 }
@@ -246,6 +300,9 @@ int main(void)
     start();
     for (size_t i = 0; i < ROWS(verdict_cases); i++)
         add(verdict_cases[i].name, test_verdict, &verdict_cases[i]);
+    for (size_t i = 0; i < ROWS(reason_cases); i++) {
+        add(reason_cases[i].name, test_reason, &reason_cases[i]);
+    }
     for (size_t i = 0; i < ROWS(failure_cases); i++)
         add(failure_cases[i].name, test_failure, &failure_cases[i]);
     add("failure: the identity is too large", test_identity_too_large, NULL);

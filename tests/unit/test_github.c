@@ -1,11 +1,11 @@
-/* github.c: its options, the questions it asks, page by page, and the verdict on what comes back.
- * The HTTP client is replaced by one that plays a test's script: which answer belongs to which
- * path.
+/* github.c: its options, its questions, page by page, and its verdicts. The HTTP client is replaced
+ * by one that plays a test's script: which answer belongs to which path.
  */
 #include "support.h"
 
 #define la_http_call   fake_http_call
 #define la_github_type tested_github_type
+#include "provider/answer.c"
 #include "provider/github.c"
 
 /* ---- the API ---- */
@@ -259,12 +259,12 @@ static verdict_case_t verdict_cases[] = {
     YES("the id as principal", "583231", "{\"roles\":[\"octocat\"]}", "PrincipalClaim id", {USER}),
     YES("no claim but what is documented", "octocat", "{}", "Claim name roles", {USER}),
     UNUSABLE("a principal that is not there", "PrincipalClaim", "PrincipalClaim email", {USER}),
-    UNUSABLE("a principal that is a list", "neither a string", "PrincipalClaim scopes",
-             SCOPES("repo")),
+    UNUSABLE("a principal that is a list", "PrincipalClaim scopes is a list",
+             "PrincipalClaim scopes", SCOPES("repo")),
     BAD_USER("not JSON", "<html>"),
     BAD_USER("not JSON", ""),
-    BAD_USER("not an object", "[]"),
-    BAD_USER("not an object", "null"),
+    BAD_USER("a list, expected an object", "[]"),
+    BAD_USER("null, expected an object", "null"),
     NO_USER("login is not", "{\"id\":1}"),
     NO_USER("login is not", "{\"login\":null}"),
     NO_USER("login is not", "{\"login\":7}"),
@@ -276,25 +276,26 @@ static verdict_case_t verdict_cases[] = {
     NO_USER("login is not", "{\"login\":\"x\\u00e9\"}"),
     NO_USER("login is not", "{\"login\":\"x/admin\"}"),
     BAD_USER("duplicate", "{\"login\":\"x\",\"login\":\"admin\"}"),
-    NO_USER("id is not", "{\"login\":\"x\",\"id\":\"1\"}"),
+    NO_USER("id is a string, expected a number", "{\"login\":\"x\",\"id\":\"1\"}"),
     YES("a null id", "x", "{\"roles\":[\"x\"]}", NULL,
         {"/user", 200, "{\"login\":\"x\",\"id\":null}", NULL}),
-    BAD_ORGS("not a list", "{}"),
-    BAD_ORGS("not a list", "null"),
+    BAD_ORGS("an object, expected a list", "{}"),
+    BAD_ORGS("null, expected a list", "null"),
     BAD_ORGS("not JSON", "[{\"login\":\"a\"}"),
     YES("a null organization", "octocat", "{\"roles\":[\"octocat\"],\"teams\":[\"a\"]}",
         "Organizations on", {USER}, {ORGS, 200, "[null,{\"login\":\"a\"}]", NULL}),
     BAD_ORGS("has no name", "[\"github\"]"),
     BAD_ORGS("has no name", "[{\"login\":\"a\"},{\"name\":\"b\"}]"),
     BAD_ORGS("has no name", "[{\"login\":\"a b\"}]"),
-    BAD_TEAMS("not a list", "\"core\""),
+    BAD_TEAMS("a string, expected a list", "\"core\""),
     BAD_TEAMS("has no name", "[{\"slug\":\"core\"}]"),
     BAD_TEAMS("has no name", "[{\"slug\":\"core\",\"organization\":null}]"),
     BAD_TEAMS("has no name", "[{\"slug\":\"a/b\",\"organization\":{\"login\":\"gh\"}}]"),
     BAD_TEAMS("has no name", "[{\"organization\":{\"login\":\"gh\"}}]"),
-    REFUSED("401", "answered 401 to /user", 401, "{\"message\":\"Bad credentials\"" DOCS, NULL),
+    REFUSED("401", "/user answered 401: \"Bad credentials\"", 401,
+            "{\"message\":\"Bad credentials\"" DOCS, NULL),
     REFUSED("401 with the limit reached", "answered 401", 401, "{}", "X-RateLimit-Remaining: 0"),
-    REFUSED("403", "answered 403 to /user", 403,
+    REFUSED("403", "/user answered 403: \"Resource not accessible by integration\"", 403,
             "{\"message\":\"Resource not accessible by integration\"" DOCS,
             "X-RateLimit-Remaining: 4999"),
     REFUSED("403, not JSON", "answered 403", 403, "Forbidden", NULL),
@@ -319,13 +320,12 @@ static verdict_case_t verdict_cases[] = {
      {"Organizations on"},
      {{USER}, {ORGS, 403, "{\"message\":\"You need at least read:org scope\"}", NULL}},
      LA_VERDICT_REJECTED,
-     "answered 403 to /user/orgs",
+     "/user/orgs answered 403: \"You need at least read:org scope\"",
      NULL,
      NULL},
     BAD("the limit reached between calls", LIMIT, "Teams on", {USER},
         {TEAMS, 403, "{}", "X-RateLimit-Remaining: 0"}),
-    BAD("teams that fail", "answered 502 to /user/teams", "Teams on", {USER},
-        {TEAMS, 502, "", NULL}),
+    BAD("teams that fail", "/user/teams answered 502", "Teams on", {USER}, {TEAMS, 502, "", NULL}),
 };
 
 static void test_verdict(void **state)
@@ -367,7 +367,7 @@ static void test_timeout(void **state)
     assert_string_equal(result.message, "Authentication service timeout");
     for (int i = 0; i < 50; i++)
         memset(apr_palloc(pool, 8000), 'x', 8000); /* what the page's pool held is overwritten */
-    assert_string_equal(result.reason, "connection refused");
+    assert_non_null(strstr(result.reason, "/user/orgs: connection refused"));
     apr_pool_destroy(pool);
 }
 

@@ -33,25 +33,25 @@ static int drop_pool(void **state)
 }
 
 /* A block with a message of `message` bytes and one value of `value` bytes. */
-static apr_status_t build_sized(apr_size_t message, apr_size_t value, apr_size_t *size)
+static const char *build_sized(apr_size_t message, apr_size_t value, apr_size_t *size)
 {
     la_identity_builder_t *builder = la_identity_builder_make(pool);
     char *text = apr_palloc(pool, message + value + 1);
     const la_identity_t *identity;
-    apr_status_t status;
+    const char *error;
 
     memset(text, 'x', message + value + 1);
     la_identity_set_message(builder, (la_slice_t){text, message});
     la_identity_add(builder, LA_SLICE("c"), (la_slice_t){text, value});
-    status = la_identity_build(builder, pool, &identity);
+    error = la_identity_build(builder, pool, &identity);
     *size = 0;
-    if (status != APR_SUCCESS) {
+    if (error) {
         assert_null(identity);
-        return status;
+        return error;
     }
     *size = la_identity_size(identity);
     assert_int_equal(la_identity_check(identity, *size), 1);
-    return status;
+    return NULL;
 }
 
 static void test_largest(void **state)
@@ -61,14 +61,14 @@ static void test_largest(void **state)
     apr_size_t value = 1000000;
 
     (void)state;
-    assert_int_equal(build_sized(0, 0, &base), APR_SUCCESS);
+    assert_null(build_sized(0, 0, &base));
     base += 3 * value; /* as it is, joined, in JSON */
-    assert_int_equal(build_sized(LA_IDENTITY_MAX_BYTES - base, value, &size), APR_SUCCESS);
+    assert_null(build_sized(LA_IDENTITY_MAX_BYTES - base, value, &size));
     assert_int_equal(size, LA_IDENTITY_MAX_BYTES);
-    assert_int_equal(build_sized(LA_IDENTITY_MAX_BYTES - base + 1, value, &size), APR_ENOSPC);
-    assert_int_equal(build_sized(0, LA_IDENTITY_MAX_BYTES / 2, &size), APR_ENOSPC);
-    assert_int_equal(build_sized(0, LA_IDENTITY_MAX_BYTES + 1, &size), APR_ENOSPC);
-    assert_int_equal(build_sized(LA_IDENTITY_MAX_BYTES + 1, 0, &size), APR_ENOSPC);
+    assert_non_null(build_sized(LA_IDENTITY_MAX_BYTES - base + 1, value, &size));
+    assert_non_null(build_sized(0, LA_IDENTITY_MAX_BYTES / 2, &size));
+    assert_non_null(build_sized(0, LA_IDENTITY_MAX_BYTES + 1, &size));
+    assert_non_null(build_sized(LA_IDENTITY_MAX_BYTES + 1, 0, &size));
 }
 
 static void test_name_too_large(void **state)
@@ -81,11 +81,11 @@ static void test_name_too_large(void **state)
     (void)state;
     memset(text, 'x', len);
     la_identity_add_category(builder, (la_slice_t){text, len});
-    assert_int_equal(la_identity_build(builder, pool, &identity), APR_ENOSPC);
+    assert_non_null(la_identity_build(builder, pool, &identity));
     assert_null(identity);
     builder = la_identity_builder_make(pool);
     assert_null(la_identity_set_principal(builder, (la_slice_t){text, len}));
-    assert_int_equal(la_identity_build(builder, pool, &identity), APR_ENOSPC);
+    assert_non_null(la_identity_build(builder, pool, &identity));
     assert_null(identity);
 }
 
@@ -101,7 +101,7 @@ static void test_encoding_counts(void **state)
         apr_snprintf(text, sizeof(text), "%06d%%%%%%%%", i);
         la_identity_add(builder, LA_SLICE("c"), la_slice_of(text));
     }
-    assert_int_equal(la_identity_build(builder, pool, &identity), APR_ENOSPC);
+    assert_non_null(la_identity_build(builder, pool, &identity));
     assert_null(identity);
 }
 
@@ -119,7 +119,7 @@ static void test_words(void **state)
         la_identity_add(builder, LA_SLICE("scopes"), la_slice_of(text));
         la_identity_add_category(builder, la_slice_of(text));
     }
-    assert_int_equal(la_identity_build(builder, pool, &identity), APR_ENOSPC);
+    assert_non_null(la_identity_build(builder, pool, &identity));
     assert_null(identity);
     assert_true(heap_growth(before) < LA_IDENTITY_MAX_BYTES + HEAP_SLACK + 65536);
 }
@@ -137,7 +137,7 @@ static void test_json_once(void **state)
     memset(text, 0x7f, len);
     la_identity_add(builder, LA_SLICE("c"), (la_slice_t){text, len});
     before = heap_bytes();
-    assert_int_equal(la_identity_build(builder, pool, &identity), APR_SUCCESS);
+    assert_null(la_identity_build(builder, pool, &identity));
     assert_true(la_identity_size(identity) > 10 * len);
     assert_true(heap_growth(before) < la_identity_size(identity) + HEAP_SLACK + 16384);
     assert_int_equal(la_identity_attributes_json(identity).len, strlen("{\"c\":[\"\"]}") + 6 * len);
@@ -164,7 +164,7 @@ static void test_exact_memory(void **state)
         for (int n = 0; n < values; n++)
             la_identity_add(builder, LA_SLICE("c"),
                             (la_slice_t){"%,\xc3\xa9 value", (apr_size_t)n});
-        assert_int_equal(la_identity_build(builder, fresh, &identity), APR_SUCCESS);
+        assert_null(la_identity_build(builder, fresh, &identity));
         assert_int_equal((const char *)apr_palloc(fresh, 1) - (const char *)identity,
                          APR_ALIGN_DEFAULT(la_identity_size(identity)));
         apr_pool_destroy(fresh);
@@ -227,7 +227,7 @@ static void test_many(void **state)
         else
             la_identity_add(builder, LA_SLICE("c"), nth);
     }
-    assert_int_equal(la_identity_build(builder, pool, &identity), APR_SUCCESS);
+    assert_null(la_identity_build(builder, pool, &identity));
     assert_int_equal(la_identity_check(identity, la_identity_size(identity)), 1);
     assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 10.0); /* quadratic takes longer */
     if (row->as_categories) {

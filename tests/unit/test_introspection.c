@@ -60,7 +60,7 @@ static option_case_t option_cases[] = {
     BAD("bearer without a secret", "ClientAuth bearer needs ClientSecret", AT, "ClientAuth bearer"),
     BAD("bearer with an id", "no use for ClientId", AT, ID, SECRET, "ClientAuth bearer"),
     BAD("none with a secret", "no use for ClientSecret", AT, SECRET, NONE),
-    BAD("another way", "'jwt' is none of basic, post, bearer, none", AT, "ClientAuth jwt"),
+    BAD("another way", "'jwt' is none of basic|post|bearer|none", AT, "ClientAuth jwt"),
     BAD("an empty id", "ClientId: may not be empty", AT, "ClientId ", SECRET),
     BAD("an empty secret", "ClientSecret: the value is empty", AT, ID, "ClientSecret "),
     BAD("a secret with a line break", "control", AT, ID, "ClientSecret s3\ncret"),

@@ -80,38 +80,47 @@ static verdict_case_t verdict_cases[] = {
         USER("{\"username\":\"alice\",\"uid\":\"u-1\"}"), "PrincipalClaim uid"),
     YES("authenticated and an error", "alice", "{\"roles\":[\"alice\"]}",
         STATUS("{\"authenticated\":true,\"error\":\"x\",\"user\":" ALICE "}"), NULL),
-    NO("authenticated false", "did not authenticate",
+    NO("authenticated false", "status.authenticated is not true",
        STATUS("{\"authenticated\":false,\"user\":" ALICE "}"), NULL),
-    NO("authenticated left out", "did not authenticate", STATUS("{\"user\":{}}"), NULL),
-    NO("an empty status", "did not authenticate", STATUS("{}"), NULL),
-    NO("authenticated null", "did not authenticate", STATUS("{\"authenticated\":null}"), NULL),
-    NO("an error", "did not authenticate",
+    NO("authenticated left out", "status.authenticated is not true", STATUS("{\"user\":{}}"), NULL),
+    NO("an empty status", "status.authenticated is not true", STATUS("{}"), NULL),
+    NO("authenticated null", "status.authenticated is not true", STATUS("{\"authenticated\":null}"),
+       NULL),
+    NO("an error", "status.authenticated is not true",
        STATUS("{\"user\":{},\"error\":\"[invalid bearer token, caller\\\"s-token]\"}"), NULL),
+    NO("an error in words", "status.authenticated is not true: \"token expired\"",
+       STATUS("{\"error\":\"token expired\"}"), NULL),
+    NO("an error with a part of the token", "status.authenticated is not true",
+       STATUS("{\"error\":\"aller\\\"s-toke\"}"), NULL),
     NO("anonymous", "system:anonymous", USER("{\"username\":\"system:anonymous\"}"), NULL),
-    UNUSABLE("another principal, absent", "no name", USER(ALICE), "PrincipalClaim uid"),
-    BAD("authenticated \"true\"", "not a boolean",
+    UNUSABLE("another principal, absent", "no principal, expected one of: ", USER(ALICE),
+             "PrincipalClaim uid"),
+    BAD("authenticated \"true\"", "status.authenticated is a string, expected a boolean",
         STATUS("{\"authenticated\":\"true\",\"user\":" ALICE "}"), NULL),
-    BAD("authenticated 1", "not a boolean", STATUS("{\"authenticated\":1,\"user\":" ALICE "}"),
-        NULL),
+    BAD("authenticated 1", "status.authenticated is a number, expected a boolean",
+        STATUS("{\"authenticated\":1,\"user\":" ALICE "}"), NULL),
     BAD("authenticated twice", "duplicate",
         STATUS("{\"authenticated\":false,\"authenticated\":true,\"user\":" ALICE "}"), NULL),
-    BAD("no status", "no status", "{\"kind\":\"TokenReview\"}", NULL),
-    BAD("status null", "no status", STATUS("null"), NULL),
-    BAD("status a list", "no status", STATUS("[{\"authenticated\":true}]"), NULL),
-    BAD("a Status object", "no status", FAILURE, NULL),
-    UNUSABLE("no user", "no name", STATUS("{\"authenticated\":true}"), NULL),
-    UNUSABLE("user null", "no name", USER("null"), NULL),
-    UNUSABLE("user a string", "no name", USER("\"alice\""), NULL),
-    UNUSABLE("no username", "no name", USER("{\"groups\":[\"a\"]}"), NULL),
+    BAD("no status", "status is missing, expected an object", "{\"kind\":\"TokenReview\"}", NULL),
+    BAD("status null", "status is missing", STATUS("null"), NULL),
+    BAD("status a list", "status is a list, expected an object",
+        STATUS("[{\"authenticated\":true}]"), NULL),
+    BAD("a Status object", "status is a string, expected an object", FAILURE, NULL),
+    UNUSABLE("no user", "no principal, expected one of: ", STATUS("{\"authenticated\":true}"),
+             NULL),
+    UNUSABLE("user null", "no principal, expected one of: ", USER("null"), NULL),
+    UNUSABLE("user a string", "no principal, expected one of: ", USER("\"alice\""), NULL),
+    UNUSABLE("no username", "no principal, expected one of: ", USER("{\"groups\":[\"a\"]}"), NULL),
     UNUSABLE("username empty", "empty", USER("{\"username\":\"\"}"), NULL),
     YES("username 7", "7", "{\"roles\":[\"7\"]}", USER("{\"username\":7}"), NULL),
-    UNUSABLE("username null", "no name", USER("{\"username\":null}"), NULL),
+    UNUSABLE("username null", "no principal, expected one of: ", USER("{\"username\":null}"), NULL),
     UNUSABLE("username with a blank behind it", "blank", USER("{\"username\":\"a \"}"), NULL),
-    UNUSABLE("username a list", "neither a string", USER("{\"username\":[\"alice\"]}"), NULL),
+    UNUSABLE("username a list", "username is a list, expected a string",
+             USER("{\"username\":[\"alice\"]}"), NULL),
     UNUSABLE("username with a line break", "control", USER("{\"username\":\"a\\r\\nb\"}"), NULL),
     BAD("not JSON", "not JSON", "<html>", NULL),
     BAD("empty", "not JSON", "", NULL),
-    BAD("a list", "no status", "[]", NULL),
+    BAD("a list", "the answer is a list, expected an object", "[]", NULL),
     BAD("more after it", "not JSON", USER(ALICE) "x", NULL),
     YES("the audience", "alice", "{\"roles\":[\"alice\"]}", AUDS("[\"llm\"]"), "Audience llm"),
     YES("one of the audiences", "alice", "{\"roles\":[\"alice\"]}", AUDS("[\"x\",\"llm\"]"),
@@ -163,11 +172,18 @@ static verdict_case_t verdict_cases[] = {
      "system:anonymous",
      NULL,
      NULL},
-    {"self: 401", {"Review self"}, 401, FAILURE, REJECTED, "does not accept the token", NULL, NULL},
-    SELF_UNUSABLE("no user", STATUS("{}"), "no name"),
-    SELF_UNUSABLE("a token review", USER(ALICE), "no name"),
-    SELF_BAD("no status", "{}", "no status"),
-    SELF_BAD("a Status object", FAILURE, "no status"),
+    {"self: 401",
+     {"Review self"},
+     401,
+     FAILURE,
+     REJECTED,
+     "selfsubjectreviews answered 401",
+     NULL,
+     NULL},
+    SELF_UNUSABLE("no user", STATUS("{}"), "no principal, expected one of: "),
+    SELF_UNUSABLE("a token review", USER(ALICE), "no principal, expected one of: "),
+    SELF_BAD("no status", "{}", "status is missing"),
+    SELF_BAD("a Status object", FAILURE, "status is a string"),
 };
 
 static void test_verdict(void **state)
@@ -190,7 +206,7 @@ static void test_verdict(void **state)
         assert_null(result.identity);
         assert_string_equal(result.message, row->message);
         assert_non_null(strstr(result.reason, row->told));
-        assert_null(strstr(result.reason, "caller\""));
+        assert_null(strstr(result.reason, "s-tok"));
         assert_null(strstr(result.reason, "s3cret"));
     }
     apr_pool_destroy(pool);
@@ -221,7 +237,8 @@ static void test_failure(void **state)
     assert_int_equal(result.verdict, LA_VERDICT_UNAVAILABLE);
     assert_int_equal(result.timed_out, row->outcome == LA_HTTP_TIMEOUT);
     assert_string_equal(result.message, row->message);
-    assert_string_equal(result.reason, "connection refused");
+    assert_string_equal(strstr(result.reason, ": "), ": connection refused");
+    assert_int_equal(strncmp(result.reason, "https://", 8), 0);
     apr_pool_destroy(pool);
 }
 

@@ -35,7 +35,7 @@ typedef enum la_cache_e {
 /* What was found. All in the look-up's pool. */
 typedef struct la_cache_found_t {
     const la_identity_t *identity; /* hit and stale */
-    const char *message;           /* negative: for the client */
+    const char *message;           /* negative: what la_cache_reject() was given */
 } la_cache_found_t;
 
 /* How long an acceptance holds. Times in microseconds; an end of 0 is no end. */

@@ -45,6 +45,27 @@ static void verify(lookup_t *l, la_result_t *result)
     la_ask(l->shared->stats, l->provider, l->call, l->pool, result);
 }
 
+/* ---- a refusal's texts ---- */
+
+/* The client's message and the log's reason as one text, for the cache and for waiters: a line
+ * each, in as many bytes as an outcome has. A message that is longer stands alone. */
+static const char *join_texts(const la_result_t *result, apr_pool_t *pool)
+{
+    const char *message = result->message ? result->message : "";
+    const char *text = apr_pstrcat(pool, message, "\n", result->reason, NULL);
+
+    return strlen(message) < LA_FLIGHT_TEXT_BYTES ? apr_pstrndup(pool, text, LA_FLIGHT_TEXT_BYTES)
+                                                  : message;
+}
+
+static void split_texts(const char *text, la_result_t *result, apr_pool_t *pool)
+{
+    apr_size_t len = strcspn(text, "\n");
+
+    result->message = apr_pstrmemdup(pool, text, len);
+    result->reason = text[len] && text[len + 1] ? text + len + 1 : NULL;
+}
+
 /* ---- the cache ---- */
 
 static void accept_cached(la_result_t *result, const la_identity_t *identity, la_source_e source)
@@ -62,8 +83,8 @@ static int from_cache(lookup_t *l, la_result_t *result)
         accept_cached(result, found.identity, LA_SOURCE_HIT);
         return 1;
     case LA_CACHE_NEGATIVE:
-        *result = (la_result_t){
-            .verdict = LA_VERDICT_REJECTED, .message = found.message, .source = LA_SOURCE_NEGATIVE};
+        *result = (la_result_t){.verdict = LA_VERDICT_REJECTED, .source = LA_SOURCE_NEGATIVE};
+        split_texts(found.message, result, l->pool);
         return 1;
     case LA_CACHE_STALE:
         l->stale = found.identity;
@@ -95,7 +116,7 @@ static int keep(lookup_t *l, const la_result_t *result)
         return la_cache_accept(l->shared->cache, &l->key, &l->asked, result->identity, &times,
                                apr_time_now());
     case LA_VERDICT_REJECTED:
-        la_cache_reject(l->shared->cache, &l->key, &l->asked, result->message,
+        la_cache_reject(l->shared->cache, &l->key, &l->asked, join_texts(result, l->pool),
                         common->cache_negative_ttl_us, apr_time_now());
         return 1;
     case LA_VERDICT_UNAVAILABLE:
@@ -174,12 +195,13 @@ static void end_flight(const lookup_t *l, const la_flight_ticket_t *ticket,
                        const la_result_t *result, int shareable)
 {
     la_flight_outcome_t outcome = {.code = CODE(result)};
-    apr_size_t len = result->message ? strlen(result->message) : 0;
+    const char *text = join_texts(result, l->pool);
+    apr_size_t len = strlen(text);
 
     shareable = shareable && len <= sizeof(outcome.text);
     if (shareable) {
         outcome.len = (apr_uint32_t)len;
-        memcpy(outcome.text, result->message ? result->message : "", len);
+        memcpy(outcome.text, text, len);
     }
     la_flight_end(l->shared->flight, ticket, shareable ? &outcome : NULL);
 }
@@ -200,7 +222,7 @@ static void lead(lookup_t *l, const la_flight_ticket_t *ticket, la_result_t *res
  * asked. */
 static int follow(lookup_t *l, const la_flight_outcome_t *outcome, la_result_t *result)
 {
-    const char *message = apr_pstrmemdup(l->pool, outcome->text, outcome->len);
+    const char *text = apr_pstrmemdup(l->pool, outcome->text, outcome->len);
 
     switch (CODE_VERDICT(outcome->code)) {
     case LA_VERDICT_ACCEPTED:
@@ -209,15 +231,15 @@ static int follow(lookup_t *l, const la_flight_outcome_t *outcome, la_result_t *
         }
         break;
     case LA_VERDICT_REJECTED:
-        *result = (la_result_t){.verdict = LA_VERDICT_REJECTED, .message = message};
+        *result = (la_result_t){.verdict = LA_VERDICT_REJECTED};
+        split_texts(text, result, l->pool);
         break;
     case LA_VERDICT_UNAVAILABLE:
         *result = (la_result_t){.verdict = LA_VERDICT_UNAVAILABLE,
                                 .timed_out = CODE_TIMED_OUT(outcome->code),
-                                .message = message,
-                                .reason = "as the call that was waited for",
                                 .followed = 1,
                                 .retry_after_s = CODE_RETRY(outcome->code)};
+        split_texts(text, result, l->pool);
         break;
     case LA_VERDICT_NOT_MINE:
         return 0;

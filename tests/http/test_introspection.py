@@ -226,10 +226,14 @@ class TestClaims:
         ("issuer", {"iss": "https://b.example"}, f'iss is "https://b.example", expected {ISSUER}'),
         ("plain", {"exp": 1700000000}, "it expired at 2023-11-14T22:13:20Z")], ids=["aud", "no aud", "iss", "exp"])
     def test_reason(self, httpd, name, said, reason):
-        mark = httpd.log.mark()
-        rejected(httpd.get(f"/{name}/x", token=serve(httpd).issue(new_token(), **said)))
-        line = httpd.log.await_line(f"provider {name} rejected token [0-9a-f]{{8}}: ", mark, level="info")
-        assert line.text.endswith(f": {reason}"), line
+        token = serve(httpd).issue(new_token(), **said)
+        for cache in ("miss", "negative"):
+            mark = httpd.log.mark()
+            response = httpd.get(f"/{name}/x", token=token)
+            rejected(response)
+            assert response.note("cache") == cache
+            line = httpd.log.await_line(f"provider {name} rejected token [0-9a-f]{{8}}: ", mark, level="info")
+            assert line.text.endswith(f": {reason}"), line
 
     def test_mapped(self, httpd):
         said = {"ext": {"id": "id-7"}, "email": "a@b.example", "realm_access": {"roles": ["admin", "dev x"]}, "scope": "a b"}

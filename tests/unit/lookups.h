@@ -26,6 +26,7 @@
 typedef struct answer_t {
     la_verdict_e verdict;
     const char *message;
+    const char *reason;
     apr_size_t padding; /* more bytes in the identity */
     la_cause_e cause;
     int timed_out;
@@ -124,6 +125,7 @@ static inline void fake_verify(const la_provider_t *p, const la_call_t *call, ap
     }
     result->verdict = answer.verdict;
     result->message = answer.message;
+    result->reason = answer.reason;
     result->cause = answer.cause;
     result->timed_out = answer.timed_out;
     result->retry_after_s = answer.retry_after_s;

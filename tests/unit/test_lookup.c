@@ -50,11 +50,14 @@ static void test_negative(void **state)
     la_result_t second;
 
     (void)state;
-    answer = (answer_t){.verdict = LA_VERDICT_REJECTED, .message = "Authentication failed: 401"};
+    answer = (answer_t){.verdict = LA_VERDICT_REJECTED,
+                        .message = "Authentication failed: 401",
+                        .reason = "aud is \"a\", expected one of: b"};
     first = look("token");
     second = look("token");
     assert_int_equal(second.verdict, LA_VERDICT_REJECTED);
     assert_string_equal(second.message, "Authentication failed: 401");
+    assert_string_equal(second.reason, answer.reason);
     assert_null(second.identity);
     assert_source(&first, LA_SOURCE_MISS);
     assert_source(&second, LA_SOURCE_NEGATIVE);

@@ -25,12 +25,15 @@ typedef struct share_case_t {
 static share_case_t share_cases[] = {
     {"shared: acceptance", {.verdict = LA_VERDICT_ACCEPTED}, HOUR, 1},
     {"shared: acceptance of 16 KB", {.verdict = LA_VERDICT_ACCEPTED, .padding = 5000}, HOUR, 1},
-    {"shared: rejection", {.verdict = LA_VERDICT_REJECTED, .message = "m"}, HOUR, 1},
+    {"shared: rejection",
+     {.verdict = LA_VERDICT_REJECTED, .message = "m", .reason = "why"},
+     HOUR,
+     1},
     {"shared: rejection, CacheNegativeTTL 0",
      {.verdict = LA_VERDICT_REJECTED, .message = "Authentication failed: 401"},
      0,
      1},
-    {"shared: outage", {.message = "Authentication failed: 500"}, HOUR, 1},
+    {"shared: outage", {.message = "Authentication failed: 500", .reason = "why"}, HOUR, 1},
     {"shared: timeout", {.message = MESSAGE_TIMEOUT, .timed_out = 1}, HOUR, 1},
     {"shared: outage with Retry-After", {.message = "m", .retry_after_s = 30}, HOUR, 1},
     {"shared: empty message", {.message = ""}, HOUR, 1},
@@ -54,6 +57,7 @@ static void assert_answered(const la_result_t *result)
         assert_true(!answer.message == !result->message);
         assert_string_equal(result->message ? result->message : "",
                             answer.message ? answer.message : "");
+        assert_true(la_text_is_same(result->reason, answer.reason));
     }
 }
 

@@ -51,6 +51,7 @@ def test_form(name):
 
 
 def keys(httpd):
+    httpd.write("conf/introspection.secret", "of-the-gateway")
     httpd.write_keys("conf/api_keys.json", key_entry(USER, "user", {"roles": ["user"], "scopes": ["models.read"]}),
                      key_entry(ADMIN, "admin", {"roles": ["admin"], "scopes": ["telemetry.read"]}))
 

@@ -38,6 +38,9 @@ class Callers:
                                  "bob": {"plan": ["pro"], "teams": ["b"], "n": ["many"]},
                                  "carol": {}, "dave": {}, "erin": {}, "frank": {}, "grace": {}, "heidi": {}}.items():
             self.keys[name] = (new_token(name), attributes)
+        self.write(httpd)
+
+    def write(self, httpd):
         httpd.write_keys("conf/keys.json", *(key_entry(k, n, a) for n, (k, a) in self.keys.items()))
 
     def __getitem__(self, name):

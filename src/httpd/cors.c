@@ -14,7 +14,6 @@
 #include "io/server.h"
 
 #include <apr_strings.h>
-#include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
 #include <util_filter.h>

@@ -1,6 +1,5 @@
 /* The handler `llama-auth-status`: shows the status, and carries out purges. In request threads. */
 #include "httpd/handler.h"
-#include "httpd/request.h"
 #include "httpd/segments.h"
 #include "httpd/status/status.h"
 

@@ -8,7 +8,6 @@
 
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <http_core.h>
 #include <http_protocol.h>
 
 /* The bars of a histogram, in units of its picture. */
@@ -111,17 +110,6 @@ static void write_histogram(request_rec *r, const la_counters_histogram_t *h, co
                h->count, of, h->count ? (double)h->sum_us / (double)h->count / 1e3 : 0.0);
 }
 
-static void write_error(request_rec *r, const la_counters_provider_t *stats)
-{
-    char when[APR_RFC822_DATE_LEN];
-
-    if (stats->error_at) {
-        apr_rfc822_date(when, stats->error_at);
-        ap_rprintf(r, "<p class=\"err\">Last error, %s: %s</p>\n", when,
-                   ap_escape_html(r->pool, stats->error));
-    }
-}
-
 static void write_badge(request_rec *r, const la_gate_state_t *gate)
 {
     const char *phase = la_status_phase(gate->phase);
@@ -139,6 +127,24 @@ static void write_requests(request_rec *r, const la_status_t *status)
                      strncmp(la_request_stats_name(i), "prov", 4) == 0);
     }
     ap_rputs("</div></section>\n", r);
+}
+
+/* The end of a section with numbers: their histogram, and the last error. */
+static void end_section(request_rec *r, const la_counters_provider_t *stats, const char *timed)
+{
+    char when[APR_RFC822_DATE_LEN];
+
+    ap_rputs("</div>\n", r);
+    if (timed) {
+        write_histogram(r, &stats->calls, timed);
+    }
+    ap_rputs("</div>\n", r);
+    if (stats->error_at) {
+        apr_rfc822_date(when, stats->error_at);
+        ap_rprintf(r, "<p class=\"err\">Last error, %s: %s</p>\n", when,
+                   ap_escape_html(r->pool, stats->error));
+    }
+    ap_rputs("</section>\n", r);
 }
 
 static void write_provider(request_rec *r, const la_status_provider_t *p)
@@ -165,13 +171,7 @@ static void write_provider(request_rec *r, const la_status_provider_t *p)
         write_number(r, "waiting", p->gate.waiting, 0);
         write_number(r, "spared by the breaker", p->gate.refusals, 1);
     }
-    ap_rputs("</div>\n", r);
-    if (p->timed) {
-        write_histogram(r, &p->stats.calls, p->calls_out ? "calls" : "verifications");
-    }
-    ap_rputs("</div>\n", r);
-    write_error(r, &p->stats);
-    ap_rputs("</section>\n", r);
+    end_section(r, &p->stats, !p->timed ? NULL : p->calls_out ? "calls" : "verifications");
 }
 
 static void write_cache(request_rec *r, const la_status_t *status)
@@ -213,20 +213,7 @@ static void write_second(request_rec *r, const la_status_t *status)
         write_number(r, la_remote_name((la_remote_e)event), status->second_stats.lookups[0][event],
                      event == LA_REMOTE_UNREADABLE || event == LA_REMOTE_UNAVAILABLE);
     }
-    ap_rputs("</div>\n", r);
-    write_histogram(r, &status->second_stats.calls, "commands");
-    ap_rputs("</div>\n", r);
-    write_error(r, &status->second_stats);
-    ap_rputs("</section>\n", r);
-}
-
-static void write_purge_form(request_rec *r)
-{
-    ap_rputs("<section><h2>Purge</h2><form method=\"post\">"
-             "<input name=\"purge\" required aria-label=\"what to purge\" "
-             "placeholder=\"all, principal:NAME or client_id:ID\">"
-             "<button>Drop from the cache</button></form></section>\n",
-             r);
+    end_section(r, &status->second_stats, "commands");
 }
 
 static void write_body(request_rec *r, const la_status_t *status, int may_purge)
@@ -245,7 +232,11 @@ static void write_body(request_rec *r, const la_status_t *status, int may_purge)
     write_second(r, status);
     ap_rputs("</main>\n", r);
     if (may_purge) {
-        write_purge_form(r);
+        ap_rputs("<section><h2>Purge</h2><form method=\"post\">"
+                 "<input name=\"purge\" required aria-label=\"what to purge\" "
+                 "placeholder=\"all, principal:NAME or client_id:ID\">"
+                 "<button>Drop from the cache</button></form></section>\n",
+                 r);
     }
 }
 

@@ -9,11 +9,9 @@
 #include "httpd/status/request_stats.h"
 #include "lookup/ask.h"
 
-#include <ap_mpm.h>
-#include <apr_strings.h>
 #include <http_core.h>
-#include <http_protocol.h>
 #include <http_main.h>
+#include <http_protocol.h>
 #include <mod_status.h>
 #include <scoreboard.h>
 

@@ -12,7 +12,7 @@ chmod 1777 "$logs"
 LA_SANITIZER_LOGS=$logs LA_MODULE=.build/tsan/mod_llama_auth.so setarch -R "$@"
 result=$?
 ours=$(cat "$logs"/* 2>/dev/null | awk '/WARNING: ThreadSanitizer/ {report = ""; mine = 0; known = 0} {report = report $0 "\n"}
-    /^ *#0 / && /src\/(core|provider|httpd)\// {mine = 1}
+    /^ *#0 / && /src\/[a-z]+\// {mine = 1}
     /Location is (global|heap)/ {known = 1} /^SUMMARY/ {if (mine && known) printf "%s\n", report}')
 if [ -n "$ours" ]; then
     printf '%s\n' "$ours" >&2

@@ -1,21 +1,20 @@
 /* Single flight: of all threads and processes that miss the same key at the same time, one (the
- * leader) asks the provider, and the others wait for what it learns.
+ * leader) asks the provider, and the others wait for its outcome.
  *
  * Life cycle: before the fork la_flight_format() once, then la_flight_attach() anywhere; a handle
- * serves any number of threads, and forked children too. A miss calls la_flight_begin() once; who
- * is told LA_FLIGHT_LEADER owes a la_flight_end(), from any thread of the same process.
+ * serves any number of threads, and forked children too. A miss calls la_flight_begin() once; a
+ * leader calls la_flight_end(), from any thread of the same process.
  *
- * How the caller uses it:
+ * What the caller does:
  *   LEADER    look the key up again (the last leader may have ended between the caller's miss and
  *             its begin), else ask the provider and store the verdict; then la_flight_end().
- *   SHARED    act on the outcome; for an acceptance look the key up: identities travel through the
- *             cache. Not there (evicted, too large): go on as for ALONE.
+ *   SHARED    act on the outcome; after an acceptance look the key up: identities travel through
+ *             the cache. If it is not there (evicted, too large), go on as for ALONE.
  *   ALONE     ask the provider without la_flight_end().
  *   TIMED_OUT answer as unavailable.
- * What must not be reused at all (CacheTTL 0) does not come here.
  *
- * Whatever the bytes hold, at any time, a call returns within its budget, stays within the bytes,
- * and shares an outcome only with waiters of the very key it was published for.
+ * Whatever the bytes hold, a call returns in time, stays within the bytes, and shares an outcome
+ * only with waiters of the key it was published for.
  */
 #ifndef LA_FLIGHT_H
 #define LA_FLIGHT_H
@@ -40,8 +39,8 @@
 typedef struct la_flight_t la_flight_t;
 
 typedef enum la_flight_e {
-    LA_FLIGHT_TIMED_OUT, /* zero; waited for wait_us and nobody had a result */
-    LA_FLIGHT_ALONE,     /* no slot is free, the leader shares nothing, or its lock stays taken */
+    LA_FLIGHT_TIMED_OUT, /* zero; waited for wait_us without an outcome */
+    LA_FLIGHT_ALONE,     /* no slot is free, the leader shares nothing, or the lock stays taken */
     LA_FLIGHT_LEADER,
     LA_FLIGHT_SHARED
 } la_flight_e;
@@ -60,7 +59,7 @@ typedef struct la_flight_outcome_t {
     char text[LA_FLIGHT_TEXT_BYTES];
 } la_flight_outcome_t;
 
-/* A leader's claim; meaningless to others and after la_flight_end(). */
+/* A leader's claim, for la_flight_end(). */
 typedef struct la_flight_ticket_t {
     uint32_t slot;
     uint64_t lead;
@@ -91,11 +90,10 @@ la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
                             const la_flight_terms_t *terms, la_flight_ticket_t *ticket,
                             la_flight_outcome_t *outcome);
 
-/* Ends a flight: wakes its waiters with the outcome; who begins from now on is not told of it.
+/* Ends a flight and wakes its waiters with the outcome. Later visitors start another flight.
  *
- * outcome: NULL tells the waiters to go on alone (an answer that is not for sharing).
- * Returns 1, or 0 when another took over meanwhile: the outcome is dropped, what is in the cache
- * stays.
+ * outcome: NULL for an answer that must not be shared; the waiters go on alone.
+ * Returns 1, or 0 when another has taken the flight over; then the outcome is dropped.
  */
 int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
                   const la_flight_outcome_t *outcome);

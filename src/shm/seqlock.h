@@ -1,18 +1,21 @@
-/* A record of a few words in shared memory: written whole and read whole by any number of threads
- * and processes, none of which waits for another.
+/* A record of a few words in shared memory that any number of threads and processes write and read
+ * whole, without waiting for each other.
  *
  *   turn | copy 0 | copy 1 | ...   LA_SEQLOCK_COPIES copies, each: number | sum | words
  *
- * A write takes the next number and the copy whose turn it is, the one written longest ago. The sum
- * covers the number and the words. So a copy that is half written fits no sum, whether its writer
- * is still at it, was killed at any instruction, or was stopped and goes on after others: readers
- * pass it over and take the whole copy with the highest number. A death costs one copy until its
- * turn comes again, and never the record before. Zeroes are a record that nobody wrote yet; any
+ * A write takes the next number and the oldest copy. The sum covers the number and the words, so a
+ * half written copy fits no sum, whether its writer is busy, dead, or was stopped and goes on after
+ * others. Readers skip it and take the whole copy with the highest number. A death costs one copy
+ * until its turn comes again, never the record before. Zeroes are a record without a value; any
  * other bytes are sound too.
  *
- * All loads and stores are relaxed, on every processor: a sum that fits proves that all words are
- * of one write, in whatever order they arrived. Whoever learns of a write by other means (an event,
- * a lock) finds it.
+ * The newest write wins, and a copy that a late writer spoils gives way to an older one. Where that
+ * is wrong other words are published: a purge's position only goes up (purge_log.c), and a document
+ * must not come back (remote_doc.c).
+ *
+ * All loads and stores are relaxed: a sum that fits proves that all words are of one write, in
+ * whatever order they arrived. Whoever learns of a write by other means (an event, a lock) finds
+ * it.
  */
 #ifndef LA_SEQLOCK_H
 #define LA_SEQLOCK_H
@@ -32,8 +35,8 @@ _Static_assert(sizeof(la_seqlock_word_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
  * record[LA_SEQLOCK_WORDS(count)]. */
 #define LA_SEQLOCK_WORDS(count) (1 + LA_SEQLOCK_COPIES * (2 + (count)))
 
-/* A sum over words that begins with another one, or with any number: a change of any word changes
- * it but for one chance in 2^64. No defence against who chooses the words. */
+/* A sum over words that continues another one, or a number. It detects changed words with all but
+ * one chance in 2^64, but not those of somebody who chooses them. */
 static inline uint64_t la_seqlock_sum(uint64_t sum, const uint64_t *words, size_t count)
 {
     sum = (sum ^ 0x6a09e667f3bcc909u) * 0x9e3779b97f4a7c15u;
@@ -68,8 +71,8 @@ static inline uint64_t la_seqlock_read_copy(const la_seqlock_word_t *copy, uint6
     return sum == la_seqlock_sum(number, words, count) ? number : 0;
 }
 
-/* Returns 1 with the newest record that is whole, or 0 when there is none, or writers overwrote
- * each that was found; the words have no meaning then. */
+/* Returns 1 with the newest whole record, or 0 when there is none or writers kept overwriting it;
+ * then the words have no meaning. */
 static inline int la_seqlock_read(const la_seqlock_word_t *record, uint64_t *words, size_t count)
 {
     for (unsigned attempts = 0; attempts < 2 * LA_SEQLOCK_COPIES; attempts++) {

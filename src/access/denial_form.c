@@ -241,7 +241,7 @@ static const char *value_of(apr_pool_t *pool, place_e place, const la_denial_t *
     case PLACE_TITLE:
         return find_status(denial->status)->title;
     case PLACE_OPENAI:
-        return find_status(denial->status)->openai;
+        return denial->kind == LA_DENIAL_TOKENS ? "tokens" : find_status(denial->status)->openai;
     case PLACE_ANTHROPIC:
         return find_status(denial->status)->anthropic;
     }

@@ -15,6 +15,7 @@ LINES = {
     "file": "LlamaAuthErrorDocument 401 file:conf/error.json",
     "file/nested": """LlamaAuthErrorDocument 403 '{"own": 403}'""",
     "file/all": "LlamaAuthErrorDocument default problem",
+    "quota": """LlamaAuthQuotaUse none_left\nLlamaAuthErrorDocument 429 '{"own": "%{code} %{message}"}'""",
 }
 
 
@@ -42,7 +43,7 @@ class TestDocuments:
     @staticmethod
     def configure(httpd):
         httpd.write("conf/error.json", b'{"file":\r\n "%{message}",\t"utf8": "\xc3\xa9"}\n')
-        text = write_callers(httpd)
+        text = write_callers(httpd) + "<LlamaAuthQuota none_left>\nRequests 1/1d\n</LlamaAuthQuota>\n"
         for name, line in LINES.items():
             httpd.write(f"htdocs/{name}/page", "page")
             text += section(name, line)
@@ -111,6 +112,11 @@ class TestDocuments:
         assert "file" in httpd.get("/file/nested/page").json
         assert httpd.get("/file/nested/page", token=key_of("some")).json == {"own": 403}
         assert httpd.get("/file/all/page").json["type"] == "about:blank"
+
+    def test_quota(self, httpd):
+        assert httpd.get("/quota/page", token=FULL).status == 200
+        refused = httpd.get("/quota/page", token=FULL)
+        assert refused.status == 429 and refused.json["own"].startswith("rate_limit_exceeded Quota exceeded: none_left allows 1 requests")
 
     def test_head(self, httpd):
         response = httpd.request("HEAD", "/openai/page")

@@ -198,6 +198,15 @@ static void test_types(void **state)
             la_denial_form_write(pool, la_denial_form_preset("ogx"), &denial, &context, &type).data,
             "{\"error\": {\"message\": \"m\"}}");
     }
+    {
+        la_denial_t denial = la_denial_make(LA_DENIAL_TOKENS, "m");
+
+        assert_string_equal(
+            la_denial_form_write(pool, la_denial_form_preset("openai"), &denial, &context, &type)
+                .data,
+            "{\"error\": {\"message\": \"m\", \"type\": \"tokens\", \"param\": null, "
+            "\"code\": \"insufficient_quota\"}}");
+    }
     assert_null(la_denial_form_preset("open ai"));
     apr_pool_destroy(pool);
 }

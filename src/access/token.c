@@ -19,23 +19,34 @@ static unsigned char is_foreign(char c)
     return (unsigned char)((byte < 0x21) | (byte > 0x7e) | (byte == ','));
 }
 
-/* Tests whole blocks without leaving the loop, because the compiler makes vector code of that: a
+enum { BLOCK = 32 };
+
+/* Tests a whole block without leaving the loop, because the compiler makes vector code of that: a
  * token of 900 bytes takes a tenth of the time. */
+static unsigned char has_foreign(const char *block)
+{
+    unsigned char foreign = 0;
+
+    for (int i = 0; i < BLOCK; i++) {
+        foreign |= is_foreign(block[i]);
+    }
+    return foreign;
+}
+
 static int is_visible(la_slice_t text)
 {
-    enum { BLOCK = 32 };
     unsigned char foreign = 0;
-    apr_size_t i = 0;
 
-    for (; text.len - i >= BLOCK; i += BLOCK) {
-        for (apr_size_t j = 0; j < BLOCK; j++) {
-            foreign |= is_foreign(text.data[i + j]);
+    if (text.len < BLOCK) {
+        for (apr_size_t i = 0; i < text.len; i++) {
+            foreign |= is_foreign(text.data[i]);
         }
+        return foreign == 0;
     }
-    for (; i < text.len; i++) {
-        foreign |= is_foreign(text.data[i]);
+    for (apr_size_t i = 0; i + BLOCK <= text.len; i += BLOCK) {
+        foreign |= has_foreign(text.data + i);
     }
-    return foreign == 0;
+    return (foreign | has_foreign(text.data + text.len - BLOCK)) == 0;
 }
 
 la_token_e la_token_check(la_slice_t text)

@@ -318,7 +318,8 @@ static int was_checked(const request_rec *r)
 static int check_backend_token(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    const la_forward_line_t *clash = la_backend_clash(conf->backend_token, conf->forwards);
+    const la_forward_line_t *clash =
+        conf->backend_token ? la_backend_clash(conf->backend_token, conf->forwards) : NULL;
 
     if (!clash) {
         return OK;

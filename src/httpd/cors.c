@@ -52,7 +52,7 @@ static const char *origin_field(request_rec *r)
 int la_cors_check_origin(request_rec *r)
 {
     const la_policy_t *policy = la_config_dir(r)->origins;
-    la_methods_t methods = la_section_methods(r);
+    la_methods_t methods = policy ? la_section_methods(r) : 0;
     const char *field = la_policy_applies(policy, methods) ? origin_field(r) : NULL;
 
     if (!field || la_policy_allows_origin(policy, methods, la_origin_normalize(r->pool, field))) {
@@ -122,9 +122,13 @@ static const char *allowed_origin(request_rec *r, const la_cors_t *line)
 
 int la_cors_begin(request_rec *r)
 {
-    la_request_t *first = la_request_make(la_request_first(r));
+    la_request_t *first;
     const la_cors_t *line;
 
+    if (!r->prev && !la_config_dir(r)->cors) {
+        return DECLINED;
+    }
+    first = la_request_make(la_request_first(r));
     if (!r->main && !first->cors) {
         first->cors = la_config_dir(r)->cors;
     }
@@ -208,7 +212,8 @@ static apr_status_t cors_filter(ap_filter_t *f, apr_bucket_brigade *bb)
  * anybody checks a rule. */
 void la_cors_insert_filter(request_rec *r)
 {
-    int demands = la_policy_applies(la_config_dir(r)->origins, la_section_methods(r));
+    const la_policy_t *policy = la_config_dir(r)->origins;
+    int demands = policy && la_policy_applies(policy, la_section_methods(r));
 
     if (!r->main && (demands || line_of(r))) {
         ap_add_output_filter_handle(filter_handle, NULL, r, r->connection);

@@ -1,9 +1,7 @@
-/* Tells a SetHandler of the server's configuration from one of an .htaccess.
- *
- * httpd merges both into one per-directory configuration and keeps no record of which it was, but
- * it keeps the parsed line itself: merging copies the pointer. The lines of the server's
- * configuration are collected when it has been read (in the parent, constant afterwards), and a
- * request's line is one of them or comes from an .htaccess.
+/* Tells a SetHandler of the server's configuration from one of an .htaccess. httpd merges both and
+ * does not record which one it was, but merging copies the pointer to the parsed line. The parent
+ * collects the lines of the server's configuration once it is read; a request's line that is none
+ * of them comes from an .htaccess.
  */
 #include "httpd/handler.h"
 
@@ -63,12 +61,10 @@ static int is_collected(const ap_expr_info_t *line)
 {
     int i;
 
-    for (i = 0; i < la_collected.handlers->nelts; i++) {
-        if (APR_ARRAY_IDX(la_collected.handlers, i, const ap_expr_info_t *) == line) {
-            return 1;
-        }
-    }
-    return 0;
+    for (i = 0; i < la_collected.handlers->nelts &&
+                APR_ARRAY_IDX(la_collected.handlers, i, const ap_expr_info_t *) != line;
+         i++) {}
+    return i < la_collected.handlers->nelts;
 }
 
 int la_handler_is_servers(request_rec *r, const char *name)

@@ -5,13 +5,13 @@
 
 #include <httpd.h>
 
-/* Whether the handler of that name answers this request: SetHandler, AddHandler or a rewriting
+/* Whether the handler of that name answers this request: SetHandler, AddHandler or RewriteRule
  * names it. */
 int la_handler_is(const request_rec *r, const char *name);
 
 /* Whether a SetHandler in the server's configuration names this handler for the request. An
- * .htaccess, AddHandler and rewriting do not count: who may write an .htaccess runs pages of his
- * own, not the server. In request threads. */
+ * .htaccess, AddHandler and RewriteRule do not count: who may write an .htaccess does not run the
+ * server. In request threads. */
 int la_handler_is_servers(request_rec *r, const char *name);
 
 /* Has the SetHandler lines of each configuration collected once it is read. */

@@ -18,20 +18,8 @@
 
 APLOG_USE_MODULE(llama_auth);
 
-static int listed(const apr_array_header_t *texts, const char *text)
-{
-    int i;
-
-    for (i = 0; i < texts->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(texts, i, const char *), text) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* The issuers of the section's providers, each once. */
-static apr_array_header_t *issuers(apr_pool_t *pool, const la_use_t *use)
+static apr_array_header_t *list_issuers(apr_pool_t *pool, const la_use_t *use)
 {
     apr_array_header_t *found = apr_array_make(pool, 2, sizeof(const char *));
     int i;
@@ -40,7 +28,7 @@ static apr_array_header_t *issuers(apr_pool_t *pool, const la_use_t *use)
         const la_provider_t *provider = use->providers[i];
         const char *issuer = provider->type->issuer ? provider->type->issuer(provider) : NULL;
 
-        if (issuer && !listed(found, issuer)) {
+        if (issuer && !ap_array_str_contains(found, issuer)) {
             APR_ARRAY_PUSH(found, const char *) = issuer;
         }
     }
@@ -111,7 +99,7 @@ int la_metadata_handler(request_rec *r)
     if (!conf->resource) {
         return refuse(r, "LlamaAuthResource");
     }
-    servers = conf->resource_servers ? conf->resource_servers : issuers(r->pool, conf->use);
+    servers = conf->resource_servers ? conf->resource_servers : list_issuers(r->pool, conf->use);
     if (servers->nelts == 0) {
         return refuse(r, "LlamaAuthResourceServer, or a provider with an Issuer,");
     }

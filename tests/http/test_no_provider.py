@@ -27,6 +27,7 @@ SECTIONS = """
 <Location /metadata>
     LlamaAuthResource https://api.example.com/mcp
     SetHandler llama-auth-metadata
+    LlamaAuthResourceServer https://idp.example
     Require all granted
 </Location>
 <Location /told>

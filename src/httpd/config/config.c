@@ -1,7 +1,6 @@
-/* The configuration: create, merge, every directive's setter and the one command table.
- * What a provider's options mean is in src/provider; here are only the lines that carry them.
- * Runs while httpd reads its files; setters of directory scope also when a request meets an
- * .htaccess.
+/* The configuration: create, merge, every directive's setter and the command table. What a line
+ * means is in a file of its own. Runs while httpd reads its files; setters of directory scope also
+ * when a request meets an .htaccess.
  */
 #include "httpd/config/config.h"
 
@@ -18,6 +17,8 @@
 extern module AP_MODULE_DECLARE_DATA llama_auth_module;
 
 #define DEFAULT_OUTAGE_STATUS HTTP_UNAUTHORIZED
+
+#define ONLY_ONCE "may be given only once in a section"
 
 void *la_config_create_server(apr_pool_t *pool, server_rec *server)
 {
@@ -171,9 +172,8 @@ static const char *set_cors(cmd_parms *cmd, void *dconf, int argc, char *const a
     if (error) {
         return error;
     }
-    return in_directive(cmd, conf->cors ? "may be given only once in a section; it takes several "
-                                          "origins"
-                                        : la_cors_parse(cmd->pool, argc, argv, &conf->cors));
+    return in_directive(cmd,
+                        conf->cors ? ONLY_ONCE : la_cors_parse(cmd->pool, argc, argv, &conf->cors));
 }
 
 /* Whether the line is read at startup, and not for a request that met an .htaccess. */
@@ -182,8 +182,7 @@ static int at_startup(cmd_parms *cmd)
     return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL;
 }
 
-/* A header that carries the caller is taken off every request, so a token in it would never be
- * seen. */
+/* Headers that carry the caller are removed from every request, with tokens in them. */
 static const char *clash_with_forward(cmd_parms *cmd, const apr_array_header_t *headers)
 {
     int i;
@@ -202,9 +201,8 @@ static const char *clash_with_forward(cmd_parms *cmd, const apr_array_header_t *
 static const char *set_sources(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_dir_conf_t *conf = dconf;
-    const char *error = conf->sources
-                            ? "may be given only once in a section; it takes several sources"
-                            : la_sources_parse(cmd->pool, argc, argv, &conf->sources);
+    const char *error =
+        conf->sources ? ONLY_ONCE : la_sources_parse(cmd->pool, argc, argv, &conf->sources);
 
     if (!error) {
         error = clash_with_forward(cmd, la_sources_headers(conf->sources));
@@ -221,14 +219,11 @@ static const char *clash_with_source(cmd_parms *cmd, const char *header)
     int i;
 
     for (i = 0; i < names->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(names, i, const char *);
-
-        if (la_field_is_same(name, header)) {
-            return apr_psprintf(
-                cmd->pool,
-                "%s is the header of a LlamaAuthTokenSource (header:%s); the token in "
-                "it would be removed from every request",
-                header, name);
+        if (la_field_is_same(APR_ARRAY_IDX(names, i, const char *), header)) {
+            return apr_psprintf(cmd->pool,
+                                "%s is the header of a LlamaAuthTokenSource; the token in it would "
+                                "be removed from every request",
+                                header);
         }
     }
     return NULL;
@@ -264,7 +259,7 @@ static const char *set_resource(cmd_parms *cmd, void *dconf, int argc, char *con
     la_dir_conf_t *conf = dconf;
 
     return in_directive(cmd, conf->resource
-                                 ? "may be given only once in a section"
+                                 ? ONLY_ONCE
                                  : la_resource_parse(cmd->pool, argc, argv, &conf->resource));
 }
 
@@ -274,7 +269,7 @@ static const char *set_resource_servers(cmd_parms *cmd, void *dconf, int argc, c
 
     return in_directive(
         cmd, conf->resource_servers
-                 ? "may be given only once in a section; it takes several URLs"
+                 ? ONLY_ONCE
                  : la_resource_parse_servers(cmd->pool, argc, argv, &conf->resource_servers));
 }
 
@@ -415,7 +410,7 @@ static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char
     if (error) {
         return error;
     }
-    error = conf->backend_token ? "may be given only once in a section"
+    error = conf->backend_token ? ONLY_ONCE
                                 : la_backend_parse(cmd->pool, argc, argv, &conf->backend_token);
     hide_secret(cmd, la_mask_option(cmd->pool, "SECRET", argc, (const char *const *)argv));
     return in_directive(cmd, error);

@@ -1,5 +1,6 @@
-/* The configuration: one struct per server, one per directory section, and the
- * command table. Built while httpd reads its files, constant afterwards.
+/* The configuration: one struct per server, one per directory section, and the command table.
+ * Constant once httpd has read its files. A new field needs a line here, a row in the command table
+ * and a line in the merge; tests/http/test_guards.py fails when one is missing.
  */
 #ifndef LA_CONFIG_H
 #define LA_CONFIG_H
@@ -27,7 +28,7 @@ typedef struct la_server_conf_t {
     apr_size_t quota_bytes;              /* LlamaAuthQuotaSize; main server only */
 } la_server_conf_t;
 
-/* on|off, where being neither matters for nesting. */
+/* on|off, or not set, so that an enclosing section decides. */
 typedef enum la_switch_e { LA_UNSET, LA_ON, LA_OFF } la_switch_e;
 
 /* <Location>, <Directory>, <Files>, <If>, .htaccess. A pointer is NULL when nothing is set. */
@@ -70,7 +71,7 @@ apr_size_t la_config_quota_bytes(const server_rec *main_server);
 /* LlamaAuthCacheShared with its secrets, or NULL when there is none. */
 la_remote_options_t *la_config_second(const server_rec *main_server);
 
-/* The status for "no provider could answer" on this server. */
+/* The status when no provider could answer, on this server. */
 int la_config_outage_status(const server_rec *server);
 
 #endif

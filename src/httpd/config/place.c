@@ -1,18 +1,14 @@
-/* Refuses rules in places where httpd takes the line and does not do what it says there. While the
+/* Refuses rules in places where httpd would take the line for something else. While the
  * configuration is read, or an .htaccess.
  */
 #include "httpd/config/place.h"
 
-#include <apr_lib.h>
+#include "httpd/config/lines.h"
+
 #include <apr_strings.h>
 #include <http_protocol.h>
 
-static int is_section(const ap_directive_t *section, const char *name)
-{
-    return strcasecmp(section->directive, name) == 0;
-}
-
-/* Sections of httpd that weigh the Require lines in them, and no others. */
+/* Sections in which httpd combines Require lines, and no others. */
 static int weighs_requires(const ap_directive_t *section)
 {
     static const char *const names[] = {"<RequireAll",         "<RequireAny",
@@ -20,27 +16,17 @@ static int weighs_requires(const ap_directive_t *section)
                                         "<AuthnProviderAlias", NULL};
     const char *const *name;
 
-    for (name = names; *name && !is_section(section, *name); name++) {}
+    for (name = names; *name && !la_line_is(section, *name); name++) {}
     return *name != NULL;
 }
 
-static const char *upper(apr_pool_t *pool, const char *word)
-{
-    char *text = apr_pstrdup(pool, word);
-    char *p;
-
-    for (p = text; *p; p++) {
-        *p = (char)apr_toupper(*p);
-    }
-    return text;
-}
-
 /* What is wrong with one word of a <Limit>, or NULL. Methods differ by case, so `get` is a method
- * that no client sends; so is `GET,POST`, and what is meant by `*` is no <Limit> at all. */
-static const char *fault_of_method(apr_pool_t *pool, const char *method)
+ * that no client sends. So is `GET,POST`; and who writes `*` wants no <Limit> at all. */
+static const char *check_method(apr_pool_t *pool, const char *method)
 {
-    const char *meant = upper(pool, method);
+    char *meant = apr_pstrdup(pool, method);
 
+    ap_str_toupper(meant);
     if (strcmp(method, meant) != 0 && ap_method_number_of(meant) != M_INVALID) {
         return apr_psprintf(pool,
                             "methods are written in capitals (%s), and httpd takes this for "
@@ -60,12 +46,12 @@ const char *la_place_of_limit(apr_pool_t *pool, const ap_directive_t *limit)
     const char *rest =
         end ? apr_pstrmemdup(pool, limit->args, (apr_size_t)(end - limit->args)) : limit->args;
 
-    if (!is_section(limit, "<Limit") && !is_section(limit, "<LimitExcept")) {
+    if (!la_line_is(limit, "<Limit") && !la_line_is(limit, "<LimitExcept")) {
         return NULL;
     }
     while (*rest) {
         const char *method = ap_getword_conf(pool, &rest);
-        const char *fault = fault_of_method(pool, method);
+        const char *fault = check_method(pool, method);
 
         if (fault) {
             return apr_psprintf(pool, "%s %s>: %s", limit->directive, method, fault);

@@ -5,16 +5,15 @@
 #include <httpd.h>
 #include <http_config.h>
 
-/* Whether RequireScope or RequireAttribute, which hold for the whole section, would mean something
- * else where the line stands: inside <RequireAny> and its like, in a provider alias, or in a
- * <Limit> of a method that httpd does not take for the one that was meant.
+/* Checks where a rule that holds for a whole section stands: not in <RequireAny> and its like, not
+ * in a provider alias, and not in a <Limit> of methods that no client sends.
  *
  * Returns NULL, or what is wrong.
  */
 const char *la_place_of_rule(cmd_parms *cmd);
 
-/* The same for Require llama-scope and llama-attribute, which mean in <RequireAny> and its like
- * what they say. */
+/* The same for Require llama-scope and llama-attribute, which may stand in <RequireAny> and its
+ * like. */
 const char *la_place_of_require(cmd_parms *cmd);
 
 /* What is wrong with the methods of a section, if it is a <Limit> or <LimitExcept>; else NULL. */

@@ -1,6 +1,5 @@
-/* The providers of the configuration: <LlamaAuthProvider> sections, and finding a provider by its
- * name. What an option means is in src/provider; here are only the lines that carry them. Filled
- * while httpd reads its files, constant afterwards.
+/* Reads <LlamaAuthProvider> sections, and finds their providers by name. src/provider knows what an
+ * option means.
  */
 #include "httpd/config/registry.h"
 
@@ -14,33 +13,20 @@ const apr_array_header_t *la_registry_providers(void)
     return la_collected.providers;
 }
 
-/* Whether a provider defined on one server can be used, or clashes, on another: its own and the
- * main server's. */
-static int visible(const server_rec *defined_on, const server_rec *server)
+/* A server sees its own providers and the main server's. */
+static int is_visible(const server_rec *defined_on, const server_rec *server)
 {
     return defined_on == server || !defined_on->is_virtual;
 }
 
-/* The provider of that name as `server` sees it, or NULL. Names keep their case. */
-static const la_provider_entry_t *find(const server_rec *server, const char *name)
-{
-    int i;
-
-    for (i = 0; i < la_collected.providers->nelts; i++) {
-        const la_provider_entry_t *entry =
-            &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
-
-        if (visible(entry->server, server) && strcmp(entry->provider->name, name) == 0) {
-            return entry;
-        }
-    }
-    return NULL;
-}
-
-/* The entry whose name a new provider on `server` would take. A main server's provider may not take
- * a virtual host's name either: which of them a section meant would depend on the order of lines.
+/* The provider of that name that `server` sees, or NULL. Names keep their case.
+ *
+ * both_ways: also one that does not see it, but that would see a provider of `server`. A main
+ * server's provider may not have a virtual host's name: which of them a section meant would depend
+ * on the order of lines.
  */
-static const la_provider_entry_t *clash(const server_rec *server, const char *name)
+static const la_provider_entry_t *find_entry(const server_rec *server, const char *name,
+                                             int both_ways)
 {
     int i;
 
@@ -48,25 +34,27 @@ static const la_provider_entry_t *clash(const server_rec *server, const char *na
         const la_provider_entry_t *entry =
             &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
-        if ((visible(entry->server, server) || visible(server, entry->server)) &&
-            strcmp(entry->provider->name, name) == 0) {
+        if (strcmp(entry->provider->name, name) == 0 &&
+            (is_visible(entry->server, server) ||
+             (both_ways && is_visible(server, entry->server)))) {
             return entry;
         }
     }
     return NULL;
 }
 
-/* How many providers before this one have the label. */
-static int taken(const char *label, int before)
+/* Whether one of the first `count` providers has the label. */
+static int is_label_taken(const char *label, int count)
 {
-    int count = 0;
     int i;
 
-    for (i = 0; i < before; i++) {
-        count +=
-            strcmp(APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t).label, label) == 0;
+    for (i = 0; i < count; i++) {
+        if (strcmp(APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t).label, label) ==
+            0) {
+            return 1;
+        }
     }
-    return count;
+    return 0;
 }
 
 void la_registry_label(apr_pool_t *pconf)
@@ -82,14 +70,14 @@ void la_registry_label(apr_pool_t *pconf)
             entry->label = apr_psprintf(pconf, "%s@%s:%d", entry->provider->name, host ? host : "",
                                         entry->server->port);
         }
-        if (taken(entry->label, i)) {
+        if (is_label_taken(entry->label, i)) {
             entry->label = apr_psprintf(pconf, "%s#%d", entry->label, i);
         }
     }
 }
 
-/* Splits a line's arguments as httpd does: white space, quotes, backslashes. */
-static apr_array_header_t *split(apr_pool_t *pool, const char *arguments)
+/* Splits a line's arguments as httpd does: at white space, with quotes and backslashes. */
+static apr_array_header_t *split_words(apr_pool_t *pool, const char *arguments)
 {
     apr_array_header_t *words = apr_array_make(pool, 4, sizeof(const char *));
 
@@ -99,34 +87,37 @@ static apr_array_header_t *split(apr_pool_t *pool, const char *arguments)
     return words;
 }
 
-static const char *unknown_type(apr_pool_t *pool, const char *name)
+/* What to say behind "there is no such name": the nearest of those that there are, or `else_text`.
+ */
+static const char *suggest(apr_pool_t *pool, const apr_array_header_t *names, const char *name,
+                           const char *else_text)
 {
-    apr_array_header_t *names = la_provider_type_names(pool);
     const char *nearest = la_option_nearest(names, name);
 
-    return nearest ? apr_psprintf(pool,
-                                  "<LlamaAuthProvider>: %s is not a type of provider, "
-                                  "did you mean %s?",
-                                  name, nearest)
-                   : apr_psprintf(pool,
-                                  "<LlamaAuthProvider>: %s is not a type of provider; there are %s",
-                                  name, apr_array_pstrcat(pool, names, ' '));
+    return nearest ? apr_psprintf(pool, ", did you mean %s?", nearest) : else_text;
 }
 
-/* A name stands in notes, logs and metrics, so it is kept plain. */
-static int plain_name(const char *name)
+static const char *refuse_type(apr_pool_t *pool, const char *name)
+{
+    apr_array_header_t *names = la_provider_type_names(pool);
+
+    return apr_pstrcat(
+        pool, "<LlamaAuthProvider>: ", name, " is not a type of provider",
+        suggest(pool, names, name,
+                apr_pstrcat(pool, "; there are ", apr_array_pstrcat(pool, names, ' '), NULL)),
+        NULL);
+}
+
+/* Names stand in notes, logs and metrics, so they are plain. */
+static int is_plain_name(const char *name)
 {
     const char *p;
 
-    for (p = name; *p; p++) {
-        if (!apr_isalnum(*p) && !strchr("_.-", *p)) {
-            return 0;
-        }
-    }
-    return p != name;
+    for (p = name; apr_isalnum(*p) || (*p && strchr("_.-", *p)); p++) {}
+    return p != name && !*p;
 }
 
-/* Makes the provider that a section's first line announces: "NAME TYPE>". */
+/* Makes the provider of a section's first line: "NAME TYPE>". */
 static const char *open_section(cmd_parms *cmd, const char *arg, la_provider_t **provider)
 {
     const char *end = ap_strrchr_c(arg, '>');
@@ -140,32 +131,31 @@ static const char *open_section(cmd_parms *cmd, const char *arg, la_provider_t *
     }
     if (end[1 + strspn(end + 1, " \t")]) {
         return "<LlamaAuthProvider>: nothing may follow its '>'; each option stands on a line of "
-               "its "
-               "own";
+               "its own";
     }
-    words = split(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
+    words =
+        split_words(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
     if (words->nelts != 2) {
         return "<LlamaAuthProvider> takes a name and a type: <LlamaAuthProvider corp custom>";
     }
     name = APR_ARRAY_IDX(words, 0, const char *);
-    if (!plain_name(name)) {
+    if (!is_plain_name(name)) {
         return "<LlamaAuthProvider>: a name is made of letters, digits, '_', '.' and '-'";
     }
-    other = clash(cmd->server, name);
+    other = find_entry(cmd->server, name, 1);
     if (other) {
         return apr_psprintf(cmd->pool, "<LlamaAuthProvider>: %s is already defined at %s:%d", name,
                             other->filename, other->line);
     }
     type = la_provider_type_find(APR_ARRAY_IDX(words, 1, const char *));
     if (!type) {
-        return unknown_type(cmd->pool, APR_ARRAY_IDX(words, 1, const char *));
+        return refuse_type(cmd->pool, APR_ARRAY_IDX(words, 1, const char *));
     }
     *provider = la_provider_make(cmd->pool, name, type);
     return NULL;
 }
 
-/* Sets an option and hides a secret in its line: mod_info and DUMP_CONFIG show lines as they are in
- * the tree. */
+/* Sets an option, and hides a secret in its line, which mod_info and DUMP_CONFIG show. */
 static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_directive_t *line)
 {
     apr_array_header_t *words;
@@ -176,7 +166,7 @@ static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_direct
         return apr_psprintf(cmd->pool, "%s: a section cannot stand inside <LlamaAuthProvider>",
                             line->directive);
     }
-    words = split(cmd->temp_pool, line->args);
+    words = split_words(cmd->temp_pool, line->args);
     error = la_provider_set(provider, cmd->pool, line->directive, words->nelts,
                             (const char *const *)words->elts);
     shown = la_provider_shown(provider, cmd->pool, line->directive, words->nelts,
@@ -187,9 +177,9 @@ static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_direct
     return error;
 }
 
-/* The line whose option an error of the section as a whole begins with; the section's own where it
- * has no such line, as when an option is missing. */
-static const ap_directive_t *blamed(const ap_directive_t *section, const char *error)
+/* The line of the option that an error of the whole section begins with; the section's first line
+ * if there is none, as when an option is missing. */
+static const ap_directive_t *find_blamed(const ap_directive_t *section, const char *error)
 {
     const ap_directive_t *line;
 
@@ -203,8 +193,6 @@ static const ap_directive_t *blamed(const ap_directive_t *section, const char *e
     return section;
 }
 
-/* <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked here, so
- * that a directive of httpd inside is an error instead of taking effect on the server. */
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
 {
     la_provider_t *provider = NULL;
@@ -226,7 +214,7 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
     error = la_section_check(provider, cmd->pool);
     error = error ? error : la_provider_finish(provider, cmd->pool);
     if (error) {
-        cmd->err_directive = blamed(cmd->directive, error);
+        cmd->err_directive = find_blamed(cmd->directive, error);
         return apr_psprintf(cmd->pool, "<LlamaAuthProvider %s %s> of %s:%d: %s", provider->name,
                             provider->type->name, cmd->directive->filename,
                             cmd->directive->line_num, error);
@@ -239,27 +227,22 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
     return NULL;
 }
 
-static const char *unknown(cmd_parms *cmd, const char *name)
+static const char *refuse_name(cmd_parms *cmd, const char *name)
 {
     apr_array_header_t *names = apr_array_make(cmd->temp_pool, 8, sizeof(const char *));
-    const char *nearest;
     int i;
 
     for (i = 0; i < la_collected.providers->nelts; i++) {
         const la_provider_entry_t *entry =
             &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
-        if (visible(entry->server, cmd->server)) {
+        if (is_visible(entry->server, cmd->server)) {
             APR_ARRAY_PUSH(names, const char *) = entry->provider->name;
         }
     }
-    nearest = la_option_nearest(names, name);
-    return nearest
-               ? apr_psprintf(cmd->pool, "there is no provider %s, did you mean %s?", name, nearest)
-               : apr_psprintf(cmd->pool,
-                              "there is no provider %s; a <LlamaAuthProvider> "
-                              "must stand before its use",
-                              name);
+    return apr_pstrcat(
+        cmd->pool, "there is no provider ", name,
+        suggest(cmd->pool, names, name, "; a <LlamaAuthProvider> must stand before its use"), NULL);
 }
 
 static int is_listed(la_provider_t *const *providers, int count, const la_provider_t *provider)
@@ -282,10 +265,10 @@ const char *la_registry_use(cmd_parms *cmd, int argc, char *const argv[], const 
         return "may be given only once in a section; it takes several names";
     }
     for (int i = 0; i < argc; i++) {
-        const la_provider_entry_t *entry = find(cmd->server, argv[i]);
+        const la_provider_entry_t *entry = find_entry(cmd->server, argv[i], 0);
 
         if (!entry) {
-            return unknown(cmd, argv[i]);
+            return refuse_name(cmd, argv[i]);
         }
         if (is_listed(providers, i, entry->provider)) {
             return apr_psprintf(cmd->pool, "%s is named twice", argv[i]);

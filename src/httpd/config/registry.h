@@ -12,14 +12,14 @@ typedef struct la_use_t {
     la_provider_t *const *providers;
 } la_use_t;
 
-/* Gives every provider a label that no other has; once the configuration is read. */
+/* Gives every provider a label of its own; once the configuration is read. */
 void la_registry_label(apr_pool_t *pconf);
 
 /* All providers: array of la_provider_entry_t. */
 const apr_array_header_t *la_registry_providers(void);
 
-/* Setter of <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: they are walked
- * there, so that a directive of httpd inside is an error instead of taking effect on the server. */
+/* Setter of <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: a directive of
+ * httpd inside is an error, and takes no effect on the server. */
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg);
 
 /* Reads the arguments of a LlamaAuthUse line, names of providers as the server of `cmd` sees them.

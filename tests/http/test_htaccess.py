@@ -119,28 +119,31 @@ class TestErrorDocument:
 class TestBelowAProxy:
     """Administrators proxy the whole site and set the handlers in sections inside."""
 
-    modules = ("auth_basic", "authn_file", "proxy", "proxy_http")
+    modules = ("auth_basic", "authn_file", "proxy", "proxy_http", "rewrite")
+    places = ["/location", "/server", "/rewritten", "/handler"]
 
-    @staticmethod
-    def configure(httpd):
+    @classmethod
+    def configure(cls, httpd):
         backend = httpd.endpoint("backend").url()
         httpd.write_passwords("conf/passwords", admin="secret")
         handlers = "".join(
             status_location(path + "/status", "AuthType Basic", "AuthName status", "AuthUserFile conf/passwords", "Require user admin") +
             f'<Location "{path}/metadata">\nSetHandler llama-auth-metadata\nLlamaAuthUse corp\n'
             "LlamaAuthResource https://api.example.com/mcp\nLlamaAuthResourceServer https://idp.example\nRequire all granted\n</Location>\n"
-            for path in ("/location", "/server"))
+            for path in cls.places)
         return (provider("corp", httpd.endpoint().url()) + f'ProxyPass "/server" "{backend}"\n'
-                f'<Location "/location">\nAuthType Bearer\nAuthName x\nLlamaAuthUse corp\nRequire valid-user\nProxyPass "{backend}"\n'
-                f"</Location>\n" + handlers)
+                f'<Location "/location">\nAuthType Bearer\nAuthName x\nLlamaAuthUse corp\nRequire valid-user\n'
+                f'LlamaAuthBackendToken a-secret always\nProxyPass "{backend}"\n</Location>\n'
+                f'RewriteEngine on\nRewriteRule "^/rewritten(.*)" "{backend}$1" [P]\n'
+                f'<Location "/handler">\nSetHandler "proxy:{backend}"\n</Location>\n' + handlers)
 
-    @pytest.mark.parametrize("place", ["/location", "/server"])
+    @pytest.mark.parametrize("place", places)
     def test_status(self, httpd, place):
         assert b"corp" in httpd.get(f"{place}/status?format=json", headers=(ADMIN,)).body
         assert purge(httpd, "all", f"{place}/status").json["dropped"] >= 0
         assert httpd.endpoint("backend").calls == []
 
-    @pytest.mark.parametrize("place", ["/location", "/server"])
+    @pytest.mark.parametrize("place", places)
     def test_metadata(self, httpd, place):
         assert httpd.get(f"{place}/metadata").json["resource"] == "https://api.example.com/mcp"
         assert httpd.endpoint("backend").calls == []

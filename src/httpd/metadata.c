@@ -4,10 +4,8 @@
 #include "httpd/metadata.h"
 
 #include "base/json.h"
-#include "access/policy.h"
 #include "httpd/config/config.h"
 #include "httpd/cors.h"
-#include "httpd/credential.h"
 #include "httpd/handler.h"
 #include "io/server.h"
 
@@ -45,11 +43,7 @@ static void write_members(la_json_writer_t *writer, const apr_array_header_t *me
         la_json_write_raw(writer, LA_SLICE(", "));
         la_json_write_string(writer, la_slice_of(member->name));
         la_json_write_raw(writer, LA_SLICE(": "));
-        if (member->json) {
-            la_json_write_raw(writer, la_slice_of(member->json));
-        } else {
-            la_json_write_string(writer, la_slice_of(member->text));
-        }
+        la_json_write_raw(writer, la_slice_of(member->value));
     }
 }
 

@@ -115,28 +115,33 @@ static const la_resource_member_t *find_member(const apr_array_header_t *members
     return NULL;
 }
 
-static const char *parse_value(apr_pool_t *pool, const char *value, la_resource_member_t *member)
+/* Makes a JSON text of the value that is written in the configuration. */
+static const char *parse_value(apr_pool_t *pool, const char *value, const char **json)
 {
+    la_json_writer_t writer;
     const la_json_t *parsed;
     const char *error;
 
-    if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0 && !strchr("{[\"", *value)) {
-        member->text = apr_pstrdup(pool, value);
-        return la_policy_is_text(value) ? NULL : "the value is UTF-8";
+    if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0 || strchr("{[\"", *value)) {
+        *json = apr_pstrdup(pool, value);
+        error = la_json_parse(pool, la_slice_of(value), &parsed);
+        return error ? apr_psprintf(pool,
+                                    "the value begins like JSON and is none (%s); for a string "
+                                    "write '\"...\"'",
+                                    error)
+                     : NULL;
     }
-    error = la_json_parse(pool, la_slice_of(value), &parsed);
-    member->json = apr_pstrdup(pool, value);
-    return error ? apr_psprintf(pool,
-                                "the value begins like JSON and is none (%s); for a string write "
-                                "'\"...\"'",
-                                error)
-                 : NULL;
+    la_json_writer_init(&writer, pool);
+    la_json_write_string(&writer, la_slice_of(value));
+    *json = writer.data;
+    return la_policy_is_text(value) ? NULL : "the value is UTF-8";
 }
 
 const char *la_resource_add_member(apr_pool_t *pool, const apr_array_header_t **members,
                                    const char *name, const char *value)
 {
     la_resource_member_t member = {.name = apr_pstrdup(pool, name)};
+    const char *error = parse_value(pool, value, &member.value);
     apr_array_header_t *made;
 
     if (!la_policy_is_text(name)) {
@@ -150,9 +155,9 @@ const char *la_resource_add_member(apr_pool_t *pool, const apr_array_header_t **
     }
     made = *members ? apr_array_copy(pool, *members)
                     : apr_array_make(pool, 2, sizeof(la_resource_member_t));
+    APR_ARRAY_PUSH(made, la_resource_member_t) = member;
     *members = made;
-    *(la_resource_member_t *)apr_array_push(made) = member;
-    return parse_value(pool, value, &APR_ARRAY_IDX(made, made->nelts - 1, la_resource_member_t));
+    return error;
 }
 
 const apr_array_header_t *la_resource_merge_members(apr_pool_t *pool,
@@ -170,7 +175,7 @@ const apr_array_header_t *la_resource_merge_members(apr_pool_t *pool,
         const la_resource_member_t *member = &APR_ARRAY_IDX(parent, i, la_resource_member_t);
 
         if (!find_member(section, member->name)) {
-            *(la_resource_member_t *)apr_array_push(made) = *member;
+            APR_ARRAY_PUSH(made, la_resource_member_t) = *member;
         }
     }
     return made;

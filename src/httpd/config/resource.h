@@ -14,8 +14,7 @@ typedef struct la_resource_t {
 /* A line of LlamaAuthResourceMember. */
 typedef struct la_resource_member_t {
     const char *name;
-    const char *text; /* the value, if `json` is 0 */
-    const char *json; /* or the value as JSON */
+    const char *value; /* a JSON text */
 } la_resource_member_t;
 
 /* Reads the arguments of LlamaAuthResource: an absolute http or https URL without fragment, then

@@ -53,6 +53,9 @@ CASES = [
     ("a resource, and the token goes on", ISSUER + RESOURCE.replace("LlamaAuthForwardToken off\n", ""),
      "test.conf:8: LlamaAuthResource without LlamaAuthForwardToken off"),
     ("a resource, and the token goes on by a line", ISSUER + RESOURCE.replace("Token off", "Token on"), "without LlamaAuthForwardToken off"),
+    ("a resource, and the backend's own token", ISSUER + RESOURCE.replace("LlamaAuthForwardToken off", "LlamaAuthBackendToken x"), None),
+    ("a resource, and no backend's own token", ISSUER + RESOURCE.replace("LlamaAuthForwardToken off", "LlamaAuthBackendToken none"),
+     "without LlamaAuthForwardToken off"),
     ("a resource, and a section above keeps the token", ISSUER + "<Location />\nLlamaAuthForwardToken off\n</Location>\n" +
      RESOURCE.replace("LlamaAuthForwardToken off\n", "").replace("<Location />", "<Location /mcp>"), None),
     ("a resource, and a section beside keeps the token", ISSUER + "<Location /mc>\nLlamaAuthForwardToken off\n</Location>\n" +

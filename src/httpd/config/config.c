@@ -412,7 +412,9 @@ static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char
     }
     error = conf->backend_token ? ONLY_ONCE
                                 : la_backend_parse(cmd->pool, argc, argv, &conf->backend_token);
-    hide_secret(cmd, la_mask_option(cmd->pool, "SECRET", argc, (const char *const *)argv));
+    if (!error && conf->backend_token->secret) {
+        hide_secret(cmd, la_mask_option(cmd->pool, "SECRET", argc, (const char *const *)argv));
+    }
     return in_directive(cmd, error);
 }
 

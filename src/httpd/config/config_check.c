@@ -197,15 +197,30 @@ static int check_providers(const check_t *c, const ap_directive_t *resource, con
     return found;
 }
 
+/* The LlamaAuthBackendToken in force that names a secret, or NULL. */
+static const ap_directive_t *find_backend_token(apr_pool_t *pool, const apr_array_header_t *around)
+{
+    const ap_directive_t *token = la_lines_in_force(around, "LlamaAuthBackendToken");
+
+    return token && !la_line_has_word(pool, token, "none") ? token : NULL;
+}
+
+static int is_token_forwarded(apr_pool_t *pool, const apr_array_header_t *around)
+{
+    const ap_directive_t *forward = la_lines_in_force(around, "LlamaAuthForwardToken");
+
+    return !find_backend_token(pool, around) &&
+           !(forward && la_line_has_word(pool, forward, "off"));
+}
+
 /* What a resource's own requests must not do. */
 static void check_tokens(const check_t *c, const ap_directive_t *resource,
                          const apr_array_header_t *around)
 {
-    const ap_directive_t *forward = la_lines_in_force(around, "LlamaAuthForwardToken");
     const ap_directive_t *sources = la_lines_in_force(around, "LlamaAuthTokenSource");
     const char *rest = sources ? sources->args : "";
 
-    if (!forward || !la_line_has_word(c->pool, forward, "off")) {
+    if (is_token_forwarded(c->pool, around)) {
         warn(c, resource,
              "LlamaAuthResource without LlamaAuthForwardToken off: the token goes on to the "
              "backend, which MCP forbids");
@@ -286,10 +301,8 @@ static const ap_directive_t *find_clash(apr_pool_t *pool, const apr_array_header
 static void check_backend(check_t *c, const ap_directive_t *section)
 {
     apr_array_header_t *around = la_lines_around(c->pool, c->tree, section);
-    const ap_directive_t *token = la_lines_in_force(around, "LlamaAuthBackendToken");
-    const ap_directive_t *clash = token && !la_line_has_word(c->pool, token, "none")
-                                      ? find_clash(c->pool, around, token)
-                                      : NULL;
+    const ap_directive_t *token = find_backend_token(c->pool, around);
+    const ap_directive_t *clash = token ? find_clash(c->pool, around, token) : NULL;
 
     if (clash) {
         c->failed = 1;

@@ -339,7 +339,7 @@ static const char *set_quota_use(cmd_parms *cmd, void *dconf, int argc, char *co
                                              : "is for the server's own configuration");
 }
 
-/* The line in the tree that mod_info shows; httpd hands it out as a constant. */
+/* Finds the line in the tree that mod_info shows; cmd->directive is const. */
 static ap_directive_t *find_line(ap_directive_t *tree, const ap_directive_t *line)
 {
     ap_directive_t *found = NULL;
@@ -360,15 +360,15 @@ static void hide_secret(cmd_parms *cmd, const char *shown)
     }
 }
 
-/* The main server's, which alone has the cache's lines; NULL on another server. */
-static la_cache_conf_t *cache_of(cmd_parms *cmd)
+/* Where the cache's lines go; NULL in a virtual host. */
+static la_cache_conf_t *get_cache_conf(cmd_parms *cmd)
 {
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
 
     return cmd->server->is_virtual ? NULL : &conf->cache;
 }
 
-static const char *not_in_host(cmd_parms *cmd)
+static const char *refuse_in_host(cmd_parms *cmd)
 {
     return apr_pstrcat(cmd->pool, cmd->cmd->name,
                        " belongs to the main server: there is one cache for all", NULL);
@@ -376,30 +376,31 @@ static const char *not_in_host(cmd_parms *cmd)
 
 static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
 {
-    la_cache_conf_t *conf = cache_of(cmd);
+    la_cache_conf_t *conf = get_cache_conf(cmd);
 
     (void)dconf;
-    return conf ? in_directive(cmd, la_cache_lines_size(cmd->pool, arg, conf)) : not_in_host(cmd);
+    return conf ? in_directive(cmd, la_cache_lines_size(cmd->pool, arg, conf))
+                : refuse_in_host(cmd);
 }
 
 static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
-    la_cache_conf_t *conf = cache_of(cmd);
+    la_cache_conf_t *conf = get_cache_conf(cmd);
 
     (void)dconf;
     hide_secret(cmd, la_mask_redis(cmd->pool, argc, (const char *const *)argv));
     return conf ? in_directive(cmd, la_cache_lines_shared(cmd->pool, argc, argv, conf))
-                : not_in_host(cmd);
+                : refuse_in_host(cmd);
 }
 
 static const char *set_cache_secret(cmd_parms *cmd, void *dconf, const char *first,
                                     const char *older)
 {
-    la_cache_conf_t *conf = cache_of(cmd);
+    la_cache_conf_t *conf = get_cache_conf(cmd);
 
     (void)dconf;
     return conf ? in_directive(cmd, la_cache_lines_secret(cmd->pool, first, older, conf))
-                : not_in_host(cmd);
+                : refuse_in_host(cmd);
 }
 
 static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char *const argv[])

@@ -197,17 +197,17 @@ static int check_providers(const check_t *c, const ap_directive_t *resource, con
     return found;
 }
 
-/* The LlamaAuthBackendToken in force that names a secret, or NULL. */
+/* The effective LlamaAuthBackendToken if it names a secret, else NULL. */
 static const ap_directive_t *find_backend_token(apr_pool_t *pool, const apr_array_header_t *around)
 {
-    const ap_directive_t *token = la_lines_in_force(around, "LlamaAuthBackendToken");
+    const ap_directive_t *token = la_lines_effective(around, "LlamaAuthBackendToken");
 
     return token && !la_line_has_word(pool, token, "none") ? token : NULL;
 }
 
 static int is_token_forwarded(apr_pool_t *pool, const apr_array_header_t *around)
 {
-    const ap_directive_t *forward = la_lines_in_force(around, "LlamaAuthForwardToken");
+    const ap_directive_t *forward = la_lines_effective(around, "LlamaAuthForwardToken");
 
     return !find_backend_token(pool, around) &&
            !(forward && la_line_has_word(pool, forward, "off"));
@@ -217,7 +217,7 @@ static int is_token_forwarded(apr_pool_t *pool, const apr_array_header_t *around
 static void check_tokens(const check_t *c, const ap_directive_t *resource,
                          const apr_array_header_t *around)
 {
-    const ap_directive_t *sources = la_lines_in_force(around, "LlamaAuthTokenSource");
+    const ap_directive_t *sources = la_lines_effective(around, "LlamaAuthTokenSource");
     const char *rest = sources ? sources->args : "";
 
     if (is_token_forwarded(c->pool, around)) {
@@ -238,11 +238,11 @@ static void check_resource(const check_t *c, const ap_directive_t *resource)
 {
     const ap_directive_t *section = resource->parent;
     apr_array_header_t *around = la_lines_around(c->pool, c->tree, section);
-    const ap_directive_t *use = la_lines_in_force(around, "LlamaAuthUse");
+    const ap_directive_t *use = la_lines_effective(around, "LlamaAuthUse");
     int served = is_served_by_us(section->first_child);
     int found = check_providers(c, resource, use ? use->args : "", served);
 
-    if ((use || served) && !found && !la_lines_in_force(around, "LlamaAuthResourceServer")) {
+    if ((use || served) && !found && !la_lines_effective(around, "LlamaAuthResourceServer")) {
         warn(
             c, resource,
             "LlamaAuthResource beside providers without an Issuer, and no LlamaAuthResourceServer: "
@@ -275,7 +275,7 @@ static const char *header_of(apr_pool_t *pool, const ap_directive_t *line)
     return header;
 }
 
-/* The LlamaAuthForward in force that gives the backend another credential than `token` does. */
+/* The LlamaAuthForward that gives the backend another credential than `token` does, or NULL. */
 static const ap_directive_t *find_clash(apr_pool_t *pool, const apr_array_header_t *around,
                                         const ap_directive_t *token)
 {

@@ -41,7 +41,8 @@ static const char *path_of(apr_pool_t *pool, const ap_directive_t *section)
     return strcmp(path, "~") == 0 ? NULL : path;
 }
 
-/* Whether a section holds wherever another one does. <Location "/"> holds everywhere. */
+/* Whether a section applies to every request that another one applies to. <Location "/"> applies to
+ * all of them. */
 static int covers(apr_pool_t *pool, const ap_directive_t *above, const ap_directive_t *section)
 {
     const char *path = path_of(pool, above);
@@ -90,7 +91,7 @@ apr_array_header_t *la_lines_around(apr_pool_t *pool, const ap_directive_t *tree
     return sections;
 }
 
-const ap_directive_t *la_lines_in_force(const apr_array_header_t *sections, const char *name)
+const ap_directive_t *la_lines_effective(const apr_array_header_t *sections, const char *name)
 {
     const ap_directive_t *found = NULL;
     int i;

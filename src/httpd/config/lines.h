@@ -23,7 +23,7 @@ const ap_directive_t *la_lines_find(const ap_directive_t *lines, const char *nam
 apr_array_header_t *la_lines_around(apr_pool_t *pool, const ap_directive_t *tree,
                                     const ap_directive_t *section);
 
-/* The line of that directive that holds where these sections do, or NULL. */
-const ap_directive_t *la_lines_in_force(const apr_array_header_t *sections, const char *name);
+/* The line of that directive that overrides the others in these sections, or NULL. */
+const ap_directive_t *la_lines_effective(const apr_array_header_t *sections, const char *name);
 
 #endif

@@ -20,8 +20,8 @@ static int weighs_requires(const ap_directive_t *section)
     return *name != NULL;
 }
 
-/* What is wrong with one word of a <Limit>, or NULL. Methods differ by case, so `get` is a method
- * that no client sends. So is `GET,POST`; and who writes `*` wants no <Limit> at all. */
+/* What is wrong with one word of a <Limit>, or NULL. Methods differ by case: no client sends the
+ * method `get`, nor `GET,POST`. Who writes `*` means all methods, and needs no <Limit>. */
 static const char *check_method(apr_pool_t *pool, const char *method)
 {
     char *meant = apr_pstrdup(pool, method);

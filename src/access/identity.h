@@ -96,4 +96,8 @@ la_slice_t la_identity_value(const la_identity_t *identity, apr_size_t index, ap
 /* Whether the category exists and holds exactly this value. */
 int la_identity_has(const la_identity_t *identity, la_slice_t category, la_slice_t value);
 
+/* Percent-encodes `%`, control and non-ASCII bytes, and with `comma` that too. Returns the length,
+ * and writes unless `out` is NULL; no NUL. */
+apr_size_t la_identity_encode(char *out, la_slice_t text, int comma);
+
 #endif

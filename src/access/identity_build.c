@@ -192,16 +192,14 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
 
 /* ---- building ---- */
 
-/* Percent-encodes for a note; in a `value` the comma too. Returns the length, and writes unless
- * `out` is NULL. */
-static apr_size_t encode(char *out, la_slice_t text, int value)
+apr_size_t la_identity_encode(char *out, la_slice_t text, int comma)
 {
     static const char digits[] = "0123456789ABCDEF";
     apr_size_t len = 0;
 
     for (apr_size_t i = 0; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.data[i];
-        int plain = byte >= 0x20 && byte < 0x7f && byte != '%' && !(value && byte == ',');
+        int plain = byte >= 0x20 && byte < 0x7f && byte != '%' && !(comma && byte == ',');
 
         if (out && plain) {
             out[len] = (char)byte;
@@ -228,8 +226,9 @@ static int add_bytes(apr_size_t *total, apr_size_t len)
 /* What a text takes in the block as it is and encoded, each with the NUL or comma after it. */
 static apr_size_t text_bytes(la_slice_t text, int value)
 {
-    return text.len > LA_IDENTITY_MAX_BYTES ? text.len
-                                            : text.len + 1 + encode(NULL, text, value) + 1;
+    return text.len > LA_IDENTITY_MAX_BYTES
+               ? text.len
+               : text.len + 1 + la_identity_encode(NULL, text, value) + 1;
 }
 
 /* The block's size without the attributes' JSON; 0 if it is too large already. */
@@ -287,7 +286,7 @@ static void append(la_identity_t *block, la_slice_t text)
 
 static void append_encoded(la_identity_t *block, la_slice_t text, int value)
 {
-    block->size += (uint32_t)encode((char *)block + block->size, text, value);
+    block->size += (uint32_t)la_identity_encode((char *)block + block->size, text, value);
 }
 
 /* Ends the string that began at `start`. */

@@ -11,6 +11,7 @@ BEARER = 'AuthType Bearer\n    AuthName "forward"\n    LlamaAuthUse keys\n    Re
 
 MANY = [f"scope-{number}" for number in range(1000)]
 STRANGE = {
+    "Cem Özdemir, 100%": ("key-of-strange-000011", {}),
     "tenants": ("key-of-strange-000008", {"scopes": ["a"], "teams": ["core", "pay,roll"]}),
     "noscope": ("key-of-strange-000009", {"teams": ["core", "payroll"]}),
     "odd": ("key-of-strange-000010", {"teams": ["c,ö%", "c,ö%"], "roles": ["a,b", "ö\"\n", "[\"admin\"]"], "missing": []}),
@@ -123,6 +124,7 @@ class TestBackend:
         seen = self.call(httpd, "/v1/x", key_of("full"))
         assert seen.header("X-Auth-User-Id") == "full"
         assert seen.header("X-Auth-Client") == client_id(key_of("full"))
+        assert self.call(httpd, "/v1/x", STRANGE["Cem Özdemir, 100%"][0]).header("X-Auth-User-Id") == "Cem %C3%96zdemir, 100%25"
         assert seen.header("X-Auth-Provider") == "keys"
         assert seen.header("X-Auth-Roles") == "admin,dev"
         assert seen.header("X-Auth-Missing") is None

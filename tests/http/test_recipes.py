@@ -79,6 +79,11 @@ def test_links_lead_somewhere():
         assert target[1:] in anchors if target.startswith("#") else (ROOT / target).exists(), target
 
 
+def test_named_tests_are_there():
+    missing = [name for name in re.findall(r"\btest_[\w*]+\.(?:py|c)\b", README) if not list((ROOT / "tests").rglob(name))]
+    assert missing == []
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "conf").glob("*.conf") if path.name not in ("demo.conf", "kubernetes.conf")))
 def test_all_behind_each_configuration(bare, name):
     """Every recipe fits behind every shipped configuration, all at once."""

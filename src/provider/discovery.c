@@ -1,10 +1,8 @@
-/* Discovery: from an issuer's name to a URL of its metadata. Owns where metadata is looked for and
- * what of it is believed; who calls how often is the caller's (a document's fetch, in any thread of
- * any process, one at a time).
+/* Discovery: where an issuer's metadata is, and what of it is believed. Called by documents'
+ * fetches (remote_doc.c), in any thread, by one at a time.
  *
- * The metadata decides whose signatures count, so nothing is read out of a document that does not
- * name the very issuer that was asked for (RFC 8414 section 3.3), and an https issuer cannot be led
- * to plain http.
+ * The metadata decides whose signatures count. So nothing is read from metadata that names another
+ * issuer (RFC 8414 section 3.3), and an https issuer cannot lead to plain http.
  */
 #include "provider/discovery.h"
 
@@ -19,7 +17,6 @@
 #define OPENID "/.well-known/openid-configuration"
 #define OAUTH  "/.well-known/oauth-authorization-server"
 
-/* Where metadata may be, at most. */
 #define MAX_PLACES 3
 
 const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, const char **authority)
@@ -29,22 +26,17 @@ const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, cons
     return error || !strchr(issuer, '?') ? error : "must have no query";
 }
 
-/* Where the path of a metadata document begins, in either of the two places that the standards
- * know, or NULL. */
+/* Where the name of a metadata document begins in a URL, or NULL. */
 static const char *metadata_path(const char *url)
 {
-    static const char *const names[] = {OPENID, OAUTH};
-    apr_size_t i;
+    const char *found = strstr(url, OPENID);
+    const char *end = found ? found + strlen(OPENID) : NULL;
 
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const char *found = strstr(url, names[i]);
-        const char *end = found ? found + strlen(names[i]) : "";
-
-        if (found && (!*end || *end == '/')) {
-            return found;
-        }
+    if (!found) {
+        found = strstr(url, OAUTH);
+        end = found ? found + strlen(OAUTH) : NULL;
     }
-    return NULL;
+    return end && (!*end || *end == '/') ? found : NULL;
 }
 
 const char *la_discovery_issuer_option(apr_pool_t *pool, const la_option_t *option, void *base,
@@ -110,9 +102,8 @@ int la_discovery_is_exposed(const la_url_t *url)
     return !is_https(url->url) && !is_loopback(url->authority);
 }
 
-/* Lists where an issuer's metadata may be, likeliest first. A slash that ends the issuer is none of
- * the path's (OpenID Connect Discovery section 4.1, RFC 8414 section 3.1). Returns how many places.
- */
+/* Lists where an issuer's metadata may be, likeliest first. A slash at the issuer's end does not
+ * count (OpenID Connect Discovery section 4.1, RFC 8414 section 3.1). Returns how many places. */
 static int places_of(const char *issuer, apr_pool_t *pool, const char *places[MAX_PLACES])
 {
     apr_size_t len = strlen(issuer);
@@ -135,23 +126,21 @@ const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t
     la_http_request_t request = {
         .method = "GET", .url = url, .headers = headers, .deadline_us = deadline_us};
     la_http_response_t response;
+    int answered;
 
-    *body = LA_SLICE("");
-    *status = 0;
     la_http_call(http, &request, pool, &response);
-    if (response.outcome != LA_HTTP_ANSWERED) {
+    answered = response.outcome == LA_HTTP_ANSWERED;
+    *status = answered ? response.status : 0;
+    *body = *status == 200 ? response.body : LA_SLICE("");
+    if (!answered) {
         return apr_psprintf(pool, "%s: %s", la_url_without_query(pool, url), response.reason);
     }
-    *status = response.status;
-    if (response.status != 200) {
-        return apr_psprintf(pool, "%s: the answer was %d, expected 200",
-                            la_url_without_query(pool, url), response.status);
-    }
-    *body = response.body;
-    return NULL;
+    return *status == 200 ? NULL
+                          : apr_psprintf(pool, "%s: the answer was %d, expected 200",
+                                         la_url_without_query(pool, url), *status);
 }
 
-/* Whether a status says that there is no metadata in that place, and not that there is none now. */
+/* Whether a status says that there is no metadata in that place; else it is an outage. */
 static int is_elsewhere(int status)
 {
     return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
@@ -229,11 +218,10 @@ const char *la_discovery_find(la_http_t *http, const char *issuer, const char *m
     const char *places[MAX_PLACES];
     int count = places_of(issuer, pool, places);
     const char *errors = "";
-    int i;
 
     *url = NULL;
     apr_table_setn(headers, "Accept", "application/json");
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         la_slice_t body;
         int status;
         const char *error =

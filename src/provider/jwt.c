@@ -1,10 +1,6 @@
 /* The `jwt` provider: JSON Web Tokens that are verified in process. Owns its options, how its key
- * set is fetched, and the order in which a token is judged; what the signature and the claims are
- * worth is core's (jwt.c, validity.c), where keys are kept is keyset.c's and remote_doc.c's, how an
- * issuer is asked for them is discovery.c's.
- *
- * Options and finish run while the configuration is read; verify and epoch in any request thread;
- * fetch in whichever thread of any process comes first, the background's tick or a request.
+ * set is fetched, and the order in which a token is checked: form, issuer, type, signature
+ * (signature.c), other claims (validity.c).
  */
 #include "provider/provider.h"
 
@@ -23,8 +19,6 @@
 
 #include <apr_strings.h>
 
-#define MESSAGE_INVALID "Invalid JWT token"
-
 #define DEFAULT_AUDIENCE   "llama-stack"
 #define DEFAULT_REFRESH_US (3600 * APR_USEC_PER_SEC)
 #define DEFAULT_LEEWAY_US  (60 * APR_USEC_PER_SEC)
@@ -36,44 +30,32 @@ typedef struct jwt_conf_t {
     const char *expect_issuer;     /* finish() makes it the Issuer if it is not set; NULL: any */
     apr_array_header_t *audiences; /* Audience: of const char *; NULL: none, or not given */
     int any_audience;              /* Audience none */
-    apr_array_header_t *elsewhere; /* demanded where there is no resource; NULL: any will do */
+    apr_array_header_t *elsewhere; /* demanded if there is no resource; NULL: any will do */
     la_jwa_set_t algorithms;
     la_secret_t *jwks_token;
-    apr_interval_time_t jwks_refresh_us; /* 0: not set */
+    apr_interval_time_t jwks_refresh_us;
     apr_interval_time_t leeway_us;
     const char *require_type;
     int require_exp;
     la_remote_doc_source_t source; /* of the key set, unless it is a file */
     la_keyset_t *file_keys;        /* of JwksFile; or NULL */
-    const char *hint;
-    const char *public_issuer; /* what RFC 9728 calls an authorization server, or NULL */
+    const char *public_issuer;     /* RFC 9728's authorization server, or NULL */
 } jwt_conf_t;
 
-/* What a process keeps. */
-typedef struct jwt_state_t {
-    la_remote_doc_t *document; /* NULL: the keys are in a file */
-    la_keyset_t *keyset;
-} jwt_state_t;
-
 /* ---- options ---- */
-
-/* Every name that Algorithms takes. */
-#define ALGORITHM_NAMES                                                                            \
-    "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519 Ed448 HS256 HS384 HS512"
 
 static const char *parse_algorithms(apr_pool_t *pool, const la_option_t *option, void *base,
                                     int count, const char *const *words)
 {
     la_jwa_set_t *algorithms = (void *)((char *)base + option->offset);
-    int i;
 
     *algorithms = 0;
-    for (i = 0; i < count; i++) {
-        la_jwa_set_t named = la_jwa_named((la_slice_t){words[i], strlen(words[i])});
+    for (int i = 0; i < count; i++) {
+        la_jwa_set_t named = la_jwa_named(la_slice_of(words[i]));
 
         if (!named) {
-            return apr_psprintf(pool, "'%s' is no algorithm that verifies; there are %s", words[i],
-                                ALGORITHM_NAMES);
+            return apr_psprintf(pool, "'%s' is not a signature algorithm; there are %s", words[i],
+                                la_jwa_names(pool, LA_JWA_ALL));
         }
         *algorithms |= named;
     }
@@ -84,12 +66,9 @@ static const char *parse_audience(apr_pool_t *pool, const la_option_t *option, v
                                   int count, const char *const *words)
 {
     jwt_conf_t *conf = base;
-    int i;
 
-    for (i = 0; i < count; i++) {
-        if (strcasecmp(words[i], "none") == 0) {
-            conf->any_audience = 1;
-        }
+    for (int i = 0; i < count; i++) {
+        conf->any_audience |= strcasecmp(words[i], "none") == 0;
     }
     if (conf->any_audience) {
         return count == 1 ? NULL : "none stands alone";
@@ -118,14 +97,15 @@ static void jwt_defaults(void *base)
     jwt_conf_t *conf = base;
 
     conf->algorithms = LA_JWA_DEFAULT;
+    conf->jwks_refresh_us = DEFAULT_REFRESH_US;
     conf->leeway_us = DEFAULT_LEEWAY_US;
     conf->require_exp = 1;
 }
 
 /* ---- the key set ---- */
 
-/* Gets the key set from its URL. JwksToken was entrusted to the places that the configuration
- * names: a URL that metadata names gets it where it is on the issuer's own server. */
+/* Gets the key set from its URL. JwksToken is for the servers that the configuration names: a URL
+ * from the metadata gets it only if it is on the issuer's server. */
 static const char *get(const la_provider_t *provider, const char *url, apr_time_t deadline_us,
                        apr_pool_t *pool, la_slice_t *bytes)
 {
@@ -137,9 +117,9 @@ static const char *get(const la_provider_t *provider, const char *url, apr_time_
 
     apr_table_setn(headers, "Accept", "application/jwk-set+json, application/json");
     if (conf->jwks_token && own) {
-        const char *token = la_secret_get(conf->jwks_token, apr_time_now(), pool);
-
-        apr_table_setn(headers, "Authorization", apr_pstrcat(pool, "Bearer ", token, NULL));
+        apr_table_setn(headers, "Authorization",
+                       apr_pstrcat(pool, "Bearer ",
+                                   la_secret_get(conf->jwks_token, apr_time_now(), pool), NULL));
     }
     error =
         la_discovery_get(provider->child->http, url, headers, deadline_us, pool, bytes, &status);
@@ -166,7 +146,14 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
     return error ? error : get(provider, url, deadline_us, pool, bytes);
 }
 
-/* ---- the section's end, and the process's beginning ---- */
+static int same(const la_provider_t *provider, la_slice_t old, la_slice_t fetched, apr_pool_t *pool)
+{
+    const jwt_conf_t *conf = provider->conf;
+
+    return la_keyset_same(old, fetched, conf->algorithms, pool);
+}
+
+/* ---- at startup, and in a new process ---- */
 
 static void warn(const la_provider_t *provider)
 {
@@ -185,24 +172,23 @@ static void warn(const la_provider_t *provider)
     }
 }
 
-/* Where keys come from: just one place. An Issuer beside one is the expected `iss` and no more. */
-static const char *check_source(const jwt_conf_t *conf)
+/* Keys come from one place. An Issuer beside it is only the expected `iss`. */
+static const char *check_source(const la_provider_t *provider)
 {
+    const jwt_conf_t *conf = provider->conf;
+
     if (conf->jwks_uri.url && conf->jwks_file) {
         return "JwksUri and JwksFile are two sources of keys; give one";
     }
     if (!conf->jwks_uri.url && !conf->jwks_file && !conf->issuer.url) {
         return "JwksUri, JwksFile or Issuer is missing";
     }
-    if (!conf->jwks_file) {
-        return NULL;
+    if (conf->jwks_file && conf->jwks_token) {
+        return "JwksToken has no use with JwksFile: nothing is fetched";
     }
-    if (conf->jwks_token || conf->jwks_refresh_us) {
-        return conf->jwks_token
-                   ? "JwksToken has no use with JwksFile: nothing is fetched"
-                   : "JwksRefresh has no use with JwksFile, which is read when it changes";
-    }
-    return NULL;
+    return conf->jwks_file && la_provider_is_set(provider, "JwksRefresh")
+               ? "JwksRefresh has no use with JwksFile, which is read when it changes"
+               : NULL;
 }
 
 static const char *read_file_keys(const la_provider_t *provider, apr_pool_t *pool)
@@ -214,34 +200,11 @@ static const char *read_file_keys(const la_provider_t *provider, apr_pool_t *poo
     return error ? apr_pstrcat(pool, "JwksFile: ", error, NULL) : NULL;
 }
 
-/* What others are told of the issuer. */
-static void introduce(jwt_conf_t *conf, apr_pool_t *pool)
-{
-    const char *issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
-    const char *authority;
-
-    conf->hint = "Authentication required. Please provide a valid OAuth2 Bearer token in the "
-                 "Authorization header";
-    if (issuer) {
-        conf->hint = apr_pstrcat(pool,
-                                 "Authentication required. Please provide a valid OAuth2 Bearer "
-                                 "token from ",
-                                 issuer, NULL);
-        conf->public_issuer = la_discovery_issuer_check(pool, issuer, &authority) ? NULL : issuer;
-    }
-}
-
-static int same(const la_provider_t *provider, la_slice_t old, la_slice_t fetched, apr_pool_t *pool)
-{
-    const jwt_conf_t *conf = provider->conf;
-
-    return la_keyset_same(old, fetched, conf->algorithms, pool);
-}
-
 static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     jwt_conf_t *conf = provider->conf;
-    const char *error = check_source(conf);
+    const char *error = check_source(provider);
+    const char *authority;
 
     if (!error && conf->jwks_file) {
         error = read_file_keys(provider, pool);
@@ -254,15 +217,13 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
         conf->elsewhere = apr_array_make(pool, 1, sizeof(const char *));
         APR_ARRAY_PUSH(conf->elsewhere, const char *) = DEFAULT_AUDIENCE;
     }
-    introduce(conf, pool);
-    if (!conf->expect_issuer) {
-        conf->expect_issuer = conf->issuer.url;
+    conf->expect_issuer = conf->expect_issuer ? conf->expect_issuer : conf->issuer.url;
+    conf->public_issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
+    if (conf->public_issuer && la_discovery_issuer_check(pool, conf->public_issuer, &authority)) {
+        conf->public_issuer = NULL; /* a name that is no URL */
     }
     conf->source = (la_remote_doc_source_t){
-        .fetch = fetch,
-        .same = same,
-        .refresh_us = conf->jwks_refresh_us ? conf->jwks_refresh_us : DEFAULT_REFRESH_US,
-        .what = "the key set"};
+        .fetch = fetch, .same = same, .refresh_us = conf->jwks_refresh_us, .what = "the key set"};
     warn(provider);
     return NULL;
 }
@@ -270,9 +231,10 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 static const char *jwt_hint(const la_provider_t *provider, apr_pool_t *pool)
 {
     const jwt_conf_t *conf = provider->conf;
+    const char *issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
 
-    (void)pool;
-    return conf->hint;
+    return apr_pstrcat(pool, "Authentication required. Please provide a valid OAuth2 Bearer token ",
+                       issuer ? "from " : "in the Authorization header", issuer, NULL);
 }
 
 static const char *jwt_issuer(const la_provider_t *provider)
@@ -285,9 +247,10 @@ static const char *jwt_issuer(const la_provider_t *provider)
 static apr_status_t jwt_child_init(const la_provider_t *provider, apr_pool_t *pchild, void **made)
 {
     const jwt_conf_t *conf = provider->conf;
-    jwt_state_t *state = apr_pcalloc(pchild, sizeof(*state));
+    la_signature_keys_t *state = apr_pcalloc(pchild, sizeof(*state));
 
     *made = state;
+    state->algorithms = conf->algorithms;
     if (conf->file_keys) {
         la_keyset_check_readable(conf->file_keys, pchild);
         state->keyset = conf->file_keys;
@@ -300,14 +263,14 @@ static apr_status_t jwt_child_init(const la_provider_t *provider, apr_pool_t *pc
 
 static apr_uint64_t jwt_epoch(const la_provider_t *provider, apr_time_t now)
 {
-    const jwt_state_t *state = provider->child->state;
+    const la_signature_keys_t *state = provider->child->state;
 
     return la_keyset_epoch(state->keyset, now);
 }
 
 static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
 {
-    const jwt_state_t *state = provider->child->state;
+    const la_signature_keys_t *state = provider->child->state;
 
     if (state->document) {
         la_remote_doc_tick(state->document, scratch);
@@ -318,120 +281,83 @@ static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
 
 /* ---- the verdict ---- */
 
-/* One token under judgement. */
-typedef struct judgement_t {
+/* One token being checked. */
+typedef struct token_check_t {
     const la_provider_t *provider;
     const la_call_t *call;
     apr_pool_t *pool;
     la_jwt_t jwt;
     la_result_t *result;
-} judgement_t;
+} token_check_t;
 
-static void reject(const judgement_t *j, const char *reason)
+static int refuse(const token_check_t *c, la_verdict_e verdict, const char *reason)
 {
-    la_result_set(j->result, LA_VERDICT_REJECTED, MESSAGE_INVALID, reason);
-}
-
-static void give_up(const judgement_t *j, const char *reason)
-{
-    la_result_set(j->result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, reason);
-}
-
-/* Takes the token apart and looks whose it is, before any key is asked for. Returns 1 when it is
- * ours to verify; else the result is set. */
-static int is_ours(judgement_t *j)
-{
-    const jwt_conf_t *conf = j->provider->conf;
-    const char *reason = NULL;
-    const char *foreign;
-
-    switch (la_jwt_parse(j->pool, j->call->token, &j->jwt, &reason)) {
-    case LA_JWT_FOREIGN:
-        la_result_set(j->result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, reason);
-        return 0;
-    case LA_JWT_REFUSED:
-        reject(j, reason);
-        return 0;
-    case LA_JWT_GOOD:
-        break;
-    }
-    foreign = la_validity_foreign(j->pool, j->jwt.claims, conf->expect_issuer);
-    if (foreign) {
-        la_result_set(j->result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, foreign);
-        return 0;
-    }
-    if (conf->require_type && !la_jwt_type_is(&j->jwt, conf->require_type)) {
-        reject(j, apr_psprintf(j->pool, "typ is %s, expected %s",
-                               j->jwt.type.data ? la_json_quoted(j->pool, j->jwt.type) : "missing",
-                               conf->require_type));
-        return 0;
-    }
-    return 1;
-}
-
-/* Returns 1 when the signature is right; else the result is set. */
-static int is_signed(const judgement_t *j)
-{
-    const jwt_conf_t *conf = j->provider->conf;
-    const jwt_state_t *state = j->provider->child->state;
-    la_signature_keys_t keys = {state->keyset, state->document, conf->algorithms};
-    la_signature_t said = {0};
-    la_signature_e signature = la_signature_check(&keys, &j->jwt, j->call, j->pool, &said);
-
-    /* Of the keys that judged it; what is refused before any is tried is kept like the rest. */
-    j->result->epoch = said.epoch ? said.epoch : j->result->epoch;
-    switch (signature) {
-    case LA_SIGNATURE_RIGHT:
-        return 1;
-    case LA_SIGNATURE_WRONG:
-        reject(j, said.reason);
-        return 0;
-    case LA_SIGNATURE_EARLY:
-        give_up(j, said.reason);
-        j->result->cause = LA_CAUSE_TOKEN;
-        j->result->retry_after_s = said.retry_after_s;
-        return 0;
-    case LA_SIGNATURE_NO_KEYS:
-        break;
-    }
-    give_up(j, said.reason);
+    la_result_set(c->result, verdict, LA_SIGNATURE_MESSAGE, reason);
     return 0;
 }
 
-/* What becomes of a token with a right signature. */
-static void judge_claims(const judgement_t *j)
+/* Parses the token and looks whose it is, before any key is asked for. Returns 1 if it is ours to
+ * verify; else the result is set. */
+static int is_ours(token_check_t *c)
 {
-    const jwt_conf_t *conf = j->provider->conf;
-    const la_provider_common_t *common = &j->provider->common;
-    la_claims_t claims = {j->jwt.claims, NULL};
-    la_validity_terms_t terms = {.now = j->call->now,
+    const jwt_conf_t *conf = c->provider->conf;
+    const char *reason = NULL;
+    const char *foreign;
+
+    switch (la_jwt_parse(c->pool, c->call->token, &c->jwt, &reason)) {
+    case LA_JWT_FOREIGN:
+        return refuse(c, LA_VERDICT_NOT_MINE, reason);
+    case LA_JWT_REFUSED:
+        return refuse(c, LA_VERDICT_REJECTED, reason);
+    case LA_JWT_GOOD:
+        break;
+    }
+    foreign = la_validity_foreign(c->pool, c->jwt.claims, conf->expect_issuer);
+    if (foreign) {
+        return refuse(c, LA_VERDICT_NOT_MINE, foreign);
+    }
+    if (!conf->require_type || la_jwt_type_is(&c->jwt, conf->require_type)) {
+        return 1;
+    }
+    reason = c->jwt.type.data ? la_json_quoted(c->pool, c->jwt.type) : "missing";
+    return refuse(c, LA_VERDICT_REJECTED,
+                  apr_psprintf(c->pool, "typ is %s, expected %s", reason, conf->require_type));
+}
+
+/* Decides about a token whose signature is right. */
+static void check_claims(const token_check_t *c)
+{
+    const jwt_conf_t *conf = c->provider->conf;
+    const la_provider_common_t *common = &c->provider->common;
+    la_claims_t claims = {c->jwt.claims, NULL};
+    la_validity_terms_t terms = {.now = c->call->now,
                                  .leeway_us = conf->leeway_us,
-                                 .audiences = j->call->resource ? conf->audiences : conf->elsewhere,
-                                 .resource = j->call->resource,
+                                 .audiences = c->call->resource ? conf->audiences : conf->elsewhere,
+                                 .resource = c->call->resource,
                                  .issuer = conf->expect_issuer,
                                  .require_exp = conf->require_exp};
-    const char *error = la_validity_check(j->pool, j->jwt.claims, &terms, &j->result->expires);
+    const char *error = la_validity_check(c->pool, c->jwt.claims, &terms, &c->result->expires);
 
     if (!error) {
-        error = la_claims_identity(&claims, common->principal_claims, common->claims, j->pool,
-                                   &j->result->identity);
+        error = la_claims_identity(&claims, common->principal_claims, common->claims, c->pool,
+                                   &c->result->identity);
     }
     if (error) {
-        reject(j, error);
+        refuse(c, LA_VERDICT_REJECTED, error);
     } else {
-        j->result->verdict = LA_VERDICT_ACCEPTED;
+        c->result->verdict = LA_VERDICT_ACCEPTED;
     }
 }
 
 static void jwt_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                        la_result_t *result)
 {
-    judgement_t j = {.provider = provider, .call = call, .pool = pool, .result = result};
+    token_check_t c = {.provider = provider, .call = call, .pool = pool, .result = result};
 
-    /* What is refused before any key is asked for is kept like the rest. */
+    /* For what is refused before any key is asked for. */
     result->epoch = jwt_epoch(provider, call->now);
-    if (is_ours(&j) && is_signed(&j)) {
-        judge_claims(&j);
+    if (is_ours(&c) && la_signature_check(provider->child->state, &c.jwt, call, pool, result)) {
+        check_claims(&c);
     }
 }
 

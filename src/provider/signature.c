@@ -1,7 +1,7 @@
 /* Signatures by keys that change. Owns when a newer key set is asked for, and what an unknown key
- * means meanwhile: a stranger may make one up at any time, and an issuer may begin to use one at
- * any time. So it is a rejection only where a fetch has shown that there is no such key. Which key
- * a token is verified with is core's (jwt.c), when sets are fetched remote_doc.c's.
+ * means meanwhile: strangers may make one up at any time, and an issuer may begin to use one at any
+ * time. So it is a rejection only if a fetch has shown that there is no such key. jwt.c chooses the
+ * key for a token, remote_doc.c fetches sets.
  */
 #include "provider/signature.h"
 
@@ -15,32 +15,37 @@ typedef struct check_t {
     const la_jwt_t *jwt;
     const la_call_t *call;
     apr_pool_t *pool;
-    la_signature_t *said;
+    la_result_t *result;
 } check_t;
 
-/* Verifies with the keys in force. Returns 0 when there are none. */
-static int try_keys(const check_t *c, la_jwt_verified_e *verified)
+static int give_up(const check_t *c, const char *reason)
 {
-    la_keyset_hold_t hold = {0};
-
-    *verified = LA_JWT_BAD;
-    c->said->reason = "there is no key set yet";
-    if (!la_keyset_hold(c->keys->keyset, c->call->now, c->pool, &hold)) {
-        return 0;
-    }
-    c->said->epoch = hold.version;
-    *verified = la_jwt_verify(c->pool, c->jwt, hold.keys, c->keys->algorithms, &c->said->reason);
-    la_keyset_release(c->keys->keyset, &hold);
-    return 1;
+    la_result_set(c->result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, reason);
+    return 0;
 }
 
-static la_signature_e conclude(la_jwt_verified_e verified)
+/* Verifies with the current keys. Sets the result, which stands unless the key is unknown. */
+static la_jwt_verified_e try_keys(const check_t *c)
 {
-    return verified == LA_JWT_VERIFIED ? LA_SIGNATURE_RIGHT : LA_SIGNATURE_WRONG;
+    la_jwt_verified_e verified;
+    la_keyset_hold_t hold;
+    const char *reason;
+
+    if (!la_keyset_hold(c->keys->keyset, c->call->now, c->pool, &hold)) {
+        give_up(c, "there is no key set yet");
+        return LA_JWT_BAD;
+    }
+    verified = la_jwt_verify(c->pool, c->jwt, hold.keys, c->keys->algorithms, &reason);
+    c->result->epoch = hold.version;
+    la_keyset_release(c->keys->keyset, &hold);
+    if (verified != LA_JWT_VERIFIED) {
+        la_result_set(c->result, LA_VERDICT_REJECTED, LA_SIGNATURE_MESSAGE, reason);
+    }
+    return verified;
 }
 
 /* What tells the token's key from others that the set may lack: its name, or without one the token.
- * 0 when libcrypto fails. */
+ * 0 if libcrypto fails. */
 static apr_uint64_t name_of_key(const check_t *c)
 {
     unsigned char digest[LA_DIGEST_BYTES];
@@ -55,32 +60,29 @@ static apr_uint64_t name_of_key(const check_t *c)
 }
 
 /* Nobody can tell yet whether the token's key exists. */
-static la_signature_e ask_later(const check_t *c, const char *reason)
+static int ask_later(const check_t *c, const char *reason)
 {
-    c->said->reason = c->jwt->kid.data ? apr_pstrcat(c->pool, reason, ": kid ",
+    c->result->cause = LA_CAUSE_TOKEN;
+    c->result->retry_after_s = la_remote_doc_retry_s(c->keys->document);
+    return give_up(c, c->jwt->kid.data ? apr_pstrcat(c->pool, reason, ": kid ",
                                                      la_json_quoted(c->pool, c->jwt->kid), NULL)
-                                       : reason;
-    c->said->retry_after_s = la_remote_doc_retry_s(c->keys->document);
-    return LA_SIGNATURE_EARLY;
+                                       : reason);
 }
 
-/* The key may be newer than the set: the token is tried once more with a newer one. */
-static la_signature_e try_newer_keys(const check_t *c)
+/* The key may be newer than the set: tries the token once more with a newer one. */
+static int try_newer_keys(const check_t *c)
 {
     /* Before the keys are read again: what is known of one set says nothing of a later one. */
-    la_remote_doc_e ended =
-        la_remote_doc_renew(c->keys->document, c->said->epoch, name_of_key(c), c->pool);
-    la_jwt_verified_e verified;
+    la_remote_doc_e answer =
+        la_remote_doc_renew(c->keys->document, c->result->epoch, name_of_key(c), c->pool);
+    la_jwt_verified_e verified = try_keys(c);
 
-    if (!try_keys(c, &verified)) {
-        return LA_SIGNATURE_NO_KEYS;
-    }
     if (verified != LA_JWT_UNKNOWN_KEY) {
-        return conclude(verified);
+        return verified == LA_JWT_VERIFIED;
     }
-    switch (ended) {
+    switch (answer) {
     case LA_REMOTE_DOC_CURRENT:
-        return LA_SIGNATURE_WRONG;
+        return 0;
     case LA_REMOTE_DOC_RECENT:
         return ask_later(c, "its key is not in the key set, which was fetched a moment ago");
     case LA_REMOTE_DOC_BUSY:
@@ -90,23 +92,19 @@ static la_signature_e try_newer_keys(const check_t *c)
     }
     /* Without the key's name: the log tells an outage once for each reason, and strangers choose
      * names. */
-    c->said->reason = "its key is not in the key set, and fetching a newer one failed";
-    return LA_SIGNATURE_NO_KEYS;
+    return give_up(c, "its key is not in the key set, and fetching a newer one failed");
 }
 
-la_signature_e la_signature_check(const la_signature_keys_t *keys, const la_jwt_t *jwt,
-                                  const la_call_t *call, apr_pool_t *pool, la_signature_t *said)
+int la_signature_check(const la_signature_keys_t *keys, const la_jwt_t *jwt, const la_call_t *call,
+                       apr_pool_t *pool, la_result_t *result)
 {
-    check_t c = {keys, jwt, call, pool, said};
+    check_t c = {keys, jwt, call, pool, result};
     la_jwt_verified_e verified;
 
-    *said = (la_signature_t){0};
     if (keys->document) {
-        (void)la_remote_doc_ensure(keys->document, pool); /* what came of it, try_keys() sees */
+        (void)la_remote_doc_ensure(keys->document, pool); /* try_keys() sees what came of it */
     }
-    if (!try_keys(&c, &verified)) {
-        return LA_SIGNATURE_NO_KEYS;
-    }
+    verified = try_keys(&c);
     return verified == LA_JWT_UNKNOWN_KEY && keys->document ? try_newer_keys(&c)
-                                                            : conclude(verified);
+                                                            : verified == LA_JWT_VERIFIED;
 }

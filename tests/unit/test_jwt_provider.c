@@ -49,7 +49,7 @@ static option_case_t option_cases[] = {
     BAD("two sources", "two sources", GOOD_FILE, URI_LINE),
     BAD("a file without keys", "empty.json", "JwksFile empty.json"),
     BAD("an empty iss", "ExpectIssuer: may not be empty", GOOD_FILE, "ExpectIssuer "),
-    BAD("algorithm none", "'none' is no algorithm", GOOD_FILE, "Algorithms RS256 none"),
+    BAD("algorithm none", "'none' is not a signature algorithm", GOOD_FILE, "Algorithms RS256 none"),
     BAD("no algorithm of any key", "good.json", GOOD_FILE, "Algorithms ES384"),
     BAD("audience none and another", "none stands alone", GOOD_FILE, "Audience a None"),
     BAD("token with a control character", "control", URI_LINE, "JwksToken s3\ncret"),

@@ -1,5 +1,4 @@
-/* The one table of signature algorithms. Constant; the configuration, key sets and tokens look
- * names up in it. */
+/* The table of signature algorithms. */
 #include "jose/jwa.h"
 
 #include <string.h>

@@ -1,7 +1,6 @@
 /* Signature algorithms by their JOSE names (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864).
- * A set of them is a word of bits, so that what the configuration lists, what a token's header
- * names and what a key can do are brought together with `&`: a token is verified only with an
- * algorithm in all three.
+ * A set of them is a word of bits: a token is verified with an algorithm that the configuration
+ * lists, its header names and its key can do, which is the `&` of three sets.
  */
 #ifndef LA_JWA_H
 #define LA_JWA_H
@@ -42,17 +41,16 @@ typedef apr_uint32_t la_jwa_set_t;
 #define LA_JWA_DEFAULT (LA_JWA_RSA | LA_JWA_EC | LA_JWA_OKP)
 #define LA_JWA_ALL     (LA_JWA_DEFAULT | LA_JWA_HMAC)
 
-/* The algorithms that a name stands for: one, or with `EdDSA` both of its curves, of which the key
- * then has one. Names are case-sensitive. 0 for every other name, `none` among them.
- */
+/* The algorithms that a name stands for: one, or for `EdDSA` both of its curves, of which a key has
+ * one. Names are case-sensitive. 0 for every other name, also for `none`. */
 la_jwa_set_t la_jwa_named(la_slice_t name);
 
-/* The names of a set's algorithms with blanks between them, in `pool`: `EdDSA` for both of its
- * curves. */
+/* The names of a set's algorithms, separated by blanks, in `pool`; `EdDSA` for both of its curves.
+ */
 const char *la_jwa_names(apr_pool_t *pool, la_jwa_set_t set);
 
-/* One algorithm's digest by OpenSSL's name ("SHA256"); NULL for EdDSA, which has its own, and for a
- * set that is not one algorithm. */
+/* OpenSSL's name of one algorithm's digest ("SHA256"); NULL for EdDSA, and for a set that is not
+ * one algorithm. */
 const char *la_jwa_digest(la_jwa_set_t one);
 
 #endif

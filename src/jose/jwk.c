@@ -1,10 +1,9 @@
-/* JWK sets to keys. Owns what a key may be used for, and the secrets of oct keys; whether the
- * numbers of a public key are sound is pubkey.c's. Where sets come from and when they are read
- * again is keyset.c's, which key a token is verified with is jwt.c's.
+/* Reads JWK sets. Owns what a key may be used for, and the secrets of oct keys; pubkey.c checks the
+ * numbers of public keys.
  *
- * Called while the configuration is checked, and by whichever thread takes a new set over, once per
- * version. A set comes from outside, so the work for one is bounded. What json-c held of an oct
- * key's text is freed, but not overwritten.
+ * Called while the configuration is read, and once per version by the thread that takes a new set.
+ * A set comes from outside, so the work for one is limited. What json-c held of an oct key's text
+ * is freed, but not overwritten.
  */
 #include "jose/jwk.h"
 
@@ -23,7 +22,7 @@
 /* One key being read. */
 typedef struct draft_t {
     apr_pool_t *pool;    /* the set's */
-    apr_pool_t *scratch; /* gone before the set is returned */
+    apr_pool_t *scratch; /* cleared after the key */
     const la_json_t *json;
     la_jwa_set_t allowed;
     unsigned int *effort; /* what is left of LA_PUBKEY_EFFORT */
@@ -32,7 +31,7 @@ typedef struct draft_t {
 
 /* ---- members ---- */
 
-/* text: data NULL where the member is absent, or null. Returns NULL, or why it is no text. */
+/* text: data NULL if the member is absent, or null. Returns NULL, or why it is not a string. */
 static const char *optional_text(const draft_t *draft, const char *name, la_slice_t *text)
 {
     const la_json_t *member;
@@ -54,14 +53,14 @@ static const char *required_text(const draft_t *draft, const char *name, la_slic
     return reason;
 }
 
-/* bytes: in `pool`. */
-static const char *required_bytes(const draft_t *draft, apr_pool_t *pool, const char *name,
-                                  la_slice_t *bytes)
+/* bytes: in the scratch pool. */
+static const char *required_bytes(const draft_t *draft, const char *name, la_slice_t *bytes)
 {
     la_slice_t text;
     const char *reason = required_text(draft, name, &text);
 
-    if (!reason && !la_base64url_decode(pool, text, bytes)) {
+    *bytes = (la_slice_t){NULL, 0};
+    if (!reason && !la_base64url_decode(draft->scratch, text, bytes)) {
         reason = apr_pstrcat(draft->pool, name, " is not base64url", NULL);
     }
     return reason;
@@ -125,7 +124,7 @@ static const char *take_algorithm(draft_t *draft)
     return reason;
 }
 
-/* Leaves the algorithms that its `alg`, the key's type and the configuration agree on. */
+/* Leaves the algorithms that `alg`, the key's type and the configuration have in common. */
 static const char *narrow(draft_t *draft, la_jwa_set_t type)
 {
     la_jwa_set_t own = draft->key.algorithms & type;
@@ -145,16 +144,12 @@ static const char *narrow(draft_t *draft, la_jwa_set_t type)
 
 static const char *read_rsa(draft_t *draft)
 {
-    la_slice_t modulus = {NULL, 0};
-    la_slice_t exponent = {NULL, 0};
+    la_slice_t modulus;
+    la_slice_t exponent;
     const char *reason = narrow(draft, LA_JWA_RSA);
 
-    if (!reason) {
-        reason = required_bytes(draft, draft->scratch, "n", &modulus);
-    }
-    if (!reason) {
-        reason = required_bytes(draft, draft->scratch, "e", &exponent);
-    }
+    reason = reason ? reason : required_bytes(draft, "n", &modulus);
+    reason = reason ? reason : required_bytes(draft, "e", &exponent);
     return reason ? reason
                   : la_pubkey_rsa(draft->pool, modulus, exponent, draft->effort, &draft->key.key);
 }
@@ -170,7 +165,7 @@ static const curve_t ec_curves[] = {
 static const curve_t okp_curves[] = {
     {"Ed25519", LA_JWA_ED25519}, {"Ed448", LA_JWA_ED448}, {NULL, 0}};
 
-/* Finds the curve that `crv` names, and narrows the algorithms to those of the curve. */
+/* Finds the curve that `crv` names, and leaves the curve's algorithms. */
 static const char *take_curve(draft_t *draft, const curve_t *curves, const char **name)
 {
     const char *known = "";
@@ -193,16 +188,12 @@ static const char *take_curve(draft_t *draft, const curve_t *curves, const char 
 static const char *read_ec(draft_t *draft)
 {
     const char *curve;
-    la_slice_t x = {NULL, 0};
-    la_slice_t y = {NULL, 0};
+    la_slice_t x;
+    la_slice_t y;
     const char *reason = take_curve(draft, ec_curves, &curve);
 
-    if (!reason) {
-        reason = required_bytes(draft, draft->scratch, "x", &x);
-    }
-    if (!reason) {
-        reason = required_bytes(draft, draft->scratch, "y", &y);
-    }
+    reason = reason ? reason : required_bytes(draft, "x", &x);
+    reason = reason ? reason : required_bytes(draft, "y", &y);
     return reason ? reason : la_pubkey_ec(draft->pool, curve, x, y, &draft->key.key);
 }
 
@@ -212,9 +203,7 @@ static const char *read_okp(draft_t *draft)
     la_slice_t x;
     const char *reason = take_curve(draft, okp_curves, &curve);
 
-    if (!reason) {
-        reason = required_bytes(draft, draft->scratch, "x", &x);
-    }
+    reason = reason ? reason : required_bytes(draft, "x", &x);
     return reason ? reason : la_pubkey_okp(draft->pool, curve, x, &draft->key.key);
 }
 
@@ -229,14 +218,14 @@ static apr_status_t cleanse(void *data)
     return APR_SUCCESS;
 }
 
-/* Has a secret in `pool` overwritten when the pool goes. */
+/* Overwrites a secret in `pool` when the pool is destroyed. */
 static void cleanse_with(apr_pool_t *pool, la_slice_t secret)
 {
     apr_pool_cleanup_register(pool, apr_pmemdup(pool, &secret, sizeof(secret)), cleanse,
                               apr_pool_cleanup_null);
 }
 
-/* What a secret is long enough for (RFC 7518 section 3.2). */
+/* The algorithms that a secret is long enough for (RFC 7518 section 3.2). */
 static la_jwa_set_t hmac_for(apr_size_t bytes)
 {
     return (bytes >= 32 ? LA_JWA_HS256 : 0) | (bytes >= 48 ? LA_JWA_HS384 : 0) |
@@ -248,9 +237,7 @@ static const char *read_oct(draft_t *draft)
     la_slice_t secret;
     const char *reason = narrow(draft, LA_JWA_HMAC);
 
-    if (!reason) {
-        reason = required_bytes(draft, draft->scratch, "k", &secret);
-    }
+    reason = reason ? reason : required_bytes(draft, "k", &secret);
     if (reason) {
         return reason;
     }
@@ -305,17 +292,13 @@ static const char *read_key(draft_t *draft)
         draft->key.kid.data = apr_pstrmemdup(draft->pool, kid.data, kid.len);
         draft->key.kid.len = kid.len;
     }
-    if (!reason) {
-        reason = check_purpose(draft);
-    }
-    if (!reason) {
-        reason = take_algorithm(draft);
-    }
+    reason = reason ? reason : check_purpose(draft);
+    reason = reason ? reason : take_algorithm(draft);
     return reason ? reason : read_by_type(draft);
 }
 
-/* Readies a key for each algorithm that it may be used with. */
-static const char *ready(apr_pool_t *pool, la_jwk_t *key)
+/* Makes a verifier for each algorithm of a public key. */
+static const char *make_verifiers(apr_pool_t *pool, la_jwk_t *key)
 {
     for (int bit = 0; key->key && bit < LA_JWA_ASYMMETRIC; bit++) {
         la_jwa_set_t algorithm = (la_jwa_set_t)1 << bit;
@@ -340,8 +323,7 @@ const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm
     return NULL;
 }
 
-/* One key of the list, which is kept or skipped. Returns NULL, or why the text cannot be read any
- * further. */
+/* Keeps or skips one key of the list. Returns NULL, or why the text cannot be read any further. */
 static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t index, la_jwk_t *keys,
                             la_jwks_t *set)
 {
@@ -355,7 +337,7 @@ static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t ind
         return NULL; /* null */
     }
     reason = read_key(draft);
-    reason = reason ? reason : ready(draft->pool, &draft->key);
+    reason = reason ? reason : make_verifiers(draft->pool, &draft->key);
     if (!reason) {
         keys[set->count++] = draft->key;
     } else {
@@ -394,7 +376,7 @@ static const char *read_keys(apr_pool_t *pool, apr_pool_t *scratch, la_json_list
     return error;
 }
 
-/* Nothing of a set without a usable key is returned, so one reason stands for all. */
+/* The first reason stands for all. */
 static const char *why_unusable(apr_pool_t *pool, const la_jwks_t *set)
 {
     return set->skipped->nelts == 0
@@ -403,7 +385,7 @@ static const char *why_unusable(apr_pool_t *pool, const la_jwks_t *set)
                              APR_ARRAY_IDX(set->skipped, 0, const char *), NULL);
 }
 
-/* reason: in `pool`, since JSON and its complaints go with `scratch`. */
+/* Returns NULL, or what is wrong, in `pool`. */
 static const char *parse(apr_pool_t *pool, apr_pool_t *scratch, la_slice_t text,
                          la_jwa_set_t allowed, la_jwks_t *set)
 {

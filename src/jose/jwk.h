@@ -1,5 +1,5 @@
-/* JWK sets (RFC 7517, RFC 7518 section 6, RFC 8037 section 2): from JSON text to keys that are
- * known to be sound, ready for OpenSSL. */
+/* JWK sets (RFC 7517, RFC 7518 section 6, RFC 8037 section 2): from JSON text to checked keys,
+ * ready for OpenSSL. */
 #ifndef LA_JWK_H
 #define LA_JWK_H
 
@@ -17,7 +17,7 @@
 
 /* One key that may verify. */
 typedef struct la_jwk_t {
-    la_slice_t kid;                              /* data NULL where it has none */
+    la_slice_t kid;                              /* data NULL if it has none */
     la_jwa_set_t algorithms;                     /* by kty, crv, size and its own `alg`; never 0 */
     EVP_PKEY *key;                               /* NULL for oct */
     la_verifier_t *verifiers[LA_JWA_ASYMMETRIC]; /* by the algorithm's bit; see la_jwk_verifier() */
@@ -27,30 +27,25 @@ typedef struct la_jwk_t {
 typedef struct la_jwks_t {
     const la_jwk_t *keys;
     apr_size_t count; /* at least 1 */
-    apr_array_header_t
-        *skipped; /* of const char *: why a key is not among them ("keys[3] (kid a1): RSA key of
-                     1024 bits"); a kid in it is cleaned for the log and cut */
-    apr_array_header_t *skipped_kids; /* of la_slice_t: their names, of those that have one */
+    /* Of const char *: why keys were skipped ("keys[3] (kid "a1"): RSA key of 1024 bits, ..."). */
+    apr_array_header_t *skipped;
+    apr_array_header_t *skipped_kids; /* of la_slice_t: the names of those that have one */
 } la_jwks_t;
 
 /* Reads a JWK set. A key that is unsound, of an unknown type or for another use than verifying
- * signatures is skipped and noted; private parts of a key are ignored (and never kept) but make it
- * no less usable. RSA: 2048 to 8192 bits and EVP_PKEY_public_check; EC: P-256, P-384, P-521, a
- * point on the curve; OKP: Ed25519, Ed448; oct: only as far as `allowed` has HMAC algorithms, at
- * least as long as the digest (RFC 7518 section 3.2).
+ * signatures is skipped; private parts of a key are ignored. RSA: 2048 to 8192 bits and
+ * EVP_PKEY_public_check; EC: P-256, P-384, P-521, a point on the curve; OKP: Ed25519, Ed448; oct:
+ * only if `allowed` has HMAC algorithms, at least as long as the digest (RFC 7518 section 3.2).
  *
- * text:    the set as it came; strict JSON. Not needed afterwards.
- * allowed: the configured algorithms; a key with none of them is skipped.
- * pool:    holds the set; a cleanup on it frees the keys.
- * set:     NULL on failure.
- * Returns NULL, or why there is no set: no JSON, no object, no `keys` array, too many keys, none
+ * text: strict JSON; not needed afterwards. allowed: the configured algorithms; a key with none of
+ * them is skipped. pool: holds the set; a cleanup on it frees the keys. set: NULL on failure.
+ * Returns NULL, or why there is no set: not JSON, no object, no `keys` array, too many keys, none
  * that is usable.
  */
 const char *la_jwks_parse(apr_pool_t *pool, la_slice_t text, la_jwa_set_t allowed,
                           const la_jwks_t **set);
 
-/* What verifies with the key and one of its algorithms; NULL for HMAC, which needs the secret
- * alone. */
+/* The verifier for one of the key's algorithms; NULL for HMAC, which needs only the secret. */
 const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm);
 
 #endif

@@ -1,8 +1,6 @@
-/* Signed JSON Web Tokens. Owns the order of the checks, which is from cheap to dear, and the choice
- * of the key; which keys there are is jwk.c's, whether a signature is right verifier.c's, what
- * claims mean validity.c's.
- *
- * Runs in any request thread; keys are shared and not changed.
+/* Signed JSON Web Tokens. Owns how they are parsed and which key verifies them; jwk.c reads keys,
+ * verifier.c verifies, validity.c checks the claims. Any request thread; keys are shared and
+ * constant.
  */
 #include "jose/jwt.h"
 
@@ -17,13 +15,13 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-/* Most keys that are tried for a token whose key has no name. */
+/* Most keys that are tried for a token that names none. */
 #define TRIED_MAX 4
 
 /* Most names of keys that the log shows. */
 #define SHOWN_MAX 3
 
-/* ---- taking apart ---- */
+/* ---- parsing ---- */
 
 /* Splits at the dots. Returns 0 unless there are just two. */
 static int split(la_slice_t token, la_slice_t parts[3])
@@ -45,7 +43,7 @@ static int split(la_slice_t token, la_slice_t parts[3])
     return 1;
 }
 
-/* A header parameter that is a string where it is present. */
+/* A header parameter: absent, or a string. */
 static int take_string(const la_json_t *header, const char *name, la_slice_t *text)
 {
     const la_json_t *value;
@@ -71,7 +69,7 @@ static const char *take_algorithm(apr_pool_t *pool, const la_json_t *header, la_
                               la_json_quoted(pool, jwt->algorithm), la_jwa_names(pool, LA_JWA_ALL));
 }
 
-/* Keys that come with the token (`jwk`, `jku`, `x5u`, `x5c`) are left where they are. */
+/* Ignores keys that come with the token (`jwk`, `jku`, `x5u`, `x5c`). */
 static const char *read_header(apr_pool_t *pool, const la_json_t *header, la_jwt_t *jwt)
 {
     const la_json_t *value;
@@ -148,28 +146,28 @@ la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const c
 
 /* ---- one signature, one key ---- */
 
-static int verify_hmac(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
-                       la_slice_t signature)
+static int verify_hmac(const la_jwk_t *key, la_jwa_set_t algorithm, const la_jwt_t *jwt)
 {
+    la_slice_t input = jwt->signing_input;
     unsigned char mac[EVP_MAX_MD_SIZE];
     size_t len = 0;
     int made = EVP_Q_mac(NULL, "HMAC", NULL, la_jwa_digest(algorithm), NULL, key->secret.data,
                          key->secret.len, (const unsigned char *)input.data, input.len, mac,
                          sizeof(mac), &len) != NULL;
-    int good = made && len == signature.len && CRYPTO_memcmp(mac, signature.data, len) == 0;
+    int good =
+        made && len == jwt->signature.len && CRYPTO_memcmp(mac, jwt->signature.data, len) == 0;
 
     OPENSSL_cleanse(mac, sizeof(mac));
     return good;
 }
 
-/* algorithm: one, and one of the key's. */
-static int verify_one(const la_jwk_t *key, la_jwa_set_t algorithm, la_slice_t input,
-                      la_slice_t signature)
+/* wanted: algorithms of which the key has one. Returns 1 if the signature is right. */
+static int try_key(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t wanted)
 {
+    la_jwa_set_t algorithm = key->algorithms & wanted;
     const la_verifier_t *verifier = la_jwk_verifier(key, algorithm);
-    int good = verifier
-                   ? la_verifier_check(verifier, input, signature)
-                   : (algorithm & LA_JWA_HMAC) && verify_hmac(key, algorithm, input, signature);
+    int good = verifier ? la_verifier_check(verifier, jwt->signing_input, jwt->signature)
+                        : (algorithm & LA_JWA_HMAC) && verify_hmac(key, algorithm, jwt);
 
     ERR_clear_error();
     return good;
@@ -188,21 +186,11 @@ static const char *algorithm_of(apr_pool_t *pool, const la_jwt_t *jwt)
     return apr_pstrmemdup(pool, jwt->algorithm.data, jwt->algorithm.len);
 }
 
-static int try_key(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t wanted)
-{
-    return verify_one(key, key->algorithms & wanted, jwt->signing_input, jwt->signature);
-}
-
-/* Whether the set names a key that is not among the usable ones: no newer set makes it another key.
- */
+/* Whether the set names a key that is not usable: a newer set will not have another one. */
 static int is_skipped(const la_jwks_t *keys, la_slice_t kid)
 {
-    int i;
-
-    for (i = 0; i < keys->skipped_kids->nelts; i++) {
-        la_slice_t skipped = APR_ARRAY_IDX(keys->skipped_kids, i, la_slice_t);
-
-        if (la_slice_equals(skipped, kid)) {
+    for (int i = 0; i < keys->skipped_kids->nelts; i++) {
+        if (la_slice_equals(APR_ARRAY_IDX(keys->skipped_kids, i, la_slice_t), kid)) {
             return 1;
         }
     }
@@ -310,7 +298,7 @@ la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_
                          : verify_unnamed(pool, jwt, keys, wanted, reason);
 }
 
-/* A media type without the prefix that may be left out. */
+/* A media type without its optional prefix. */
 static la_slice_t short_type(la_slice_t type)
 {
     static const char prefix[] = "application/";

@@ -1,6 +1,4 @@
-/* Public keys, checked. Owns all that is asked of a key's numbers, and their way into OpenSSL; what
- * a key is for is jwk.c's. Called by jwk.c alone, on its caller's thread.
- */
+/* Checks the numbers of public keys and imports them into OpenSSL. Called by jwk.c. */
 #include "jose/pubkey.h"
 
 #include <apr_strings.h>
@@ -34,12 +32,12 @@ static int passes_check(EVP_PKEY *key)
     return passes;
 }
 
-/* Takes over `made`, which may be NULL. */
-static const char *keep(apr_pool_t *pool, EVP_PKEY *made, const char *otherwise, EVP_PKEY **key)
+/* Takes over `made`, which may be NULL. Returns NULL, or `reason` if OpenSSL's check fails. */
+static const char *keep(apr_pool_t *pool, EVP_PKEY *made, const char *reason, EVP_PKEY **key)
 {
     if (!made || !passes_check(made)) {
         EVP_PKEY_free(made);
-        return otherwise;
+        return reason;
     }
     apr_pool_cleanup_register(pool, made, free_key, apr_pool_cleanup_null);
     *key = made;
@@ -71,7 +69,7 @@ static la_slice_t without_zeros(la_slice_t number)
     return number;
 }
 
-/* OpenSSL imports an exponent of 1, with which every message is its own signature. */
+/* OpenSSL imports an exponent of 1, which makes every message its own signature. */
 static const char *check_exponent(la_slice_t exponent)
 {
     if (exponent.len > RSA_MAX_EXPONENT_BYTES) {
@@ -111,9 +109,7 @@ static EVP_PKEY *import_rsa(const BIGNUM *modulus, const BIGNUM *exponent)
     if (builder && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent) == 1) {
         parameters = OSSL_PARAM_BLD_to_param(builder);
-    }
-    if (parameters) {
-        key = import("RSA", parameters);
+        key = parameters ? import("RSA", parameters) : NULL;
     }
     OSSL_PARAM_free(parameters);
     OSSL_PARAM_BLD_free(builder);
@@ -204,8 +200,8 @@ const char *la_pubkey_ec(apr_pool_t *pool, const char *curve, la_slice_t x, la_s
 #define ED25519_BYTES 32
 #define ED448_BYTES   57
 
-/* Neither this nor OpenSSL looks at the point: whoever can put a key of small order into a set can
- * put his own there. */
+/* Neither this nor OpenSSL checks the point: who can put a key of small order into a set can put
+ * their own there. */
 const char *la_pubkey_okp(apr_pool_t *pool, const char *curve, la_slice_t point, EVP_PKEY **key)
 {
     int is_25519 = strcmp(curve, "Ed25519") == 0;

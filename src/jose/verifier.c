@@ -1,6 +1,4 @@
-/* Verification of one signature with one key: the only place that asks OpenSSL whether one is
- * right.
- */
+/* Verifies signatures with OpenSSL. */
 #include "jose/verifier.h"
 
 #include <string.h>
@@ -9,8 +7,8 @@
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
 
-/* Longest DER form of an ECDSA signature: two integers of 66 bytes with a sign byte, and their
- * headers. */
+/* Longest DER form of an ECDSA signature: two integers of 66 bytes and a sign byte, with headers.
+ */
 #define ECDSA_DER_MAX_BYTES 160
 
 struct la_verifier_t {
@@ -36,7 +34,7 @@ static const EVP_MD *digest_of(la_jwa_set_t algorithm)
                                          : EVP_sha512();
 }
 
-/* RFC 7518 section 3.5: MGF1 with the same digest, a salt as long as it. */
+/* RFC 7518 section 3.5: MGF1 with the same digest, a salt of the digest's length. */
 static int set_pss(EVP_PKEY_CTX *context, const EVP_MD *digest)
 {
     return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
@@ -86,8 +84,7 @@ static apr_size_t coordinate_bytes(la_jwa_set_t algorithm)
     return algorithm == LA_JWA_ES256 ? 32 : algorithm == LA_JWA_ES384 ? 48 : 66;
 }
 
-/* r and s side by side, as JOSE has them, in the form that OpenSSL wants. Returns its length, or 0.
- */
+/* Turns r and s side by side into the form that OpenSSL wants. Returns its length, or 0. */
 static apr_size_t to_der(la_slice_t signature, unsigned char der[ECDSA_DER_MAX_BYTES])
 {
     const unsigned char *bytes = (const unsigned char *)signature.data;

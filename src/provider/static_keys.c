@@ -1,14 +1,8 @@
-/* The key file's form and the look-up in it. When the file is read, and what an answer is made of a
- * key, is static.c's.
+/* The form of a key file, and the look-up in it.
  *
- * Parsed at startup and by the request thread that finds a newer version; looked up in by all
- * request threads.
- *
- * The look-up is constant-time in the secret: what is looked for is the SHA-256 of what the
- * client sent. How far a comparison gets tells something of two digests, but nobody can choose a
- * token whose digest begins as a stored one does, so what is learnt from one guess helps with no
- * other. The last comparison, of all 32 bytes, takes the same time wherever they differ, all the
- * same.
+ * The look-up is constant-time in the secret, because it compares SHA-256 digests: nobody can
+ * choose a token whose digest begins like a stored one, so how far a comparison gets helps with no
+ * other guess. The last comparison, of all 32 bytes, is constant-time nevertheless.
  */
 #include "provider/static_keys.h"
 
@@ -22,13 +16,13 @@
 #include <apr_strings.h>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 
 /* How much of a digest the hash table sees. */
 #define PREFIX_BYTES 8
 
 struct la_static_keys_t {
-    apr_hash_t *by_prefix; /* la_api_key_t, chained */
-    unsigned count;
+    apr_hash_t *by_prefix; /* of la_api_key_t, chained */
 };
 
 /* A file being read. */
@@ -37,13 +31,12 @@ typedef struct reading_t {
     apr_pool_t *pool;
     apr_pool_t *entry_pool; /* cleared after each entry */
     apr_hash_t *ids;
-    la_static_keys_t *keyfile;
+    la_static_keys_t *keys;
 } reading_t;
 
-const la_api_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
-                                        const unsigned char *digest)
+const la_api_key_t *la_static_keys_find(const la_static_keys_t *keys, const unsigned char *digest)
 {
-    const la_api_key_t *key = apr_hash_get(keyfile->by_prefix, digest, PREFIX_BYTES);
+    const la_api_key_t *key = apr_hash_get(keys->by_prefix, digest, PREFIX_BYTES);
 
     while (key && CRYPTO_memcmp(key->digest, digest, LA_DIGEST_BYTES) != 0) {
         key = key->next;
@@ -51,25 +44,14 @@ const la_api_key_t *la_static_keys_find(const la_static_keys_t *keyfile,
     return key;
 }
 
-unsigned la_static_keys_count(const la_static_keys_t *keyfile)
-{
-    return keyfile->count;
-}
-
 static int is_known(la_slice_t name)
 {
-    static const char *const known[] = {"id", "sha256", "principal", "attributes", "expires"};
-    apr_size_t i;
-
-    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (la_slice_is(name, known[i])) {
-            return 1;
-        }
-    }
-    return 0;
+    return la_slice_is(name, "id") || la_slice_is(name, "sha256") ||
+           la_slice_is(name, "principal") || la_slice_is(name, "attributes") ||
+           la_slice_is(name, "expires");
 }
 
-/* Names the field if it is a word as names are: a key in the wrong place is not for the log. */
+/* Shows the field only if it looks like a name: somebody may have put a key in the wrong place. */
 static const char *unknown_field(const reading_t *reading, la_slice_t name, int position)
 {
     static const char fields[] = "there are id, sha256, principal, attributes and expires";
@@ -105,7 +87,6 @@ static const char *read_id(const reading_t *reading, const la_json_t *entry, la_
 {
     const la_json_t *member;
     la_slice_t id;
-    apr_size_t i;
 
     if (!la_json_member(entry, "id", &member) || !member) {
         return NULL;
@@ -113,7 +94,7 @@ static const char *read_id(const reading_t *reading, const la_json_t *entry, la_
     if (!la_json_string(member, &id) || id.len == 0) {
         return "id is not a string, or empty";
     }
-    for (i = 0; i < id.len; i++) {
+    for (apr_size_t i = 0; i < id.len; i++) {
         if ((unsigned char)id.data[i] < 0x20 || id.data[i] == 0x7f) {
             return "id holds a control character";
         }
@@ -128,21 +109,13 @@ static const char *read_id(const reading_t *reading, const la_json_t *entry, la_
 
 static int decode_digest(la_slice_t hex, unsigned char *digest)
 {
-    apr_size_t i;
+    size_t len;
+    int good = hex.len == (apr_size_t)2 * LA_DIGEST_BYTES && strlen(hex.data) == hex.len &&
+               OPENSSL_hexstr2buf_ex(digest, LA_DIGEST_BYTES, &len, hex.data, '\0') == 1 &&
+               len == LA_DIGEST_BYTES;
 
-    if (hex.len != (apr_size_t)2 * LA_DIGEST_BYTES) {
-        return 0;
-    }
-    for (i = 0; i < LA_DIGEST_BYTES; i++) {
-        int high = OPENSSL_hexchar2int((unsigned char)hex.data[2 * i]);
-        int low = OPENSSL_hexchar2int((unsigned char)hex.data[2 * i + 1]);
-
-        if (high < 0 || low < 0) {
-            return 0;
-        }
-        digest[i] = (unsigned char)(high << 4 | low);
-    }
-    return 1;
+    ERR_clear_error();
+    return good;
 }
 
 static const char *read_digest(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
@@ -156,7 +129,7 @@ static const char *read_digest(const reading_t *reading, const la_json_t *entry,
     if (!la_json_string(member, &hex) || !decode_digest(hex, key->digest)) {
         return "sha256 is not 64 hex digits";
     }
-    return la_static_keys_find(reading->keyfile, key->digest) ? "duplicate sha256" : NULL;
+    return la_static_keys_find(reading->keys, key->digest) ? "duplicate sha256" : NULL;
 }
 
 static const char *read_expires(const la_json_t *entry, la_api_key_t *key)
@@ -176,7 +149,7 @@ static const char *read_expires(const la_json_t *entry, la_api_key_t *key)
     return NULL;
 }
 
-/* The principal: the entry's own, or what PrincipalClaim names instead. */
+/* The principal is the entry's `principal`, or what PrincipalClaim names. */
 static const char *read_principal(const reading_t *reading, const la_claims_t *claims,
                                   la_identity_builder_t *builder)
 {
@@ -200,7 +173,7 @@ static const char *read_principal(const reading_t *reading, const la_claims_t *c
 static const char *read_attributes(const reading_t *reading, const la_claims_t *claims,
                                    la_identity_builder_t *builder)
 {
-    /* The form is checked even where Claim lines take only parts of it. */
+    /* Claim lines may take only parts, but the form of all is checked. */
     la_identity_builder_t *whole =
         reading->common->claims ? la_identity_builder_make(reading->entry_pool) : builder;
     const char *error = la_claims_attributes(claims->second, 0, whole, reading->entry_pool);
@@ -226,37 +199,25 @@ static const char *read_identity(const reading_t *reading, const la_json_t *entr
     return error ? error : la_identity_build(builder, reading->pool, &key->identity);
 }
 
-static void add_key(la_static_keys_t *keyfile, la_api_key_t *key)
+static void add_key(la_static_keys_t *keys, la_api_key_t *key)
 {
-    key->next = apr_hash_get(keyfile->by_prefix, key->digest, PREFIX_BYTES);
-    apr_hash_set(keyfile->by_prefix, key->digest, PREFIX_BYTES, key);
-    keyfile->count++;
+    key->next = apr_hash_get(keys->by_prefix, key->digest, PREFIX_BYTES);
+    apr_hash_set(keys->by_prefix, key->digest, PREFIX_BYTES, key);
 }
 
 static const char *read_entry(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
     const char *error = check_members(reading, entry);
 
-    if (!error) {
-        error = read_id(reading, entry, key);
-    }
-    if (!error) {
-        error = read_digest(reading, entry, key);
-    }
-    if (!error) {
-        error = read_expires(entry, key);
-    }
-    if (!error) {
-        error = read_identity(reading, entry, key);
-    }
-    return error;
+    error = error ? error : read_id(reading, entry, key);
+    error = error ? error : read_digest(reading, entry, key);
+    error = error ? error : read_expires(entry, key);
+    return error ? error : read_identity(reading, entry, key);
 }
 
 static const char *read_entries(const reading_t *reading, la_json_list_t *entries)
 {
-    apr_size_t i;
-
-    for (i = 0; i < entries->count; i++) {
+    for (apr_size_t i = 0; i < entries->count; i++) {
         const la_json_t *entry;
         const char *error = la_json_list_next(entries, reading->entry_pool, &entry);
 
@@ -269,30 +230,18 @@ static const char *read_entries(const reading_t *reading, la_json_list_t *entrie
             if (error) {
                 return apr_pstrcat(reading->pool, position, ": ", error, NULL);
             }
-            add_key(reading->keyfile, key);
+            add_key(reading->keys, key);
         }
         apr_pool_clear(reading->entry_pool);
     }
     return NULL;
 }
 
-/* Members that are not null. */
-static int count_members(const la_json_t *object)
-{
-    la_json_iterator_t it = {0};
-    const la_json_t *value;
-    la_slice_t name;
-    int count = 0;
-
-    while (la_json_next(object, &it, &name, &value)) {
-        count += value != NULL;
-    }
-    return count;
-}
-
 static const char *read_top(const reading_t *reading, const la_json_t *top, la_json_list_t *entries)
 {
+    la_json_iterator_t it = {0};
     const la_json_t *member;
+    la_slice_t name;
 
     if (la_json_type(top) != LA_JSON_OBJECT) {
         return "not a JSON object";
@@ -300,28 +249,30 @@ static const char *read_top(const reading_t *reading, const la_json_t *top, la_j
     if (!la_json_member(top, "keys", &member) || la_json_type(member) != LA_JSON_ARRAY) {
         return "no list named \"keys\"";
     }
-    if (count_members(top) != 1) {
-        return "a field beside \"keys\"";
+    while (la_json_next(top, &it, &name, &member)) {
+        if (member && !la_slice_is(name, "keys")) {
+            return "a field beside \"keys\"";
+        }
     }
     return read_entries(reading, entries);
 }
 
 const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *common,
-                                 apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keyfile)
+                                 apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keys)
 {
     reading_t reading = {.common = common, .pool = pool, .ids = apr_hash_make(scratch)};
     const la_json_t *top;
     la_json_list_t entries;
     const char *error = la_json_parse_list(scratch, text, "keys", &top, &entries);
 
-    *keyfile = NULL;
+    *keys = NULL;
     if (error) {
         return apr_pstrdup(pool, error);
     }
-    reading.keyfile = apr_pcalloc(pool, sizeof(*reading.keyfile));
-    reading.keyfile->by_prefix = apr_hash_make(pool);
+    reading.keys = apr_pcalloc(pool, sizeof(*reading.keys));
+    reading.keys->by_prefix = apr_hash_make(pool);
     apr_pool_create(&reading.entry_pool, scratch);
     error = read_top(&reading, top, &entries);
-    *keyfile = error ? NULL : reading.keyfile;
+    *keys = error ? NULL : reading.keys;
     return error;
 }

@@ -28,12 +28,7 @@
 /* What stat() said, or how it failed. */
 typedef struct version_t {
     int error; /* errno; 0: none */
-    mode_t type;
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified;
-    struct timespec changed;
+    struct stat info;
 } version_t;
 
 struct la_file_t {
@@ -43,34 +38,15 @@ struct la_file_t {
     int is_young;      /* it was modified just before it was read */
 };
 
-static version_t version_of(int result, const struct stat *info)
+/* The version of an open file, or if `fd` is negative of the path. */
+static version_t version_of(const char *path, int fd)
 {
-    if (result != 0) {
-        return (version_t){.error = errno};
+    version_t version = {0};
+
+    if ((fd >= 0 ? fstat(fd, &version.info) : stat(path, &version.info)) != 0) {
+        version = (version_t){.error = errno};
     }
-    return (version_t){0,
-                       info->st_mode & S_IFMT,
-                       info->st_dev,
-                       info->st_ino,
-                       info->st_size,
-                       info->st_mtim,
-                       info->st_ctim};
-}
-
-static version_t path_version(const char *path)
-{
-    struct stat info;
-    int result = stat(path, &info);
-
-    return version_of(result, &info);
-}
-
-static version_t fd_version(int fd)
-{
-    struct stat info;
-    int result = fstat(fd, &info);
-
-    return version_of(result, &info);
+    return version;
 }
 
 static int same_time(const struct timespec *a, const struct timespec *b)
@@ -78,11 +54,14 @@ static int same_time(const struct timespec *a, const struct timespec *b)
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static int same_version(const version_t *a, const version_t *b)
+static int same_version(const version_t *one, const version_t *other)
 {
-    return a->error == b->error && a->type == b->type && a->device == b->device &&
-           a->inode == b->inode && a->size == b->size && same_time(&a->modified, &b->modified) &&
-           same_time(&a->changed, &b->changed);
+    const struct stat *a = &one->info;
+    const struct stat *b = &other->info;
+
+    return one->error == other->error && a->st_mode == b->st_mode && a->st_dev == b->st_dev &&
+           a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           same_time(&a->st_mtim, &b->st_mtim) && same_time(&a->st_ctim, &b->st_ctim);
 }
 
 la_file_t *la_file_make(apr_pool_t *pool, const char *path, apr_size_t limit_bytes)
@@ -109,22 +88,22 @@ static const char *describe_failure(apr_pool_t *pool, const char *what, int erro
 /* Opens the file and says its version, or that of the path if it cannot be opened. */
 static const char *open_regular(apr_pool_t *pool, const char *path, int *fd, version_t *version)
 {
-    int opened = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const char *error;
 
-    *fd = -1;
-    if (opened < 0) {
-        const char *error = describe_failure(pool, "open", errno);
-
-        *version = path_version(path);
-        return error;
+    *fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    error = *fd < 0 ? describe_failure(pool, "open", errno) : NULL;
+    *version = version_of(path, *fd);
+    if (!error && version->error) {
+        error = describe_failure(pool, "stat", version->error);
     }
-    *version = fd_version(opened);
-    if (version->error == 0 && version->type == S_IFREG) {
-        *fd = opened;
-        return NULL;
+    if (!error && !S_ISREG(version->info.st_mode)) {
+        error = "not a regular file";
     }
-    close(opened);
-    return version->error ? describe_failure(pool, "stat", version->error) : "not a regular file";
+    if (error && *fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+    return error;
 }
 
 const char *la_file_open(apr_pool_t *pool, const char *path, int *fd)
@@ -157,7 +136,7 @@ static int read_bytes(int fd, char *data, apr_size_t len, apr_size_t *done)
 static const char *read_version(const la_file_t *file, int fd, apr_pool_t *pool,
                                 la_slice_t *content)
 {
-    apr_size_t size = (apr_size_t)file->version.size;
+    apr_size_t size = (apr_size_t)file->version.info.st_size;
     apr_size_t len;
     char *data;
     int error;
@@ -180,7 +159,7 @@ static const char *read_open(la_file_t *file, int fd, apr_pool_t *pool, la_slice
 {
     for (int tries = 0; tries < READ_TRIES; tries++) {
         const char *error = read_version(file, fd, pool, content);
-        version_t now = fd_version(fd);
+        version_t now = version_of(file->path, fd);
 
         if (error || same_version(&now, &file->version)) {
             return error;
@@ -193,7 +172,7 @@ static const char *read_open(la_file_t *file, int fd, apr_pool_t *pool, la_slice
 
 static int was_just_modified(const version_t *version)
 {
-    apr_time_t modified = apr_time_from_sec(version->modified.tv_sec);
+    apr_time_t modified = apr_time_from_sec(version->info.st_mtim.tv_sec);
 
     return llabs((long long)(apr_time_now() - modified)) <= FILE_CLOCK_US + APR_USEC_PER_SEC;
 }
@@ -221,7 +200,7 @@ const char *la_file_read(la_file_t *file, apr_pool_t *pool, la_slice_t *content)
 
 int la_file_changed(const la_file_t *file)
 {
-    version_t version = path_version(file->path);
+    version_t version = version_of(file->path, -1);
 
     return file->is_young || !same_version(&version, &file->version);
 }

@@ -22,18 +22,6 @@ static apr_status_t free_context(void *context)
     return APR_SUCCESS;
 }
 
-static const EVP_MD *digest_of(la_jwa_set_t algorithm)
-{
-    const char *name = la_jwa_digest(algorithm);
-
-    if (!name) {
-        return NULL; /* EdDSA has its own */
-    }
-    return strcmp(name, "SHA256") == 0   ? EVP_sha256()
-           : strcmp(name, "SHA384") == 0 ? EVP_sha384()
-                                         : EVP_sha512();
-}
-
 /* RFC 7518 section 3.5: MGF1 with the same digest, a salt of the digest's length. */
 static int set_pss(EVP_PKEY_CTX *context, const EVP_MD *digest)
 {
@@ -45,10 +33,12 @@ static int set_pss(EVP_PKEY_CTX *context, const EVP_MD *digest)
 static int make_ready(EVP_MD_CTX *context, EVP_PKEY *key, la_jwa_set_t algorithm)
 {
     static const la_jwa_set_t pss = LA_JWA_PS256 | LA_JWA_PS384 | LA_JWA_PS512;
-    const EVP_MD *digest = digest_of(algorithm);
+    const char *name = la_jwa_digest(algorithm);
+    const EVP_MD *digest = name ? EVP_get_digestbyname(name) : NULL; /* EdDSA has its own */
     EVP_PKEY_CTX *key_context = NULL;
 
-    return EVP_DigestVerifyInit(context, &key_context, digest, NULL, key) == 1 &&
+    return (digest || !name) &&
+           EVP_DigestVerifyInit(context, &key_context, digest, NULL, key) == 1 &&
            (!(algorithm & pss) || set_pss(key_context, digest));
 }
 

@@ -63,10 +63,12 @@ static apr_status_t static_child_init(const la_provider_t *provider, apr_pool_t 
     return APR_SUCCESS;
 }
 
-static void judge(const la_api_key_t *key, apr_time_t now, apr_pool_t *pool, la_result_t *result)
+static void judge(const static_conf_t *conf, const la_api_key_t *key, apr_time_t now,
+                  apr_pool_t *pool, la_result_t *result)
 {
     if (!key) {
-        la_result_set(result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID, "not in the key file");
+        la_result_set(result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID,
+                      apr_pstrcat(pool, "no key of ", conf->path, " has its SHA-256", NULL));
     } else if (key->expires != 0 && now >= key->expires) {
         la_result_set(result, LA_VERDICT_REJECTED, MESSAGE_INVALID,
                       apr_psprintf(pool, "the key %s expired at %s", key->label,
@@ -87,7 +89,7 @@ static void static_verify(const la_provider_t *provider, const la_call_t *call, 
 
     la_reload_look(conf->keys, call->now);
     keys = la_reload_hold(conf->keys, &held);
-    judge(la_static_keys_find(keys, call->digest), call->now, pool, result);
+    judge(conf, la_static_keys_find(keys, call->digest), call->now, pool, result);
     la_reload_release(conf->keys, held);
 }
 

@@ -86,6 +86,7 @@ static void expect(const la_provider_t *provider, const char *key, apr_time_t no
     } else {
         assert_int_equal(result.verdict, LA_VERDICT_NOT_MINE);
         assert_string_equal(result.message, "Invalid API key");
+        assert_non_null(strstr(result.reason, "keys.json has its SHA-256"));
         assert_null(result.identity);
     }
     apr_pool_destroy(request);

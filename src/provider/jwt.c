@@ -112,6 +112,7 @@ static const char *get(const la_provider_t *provider, const char *url, apr_time_
     const jwt_conf_t *conf = provider->conf;
     int own = conf->jwks_uri.url || la_discovery_same_origin(url, conf->issuer.url);
     apr_table_t *headers = apr_table_make(pool, 2);
+    const la_jwks_t *keys;
     const char *error;
     int status;
 
@@ -127,7 +128,7 @@ static const char *get(const la_provider_t *provider, const char *url, apr_time_
         return apr_pstrcat(
             pool, error, " (JwksToken is sent only to JwksUri, or to the server of Issuer)", NULL);
     }
-    return error ? error : la_keyset_check(*bytes, conf->algorithms, pool);
+    return error ? error : la_jwks_parse(pool, *bytes, conf->algorithms, &keys);
 }
 
 /* The document's fetch: one deadline for all its calls. */

@@ -24,13 +24,6 @@ struct la_keyset_t {
     la_reload_t *editions; /* of edition_t */
 };
 
-const char *la_keyset_check(la_slice_t text, la_jwa_set_t allowed, apr_pool_t *scratch)
-{
-    const la_jwks_t *keys;
-
-    return la_jwks_parse(scratch, text, allowed, &keys);
-}
-
 /* ---- what makes a difference ---- */
 
 static int same_text(la_slice_t a, la_slice_t b)

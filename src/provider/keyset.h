@@ -16,9 +16,6 @@ typedef struct la_keyset_hold_t {
     unsigned held; /* reload.h's */
 } la_keyset_hold_t;
 
-/* Whether a fetched text is a key set with a usable key. Returns as la_jwks_parse(). */
-const char *la_keyset_check(la_slice_t text, la_jwa_set_t allowed, apr_pool_t *scratch);
-
 /* Whether two key sets give every token the same verdict: they have the same usable keys, in any
  * order and with anything beside them, and the same names of skipped keys. */
 int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t *scratch);

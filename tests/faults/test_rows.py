@@ -57,6 +57,7 @@ ROWS = {
          "http/test_second_eras.py::TestAnotherServer::test_and_back", "http/test_second_eras.py::TestLosses::test_a_call_under_way_is_not_kept"),
     32: ("Redis sends endless, huge or nested replies, more than one, or none", "http/test_second_hostile.py::TestReplies"),
     33: ("a key server, a DNS server or a Redis hangs", "faults/test_hangs.py::TestPurgesArrive",
+         "http/test_jwt_background.py::TestOneHangs::test_others_are_refreshed",
          "http/test_second_eras.py::TestUnreachable::test_news_come_through_an_open_breaker"),
     28: ("40 connections with one token, two providers, a probe that hang", "http/test_limits.py::TestHanging::test_known_callers",
          "http/test_limits.py::TestProbe::test_nobody_joins"),

@@ -228,7 +228,6 @@ static void test_check(void **state)
                            "check.json: no usable key"));
     assert_non_null(
         strstr(la_keyset_read("idp", "/nowhere/x", LA_JWA_DEFAULT, pool, &keyset), "No such file"));
-    assert_null(la_keyset_check(slice_of_text(unquote(pool, OKP)), LA_JWA_DEFAULT, pool));
     apr_pool_destroy(pool);
 }
 

@@ -1,9 +1,9 @@
-/* Freshness of an HTTP answer. Pure functions, called after a provider's call from any thread. */
+/* Reads how long an HTTP answer is fresh. Any thread. */
 #include "io/cache_control.h"
 
-#include <apr_lib.h>
-
 #include <string.h>
+
+#include <apr_lib.h>
 
 #define CENTURY_S (100.0 * 366 * 24 * 3600)
 
@@ -15,14 +15,13 @@ apr_interval_time_t la_cache_control_seconds(double seconds)
     return (apr_interval_time_t)((seconds < CENTURY_S ? seconds : CENTURY_S) * APR_USEC_PER_SEC);
 }
 
-/* The directive's name, without the argument. */
 static int is_named(const char *directive, apr_size_t len, const char *name)
 {
     return len == strlen(name) && strncasecmp(directive, name, len) == 0;
 }
 
-/* delta-seconds, in quotes or not; anything else is as good as 0. */
-static apr_interval_time_t delta_seconds(const char *text, apr_size_t len)
+/* Reads delta-seconds, in quotes or not; anything else is 0. */
+static apr_interval_time_t read_seconds(const char *text, apr_size_t len)
 {
     double seconds = 0;
     apr_size_t i;
@@ -37,7 +36,7 @@ static apr_interval_time_t delta_seconds(const char *text, apr_size_t len)
     return i == len ? la_cache_control_seconds(seconds) : 0;
 }
 
-/* Reads one directive; returns 0 when it says nothing of freshness. */
+/* Reads one directive. Returns 0 if it says nothing of freshness. */
 static int read_directive(const char *directive, apr_size_t len, apr_interval_time_t *us)
 {
     const char *equals = memchr(directive, '=', len);
@@ -48,13 +47,13 @@ static int read_directive(const char *directive, apr_size_t len, apr_interval_ti
         return 1;
     }
     if (is_named(directive, name_len, "max-age")) {
-        *us = equals ? delta_seconds(equals + 1, len - name_len - 1) : 0;
+        *us = equals ? read_seconds(equals + 1, len - name_len - 1) : 0;
         return 1;
     }
     return 0;
 }
 
-int la_cache_control_cache_control(const char *value, apr_interval_time_t *us)
+int la_cache_control_read(const char *value, apr_interval_time_t *us)
 {
     int known = 0;
 

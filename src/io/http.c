@@ -1,15 +1,10 @@
-/* The HTTP client over libcurl: what is asked for, what is taken of the answer, and the handles
- * that keep connections open between calls. Which URL is called, and what an answer means, is left
- * to the providers; what a URL is, is url.c's. No other file knows curl.
+/* The HTTP client over libcurl. Only this file and url.c know curl, and nothing of curl exists
+ * before the fork. Any request thread calls.
  *
- * Clients are made in a child process and called by its request threads. Nothing of curl exists
- * before the fork.
- *
- * A handle is owned by one thread during a call and rests in `idle` otherwise, with the connection
- * it used. The last one that came back goes out first, so that few connections stay warm rather
- * than many. There are never more handles than callers, hence nobody waits for one. (apr_reslist
- * would do, but it aborts the process when its pool goes while a handle is out, as in a prefork
- * child that gets SIGTERM.)
+ * One thread owns a handle during a call; otherwise the handle rests in `idle` with its connection.
+ * The handle that came back last goes out first, so that few connections stay warm. A caller
+ * without a handle makes one, so nobody waits. (apr_reslist aborts the process if its pool goes
+ * while a handle is out, as in a prefork child that gets SIGTERM.)
  */
 #include "io/http.h"
 
@@ -27,27 +22,33 @@
 
 #include <curl/curl.h>
 
-/* All header fields of an answer together; curl itself only limits one line. */
+/* All header fields of an answer together; curl limits only one line. */
 #define HEADER_LIMIT_BYTES ((apr_size_t)64 * 1024)
+
+#define TOO_LARGE "the answer is larger than ResponseLimit"
 
 /* First size of a body's buffer. */
 #define BODY_FIRST_BYTES ((apr_size_t)4096)
 
-/* What curl reads at a time: answers are short, and each connection has a buffer of its own. */
+/* How much curl reads at a time. Answers are short, and each connection has its own buffer. */
 #define READ_BYTES 4096L
 
 struct la_http_t {
     const la_http_options_t *options;
     apr_thread_mutex_t *lock; /* guards `idle` */
-    apr_array_header_t
-        *idle; /* of CURL *, the one used last at the end; never grows past max_idle */
+    apr_array_header_t *idle; /* of CURL *, the one used last at the end; at most max_idle */
     int max_idle;
     int ca_bundle; /* curl has a file of the system's authorities */
 };
 
-/* One call under way. In the caller's pool, whose cleanup frees the body. */
+/* One call under way, in the caller's pool, whose cleanup frees the body. */
 typedef struct exchange_t {
-    char *body; /* malloc'ed, since a pool would keep every buffer it outgrew */
+    const la_http_t *http;
+    const la_http_request_t *request;
+    la_http_response_t *response;
+    apr_pool_t *pool;
+    CURL *handle;
+    char *body; /* malloc'ed, because a pool would keep each buffer that it outgrew */
     apr_size_t len;
     apr_size_t capacity;
     apr_size_t limit;
@@ -74,8 +75,8 @@ apr_status_t la_http_child_init(apr_pool_t *pchild)
     return APR_SUCCESS;
 }
 
-/* Closes the connections at rest. A handle that is out belongs to a thread that never comes back:
- * the process is ending in the middle of its call. */
+/* Closes the connections at rest. A handle that is out belongs to a thread that the process ends in
+ * the middle of its call. */
 static apr_status_t close_idle(void *data)
 {
     la_http_t *http = data;
@@ -91,42 +92,38 @@ apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, 
                           la_http_t **http)
 {
     la_http_t *made = apr_pcalloc(pchild, sizeof(*made));
-    const curl_version_info_data *version = curl_version_info(CURLVERSION_NOW);
-    apr_status_t rv;
+    apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
 
     *http = NULL;
-    rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
     if (rv != APR_SUCCESS) {
         return rv;
     }
     made->options = options;
-    made->max_idle = max_handles > 0 ? max_handles : 1;
+    made->max_idle = max_handles;
     made->idle = apr_array_make(pchild, made->max_idle, sizeof(CURL *));
-    made->ca_bundle = version->age >= CURLVERSION_SEVENTH && version->cainfo != NULL;
+    made->ca_bundle = curl_version_info(CURLVERSION_NOW)->cainfo != NULL;
     apr_pool_cleanup_register(pchild, made, close_idle, apr_pool_cleanup_null);
     *http = made;
     return APR_SUCCESS;
 }
 
-/* A handle for one call, NULL when there is none to be had. */
+/* Takes or makes a handle for one call; NULL on failure. */
 static CURL *acquire(la_http_t *http)
 {
-    CURL **rested;
-    CURL *handle = NULL;
+    CURL **idle;
+    CURL *handle;
 
     if (apr_thread_mutex_lock(http->lock) != APR_SUCCESS) {
         return NULL;
     }
-    rested = apr_array_pop(http->idle);
-    if (rested) {
-        handle = *rested;
-    }
+    idle = apr_array_pop(http->idle);
+    handle = idle ? *idle : NULL; /* before the unlock: the array's memory is used again */
     apr_thread_mutex_unlock(http->lock);
     return handle ? handle : curl_easy_init();
 }
 
-/* Takes a handle back. It is reset at once: its options point into the memory of a call that is
- * over, and curl may write to an error buffer even while it closes an idle connection. */
+/* Takes a handle back, and resets it at once: its options point into the call's memory, and curl
+ * may write to the error buffer even while it closes an idle connection. */
 static void release(la_http_t *http, CURL *handle)
 {
     curl_easy_reset(handle);
@@ -142,8 +139,7 @@ static void release(la_http_t *http, CURL *handle)
 
 /* ---- what curl calls back ---- */
 
-/* SOCK_CLOEXEC at birth: a flag that is set afterwards leaves a moment in which another thread may
- * fork a CGI that inherits the connection. */
+/* Makes the socket close-on-exec at once: another thread may fork a CGI at any moment. */
 static curl_socket_t open_socket(void *unused, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)unused;
@@ -172,15 +168,13 @@ static int reserve(exchange_t *x, apr_size_t needed)
     return 1;
 }
 
-static const char too_large[] = "the answer is larger than ResponseLimit";
-
 static size_t take_body(char *data, size_t size, size_t count, void *arg)
 {
     exchange_t *x = arg;
     size_t len = size * count; /* curl promises a size of 1 */
 
     if (len > x->limit - x->len) {
-        x->refusal = too_large;
+        x->refusal = TOO_LARGE;
         return 0;
     }
     if (!reserve(x, x->len + len)) {
@@ -210,10 +204,10 @@ static size_t take_header(char *data, size_t size, size_t count, void *arg)
 
 /* ---- setting a handle up ---- */
 
-/* Whether curl took an option; each is one that the call is not safe without. */
-#define SET(handle, option, value) (curl_easy_setopt(handle, option, value) == CURLE_OK)
+/* Whether curl took an option. Without any of them the call is not safe. */
+#define SET(x, option, value) (curl_easy_setopt((x)->handle, option, value) == CURLE_OK)
 
-/* Rounded up, since 0 would mean no limit to curl; it takes no more than an int. */
+/* Rounds up, because 0 means no limit to curl, which takes no more than an int. */
 static long milliseconds(apr_interval_time_t us)
 {
     apr_interval_time_t ms = us / 1000 + (us % 1000 != 0);
@@ -221,30 +215,30 @@ static long milliseconds(apr_interval_time_t us)
     return ms > INT_MAX ? INT_MAX : ms < 1 ? 1 : (long)ms;
 }
 
-static apr_interval_time_t time_left(const la_http_options_t *options, apr_time_t deadline_us)
+static apr_interval_time_t time_left(const exchange_t *x)
 {
-    apr_interval_time_t left = deadline_us ? deadline_us - la_clock_us() : options->timeout_us;
+    apr_interval_time_t timeout = x->http->options->timeout_us;
+    apr_interval_time_t left =
+        x->request->deadline_us ? x->request->deadline_us - la_clock_us() : timeout;
 
-    return left < options->timeout_us ? left : options->timeout_us;
+    return left < timeout ? left : timeout;
 }
 
-/* QUICK_EXIT: at the deadline a name resolution that hangs is left behind, not waited for. */
-static int set_limits(CURL *handle, const la_http_options_t *options, apr_time_t deadline_us,
-                      exchange_t *x)
+/* QUICK_EXIT: at the deadline curl does not wait for a name resolution that hangs. */
+static int set_limits(exchange_t *x)
 {
-    return SET(handle, CURLOPT_TIMEOUT_MS, milliseconds(time_left(options, deadline_us))) &&
-           SET(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options->connect_timeout_us)) &&
-           SET(handle, CURLOPT_BUFFERSIZE, READ_BYTES) && SET(handle, CURLOPT_NOSIGNAL, 1L) &&
-           SET(handle, CURLOPT_QUICK_EXIT, 1L) &&
-           SET(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->limit) &&
-           SET(handle, CURLOPT_WRITEFUNCTION, take_body) && SET(handle, CURLOPT_WRITEDATA, x) &&
-           SET(handle, CURLOPT_HEADERFUNCTION, take_header) && SET(handle, CURLOPT_HEADERDATA, x) &&
-           SET(handle, CURLOPT_ERRORBUFFER, x->error);
+    return SET(x, CURLOPT_TIMEOUT_MS, milliseconds(time_left(x))) &&
+           SET(x, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(x->http->options->connect_timeout_us)) &&
+           SET(x, CURLOPT_BUFFERSIZE, READ_BYTES) && SET(x, CURLOPT_NOSIGNAL, 1L) &&
+           SET(x, CURLOPT_QUICK_EXIT, 1L) &&
+           SET(x, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->limit) &&
+           SET(x, CURLOPT_WRITEFUNCTION, take_body) && SET(x, CURLOPT_WRITEDATA, x) &&
+           SET(x, CURLOPT_HEADERFUNCTION, take_header) && SET(x, CURLOPT_HEADERDATA, x) &&
+           SET(x, CURLOPT_ERRORBUFFER, x->error);
 }
 
-/* Whether the connection that this handle used last cannot be used again: the endpoint has closed
- * it, or sent what nobody asked for, which curl would take for the answer to the next question,
- * about somebody else. */
+/* Whether the handle's last connection cannot be used again: the endpoint has closed it, or has
+ * sent bytes that curl would take for the answer to the next question, about somebody else. */
 static int is_spoilt(CURL *handle)
 {
     curl_socket_t connection = CURL_SOCKET_BAD;
@@ -258,55 +252,56 @@ static int is_spoilt(CURL *handle)
            (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-/* An empty PROXY and NOPROXY keep the environment out. */
-static int set_transport(CURL *handle, const la_http_options_t *options)
+/* An empty PROXY and NOPROXY override the environment. */
+static int set_transport(const exchange_t *x)
 {
-    return SET(handle, CURLOPT_PROTOCOLS_STR, "http,https") &&
-           SET(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
-           SET(handle, CURLOPT_FOLLOWLOCATION, 0L) && SET(handle, CURLOPT_MAXCONNECTS, 1L) &&
-           SET(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
-           SET(handle, CURLOPT_FRESH_CONNECT, (long)is_spoilt(handle)) &&
-           SET(handle, CURLOPT_PROXY, options->proxy ? options->proxy : "") &&
-           SET(handle, CURLOPT_NOPROXY, "");
+    const char *proxy = x->http->options->proxy;
+
+    return SET(x, CURLOPT_PROTOCOLS_STR, "http,https") &&
+           SET(x, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+           SET(x, CURLOPT_FOLLOWLOCATION, 0L) && SET(x, CURLOPT_MAXCONNECTS, 1L) &&
+           SET(x, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
+           SET(x, CURLOPT_FRESH_CONNECT, (long)is_spoilt(x->handle)) &&
+           SET(x, CURLOPT_PROXY, proxy ? proxy : "") && SET(x, CURLOPT_NOPROXY, "");
 }
 
-/* Which authorities are trusted. CAPATH goes where there is a file: else it would go on trusting
- * the system's authorities beside ours, and curl would load the file anew for every connection. */
-static int set_authorities(CURL *handle, const la_http_t *http)
+/* Sets whom to trust. With a file, CAPATH goes: else curl would trust the system's authorities
+ * beside ours, and load the file for each connection. */
+static int set_authorities(const exchange_t *x)
 {
-    const char *file = http->options->tls_ca_file;
+    const char *file = x->http->options->tls_ca_file;
 
-    return (!file || SET(handle, CURLOPT_CAINFO, file)) &&
-           ((!file && !http->ca_bundle) || SET(handle, CURLOPT_CAPATH, NULL));
+    return (!file || SET(x, CURLOPT_CAINFO, file)) &&
+           ((!file && !x->http->ca_bundle) || SET(x, CURLOPT_CAPATH, NULL));
 }
 
-static int set_tls(CURL *handle, const la_http_t *http)
+static int set_tls(const exchange_t *x)
 {
-    const la_http_options_t *options = http->options;
+    const la_http_options_t *options = x->http->options;
     const char *key = options->tls_key_file ? options->tls_key_file : options->tls_cert_file;
 
-    return SET(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
-           SET(handle, CURLOPT_SSL_VERIFYPEER, options->tls_verify ? 1L : 0L) &&
-           SET(handle, CURLOPT_SSL_VERIFYHOST, options->tls_verify ? 2L : 0L) &&
-           set_authorities(handle, http) &&
-           (!options->tls_cert_file || (SET(handle, CURLOPT_SSLCERT, options->tls_cert_file) &&
-                                        SET(handle, CURLOPT_SSLKEY, key)));
+    return SET(x, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+           SET(x, CURLOPT_SSL_VERIFYPEER, options->tls_verify ? 1L : 0L) &&
+           SET(x, CURLOPT_SSL_VERIFYHOST, options->tls_verify ? 2L : 0L) && set_authorities(x) &&
+           (!options->tls_cert_file ||
+            (SET(x, CURLOPT_SSLCERT, options->tls_cert_file) && SET(x, CURLOPT_SSLKEY, key)));
 }
 
-static int set_request(CURL *handle, const la_http_request_t *request, struct curl_slist *fields)
+static int set_request(const exchange_t *x, struct curl_slist *fields)
 {
-    int set = SET(handle, CURLOPT_URL, request->url) && SET(handle, CURLOPT_HTTPHEADER, fields) &&
-              SET(handle, CURLOPT_USERAGENT, "mod_llama_auth");
+    const la_http_request_t *request = x->request;
+    int set = SET(x, CURLOPT_URL, request->url) && SET(x, CURLOPT_HTTPHEADER, fields) &&
+              SET(x, CURLOPT_USERAGENT, "mod_llama_auth");
 
     if (strcmp(request->method, "POST") != 0) {
-        return set && SET(handle, CURLOPT_HTTPGET, 1L);
+        return set && SET(x, CURLOPT_HTTPGET, 1L);
     }
-    return set && SET(handle, CURLOPT_POST, 1L) &&
-           SET(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
-           SET(handle, CURLOPT_POSTFIELDS, request->body.len > 0 ? request->body.data : "");
+    return set && SET(x, CURLOPT_POST, 1L) &&
+           SET(x, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
+           SET(x, CURLOPT_POSTFIELDS, request->body.len > 0 ? request->body.data : "");
 }
 
-/* Appends a line to the list. Returns 0 when memory is out or the line would become two. */
+/* Appends a line to the list. Returns 0 if memory is out or the line would become two. */
 static int add_line(struct curl_slist **fields, const char *line)
 {
     struct curl_slist *longer;
@@ -321,29 +316,29 @@ static int add_line(struct curl_slist **fields, const char *line)
     return longer != NULL;
 }
 
-/* The fields to send, as curl wants them; "Name;" is how it writes an empty one. The caller frees
- * the list, also on failure. */
-static int make_fields(const apr_table_t *headers, apr_pool_t *pool, struct curl_slist **fields)
+/* Makes the list of fields; to curl, "Name;" is an empty one. The caller frees the list, on failure
+ * too. */
+static int make_fields(const exchange_t *x, struct curl_slist **fields)
 {
-    /* Without this curl asks for a 100 before a longer body, and waits a second for it. */
+    /* Else curl asks for a 100 before a longer body, and waits a second for it. */
     int made = add_line(fields, "Expect:");
+    const apr_table_t *headers = x->request->headers;
     const apr_array_header_t *array = headers ? apr_table_elts(headers) : NULL;
     int i;
 
     for (i = 0; made && array && i < array->nelts; i++) {
         const apr_table_entry_t *field = &APR_ARRAY_IDX(array, i, apr_table_entry_t);
-        const char *line = *field->val ? apr_pstrcat(pool, field->key, ": ", field->val, NULL)
-                                       : apr_pstrcat(pool, field->key, ";", NULL);
 
-        made = add_line(fields, line);
+        made = add_line(
+            fields, apr_pstrcat(x->pool, field->key, *field->val ? ": " : ";", field->val, NULL));
     }
     return made;
 }
 
 /* ---- the call ---- */
 
-/* An empty field keeps the CR of its line in libcurl 7.88. */
-static const char *trimmed(apr_pool_t *pool, const char *value)
+/* libcurl 7.88 leaves the CR of an empty field's line. */
+static const char *trim(apr_pool_t *pool, const char *value)
 {
     apr_size_t len = strlen(value);
 
@@ -353,112 +348,125 @@ static const char *trimmed(apr_pool_t *pool, const char *value)
     return apr_pstrmemdup(pool, value, len);
 }
 
-/* Keeps the wanted fields, lines of one name joined by ", "; of the final answer only, not of a 1xx
- * or a proxy. */
-static apr_table_t *wanted_fields(CURL *handle, const char *const *wanted, apr_pool_t *pool)
+/* Takes the wanted fields, with lines of one name joined by ", ". Request -1 is the final answer,
+ * not a 1xx or a proxy's. */
+static apr_table_t *take_fields(const exchange_t *x)
 {
-    apr_table_t *kept = apr_table_make(pool, 4);
+    apr_table_t *fields = apr_table_make(x->pool, 4);
+    const char *const *name = x->request->wanted;
     struct curl_header *field;
     size_t i;
 
-    for (; wanted && *wanted; wanted++) {
-        for (i = 0; curl_easy_header(handle, *wanted, i, CURLH_HEADER, -1, &field) == CURLHE_OK;
+    for (; name && *name; name++) {
+        for (i = 0; curl_easy_header(x->handle, *name, i, CURLH_HEADER, -1, &field) == CURLHE_OK;
              i++) {
-            apr_table_addn(kept, *wanted, trimmed(pool, field->value));
+            apr_table_addn(fields, *name, trim(x->pool, field->value));
         }
     }
-    apr_table_compress(kept, APR_OVERLAP_TABLES_MERGE);
-    return kept;
+    apr_table_compress(fields, APR_OVERLAP_TABLES_MERGE);
+    return fields;
 }
 
-/* The endpoint's status; 0 where it has not answered, or as no server may. */
-static int status_of(CURL *handle)
+/* The endpoint's status; 0 if it has not answered, or with a status that no server may send. */
+static int status_of(const exchange_t *x)
 {
     long status = 0;
 
-    return curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+    return curl_easy_getinfo(x->handle, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
                    status >= 200 && status <= 599
                ? (int)status
                : 0;
 }
 
-/* Why a connection came to nothing, with the system's word for it: curl's own is the same for a
- * port that nobody listens on and for one that the system's policy forbids. */
-static const char *connect_error(CURL *handle, const char *said, apr_pool_t *pool)
+/* The option that a failure is about, in brackets; or "". */
+static const char *option_of(const la_http_options_t *options, CURLcode code, const char *said)
+{
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        return strncmp(said, "Operation timed out", 19) == 0 ||
+                       options->timeout_us <= options->connect_timeout_us
+                   ? " (Timeout)"
+                   : " (ConnectTimeout)";
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+        return " (TLSCAFile)";
+    }
+    return code == CURLE_SSL_CERTPROBLEM ? " (TLSCertFile)" : "";
+}
+
+/* The system's error for a connection that failed: curl's own text is the same for a port that
+ * nobody listens on and for one that the system's policy forbids. */
+static const char *system_error(const exchange_t *x, CURLcode code, const char *said)
 {
     long error = 0;
-    char word[128];
+    char text[128];
 
-    if (curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &error) != CURLE_OK || error == 0) {
-        return said;
+    if (code != CURLE_COULDNT_CONNECT ||
+        curl_easy_getinfo(x->handle, CURLINFO_OS_ERRNO, &error) != CURLE_OK || error == 0) {
+        return "";
     }
-    apr_strerror((apr_status_t)error, word, sizeof(word));
-    return strstr(said, word) ? said : apr_pstrcat(pool, said, ": ", word, NULL);
+    apr_strerror((apr_status_t)error, text, sizeof(text));
+    return strstr(said, text) ? "" : apr_pstrcat(x->pool, ": ", text, NULL);
 }
 
-static void take_failure(CURL *handle, const exchange_t *x, CURLcode code, apr_pool_t *pool,
-                         la_http_response_t *response)
+static void take_failure(const exchange_t *x, CURLcode code)
 {
-    response->outcome = code == CURLE_OPERATION_TIMEDOUT ? LA_HTTP_TIMEOUT : LA_HTTP_FAILED;
-    response->reason = x->error[0] ? x->error : curl_easy_strerror(code);
-    if (code == CURLE_COULDNT_CONNECT) {
-        response->reason = connect_error(handle, response->reason, pool);
-    }
+    const char *said = x->error[0] ? x->error : curl_easy_strerror(code);
+
+    x->response->outcome = code == CURLE_OPERATION_TIMEDOUT ? LA_HTTP_TIMEOUT : LA_HTTP_FAILED;
+    x->response->reason = apr_pstrcat(x->pool, said, system_error(x, code, said),
+                                      option_of(x->http->options, code, said), NULL);
     if (x->refusal || code == CURLE_FILESIZE_EXCEEDED) {
-        response->reason = x->refusal ? x->refusal : too_large;
-        response->status = status_of(handle);
+        x->response->reason = x->refusal ? x->refusal : TOO_LARGE;
+        x->response->status = status_of(x);
     }
 }
 
-/* Whether it is the proxy that answered, and not the endpoint: what it says is nothing about a
- * token. An https endpoint is behind a tunnel, whose refusal curl tells as a failure. */
-static int is_proxys_own(const la_http_options_t *options, const char *url, int status)
+/* Whether the proxy answered, and not the endpoint. An https endpoint is behind a tunnel, whose
+ * refusal curl reports as a failure. */
+static int is_from_proxy(const exchange_t *x, int status)
 {
-    return options->proxy && status == 407 && strncasecmp(url, "https:", 6) != 0;
+    return x->http->options->proxy && status == 407 &&
+           strncasecmp(x->request->url, "https:", 6) != 0;
 }
 
-static void take_answer(CURL *handle, const la_http_options_t *options,
-                        const la_http_request_t *request, const exchange_t *x, apr_pool_t *pool,
-                        la_http_response_t *response)
+static void take_answer(const exchange_t *x)
 {
-    int status = status_of(handle);
+    la_http_response_t *response = x->response;
+    int status = status_of(x);
     char *type = NULL;
 
     if (status == 0) {
         response->reason = "the answer has no status from 200 to 599";
         return;
     }
-    if (is_proxys_own(options, request->url, status)) {
+    if (is_from_proxy(x, status)) {
         response->reason = "Proxy answered 407: it wants credentials";
         return;
     }
     response->outcome = LA_HTTP_ANSWERED;
     response->status = status;
     response->body = (la_slice_t){x->body ? x->body : "", x->len};
-    if (curl_easy_getinfo(handle, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK) {
-        response->content_type = apr_pstrdup(pool, type);
+    if (curl_easy_getinfo(x->handle, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK) {
+        response->content_type = apr_pstrdup(x->pool, type);
     }
-    response->headers = wanted_fields(handle, request->wanted, pool);
+    response->headers = take_fields(x);
 }
 
-static void perform(const la_http_t *http, CURL *handle, const la_http_request_t *request,
-                    exchange_t *x, apr_pool_t *pool, la_http_response_t *response)
+static void perform(exchange_t *x)
 {
     struct curl_slist *fields = NULL;
     CURLcode code;
 
-    if (make_fields(request->headers, pool, &fields) &&
-        set_limits(handle, http->options, request->deadline_us, x) &&
-        set_transport(handle, http->options) && set_tls(handle, http) &&
-        set_request(handle, request, fields)) {
-        code = curl_easy_perform(handle);
+    if (make_fields(x, &fields) && set_limits(x) && set_transport(x) && set_tls(x) &&
+        set_request(x, fields)) {
+        code = curl_easy_perform(x->handle);
         if (code == CURLE_OK) {
-            take_answer(handle, http->options, request, x, pool, response);
+            take_answer(x);
         } else {
-            take_failure(handle, x, code, pool, response);
+            take_failure(x, code);
         }
     } else {
-        response->reason = "the call could not be made ready";
+        x->response->reason = "curl took not all of the call's options";
     }
     curl_slist_free_all(fields);
 }
@@ -472,16 +480,20 @@ static apr_status_t free_body(void *data)
 void la_http_call(la_http_t *http, const la_http_request_t *request, apr_pool_t *pool,
                   la_http_response_t *response)
 {
-    exchange_t *x = apr_pcalloc(pool, sizeof(*x));
-    CURL *handle = acquire(http);
+    exchange_t *x = apr_palloc(pool, sizeof(*x));
 
     *response = (la_http_response_t){0};
-    if (!handle) {
-        response->reason = "no handle for a call";
+    *x = (exchange_t){.http = http,
+                      .request = request,
+                      .response = response,
+                      .pool = pool,
+                      .handle = acquire(http),
+                      .limit = http->options->response_limit_bytes};
+    if (!x->handle) {
+        response->reason = "curl gave no handle";
         return;
     }
-    x->limit = http->options->response_limit_bytes;
     apr_pool_cleanup_register(pool, x, free_body, apr_pool_cleanup_null);
-    perform(http, handle, request, x, pool, response);
-    release(http, handle);
+    perform(x);
+    release(http, x->handle);
 }

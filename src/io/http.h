@@ -1,5 +1,5 @@
-/* The HTTP client: the only door to libcurl. One client per provider and process; its
- * connections stay open and are used again by whichever thread comes next.
+/* The HTTP client. One for each provider and process; its connections stay open for whichever
+ * thread calls next.
  */
 #ifndef LA_HTTP_H
 #define LA_HTTP_H
@@ -10,16 +10,16 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-/* How one provider's endpoint is called; set by options, constant afterwards. */
+/* How a provider's endpoint is called: constant after startup. */
 typedef struct la_http_options_t {
     apr_interval_time_t timeout_us;         /* for the whole call */
-    apr_interval_time_t connect_timeout_us; /* for name resolution, TCP and TLS, within the above */
+    apr_interval_time_t connect_timeout_us; /* for name resolution, TCP and TLS, as a part of it */
     apr_size_t response_limit_bytes;        /* a longer body ends the call */
     int tls_verify;                         /* 0 accepts any certificate */
     const char *tls_ca_file;                /* PEM, or NULL for the system's */
     const char *tls_cert_file;              /* PEM client certificate, or NULL */
     const char *tls_key_file;               /* its key, or NULL when it is in the same file */
-    const char *proxy; /* http proxy URL, or NULL; the environment's is never used */
+    const char *proxy; /* an http URL, or NULL; the environment's is never used */
 } la_http_options_t;
 
 /* One provider's client in one process. */
@@ -31,8 +31,7 @@ typedef struct la_http_request_t {
     const apr_table_t *headers; /* fields to send, or NULL */
     la_slice_t body;            /* for POST */
     const char *const *wanted;  /* names of answer fields to keep, closed with NULL; or NULL */
-    apr_time_t deadline_us; /* of la_clock_us(): the call ends by then, where that is sooner than
-                               its Timeout; 0: none */
+    apr_time_t deadline_us;     /* of la_clock_us(), if sooner than the Timeout; 0: none */
 } la_http_request_t;
 
 typedef enum la_http_e {
@@ -43,19 +42,17 @@ typedef enum la_http_e {
 
 typedef struct la_http_response_t {
     la_http_e outcome;
-    const char *reason; /* on failure, for the log; never holds what was sent */
-    int status; /* of the endpoint, 200 to 599; on failure 0, but for an answer that was too large
-                 */
-    la_slice_t body;          /* in the call's pool; may be empty */
+    const char *reason; /* on failure, for the log; never what was sent */
+    int status;         /* of the endpoint, 200 to 599; on failure 0, unless it was too large */
+    la_slice_t body;    /* in the call's pool; may be empty */
     const char *content_type; /* of the body, as it came; or NULL */
-    apr_table_t *headers; /* the wanted fields that came, lines of one name joined by ", "; never
-                             NULL when answered */
+    apr_table_t *headers;     /* wanted fields that came, lines joined by ", "; NULL on failure */
 } la_http_response_t;
 
-/* Checks that a URL can be called: http or https, a host, no user or password (secrets would
- * reach the log), no fragment.
+/* Checks that a URL can be called: http or https, a host, no user and no password (they would reach
+ * the log), no fragment.
  *
- * authority: host, or host:port where the URL names one, in `pool`; what clients are told.
+ * authority: host[:port], as clients are told it, in `pool`.
  * Returns NULL, or what is wrong.
  */
 const char *la_url_check(apr_pool_t *pool, const char *url, const char **authority);
@@ -63,21 +60,20 @@ const char *la_url_check(apr_pool_t *pool, const char *url, const char **authori
 /* A checked URL for the log, in `pool`: its query may hold a secret. */
 const char *la_url_without_query(apr_pool_t *pool, const char *url);
 
-/* libcurl's global state for this process; once per child, before any client. */
+/* Makes libcurl's global state: once in each child, before any client. */
 apr_status_t la_http_child_init(apr_pool_t *pchild);
 
 /* Makes a client in a child process; its connections close with `pchild`.
  *
- * options: borrowed, must outlive the client. max_handles: threads that may call at once; so many
- * connections are kept between calls.
+ * options: must outlive the client. max_handles: how many connections are kept between calls.
  */
 apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, int max_handles,
                           la_http_t **http);
 
-/* Makes one call and waits for its end, at most options->timeout_us. No redirect is followed, no
- * cookie kept, no answer decompressed. Any thread.
+/* Makes one call and waits for its end, at most options->timeout_us. Follows no redirect, keeps no
+ * cookie, decompresses nothing. Any thread.
  *
- * response: filled in every case; its memory is `pool`'s.
+ * response: always filled, in `pool`.
  */
 void la_http_call(la_http_t *http, const la_http_request_t *request, apr_pool_t *pool,
                   la_http_response_t *response);

@@ -1,13 +1,11 @@
-/* The server's functions, as the provider floor reaches them: one pointer, set by
- * httpd/lifecycle.c before any configuration is read, and the formatting in front of the log.
- */
+/* Keeps the server's functions, and formats what is logged. */
 #include "io/server.h"
 
 #include <stdarg.h>
 
 #include <apr_strings.h>
 
-/* Longest log line; a longer one is cut. */
+/* A longer log line is cut. */
 #define LOG_LINE_BYTES 2048
 
 static const la_server_t *host_functions;

@@ -1,5 +1,4 @@
-/* Which URLs can be called. Runs while the configuration is read, and on URLs that metadata names.
- */
+/* Checks URLs of the configuration and of metadata. Any thread. */
 #include "io/http.h"
 
 #include <string.h>
@@ -9,8 +8,8 @@
 
 #include <curl/curl.h>
 
-/* The part between "://" and the path, or NULL when the URL is neither http nor https. */
-static const char *authority_of(const char *url)
+/* Where the authority begins, or NULL if the URL is neither http nor https. */
+static const char *find_authority(const char *url)
 {
     if (strncasecmp(url, "http://", 7) == 0) {
         return url + 7;
@@ -18,10 +17,10 @@ static const char *authority_of(const char *url)
     return strncasecmp(url, "https://", 8) == 0 ? url + 8 : NULL;
 }
 
-/* What curl's own parser, which takes much for a URL, leaves to us. */
+/* Checks what curl's parser lets through. */
 static const char *check_text(const char *url)
 {
-    const char *authority = authority_of(url);
+    const char *authority = find_authority(url);
     const char *p;
 
     for (p = url; *p; p++) {
@@ -41,7 +40,7 @@ static const char *check_text(const char *url)
     return strcspn(authority, "/?") > 0 ? NULL : "names no host";
 }
 
-/* One part of a parsed URL in `pool`, NULL when it has none. */
+/* A part of a parsed URL, NULL if it has none. */
 static const char *url_part(apr_pool_t *pool, CURLU *parsed, CURLUPart which)
 {
     char *text = NULL;
@@ -62,7 +61,7 @@ static const char *parse_url(apr_pool_t *pool, CURLU *parsed, const char *url,
     const char *port;
 
     if (code != CURLUE_OK) {
-        return apr_psprintf(pool, "is no URL (%s)", curl_url_strerror(code));
+        return apr_psprintf(pool, "is not a URL (%s)", curl_url_strerror(code));
     }
     host = url_part(pool, parsed, CURLUPART_HOST);
     port = url_part(pool, parsed, CURLUPART_PORT);

@@ -257,7 +257,7 @@ static void judge_answer(la_answer_t *answer)
                              apr_psprintf(answer->pool, "Authentication failed: %d", status), "");
         return;
     }
-    result->max_age_known = la_cache_control_cache_control(
+    result->max_age_known = la_cache_control_read(
         apr_table_get(answer->response.headers, "Cache-Control"), &result->max_age_us);
     document = la_answer_parse(answer, LA_JSON_OBJECT, answer->pool);
     if (document) {

@@ -1,5 +1,4 @@
-/* Hides secrets in lines of the configuration once they are read. Runs while the configuration is
- * read. */
+/* Hides secrets in lines of the configuration. Runs while it is read. */
 #include "provider/mask.h"
 
 #include <string.h>
@@ -15,14 +14,13 @@ static int begins(const char *text, const char *prefix)
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Whether it says where the secret is, not what it is; in the case in which file.c knows these
- * words. */
+/* Whether it says where the secret is, and not the secret. */
 static int is_reference(const char *word)
 {
     return strncmp(word, "file:", 5) == 0 || strncmp(word, "env:", 4) == 0;
 }
 
-/* Whether the word in that place is a SECRET in the manual's notation: "NAME SECRET". */
+/* Whether the word in that place is a SECRET in the option's help, as in "NAME SECRET". */
 static int is_secret(const char *help, int place)
 {
     while (place-- > 0 && help) {
@@ -56,7 +54,7 @@ static const char *mask_word(apr_pool_t *pool, const char *help, int place, cons
     return word;
 }
 
-/* The word, without the password of a URL's user:password@. */
+/* Hides the password of a URL's user:password@. */
 static const char *mask_userinfo(apr_pool_t *pool, const char *word)
 {
     const char *authority = strstr(word, "://");
@@ -70,7 +68,8 @@ static const char *mask_userinfo(apr_pool_t *pool, const char *word)
                        NULL);
 }
 
-/* Adds a word to the line, in quotes where httpd would need them; notes whether it was changed. */
+/* Adds a word to the line, in quotes if httpd would need them. Sets `changed` if a part is hidden.
+ */
 static void add_word(apr_pool_t *pool, apr_array_header_t *line, const char *word,
                      const char *shown, int *changed)
 {
@@ -88,21 +87,15 @@ const char *la_mask_option(apr_pool_t *pool, const char *help, int count, const 
     int i;
 
     for (i = 0; i < count; i++) {
-        add_word(pool, line, words[i], mask_word(pool, help, i, words[i]), &changed);
+        const char *shown =
+            help ? mask_word(pool, help, i, words[i]) : mask_userinfo(pool, words[i]);
+
+        add_word(pool, line, words[i], shown, &changed);
     }
     return changed ? apr_array_pstrcat(pool, line, ' ') : NULL;
 }
 
 const char *la_mask_redis(apr_pool_t *pool, int count, const char *const *words)
 {
-    apr_array_header_t *line = apr_array_make(pool, count + 1, sizeof(const char *));
-    int changed = 0;
-    int i;
-
-    for (i = 0; i < count; i++) {
-        const char *shown = mask_userinfo(pool, words[i]);
-
-        add_word(pool, line, words[i], shown, &changed);
-    }
-    return changed ? apr_array_pstrcat(pool, line, ' ') : NULL;
+    return la_mask_option(pool, NULL, count, words);
 }

@@ -1,18 +1,17 @@
-/* What mod_info and `httpd -D DUMP_CONFIG` may show of a line: the same words with *** where a
- * secret stands. */
+/* What mod_info and `httpd -D DUMP_CONFIG` show of a line: *** in place of secrets. */
 #ifndef LA_MASK_H
 #define LA_MASK_H
 
 #include <apr_pools.h>
 
-/* The arguments of an option of a <LlamaAuthProvider>, in `pool`; NULL when they hold no secret.
+/* The arguments of a line, in `pool`; NULL if they hold no secret.
  *
- * help: the option's arguments in the manual's notation; the word in the place of SECRET is hidden
- * unless it is file: or env:. Of any word that is a URL, user, password and query are hidden.
+ * help: as la_option_t has it: the word in the place of SECRET is hidden unless it is file: or
+ * env:. Of a word that is a URL, user, password and query are hidden.
  */
 const char *la_mask_option(apr_pool_t *pool, const char *help, int count, const char *const *words);
 
-/* The same for the arguments of LlamaAuthCacheShared: passwords in the URL and after password=. */
+/* The same for LlamaAuthCacheShared: the URL's password is hidden. */
 const char *la_mask_redis(apr_pool_t *pool, int count, const char *const *words);
 
 #endif

@@ -1,12 +1,11 @@
-/* What a misspelled name may have meant. Runs only while the configuration is read, in one thread.
- */
+/* Finds what a misspelled name may mean. Runs while the configuration is read. */
 #include "provider/option.h"
 
 #include <string.h>
 
 #include <apr_lib.h>
 
-/* Longest name that is compared; what is longer is nobody's misspelling. */
+/* Longest name that is compared. */
 #define NAME_MAX_BYTES 40
 
 static int least(int a, int b, int c)
@@ -16,7 +15,7 @@ static int least(int a, int b, int c)
     return ab < c ? ab : c;
 }
 
-/* Levenshtein's distance in any case, with two rows of his table in one. */
+/* Levenshtein's distance in any case, with two rows of the table in one. */
 static int distance(const char *a, const char *b)
 {
     int row[NAME_MAX_BYTES + 1];

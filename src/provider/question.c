@@ -1,5 +1,4 @@
-/* The question to a `custom` endpoint. Owns its form and its bound; what the answer means is
- * custom.c's. */
+/* Makes the question to a `custom` endpoint. Any thread. */
 #include "provider/question.h"
 
 #include "base/form.h"
@@ -33,7 +32,7 @@ int la_question_has_field(const la_send_headers_t *send, const char *name)
            (send->which == LA_SEND_NAMED && is_among(send->names, name));
 }
 
-/* ---- the header fields it tells of ---- */
+/* ---- header fields ---- */
 
 typedef struct field_filter_t {
     const la_send_headers_t *send;
@@ -41,7 +40,7 @@ typedef struct field_filter_t {
     apr_table_t *fields;
 } field_filter_t;
 
-static int take_field(void *data, const char *name, const char *value)
+static int add_field(void *data, const char *name, const char *value)
 {
     field_filter_t *filter = data;
     const la_send_headers_t *send = filter->send;
@@ -53,8 +52,8 @@ static int take_field(void *data, const char *name, const char *value)
     return 1;
 }
 
-/* A name in lower case; ASCII's, whatever the locale. */
-static la_slice_t lower(apr_pool_t *pool, const char *name)
+/* A name in lower case, in ASCII whatever the locale. */
+static la_slice_t to_lower(apr_pool_t *pool, const char *name)
 {
     char *copy = apr_pstrdup(pool, name);
     char *p;
@@ -67,13 +66,13 @@ static la_slice_t lower(apr_pool_t *pool, const char *name)
     return (la_slice_t){copy, (apr_size_t)(p - copy)};
 }
 
-/* Whether so many bytes more, which become at least as many, leave the question below its limit. */
+/* Whether the question has room for `len` bytes more, which JSON may make longer. */
 static int has_room(const la_json_writer_t *writer, apr_size_t len)
 {
     return writer->len <= LA_QUESTION_MAX_BYTES && len <= LA_QUESTION_MAX_BYTES - writer->len;
 }
 
-/* Appends a string. Returns 0 when the question gets too large for it. */
+/* Appends a string. Returns 0 if the question gets too large. */
 static int write_bounded(la_json_writer_t *writer, la_slice_t text)
 {
     if (!has_room(writer, text.len)) {
@@ -85,7 +84,7 @@ static int write_bounded(la_json_writer_t *writer, la_slice_t text)
 
 static int write_field(la_json_writer_t *writer, const apr_table_entry_t *field, apr_pool_t *pool)
 {
-    if (!write_bounded(writer, lower(pool, field->key))) {
+    if (!write_bounded(writer, to_lower(pool, field->key))) {
         return 0;
     }
     la_json_write_raw(writer, LA_SLICE(":"));
@@ -100,10 +99,9 @@ static int write_headers(la_json_writer_t *writer, const la_send_headers_t *send
     int i;
 
     if (send->which != LA_SEND_NONE) {
-        apr_table_do(take_field, &filter, call->headers, NULL);
+        apr_table_do(add_field, &filter, call->headers, NULL);
     }
-    /* Repeated fields become one, joined by ", " (RFC 9110 section 5.3): a JSON name stands once.
-     */
+    /* Repeated fields become one, joined by ", " (RFC 9110 section 5.3). */
     apr_table_compress(filter.fields, APR_OVERLAP_TABLES_MERGE);
     fields = apr_table_elts(filter.fields);
     la_json_write_raw(writer, LA_SLICE("{"));

@@ -1,4 +1,4 @@
-/* Options of a section that need each other. Runs while the configuration is read. */
+/* Checks options of a section that need each other. Runs while the configuration is read. */
 #include "provider/section.h"
 
 #include "io/server.h"
@@ -12,23 +12,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-/* Whether the section has a line with this option. */
-static int is_given(const la_provider_t *provider, const char *name)
-{
-    int i;
-
-    for (i = 0; i < provider->options_seen->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *)->name, name) ==
-            0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* ---- the client's certificate ---- */
 
-/* There is nobody to ask for a passphrase; OpenSSL would ask the terminal. */
+/* Gives no passphrase: OpenSSL would ask the terminal. */
 static int no_passphrase(char *buffer, int size, int writing, void *data)
 {
     (void)buffer;
@@ -64,7 +50,7 @@ static const char *check_pair(const la_http_options_t *http, apr_pool_t *pool, X
                             http->tls_key_file);
     }
     if (!key) {
-        return "TLSCertFile needs TLSKeyFile, since it holds no private key itself";
+        return "TLSCertFile holds no private key: it needs TLSKeyFile";
     }
     if (!certificate || X509_check_private_key(certificate, key) != 1) {
         return http->tls_key_file ? "TLSKeyFile is not the key of the certificate in TLSCertFile"
@@ -97,7 +83,7 @@ static void warn_of_times(const la_provider_t *provider)
 {
     const la_http_options_t *http = &provider->common.http;
 
-    if (is_given(provider, "Timeout") && is_given(provider, "ConnectTimeout") &&
+    if (la_provider_is_set(provider, "Timeout") && la_provider_is_set(provider, "ConnectTimeout") &&
         http->connect_timeout_us > http->timeout_us) {
         la_log(LA_LOG_WARNING,
                LA_LOGNO(
@@ -109,8 +95,7 @@ static void warn_of_times(const la_provider_t *provider)
 
 /* ---- audiences ---- */
 
-/* An audience is compared as it is: a word that means any elsewhere would be one that no token has.
- */
+/* Refuses words that mean any audience elsewhere: here no token would have them. */
 static const char *check_audiences(const la_provider_t *provider, apr_pool_t *pool)
 {
     const la_option_t *option = la_option_find(provider->type->options, "Audience");
@@ -128,7 +113,7 @@ static const char *check_audiences(const la_provider_t *provider, apr_pool_t *po
         const char *name = APR_ARRAY_IDX(names, i, const char *);
 
         if (strcmp(name, "*") == 0 || strcasecmp(name, "none") == 0) {
-            return apr_psprintf(pool, "Audience %s is no audience; where any will do, %s", name,
+            return apr_psprintf(pool, "Audience %s is no audience; if any will do, %s", name,
                                 has_none ? "write Audience none" : "leave the line out");
         }
     }

@@ -1,7 +1,6 @@
-/* Places for the requests that wait. A gate like the providers' (gate.c), without a queue: here
- * only the number is decided. Called from request threads; lookup.c takes a place for a look-up
- * that found nothing in the cache, remote_doc.c for a request that fetches outside of such a
- * look-up.
+/* Places for the requests that wait: a gate without a queue. lookup.c takes a place for a look-up
+ * that the cache did not answer, remote_doc.c for a request that fetches outside of one. Any
+ * thread.
  */
 #include "provider/workers.h"
 
@@ -9,7 +8,7 @@
 
 #include <stdatomic.h>
 
-/* A process of so many threads keeps one; of fewer, one would be too large a part. */
+/* A process of so many threads keeps one free. */
 #define MANY_THREADS 16
 
 struct la_workers_t {
@@ -26,14 +25,14 @@ la_workers_t *la_workers_make(la_gates_t *gates, apr_pool_t *pool)
     return made;
 }
 
-static apr_uint32_t half_of_all(void)
+static apr_uint32_t count_places(void)
 {
     int half = la_host()->workers() / 2;
 
     return half > 1 ? (apr_uint32_t)half : 1;
 }
 
-static apr_uint32_t most_of_these(void)
+static apr_uint32_t count_threads(void)
 {
     int threads = la_host()->threads();
 
@@ -42,9 +41,9 @@ static apr_uint32_t most_of_these(void)
 
 int la_workers_enter(la_workers_t *workers, apr_interval_time_t longest_us, la_gate_permit_t *place)
 {
-    la_gate_terms_t terms = {.limit = half_of_all(), .call_us = longest_us};
+    la_gate_terms_t terms = {.limit = count_places(), .call_us = longest_us};
 
-    if (atomic_fetch_add(&workers->inside, 1) < most_of_these() &&
+    if (atomic_fetch_add(&workers->inside, 1) < count_threads() &&
         la_gate_enter(workers->gates, LA_WORKERS_GATE, &terms, place)) {
         return 1;
     }

@@ -113,14 +113,14 @@ class TestLines:
         assert len(self.lines(httpd, mark, "error")) == 2
 
     @pytest.mark.parametrize("behaviour, reason", [
-        (reply(503, b""), "503"), (reply(200, b"nope"), "JSON"), (reply(200, {"principal": [7]}), "principal"), (hang, "imed out"),
+        (reply(503, b""), "answered 503"), (reply(200, b"nope"), "JSON"), (reply(200, {"principal": [7]}), "principal"), (hang, "(Timeout)"),
         (reply(200, {"attributes": []}), "attributes")], ids=["status", "not JSON", "principal", "timeout", "attributes"])
     def test_outage_names_its_reason(self, httpd, behaviour, reason):
         assert httpd.get("/ep/x", token=new_token()).status == 200
         mark = httpd.log.mark()
         httpd.get("/ep/x", token=httpd.endpoint().on(new_token(), behaviour))
         errors = self.lines(httpd, mark, "error")
-        assert len(errors) == 1 and reason in errors[0], errors
+        assert len(errors) == 1 and httpd.endpoint().url() in errors[0] and reason in errors[0], errors
 
     def test_a_connection_that_fails_names_the_systems_error(self, httpd):
         mark = httpd.log.mark()

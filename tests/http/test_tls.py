@@ -84,6 +84,13 @@ class TestTls:
         outages.check(httpd.get("/" + name, port=outages.port(httpd, status), token=token), status, ERROR)
         assert not self.endpoints[name].calls_for(token)
 
+    def test_the_log_names_the_option(self, httpd):
+        """As long as the reason is the endpoint's certificate."""
+        for name in ("system", "other", "wrongname", "foreign", "expired", "future", "usage"):
+            httpd.get("/" + name, token=new_token())
+            line = httpd.log.await_line(f"LA0024: provider {name} is unavailable", 0)
+            assert line.text.endswith(" (TLSCAFile)") and self.endpoints[name].url() in line.text, line
+
     def test_refused_again_and_again(self, httpd):
         for _ in range(5):
             assert httpd.get("/expired", token=new_token()).message == ERROR

@@ -47,7 +47,7 @@ static void cache_control(void **state)
 {
     const row_t *row = *state;
     apr_interval_time_t us = 0;
-    int known = la_cache_control_cache_control(row->value, &us);
+    int known = la_cache_control_read(row->value, &us);
 
     assert_int_equal(known, row->seconds != SILENT);
     if (known) {

@@ -14,11 +14,11 @@
  */
 #include "shm/counters.h"
 
-#include "shm/stripe.h"
 #include "shm/seqlock.h"
 
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LANES        16
 #define MOST         65536
@@ -98,17 +98,30 @@ static uint64_t get(const counter_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+/* The lane of this thread: threads are numbered as they first count, and processes start apart. */
+static unsigned find_lane(void)
+{
+    static atomic_uint next;
+    static _Thread_local unsigned number;
+
+    if (number == 0) {
+        number = atomic_fetch_add(&next, 1) + (unsigned)getpid() + 1;
+        number = number ? number : 1;
+    }
+    return number % LANES;
+}
+
 void la_counters_request(la_counters_t *stats, unsigned outcome)
 {
     if (outcome < LA_COUNTERS_OUTCOMES) {
-        add(&stats->requests[la_lane() % LANES].outcomes[outcome], 1);
+        add(&stats->requests[find_lane()].outcomes[outcome], 1);
     }
 }
 
 void la_counters_lookup(la_counters_t *stats, uint32_t provider, unsigned verdict, unsigned source)
 {
     if (provider < stats->count && verdict < LA_COUNTERS_VERDICTS && source < LA_COUNTERS_SOURCES) {
-        add(&stats->providers[provider].lanes[la_lane() % LANES].counts[verdict][source], 1);
+        add(&stats->providers[provider].lanes[find_lane()].counts[verdict][source], 1);
     }
 }
 
@@ -177,11 +190,10 @@ static void read_error(const provider_t *provider, la_counters_provider_t *read)
 
 static void sum_lookups(const provider_t *provider, la_counters_provider_t *read)
 {
-    for (int lane = 0; lane < LANES; lane++) {
+    for (int i = 0; i < LANES; i++) {
         for (int verdict = 0; verdict < LA_COUNTERS_VERDICTS; verdict++) {
             for (int source = 0; source < LA_COUNTERS_SOURCES; source++) {
-                read->lookups[verdict][source] +=
-                    get(&provider->lanes[lane].counts[verdict][source]);
+                read->lookups[verdict][source] += get(&provider->lanes[i].counts[verdict][source]);
             }
         }
     }
@@ -191,8 +203,8 @@ uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome)
 {
     uint64_t sum = 0;
 
-    for (int lane = 0; lane < LANES && outcome < LA_COUNTERS_OUTCOMES; lane++) {
-        sum += get(&stats->requests[lane].outcomes[outcome]);
+    for (int i = 0; i < LANES && outcome < LA_COUNTERS_OUTCOMES; i++) {
+        sum += get(&stats->requests[i].outcomes[outcome]);
     }
     return sum;
 }

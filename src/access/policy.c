@@ -337,17 +337,22 @@ static int is_about_scopes(const rule_t *rule)
     return rule->kind == RULE_ALL_SCOPES || rule->kind == RULE_ANY_SCOPE;
 }
 
+static int has_word(const rule_t *rule, const la_subject_t *subject, la_slice_t word)
+{
+    if (is_about_scopes(rule)) {
+        return la_policy_has_scope(subject, word);
+    }
+    return rule->kind == RULE_ANY_VALUE
+               ? has_value(subject->identity, rule->category)
+               : subject->identity && la_identity_has(subject->identity, rule->category, word);
+}
+
 /* The first word of the rule that the caller has (`wanted` 1) or lacks (0), or NULL. */
-static const la_slice_t *find_word(const rule_t *rule, const la_subject_t *subject, int wanted)
+static const char *find_word(const rule_t *rule, const la_subject_t *subject, int wanted)
 {
     for (apr_size_t i = 0; i < rule->count; i++) {
-        int has = is_about_scopes(rule)
-                      ? la_policy_has_scope(subject, rule->words[i])
-                      : subject->identity &&
-                            la_identity_has(subject->identity, rule->category, rule->words[i]);
-
-        if (has == wanted) {
-            return &rule->words[i];
+        if (has_word(rule, subject, rule->words[i]) == wanted) {
+            return rule->words[i].data;
         }
     }
     return NULL;
@@ -389,28 +394,25 @@ static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identi
         rule->category.data, la_policy_values(identity, rule->category));
 }
 
-/* The message of a rule that does not hold, or NULL. */
-static const char *rule_fault(apr_pool_t *pool, const rule_t *rule, const la_subject_t *subject)
+static int rule_holds(const rule_t *rule, const la_subject_t *subject)
 {
-    static const char scope[] = "Access denied: user does not have required scope: ";
-    static const char attribute[] = "Access denied: user does not have required attribute: ";
-    const la_slice_t *missing;
+    return rule->kind == RULE_ALL_SCOPES ? !find_word(rule, subject, 0)
+                                         : find_word(rule, subject, 1) != NULL;
+}
+
+/* The message for the client of a rule that does not hold. */
+static const char *refuse(apr_pool_t *pool, const rule_t *rule, const la_subject_t *subject)
+{
+    static const char start[] = "Access denied: user does not have required ";
 
     switch (rule->kind) {
     case RULE_ALL_SCOPES:
-        missing = find_word(rule, subject, 0);
-        return missing ? apr_pstrcat(pool, scope, missing->data, NULL) : NULL;
+        return apr_pstrcat(pool, start, "scope: ", find_word(rule, subject, 0), NULL);
     case RULE_ANY_SCOPE:
-        return find_word(rule, subject, 1) ? NULL
-                                           : apr_pstrcat(pool, scope, join_words(pool, rule), NULL);
+        return apr_pstrcat(pool, start, "scope: ", join_words(pool, rule), NULL);
     case RULE_ATTRIBUTE:
-        return find_word(rule, subject, 1)
-                   ? NULL
-                   : apr_pstrcat(pool, attribute, rule->category.data, NULL);
     case RULE_ANY_VALUE:
-        return has_value(subject->identity, rule->category)
-                   ? NULL
-                   : apr_pstrcat(pool, attribute, rule->category.data, NULL);
+        return apr_pstrcat(pool, start, "attribute: ", rule->category.data, NULL);
     case RULE_ORIGIN: /* la_policy_allows_origin() checks it */
         break;
     }
@@ -424,10 +426,8 @@ int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t me
     for (apr_size_t i = 0; la_policy_applies(policy, method) && i < policy->count; i++) {
         const rule_t *rule = policy->entries[i].rule;
 
-        if ((policy->entries[i].methods & method) != 0) {
-            refusal->message = rule_fault(pool, rule, subject);
-        }
-        if (refusal->message) {
+        if ((policy->entries[i].methods & method) != 0 && !rule_holds(rule, subject)) {
+            refusal->message = refuse(pool, rule, subject);
             refusal->reason = explain(pool, rule, subject->identity);
             return 0;
         }

@@ -127,13 +127,6 @@ static int deny(request_rec *r, la_denial_e kind, const la_policy_refusal_t *ref
     return la_respond_deny(r, denial);
 }
 
-static const la_caller_t *caller_of(const request_rec *r)
-{
-    const la_request_t *state = la_request_get(r);
-
-    return state ? state->caller : NULL;
-}
-
 /* Checks RequireScope and RequireAttribute. A caller of another AuthType has no identity here, so
  * that no rule holds for him. */
 static int check_rules(request_rec *r, const la_caller_t *caller)
@@ -183,7 +176,7 @@ static int check_caller(request_rec *r, const la_caller_t *caller, int has_rules
 
 int la_authz_check(request_rec *r)
 {
-    const la_caller_t *caller = caller_of(r);
+    const la_caller_t *caller = la_request_caller(r);
     int has_rules = la_section_has_rules(r);
     int status;
 
@@ -259,13 +252,13 @@ static int decide_on_caller(request_rec *r)
         return OK;
     }
     status = authenticate(r);
-    return status == OK ? check_caller(r, caller_of(r), 1) : status;
+    return status == OK ? check_caller(r, la_request_caller(r), 1) : status;
 }
 
 /* Whether this section is ours, or the section before it was. */
 static int is_concerned(request_rec *r)
 {
-    return caller_of(r) || la_section_is_bearer(r) || la_section_has_rules(r) ||
+    return la_request_caller(r) || la_section_is_bearer(r) || la_section_has_rules(r) ||
            la_config_dir(r)->origins;
 }
 
@@ -299,7 +292,7 @@ static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
 /* In a section of ours no other user counts than the caller. */
 static void forget_other_user(request_rec *r)
 {
-    if (r->user && !caller_of(r) && la_section_is_bearer(r)) {
+    if (r->user && !la_request_caller(r) && la_section_is_bearer(r)) {
         r->user = NULL;
         r->ap_auth_type = NULL;
     }

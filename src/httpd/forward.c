@@ -185,9 +185,7 @@ static int is_left_over(const void *context, la_slice_t name)
 static int had_caller(const request_rec *r)
 {
     while ((r = la_request_origin(r)) != NULL) {
-        const la_request_t *state = la_request_get(r);
-
-        if (state && state->caller) {
+        if (la_request_caller(r)) {
             return 1;
         }
     }

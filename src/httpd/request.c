@@ -8,6 +8,13 @@ la_request_t *la_request_get(const request_rec *r)
     return ap_get_module_config(r->request_config, &llama_auth_module);
 }
 
+const la_caller_t *la_request_caller(const request_rec *r)
+{
+    const la_request_t *state = la_request_get(r);
+
+    return state ? state->caller : NULL;
+}
+
 la_request_t *la_request_make(request_rec *r)
 {
     la_request_t *state = la_request_get(r);

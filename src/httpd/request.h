@@ -67,6 +67,9 @@ typedef struct la_request_t {
 /* The request's state, or NULL. */
 la_request_t *la_request_get(const request_rec *r);
 
+/* The caller whom the section's providers accepted, or NULL. */
+const la_caller_t *la_request_caller(const request_rec *r);
+
 /* The request's state, made if there is none. */
 la_request_t *la_request_make(request_rec *r);
 

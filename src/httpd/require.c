@@ -24,9 +24,9 @@ APLOG_USE_MODULE(llama_auth);
 
 static const la_identity_t *identity_of(const request_rec *r)
 {
-    const la_request_t *state = la_request_get(r);
+    const la_caller_t *caller = la_request_caller(r);
 
-    return state && state->caller ? state->caller->identity : NULL;
+    return caller ? caller->identity : NULL;
 }
 
 typedef const char *add_rule_fn(apr_pool_t *pool, const la_policy_t **policy,

@@ -190,7 +190,7 @@ static const char *clash_with_forward(cmd_parms *cmd, const apr_array_header_t *
     for (i = 0; i < headers->nelts; i++) {
         const char *name = APR_ARRAY_IDX(headers, i, const char *);
 
-        if (la_forward_is_reserved(name)) {
+        if (la_forward_is_reserved(la_slice_of(name))) {
             return apr_psprintf(
                 cmd->pool, "%s is the header of a LlamaAuthForward, no client can send it", name);
         }

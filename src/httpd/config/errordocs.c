@@ -61,20 +61,26 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_denial
     return la_denial_form_parse(pool, la_slice_of(what), form);
 }
 
+/* The index of a status; STATUSES if it has none. */
+static apr_size_t find_status(apr_int64_t status)
+{
+    apr_size_t i = 0;
+
+    while (i < STATUSES && statuses[i] != status) {
+        i++;
+    }
+    return i;
+}
+
 /* Where the form for a status (a number, or `default`) is kept; NULL for any other word. */
 static const la_denial_form_t **find_form(la_errordocs_t *documents, const char *status)
 {
-    apr_size_t i;
+    apr_size_t i = strlen(status) == 3 ? find_status(apr_atoi64(status)) : STATUSES;
 
     if (strcasecmp(status, "default") == 0) {
         return &documents->fallback;
     }
-    for (i = 0; i < STATUSES; i++) {
-        if (strlen(status) == 3 && apr_atoi64(status) == statuses[i]) {
-            return &documents->forms[i];
-        }
-    }
-    return NULL;
+    return i < STATUSES ? &documents->forms[i] : NULL;
 }
 
 const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents, const char *status,
@@ -112,12 +118,10 @@ const la_errordocs_t *la_errordocs_merge(apr_pool_t *pool, const la_errordocs_t 
 
 const la_denial_form_t *la_errordocs_form(const la_errordocs_t *documents, int status)
 {
-    apr_size_t i;
+    apr_size_t i = find_status(status);
 
-    for (i = 0; documents && i < STATUSES; i++) {
-        if (statuses[i] == status && documents->forms[i]) {
-            return documents->forms[i];
-        }
+    if (!documents) {
+        return NULL;
     }
-    return documents ? documents->fallback : NULL;
+    return i < STATUSES && documents->forms[i] ? documents->forms[i] : documents->fallback;
 }

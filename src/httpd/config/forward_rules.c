@@ -20,11 +20,11 @@ static apr_uint64_t length_bit(apr_size_t len)
     return (apr_uint64_t)1 << (len & 63);
 }
 
-/* Most fields are told from reserved ones by their lengths. */
-static int is_reserved(la_slice_t name)
+int la_forward_is_reserved(la_slice_t name)
 {
     int i;
 
+    /* Most names differ from the reserved ones in length. */
     if (!(la_collected.forwarded_lengths & length_bit(name.len))) {
         return 0;
     }
@@ -36,11 +36,6 @@ static int is_reserved(la_slice_t name)
     return 0;
 }
 
-int la_forward_is_reserved(const char *name)
-{
-    return is_reserved(la_slice_of(name));
-}
-
 int la_forward_any_reserved(void)
 {
     return la_collected.forwarded->nelts > 0;
@@ -48,7 +43,7 @@ int la_forward_any_reserved(void)
 
 void la_forward_reserve(const char *header)
 {
-    if (!la_forward_is_reserved(header)) {
+    if (!la_forward_is_reserved(la_slice_of(header))) {
         APR_ARRAY_PUSH(la_collected.forwarded, const char *) = header;
         la_collected.forwarded_lengths |= length_bit(strlen(header));
     }
@@ -152,6 +147,6 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
 
 int la_forward_is_ours(const void *forwards, la_slice_t name)
 {
-    return is_reserved(name) ||
+    return la_forward_is_reserved(name) ||
            (forwards && find_line(((const la_forwards_t *)forwards)->lines, name));
 }

@@ -45,7 +45,7 @@ void la_forward_reserve(const char *header);
 
 /* Whether a field's name is a reserved one, as CGI would see it: any case, every character but
  * letters and digits as `_`. */
-int la_forward_is_reserved(const char *name);
+int la_forward_is_reserved(la_slice_t name);
 int la_forward_any_reserved(void);
 
 /* Whether only we send fields of that name: a reserved one, or one of a section's own lines, which

@@ -1,7 +1,7 @@
 /* mod_llama_auth: Bearer tokens in front of LLM and MCP servers, for Apache httpd 2.4.
  *
- * The index of the house: the module record and the hook registrations. Each hook's home
- * says what it does; authz.c says why there are so many.
+ * The module record and the hook registrations: start here. Each hook's file says what it does,
+ * authz.c why there are so many.
  */
 #include "httpd/authn.h"
 #include "httpd/authz.h"

@@ -16,7 +16,7 @@
 
 typedef enum la_token_e {
     LA_TOKEN_MISSING,   /* no credential, or an empty one */
-    LA_TOKEN_MALFORMED, /* anything but a well-formed credential */
+    LA_TOKEN_MALFORMED, /* anything else than a well-formed credential */
     LA_TOKEN_TOO_LONG,  /* more than LA_TOKEN_MAX_BYTES */
     LA_TOKEN_SEVERAL,   /* different tokens in one request */
     LA_TOKEN_FOUND

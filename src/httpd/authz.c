@@ -221,8 +221,7 @@ static int needs_user(request_rec *r, int status)
     return status == DECLINED || (status == OK && ap_run_force_authn(r) == OK);
 }
 
-/* All checks in httpd's order (ap_process_request_internal()), for a section that replaced another.
- */
+/* All checks in httpd's order (ap_process_request_internal()), if a section replaced another. */
 static int decide(request_rec *r)
 {
     int satisfies_any = ap_satisfies(r) == SATISFY_ANY;

@@ -10,8 +10,8 @@ char la_field_cgi_char(char c);
 /* Whether a field has a name that is the same variable for CGI. */
 int la_field_has_name(la_slice_t field, const char *name);
 
-/* Whether two fields are one variable for CGI: any case, every character but letters and digits as
- * `_`. */
+/* Whether two fields are one variable for CGI: any case, every character except letters and digits
+ * as `_`. */
 int la_field_is_same(const char *a, const char *b);
 
 /* Whether HTTP, the connection, a proxy or authentication needs the field, so that it can carry

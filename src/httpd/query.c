@@ -104,7 +104,7 @@ int la_query_hide_from_log(request_rec *r)
     for (; r && names && names->nelts > 0; r = r->next) {
         la_query_hide(r);
         r->args = apr_pstrdup(r->pool, la_params_query_without(r->pool, r->args, names));
-        r->filename = clean(r->pool, r->filename, names); /* a URL where it is proxied or moved */
+        r->filename = clean(r->pool, r->filename, names); /* a URL if it is proxied or moved */
         if (r->proxyreq == PROXYREQ_PROXY) {
             r->uri = clean(r->pool, r->uri, names); /* a forward proxy's is a URL too */
         }
@@ -128,9 +128,7 @@ static int holds_unparsed_uri(const request_rec *r)
            (r->proxyreq == PROXYREQ_PROXY || apr_table_get(r->notes, "proxy-nocanon"));
 }
 
-/* Whether the first `?` in a proxy's URL begins the query string, and is no decoded one of the
- * path.
- */
+/* Whether the first `?` in a proxy's URL begins the query string: it may be the path's, decoded. */
 static int has_query_in_filename(const request_rec *r)
 {
     return r->proxyreq == PROXYREQ_REVERSE && r->filename &&

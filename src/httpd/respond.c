@@ -184,7 +184,7 @@ void la_respond_passed(request_rec *r)
     state->passed = 1;
 }
 
-/* httpd turns 401 into 407 where it acts as a forward proxy. */
+/* A forward proxy makes a 407 of a 401. */
 static int status_for_checks(const request_rec *r)
 {
     return r->status == HTTP_PROXY_AUTHENTICATION_REQUIRED ? HTTP_UNAUTHORIZED : r->status;

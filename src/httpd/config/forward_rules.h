@@ -43,7 +43,7 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
  * section sends it. */
 void la_forward_reserve(const char *header);
 
-/* Whether a field's name is a reserved one, as CGI would see it: any case, every character but
+/* Whether a field's name is a reserved one, as CGI would see it: any case, every character except
  * letters and digits as `_`. */
 int la_forward_is_reserved(la_slice_t name);
 int la_forward_any_reserved(void);

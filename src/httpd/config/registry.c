@@ -255,7 +255,8 @@ static int is_listed(la_provider_t *const *providers, int count, const la_provid
 
 const char *la_registry_use(cmd_parms *cmd, int argc, char *const argv[], const la_use_t **use)
 {
-    la_provider_t **providers = apr_pcalloc(cmd->pool, ((apr_size_t)argc + 1) * sizeof(*providers));
+    la_provider_t **providers =
+        apr_pcalloc(cmd->pool, ((apr_size_t)argc + 1) * sizeof(la_provider_t *));
     la_use_t *made = apr_pcalloc(cmd->pool, sizeof(*made));
 
     if (argc == 0) {

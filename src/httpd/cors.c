@@ -52,9 +52,14 @@ static const char *origin_field(request_rec *r)
 int la_cors_check_origin(request_rec *r)
 {
     const la_policy_t *policy = la_config_dir(r)->origins;
-    la_methods_t methods = policy ? la_section_methods(r) : 0;
-    const char *field = la_policy_applies(policy, methods) ? origin_field(r) : NULL;
+    la_methods_t methods;
+    const char *field;
 
+    if (!policy) {
+        return OK;
+    }
+    methods = la_section_methods(r);
+    field = la_policy_applies(policy, methods) ? origin_field(r) : NULL;
     if (!field || la_policy_allows_origin(policy, methods, la_origin_normalize(r->pool, field))) {
         return OK;
     }

@@ -29,6 +29,10 @@ APLOG_USE_MODULE(llama_auth);
 
 static ap_filter_rec_t *filter_handle;
 
+/* ap_index_of_response() searches, and each hit needs these two. */
+static int unauthorized_index;
+static int forbidden_index;
+
 static request_rec *topmost(request_rec *r)
 {
     while (r->main) {
@@ -152,10 +156,10 @@ void la_respond_without_error_page(request_rec *r)
 void la_respond_await_require(request_rec *r)
 {
     la_request_make(r)->awaiting_require = 1;
-    if (ap_response_code_string(r, ap_index_of_response(HTTP_UNAUTHORIZED))) {
+    if (ap_response_code_string(r, unauthorized_index)) {
         shield(r, HTTP_UNAUTHORIZED);
     }
-    if (ap_response_code_string(r, ap_index_of_response(HTTP_FORBIDDEN))) {
+    if (ap_response_code_string(r, forbidden_index)) {
         shield(r, HTTP_FORBIDDEN);
     }
 }
@@ -353,6 +357,8 @@ int la_respond_note_auth_failure(request_rec *r, const char *auth_type)
 
 void la_respond_register(void)
 {
+    unauthorized_index = ap_index_of_response(HTTP_UNAUTHORIZED);
+    forbidden_index = ap_index_of_response(HTTP_FORBIDDEN);
     filter_handle =
         ap_register_output_filter("LLAMA_AUTH_ERROR", error_filter, NULL, AP_FTYPE_CONTENT_SET - 1);
 }

@@ -21,8 +21,12 @@ la_methods_t la_section_methods(request_rec *r)
 int la_section_has_rules(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    la_methods_t methods = conf->scopes || conf->attributes ? la_section_methods(r) : 0;
+    la_methods_t methods;
 
+    if (!conf->scopes && !conf->attributes) {
+        return 0;
+    }
+    methods = la_section_methods(r);
     return la_policy_applies(conf->scopes, methods) || la_policy_applies(conf->attributes, methods);
 }
 

@@ -11,30 +11,30 @@
 
 typedef struct row_t {
     int status;
+    int has_detail; /* llama's document calls the message "detail" */
     const char *code;
-    int has_detail;    /* llama's document calls the message "detail" */
     const char *error; /* of RFC 6750 in a challenge, or NULL */
     const char *text;  /* if nobody gives another message */
 } row_t;
 
 static const row_t rows[] = {
-    [LA_DENIAL_MISCONFIGURED] = {500, "misconfigured", 0, NULL, "Authentication is not configured"},
-    [LA_DENIAL_MISSING_TOKEN] = {401, "missing_token", 0, NULL, "Authentication required"},
-    [LA_DENIAL_MALFORMED_CREDENTIAL] = {401, "invalid_request", 0, "invalid_request",
+    [LA_DENIAL_MISCONFIGURED] = {500, 0, "misconfigured", NULL, "Authentication is not configured"},
+    [LA_DENIAL_MISSING_TOKEN] = {401, 0, "missing_token", NULL, "Authentication required"},
+    [LA_DENIAL_MALFORMED_CREDENTIAL] = {401, 0, "invalid_request", "invalid_request",
                                         "Invalid Authorization header format"},
-    [LA_DENIAL_SEVERAL_TOKENS] = {400, "invalid_request", 0, "invalid_request",
+    [LA_DENIAL_SEVERAL_TOKENS] = {400, 0, "invalid_request", "invalid_request",
                                   "More than one token in the request"},
-    [LA_DENIAL_REJECTED] = {401, "invalid_token", 0, "invalid_token", "Invalid token"},
-    [LA_DENIAL_TIMEOUT] = {401, "provider_timeout", 0, NULL, "Authentication service timeout"},
-    [LA_DENIAL_OUTAGE] = {401, "provider_error", 0, NULL, "Authentication service error"},
-    [LA_DENIAL_SCOPE] = {403, "insufficient_scope", 1, "insufficient_scope", "Access denied"},
-    [LA_DENIAL_ATTRIBUTE] = {403, "insufficient_attributes", 1, "insufficient_scope",
+    [LA_DENIAL_REJECTED] = {401, 0, "invalid_token", "invalid_token", "Invalid token"},
+    [LA_DENIAL_TIMEOUT] = {401, 0, "provider_timeout", NULL, "Authentication service timeout"},
+    [LA_DENIAL_OUTAGE] = {401, 0, "provider_error", NULL, "Authentication service error"},
+    [LA_DENIAL_SCOPE] = {403, 1, "insufficient_scope", "insufficient_scope", "Access denied"},
+    [LA_DENIAL_ATTRIBUTE] = {403, 1, "insufficient_attributes", "insufficient_scope",
                              "Access denied"},
-    [LA_DENIAL_ORIGIN] = {403, "origin_not_allowed", 1, NULL, "Access denied: origin not allowed"},
-    [LA_DENIAL_REQUESTS] = {429, "rate_limit_exceeded", 0, NULL, "Quota exceeded"},
-    [LA_DENIAL_TOKENS] = {429, "insufficient_quota", 0, NULL, "Quota exceeded"},
-    [LA_DENIAL_QUOTA] = {503, "quota_error", 0, NULL, "Quota service unavailable"},
-    [LA_DENIAL_ACCESS] = {403, "access_denied", 1, "insufficient_scope", "Access denied"},
+    [LA_DENIAL_ORIGIN] = {403, 1, "origin_not_allowed", NULL, "Access denied: origin not allowed"},
+    [LA_DENIAL_REQUESTS] = {429, 0, "rate_limit_exceeded", NULL, "Quota exceeded"},
+    [LA_DENIAL_TOKENS] = {429, 0, "insufficient_quota", NULL, "Quota exceeded"},
+    [LA_DENIAL_QUOTA] = {503, 0, "quota_error", NULL, "Quota service unavailable"},
+    [LA_DENIAL_ACCESS] = {403, 1, "access_denied", "insufficient_scope", "Access denied"},
 };
 
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == LA_DENIAL_ACCESS + 1, "a row for each kind");

@@ -46,7 +46,7 @@ static int is_same_source(const la_token_source_t *a, const la_token_source_t *b
 
 static const char *add_source(apr_pool_t *pool, la_sources_t *sources, const char *word)
 {
-    la_token_source_t source;
+    la_token_source_t source = {LA_PLACE_AUTHORIZATION, "", NULL};
     const char *error = parse_source(pool, word, &source);
     int i;
 

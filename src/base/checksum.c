@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define BLOCKS_MAX 544
+#define BLOCKS_MAX 1088
 #define BLOCK      16
 
 __extension__ typedef unsigned __int128 uint128_t;

@@ -209,11 +209,12 @@ typedef struct la_table_sum_t {
     uint64_t salt;
 } la_table_sum_t;
 
-static inline la_table_sum_t la_table_sum_add(la_table_sum_t sum, uint64_t word)
+/* Adds two words. */
+static inline la_table_sum_t la_table_sum_add(la_table_sum_t sum, uint64_t a, uint64_t b)
 {
-    uint64_t salted = word ^ sum.salt;
+    unsigned __int128 product = (unsigned __int128)(a ^ sum.salt) * (b + sum.salt);
 
-    sum.total += (salted & 0xffffffffu) * (salted >> 32);
+    sum.total += (uint64_t)product ^ (uint64_t)(product >> 64);
     sum.salt += 0x9e3779b97f4a7c15u;
     return sum;
 }
@@ -222,10 +223,8 @@ static inline la_table_sum_t la_table_sum_start(const uint64_t *key, uint64_t si
 {
     la_table_sum_t sum = {size, 0x6a09e667f3bcc909u};
 
-    for (uint32_t i = 0; i < LA_TABLE_KEY_WORDS; i++) {
-        sum = la_table_sum_add(sum, key[i]);
-    }
-    return sum;
+    sum = la_table_sum_add(sum, key[0], key[1]);
+    return la_table_sum_add(sum, key[2], key[3]);
 }
 
 /* ---- between the files --------------------------------------------------------- */

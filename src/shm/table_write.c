@@ -203,17 +203,21 @@ typedef struct source_t {
     la_table_sum_t sum;
 } source_t;
 
-/* Stores up to `room` bytes, the last word filled up with zeros. */
+/* Stores up to `room` bytes, the last word filled up with zeros. The sum takes words in pairs, as
+ * copy_words() does. */
 static void store_words(la_table_word_t *to, source_t *source, apr_size_t room)
 {
     apr_size_t len = source->len < room ? source->len : room;
 
-    for (apr_size_t i = 0; i < len; i += 8) {
-        uint64_t word = 0;
+    for (apr_size_t i = 0; i < len; i += 16) {
+        uint64_t words[2] = {0, 0};
 
-        memcpy(&word, source->bytes + i, len - i < 8 ? len - i : 8);
-        la_table_store(to++, word);
-        source->sum = la_table_sum_add(source->sum, word);
+        memcpy(words, source->bytes + i, len - i < 16 ? len - i : 16);
+        la_table_store(to++, words[0]);
+        if (len - i > 8) {
+            la_table_store(to++, words[1]);
+        }
+        source->sum = la_table_sum_add(source->sum, words[0], words[1]);
     }
     source->bytes += len;
     source->len -= len;

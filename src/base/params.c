@@ -113,13 +113,15 @@ static const char *list_without(apr_pool_t *pool, const char *list, const char *
 static char next_byte(la_slice_t *text)
 {
     const unsigned char *p = (const unsigned char *)text->data;
-    int is_escape = *p == '%' && text->len > 2 && OPENSSL_hexchar2int(p[1]) >= 0 &&
-                    OPENSSL_hexchar2int(p[2]) >= 0;
-    apr_size_t used = is_escape ? 3 : 1;
-    char c = *p == '+' ? ' ' : *text->data;
+    apr_size_t used = 1;
+    char c = *text->data;
 
-    if (is_escape) {
+    if (c == '+') {
+        c = ' ';
+    } else if (c == '%' && text->len > 2 && OPENSSL_hexchar2int(p[1]) >= 0 &&
+               OPENSSL_hexchar2int(p[2]) >= 0) {
         c = (char)(OPENSSL_hexchar2int(p[1]) << 4 | OPENSSL_hexchar2int(p[2]));
+        used = 3;
     }
     text->data += used;
     text->len -= used;

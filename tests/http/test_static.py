@@ -273,8 +273,8 @@ UNUSABLE = {
     "expires on February 30": (altered(expires="2027-02-30T00:00:00Z"), SECOND + ".*expires"),
     "expires without zone": (altered(expires="2027-01-01T00:00:00"), SECOND + ".*expires"),
     "attributes is a list": (altered(attributes=["admin"]), SECOND + ".*attributes"),
-    "value is a number": (altered(attributes={"roles": 7}), SECOND + ".*attributes"),
-    "list holds a number": (altered(attributes={"roles": ["a", 7]}), SECOND + ".*attributes"),
+    "value is a number": (altered(attributes={"roles": 7}), SECOND + ".*attribute \"roles\""),
+    "list holds a number": (altered(attributes={"roles": ["a", 7]}), SECOND + ".*attribute \"roles\""),
 }
 
 

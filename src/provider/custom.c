@@ -65,45 +65,42 @@ static const char *add_name(apr_pool_t *pool, la_send_headers_t *send, const cha
     return NULL;
 }
 
-static const char *parse_send_headers(apr_pool_t *pool, const la_option_t *option, void *base,
-                                      int count, const char *const *words)
+static const char *parse_send_headers(const la_option_line_t *line)
 {
-    la_send_headers_t *send = (void *)((char *)base + option->offset);
+    la_send_headers_t *send = LA_OPTION_FIELD(la_send_headers_t, line);
     const char *error = NULL;
     int i;
 
-    if (count == 1 && strcasecmp(words[0], "all") == 0) {
+    if (line->count == 1 && strcasecmp(line->words[0], "all") == 0) {
         send->which = LA_SEND_ALL;
-    } else if (count == 1 && strcasecmp(words[0], "none") == 0) {
+    } else if (line->count == 1 && strcasecmp(line->words[0], "none") == 0) {
         send->which = LA_SEND_NONE;
     } else {
         send->which = LA_SEND_NAMED;
-        send->names = apr_array_make(pool, count, sizeof(const char *));
-        for (i = 0; i < count && !error; i++) {
-            error = add_name(pool, send, words[i]);
+        send->names = apr_array_make(line->pool, line->count, sizeof(const char *));
+        for (i = 0; i < line->count && !error; i++) {
+            error = add_name(line->pool, send, line->words[i]);
         }
     }
     return error;
 }
 
-static const char *parse_secret_header(apr_pool_t *pool, const la_option_t *option, void *base,
-                                       int count, const char *const *words)
+static const char *parse_secret_header(const la_option_line_t *line)
 {
     /* http.c writes these; a second one could change where the request ends. */
     static const char *const reserved[] = {
         "host", "content-length", "content-type", "transfer-encoding", "connection", "expect",
         NULL};
-    secret_header_t *header = (void *)((char *)base + option->offset);
+    secret_header_t *header = LA_OPTION_FIELD(secret_header_t, line);
 
-    (void)count;
-    if (!la_params_is_name(words[0])) {
+    if (!la_params_is_name(line->words[0])) {
         return "the first argument is no name of a header field";
     }
-    if (in_list(words[0], reserved)) {
-        return apr_psprintf(pool, "%s belongs to the HTTP client", words[0]);
+    if (in_list(line->words[0], reserved)) {
+        return apr_psprintf(line->pool, "%s belongs to the HTTP client", line->words[0]);
     }
-    header->name = apr_pstrdup(pool, words[0]);
-    return la_secret_make(pool, words[1], &header->secret);
+    header->name = apr_pstrdup(line->pool, line->words[0]);
+    return la_secret_make(line->pool, line->words[1], &header->secret);
 }
 
 #define CONF(field) offsetof(custom_conf_t, field)

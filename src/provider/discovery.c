@@ -39,20 +39,20 @@ static const char *metadata_path(const char *url)
     return end && (!*end || *end == '/') ? found : NULL;
 }
 
-const char *la_discovery_issuer_option(apr_pool_t *pool, const la_option_t *option, void *base,
-                                       int count, const char *const *words)
+const char *la_discovery_issuer_option(const la_option_line_t *line)
 {
-    la_url_t *issuer = (void *)((char *)base + option->offset);
-    const char *error = la_discovery_issuer_check(pool, words[0], &issuer->authority);
-    const char *metadata = error ? NULL : metadata_path(words[0]);
+    la_url_t *issuer = LA_OPTION_FIELD(la_url_t, line);
+    const char *error = la_discovery_issuer_check(line->pool, line->words[0], &issuer->authority);
+    const char *metadata = error ? NULL : metadata_path(line->words[0]);
 
-    (void)count;
     if (metadata) {
         error = apr_pstrcat(
-            pool, "is the URL of the metadata; write the issuer that it names, as in: Issuer ",
-            apr_pstrmemdup(pool, words[0], (apr_size_t)(metadata - words[0])), NULL);
+            line->pool,
+            "is the URL of the metadata; write the issuer that it names, as in: Issuer ",
+            apr_pstrmemdup(line->pool, line->words[0], (apr_size_t)(metadata - line->words[0])),
+            NULL);
     }
-    issuer->url = error ? NULL : apr_pstrdup(pool, words[0]);
+    issuer->url = error ? NULL : apr_pstrdup(line->pool, line->words[0]);
     return error;
 }
 

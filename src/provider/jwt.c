@@ -44,36 +44,34 @@ typedef struct jwt_conf_t {
 
 /* ---- options ---- */
 
-static const char *parse_algorithms(apr_pool_t *pool, const la_option_t *option, void *base,
-                                    int count, const char *const *words)
+static const char *parse_algorithms(const la_option_line_t *line)
 {
-    la_jwa_set_t *algorithms = (void *)((char *)base + option->offset);
+    la_jwa_set_t *algorithms = LA_OPTION_FIELD(la_jwa_set_t, line);
 
     *algorithms = 0;
-    for (int i = 0; i < count; i++) {
-        la_jwa_set_t named = la_jwa_named(la_slice_of(words[i]));
+    for (int i = 0; i < line->count; i++) {
+        la_jwa_set_t named = la_jwa_named(la_slice_of(line->words[i]));
 
         if (!named) {
-            return apr_psprintf(pool, "'%s' is not a signature algorithm; there are %s", words[i],
-                                la_jwa_names(pool, LA_JWA_ALL));
+            return apr_psprintf(line->pool, "'%s' is not a signature algorithm; there are %s",
+                                line->words[i], la_jwa_names(line->pool, LA_JWA_ALL));
         }
         *algorithms |= named;
     }
     return NULL;
 }
 
-static const char *parse_audience(apr_pool_t *pool, const la_option_t *option, void *base,
-                                  int count, const char *const *words)
+static const char *parse_audience(const la_option_line_t *line)
 {
-    jwt_conf_t *conf = base;
+    jwt_conf_t *conf = line->base;
 
-    for (int i = 0; i < count; i++) {
-        conf->any_audience |= strcasecmp(words[i], "none") == 0;
+    for (int i = 0; i < line->count; i++) {
+        conf->any_audience |= strcasecmp(line->words[i], "none") == 0;
     }
     if (conf->any_audience) {
-        return count == 1 ? NULL : "none stands alone";
+        return line->count == 1 ? NULL : "none stands alone";
     }
-    return la_option_words(pool, option, base, count, words);
+    return la_option_words(line);
 }
 
 #define CONF(field) offsetof(jwt_conf_t, field)

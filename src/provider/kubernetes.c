@@ -90,7 +90,7 @@ static const char *default_authority(la_http_options_t *http, apr_pool_t *pool)
     if (http->tls_ca_file || apr_stat(&info, path, APR_FINFO_TYPE, pool) != APR_SUCCESS) {
         return NULL;
     }
-    error = la_option_certificates(pool, &option, http, 1, &path);
+    error = la_option_certificates(&(la_option_line_t){pool, &option, http, 1, &path});
     return error ? apr_pstrcat(pool, "TLSCAFile: ", error, NULL) : NULL;
 }
 

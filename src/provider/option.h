@@ -1,5 +1,4 @@
-/* Options of a <LlamaAuthProvider> section: rows of a table, each with a parser that fills one
- * field. httpd/config/config.c hands the lines in; nothing here knows httpd.
+/* Options of a <LlamaAuthProvider> section: rows of a table, each with a parser that fills a field.
  */
 #ifndef LA_OPTION_H
 #define LA_OPTION_H
@@ -10,15 +9,22 @@
 
 typedef struct la_option_t la_option_t;
 
-/* Fills the field that `option` names inside `base`.
- *
- * base:  the struct that option->offset counts from.
- * count, words: the arguments, count within option->min_words and max_words; copied where they are
- * kept. Returns NULL, or what is wrong with the arguments; the caller puts the option's name in
- * front. A secret's value never stands in that text.
- */
-typedef const char *la_option_parse_fn(apr_pool_t *pool, const la_option_t *option, void *base,
-                                       int count, const char *const *words);
+/* One line of the section. */
+typedef struct la_option_line_t {
+    apr_pool_t *pool; /* of what is kept */
+    const la_option_t *option;
+    void *base; /* the struct that option->offset counts from */
+    int count;  /* of words, within option->min_words and max_words */
+    const char *const *words;
+} la_option_line_t;
+
+/* The field that the line's option fills. */
+#define LA_OPTION_FIELD(type, line)                                                                \
+    ((type *)(void *)((char *)(line)->base + (line)->option->offset))
+
+/* Fills the field. Returns NULL, or what is wrong with the words, never with a secret; the caller
+ * puts the option's name in front. */
+typedef const char *la_option_parse_fn(const la_option_line_t *line);
 
 struct la_option_t {
     const char *name; /* as it is written in the configuration; compared in any case */
@@ -27,8 +33,7 @@ struct la_option_t {
     int min_words;
     int max_words;    /* -1: any number */
     int repeatable;   /* may stand on several lines */
-    const char *help; /* arguments in the manual's notation: "URL", "on|off"; mod_info does not show
-                         a SECRET */
+    const char *help; /* the arguments: "URL", "on|off"; mod_info does not show a SECRET */
 };
 
 /* Where an array of options ends. */
@@ -37,11 +42,10 @@ struct la_option_t {
         NULL, NULL, 0, 0, 0, 0, NULL                                                               \
     }
 
-/* Parsers. The field behind each: */
-la_option_parse_fn la_option_text; /* const char * */
+/* Parsers, and the field that each fills. */
 la_option_parse_fn la_option_word; /* const char *, not empty */
 la_option_parse_fn
-    la_option_words; /* apr_array_header_t * of const char *, none empty; lines accumulate */
+    la_option_words; /* apr_array_header_t * of const char *, none empty; lines add */
 la_option_parse_fn la_option_on_off; /* int */
 la_option_parse_fn la_option_choice; /* int or an enum: the place of the word in `help`, "a|b|c" */
 la_option_parse_fn la_option_duration;          /* apr_interval_time_t, 0 allowed */
@@ -58,7 +62,7 @@ la_option_parse_fn la_option_regex;         /* const void *, for la_host()->rege
 la_option_parse_fn la_option_vary;          /* la_vary_t */
 la_option_parse_fn la_option_breaker;       /* la_breaker_t */
 la_option_parse_fn la_option_permits;       /* apr_uint32_t, 1 to LA_PERMITS_MAX */
-la_option_parse_fn la_option_claim; /* apr_array_header_t * of la_claim_map_t; lines accumulate */
+la_option_parse_fn la_option_claim;         /* apr_array_header_t * of la_claim_map_t; lines add */
 
 /* An endpoint as it is configured. */
 typedef struct la_url_t {
@@ -77,7 +81,7 @@ typedef struct la_vary_t {
 /* Most headers that CacheVary may name. */
 #define LA_VARY_HEADERS_MAX 16
 
-/* When calls to a provider stop for a while. */
+/* When calls to a provider pause. */
 typedef struct la_breaker_t {
     apr_uint32_t failures;       /* consecutive outages; 0: never */
     apr_interval_time_t open_us; /* how long */
@@ -89,8 +93,7 @@ typedef struct la_breaker_t {
 /* The row with that name in any case, or NULL. */
 const la_option_t *la_option_find(const la_option_t *table, const char *name);
 
-/* The name nearest to a misspelled one (edit distance) among those in the array (const char *);
- * NULL when none is near enough to be meant. */
+/* The name (const char *) with the least edit distance; NULL if none is near enough. */
 const char *la_option_nearest(const apr_array_header_t *names, const char *name);
 
 #endif

@@ -261,7 +261,7 @@ const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const cha
         return apr_psprintf(pool, "%s may be given only once", option->name);
     }
     define(provider, pool, option, count, words);
-    error = option->parse(pool, option, base, count, words);
+    error = option->parse(&(la_option_line_t){pool, option, base, count, words});
     return error ? apr_psprintf(pool, "%s: %s", option->name, error) : NULL;
 }
 

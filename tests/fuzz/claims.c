@@ -22,7 +22,8 @@ static apr_array_header_t *read_maps(apr_pool_t *pool, la_slice_t line)
 
         i += formed;
         /* As the configuration takes it, or not. */
-        if (!la_option_claim(pool, &option, &taken, 2 + formed, words + i - formed)) {
+        if (!la_option_claim(
+                &(la_option_line_t){pool, &option, &taken, 2 + formed, words + i - formed})) {
             apr_array_cat(maps, taken);
         }
     }

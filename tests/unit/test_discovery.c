@@ -325,7 +325,7 @@ static void test_issuer(void **state)
     apr_pool_t *pool = new_pool();
     la_url_t url = {NULL, NULL};
     const la_option_t option = {"Issuer", la_discovery_issuer_option, 0, 1, 1, 0, "URL"};
-    const char *error = option.parse(pool, &option, &url, 1, &row->issuer);
+    const char *error = option.parse(&(la_option_line_t){pool, &option, &url, 1, &row->issuer});
 
     if (row->error) {
         assert_non_null(error);

@@ -1,10 +1,9 @@
-/* Providers in general: the registry of types, the options that all types share, one call with
- * its Match, and the verdict of a chain. What a type does itself is in its own file.
+/* What all providers share: the registry of types, common options, results, the verdict of a chain.
  */
 #include "provider/provider.h"
 
-#include "provider/discovery.h"
 #include "io/server.h"
+#include "provider/discovery.h"
 #include "provider/mask.h"
 
 #include <apr_strings.h>
@@ -127,59 +126,47 @@ la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_pro
     return provider;
 }
 
-/* Option tables that apply to a type besides its own, closed with NULL. */
-static void shared_tables(const la_provider_type_t *type, const la_option_t *tables[4])
-{
-    int count = 0;
+static const la_option_t no_options[] = {LA_OPTION_END};
 
-    tables[count++] = common_options;
-    if (type->cache_vary) {
-        tables[count++] = cache_options;
-    }
-    if (type->calls_out) {
-        tables[count++] = http_options;
-    }
-    tables[count] = NULL;
+#define TABLES 4
+
+/* The option tables of a type, its own first. */
+static void list_tables(const la_provider_type_t *type, const la_option_t *tables[TABLES])
+{
+    tables[0] = type->options;
+    tables[1] = common_options;
+    tables[2] = type->cache_vary ? cache_options : no_options;
+    tables[3] = type->calls_out ? http_options : no_options;
 }
 
-/* Finds an option among those of the provider's type; `base` is the struct its offset counts from.
- */
+/* Finds an option of the provider. base: the struct that its offset counts from. */
 static const la_option_t *find_option(la_provider_t *provider, const char *name, void **base)
 {
-    const la_option_t *option = la_option_find(provider->type->options, name);
-    const la_option_t *tables[4];
+    const la_option_t *tables[TABLES];
+    const la_option_t *option = NULL;
     int i;
 
-    *base = provider->conf;
-    if (option) {
-        return option;
-    }
-    *base = &provider->common;
-    shared_tables(provider->type, tables);
-    for (i = 0; tables[i] && !option; i++) {
+    list_tables(provider->type, tables);
+    for (i = 0; i < TABLES && !option; i++) {
         option = la_option_find(tables[i], name);
+        *base = i == 0 ? provider->conf : &provider->common;
     }
     return option;
-}
-
-static void collect_names(apr_array_header_t *names, const la_option_t *table)
-{
-    for (; table->name; table++) {
-        APR_ARRAY_PUSH(names, const char *) = table->name;
-    }
 }
 
 static const char *unknown_option(const la_provider_t *provider, apr_pool_t *pool, const char *name)
 {
     apr_array_header_t *names = apr_array_make(pool, 32, sizeof(const char *));
-    const la_option_t *tables[4];
+    const la_option_t *tables[TABLES];
+    const la_option_t *option;
     const char *nearest;
     int i;
 
-    collect_names(names, provider->type->options);
-    shared_tables(provider->type, tables);
-    for (i = 0; tables[i]; i++) {
-        collect_names(names, tables[i]);
+    list_tables(provider->type, tables);
+    for (i = 0; i < TABLES; i++) {
+        for (option = tables[i]; option->name; option++) {
+            APR_ARRAY_PUSH(names, const char *) = option->name;
+        }
     }
     nearest = la_option_nearest(names, name);
     if (nearest) {
@@ -190,26 +177,12 @@ static const char *unknown_option(const la_provider_t *provider, apr_pool_t *poo
                         provider->type->name, apr_array_pstrcat(pool, names, ' '));
 }
 
-/* Notes that the option was given; returns 0 when it had been and may not be again. */
-static int first_time(la_provider_t *provider, const la_option_t *option)
-{
-    int i;
-
-    for (i = 0; i < provider->options_seen->nelts; i++) {
-        if (APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *) == option) {
-            return option->repeatable;
-        }
-    }
-    APR_ARRAY_PUSH(provider->options_seen, const la_option_t *) = option;
-    return 1;
-}
-
 int la_provider_is_set(const la_provider_t *provider, const char *name)
 {
     int i;
 
     for (i = 0; i < provider->options_seen->nelts; i++) {
-        if (strcasecmp(APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *)->name, name) ==
+        if (strcmp(APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *)->name, name) ==
             0) {
             return 1;
         }
@@ -217,10 +190,9 @@ int la_provider_is_set(const la_provider_t *provider, const char *name)
     return 0;
 }
 
-/* Adds a line to the definition; lengths keep one word's end from being read as the next one's
- * beginning. */
-static void define(la_provider_t *provider, apr_pool_t *pool, const la_option_t *option, int count,
-                   const char *const *words)
+/* Adds a line to the definition, with lengths, so that no two lines give one text. */
+static void add_to_definition(la_provider_t *provider, apr_pool_t *pool, const la_option_t *option,
+                              int count, const char *const *words)
 {
     int i;
 
@@ -230,6 +202,7 @@ static void define(la_provider_t *provider, apr_pool_t *pool, const la_option_t 
                                             strlen(words[i]), words[i]);
     }
     provider->definition = apr_pstrcat(pool, provider->definition, "\n", NULL);
+    APR_ARRAY_PUSH(provider->options_seen, const la_option_t *) = option;
 }
 
 void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *option,
@@ -257,10 +230,10 @@ const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const cha
     if (count < option->min_words || (option->max_words >= 0 && count > option->max_words)) {
         return apr_psprintf(pool, "%s takes %s", option->name, option->help);
     }
-    if (!first_time(provider, option)) {
+    if (!option->repeatable && la_provider_is_set(provider, option->name)) {
         return apr_psprintf(pool, "%s may be given only once", option->name);
     }
-    define(provider, pool, option, count, words);
+    add_to_definition(provider, pool, option, count, words);
     error = option->parse(&(la_option_line_t){pool, option, base, count, words});
     return error ? apr_psprintf(pool, "%s: %s", option->name, error) : NULL;
 }
@@ -274,7 +247,7 @@ const char *la_provider_shown(la_provider_t *provider, apr_pool_t *pool, const c
     return option ? la_mask_option(pool, option->help, count, words) : NULL;
 }
 
-/* Without Claim and PrincipalClaim lines a type's own defaults hold, where it has any. */
+/* Without Claim and PrincipalClaim lines the type's defaults hold, if it has any. */
 static void set_default_claims(la_provider_common_t *common, const la_provider_type_t *type,
                                apr_pool_t *pool)
 {
@@ -396,7 +369,7 @@ void la_provider_verify(const la_provider_t *provider, const la_call_t *call, ap
     }
 }
 
-/* How much a verdict weighs when a chain has none that accepts. */
+/* How much a verdict weighs in a chain. */
 static int weight(const la_result_t *result)
 {
     switch (result->verdict) {

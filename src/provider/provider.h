@@ -1,9 +1,9 @@
-/* A provider: what validates a token and says who the caller is. One struct per
- * <LlamaAuthProvider> section, one vtable per type.
+/* A provider validates a token and says who the caller is. One struct for each <LlamaAuthProvider>
+ * section, one vtable for each type.
  *
- * Life cycle: la_provider_make() while the configuration is read, an la_provider_set() per option
- * line, la_provider_finish() at the section's end. From then on it is constant: what a process has
- * of it, la_provider_child_init() makes. la_provider_verify() runs in any thread.
+ * While the configuration is read: la_provider_make(), la_provider_set() for each line,
+ * la_provider_finish() at the section's end. Then the struct is constant. In each child:
+ * la_provider_child_init(). In any thread: la_provider_verify().
  */
 #ifndef LA_PROVIDER_H
 #define LA_PROVIDER_H
@@ -20,7 +20,7 @@ typedef struct la_cache_key_memo_t la_cache_key_memo_t;
 typedef struct la_gates_t la_gates_t;
 typedef struct la_workers_t la_workers_t;
 
-/* The four verdicts of spec section 4. Zero is the one that admits nobody and blames nobody. */
+/* The four verdicts of spec section 4. Zero admits nobody and blames nobody. */
 typedef enum la_verdict_e {
     LA_VERDICT_UNAVAILABLE,
     LA_VERDICT_NOT_MINE,
@@ -28,34 +28,33 @@ typedef enum la_verdict_e {
     LA_VERDICT_ACCEPTED
 } la_verdict_e;
 
-/* What a provider is told of a request. Borrowed for the time of the call. */
+/* What a provider is told of a request, valid during the call. */
 typedef struct la_call_t {
     la_slice_t token;
     const unsigned char *digest; /* la_digest_sha256() of the token */
-    /* The clock when the check began: not the request's time, which a slow client puts far back. */
-    apr_time_t now;
-    const char *path;                    /* decoded */
-    const char *query;                   /* as it came, without `?`; NULL when there is none */
-    const char *client_ip;               /* as text */
-    const apr_table_t *headers;          /* the request's fields, all of them */
+    apr_time_t now;        /* when the check began: a slow client's request may be much older */
+    const char *path;      /* decoded */
+    const char *query;     /* as it came, without `?`; NULL if there is none */
+    const char *client_ip; /* as text */
+    const apr_table_t *headers;          /* all of the request's fields */
     const apr_array_header_t *hidden[2]; /* of const char *: fields that may hold tokens; or NULL */
     const char *resource;      /* LlamaAuthResource: an audience that is ours here; NULL for none */
     la_cache_key_memo_t *memo; /* lookup.h; NULL: nothing is remembered */
 } la_call_t;
 
-/* What a client is told of an outage that the specification has no other words for. */
+/* What a client is told of an outage, unless the type has other words. */
 #define LA_MESSAGE_TIMEOUT "Authentication service timeout"
 #define LA_MESSAGE_ERROR   "Authentication service error"
 
 /* Why a verdict is `unavailable`: what the breaker and the cache make of it. */
 typedef enum la_cause_e {
     LA_CAUSE_PROVIDER, /* zero: the provider failed: no connection, a time-out, 5xx, 429 */
-    LA_CAUSE_ANSWER,   /* it answered, so it is up, but what it said of this token is no verdict */
+    LA_CAUSE_ANSWER,   /* it is up, but its answer is no verdict on this token */
     LA_CAUSE_REQUEST,  /* it was not asked, because of what this request is */
-    LA_CAUSE_TOKEN     /* nobody can tell yet: who sends the token may have made up what it names */
+    LA_CAUSE_TOKEN     /* nobody can tell yet: the sender may have made up what the token names */
 } la_cause_e;
 
-/* Where a result comes from: the values of the note llama_auth.cache. */
+/* Where a result comes from: the note llama_auth.cache. */
 typedef enum la_source_e {
     LA_SOURCE_OFF,
     LA_SOURCE_HIT,
@@ -69,28 +68,26 @@ typedef enum la_source_e {
 /* What a provider says. Starts zeroed; every pointer lives in the call's pool or longer. */
 typedef struct la_result_t {
     la_verdict_e verdict;
-    la_cause_e cause; /* unavailable */
-    int timed_out;    /* unavailable because of a timeout */
-    int unusable; /* rejected because the answer says who the caller is in a way that cannot be used
-                   */
-    int status;   /* of the provider's last answer, for the log; 0 where none came */
-    int followed; /* learned from another request's call, which has told the log */
+    la_cause_e cause;              /* unavailable */
+    int timed_out;                 /* unavailable: because of a timeout */
+    int unusable;                  /* rejected: the answer's identity cannot be used */
+    int status;                    /* of the provider's last answer, for the log; 0 if none came */
+    int followed;                  /* learned from another request's call, which has told the log */
     const char *message;           /* for the client, unless accepted */
     const char *reason;            /* for the log; never a token or a secret; may be NULL */
     const la_identity_t *identity; /* accepted: not NULL */
-    apr_time_t expires;            /* accepted: no use of the identity from then on; 0 for no end */
-    int max_age_known;             /* accepted: the provider bounded the caching, by max_age_us */
+    apr_time_t expires;            /* accepted: the end of its use; 0 for none */
+    int max_age_known;             /* accepted: the provider bounds the caching, by max_age_us */
     apr_interval_time_t max_age_us;
-    int retry_after_s; /* unavailable: when to ask again; 0 when nothing is known */
-    apr_uint64_t
-        epoch; /* what a type with an epoch() judged by; kept only where that was still in force */
-    la_source_e source; /* where it comes from; set by la_lookup() */
+    int retry_after_s;  /* unavailable: when to ask again; 0 if unknown */
+    apr_uint64_t epoch; /* the type's epoch() that it was judged by; not kept under another one */
+    la_source_e source; /* set by la_lookup() */
 } la_result_t;
 
-/* Options that every type has; those that call out read `http` too. */
+/* Options that every type has; `http` only the types that call out. */
 typedef struct la_provider_common_t {
-    apr_array_header_t *claims;           /* of la_claim_map_t; NULL for the type's default */
-    apr_array_header_t *principal_claims; /* of const char *; NULL for the type's default */
+    apr_array_header_t *claims;           /* of la_claim_map_t; NULL: the type has its own way */
+    apr_array_header_t *principal_claims; /* of const char *; NULL: likewise */
     const void *match;                    /* for la_host()->regex_match; NULL matches all */
     la_http_options_t http;
     apr_interval_time_t cache_ttl_us;          /* CacheTTL; 0: no acceptance is kept */
@@ -131,48 +128,47 @@ struct la_provider_type_t {
     const char *name;           /* as it is written in the configuration */
     const la_option_t *options; /* its own, offsets into `conf` */
     apr_size_t conf_bytes;
-    int calls_out; /* has an endpoint: the HTTP and TLS options, MaxConcurrent and Breaker apply */
-    int judges_alone; /* verify() calls nobody for a token: it needs no permit, and nobody waits for
-                         it */
+    int calls_out;    /* has an endpoint: HTTP options, MaxConcurrent and Breaker apply */
+    int judges_alone; /* verify() calls nobody for a token: needs no permit, and is not waited for
+                       */
     int checks_audience;                 /* verdicts depend on la_call_t.resource */
     const la_vary_t *cache_vary;         /* CacheVary's default; NULL: nothing is cached */
     const la_claim_map_t *claims;        /* Claim's default, closed with a NULL source; or NULL */
     const char *const *principal_claims; /* PrincipalClaim's default, closed with NULL; or NULL */
 
-    /* Bytes of provider->segment; zeroed at first, kept over restarts while the definition is the
-     * same. NULL: it needs none. */
+    /* Bytes of provider->segment: zeroed at first, kept over restarts if the definition is the
+     * same. May be NULL. */
     apr_size_t (*shared_bytes)(void);
 
-    /* Sets defaults in a zeroed `conf`; may be NULL. */
+    /* Sets defaults in a zeroed `conf`. May be NULL. */
     void (*defaults)(void *conf);
 
-    /* Checks the options together and readies what can be readied at startup.
-     * pool lives as long as the configuration. Returns NULL, or what is wrong. */
+    /* Checks the options together, and does what startup can do. pool: lives as long as the
+     * configuration. Returns NULL, or what is wrong. */
     const char *(*finish)(la_provider_t *provider, apr_pool_t *pool);
 
     /* Makes what the type keeps in a child process: provider->child->state. May be NULL. */
     apr_status_t (*child_init)(const la_provider_t *provider, apr_pool_t *pchild, void **state);
 
-    /* Validates a token. result starts zeroed; identity and texts live in `pool`. Any thread. */
+    /* Validates a token. result: zeroed; its identity and texts live in `pool`. Any thread. */
     void (*verify)(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                    la_result_t *result);
 
-    /* What a client without a token is told: spec section 5. In `pool` or constant. */
+    /* What a client without a token is told (spec section 5), in `pool` or constant. */
     const char *(*hint)(const la_provider_t *provider, apr_pool_t *pool);
 
-    /* What verdicts hang on besides the definition: those made under another epoch are never met in
-     * the cache. Asked on every request, so cheap. NULL: nothing. */
+    /* A number that changes when earlier verdicts no longer hold: the cache does not serve those of
+     * another epoch. Each request asks, so it must be cheap. May be NULL. */
     apr_uint64_t (*epoch)(const la_provider_t *provider, apr_time_t now);
 
-    /* Called about once a second by one thread of each process that is no request's; may be NULL.
-     */
+    /* A background thread of each process calls it about once a second. May be NULL. */
     void (*tick)(const la_provider_t *provider, apr_pool_t *scratch);
 
-    /* The issuer of its tokens (RFC 9728's authorization server), or NULL when it is not known. */
+    /* The tokens' issuer (RFC 9728's authorization server), or NULL if unknown. May be NULL. */
     const char *(*issuer)(const la_provider_t *provider);
 };
 
-/* The types. A new one is a new file, a line here and one in the registry (provider.c). */
+/* The types. A new one is a new file, a line here and a line in the registry (provider.c). */
 extern const la_provider_type_t la_custom_type;
 extern const la_provider_type_t la_kubernetes_type;
 extern const la_provider_type_t la_introspection_type;
@@ -180,7 +176,7 @@ extern const la_provider_type_t la_jwt_type;
 extern const la_provider_type_t la_github_type;
 extern const la_provider_type_t la_static_type;
 
-/* A verdict that depends on the token alone: CacheVary's default of most types. */
+/* CacheVary's default of most types: a verdict depends on the token alone. */
 extern const la_vary_t la_vary_nothing;
 
 /* Claims that introspection and jwt map by default. */
@@ -189,35 +185,29 @@ extern const la_claim_map_t la_oauth_claims[];
 /* The type of that name (any case), or NULL. */
 const la_provider_type_t *la_provider_type_find(const char *name);
 
-/* Names of all types, for messages: array of const char * in `pool`. */
+/* Names of all types: array of const char * in `pool`. */
 apr_array_header_t *la_provider_type_names(apr_pool_t *pool);
 
-/* A provider with its type's defaults; name is copied. All in `pool`. */
+/* Makes a provider with its type's defaults in `pool`, which copies the name. */
 la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_provider_type_t *type);
 
-/* Sets one option from its line.
- *
- * Returns NULL, or the whole message: unknown option with the nearest valid name, wrong number of
- * arguments, a second line of an option that has one, or what the option's parser said.
- */
+/* Sets one option from its line. Returns NULL, or the whole message: an unknown option with the
+ * nearest valid name, a wrong number of arguments, a second line, or what the parser says. */
 const char *la_provider_set(la_provider_t *provider, apr_pool_t *pool, const char *option,
                             int count, const char *const *words);
 
-/* The arguments of an option as mod_info may show them, in `pool`; NULL when they hold no secret.
- * Unknown options have none. */
+/* The arguments of an option as mod_info may show them, in `pool`; NULL if they hold no secret. */
 const char *la_provider_shown(la_provider_t *provider, apr_pool_t *pool, const char *option,
                               int count, const char *const *words);
 
-/* Warns where calls to the option's URL can be read and answered on their way; a URL that is not
- * set is fine. For finish(). */
+/* Warns if others can read and answer calls to the option's URL, if one is set. For finish(). */
 void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *option,
                                     const la_url_t *url);
 
 /* Checks the section as a whole. Returns NULL, or what is wrong. */
 const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool);
 
-/* Makes provider->child in a child process, before its threads start. gates, workers: this
- * process's. */
+/* Makes provider->child, before the child's threads start. gates, workers: this process's. */
 apr_status_t la_provider_child_init(la_provider_t *provider, apr_pool_t *pchild, la_gates_t *gates,
                                     la_workers_t *workers);
 
@@ -233,27 +223,25 @@ const char *la_verdict_name(la_verdict_e verdict);
 /* The name of a source, as the note llama_auth.cache has it. */
 const char *la_source_name(la_source_e source);
 
-/* Makes a result of a verdict. message: for the client; reason: for the log, or NULL. */
+/* Sets a verdict. message: for the client; reason: for the log, or NULL. */
 void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,
                    const char *reason);
 
-/* Asks the provider itself, past any cache. An acceptance without an identity, which only a
- * defect can make, becomes an outage. result: zeroed here.
- */
+/* Asks the provider, without any cache. An acceptance without an identity, which only a defect can
+ * make, becomes an outage. result: zeroed here. */
 void la_provider_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                         la_result_t *result);
 
-/* Folds the verdicts of a chain, in order, into one (spec section 4). Starts zeroed. */
+/* Makes one verdict of a chain's (spec section 4). Starts zeroed. */
 typedef struct la_chain_t {
-    const la_provider_t *provider; /* whose result stands; NULL while nobody was asked */
+    const la_provider_t *provider; /* whose result it is; NULL while nobody was asked */
     la_result_t result;
 } la_chain_t;
 
-/* Takes in the next provider's result. Returns 1 when the chain ends here (accepted), else 0. */
+/* Adds the next provider's result. Returns 1 if the chain ends here (accepted), else 0. */
 int la_chain_add(la_chain_t *chain, const la_provider_t *provider, const la_result_t *result);
 
-/* The chain's result once every provider was asked: accepted, rejected or unavailable, never
- * not-mine. */
+/* The chain's result once every provider was asked; never not-mine. */
 const la_result_t *la_chain_end(la_chain_t *chain);
 
 #endif

@@ -11,6 +11,7 @@
 #include "httpd/cors.h"
 #include "httpd/forward.h"
 #include "httpd/handler.h"
+#include "httpd/child.h"
 #include "httpd/lifecycle.h"
 #include "httpd/metadata.h"
 #include "httpd/status/request_stats.h"
@@ -35,7 +36,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_pre_config(la_lifecycle_pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(la_config_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(la_lifecycle_post_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_init(la_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(la_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_optional_fn_retrieve(la_authz_optional_functions, NULL, NULL, APR_HOOK_MIDDLE);
 
     ap_hook_post_read_request(la_request_begin, NULL, NULL, APR_HOOK_REALLY_FIRST);

@@ -10,6 +10,7 @@
 #include "httpd/conn_memo.h"
 #include "httpd/respond.h"
 #include "httpd/section.h"
+#include "httpd/child.h"
 #include "httpd/segments.h"
 #include "io/server.h"
 

@@ -5,34 +5,37 @@
 #ifndef LA_LIMITS_H
 #define LA_LIMITS_H
 
+#include "provider/workers.h"
 #include "shm/flight.h"
 #include "shm/gate.h"
+#include "shm/memory.h"
 
 #include <httpd.h>
 
-/* Keys that can be in flight at once. */
-#define LA_LIMITS_FLIGHTS 1024
-_Static_assert(LA_LIMITS_FLIGHTS % LA_FLIGHT_WAYS == 0, "whole groups");
+/* The remote cache's gate. */
+#define LA_LIMITS_REMOTE_GATE (LA_WORKERS_GATE + 1)
 
-/* Where it is and how large: for la_gates_attach() and la_flight_attach(). */
+/* Kept over restarts. Zeroed, there is no memory yet. */
 typedef struct la_limits_t {
-    void *gates;
+    la_memory_t memory; /* of all that follows */
+    void *gates;        /* the workers', the remote cache's, then two for each slot */
     void *flight;
-    apr_uint32_t
-        gate_count; /* the workers' (workers.h), the remote cache's, then two for each provider */
     apr_uint32_t permits;
+    struct la_limits_slot_t *slots; /* whose gates are whose */
+    apr_uint32_t slot_count;
+    apr_uint32_t generation; /* counts restarts */
 } la_limits_t;
 
-/* Finds the memory of the generation before or makes it, and gives each provider its gates
+/* Keeps the memory of the generation before or makes it, and gives each provider its gates
  * (provider->gate and document_gate). In the parent, after la_registry_label().
  *
- * life: of this server. pconf: the configuration's pool. limits: the memory lives as long as the
- * server. Returns APR_SUCCESS, or what failed.
+ * life: of this server. ptemp: for the time of the call. Returns APR_SUCCESS, or what failed.
  */
-apr_status_t la_limits_create(server_rec *s, la_holder_t *life, apr_pool_t *pconf,
+apr_status_t la_limits_create(server_rec *s, la_holder_t *life, apr_pool_t *ptemp,
                               la_limits_t *limits);
 
-/* The remote cache's gate. */
-apr_uint32_t la_limits_second_gate(void);
+/* Makes a process's handles, in `pool`. Returns APR_SUCCESS, or what failed. */
+apr_status_t la_limits_attach(const la_limits_t *limits, la_holder_t *life, apr_pool_t *pool,
+                              la_gates_t **gates, la_flight_t **flight);
 
 #endif

@@ -2,7 +2,7 @@
 #include "httpd/quota_store.h"
 
 #include "base/clock.h"
-#include "httpd/segments.h"
+#include "httpd/child.h"
 #include "lookup/remote_counters.h"
 
 #define RETRY_MAX_S 30
@@ -11,26 +11,26 @@ static la_redis_e send_command(void *baton, apr_size_t count, const la_slice_t *
                                apr_pool_t *pool, la_redis_answer_t *answer)
 {
     (void)baton;
-    return la_remote_send(la_shared_get()->second, count, words, pool, answer);
+    return la_remote_send(la_shared_get()->remote, count, words, pool, answer);
 }
 
 static const char *make_name(void *baton, la_slice_t quota, const la_slice_t *counter,
                              apr_pool_t *pool)
 {
     (void)baton;
-    return la_remote_counter(la_shared_get()->second, quota, counter, pool);
+    return la_remote_counter(la_shared_get()->remote, quota, counter, pool);
 }
 
 const la_quota_store_t *la_quota_store_get(void)
 {
     static const la_quota_store_t store = {send_command, make_name, NULL};
 
-    return la_shared_get()->second ? &store : NULL;
+    return la_shared_get()->remote ? &store : NULL;
 }
 
 int la_quota_store_retry_s(void)
 {
-    la_remote_t *second = la_shared_get()->second;
+    la_remote_t *second = la_shared_get()->remote;
     apr_interval_time_t wait = second ? la_remote_retry_us(second, la_clock_us()) : 0;
     apr_int64_t seconds = (wait + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
 

@@ -60,12 +60,11 @@ int la_redis_resolve_options(la_redis_options_t *options, apr_pool_t *pool)
     return options->ip != NULL;
 }
 
-int la_redis_resolve(la_redis_t *redis, apr_pool_t *scratch)
+int la_redis_resolve(la_redis_t *redis)
 {
     char ip[INET6_ADDRSTRLEN];
     int found;
 
-    (void)scratch;
     if (redis->options->path || la_redis_address(redis->options->host, AI_NUMERICHOST, ip)) {
         return 1;
     }

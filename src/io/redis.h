@@ -88,6 +88,6 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
 /* Looks the server's name up, where it is one, and has new connections use what it finds; may take
  * as long as the resolver does, so no request's thread calls it. Returns 1 when there is an
  * address, also an old one. */
-int la_redis_resolve(la_redis_t *redis, apr_pool_t *scratch);
+int la_redis_resolve(la_redis_t *redis);
 
 #endif

@@ -142,7 +142,7 @@ static int ask_second(lookup_t *l, la_remote_found_t *found)
     la_slice_t parts[LA_CACHE_KEY_PARTS_MAX];
     apr_size_t count = la_cache_key_parts(l->provider, l->call, &l->epoch, parts);
 
-    return la_remote_get(l->shared->second, parts, count, l->pool, &l->asked, &l->second, found);
+    return la_remote_get(l->shared->remote, parts, count, l->pool, &l->asked, &l->second, found);
 }
 
 /* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the
@@ -154,7 +154,7 @@ static int from_second(lookup_t *l, la_result_t *result)
     la_cache_times_t times;
     apr_time_t now;
 
-    if (!l->shared->second || !ask_second(l, &found)) {
+    if (!l->shared->remote || !ask_second(l, &found)) {
         return 0;
     }
     now = apr_time_now();
@@ -176,8 +176,8 @@ static void to_second(const lookup_t *l)
 {
     apr_time_t now = apr_time_now(); /* before the other clock: no stop comes between */
 
-    if (l->shared->second && l->accepted && la_clock_us() < l->asked.ends_us) {
-        la_remote_put(l->shared->second, &l->second, l->accepted, &l->times, now, l->pool);
+    if (l->shared->remote && l->accepted && la_clock_us() < l->asked.ends_us) {
+        la_remote_put(l->shared->remote, &l->second, l->accepted, &l->times, now, l->pool);
     }
 }
 
@@ -253,7 +253,7 @@ static la_flight_terms_t flight_terms(const lookup_t *l)
     const la_http_options_t *http = &l->provider->common.http;
     apr_interval_time_t wait = 2 * http->timeout_us;
     apr_interval_time_t lead_us = http->timeout_us + http->connect_timeout_us + LEAD_SLACK_US +
-                                  (l->shared->second ? la_remote_longest(l->shared->second) : 0);
+                                  (l->shared->remote ? la_remote_longest(l->shared->remote) : 0);
 
     return (la_flight_terms_t){.lead_us = lead_us < wait / 10 * 9 ? lead_us : wait / 10 * 9,
                                .wait_us = wait};
@@ -312,7 +312,7 @@ static apr_interval_time_t longest_us(const lookup_t *l)
     const la_http_options_t *http = &l->provider->common.http;
 
     return 3 * http->timeout_us + 2 * http->connect_timeout_us + LEAD_SLACK_US +
-           (l->shared->second ? 2 * la_remote_longest(l->shared->second) : 0);
+           (l->shared->remote ? 2 * la_remote_longest(l->shared->remote) : 0);
 }
 
 /* Does what may wait, with a place among those that may; refuses when there is none. */

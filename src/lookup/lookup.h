@@ -19,7 +19,7 @@ typedef struct la_shared_t {
     la_gates_t *gates;   /* the workers', and those of each provider */
     la_workers_t *workers;
     la_counters_t *stats; /* as many providers */
-    la_remote_t *second;  /* NULL: no LlamaAuthCacheShared */
+    la_remote_t *remote;  /* NULL: no LlamaAuthCacheShared */
 } la_shared_t;
 
 /* The verdict of one provider on one token, from wherever it is had soonest; result->source says

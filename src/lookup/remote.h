@@ -66,7 +66,7 @@ void la_remote_tick(la_remote_t *second, apr_time_t now, apr_pool_t *scratch);
 
 /* Looks the server's name up again if it did not answer the last tick; may take as long as the
  * resolver does. From a thread of mod_watchdog that does nothing else. */
-void la_remote_resolve(la_remote_t *second, apr_pool_t *scratch);
+void la_remote_resolve(la_remote_t *second);
 
 /* The name of a count, as status page and metrics have it. */
 const char *la_remote_name(la_remote_e event);

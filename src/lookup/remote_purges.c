@@ -347,9 +347,9 @@ void la_remote_tick(la_remote_t *second, apr_time_t now, apr_pool_t *scratch)
                                                       scratch, &known));
 }
 
-void la_remote_resolve(la_remote_t *second, apr_pool_t *scratch)
+void la_remote_resolve(la_remote_t *second)
 {
     if (atomic_load(&second->lost)) {
-        la_redis_resolve(second->redis, scratch);
+        la_redis_resolve(second->redis);
     }
 }

@@ -24,11 +24,23 @@ def open_files(pid):
     return found
 
 
-def shared_mappings(pid):
-    """Address ranges of the anonymous shared memory that a process has mapped."""
+def _shared(pid):
     with open(f"/proc/{pid}/maps") as file:
         rows = [line.split() for line in file if "/dev/zero" in line]
-    return [tuple(int(end, 16) for end in row[0].split("-")) for row in rows if row[1].endswith("s")]
+    return [row for row in rows if row[1].endswith("s")]
+
+
+def shared_mappings(pid):
+    """Address ranges of the anonymous shared memory that a process has mapped."""
+    return [tuple(int(end, 16) for end in row[0].split("-")) for row in _shared(pid)]
+
+
+def shares_memory(pid, other):
+    """Whether two processes have the same shared memory; not so if one is gone."""
+    try:
+        return {row[4] for row in _shared(pid)} == {row[4] for row in _shared(other)}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def shared_memory(pid):

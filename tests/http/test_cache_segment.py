@@ -13,7 +13,7 @@ from behaviour import Hold, accept, reply
 from configs import everywhere, location, provider
 from conftest import every_mpm, new_token
 from errorlog import await_until
-from processes import shared_mappings, shared_memory
+from processes import shared_mappings, shared_memory, shares_memory
 from server import sanitizer_environment
 from test_mpm import in_parallel
 from traffic import Burst, Doorman, by_name, check_own, name_of
@@ -26,11 +26,12 @@ def source(response):
 
 
 def restart(httpd, how=signal.SIGUSR1):
-    """Restarts, and waits until all processes are of the new generation."""
-    old, mark = set(httpd.children()), httpd.log.mark()
+    """Restarts, and waits until all processes are of the new generation, whose memory is the parent's. Their pids do not tell:
+    the parent may start another process of the old generation before it handles the signal."""
+    mark = httpd.log.mark()
     httpd.process.send_signal(how)
     httpd.log.await_line("resuming normal operations", mark)
-    await_until(lambda: httpd.children() and not old & set(httpd.children()), "the new children")
+    await_until(lambda: (pids := httpd.children()) and all(shares_memory(pid, httpd.process.pid) for pid in pids), "the new children")
 
 
 # ---- restarts ------------------------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ static inline int make_world(void **state)
     }
     stats_bytes = shared_alloc(la_counters_bytes(2));
     shared.stats = la_counters_attach(stats_bytes, 2, pool);
-    shared.second = NULL;
+    shared.remote = NULL;
     shared.workers = la_workers_make(shared.gates, pool);
     provider = make_provider("corp", 0);
     return 0;

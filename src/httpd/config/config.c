@@ -105,7 +105,7 @@ apr_size_t la_config_quota_bytes(const server_rec *main_server)
     return la_config_server(main_server)->quota_bytes;
 }
 
-la_remote_options_t *la_config_second(const server_rec *main_server)
+la_remote_options_t *la_config_remote(const server_rec *main_server)
 {
     la_server_conf_t *conf = ap_get_module_config(main_server->module_config, &llama_auth_module);
 

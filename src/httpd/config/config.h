@@ -69,7 +69,7 @@ apr_size_t la_config_cache_bytes(const server_rec *main_server);
 apr_size_t la_config_quota_bytes(const server_rec *main_server);
 
 /* LlamaAuthCacheShared with its secrets, or NULL when there is none. */
-la_remote_options_t *la_config_second(const server_rec *main_server);
+la_remote_options_t *la_config_remote(const server_rec *main_server);
 
 /* The status when no provider could answer, on this server. */
 int la_config_outage_status(const server_rec *server);

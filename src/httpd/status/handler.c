@@ -1,6 +1,6 @@
 /* The handler `llama-auth-status`: shows the status, and carries out purges. In request threads. */
+#include "httpd/child.h"
 #include "httpd/handler.h"
-#include "httpd/segments.h"
 #include "httpd/status/status.h"
 
 #include "base/params.h"
@@ -74,7 +74,7 @@ static int find_purge(request_rec *r, const char *body, la_slice_t *text, la_pur
 static int carry_out(request_rec *r, la_slice_t text, const la_purge_t *purge)
 {
     const la_shared_t *shared = la_shared_get();
-    const char *told = shared->second ? "told" : "none";
+    const char *told = shared->remote ? "told" : "none";
     const char *error = NULL;
     const char *answer;
     apr_size_t dropped = 0;
@@ -82,8 +82,8 @@ static int carry_out(request_rec *r, la_slice_t text, const la_purge_t *purge)
     if (shared->cache) {
         dropped = la_cache_purge(shared->cache, purge);
     }
-    if (shared->second) {
-        error = la_remote_purge(shared->second, purge, r->pool);
+    if (shared->remote) {
+        error = la_remote_purge(shared->remote, purge, r->pool);
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r,
                   LA_LOGNO(0067) "%s purged %s: %" APR_SIZE_T_FMT " entries dropped%s%s", r->user,

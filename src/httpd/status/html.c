@@ -2,7 +2,7 @@
  * script fetches the page every few seconds and replaces the main part; without scripts the browser
  * reloads. In request threads. */
 #include "base/digest.h"
-#include "httpd/segments.h"
+#include "lookup/remote.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
 

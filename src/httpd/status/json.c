@@ -2,7 +2,7 @@
  * version. In request threads. */
 #include "base/json.h"
 #include "base/timestamp.h"
-#include "httpd/segments.h"
+#include "lookup/remote.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
 

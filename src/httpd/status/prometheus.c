@@ -1,6 +1,6 @@
 /* Writes the metrics in Prometheus's text format 0.0.4. README.md documents names and labels, which
  * stay. In request threads. */
-#include "httpd/segments.h"
+#include "lookup/remote.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
 

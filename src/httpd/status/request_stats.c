@@ -3,7 +3,7 @@
 #include "httpd/status/request_stats.h"
 
 #include "httpd/request.h"
-#include "httpd/segments.h"
+#include "httpd/child.h"
 
 /* Kinds of denials in the order in which they are shown. Of kinds that share a code the first is
  * counted for all. Slot 0 of the counters is for accepted requests, the next ones are for these. */

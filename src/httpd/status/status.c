@@ -5,7 +5,8 @@
 #include "base/clock.h"
 #include "httpd/config/config.h"
 #include "httpd/config/registry.h"
-#include "httpd/segments.h"
+#include "httpd/child.h"
+#include "httpd/limits.h"
 #include "httpd/status/request_stats.h"
 #include "lookup/ask.h"
 
@@ -76,13 +77,13 @@ static void read_provider(const la_provider_entry_t *entry, const la_shared_t *s
 
 static void read_second(const la_shared_t *shared, la_status_t *status)
 {
-    const la_remote_options_t *options = la_config_second(ap_server_conf);
+    const la_remote_options_t *options = la_config_remote(ap_server_conf);
     la_gate_terms_t terms;
 
-    if (shared->second) {
+    if (shared->remote) {
         terms = la_remote_terms(options);
         status->second = options->redis.address;
-        la_gate_read(shared->gates, la_shared_second_gate(), &terms, la_clock_us(),
+        la_gate_read(shared->gates, LA_LIMITS_REMOTE_GATE, &terms, la_clock_us(),
                      &status->second_gate);
         la_counters_read(shared->stats, (apr_uint32_t)la_registry_providers()->nelts,
                          &status->second_stats);

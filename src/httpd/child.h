@@ -1,0 +1,21 @@
+/* A child: what it has, from child_init until it ends. */
+#ifndef LA_CHILD_H
+#define LA_CHILD_H
+
+#include "lookup/lookup.h"
+
+#include <httpd.h>
+
+/* Returns this child's handles. Without providers there are the counters only, and all others are
+ * NULL. */
+const la_shared_t *la_shared_get(void);
+
+/* Has mod_watchdog run the background tasks that this configuration needs, in each child. In the
+ * parent. Returns APR_SUCCESS; else it has logged what failed.
+ */
+apr_status_t la_child_start_tasks(server_rec *s, apr_pool_t *pconf);
+
+/* Hook. */
+void la_child_init(apr_pool_t *pchild, server_rec *s);
+
+#endif

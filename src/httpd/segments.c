@@ -78,7 +78,7 @@ static apr_status_t failed(server_rec *s, apr_status_t rv, const char *what)
 
 /* ---- the cache ---- */
 
-static apr_status_t create_cache(server_rec *s, apr_size_t size)
+static apr_status_t create_cache(server_rec *s, apr_size_t size, apr_pool_t *ptemp)
 {
     apr_status_t rv = la_memory_make(&server->cache, size, s->process->pool);
 
@@ -89,13 +89,14 @@ static apr_status_t create_cache(server_rec *s, apr_size_t size)
         la_cache_succeed(server->cache.bytes, server->position);
     }
     if (rv == APR_SUCCESS) {
+        la_cache_bind(server->cache.bytes, la_remote_place(la_config_remote(s), ptemp));
         rv = apr_generate_random_bytes(server->secret, sizeof(server->secret));
     }
     server->had_cache = 1;
     return failed(s, rv, "the cache's shared memory (LlamaAuthCacheSize)");
 }
 
-static apr_status_t keep_or_create_cache(server_rec *s)
+static apr_status_t keep_or_create_cache(server_rec *s, apr_pool_t *ptemp)
 {
     apr_size_t size = la_config_cache_bytes(s);
 
@@ -106,7 +107,7 @@ static apr_status_t keep_or_create_cache(server_rec *s)
         server->position = la_cache_position(server->cache.bytes);
         la_memory_free(&server->cache);
     }
-    return size ? create_cache(s, size) : APR_SUCCESS;
+    return size ? create_cache(s, size, ptemp) : APR_SUCCESS;
 }
 
 /* ---- segments ---- */
@@ -260,7 +261,7 @@ static apr_status_t open_life(server_rec *s)
 }
 
 /* Makes gates, flights and what the log was told. */
-static apr_status_t create_limits(apr_pool_t *pconf, server_rec *s)
+static apr_status_t create_limits(apr_pool_t *ptemp, server_rec *s)
 {
     apr_size_t size = (apr_size_t)provider_count() * sizeof(la_outage_t);
     apr_status_t rv;
@@ -268,12 +269,12 @@ static apr_status_t create_limits(apr_pool_t *pconf, server_rec *s)
     la_memory_free(&server->outages);
     rv = la_memory_make(&server->outages, size, s->process->pool);
     if (rv == APR_SUCCESS) {
-        rv = la_limits_create(s, &server->life, pconf, &server->limits);
+        rv = la_limits_create(s, &server->life, ptemp, &server->limits);
     }
     return failed(s, rv, "shared memory for gates and flights");
 }
 
-apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
+apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
 {
     apr_status_t rv;
 
@@ -284,19 +285,19 @@ apr_status_t la_shared_create(apr_pool_t *pconf, server_rec *main_server)
     }
     if (rv == APR_SUCCESS) {
         rv = la_quota_memory_create(main_server, la_config_quota_bytes(main_server), &server->life,
-                                    pconf);
+                                    ptemp);
         rv = failed(main_server, rv, "the memory of quotas");
     }
     if (rv != APR_SUCCESS || provider_count() == 0) {
         return rv;
     }
     if (rv == APR_SUCCESS) {
-        rv = keep_or_create_cache(main_server);
+        rv = keep_or_create_cache(main_server, ptemp);
     }
     if (rv == APR_SUCCESS) {
         rv = create_segments(main_server);
     }
-    return rv == APR_SUCCESS ? create_limits(pconf, main_server) : rv;
+    return rv == APR_SUCCESS ? create_limits(ptemp, main_server) : rv;
 }
 
 /* ---- in a child ---- */

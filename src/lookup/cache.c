@@ -87,6 +87,11 @@ la_purge_position_t la_cache_position(const void *bytes)
     return la_purge_known(bytes);
 }
 
+void la_cache_bind(void *bytes, apr_uint64_t place)
+{
+    la_purge_bind(bytes, place, apr_time_now());
+}
+
 static apr_status_t free_keyed(void *context)
 {
     EVP_MAC_CTX_free(context);

@@ -61,6 +61,10 @@ apr_status_t la_cache_format(void *bytes, apr_size_t size);
 void la_cache_succeed(void *bytes, la_purge_position_t known);
 la_purge_position_t la_cache_position(const void *bytes);
 
+/* Binds a cache just made to a Redis or to none, la_remote_place(): in the parent, so that no child
+ * has to, which would drop what another child has stored already. */
+void la_cache_bind(void *bytes, apr_uint64_t place);
+
 /* Makes this process's handle.
  *
  * bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same in all processes, never in the

@@ -46,6 +46,10 @@ void la_remote_put(la_remote_t *second, const la_remote_asked_t *asked,
                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
                    apr_pool_t *pool);
 
+/* Returns what stands for that Redis, its database and prefix in la_purge_bind(). options: NULL for
+ * none. */
+apr_uint64_t la_remote_place(const la_remote_options_t *options, apr_pool_t *pool);
+
 /* Binds this machine's position among the purges to that Redis, or to none (NULL); in each child,
  * before any of the calls below. If it was bound to another Redis, database or prefix, everything
  * cached is dropped, here and there.

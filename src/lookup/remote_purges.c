@@ -247,16 +247,25 @@ int la_remote_is_bound(const la_remote_t *second)
     return la_purge_is_bound(la_cache_purges(second->shared.cache), second->place);
 }
 
-void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *pool)
+apr_uint64_t la_remote_place(const la_remote_options_t *options, apr_pool_t *pool)
 {
     apr_uint64_t place = LA_PURGE_ALONE;
 
-    if (second) {
-        const la_redis_options_t *options = &second->options->redis;
+    if (options) {
+        const la_redis_options_t *redis = &options->redis;
         const char *digits = short_digest(
-            pool, apr_psprintf(pool, "%s %d %s", options->address, options->db, options->prefix));
+            pool, apr_psprintf(pool, "%s %d %s", redis->address, redis->db, redis->prefix));
 
         memcpy(&place, digits, sizeof(place)); /* text: none of the numbers that mean something */
+    }
+    return place;
+}
+
+void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *pool)
+{
+    apr_uint64_t place = la_remote_place(second ? second->options : NULL, pool);
+
+    if (second) {
         second->place = place;
     }
     if (la_purge_bind(la_cache_purges(cache), place, apr_time_now())) {

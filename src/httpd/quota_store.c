@@ -30,8 +30,8 @@ const la_quota_store_t *la_quota_store_get(void)
 
 int la_quota_store_retry_s(void)
 {
-    la_remote_t *second = la_shared_get()->remote;
-    apr_interval_time_t wait = second ? la_remote_retry_us(second, la_clock_us()) : 0;
+    la_remote_t *remote = la_shared_get()->remote;
+    apr_interval_time_t wait = remote ? la_remote_retry_us(remote, la_clock_us()) : 0;
     apr_int64_t seconds = (wait + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC;
 
     return seconds < 1 ? 1 : seconds > RETRY_MAX_S ? RETRY_MAX_S : (int)seconds;

@@ -29,8 +29,8 @@ typedef struct lookup_t {
     const la_call_t *call;
     apr_pool_t *pool;
     la_cache_key_t key;
-    la_cache_asked_t asked;   /* since when, once nothing was cached */
-    la_remote_asked_t second; /* what the second-level cache was asked */
+    la_cache_asked_t asked;         /* since when, once nothing was cached */
+    la_remote_asked_t remote_asked; /* what the second-level cache was asked */
     const la_identity_t
         *accepted; /* the provider's acceptance that the second-level cache is to have; or NULL */
     la_cache_times_t times;     /* of `accepted` */
@@ -137,24 +137,25 @@ static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
 /* ---- the second-level cache ---- */
 
 /* What every machine that knows the same provider and token names the same. */
-static int ask_second(lookup_t *l, la_remote_found_t *found)
+static int ask_remote(lookup_t *l, la_remote_found_t *found)
 {
     la_slice_t parts[LA_CACHE_KEY_PARTS_MAX];
     apr_size_t count = la_cache_key_parts(l->provider, l->call, &l->epoch, parts);
 
-    return la_remote_get(l->shared->remote, parts, count, l->pool, &l->asked, &l->second, found);
+    return la_remote_get(l->shared->remote, parts, count, l->pool, &l->asked, &l->remote_asked,
+                         found);
 }
 
 /* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the
  * verdict. */
-static int from_second(lookup_t *l, la_result_t *result)
+static int from_remote(lookup_t *l, la_result_t *result)
 {
     apr_interval_time_t ttl_us = l->provider->common.cache_ttl_us;
     la_remote_found_t found;
     la_cache_times_t times;
     apr_time_t now;
 
-    if (!l->shared->remote || !ask_second(l, &found)) {
+    if (!l->shared->remote || !ask_remote(l, &found)) {
         return 0;
     }
     now = apr_time_now();
@@ -172,12 +173,12 @@ static int from_second(lookup_t *l, la_result_t *result)
 
 /* Lets the other machines have what the provider accepted, unless this process was stopped
  * meanwhile. */
-static void to_second(const lookup_t *l)
+static void to_remote(const lookup_t *l)
 {
     apr_time_t now = apr_time_now(); /* before the other clock: no stop comes between */
 
     if (l->shared->remote && l->accepted && la_clock_us() < l->asked.ends_us) {
-        la_remote_put(l->shared->remote, &l->second, l->accepted, &l->times, now, l->pool);
+        la_remote_put(l->shared->remote, &l->remote_asked, l->accepted, &l->times, now, l->pool);
     }
 }
 
@@ -211,11 +212,11 @@ static void lead(lookup_t *l, const la_flight_ticket_t *ticket, la_result_t *res
     int shareable = 1;
 
     /* The last leader may have ended between our miss and our begin. */
-    if (!from_cache(l, result) && !from_second(l, result)) {
+    if (!from_cache(l, result) && !from_remote(l, result)) {
         verify_and_keep(l, result, &shareable);
     }
     end_flight(l, ticket, result, shareable);
-    to_second(l);
+    to_remote(l);
 }
 
 /* Takes over what the leader learned. Returns 0 when it cannot be used and the provider has to be
@@ -291,10 +292,10 @@ static void go_alone(lookup_t *l, la_result_t *result)
 {
     int shareable;
 
-    if (!from_second(l, result)) {
+    if (!from_remote(l, result)) {
         verify_and_keep(l, result, &shareable);
     }
-    to_second(l);
+    to_remote(l);
 }
 
 static int breaker_is_closed(const lookup_t *l)

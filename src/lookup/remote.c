@@ -55,14 +55,14 @@ const char *la_remote_name(la_remote_e event)
     return "unknown";
 }
 
-static void tell_unreadable(const la_remote_t *second, la_unseal_e result)
+static void tell_unreadable(const la_remote_t *remote, la_unseal_e result)
 {
-    if (la_counters_first(second->shared.stats, second->shared.stats_index,
+    if (la_counters_first(remote->shared.stats, remote->shared.stats_index,
                           LA_REMOTE_TOLD_UNREADABLE)) {
         la_log(LA_LOG_WARNING,
                LA_LOGNO(0056) "second-level cache %s holds entries that cannot be read (%s); they "
                               "are passed over, and this is not logged again",
-               second->options->redis.address,
+               remote->options->redis.address,
                result == LA_UNSEAL_FORMAT ? "of another format"
                                           : "altered, or sealed with another secret");
     }
@@ -93,7 +93,7 @@ static la_remote_e judge(la_purge_position_t position, la_slice_t plain, apr_tim
 }
 
 /* Opens what was found under one name. */
-static la_remote_e open_entry(la_remote_t *second, const la_seal_keys_t *keys, la_slice_t place,
+static la_remote_e open_entry(la_remote_t *remote, const la_seal_keys_t *keys, la_slice_t place,
                               const la_redis_answer_t *answer, la_purge_position_t position,
                               apr_time_t now, apr_pool_t *pool, la_remote_found_t *found)
 {
@@ -107,7 +107,7 @@ static la_remote_e open_entry(la_remote_t *second, const la_seal_keys_t *keys, l
     result = la_unseal(keys, place, answer->text, pool, &plain);
     event = result == LA_UNSEAL_OK ? judge(position, plain, now, found) : LA_REMOTE_UNREADABLE;
     if (event == LA_REMOTE_UNREADABLE) {
-        tell_unreadable(second, result == LA_UNSEAL_OK ? LA_UNSEAL_FORMAT : result);
+        tell_unreadable(remote, result == LA_UNSEAL_OK ? LA_UNSEAL_FORMAT : result);
     }
     return event;
 }
@@ -119,7 +119,7 @@ typedef struct question_t {
     apr_size_t words_count;
 } question_t;
 
-static int pose(la_remote_t *second, const la_slice_t *parts, apr_size_t parts_count,
+static int pose(la_remote_t *remote, const la_slice_t *parts, apr_size_t parts_count,
                 apr_pool_t *pool, la_remote_asked_t *asked, question_t *question)
 {
     char name[LA_SEAL_NAME_LEN + 1];
@@ -127,42 +127,42 @@ static int pose(la_remote_t *second, const la_slice_t *parts, apr_size_t parts_c
 
     question->words[0] = LA_SLICE("MGET");
     question->words_count = 1;
-    for (i = 0; i < second->options->secret_count; i++) {
-        if (!la_remote_keys(second, i, pool, &question->keys[i]) ||
+    for (i = 0; i < remote->options->secret_count; i++) {
+        if (!la_remote_keys(remote, i, pool, &question->keys[i]) ||
             la_seal_name(&question->keys[i], parts, parts_count, name) != APR_SUCCESS) {
             return 0;
         }
         if (i == 0) {
             memcpy(asked->name, name, sizeof(name));
         }
-        question->words[question->words_count++] = la_remote_word(second, pool, "e:", name);
+        question->words[question->words_count++] = la_remote_word(remote, pool, "e:", name);
     }
-    question->words[question->words_count++] = la_remote_word(second, pool, "era", "");
-    question->words[question->words_count++] = la_remote_word(second, pool, "epoch", "");
+    question->words[question->words_count++] = la_remote_word(remote, pool, "era", "");
+    question->words[question->words_count++] = la_remote_word(remote, pool, "epoch", "");
     return 1;
 }
 
 /* Sends it. Sets asked->usable if Redis and this machine are at one position then. Returns 1 when
  * news of purges came. */
-static int put_question(la_remote_t *second, const question_t *question, apr_pool_t *pool,
+static int put_question(la_remote_t *remote, const question_t *question, apr_pool_t *pool,
                         la_redis_answer_t *answer, la_remote_asked_t *asked)
 {
-    la_purge_position_t known = la_remote_known(second);
+    la_purge_position_t known = la_remote_known(remote);
 
-    asked->answered = la_remote_is_bound(second) &&
-                      la_remote_command(second, question->words_count, question->words,
+    asked->answered = la_remote_is_bound(remote) &&
+                      la_remote_command(remote, question->words_count, question->words,
                                         LA_REMOTE_READS, pool, answer) == LA_REDIS_OK &&
                       answer->kind == LA_REDIS_LIST && answer->count == question->words_count - 1;
     asked->usable = asked->answered &&
-                    la_remote_settle(second, known, answer->items + answer->count - 2,
+                    la_remote_settle(remote, known, answer->items + answer->count - 2,
                                      answer->server, 0, pool, &asked->position) &&
-                    la_purge_compare(asked->position, la_remote_known(second)) == 0;
-    return la_purge_compare(known, la_remote_known(second)) != 0;
+                    la_purge_compare(asked->position, la_remote_known(remote)) == 0;
+    return la_purge_compare(known, la_remote_known(remote)) != 0;
 }
 
 /* News drop everything here, and what was asked before them is not kept: the question is put once
  * more then. */
-static void put_until_kept(la_remote_t *second, const question_t *question, apr_pool_t *pool,
+static void put_until_kept(la_remote_t *remote, const question_t *question, apr_pool_t *pool,
                            la_cache_asked_t *since, la_redis_answer_t *answer,
                            la_remote_asked_t *asked)
 {
@@ -171,13 +171,13 @@ static void put_until_kept(la_remote_t *second, const question_t *question, apr_
     int news = 1;
 
     for (tries = 0; tries < 2 && news; tries++) {
-        *since = la_cache_asked(second->shared.cache, since->digest);
+        *since = la_cache_asked(remote->shared.cache, since->digest);
         since->ends_us = ends_us;
-        news = put_question(second, question, pool, answer, asked);
+        news = put_question(remote, question, pool, answer, asked);
     }
 }
 
-int la_remote_get(la_remote_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
+int la_remote_get(la_remote_t *remote, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
                   la_cache_asked_t *since, la_remote_asked_t *asked, la_remote_found_t *found)
 {
     la_remote_e event = LA_REMOTE_MISS;
@@ -187,18 +187,18 @@ int la_remote_get(la_remote_t *second, const la_slice_t *parts, apr_size_t count
 
     *asked = (la_remote_asked_t){.usable = 0};
     *found = (la_remote_found_t){0};
-    if (pose(second, parts, count, pool, asked, &question)) {
-        put_until_kept(second, &question, pool, since, &answer, asked);
+    if (pose(remote, parts, count, pool, asked, &question)) {
+        put_until_kept(remote, &question, pool, since, &answer, asked);
     }
-    for (i = 0; asked->usable && answer.items && i < second->options->secret_count &&
+    for (i = 0; asked->usable && answer.items && i < remote->options->secret_count &&
                 event != LA_REMOTE_HIT;
          i++) {
-        event = open_entry(second, &question.keys[i], question.words[1 + i], &answer.items[i],
+        event = open_entry(remote, &question.keys[i], question.words[1 + i], &answer.items[i],
                            asked->position, apr_time_now(), pool, found);
     }
     OPENSSL_cleanse(question.keys, sizeof(question.keys));
     if (asked->answered) {
-        la_remote_count(second, event);
+        la_remote_count(remote, event);
     }
     return event == LA_REMOTE_HIT;
 }
@@ -230,27 +230,27 @@ static apr_int64_t make_entry(const la_remote_asked_t *asked, const la_identity_
 }
 
 /* Returns 1 when Redis took it. */
-static int store(la_remote_t *second, const la_remote_asked_t *asked, la_slice_t plain,
+static int store(la_remote_t *remote, const la_remote_asked_t *asked, la_slice_t plain,
                  apr_int64_t ms, apr_pool_t *pool)
 {
-    la_slice_t words[5] = {LA_SLICE("SET"), la_remote_word(second, pool, "e:", asked->name)};
+    la_slice_t words[5] = {LA_SLICE("SET"), la_remote_word(remote, pool, "e:", asked->name)};
     la_redis_answer_t answer;
     la_seal_keys_t keys;
     int stored;
 
-    if (!la_remote_keys(second, 0, pool, &keys)) {
+    if (!la_remote_keys(remote, 0, pool, &keys)) {
         return 0;
     }
     words[3] = LA_SLICE("PX");
     words[4].data = apr_psprintf(pool, "%" APR_INT64_T_FMT, ms);
     words[4].len = strlen(words[4].data);
     stored = la_seal(&keys, words[1], plain, pool, &words[2]) == APR_SUCCESS &&
-             la_remote_command(second, 5, words, LA_REMOTE_WRITES, pool, &answer) == LA_REDIS_OK;
+             la_remote_command(remote, 5, words, LA_REMOTE_WRITES, pool, &answer) == LA_REDIS_OK;
     OPENSSL_cleanse(&keys, sizeof(keys));
     return stored;
 }
 
-void la_remote_put(la_remote_t *second, const la_remote_asked_t *asked,
+void la_remote_put(la_remote_t *remote, const la_remote_asked_t *asked,
                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
                    apr_pool_t *pool)
 {
@@ -263,7 +263,7 @@ void la_remote_put(la_remote_t *second, const la_remote_asked_t *asked,
     }
     ms = make_entry(asked, identity, times, now, pool, &plain);
     if (ms > 0) {
-        stored = asked->usable && store(second, asked, plain, ms, pool);
-        la_remote_count(second, stored ? LA_REMOTE_STORED : LA_REMOTE_STORE_FAILED);
+        stored = asked->usable && store(remote, asked, plain, ms, pool);
+        la_remote_count(remote, stored ? LA_REMOTE_STORED : LA_REMOTE_STORE_FAILED);
     }
 }

@@ -37,12 +37,12 @@ typedef struct la_remote_found_t {
  * what is found can be kept although news of a purge came with it. Returns 1 when there is one in
  * force; found is complete then. asked: for la_remote_put().
  */
-int la_remote_get(la_remote_t *second, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
+int la_remote_get(la_remote_t *remote, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
                   la_cache_asked_t *since, la_remote_asked_t *asked, la_remote_found_t *found);
 
 /* Stores an acceptance, unless its time is over, it is larger than a cache takes, or Redis did not
  * answer before. */
-void la_remote_put(la_remote_t *second, const la_remote_asked_t *asked,
+void la_remote_put(la_remote_t *remote, const la_remote_asked_t *asked,
                    const la_identity_t *identity, const la_cache_times_t *times, apr_time_t now,
                    apr_pool_t *pool);
 
@@ -54,7 +54,7 @@ apr_uint64_t la_remote_place(const la_remote_options_t *options, apr_pool_t *poo
  * before any of the calls below. If it was bound to another Redis, database or prefix, everything
  * cached is dropped, here and there.
  */
-void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *pool);
+void la_remote_bind(const la_cache_t *cache, la_remote_t *remote, apr_pool_t *pool);
 
 /* Tells all machines of a purge, and carries out here what came in meanwhile. The others drop
  * everything that they have.
@@ -62,15 +62,15 @@ void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *po
  * Returns NULL, or why they could not be told. Nothing that Redis has is believed here then, until
  * it can be told.
  */
-const char *la_remote_purge(la_remote_t *second, const la_purge_t *purge, apr_pool_t *pool);
+const char *la_remote_purge(la_remote_t *remote, const la_purge_t *purge, apr_pool_t *pool);
 
 /* Asks for purges by other machines and carries them out, at most once a second for all processes.
  * From a thread of mod_watchdog that does nothing else. */
-void la_remote_tick(la_remote_t *second, apr_time_t now, apr_pool_t *scratch);
+void la_remote_tick(la_remote_t *remote, apr_time_t now, apr_pool_t *scratch);
 
 /* Looks the server's name up again if it did not answer the last tick; may take as long as the
  * resolver does. From a thread of mod_watchdog that does nothing else. */
-void la_remote_resolve(la_remote_t *second);
+void la_remote_resolve(la_remote_t *remote);
 
 /* The name of a count, as status page and metrics have it. */
 const char *la_remote_name(la_remote_e event);

@@ -10,18 +10,18 @@
 /* Of the name of a quota, in hex digits: it only groups counters. */
 #define QUOTA_DIGITS 16
 
-la_redis_e la_remote_send(la_remote_t *second, apr_size_t count, const la_slice_t *words,
+la_redis_e la_remote_send(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                           apr_pool_t *pool, la_redis_answer_t *answer)
 {
-    return la_remote_command(second, count, words, LA_REMOTE_WRITES, pool, answer);
+    return la_remote_command(remote, count, words, LA_REMOTE_WRITES, pool, answer);
 }
 
-apr_interval_time_t la_remote_retry_us(la_remote_t *second, apr_time_t now)
+apr_interval_time_t la_remote_retry_us(la_remote_t *remote, apr_time_t now)
 {
-    la_gate_terms_t terms = la_remote_terms(second->options);
+    la_gate_terms_t terms = la_remote_terms(remote->options);
     la_gate_state_t state;
 
-    la_gate_read(second->shared.gates, second->shared.gate, &terms, now, &state);
+    la_gate_read(remote->shared.gates, remote->shared.gate, &terms, now, &state);
     return state.retry_us;
 }
 
@@ -41,10 +41,10 @@ static const char *escape_prefix(apr_pool_t *pool, const char *prefix)
     return pattern;
 }
 
-const char *la_remote_counter(la_remote_t *second, la_slice_t quota, const la_slice_t *counter,
+const char *la_remote_counter(la_remote_t *remote, la_slice_t quota, const la_slice_t *counter,
                               apr_pool_t *pool)
 {
-    const char *prefix = second->options->redis.prefix;
+    const char *prefix = remote->options->redis.prefix;
     la_slice_t parts[4] = {LA_SLICE("quota"), quota};
     char group[LA_SEAL_NAME_LEN + 1];
     char name[LA_SEAL_NAME_LEN + 1];
@@ -54,7 +54,7 @@ const char *la_remote_counter(la_remote_t *second, la_slice_t quota, const la_sl
     if (!counter && quota.len == 0) {
         return apr_pstrcat(pool, escape_prefix(pool, prefix), "q:*", NULL);
     }
-    holds = la_remote_keys(second, 0, pool, &keys) &&
+    holds = la_remote_keys(remote, 0, pool, &keys) &&
             la_seal_name(&keys, parts, 2, group) == APR_SUCCESS;
     if (holds && counter) {
         parts[2] = counter[0];

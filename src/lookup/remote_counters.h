@@ -7,7 +7,7 @@
 
 /* Sends one command through the breaker. An error as its answer does not count against Redis: a
  * full server refuses to write, and still reads. */
-la_redis_e la_remote_send(la_remote_t *second, apr_size_t count, const la_slice_t *words,
+la_redis_e la_remote_send(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                           apr_pool_t *pool, la_redis_answer_t *answer);
 
 /* The name of a counter: nobody without the secret learns from it who is counted.
@@ -15,10 +15,10 @@ la_redis_e la_remote_send(la_remote_t *second, apr_size_t count, const la_slice_
  * quota: its label; empty for a pattern of all counters. counter: two parts; NULL for a pattern of
  * all counters of the quota. Returns NULL when there is no secret that can be used. In `pool`.
  */
-const char *la_remote_counter(la_remote_t *second, la_slice_t quota, const la_slice_t *counter,
+const char *la_remote_counter(la_remote_t *remote, la_slice_t quota, const la_slice_t *counter,
                               apr_pool_t *pool);
 
 /* How long the breaker refuses commands; 0 when it does not. */
-apr_interval_time_t la_remote_retry_us(la_remote_t *second, apr_time_t now);
+apr_interval_time_t la_remote_retry_us(la_remote_t *remote, apr_time_t now);
 
 #endif

@@ -16,14 +16,14 @@
 #define OPEN_US  (5 * APR_USEC_PER_SEC)
 #define SLACK_US APR_TIME_C(100000)
 
-void la_remote_count(const la_remote_t *second, la_remote_e event)
+void la_remote_count(const la_remote_t *remote, la_remote_e event)
 {
-    la_counters_lookup(second->shared.stats, second->shared.stats_index, 0, event);
+    la_counters_lookup(remote->shared.stats, remote->shared.stats_index, 0, event);
 }
 
-void la_remote_note_error(const la_remote_t *second, const char *reason)
+void la_remote_note_error(const la_remote_t *remote, const char *reason)
 {
-    la_counters_error(second->shared.stats, second->shared.stats_index, reason, apr_time_now());
+    la_counters_error(remote->shared.stats, remote->shared.stats_index, reason, apr_time_now());
 }
 
 /* ---- the breaker ---- */
@@ -34,9 +34,9 @@ apr_interval_time_t la_remote_budget(const la_remote_options_t *options)
     return options->redis.connect_timeout_us + 2 * options->redis.timeout_us;
 }
 
-apr_interval_time_t la_remote_longest(const la_remote_t *second)
+apr_interval_time_t la_remote_longest(const la_remote_t *remote)
 {
-    return 3 * la_remote_budget(second->options); /* a new era may begin, and it is asked again */
+    return 3 * la_remote_budget(remote->options); /* a new era may begin, and it is asked again */
 }
 
 la_gate_terms_t la_remote_terms(const la_remote_options_t *options)
@@ -47,9 +47,9 @@ la_gate_terms_t la_remote_terms(const la_remote_options_t *options)
                              .call_us = la_remote_budget(options) + SLACK_US};
 }
 
-static void log_change(const la_remote_t *second, la_gate_change_e change, const char *reason)
+static void log_change(const la_remote_t *remote, la_gate_change_e change, const char *reason)
 {
-    const char *address = second->options->redis.address;
+    const char *address = remote->options->redis.address;
 
     switch (change) {
     case LA_GATE_SAME:
@@ -66,41 +66,41 @@ static void log_change(const la_remote_t *second, la_gate_change_e change, const
 }
 
 /* What becomes of a command while the breaker is open. */
-static la_redis_e past_breaker(la_remote_t *second, apr_size_t count, const la_slice_t *words,
+static la_redis_e past_breaker(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                                int how, apr_pool_t *pool, la_redis_answer_t *answer)
 {
     if (how & LA_REMOTE_ANYWAY) {
-        return la_redis_command(second->redis, count, words, pool, answer);
+        return la_redis_command(remote->redis, count, words, pool, answer);
     }
     answer->text = LA_SLICE("its breaker is open");
-    la_remote_count(second, LA_REMOTE_SKIPPED);
+    la_remote_count(remote, LA_REMOTE_SKIPPED);
     return LA_REDIS_FAILED;
 }
 
-la_redis_e la_remote_command(la_remote_t *second, apr_size_t count, const la_slice_t *words,
+la_redis_e la_remote_command(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                              int how, apr_pool_t *pool, la_redis_answer_t *answer)
 {
-    la_gate_terms_t terms = la_remote_terms(second->options);
+    la_gate_terms_t terms = la_remote_terms(remote->options);
     apr_time_t start = la_clock_us();
     la_gate_pass_t pass;
     la_redis_e result;
     int outage;
 
-    if (la_gate_allow(second->shared.gates, second->shared.gate, &terms, start, &pass) ==
+    if (la_gate_allow(remote->shared.gates, remote->shared.gate, &terms, start, &pass) ==
         LA_GATE_REFUSED) {
-        return past_breaker(second, count, words, how, pool, answer);
+        return past_breaker(remote, count, words, how, pool, answer);
     }
-    result = la_redis_command(second->redis, count, words, pool, answer);
-    la_counters_call(second->shared.stats, second->shared.stats_index, la_clock_us() - start);
+    result = la_redis_command(remote->redis, count, words, pool, answer);
+    la_counters_call(remote->shared.stats, remote->shared.stats_index, la_clock_us() - start);
     outage = result == LA_REDIS_FAILED || ((how & LA_REMOTE_READS) && result == LA_REDIS_ERROR);
     if (outage) {
-        la_remote_count(second, LA_REMOTE_UNAVAILABLE);
+        la_remote_count(remote, LA_REMOTE_UNAVAILABLE);
     }
     if (result != LA_REDIS_OK) {
-        la_remote_note_error(second, answer->text.data);
+        la_remote_note_error(remote, answer->text.data);
     }
-    log_change(second,
-               la_gate_report(second->shared.gates, second->shared.gate, &terms, &pass,
+    log_change(remote,
+               la_gate_report(remote->shared.gates, remote->shared.gate, &terms, &pass,
                               outage ? LA_GATE_OUTAGE : LA_GATE_SUCCESS, la_clock_us()),
                answer->text.data);
     return result;
@@ -109,12 +109,12 @@ la_redis_e la_remote_command(la_remote_t *second, apr_size_t count, const la_sli
 /* ---- keys and names ---- */
 
 /* Takes a secret's new value into use; a bad one leaves the old keys in force. */
-static void derive(la_remote_t *second, la_remote_derived_t *derived, const char *value)
+static void derive(la_remote_t *remote, la_remote_derived_t *derived, const char *value)
 {
     la_seal_keys_t keys;
 
     if (la_seal_keys(la_slice_of(value), &keys) != APR_SUCCESS) {
-        if (la_counters_first(second->shared.stats, second->shared.stats_index,
+        if (la_counters_first(remote->shared.stats, remote->shared.stats_index,
                               LA_REMOTE_TOLD_SECRET)) {
             la_log(LA_LOG_ERROR,
                    LA_LOGNO(0055) "LlamaAuthCacheSecret: the new version is shorter than %d "
@@ -132,28 +132,28 @@ static void derive(la_remote_t *second, la_remote_derived_t *derived, const char
     OPENSSL_cleanse(&keys, sizeof(keys));
 }
 
-int la_remote_keys(la_remote_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys)
+int la_remote_keys(la_remote_t *remote, int i, apr_pool_t *pool, la_seal_keys_t *keys)
 {
-    const char *value = la_secret_get(second->options->secrets[i], apr_time_now(), pool);
-    la_remote_derived_t *derived = &second->derived[i];
+    const char *value = la_secret_get(remote->options->secrets[i], apr_time_now(), pool);
+    la_remote_derived_t *derived = &remote->derived[i];
     apr_size_t len = strlen(value);
     int known;
 
-    apr_thread_mutex_lock(second->lock);
+    apr_thread_mutex_lock(remote->lock);
     if (!derived->value || strlen(derived->value) != len ||
         CRYPTO_memcmp(derived->value, value, len) != 0) {
-        derive(second, derived, value);
+        derive(remote, derived, value);
     }
     known = derived->value != NULL;
     *keys = derived->keys;
-    apr_thread_mutex_unlock(second->lock);
+    apr_thread_mutex_unlock(remote->lock);
     return known;
 }
 
-la_slice_t la_remote_word(const la_remote_t *second, apr_pool_t *pool, const char *kind,
+la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const char *kind,
                           const char *name)
 {
-    const char *text = apr_pstrcat(pool, second->options->redis.prefix, kind, name, NULL);
+    const char *text = apr_pstrcat(pool, remote->options->redis.prefix, kind, name, NULL);
 
     return la_slice_of(text);
 }
@@ -179,17 +179,17 @@ const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_optio
 /* ---- the process's handle ---- */
 
 apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options,
-                            const la_remote_shared_t *shared, int connections, la_remote_t **second)
+                            const la_remote_shared_t *shared, int connections, la_remote_t **remote)
 {
     la_remote_t *made = apr_pcalloc(pool, sizeof(*made));
     apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
 
-    *second = NULL;
+    *remote = NULL;
     made->options = options;
     made->shared = *shared;
     if (rv == APR_SUCCESS) {
         rv = la_redis_make(pool, &options->redis, connections, &made->redis);
     }
-    *second = rv == APR_SUCCESS ? made : NULL;
+    *remote = rv == APR_SUCCESS ? made : NULL;
     return rv;
 }

@@ -33,10 +33,10 @@ struct la_remote_t {
 };
 
 /* Counts an event. */
-void la_remote_count(const la_remote_t *second, la_remote_e event);
+void la_remote_count(const la_remote_t *remote, la_remote_e event);
 
 /* Keeps the reason as the last error. */
-void la_remote_note_error(const la_remote_t *second, const char *reason);
+void la_remote_note_error(const la_remote_t *remote, const char *reason);
 
 /* How a command goes through the breaker. */
 enum {
@@ -47,15 +47,15 @@ enum {
 };
 
 /* One command through the breaker. */
-la_redis_e la_remote_command(la_remote_t *second, apr_size_t count, const la_slice_t *words,
+la_redis_e la_remote_command(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                              int how, apr_pool_t *pool, la_redis_answer_t *answer);
 
 /* The keys in force of secret `i`. Returns 0 when it never had good ones. To be cleansed after use.
  */
-int la_remote_keys(la_remote_t *second, int i, apr_pool_t *pool, la_seal_keys_t *keys);
+int la_remote_keys(la_remote_t *remote, int i, apr_pool_t *pool, la_seal_keys_t *keys);
 
 /* A name in Redis: the prefix, a kind and a name, in `pool`. */
-la_slice_t la_remote_word(const la_remote_t *second, apr_pool_t *pool, const char *kind,
+la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const char *kind,
                           const char *name);
 
 /* Agrees with Redis on a position, once it has answered.
@@ -67,15 +67,15 @@ la_slice_t la_remote_word(const la_remote_t *second, apr_pool_t *pool, const cha
  * then still the one known here, nothing of that answer can be believed. Returns 1, or 0 when Redis
  * is not to be believed.
  */
-int la_remote_settle(la_remote_t *second, la_purge_position_t least, const la_redis_answer_t *words,
+int la_remote_settle(la_remote_t *remote, la_purge_position_t least, const la_redis_answer_t *words,
                      const char *server, int insist, apr_pool_t *pool,
                      la_purge_position_t *position);
 
 /* The position that is known here: to be asked for before Redis is. */
-la_purge_position_t la_remote_known(const la_remote_t *second);
+la_purge_position_t la_remote_known(const la_remote_t *remote);
 
 /* Whether this machine's position is that of this Redis: not so in a child of an earlier
  * configuration. */
-int la_remote_is_bound(const la_remote_t *second);
+int la_remote_is_bound(const la_remote_t *remote);
 
 #endif

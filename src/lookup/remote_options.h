@@ -50,7 +50,7 @@ const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_optio
 apr_interval_time_t la_remote_budget(const la_remote_options_t *options);
 
 /* The longest that la_remote_get() or la_remote_put() takes. */
-apr_interval_time_t la_remote_longest(const la_remote_t *second);
+apr_interval_time_t la_remote_longest(const la_remote_t *remote);
 
 /* How long and how often its breaker lets it be asked: for la_gate_read(). */
 la_gate_terms_t la_remote_terms(const la_remote_options_t *options);
@@ -58,6 +58,6 @@ la_gate_terms_t la_remote_terms(const la_remote_options_t *options);
 /* Makes this process's handle. Returns APR_SUCCESS or what failed. */
 apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options,
                             const la_remote_shared_t *shared, int connections,
-                            la_remote_t **second);
+                            la_remote_t **remote);
 
 #endif

@@ -54,10 +54,10 @@ static const char *short_digest(apr_pool_t *pool, const char *text)
     return apr_pstrmemdup(pool, id, HALF);
 }
 
-static state_t read_state(const la_remote_t *second, const la_redis_answer_t *words,
+static state_t read_state(const la_remote_t *remote, const la_redis_answer_t *words,
                           const char *server, apr_pool_t *pool)
 {
-    const la_redis_options_t *options = &second->options->redis;
+    const la_redis_options_t *options = &remote->options->redis;
     state_t state = {words[0].text, words[1].text, NULL};
 
     state.bound =
@@ -105,38 +105,38 @@ static int read_position(const state_t *state, la_purge_position_t *position)
 
 /* Runs a script on both words, which returns them. It goes past the breaker: it is rare, and
  * somebody should know whether it was done. */
-static la_redis_e run_script(la_remote_t *second, la_slice_t script, const la_slice_t *arguments,
+static la_redis_e run_script(la_remote_t *remote, la_slice_t script, const la_slice_t *arguments,
                              apr_size_t count, apr_pool_t *pool, la_redis_answer_t *answer)
 {
     la_slice_t words[8] = {LA_SLICE("EVAL"), script, LA_SLICE("2"),
-                           la_remote_word(second, pool, "era", ""),
-                           la_remote_word(second, pool, "epoch", "")};
+                           la_remote_word(remote, pool, "era", ""),
+                           la_remote_word(remote, pool, "epoch", "")};
     la_redis_e result;
 
     if (count > 0) { /* memcpy from NULL is undefined even then */
         memcpy(words + 5, arguments, count * sizeof(*arguments));
     }
-    result = la_redis_command(second->redis, 5 + count, words, pool, answer);
+    result = la_redis_command(remote->redis, 5 + count, words, pool, answer);
     if (result == LA_REDIS_OK && (answer->kind != LA_REDIS_LIST || answer->count != 2)) {
         answer->text = LA_SLICE("its answer is of an unknown kind");
         result = LA_REDIS_FAILED;
     }
     if (result != LA_REDIS_OK) {
-        la_remote_note_error(second, answer->text.data);
+        la_remote_note_error(remote, answer->text.data);
     }
     return result;
 }
 
 /* Has Redis begin a new era, unless its words changed meanwhile. Returns NULL and its words then,
  * or why it could not. */
-static const char *begin_era(la_remote_t *second, const state_t *seen, apr_pool_t *pool,
+static const char *begin_era(la_remote_t *remote, const state_t *seen, apr_pool_t *pool,
                              la_redis_answer_t *answer)
 {
     static const char script[] = "local v = redis.call('MGET', KEYS[1], KEYS[2]) "
                                  "if (v[1] or '') == ARGV[1] and (v[2] or '') == ARGV[2] then "
                                  "redis.call('MSET', KEYS[1], ARGV[3], KEYS[2], '1') end "
                                  "return redis.call('MGET', KEYS[1], KEYS[2])";
-    apr_uint64_t era = la_purge_draw(la_cache_purges(second->shared.cache), apr_time_now());
+    apr_uint64_t era = la_purge_draw(la_cache_purges(remote->shared.cache), apr_time_now());
     la_slice_t arguments[3] = {seen->era, seen->epoch};
 
     if (!era) {
@@ -144,7 +144,7 @@ static const char *begin_era(la_remote_t *second, const state_t *seen, apr_pool_
     }
     arguments[2].data = apr_psprintf(pool, "%016" APR_UINT64_T_HEX_FMT "%s", era, seen->bound);
     arguments[2].len = strlen(arguments[2].data);
-    return run_script(second, (la_slice_t){script, sizeof(script) - 1}, arguments, 3, pool,
+    return run_script(remote, (la_slice_t){script, sizeof(script) - 1}, arguments, 3, pool,
                       answer) == LA_REDIS_OK
                ? NULL
                : answer->text.data;
@@ -154,9 +154,9 @@ static const char *begin_era(la_remote_t *second, const state_t *seen, apr_pool_
 
 /* Nothing is logged on a machine that has not heard of any purge yet: there is nothing that it
  * could lose. */
-static void tell_new_era(const la_remote_t *second, int heard, const char *error)
+static void tell_new_era(const la_remote_t *remote, int heard, const char *error)
 {
-    const char *address = second->options->redis.address;
+    const char *address = remote->options->redis.address;
 
     if (heard && !error) {
         la_log(LA_LOG_WARNING,
@@ -165,7 +165,7 @@ static void tell_new_era(const la_remote_t *second, int heard, const char *error
                address);
     }
     if (heard && error &&
-        la_counters_first(second->shared.stats, second->shared.stats_index,
+        la_counters_first(remote->shared.stats, remote->shared.stats_index,
                           LA_REMOTE_TOLD_FORGOTTEN)) {
         la_log(LA_LOG_ERROR,
                LA_LOGNO(0057) "second-level cache %s forgot purges and cannot be told to drop what "
@@ -176,75 +176,75 @@ static void tell_new_era(const la_remote_t *second, int heard, const char *error
 
 /* Takes a position over that is not earlier than what is known here. All that is cached goes first,
  * so that a process that dies between leaves it to the next one. */
-static void adopt(const la_remote_t *second, la_purge_position_t position)
+static void adopt(const la_remote_t *remote, la_purge_position_t position)
 {
-    la_purge_log_t *log = la_cache_purges(second->shared.cache);
+    la_purge_log_t *log = la_cache_purges(remote->shared.cache);
 
     if (la_purge_compare(position, la_purge_known(log)) > 0) {
-        drop_all(second->shared.cache);
+        drop_all(remote->shared.cache);
         la_purge_advance(log, position);
     }
 }
 
 /* Ends an era that is lost, or that lost purges. Returns the words of Redis after it, or NULL. */
-static const la_redis_answer_t *renew(la_remote_t *second, const state_t *seen, apr_pool_t *pool,
+static const la_redis_answer_t *renew(la_remote_t *remote, const state_t *seen, apr_pool_t *pool,
                                       la_redis_answer_t *answer)
 {
-    la_purge_log_t *log = la_cache_purges(second->shared.cache);
+    la_purge_log_t *log = la_cache_purges(remote->shared.cache);
     int heard = la_purge_known(log).era != 0;
     la_purge_position_t last = {0, 0};
     const char *error;
 
-    drop_all(second->shared.cache);
+    drop_all(remote->shared.cache);
     if (read_era(seen, &last.era)) {
         la_purge_advance(log, last); /* the new one is to be later than this too */
     }
-    error = begin_era(second, seen, pool, answer);
-    atomic_store(&second->refused_at, error ? apr_time_now() : 0);
-    tell_new_era(second, heard, error);
+    error = begin_era(remote, seen, pool, answer);
+    atomic_store(&remote->refused_at, error ? apr_time_now() : 0);
+    tell_new_era(remote, heard, error);
     return error ? NULL : answer;
 }
 
-la_purge_position_t la_remote_known(const la_remote_t *second)
+la_purge_position_t la_remote_known(const la_remote_t *remote)
 {
-    return la_purge_known(la_cache_purges(second->shared.cache));
+    return la_purge_known(la_cache_purges(remote->shared.cache));
 }
 
 /* Whether Redis took no new era a moment ago. */
-static int was_refused(const la_remote_t *second)
+static int was_refused(const la_remote_t *remote)
 {
-    apr_time_t at = atomic_load(&second->refused_at);
+    apr_time_t at = atomic_load(&remote->refused_at);
     apr_time_t now = apr_time_now();
 
     return at != 0 && now >= at && now - at < TICK_US;
 }
 
-int la_remote_settle(la_remote_t *second, la_purge_position_t least, const la_redis_answer_t *words,
+int la_remote_settle(la_remote_t *remote, la_purge_position_t least, const la_redis_answer_t *words,
                      const char *server, int insist, apr_pool_t *pool,
                      la_purge_position_t *position)
 {
-    state_t state = read_state(second, words, server, pool);
+    state_t state = read_state(remote, words, server, pool);
     la_redis_answer_t answer;
 
     if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
-        if (la_purge_compare(la_remote_known(second), least) > 0) {
+        if (la_purge_compare(la_remote_known(remote), least) > 0) {
             return 0; /* the answer is older than what another thread has learned meanwhile */
         }
-        if ((!insist && was_refused(second)) || !renew(second, &state, pool, &answer)) {
+        if ((!insist && was_refused(remote)) || !renew(remote, &state, pool, &answer)) {
             return 0;
         }
-        state = read_state(second, answer.items, answer.server, pool);
+        state = read_state(remote, answer.items, answer.server, pool);
         if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
             return 0;
         }
     }
-    adopt(second, *position);
+    adopt(remote, *position);
     return 1;
 }
 
-int la_remote_is_bound(const la_remote_t *second)
+int la_remote_is_bound(const la_remote_t *remote)
 {
-    return la_purge_is_bound(la_cache_purges(second->shared.cache), second->place);
+    return la_purge_is_bound(la_cache_purges(remote->shared.cache), remote->place);
 }
 
 apr_uint64_t la_remote_place(const la_remote_options_t *options, apr_pool_t *pool)
@@ -261,12 +261,12 @@ apr_uint64_t la_remote_place(const la_remote_options_t *options, apr_pool_t *poo
     return place;
 }
 
-void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *pool)
+void la_remote_bind(const la_cache_t *cache, la_remote_t *remote, apr_pool_t *pool)
 {
-    apr_uint64_t place = la_remote_place(second ? second->options : NULL, pool);
+    apr_uint64_t place = la_remote_place(remote ? remote->options : NULL, pool);
 
-    if (second) {
-        second->place = place;
+    if (remote) {
+        remote->place = place;
     }
     if (la_purge_bind(la_cache_purges(cache), place, apr_time_now())) {
         drop_all(cache);
@@ -276,89 +276,89 @@ void la_remote_bind(const la_cache_t *cache, la_remote_t *second, apr_pool_t *po
 /* ---- purges ---- */
 
 /* Counts a purge. Returns NULL and the words of Redis after it, or why it could not. */
-static const char *count_purge(la_remote_t *second, apr_pool_t *pool, la_redis_answer_t *answer)
+static const char *count_purge(la_remote_t *remote, apr_pool_t *pool, la_redis_answer_t *answer)
 {
     static const char count[] = "local v = redis.call('MGET', KEYS[1], KEYS[2]) "
                                 "if v[1] and v[2] then redis.call('INCR', KEYS[2]) end "
                                 "return redis.call('MGET', KEYS[1], KEYS[2])";
     static const char look[] = "return redis.call('MGET', KEYS[1], KEYS[2])";
     la_redis_e result =
-        run_script(second, (la_slice_t){count, sizeof(count) - 1}, NULL, 0, pool, answer);
+        run_script(remote, (la_slice_t){count, sizeof(count) - 1}, NULL, 0, pool, answer);
 
     if (result == LA_REDIS_ERROR) { /* what is there cannot be counted up: a new era will do */
-        result = run_script(second, (la_slice_t){look, sizeof(look) - 1}, NULL, 0, pool, answer);
+        result = run_script(remote, (la_slice_t){look, sizeof(look) - 1}, NULL, 0, pool, answer);
     }
     return result == LA_REDIS_OK ? NULL : answer->text.data;
 }
 
 /* Tells Redis. The purge is known to all machines once Redis is at `next` or later. */
-static const char *tell(la_remote_t *second, const la_purge_t *purge, la_purge_position_t next,
+static const char *tell(la_remote_t *remote, const la_purge_t *purge, la_purge_position_t next,
                         apr_pool_t *pool)
 {
     la_redis_answer_t answer;
     la_purge_position_t position;
     state_t state;
-    const char *error = la_remote_is_bound(second) ? count_purge(second, pool, &answer)
+    const char *error = la_remote_is_bound(remote) ? count_purge(remote, pool, &answer)
                                                    : "the configuration has changed";
 
     if (error) {
         return error;
     }
-    state = read_state(second, answer.items, answer.server, pool);
+    state = read_state(remote, answer.items, answer.server, pool);
     if (read_position(&state, &position) && la_purge_compare(position, next) == 0) {
         /* Nobody else's purge: only what it names goes, with what came in from Redis before it was
          * told. */
-        la_cache_purge(second->shared.cache, purge);
-        la_purge_advance(la_cache_purges(second->shared.cache), position);
+        la_cache_purge(remote->shared.cache, purge);
+        la_purge_advance(la_cache_purges(remote->shared.cache), position);
         return NULL;
     }
-    return la_remote_settle(second, next, answer.items, answer.server, 1, pool, &position)
+    return la_remote_settle(remote, next, answer.items, answer.server, 1, pool, &position)
                ? NULL
                : "it does not begin anew";
 }
 
-const char *la_remote_purge(la_remote_t *second, const la_purge_t *purge, apr_pool_t *pool)
+const char *la_remote_purge(la_remote_t *remote, const la_purge_t *purge, apr_pool_t *pool)
 {
     la_purge_position_t next;
     const char *error;
     int tries = 0;
 
     do { /* once more if another thread was faster to agree with Redis on a new era */
-        next = la_remote_known(second);
+        next = la_remote_known(remote);
         next.number++;
-        error = tell(second, purge, next, pool);
-    } while (error && ++tries < 3 && la_purge_compare(la_remote_known(second), next) > 0);
+        error = tell(remote, purge, next, pool);
+    } while (error && ++tries < 3 && la_purge_compare(la_remote_known(remote), next) > 0);
     if (error) {
         /* What Redis has is older than the purge, here at once and everywhere when it can be told.
          */
-        la_purge_raise(la_cache_purges(second->shared.cache), apr_time_now());
+        la_purge_raise(la_cache_purges(remote->shared.cache), apr_time_now());
     }
     return error;
 }
 
-void la_remote_tick(la_remote_t *second, apr_time_t now, apr_pool_t *scratch)
+void la_remote_tick(la_remote_t *remote, apr_time_t now, apr_pool_t *scratch)
 {
-    la_slice_t words[] = {LA_SLICE("MGET"), la_remote_word(second, scratch, "era", ""),
-                          la_remote_word(second, scratch, "epoch", "")};
-    la_purge_position_t known = la_remote_known(second);
+    la_slice_t words[] = {LA_SLICE("MGET"), la_remote_word(remote, scratch, "era", ""),
+                          la_remote_word(remote, scratch, "epoch", "")};
+    la_purge_position_t known = la_remote_known(remote);
     la_redis_answer_t answer;
     la_redis_e result;
 
-    if (!la_remote_is_bound(second) ||
-        !la_purge_turn(la_cache_purges(second->shared.cache), now, TICK_US)) {
+    if (!la_remote_is_bound(remote) ||
+        !la_purge_turn(la_cache_purges(remote->shared.cache), now, TICK_US)) {
         return;
     }
     result =
-        la_remote_command(second, 3, words, LA_REMOTE_READS | LA_REMOTE_ANYWAY, scratch, &answer);
-    atomic_store(&second->lost, result != LA_REDIS_OK || answer.kind != LA_REDIS_LIST ||
+        la_remote_command(remote, 3, words, LA_REMOTE_READS | LA_REMOTE_ANYWAY, scratch, &answer);
+    atomic_store(&remote->lost, result != LA_REDIS_OK || answer.kind != LA_REDIS_LIST ||
                                     answer.count != 2 ||
-                                    !la_remote_settle(second, known, answer.items, answer.server, 1,
+                                    !la_remote_settle(remote, known, answer.items, answer.server, 1,
                                                       scratch, &known));
 }
 
-void la_remote_resolve(la_remote_t *second)
+void la_remote_resolve(la_remote_t *remote)
 {
-    if (atomic_load(&second->lost)) {
-        la_redis_resolve(second->redis);
+    if (atomic_load(&remote->lost)) {
+        la_redis_resolve(remote->redis);
     }
 }

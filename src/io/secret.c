@@ -1,7 +1,6 @@
 /* Secrets: where they are written, and which values are refused. */
 #include "io/secret.h"
 
-#include "base/slice.h"
 #include "io/reload.h"
 #include "io/server.h"
 
@@ -9,9 +8,6 @@
 #include <string.h>
 
 #include <apr_strings.h>
-
-/* Longest secret in a file. */
-#define SECRET_LIMIT_BYTES ((apr_size_t)64 * 1024)
 
 #define WHITE_SPACE " \t\n\v\f\r"
 
@@ -38,20 +34,27 @@ static int is_blank(char c)
     return memchr(WHITE_SPACE, c, sizeof(WHITE_SPACE) - 1) != NULL;
 }
 
+const char *la_secret_trim(la_slice_t *text)
+{
+    while (text->len > 0 && is_blank(text->data[text->len - 1])) {
+        text->len--;
+    }
+    while (text->len > 0 && is_blank(text->data[0])) {
+        text->data++;
+        text->len--;
+    }
+    return check_value(*text);
+}
+
 static const char *parse_file(void *context, la_slice_t text, apr_pool_t *pool, apr_pool_t *scratch,
                               const void **value)
 {
+    const char *error = la_secret_trim(&text);
+
     (void)context;
     (void)scratch;
-    while (text.len > 0 && is_blank(text.data[text.len - 1])) {
-        text.len--;
-    }
-    while (text.len > 0 && is_blank(text.data[0])) {
-        text.data++;
-        text.len--;
-    }
     *value = apr_pstrmemdup(pool, text.data, text.len);
-    return check_value(text);
+    return error;
 }
 
 static const char *read_file(apr_pool_t *pool, const char *name, la_secret_t *secret)
@@ -61,7 +64,7 @@ static const char *read_file(apr_pool_t *pool, const char *name, la_secret_t *se
     if (!path) {
         return "file: names no path";
     }
-    secret->reload = la_reload_make(pool, path, SECRET_LIMIT_BYTES, parse_file, NULL);
+    secret->reload = la_reload_make(pool, path, LA_SECRET_LIMIT_BYTES, parse_file, NULL);
     return la_reload_read(secret->reload, pool);
 }
 

@@ -2,8 +2,13 @@
 #ifndef LA_SECRET_H
 #define LA_SECRET_H
 
+#include "base/slice.h"
+
 #include <apr_pools.h>
 #include <apr_time.h>
+
+/* Longest secret in a file. */
+#define LA_SECRET_LIMIT_BYTES ((apr_size_t)64 * 1024)
 
 typedef struct la_secret_t la_secret_t;
 
@@ -20,5 +25,8 @@ const char *la_secret_make(apr_pool_t *pool, const char *spec, la_secret_t **sec
  * changed, as reload.h describes. Any thread.
  */
 const char *la_secret_get(la_secret_t *secret, apr_time_t now, apr_pool_t *pool);
+
+/* Takes the white space around a file's secret away. Returns NULL, or why it can be none. */
+const char *la_secret_trim(la_slice_t *text);
 
 #endif

@@ -128,8 +128,8 @@ static int pose(la_remote_t *remote, const la_slice_t *parts, apr_size_t parts_c
     question->words[0] = LA_SLICE("MGET");
     question->words_count = 1;
     for (i = 0; i < remote->options->secret_count; i++) {
-        if (!la_remote_keys(remote, i, pool, &question->keys[i]) ||
-            la_seal_name(&question->keys[i], parts, parts_count, name) != APR_SUCCESS) {
+        la_remote_keys(remote, i, &question->keys[i]);
+        if (la_seal_name(&question->keys[i], parts, parts_count, name) != APR_SUCCESS) {
             return 0;
         }
         if (i == 0) {
@@ -238,9 +238,7 @@ static int store(la_remote_t *remote, const la_remote_asked_t *asked, la_slice_t
     la_seal_keys_t keys;
     int stored;
 
-    if (!la_remote_keys(remote, 0, pool, &keys)) {
-        return 0;
-    }
+    la_remote_keys(remote, 0, &keys);
     words[3] = LA_SLICE("PX");
     words[4].data = apr_psprintf(pool, "%" APR_INT64_T_FMT, ms);
     words[4].len = strlen(words[4].data);

@@ -54,8 +54,8 @@ const char *la_remote_counter(la_remote_t *remote, la_slice_t quota, const la_sl
     if (!counter && quota.len == 0) {
         return apr_pstrcat(pool, escape_prefix(pool, prefix), "q:*", NULL);
     }
-    holds = la_remote_keys(remote, 0, pool, &keys) &&
-            la_seal_name(&keys, parts, 2, group) == APR_SUCCESS;
+    la_remote_keys(remote, 0, &keys);
+    holds = la_seal_name(&keys, parts, 2, group) == APR_SUCCESS;
     if (holds && counter) {
         parts[2] = counter[0];
         parts[3] = counter[1];

@@ -4,12 +4,11 @@
 
 #include "base/clock.h"
 #include "io/server.h"
+#include "io/secret.h"
 
 #include <string.h>
 
 #include <apr_strings.h>
-
-#include <openssl/crypto.h>
 
 /* The breaker: fixed, since there is nothing to choose between trying and going on without. */
 #define FAILURES 3
@@ -108,46 +107,14 @@ la_redis_e la_remote_command(la_remote_t *remote, apr_size_t count, const la_sli
 
 /* ---- keys and names ---- */
 
-/* Takes a secret's new value into use; a bad one leaves the old keys in force. */
-static void derive(la_remote_t *remote, la_remote_derived_t *derived, const char *value)
+void la_remote_keys(const la_remote_t *remote, int i, la_seal_keys_t *keys)
 {
-    la_seal_keys_t keys;
+    la_reload_t *secret = remote->options->secrets[i];
+    unsigned held;
 
-    if (la_seal_keys(la_slice_of(value), &keys) != APR_SUCCESS) {
-        if (la_counters_first(remote->shared.stats, remote->shared.stats_index,
-                              LA_REMOTE_TOLD_SECRET)) {
-            la_log(LA_LOG_ERROR,
-                   LA_LOGNO(0055) "LlamaAuthCacheSecret: the new version is shorter than %d "
-                                  "characters, the old one stays in force",
-                   LA_SEAL_SECRET_MIN);
-        }
-        return;
-    }
-    derived->keys = keys;
-    if (derived->pool) {
-        apr_pool_destroy(derived->pool);
-    }
-    apr_pool_create(&derived->pool, NULL);
-    derived->value = apr_pstrdup(derived->pool, value);
-    OPENSSL_cleanse(&keys, sizeof(keys));
-}
-
-int la_remote_keys(la_remote_t *remote, int i, apr_pool_t *pool, la_seal_keys_t *keys)
-{
-    const char *value = la_secret_get(remote->options->secrets[i], apr_time_now(), pool);
-    la_remote_derived_t *derived = &remote->derived[i];
-    apr_size_t len = strlen(value);
-    int known;
-
-    apr_thread_mutex_lock(remote->lock);
-    if (!derived->value || strlen(derived->value) != len ||
-        CRYPTO_memcmp(derived->value, value, len) != 0) {
-        derive(remote, derived, value);
-    }
-    known = derived->value != NULL;
-    *keys = derived->keys;
-    apr_thread_mutex_unlock(remote->lock);
-    return known;
+    la_reload_look(secret, apr_time_now());
+    memcpy(keys, la_reload_hold(secret, &held), sizeof(*keys));
+    la_reload_release(secret, held);
 }
 
 la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const char *kind,
@@ -158,22 +125,42 @@ la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const cha
     return la_slice_of(text);
 }
 
-const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_options_t *options)
+/* Derives the keys of a secret: all that is kept of it. */
+static const char *parse_secret(void *context, la_slice_t text, apr_pool_t *pool,
+                                apr_pool_t *scratch, const void **value)
 {
-    la_secret_t *secret;
-    const char *error = la_secret_make(pool, spec, &secret);
+    la_seal_keys_t *keys = apr_palloc(pool, sizeof(*keys));
+    const char *error = la_secret_trim(&text);
 
+    (void)context;
+    *value = keys;
     if (error) {
         return error;
     }
-    if (strlen(la_secret_get(secret, apr_time_now(), pool)) < LA_SEAL_SECRET_MIN) {
-        return apr_psprintf(pool,
-                            "%s holds fewer than %d characters; `openssl rand -base64 32` "
-                            "makes a good one",
-                            spec, LA_SEAL_SECRET_MIN);
+    if (text.len < LA_SEAL_SECRET_MIN) {
+        return apr_psprintf(scratch,
+                            "holds fewer than %d characters; `openssl rand -base64 32` makes a "
+                            "good one",
+                            LA_SEAL_SECRET_MIN);
     }
-    options->secrets[options->secret_count++] = secret;
-    return NULL;
+    return la_seal_keys(text, keys) == APR_SUCCESS ? NULL : "libcrypto failed to derive its keys";
+}
+
+const char *la_remote_secret(apr_pool_t *pool, const char *name, la_remote_options_t *options)
+{
+    const char *path = *name ? la_host()->path(pool, name) : NULL;
+    la_reload_t *secret;
+    const char *error;
+
+    if (!path) {
+        return "file: names no path";
+    }
+    secret = la_reload_make(pool, path, LA_SECRET_LIMIT_BYTES, parse_secret, NULL);
+    error = la_reload_read(secret, pool);
+    if (!error) {
+        options->secrets[options->secret_count++] = secret;
+    }
+    return error;
 }
 
 /* ---- the process's handle ---- */
@@ -182,14 +169,10 @@ apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options
                             const la_remote_shared_t *shared, int connections, la_remote_t **remote)
 {
     la_remote_t *made = apr_pcalloc(pool, sizeof(*made));
-    apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    apr_status_t rv = la_redis_make(pool, &options->redis, connections, &made->redis);
 
-    *remote = NULL;
     made->options = options;
     made->shared = *shared;
-    if (rv == APR_SUCCESS) {
-        rv = la_redis_make(pool, &options->redis, connections, &made->redis);
-    }
     *remote = rv == APR_SUCCESS ? made : NULL;
     return rv;
 }

@@ -8,24 +8,13 @@
 
 #include <stdatomic.h>
 
-#include <apr_thread_mutex.h>
-
 /* Matters that are logged once, for la_counters_first(). */
-enum { LA_REMOTE_TOLD_UNREADABLE, LA_REMOTE_TOLD_SECRET, LA_REMOTE_TOLD_FORGOTTEN };
-
-/* The keys of one secret, as of the last time it was looked at. */
-typedef struct la_remote_derived_t {
-    la_seal_keys_t keys;
-    const char *value; /* what they were derived from; NULL: nothing yet */
-    apr_pool_t *pool;  /* of the value */
-} la_remote_derived_t;
+enum { LA_REMOTE_TOLD_UNREADABLE, LA_REMOTE_TOLD_FORGOTTEN };
 
 struct la_remote_t {
     const la_remote_options_t *options;
     la_remote_shared_t shared;
     la_redis_t *redis;
-    apr_thread_mutex_t *lock; /* guards `derived` */
-    la_remote_derived_t derived[LA_REMOTE_SECRETS];
     apr_uint64_t place;            /* what la_remote_bind() bound this machine's position to */
     _Atomic apr_time_t refused_at; /* when Redis last took no new era */
     atomic_int
@@ -50,9 +39,8 @@ enum {
 la_redis_e la_remote_command(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                              int how, apr_pool_t *pool, la_redis_answer_t *answer);
 
-/* The keys in force of secret `i`. Returns 0 when it never had good ones. To be cleansed after use.
- */
-int la_remote_keys(la_remote_t *remote, int i, apr_pool_t *pool, la_seal_keys_t *keys);
+/* Copies the keys of secret `i`, as its file has them now. To be cleansed after use. */
+void la_remote_keys(const la_remote_t *remote, int i, la_seal_keys_t *keys);
 
 /* A name in Redis: the prefix, a kind and a name, in `pool`. */
 la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const char *kind,

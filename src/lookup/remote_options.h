@@ -3,6 +3,7 @@
 #define LA_REMOTE_OPTIONS_H
 
 #include "io/redis.h"
+#include "io/reload.h"
 #include "lookup/cache.h"
 #include "shm/counters.h"
 #include "shm/gate.h"
@@ -13,7 +14,7 @@
 /* As it is configured. */
 typedef struct la_remote_options_t {
     la_redis_options_t redis;
-    la_secret_t *secrets[LA_REMOTE_SECRETS];
+    la_reload_t *secrets[LA_REMOTE_SECRETS]; /* their versions are la_seal_keys_t */
     int secret_count;
 } la_remote_options_t;
 
@@ -40,11 +41,11 @@ typedef enum la_remote_e {
 
 typedef struct la_remote_t la_remote_t;
 
-/* Adds a secret from its notation (file:PATH).
+/* Reads a secret from a file and adds it.
  *
  * Returns NULL, or what is wrong: unreadable, or shorter than LA_SEAL_SECRET_MIN characters.
  */
-const char *la_remote_secret(apr_pool_t *pool, const char *spec, la_remote_options_t *options);
+const char *la_remote_secret(apr_pool_t *pool, const char *name, la_remote_options_t *options);
 
 /* The longest that one command takes. */
 apr_interval_time_t la_remote_budget(const la_remote_options_t *options);

@@ -65,7 +65,7 @@ const char *la_cache_lines_secret(apr_pool_t *pool, const char *first, const cha
 
     for (i = 0; i < LA_REMOTE_SECRETS && specs[i] && !error; i++) {
         error = strncmp(specs[i], "file:", 5) == 0
-                    ? la_remote_secret(pool, specs[i], &conf->remote)
+                    ? la_remote_secret(pool, specs[i] + 5, &conf->remote)
                     : "takes file:PATH, and file:PATH of an older one";
     }
     return error;

@@ -1,10 +1,9 @@
-/* The second-level cache's logic: names, entries, purges, and the breaker in front of it. Redis
- * itself is redis.c's.
+/* Reads and writes the second-level cache's entries.
  *
- * An entry carries the position among the purges of all machines at which its provider was asked
- * (remote_purges.c); with each answer comes the position now. Only an entry of that position is
- * believed, and only while it is this machine's too, so that nothing purged anywhere is accepted
- * here, however late mod_watchdog's thread is.
+ * An entry holds the position among the purges of all machines (remote_purges.c) at which its
+ * provider was asked; each answer of Redis comes with the position now. An entry is used only if
+ * both are this machine's position too. So nothing that was purged anywhere is accepted here, even
+ * if mod_watchdog's thread is late.
  */
 #include "lookup/remote.h"
 #include "lookup/remote_link.h"
@@ -17,11 +16,10 @@
 
 #include <openssl/crypto.h>
 
-/* Redis takes no longer time. */
+/* The longest time that Redis accepts. */
 #define LONGEST_MS APR_INT64_C(31536000000)
 
-/* What an entry begins with; a machine of the other byte order reads another layout and does
- * without. */
+/* The start of an entry. A machine of the other byte order reads another layout and ignores it. */
 #define LAYOUT 0x4c413032u
 typedef struct entry_t {
     apr_uint32_t layout;
@@ -68,9 +66,9 @@ static void tell_unreadable(const la_remote_t *remote, la_unseal_e result)
     }
 }
 
-/* Whether what was sealed is an entry, in force, and of the position where everybody is. */
-static la_remote_e judge(la_purge_position_t position, la_slice_t plain, apr_time_t now,
-                         la_remote_found_t *found)
+/* Checks that the unsealed bytes are an entry that has not expired and is of the position. */
+static la_remote_e check_entry(la_purge_position_t position, la_slice_t plain, apr_time_t now,
+                               la_remote_found_t *found)
 {
     const la_identity_t *identity = (const void *)(plain.data + sizeof(entry_t));
     entry_t entry;
@@ -92,7 +90,7 @@ static la_remote_e judge(la_purge_position_t position, la_slice_t plain, apr_tim
     return LA_REMOTE_HIT;
 }
 
-/* Opens what was found under one name. */
+/* Unseals and checks what was found under one name. */
 static la_remote_e open_entry(la_remote_t *remote, const la_seal_keys_t *keys, la_slice_t place,
                               const la_redis_answer_t *answer, la_purge_position_t position,
                               apr_time_t now, apr_pool_t *pool, la_remote_found_t *found)
@@ -105,22 +103,23 @@ static la_remote_e open_entry(la_remote_t *remote, const la_seal_keys_t *keys, l
         return LA_REMOTE_MISS;
     }
     result = la_unseal(keys, place, answer->text, pool, &plain);
-    event = result == LA_UNSEAL_OK ? judge(position, plain, now, found) : LA_REMOTE_UNREADABLE;
+    event =
+        result == LA_UNSEAL_OK ? check_entry(position, plain, now, found) : LA_REMOTE_UNREADABLE;
     if (event == LA_REMOTE_UNREADABLE) {
         tell_unreadable(remote, result == LA_UNSEAL_OK ? LA_UNSEAL_FORMAT : result);
     }
     return event;
 }
 
-/* A question under way: one name for each secret. */
+/* A question: one name for each secret. */
 typedef struct question_t {
     la_seal_keys_t keys[LA_REMOTE_SECRETS];
     la_slice_t words[3 + LA_REMOTE_SECRETS]; /* MGET, the names, era and epoch */
     apr_size_t words_count;
 } question_t;
 
-static int pose(la_remote_t *remote, const la_slice_t *parts, apr_size_t parts_count,
-                apr_pool_t *pool, la_remote_asked_t *asked, question_t *question)
+static int make_question(la_remote_t *remote, const la_slice_t *parts, apr_size_t parts_count,
+                         apr_pool_t *pool, la_remote_asked_t *asked, question_t *question)
 {
     char name[LA_SEAL_NAME_LEN + 1];
     int i;
@@ -142,10 +141,10 @@ static int pose(la_remote_t *remote, const la_slice_t *parts, apr_size_t parts_c
     return 1;
 }
 
-/* Sends it. Sets asked->usable if Redis and this machine are at one position then. Returns 1 when
- * news of purges came. */
-static int put_question(la_remote_t *remote, const question_t *question, apr_pool_t *pool,
-                        la_redis_answer_t *answer, la_remote_asked_t *asked)
+/* Sends the question. Sets asked->usable if Redis and this machine are at the same position.
+ * Returns 1 when it brought news of purges. */
+static int send_question(la_remote_t *remote, const question_t *question, apr_pool_t *pool,
+                         la_redis_answer_t *answer, la_remote_asked_t *asked)
 {
     la_purge_position_t known = la_remote_known(remote);
 
@@ -160,11 +159,11 @@ static int put_question(la_remote_t *remote, const question_t *question, apr_poo
     return la_purge_compare(known, la_remote_known(remote)) != 0;
 }
 
-/* News drop everything here, and what was asked before them is not kept: the question is put once
- * more then. */
-static void put_until_kept(la_remote_t *remote, const question_t *question, apr_pool_t *pool,
-                           la_cache_asked_t *since, la_redis_answer_t *answer,
-                           la_remote_asked_t *asked)
+/* Asks, and once more after news of purges: these drop what is cached here, and an answer asked for
+ * before would not be kept. */
+static void ask_until_no_news(la_remote_t *remote, const question_t *question, apr_pool_t *pool,
+                              la_cache_asked_t *since, la_redis_answer_t *answer,
+                              la_remote_asked_t *asked)
 {
     apr_time_t ends_us = since->ends_us;
     int tries;
@@ -173,7 +172,7 @@ static void put_until_kept(la_remote_t *remote, const question_t *question, apr_
     for (tries = 0; tries < 2 && news; tries++) {
         *since = la_cache_asked(remote->shared.cache, since->digest);
         since->ends_us = ends_us;
-        news = put_question(remote, question, pool, answer, asked);
+        news = send_question(remote, question, pool, answer, asked);
     }
 }
 
@@ -187,8 +186,8 @@ int la_remote_get(la_remote_t *remote, const la_slice_t *parts, apr_size_t count
 
     *asked = (la_remote_asked_t){.usable = 0};
     *found = (la_remote_found_t){0};
-    if (pose(remote, parts, count, pool, asked, &question)) {
-        put_until_kept(remote, &question, pool, since, &answer, asked);
+    if (make_question(remote, parts, count, pool, asked, &question)) {
+        ask_until_no_news(remote, &question, pool, since, &answer, asked);
     }
     for (i = 0; asked->usable && answer.items && i < remote->options->secret_count &&
                 event != LA_REMOTE_HIT;
@@ -210,7 +209,7 @@ static apr_time_t later(apr_time_t now, apr_interval_time_t span, apr_time_t end
     return end && end < time ? end : time;
 }
 
-/* The entry's bytes. Returns the milliseconds it is in force for, 0 for none. */
+/* Makes the entry's bytes. Returns the milliseconds that it lives, 0 or less for none. */
 static apr_int64_t make_entry(const la_remote_asked_t *asked, const la_identity_t *identity,
                               const la_cache_times_t *times, apr_time_t now, apr_pool_t *pool,
                               la_slice_t *plain)

@@ -1,5 +1,4 @@
-/* The second-level cache's way to Redis: the breaker in front of it, and the keys that are derived
- * from its secrets. */
+/* Sends commands through the breaker, and derives keys from LlamaAuthCacheSecret. */
 #include "lookup/remote_link.h"
 
 #include "base/clock.h"
@@ -10,7 +9,7 @@
 
 #include <apr_strings.h>
 
-/* The breaker: fixed, since there is nothing to choose between trying and going on without. */
+/* The breaker has no options: going on without Redis is always possible. */
 #define FAILURES 3
 #define OPEN_US  (5 * APR_USEC_PER_SEC)
 #define SLACK_US APR_TIME_C(100000)
@@ -29,13 +28,13 @@ void la_remote_note_error(const la_remote_t *remote, const char *reason)
 
 apr_interval_time_t la_remote_budget(const la_remote_options_t *options)
 {
-    /* A rested connection that turns out closed costs a try of its own. */
+    /* If an idle connection turns out to be closed, the command is sent twice. */
     return options->redis.connect_timeout_us + 2 * options->redis.timeout_us;
 }
 
 apr_interval_time_t la_remote_longest(const la_remote_t *remote)
 {
-    return 3 * la_remote_budget(remote->options); /* a new era may begin, and it is asked again */
+    return 3 * la_remote_budget(remote->options); /* it may begin a new era and ask again */
 }
 
 la_gate_terms_t la_remote_terms(const la_remote_options_t *options)
@@ -64,7 +63,7 @@ static void log_change(const la_remote_t *remote, la_gate_change_e change, const
     }
 }
 
-/* What becomes of a command while the breaker is open. */
+/* Sends the command anyway, or fails it, while the breaker is open. */
 static la_redis_e past_breaker(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                                int how, apr_pool_t *pool, la_redis_answer_t *answer)
 {

@@ -1,4 +1,4 @@
-/* What the second-level cache is configured to and works with. */
+/* The second-level cache: its configuration and what it works with. */
 #ifndef LA_REMOTE_OPTIONS_H
 #define LA_REMOTE_OPTIONS_H
 
@@ -8,23 +8,23 @@
 #include "shm/counters.h"
 #include "shm/gate.h"
 
-/* Secrets that can be in force at once: the one that writes, and an older one that still reads. */
+/* Most secrets: the one that writes, and an older one that still reads. */
 #define LA_REMOTE_SECRETS 2
 
-/* As it is configured. */
+/* LlamaAuthCacheShared and LlamaAuthCacheSecret. */
 typedef struct la_remote_options_t {
     la_redis_options_t redis;
     la_reload_t *secrets[LA_REMOTE_SECRETS]; /* their versions are la_seal_keys_t */
     int secret_count;
 } la_remote_options_t;
 
-/* What the processes share, for it. */
+/* What it uses of this process's handles. */
 typedef struct la_remote_shared_t {
     const la_cache_t *cache;
     la_gates_t *gates;
-    apr_uint32_t gate; /* its own */
+    apr_uint32_t gate; /* that of the remote cache */
     la_counters_t *stats;
-    apr_uint32_t stats_index; /* its own */
+    apr_uint32_t stats_index; /* that of the remote cache */
 } la_remote_shared_t;
 
 /* What is counted: la_counters_lookup()'s source, with verdict 0. */
@@ -56,7 +56,7 @@ apr_interval_time_t la_remote_longest(const la_remote_t *remote);
 /* How long and how often its breaker lets it be asked: for la_gate_read(). */
 la_gate_terms_t la_remote_terms(const la_remote_options_t *options);
 
-/* Makes this process's handle. Returns APR_SUCCESS or what failed. */
+/* Makes this process's handle, in `pool`. Returns APR_SUCCESS or what failed. */
 apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options,
                             const la_remote_shared_t *shared, int connections,
                             la_remote_t **remote);

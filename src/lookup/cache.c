@@ -1,13 +1,13 @@
-/* The cache of verdicts: keys, times, purges, and the two tables.
+/* Keys, times and purges of verdicts, over two tables.
  *
  *   +----------------+---------------------------------------------+------------------+
  *   | log of purges  | acceptances: la_table_t                     | rejections       |
  *   | la_purge_log_t | 7/8 of the rest                             | 1/8 of the rest  |
  *   +----------------+---------------------------------------------+------------------+
  *
- * What an entry's bytes mean is known here: an identity (identity.c), or a rejection's message
- * closed by NUL. Both are checked after the copy, since whoever can write to the segment could have
- * put anything there.
+ * An acceptance's value is an identity (identity.c), a rejection's is its message with a NUL. Both
+ * are checked after the copy, since a process that can write to the memory may have put anything
+ * there.
  */
 #include "lookup/cache.h"
 
@@ -20,7 +20,7 @@
 
 #include <string.h>
 
-/* Rejections are short and die soon: one part in this many is theirs. */
+/* Rejections are short and expire soon: they get one part in this many. */
 #define REJECTED_SHARE 8
 
 struct la_cache_t {
@@ -98,7 +98,7 @@ static apr_status_t free_keyed(void *context)
     return APR_SUCCESS;
 }
 
-/* HMAC-SHA256 keyed with the secret. */
+/* Makes an HMAC-SHA256 with the secret as its key. */
 static EVP_MAC_CTX *make_mac(const unsigned char *secret)
 {
     char digest[] = "SHA256";
@@ -143,9 +143,8 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
     return APR_SUCCESS;
 }
 
-/* A length in front of each part keeps one part's end from being read as the next one's beginning.
- */
-static int mix(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
+/* Adds a part after its length, so that no other list of parts has the same bytes. */
+static int add_part(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
 {
     apr_uint64_t prefix = data ? (apr_uint64_t)len : APR_UINT64_MAX;
 
@@ -153,7 +152,7 @@ static int mix(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
            (len == 0 || EVP_MAC_update(mac, (const unsigned char *)data, len) == 1);
 }
 
-/* HMAC-SHA256 over the parts, each with its length. */
+/* Computes the HMAC-SHA256 of the parts, each with its length. */
 static int keyed_digest(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
                         unsigned char digest[LA_TABLE_KEY_BYTES])
 {
@@ -163,7 +162,7 @@ static int keyed_digest(const la_cache_t *cache, const la_slice_t *parts, apr_si
     int sound = mac != NULL;
 
     for (i = 0; sound && i < count; i++) {
-        sound = mix(mac, parts[i].data, parts[i].data ? parts[i].len : 0);
+        sound = add_part(mac, parts[i].data, parts[i].data ? parts[i].len : 0);
     }
     sound = sound && EVP_MAC_final(mac, digest, &len, LA_TABLE_KEY_BYTES) == 1 &&
             len == LA_TABLE_KEY_BYTES;
@@ -184,8 +183,8 @@ typedef struct tags_t {
     unsigned char principal[LA_TABLE_PURGE_TAG_BYTES];
 } tags_t;
 
-/* Of one name of that kind; a name that cannot be hashed gets no tag that another can have, so it
- * is purged with all only (libcrypto has failed then, and no key could be made either). */
+/* Makes the tag of a name of that kind. If libcrypto fails, the tag is zero, and the entry is only
+ * purged with all. */
 static void make_tag(const la_cache_t *cache, la_purge_e kind, la_slice_t name,
                      unsigned char tag[LA_TABLE_PURGE_TAG_BYTES])
 {
@@ -198,7 +197,7 @@ static void make_tag(const la_cache_t *cache, la_purge_e kind, la_slice_t name,
     memcpy(tag, digest, LA_TABLE_PURGE_TAG_BYTES);
 }
 
-/* identity: NULL for a rejection, which is nobody's. */
+/* identity: NULL for a rejection, which has no principal. */
 static void make_tags(const la_cache_t *cache, const unsigned char *digest,
                       const la_identity_t *identity, tags_t *tags)
 {
@@ -227,7 +226,7 @@ static void set_tags(la_table_meta_t *meta, const tags_t *tags)
 
 /* ---- look-ups ---- */
 
-static void *room(void *pool, apr_size_t len)
+static void *allocate(void *pool, apr_size_t len)
 {
     return apr_palloc(pool, len);
 }
@@ -236,7 +235,7 @@ static la_table_e get_identity(const la_cache_t *cache, const la_cache_key_t *ke
                                apr_pool_t *pool, const la_identity_t **identity)
 {
     la_table_entry_t entry;
-    la_table_e found = la_table_get(cache->accepted, key->bytes, now, room, pool, &entry);
+    la_table_e found = la_table_get(cache->accepted, key->bytes, now, allocate, pool, &entry);
 
     if (found != LA_TABLE_MISS && !la_identity_check(entry.value, entry.len)) {
         found = LA_TABLE_MISS;
@@ -245,13 +244,13 @@ static la_table_e get_identity(const la_cache_t *cache, const la_cache_key_t *ke
     return found;
 }
 
-/* The message of a rejection in force, or NULL. */
+/* Returns the message of a fresh rejection, or NULL. */
 static const char *get_rejection(const la_cache_t *cache, const la_cache_key_t *key, apr_time_t now,
                                  apr_pool_t *pool)
 {
     la_table_entry_t entry;
 
-    if (la_table_get(cache->rejected, key->bytes, now, room, pool, &entry) != LA_TABLE_FRESH ||
+    if (la_table_get(cache->rejected, key->bytes, now, allocate, pool, &entry) != LA_TABLE_FRESH ||
         entry.len == 0 || ((const char *)entry.value)[entry.len - 1] != '\0') {
         return NULL;
     }
@@ -275,7 +274,7 @@ la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_
     return accepted == LA_TABLE_STALE ? LA_CACHE_STALE : LA_CACHE_MISS;
 }
 
-/* now + span, but not beyond `end`, nor beyond what 64 bits hold. */
+/* Returns now + span, at most `end` and at most what 64 bits hold. */
 static apr_time_t until(apr_time_t now, apr_interval_time_t span, apr_time_t end)
 {
     apr_time_t time = span > APR_INT64_MAX - now ? APR_INT64_MAX : now + span;
@@ -293,7 +292,7 @@ typedef struct storing_t {
     const la_cache_asked_t *asked;
 } storing_t;
 
-/* Whether an answer is neither older than a purge nor than an answer can be. */
+/* Returns 1 unless there was a purge since the provider was asked, or the answer is too late. */
 static int still_wanted(const void *context)
 {
     const storing_t *storing = context;

@@ -1,10 +1,10 @@
-/* The cache of verdicts: what a provider said of a token, kept in shared memory for all processes.
- * Acceptances and rejections live in tables of their own, so that no flood of invalid tokens evicts
- * a valid identity.
+/* The cache of verdicts: what a provider said of a token, in shared memory for all processes.
+ * Acceptances and rejections have a table each, so that a flood of invalid tokens evicts no valid
+ * identity.
  *
- * Life cycle: the parent formats the bytes before it forks; each child attaches. The secret lives
- * in process memory only, so that what is in the shared bytes tells nothing of a token. All calls
- * but la_cache_format() may run in any number of threads and processes at once.
+ * Life cycle: the parent formats the bytes before it forks; each child attaches. The secret is in
+ * process memory only, so that the shared bytes tell nothing of a token. All functions except
+ * la_cache_format(), la_cache_succeed() and la_cache_bind() may run in any thread of any process.
  */
 #ifndef LA_CACHE_H
 #define LA_CACHE_H
@@ -27,9 +27,9 @@ typedef struct la_cache_key_t {
 
 typedef enum la_cache_e {
     LA_CACHE_MISS,
-    LA_CACHE_HIT,      /* an acceptance in force */
-    LA_CACHE_NEGATIVE, /* a rejection in force */
-    LA_CACHE_STALE     /* an acceptance past its time, for use while the provider is unavailable */
+    LA_CACHE_HIT,      /* an acceptance that is fresh */
+    LA_CACHE_NEGATIVE, /* a rejection that is fresh */
+    LA_CACHE_STALE     /* an acceptance past its TTL, for use while the provider is unavailable */
 } la_cache_e;
 
 /* What was found. All in the look-up's pool. */
@@ -38,11 +38,11 @@ typedef struct la_cache_found_t {
     const char *message;           /* negative: what la_cache_reject() was given */
 } la_cache_found_t;
 
-/* How long an acceptance holds. Times in microseconds; an end of 0 is no end. */
+/* How long an acceptance is used. An end of 0 is no end. */
 typedef struct la_cache_times_t {
-    apr_interval_time_t ttl_us;   /* fresh for */
-    apr_interval_time_t stale_us; /* and then for use in an outage */
-    apr_time_t end;               /* neither beyond this */
+    apr_interval_time_t ttl_us;   /* how long it is fresh */
+    apr_interval_time_t stale_us; /* how long after that it serves in an outage */
+    apr_time_t end;               /* neither lasts longer than this */
 } la_cache_times_t;
 
 /* The least size that la_cache_format() takes. */
@@ -55,9 +55,8 @@ apr_size_t la_cache_bytes_min(void);
  */
 apr_status_t la_cache_format(void *bytes, apr_size_t size);
 
-/* Says of a cache just made that this server had another one before: where that one was among the
- * purges of all machines (la_cache_position()), and that nothing which Redis had then is believed.
- */
+/* Tells a cache just made which position among the purges of all machines the server's cache before
+ * it had (la_cache_position()), and that nothing that Redis has now may be used. */
 void la_cache_succeed(void *bytes, la_purge_position_t known);
 la_purge_position_t la_cache_position(const void *bytes);
 
@@ -90,39 +89,38 @@ apr_status_t la_cache_key(const la_cache_t *cache, const la_slice_t *parts, apr_
 la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_time_t now,
                         apr_pool_t *pool, la_cache_found_t *found);
 
-/* Whose verdict is to be kept, and since when it was asked for. */
+/* For which token the provider is asked, and since when. */
 typedef struct la_cache_asked_t {
     const unsigned char *digest; /* la_digest_sha256() of the token; borrowed */
-    apr_uint64_t generation;     /* of purges, when the question was put */
+    apr_uint64_t generation;     /* of purges, when the provider was asked */
     apr_time_t ends_us;          /* of la_clock_us(); 0: never */
 } la_cache_asked_t;
 
-/* To be called before the provider is asked: a purge from then on keeps the answer out of the
- * cache. So does the caller's `ends_us`, where it is set: an answer later than any can be comes
- * from a process that was stopped, and what others learned meanwhile is newer. */
+/* Call it before the provider is asked: if a purge follows, the answer is not kept. Nor is an
+ * answer after `ends_us`, which the caller may set to the latest time of an answer: then this
+ * process was stopped meanwhile, and what others learned is newer. */
 la_cache_asked_t la_cache_asked(const la_cache_t *cache, const unsigned char *digest);
 
-/* Keeps an acceptance, and forgets a rejection of the same key. One whose time is over before it
- * begins is not kept. Returns 1 when it is kept.
- */
+/* Keeps an acceptance unless it has expired, and removes a rejection of the same key. Returns 1
+ * when it is kept. */
 int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
                     const la_cache_asked_t *asked, const la_identity_t *identity,
                     const la_cache_times_t *times, apr_time_t now);
 
-/* Keeps a rejection for ttl_us (0: not at all), and forgets an acceptance of the same key in any
+/* Keeps a rejection for ttl_us (0: not at all), and removes an acceptance of the same key in any
  * case. */
 void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
                      const la_cache_asked_t *asked, const char *message, apr_interval_time_t ttl_us,
                      apr_time_t now);
 
-/* Drops the entries that the purge names, and sees to it that no verdict asked for before is kept
- * any more. Returns how many there were. */
+/* Drops the entries that the purge names; no verdict asked for before it is kept afterwards.
+ * Returns how many entries there were. */
 apr_size_t la_cache_purge(const la_cache_t *cache, const la_purge_t *purge);
 
 /* The log of purges. */
 la_purge_log_t *la_cache_purges(const la_cache_t *cache);
 
-/* The tables behind it: for status and tests. */
+/* The tables: for status and tests. */
 const la_table_t *la_cache_accepted(const la_cache_t *cache);
 const la_table_t *la_cache_rejected(const la_cache_t *cache);
 

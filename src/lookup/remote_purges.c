@@ -1,15 +1,15 @@
-/* Purges on all machines: telling the others, hearing of theirs, and what is done when Redis cannot
- * be believed. In request threads and in mod_watchdog's.
+/* Purges on all machines: tells others, hears of theirs, and begins a new era when Redis lost its
+ * words. Runs in request threads and in mod_watchdog's.
  *
  * Redis has two words: `era` and `epoch`, the number of purges in that era. Together they are a
- * position (shm/purge_log.h). The machine that is asked for a purge drops the entries that it names
- * and counts `epoch` up; a machine that sees another position than it knows drops everything it
- * has. Entries carry the position at which their provider was asked, and are believed only while
- * Redis and this machine are both at that position.
+ * position (shm/purge_log.h). The machine that takes a purge drops the entries that it names and
+ * increments `epoch`; a machine that sees another position than it knows drops everything it has.
+ * Entries hold the position at which their provider was asked, and are used only while Redis and
+ * this machine are both at that position.
  *
- * Whatever happens to Redis shows as words that are missing, that belong to another server process,
- * database or prefix, or that are at an earlier position than this machine's. The answer to all of
- * these is a new era, later than any before.
+ * If Redis lost data, its words are missing, belong to another server process, database or prefix,
+ * or are at an earlier position than this machine's. In all these cases a new era begins, later
+ * than any before.
  */
 #include "lookup/remote.h"
 #include "lookup/remote_link.h"
@@ -23,14 +23,14 @@
 
 #define TICK_US APR_USEC_PER_SEC
 
-/* Hex digits of each half of `era`: the era, and what it is bound to. */
+/* Hex digits of each half of `era`: the number, and what it is bound to. */
 #define HALF 16
 
-/* Redis as it answered: what its words say. */
+/* The words of an answer. */
 typedef struct state_t {
-    la_slice_t era; /* as they are there; empty when they are missing */
+    la_slice_t era; /* as Redis has them; empty when they are missing */
     la_slice_t epoch;
-    const char *bound; /* what an era of that server is bound to */
+    const char *bound; /* second half of each `era` of that server, database and prefix */
 } state_t;
 
 static void drop_all(const la_cache_t *cache)
@@ -42,7 +42,7 @@ static void drop_all(const la_cache_t *cache)
 
 /* ---- what Redis says ---- */
 
-/* A digest's first digits, to tell one place from another. */
+/* Returns the first digits of the text's digest. */
 static const char *short_digest(apr_pool_t *pool, const char *text)
 {
     char id[LA_CLIENT_ID_LEN + 1] = "";
@@ -84,7 +84,7 @@ static int read_number(la_slice_t text, int base, apr_uint64_t max, apr_uint64_t
     return *end == '\0' && *number > 0 && *number <= max;
 }
 
-/* The era of the words, if it can be one of this Redis. */
+/* Reads the era. Returns 0 if it is not one of this Redis. */
 static int read_era(const state_t *state, apr_uint64_t *era)
 {
     *era = 0;
@@ -94,17 +94,17 @@ static int read_era(const state_t *state, apr_uint64_t *era)
            la_purge_era_is_sound(*era, apr_time_now());
 }
 
-/* The position of the words. Returns 0 when they are not whole, or not of this Redis. */
+/* Reads the position. Returns 0 if the words are incomplete or not of this Redis. */
 static int read_position(const state_t *state, la_purge_position_t *position)
 {
     return read_era(state, &position->era) &&
            read_number(state->epoch, 10, LA_PURGE_NUMBER_MAX, &position->number);
 }
 
-/* ---- what it is told ---- */
+/* ---- what Redis is told ---- */
 
-/* Runs a script on both words, which returns them. It goes past the breaker: it is rare, and
- * somebody should know whether it was done. */
+/* Runs a script on both words, which returns them. It bypasses the breaker: it is rare, and the
+ * caller must know whether it ran. */
 static la_redis_e run_script(la_remote_t *remote, la_slice_t script, const la_slice_t *arguments,
                              apr_size_t count, apr_pool_t *pool, la_redis_answer_t *answer)
 {
@@ -127,8 +127,8 @@ static la_redis_e run_script(la_remote_t *remote, la_slice_t script, const la_sl
     return result;
 }
 
-/* Has Redis begin a new era, unless its words changed meanwhile. Returns NULL and its words then,
- * or why it could not. */
+/* Has Redis begin a new era, unless its words have changed. Returns NULL and its words, or why it
+ * could not. */
 static const char *begin_era(la_remote_t *remote, const state_t *seen, apr_pool_t *pool,
                              la_redis_answer_t *answer)
 {
@@ -150,11 +150,10 @@ static const char *begin_era(la_remote_t *remote, const state_t *seen, apr_pool_
                : answer->text.data;
 }
 
-/* ---- agreeing with it ---- */
+/* ---- agreeing with Redis ---- */
 
-/* Nothing is logged on a machine that has not heard of any purge yet: there is nothing that it
- * could lose. */
-static void tell_new_era(const la_remote_t *remote, int heard, const char *error)
+/* Logs nothing on a machine that has not heard of any purge: it loses nothing. */
+static void log_new_era(const la_remote_t *remote, int heard, const char *error)
 {
     const char *address = remote->options->redis.address;
 
@@ -174,8 +173,8 @@ static void tell_new_era(const la_remote_t *remote, int heard, const char *error
     }
 }
 
-/* Takes a position over that is not earlier than what is known here. All that is cached goes first,
- * so that a process that dies between leaves it to the next one. */
+/* Takes over a position that is not earlier than the known one. Drops everything first: if this
+ * process dies in between, the next one does it again. */
 static void adopt(const la_remote_t *remote, la_purge_position_t position)
 {
     la_purge_log_t *log = la_cache_purges(remote->shared.cache);
@@ -186,7 +185,7 @@ static void adopt(const la_remote_t *remote, la_purge_position_t position)
     }
 }
 
-/* Ends an era that is lost, or that lost purges. Returns the words of Redis after it, or NULL. */
+/* Replaces an era that is lost, or that lost purges. Returns the words of Redis then, or NULL. */
 static const la_redis_answer_t *renew(la_remote_t *remote, const state_t *seen, apr_pool_t *pool,
                                       la_redis_answer_t *answer)
 {
@@ -197,11 +196,11 @@ static const la_redis_answer_t *renew(la_remote_t *remote, const state_t *seen, 
 
     drop_all(remote->shared.cache);
     if (read_era(seen, &last.era)) {
-        la_purge_advance(log, last); /* the new one is to be later than this too */
+        la_purge_advance(log, last); /* the new era must be later than this one too */
     }
     error = begin_era(remote, seen, pool, answer);
     atomic_store(&remote->refused_at, error ? apr_time_now() : 0);
-    tell_new_era(remote, heard, error);
+    log_new_era(remote, heard, error);
     return error ? NULL : answer;
 }
 
@@ -210,7 +209,7 @@ la_purge_position_t la_remote_known(const la_remote_t *remote)
     return la_purge_known(la_cache_purges(remote->shared.cache));
 }
 
-/* Whether Redis took no new era a moment ago. */
+/* Returns 1 if Redis refused a new era less than a second ago. */
 static int was_refused(const la_remote_t *remote)
 {
     apr_time_t at = atomic_load(&remote->refused_at);
@@ -228,7 +227,7 @@ int la_remote_settle(la_remote_t *remote, la_purge_position_t least, const la_re
 
     if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
         if (la_purge_compare(la_remote_known(remote), least) > 0) {
-            return 0; /* the answer is older than what another thread has learned meanwhile */
+            return 0; /* another thread has learned of a later position meanwhile */
         }
         if ((!insist && was_refused(remote)) || !renew(remote, &state, pool, &answer)) {
             return 0;
@@ -275,7 +274,7 @@ void la_remote_bind(const la_cache_t *cache, la_remote_t *remote, apr_pool_t *po
 
 /* ---- purges ---- */
 
-/* Counts a purge. Returns NULL and the words of Redis after it, or why it could not. */
+/* Increments `epoch`. Returns NULL and the words of Redis then, or why it could not. */
 static const char *count_purge(la_remote_t *remote, apr_pool_t *pool, la_redis_answer_t *answer)
 {
     static const char count[] = "local v = redis.call('MGET', KEYS[1], KEYS[2]) "
@@ -285,15 +284,15 @@ static const char *count_purge(la_remote_t *remote, apr_pool_t *pool, la_redis_a
     la_redis_e result =
         run_script(remote, (la_slice_t){count, sizeof(count) - 1}, NULL, 0, pool, answer);
 
-    if (result == LA_REDIS_ERROR) { /* what is there cannot be counted up: a new era will do */
+    if (result == LA_REDIS_ERROR) { /* it is no number: the caller begins a new era */
         result = run_script(remote, (la_slice_t){look, sizeof(look) - 1}, NULL, 0, pool, answer);
     }
     return result == LA_REDIS_OK ? NULL : answer->text.data;
 }
 
-/* Tells Redis. The purge is known to all machines once Redis is at `next` or later. */
-static const char *tell(la_remote_t *remote, const la_purge_t *purge, la_purge_position_t next,
-                        apr_pool_t *pool)
+/* Tells Redis. All machines hear of the purge once Redis is at `next` or later. */
+static const char *tell_redis(la_remote_t *remote, const la_purge_t *purge,
+                              la_purge_position_t next, apr_pool_t *pool)
 {
     la_redis_answer_t answer;
     la_purge_position_t position;
@@ -306,8 +305,8 @@ static const char *tell(la_remote_t *remote, const la_purge_t *purge, la_purge_p
     }
     state = read_state(remote, answer.items, answer.server, pool);
     if (read_position(&state, &position) && la_purge_compare(position, next) == 0) {
-        /* Nobody else's purge: only what it names goes, with what came in from Redis before it was
-         * told. */
+        /* No other machine's purge came in between: only what this one names is dropped, again,
+         * with what came from Redis meanwhile. */
         la_cache_purge(remote->shared.cache, purge);
         la_purge_advance(la_cache_purges(remote->shared.cache), position);
         return NULL;
@@ -323,14 +322,13 @@ const char *la_remote_purge(la_remote_t *remote, const la_purge_t *purge, apr_po
     const char *error;
     int tries = 0;
 
-    do { /* once more if another thread was faster to agree with Redis on a new era */
+    do { /* once more if another thread agreed with Redis on a new era meanwhile */
         next = la_remote_known(remote);
         next.number++;
-        error = tell(remote, purge, next, pool);
+        error = tell_redis(remote, purge, next, pool);
     } while (error && ++tries < 3 && la_purge_compare(la_remote_known(remote), next) > 0);
     if (error) {
-        /* What Redis has is older than the purge, here at once and everywhere when it can be told.
-         */
+        /* All that Redis has is too old here from now on, and everywhere once it can be told. */
         la_purge_raise(la_cache_purges(remote->shared.cache), apr_time_now());
     }
     return error;

@@ -1,5 +1,5 @@
-/* Asks a provider, and says what its answers mean for its breaker. Runs in any request thread; who
- * may call when is gate.c's and breaker.c's.
+/* Asks a provider, and tells its breaker the outcome. Runs in any request thread. gate.c and
+ * breaker.c decide who may call when.
  */
 #include "lookup/ask.h"
 
@@ -11,7 +11,7 @@
 /* Longest Retry-After. */
 #define RETRY_MAX_S 30
 
-/* How long a call may take beyond its own deadlines, for what is between them. */
+/* How much longer than its deadlines a call may take. */
 #define CALL_SLACK_US APR_TIME_C(100000)
 
 _Static_assert(LA_VERDICT_ACCEPTED < LA_COUNTERS_VERDICTS && LA_SOURCE_SHARED < LA_COUNTERS_SOURCES,
@@ -69,7 +69,7 @@ int la_result_concerns_provider(const la_result_t *result)
     return result->cause == LA_CAUSE_PROVIDER || result->cause == LA_CAUSE_ANSWER;
 }
 
-/* What an outage says of the provider's health. */
+/* What an outage means for the breaker. */
 static la_gate_result_e outage_result(const la_result_t *result)
 {
     if (!la_result_concerns_provider(result)) {
@@ -78,7 +78,8 @@ static la_gate_result_e outage_result(const la_result_t *result)
     return result->cause == LA_CAUSE_ANSWER ? LA_GATE_SUCCESS : LA_GATE_OUTAGE;
 }
 
-/* What a result says of the provider's health; who was not concerned may not even have called. */
+/* What a result means for the breaker; a request that is not about the provider may not have
+ * called. */
 static la_gate_result_e gate_result(const la_result_t *result)
 {
     switch (result->verdict) {
@@ -93,7 +94,7 @@ static la_gate_result_e gate_result(const la_result_t *result)
     return LA_GATE_OUTAGE;
 }
 
-/* Asks the provider itself, takes the time, and notes why it is unavailable. */
+/* Asks the provider, measures the time, and notes the reason of an outage. */
 static void verify_timed(la_counters_t *stats, const la_provider_t *provider, const la_call_t *call,
                          apr_pool_t *pool, la_result_t *result)
 {
@@ -112,7 +113,7 @@ static void verify_timed(la_counters_t *stats, const la_provider_t *provider, co
     }
 }
 
-/* Asks the provider, if the breaker allows it and a permit is to be had. */
+/* Asks the provider, if the breaker allows it and a permit is free in time. */
 static void call_provider(la_counters_t *stats, const la_provider_t *provider,
                           const la_call_t *call, apr_pool_t *pool, la_result_t *result)
 {

@@ -274,8 +274,7 @@ la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_
     return accepted == LA_TABLE_STALE ? LA_CACHE_STALE : LA_CACHE_MISS;
 }
 
-/* Returns now + span, at most `end` and at most what 64 bits hold. */
-static apr_time_t until(apr_time_t now, apr_interval_time_t span, apr_time_t end)
+apr_time_t la_cache_until(apr_time_t now, apr_interval_time_t span, apr_time_t end)
 {
     apr_time_t time = span > APR_INT64_MAX - now ? APR_INT64_MAX : now + span;
 
@@ -318,8 +317,8 @@ int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
     la_table_meta_t meta = {.stored_us = now};
     tags_t tags;
 
-    meta.expires_us = until(now, times->ttl_us, times->end);
-    meta.stale_until_us = until(meta.expires_us, times->stale_us, times->end);
+    meta.expires_us = la_cache_until(now, times->ttl_us, times->end);
+    meta.stale_until_us = la_cache_until(meta.expires_us, times->stale_us, times->end);
     la_table_remove(cache->rejected, key->bytes);
     if (meta.expires_us <= now) {
         la_table_remove(cache->accepted, key->bytes);
@@ -340,7 +339,7 @@ void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
 
     la_table_remove(cache->accepted, key->bytes);
     if (ttl_us > 0) {
-        meta.expires_us = until(now, ttl_us, 0);
+        meta.expires_us = la_cache_until(now, ttl_us, 0);
         make_tags(cache, asked->digest, NULL, &tags);
         set_tags(&meta, &tags);
         store(cache, cache->rejected, key, asked, &meta,

@@ -45,6 +45,9 @@ typedef struct la_cache_times_t {
     apr_time_t end;               /* neither lasts longer than this */
 } la_cache_times_t;
 
+/* Returns now + span, at most `end` (0: no end) and at most what 64 bits hold. */
+apr_time_t la_cache_until(apr_time_t now, apr_interval_time_t span, apr_time_t end);
+
 /* The least size that la_cache_format() takes. */
 apr_size_t la_cache_bytes_min(void);
 

@@ -1,15 +1,13 @@
-/* From a token to a verdict by the shortest way that is right:
+/* Gets a verdict from the fastest source that may answer:
  *
- *   cache hit or rejection in force -> done
- *   else a place among those that may wait (workers.c)
- *   then, of all who miss the same key at once, one goes on and the others wait for it
- *   the one: second-level cache -> breaker -> permit -> the provider -> cache -> tell the others ->
- * second-level cache provider unavailable -> an acceptance past its time, where CacheStale allows
- * it
+ *   1. the cache: a fresh acceptance or rejection
+ *   2. else, with a place among those that may wait (workers.c), another request's call for the
+ * same key (flight.c)
+ *   3. else, as the one that calls: the second-level cache; breaker, permit and provider (ask.c);
+ *      the answer goes into the cache, to the waiting requests, into the second-level cache
+ *   4. if the provider is unavailable: an acceptance past its TTL, where CacheStale allows it
  *
- * Runs in any request thread. What is stored and for how long is cache.c's, under which key
- * cache_key.c's; who may call when is gate.c's; waiting is flight.c's. Here is the order of these
- * things.
+ * Runs in any request thread.
  */
 #include "lookup/lookup.h"
 
@@ -19,7 +17,7 @@
 
 #include <apr_strings.h>
 
-/* A leader's time beyond its own deadlines, for what is between them. */
+/* How much longer than its deadlines a leader may take. */
 #define LEAD_SLACK_US APR_TIME_C(100000)
 
 /* One look-up under way. */
@@ -31,11 +29,10 @@ typedef struct lookup_t {
     la_cache_key_t key;
     la_cache_asked_t asked;         /* since when, once nothing was cached */
     la_remote_asked_t remote_asked; /* what the second-level cache was asked */
-    const la_identity_t
-        *accepted; /* the provider's acceptance that the second-level cache is to have; or NULL */
-    la_cache_times_t times;     /* of `accepted` */
-    apr_uint64_t epoch;         /* of the type's, when the key was made; 0 for a type without */
-    const la_identity_t *stale; /* an acceptance past its time, or NULL */
+    const la_identity_t *accepted;  /* by the provider, for the second-level cache; or NULL */
+    la_cache_times_t times;         /* of `accepted` */
+    apr_uint64_t epoch;             /* of the type when the key was made; 0 for a type without */
+    const la_identity_t *stale;     /* an acceptance past its TTL, or NULL */
 } lookup_t;
 
 /* ---- the call ---- */
@@ -73,7 +70,7 @@ static void accept_cached(la_result_t *result, const la_identity_t *identity, la
     *result = (la_result_t){.verdict = LA_VERDICT_ACCEPTED, .identity = identity, .source = source};
 }
 
-/* Answers from the cache. Returns 1 when that is the verdict; else l->stale may be set. */
+/* Answers from the cache. Returns 1 if it did; else l->stale may be set. */
 static int from_cache(lookup_t *l, la_result_t *result)
 {
     la_cache_found_t found;
@@ -95,8 +92,8 @@ static int from_cache(lookup_t *l, la_result_t *result)
     return 0;
 }
 
-/* Keeps what the provider said. Returns 1 when waiters may use it too: an acceptance only where it
- * was kept. What was judged by another epoch than the key's is nobody else's. */
+/* Keeps what the provider said. Returns 1 when waiting requests may use it too: an acceptance only
+ * if it was kept, and nothing that was decided in another epoch than the key's. */
 static int keep(lookup_t *l, const la_result_t *result)
 {
     const la_provider_common_t *common = &l->provider->common;
@@ -136,7 +133,6 @@ static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
 
 /* ---- the second-level cache ---- */
 
-/* What every machine that knows the same provider and token names the same. */
 static int ask_remote(lookup_t *l, la_remote_found_t *found)
 {
     la_slice_t parts[LA_CACHE_KEY_PARTS_MAX];
@@ -146,8 +142,7 @@ static int ask_remote(lookup_t *l, la_remote_found_t *found)
                          found);
 }
 
-/* Takes an acceptance from another machine over into this one's cache. Returns 1 when that is the
- * verdict. */
+/* Takes over an acceptance from another machine. Returns 1 if there was one. */
 static int from_remote(lookup_t *l, la_result_t *result)
 {
     apr_interval_time_t ttl_us = l->provider->common.cache_ttl_us;
@@ -171,11 +166,11 @@ static int from_remote(lookup_t *l, la_result_t *result)
     return 1;
 }
 
-/* Lets the other machines have what the provider accepted, unless this process was stopped
- * meanwhile. */
+/* Stores what the provider accepted for other machines, unless this process was stopped meanwhile.
+ */
 static void to_remote(const lookup_t *l)
 {
-    apr_time_t now = apr_time_now(); /* before the other clock: no stop comes between */
+    apr_time_t now = apr_time_now(); /* read before the other clock, which then shows any stop */
 
     if (l->shared->remote && l->accepted && la_clock_us() < l->asked.ends_us) {
         la_remote_put(l->shared->remote, &l->remote_asked, l->accepted, &l->times, now, l->pool);
@@ -184,7 +179,7 @@ static void to_remote(const lookup_t *l)
 
 /* ---- single flight ---- */
 
-/* An outcome's code: the verdict, whether it timed out, and when to ask again. */
+/* An outcome's code: the verdict, whether it timed out, and its Retry-After. */
 #define CODE_VERDICT(code)   ((la_verdict_e)((code)&3u))
 #define CODE_TIMED_OUT(code) ((int)((code) >> 2 & 1u))
 #define CODE_RETRY(code)     ((int)((code) >> 3 & 63u))
@@ -211,7 +206,7 @@ static void lead(lookup_t *l, const la_flight_ticket_t *ticket, la_result_t *res
 {
     int shareable = 1;
 
-    /* The last leader may have ended between our miss and our begin. */
+    /* The last leader may have ended after our miss. */
     if (!from_cache(l, result) && !from_remote(l, result)) {
         verify_and_keep(l, result, &shareable);
     }
@@ -219,8 +214,7 @@ static void lead(lookup_t *l, const la_flight_ticket_t *ticket, la_result_t *res
     to_remote(l);
 }
 
-/* Takes over what the leader learned. Returns 0 when it cannot be used and the provider has to be
- * asked. */
+/* Takes over what the leader learned. Returns 0 if the provider must be asked. */
 static int follow(lookup_t *l, const la_flight_outcome_t *outcome, la_result_t *result)
 {
     const char *text = apr_pstrmemdup(l->pool, outcome->text, outcome->len);
@@ -286,8 +280,8 @@ static void fly(lookup_t *l, la_result_t *result)
     verify_and_keep(l, result, &shareable);
 }
 
-/* Without waiting for others: while the breaker is not closed it lets one request call, and whoever
- * waited for that one would hold a worker for as long as the endpoint hangs. */
+/* Asks without waiting for others. While the breaker is not closed it lets one request call; a
+ * request that waited for that one would hold a worker for as long as the endpoint hangs. */
 static void go_alone(lookup_t *l, la_result_t *result)
 {
     int shareable;
@@ -307,7 +301,8 @@ static int breaker_is_closed(const lookup_t *l)
 
 /* ---- workers ---- */
 
-/* The longest that a look-up takes: it waits for a flight, then for a permit, then it calls. */
+/* Returns the longest time of a look-up: it waits for a flight, then for a permit, then it calls.
+ */
 static apr_interval_time_t longest_us(const lookup_t *l)
 {
     const la_http_options_t *http = &l->provider->common.http;
@@ -316,7 +311,7 @@ static apr_interval_time_t longest_us(const lookup_t *l)
            (l->shared->remote ? 2 * la_remote_longest(l->shared->remote) : 0);
 }
 
-/* Does what may wait, with a place among those that may; refuses when there is none. */
+/* Runs what may wait, if there is a place among those that may wait. */
 static void with_place(lookup_t *l, void (*what)(lookup_t *l, la_result_t *result),
                        la_result_t *result)
 {
@@ -337,8 +332,8 @@ static void with_place(lookup_t *l, void (*what)(lookup_t *l, la_result_t *resul
 
 /* ---- the whole ---- */
 
-/* In an outage. Looks once more: what may serve by now was settled before a call that may have
- * taken long. */
+/* Answers an outage with an acceptance past its TTL. Looks it up again: the call may have taken so
+ * long that it may not serve any more. */
 static void fall_back(lookup_t *l, la_result_t *result)
 {
     la_result_t outage = *result;
@@ -346,7 +341,7 @@ static void fall_back(lookup_t *l, la_result_t *result)
     l->stale = NULL;
     if (!from_cache(l, result) && l->stale) {
         accept_cached(result, l->stale, LA_SOURCE_STALE);
-        /* The log is to tell of the outage all the same. */
+        /* for the log, which tells of the outage nevertheless */
         result->reason = outage.reason ? outage.reason : outage.message;
         result->cause = outage.cause;
         result->status = outage.status;
@@ -354,13 +349,13 @@ static void fall_back(lookup_t *l, la_result_t *result)
     }
 }
 
-/* What the cache did not answer. */
+/* Gets a verdict that is not in the cache. */
 static void through_flight(lookup_t *l, la_result_t *result)
 {
     int shareable;
 
     if (l->provider->common.cache_ttl_us == 0 || l->provider->type->judges_alone) {
-        verify_and_keep(l, result, &shareable); /* nobody's acceptance may serve another request */
+        verify_and_keep(l, result, &shareable); /* no acceptance may serve another request */
     } else if (breaker_is_closed(l)) {
         fly(l, result);
     } else {

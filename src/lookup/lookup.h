@@ -1,6 +1,4 @@
-/* One provider asked the short way: through the cache, one call for all who ask the same at once,
- * and the gate in front of the call.
- */
+/* Asks one provider by way of the cache, with one call for all who ask the same at once. */
 #ifndef LA_LOOKUP_H
 #define LA_LOOKUP_H
 
@@ -12,7 +10,7 @@
 #include "lookup/remote.h"
 #include "provider/workers.h"
 
-/* What the processes share, as this process reaches it. */
+/* This process's handles on what all share. */
 typedef struct la_shared_t {
     la_cache_t *cache;   /* NULL: LlamaAuthCacheSize off */
     la_flight_t *flight; /* never NULL where there is a cache */
@@ -22,9 +20,9 @@ typedef struct la_shared_t {
     la_remote_t *remote;  /* NULL: no LlamaAuthCacheShared */
 } la_shared_t;
 
-/* The verdict of one provider on one token, from wherever it is had soonest; result->source says
- * where. NOT_MINE with message NULL when the provider's Match does not fit. Any thread; waits at
- * most twice the provider's Timeout, and the time of a call.
+/* Gets one provider's verdict on one token from the fastest source, result->source. NOT_MINE with
+ * message NULL if the provider's Match does not fit. Any thread; waits at most twice the provider's
+ * Timeout, and the time of a call.
  *
  * result: zeroed here; what it points to lives in `pool`.
  */

@@ -202,13 +202,6 @@ int la_remote_get(la_remote_t *remote, const la_slice_t *parts, apr_size_t count
     return event == LA_REMOTE_HIT;
 }
 
-static apr_time_t later(apr_time_t now, apr_interval_time_t span, apr_time_t end)
-{
-    apr_time_t time = span > APR_INT64_MAX - now ? APR_INT64_MAX : now + span;
-
-    return end && end < time ? end : time;
-}
-
 /* Makes the entry's bytes. Returns the milliseconds that it lives, 0 or less for none. */
 static apr_int64_t make_entry(const la_remote_asked_t *asked, const la_identity_t *identity,
                               const la_cache_times_t *times, apr_time_t now, apr_pool_t *pool,
@@ -219,8 +212,8 @@ static apr_int64_t make_entry(const la_remote_asked_t *asked, const la_identity_
     entry_t entry = {.layout = LAYOUT, .position = asked->position};
     apr_int64_t ms;
 
-    entry.fresh_until = later(now, times->ttl_us, times->end);
-    entry.stale_until = later(entry.fresh_until, times->stale_us, times->end);
+    entry.fresh_until = la_cache_until(now, times->ttl_us, times->end);
+    entry.stale_until = la_cache_until(entry.fresh_until, times->stale_us, times->end);
     memcpy(bytes, &entry, sizeof(entry));
     memcpy(bytes + sizeof(entry), identity, size);
     *plain = (la_slice_t){bytes, sizeof(entry) + size};

@@ -159,7 +159,7 @@ static void log_new_era(const la_remote_t *remote, int heard, const char *error)
 
     if (heard && !error) {
         la_log(LA_LOG_WARNING,
-               LA_LOGNO(0054) "second-level cache %s began anew, or missed a purge: all cached "
+               LA_LOGNO(0054) "second-level cache %s lost data or missed a purge: all cached "
                               "identities are dropped, on all machines",
                address);
     }
@@ -313,7 +313,7 @@ static const char *tell_redis(la_remote_t *remote, const la_purge_t *purge,
     }
     return la_remote_settle(remote, next, answer.items, answer.server, 1, pool, &position)
                ? NULL
-               : "it does not begin anew";
+               : "it does not begin a new era";
 }
 
 const char *la_remote_purge(la_remote_t *remote, const la_purge_t *purge, apr_pool_t *pool)

@@ -338,7 +338,7 @@ class TestPurge:
         assert ask(one, token)[0] == 401
         assert len(self.logged(one, "LA0057")) == 1 and not self.logged(one, "LA0054")
         machines.redis.cli("CONFIG", "SET", "min-replicas-to-write", "0")
-        await_until(lambda: self.logged(one, "LA0054"), "the server to begin anew")
+        await_until(lambda: self.logged(one, "LA0054"), "a new era")
         fresh = new_token()
         assert ask(one, fresh) == (200, "miss")
         await_until(lambda: len(entries(machines.redis)) == 2, "entries to be shared again")

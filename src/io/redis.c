@@ -1,11 +1,11 @@
-/* The client of the second-level cache's server: the only file that includes hiredis.
+/* The client of Redis: the only file that includes hiredis.
  *
- * hiredis does the protocol, and no more: redis_socket.c connects and waits, and a reply goes to
- * hiredis' parser only when redis_reply.c has found it whole and small.
+ * hiredis writes commands and parses replies. redis_socket.c connects and waits, and a reply goes
+ * to hiredis only after redis_reply.c has found it complete and small.
  *
- * A connection is owned by one thread during a command and rests in `idle` otherwise. One that has
- * anything left to read after a reply is closed: what is left would be taken for the answer to the
- * next question. Threads of requests and of mod_watchdog call this file at the same time.
+ * One thread owns a connection during a command; between commands it is in `idle`. A connection
+ * with anything left to read after a reply is closed, since that would be taken for the next
+ * command's reply. Threads of requests and of mod_watchdog use this file at the same time.
  */
 #include "io/redis.h"
 
@@ -37,14 +37,14 @@ struct la_redis_t {
     char ip[INET6_ADDRSTRLEN]; /* of the host; empty while there is none */
 };
 
-/* One command under way. */
+/* A command that runs. */
 typedef struct exchange_t {
     la_redis_t *redis;
     connection_t connection;
     apr_time_t deadline_us; /* of la_clock_us() */
     apr_pool_t *pool;
     const char *reason; /* why it failed */
-    int closed;         /* the server closed the connection before it said anything */
+    int closed;         /* the server closed the connection before it answered */
 } exchange_t;
 
 /* ---- addresses ---- */
@@ -137,8 +137,8 @@ static int has_more(const connection_t *connection)
     return reader->len > reader->pos || poll(&descriptor, 1, 0) != 0;
 }
 
-/* Takes a connection that rests and has nothing to read: no end, no stray reply. Returns 0 when
- * there is none. */
+/* Takes an idle connection that has nothing to read: no end, no stray reply. Returns 0 when there
+ * is none. */
 static int take_idle(la_redis_t *redis, connection_t *taken)
 {
     for (;;) {
@@ -242,7 +242,7 @@ static int receive(exchange_t *e, redisReply **reply)
     return 1;
 }
 
-/* One command; the answer is the caller's to free. */
+/* Runs one command; the caller frees the reply. */
 static int run(exchange_t *e, apr_size_t count, const la_slice_t *words, redisReply **reply)
 {
     const char **texts = apr_palloc(e->pool, count * sizeof(*texts));
@@ -260,12 +260,7 @@ static int run(exchange_t *e, apr_size_t count, const la_slice_t *words, redisRe
     return send_all(e) && receive(e, reply) && *reply != NULL;
 }
 
-static la_slice_t text(const char *value)
-{
-    return la_slice_of(value);
-}
-
-/* A command of the greeting: anything but OK ends the connection. */
+/* Runs a command of the login; any answer except OK is a failure. */
 static int greet(exchange_t *e, apr_size_t count, const la_slice_t *words, const char *refused)
 {
     redisReply *reply;
@@ -289,9 +284,9 @@ static int log_in(exchange_t *e)
         return 1;
     }
     if (options->user) {
-        words[count++] = text(options->user);
+        words[count++] = la_slice_of(options->user);
     }
-    words[count++] = text(la_secret_get(options->password, apr_time_now(), e->pool));
+    words[count++] = la_slice_of(la_secret_get(options->password, apr_time_now(), e->pool));
     return greet(e, count, words, "it refuses the password");
 }
 
@@ -302,11 +297,11 @@ static int choose_db(exchange_t *e)
     if (e->redis->options->db == 0) {
         return 1;
     }
-    words[1] = text(apr_itoa(e->pool, e->redis->options->db));
+    words[1] = la_slice_of(apr_itoa(e->pool, e->redis->options->db));
     return greet(e, 2, words, "it refuses the database");
 }
 
-/* Learns which server this is. One that does not tell has the empty name. */
+/* Asks which server this is. One that does not tell has the empty name. */
 static int identify(exchange_t *e)
 {
     static const la_slice_t words[2] = {{"INFO", 4}, {"server", 6}};
@@ -375,7 +370,7 @@ static int copy_answer(apr_pool_t *pool, const redisReply *reply, la_redis_answe
            reply->type == REDIS_REPLY_ERROR;
 }
 
-/* One try, over the connection that there is or a new one. */
+/* Tries once, over the idle connection or a new one. */
 static int attempt(exchange_t *e, apr_size_t count, const la_slice_t *words, redisReply **reply)
 {
     e->closed = 0;
@@ -390,24 +385,19 @@ static int attempt(exchange_t *e, apr_size_t count, const la_slice_t *words, red
 
 static int exchange(exchange_t *e, apr_size_t count, const la_slice_t *words, redisReply **reply)
 {
-    int rested = take_idle(e->redis, &e->connection);
+    int tries = take_idle(e->redis, &e->connection) ? 2 : 1;
 
-    if (attempt(e, count, words, reply)) {
-        return 1;
+    while (tries-- > 0) {
+        if (attempt(e, count, words, reply)) {
+            return 1;
+        }
+        drop(e);
+        tries = e->closed ? tries : 0;
     }
-    drop(e);
-    if (!rested || !e->closed) {
-        return 0;
-    }
-    if (attempt(e, count, words, reply)) {
-        return 1;
-    }
-    drop(e);
     return 0;
 }
 
-/* Whether a server answers that was the one to write to, and is not any more; a script says so
- * within its error. */
+/* Returns 1 if the server is a replica by now; a script says so inside its error. */
 static int is_of_replica(const la_redis_answer_t *answer)
 {
     return strstr(answer->text.data, "READONLY") != NULL;
@@ -422,11 +412,11 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
 
     *answer = (la_redis_answer_t){.text = {"", 0}, .server = ""};
     if (!exchange(&e, count, words, &reply)) {
-        answer->text = text(e.reason ? e.reason : "it failed");
+        answer->text = la_slice_of(e.reason ? e.reason : "it failed");
         return LA_REDIS_FAILED;
     }
     if (!copy_answer(pool, reply, answer)) {
-        answer->text = text("its answer is of an unknown kind");
+        answer->text = la_slice_of("its answer is of an unknown kind");
         result = LA_REDIS_FAILED;
     } else if (reply->type == REDIS_REPLY_ERROR) {
         result = LA_REDIS_ERROR;

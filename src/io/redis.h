@@ -2,8 +2,7 @@
  * that holds.
  *
  * Life cycle: la_redis_parse() while the configuration is read, la_redis_make() in each child; then
- * any number of threads. Connections rest in a pool between commands and are replaced when they
- * fail.
+ * any number of threads. Connections are kept between commands, and replaced when they fail.
  */
 #ifndef LA_REDIS_H
 #define LA_REDIS_H
@@ -76,18 +75,16 @@ int la_redis_resolve_options(la_redis_options_t *options, apr_pool_t *pool);
 apr_status_t la_redis_make(apr_pool_t *pool, const la_redis_options_t *options, int connections,
                            la_redis_t **redis);
 
-/* Sends one command and waits for its answer, connect_timeout and timeout at most. What an old
- * connection could not do because the server had closed it is done again over a new one; a command
- * may so be carried out twice.
+/* Sends one command and waits for its answer, connect_timeout and timeout at most. If the server
+ * has closed an idle connection, the command is sent again over a new one; it may so run twice.
  *
  * words: the command and its arguments.
  */
 la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_t *words,
                             apr_pool_t *pool, la_redis_answer_t *answer);
 
-/* Looks the server's name up, where it is one, and has new connections use what it finds; may take
- * as long as the resolver does, so no request's thread calls it. Returns 1 when there is an
- * address, also an old one. */
+/* Looks the server's name up for new connections. May take as long as the resolver, so no request's
+ * thread calls it. Returns 1 when there is an address, also an old one. */
 int la_redis_resolve(la_redis_t *redis);
 
 #endif

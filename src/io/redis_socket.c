@@ -1,7 +1,6 @@
 /* Connects to Redis and waits for sockets. hiredis could do both, but its sockets become
- * close-on-exec only after they are made, and its timeouts bound each system call, not the command:
- * a server that sends a byte now and then could hold a worker as long as it likes. In request
- * threads and in mod_watchdog's.
+ * close-on-exec only after they are made, and its timeouts limit each system call, not the command:
+ * a server that sends a byte now and then could hold a worker for any time.
  */
 #include "io/redis_socket.h"
 
@@ -18,7 +17,7 @@
 
 #include <apr_strings.h>
 
-/* Longest single wait: poll() takes an int of milliseconds, which ends after 24 days. */
+/* Longest single wait: poll() takes an int of milliseconds, at most 24 days. */
 #define WAIT_MAX_US APR_TIME_C(60000000)
 
 int la_redis_address(const char *host, int flags, char ip[INET6_ADDRSTRLEN])

@@ -1,5 +1,5 @@
-/* Sockets to Redis: made close-on-exec, as no CGI may inherit a connection that is logged in, and
- * waited for against a deadline of la_clock_us(). No state; any thread.
+/* Sockets to Redis: close-on-exec, since no CGI may inherit a connection that is logged in, with
+ * deadlines of la_clock_us(). No state; any thread.
  */
 #ifndef LA_REDIS_SOCKET_H
 #define LA_REDIS_SOCKET_H

@@ -2,7 +2,9 @@
 #include "base/digest.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 
 /* SHA-256, fetched once, because that takes longer than a digest. When two threads fetch, one copy
@@ -42,4 +44,50 @@ void la_digest_hex(const unsigned char *bytes, apr_size_t len, char *hex)
         hex[2 * i + 1] = digits[bytes[i] & 15];
     }
     hex[2 * len] = '\0';
+}
+
+la_hmac_t *la_hmac_make(const unsigned char *key, apr_size_t len)
+{
+    char digest[] = "SHA256";
+    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                               OSSL_PARAM_construct_end()};
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    la_hmac_t *hmac = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+    EVP_MAC_free(mac);
+    if (hmac && EVP_MAC_init(hmac, key, len, parameters) == 1) {
+        return hmac;
+    }
+    EVP_MAC_CTX_free(hmac);
+    return NULL;
+}
+
+static int add_part(EVP_MAC_CTX *mac, la_slice_t part)
+{
+    uint64_t prefix = part.data ? part.len : UINT64_MAX;
+
+    return EVP_MAC_update(mac, (const unsigned char *)&prefix, sizeof(prefix)) == 1 &&
+           (!part.data || part.len == 0 ||
+            EVP_MAC_update(mac, (const unsigned char *)part.data, part.len) == 1);
+}
+
+apr_status_t la_hmac_parts(const la_hmac_t *hmac, const la_slice_t *parts, apr_size_t count,
+                           unsigned char digest[LA_DIGEST_BYTES])
+{
+    EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(hmac);
+    apr_size_t len = 0;
+    apr_size_t i;
+    int ok = mac != NULL;
+
+    for (i = 0; ok && i < count; i++) {
+        ok = add_part(mac, parts[i]);
+    }
+    ok = ok && EVP_MAC_final(mac, digest, &len, LA_DIGEST_BYTES) == 1 && len == LA_DIGEST_BYTES;
+    EVP_MAC_CTX_free(mac);
+    return ok ? APR_SUCCESS : APR_EGENERAL;
+}
+
+void la_hmac_free(la_hmac_t *hmac)
+{
+    EVP_MAC_CTX_free(hmac);
 }

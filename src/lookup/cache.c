@@ -15,19 +15,18 @@
 
 #include "base/clock.h"
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-
 #include <string.h>
 
 /* Rejections are short and expire soon: they get one part in this many. */
 #define REJECTED_SHARE 8
 
+_Static_assert(LA_TABLE_KEY_BYTES == LA_DIGEST_BYTES, "a key is an HMAC");
+
 struct la_cache_t {
     la_purge_log_t *log;
     la_table_t *accepted;
     la_table_t *rejected;
-    EVP_MAC_CTX *keyed; /* with the secret; only ever copied */
+    la_hmac_t *hmac; /* with the secret */
 };
 
 /* Where the three parts are. */
@@ -92,27 +91,10 @@ void la_cache_bind(void *bytes, apr_uint64_t place)
     la_purge_bind(bytes, place, apr_time_now());
 }
 
-static apr_status_t free_keyed(void *context)
+static apr_status_t free_hmac(void *hmac)
 {
-    EVP_MAC_CTX_free(context);
+    la_hmac_free(hmac);
     return APR_SUCCESS;
-}
-
-/* Makes an HMAC-SHA256 with the secret as its key. */
-static EVP_MAC_CTX *make_mac(const unsigned char *secret)
-{
-    char digest[] = "SHA256";
-    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                               OSSL_PARAM_construct_end()};
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-    EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-
-    EVP_MAC_free(hmac);
-    if (mac && EVP_MAC_init(mac, secret, LA_CACHE_SECRET_BYTES, parameters) == 1) {
-        return mac;
-    }
-    EVP_MAC_CTX_free(mac);
-    return NULL;
 }
 
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
@@ -134,46 +116,19 @@ apr_status_t la_cache_attach(void *bytes, apr_size_t size,
         return rv;
     }
     made->log = parts.log;
-    made->keyed = make_mac(secret);
-    if (!made->keyed) {
+    made->hmac = la_hmac_make(secret, LA_CACHE_SECRET_BYTES);
+    if (!made->hmac) {
         return APR_EGENERAL;
     }
-    apr_pool_cleanup_register(pool, made->keyed, free_keyed, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pool, made->hmac, free_hmac, apr_pool_cleanup_null);
     *cache = made;
     return APR_SUCCESS;
-}
-
-/* Adds a part after its length, so that no other list of parts has the same bytes. */
-static int add_part(EVP_MAC_CTX *mac, const char *data, apr_size_t len)
-{
-    apr_uint64_t prefix = data ? (apr_uint64_t)len : APR_UINT64_MAX;
-
-    return EVP_MAC_update(mac, (const unsigned char *)&prefix, sizeof(prefix)) == 1 &&
-           (len == 0 || EVP_MAC_update(mac, (const unsigned char *)data, len) == 1);
-}
-
-/* Computes the HMAC-SHA256 of the parts, each with its length. */
-static int keyed_digest(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
-                        unsigned char digest[LA_TABLE_KEY_BYTES])
-{
-    EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(cache->keyed);
-    apr_size_t len = 0;
-    apr_size_t i;
-    int sound = mac != NULL;
-
-    for (i = 0; sound && i < count; i++) {
-        sound = add_part(mac, parts[i].data, parts[i].data ? parts[i].len : 0);
-    }
-    sound = sound && EVP_MAC_final(mac, digest, &len, LA_TABLE_KEY_BYTES) == 1 &&
-            len == LA_TABLE_KEY_BYTES;
-    EVP_MAC_CTX_free(mac);
-    return sound;
 }
 
 apr_status_t la_cache_key(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
                           la_cache_key_t *key)
 {
-    return keyed_digest(cache, parts, count, key->bytes) ? APR_SUCCESS : APR_EGENERAL;
+    return la_hmac_parts(cache->hmac, parts, count, key->bytes);
 }
 
 /* ---- whom an entry concerns ---- */
@@ -193,7 +148,7 @@ static void make_tag(const la_cache_t *cache, la_purge_e kind, la_slice_t name,
     unsigned char digest[LA_TABLE_KEY_BYTES];
 
     memset(digest, 0, sizeof(digest));
-    keyed_digest(cache, parts, 2, digest);
+    (void)la_hmac_parts(cache->hmac, parts, 2, digest);
     memcpy(tag, digest, LA_TABLE_PURGE_TAG_BYTES);
 }
 

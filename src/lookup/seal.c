@@ -53,41 +53,18 @@ apr_status_t la_seal_keys(la_slice_t secret, la_seal_keys_t *keys)
 
 /* ---- names ---- */
 
-static int sign_parts(EVP_MAC_CTX *mac, const la_slice_t *parts, apr_size_t count)
-{
-    apr_size_t i;
-    int sound = 1;
-
-    for (i = 0; sound && i < count; i++) {
-        apr_uint64_t len = parts[i].data ? (apr_uint64_t)parts[i].len : APR_UINT64_MAX;
-
-        sound = EVP_MAC_update(mac, (const unsigned char *)&len, sizeof(len)) == 1 &&
-                (!parts[i].data || parts[i].len == 0 ||
-                 EVP_MAC_update(mac, (const unsigned char *)parts[i].data, parts[i].len) == 1);
-    }
-    return sound;
-}
-
 apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, apr_size_t count,
                           char name[LA_SEAL_NAME_LEN + 1])
 {
-    char digest[] = "SHA256";
-    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                               OSSL_PARAM_construct_end()};
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-    EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-    unsigned char bytes[LA_SEAL_NAME_LEN / 2];
-    apr_size_t len = 0;
-    int sound = mac && EVP_MAC_init(mac, keys->naming, sizeof(keys->naming), parameters) == 1 &&
-                sign_parts(mac, parts, count) &&
-                EVP_MAC_final(mac, bytes, &len, sizeof(bytes)) == 1 && len == sizeof(bytes);
+    la_hmac_t *hmac = la_hmac_make(keys->naming, sizeof(keys->naming));
+    unsigned char digest[LA_DIGEST_BYTES];
+    apr_status_t rv = hmac ? la_hmac_parts(hmac, parts, count, digest) : APR_EGENERAL;
 
-    EVP_MAC_CTX_free(mac);
-    EVP_MAC_free(hmac);
-    if (sound) {
-        la_digest_hex(bytes, sizeof(bytes), name);
+    la_hmac_free(hmac);
+    if (rv == APR_SUCCESS) {
+        la_digest_hex(digest, sizeof(digest), name);
     }
-    return sound ? APR_SUCCESS : APR_EGENERAL;
+    return rv;
 }
 
 /* ---- sealing ---- */

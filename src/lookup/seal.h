@@ -36,8 +36,7 @@ typedef enum la_unseal_e {
  * LA_SEAL_SECRET_MIN, or APR_EGENERAL when libcrypto fails. */
 apr_status_t la_seal_keys(la_slice_t secret, la_seal_keys_t *keys);
 
-/* A name under which nobody without the key can find or guess anything: HMAC-SHA256 over the parts,
- * each with its length, as hex digits closed with NUL. A part with data NULL is absent, not empty.
+/* Makes a name that tells nothing without the key: la_hmac_parts() as hex digits, closed with NUL.
  * Returns APR_SUCCESS or APR_EGENERAL.
  */
 apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, apr_size_t count,

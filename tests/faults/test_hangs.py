@@ -11,6 +11,7 @@ from endpoint import Endpoint
 from errorlog import await_until
 from keyserver import jwt, key_server
 from server import Httpd, client_id, sanitizer_environment
+from signer import key
 from test_second import MODULES, Machines, ask, purge, text
 from traffic import by_name
 
@@ -95,8 +96,11 @@ class TestPurgesArrive:
         (tmp_path / "resolver.c").write_text(RESOLVER)
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "resolver.c", "-ldl"], check=True)
         preload = ":".join(filter(None, [sanitizer_environment().get("LD_PRELOAD"), str(library)]))
-        httpd = start(machines, lambda httpd: text(httpd, endpoint.url(), f"redis://{NAME}:{machines.redis.port}"), processes,
-                      {"LD_PRELOAD": preload, "RESOLVER_HANGS": str(hangs)})
+
+        def configuration(httpd):
+            return (text(httpd, endpoint.url(), f"redis://{NAME}:{machines.redis.port}") +
+                    jwt("idp", f"JwksUri {key_server(httpd).put_keys(key('ES256', 'one'))}", "JwksRefresh 1s"))
+        httpd = start(machines, configuration, processes, {"LD_PRELOAD": preload, "RESOLVER_HANGS": str(hangs)})
 
         def away():
             hangs.touch()
@@ -105,5 +109,7 @@ class TestPurgesArrive:
             machines.redis.resume()
         try:
             arrives(machines, endpoint, httpd, away)
+            fetched = len(key_server(httpd).calls)
+            await_until(lambda: len(key_server(httpd).calls) > fetched, "keys to be fetched meanwhile")
         finally:
             hangs.unlink()

@@ -121,6 +121,17 @@ class TestSharing:
         assert ask(one, token) == (401, "miss") == ask(two, token)
         assert not entries(machines.redis)
 
+    @pytest.mark.parametrize("size, second, stored", [(5_000, "shared", 1), (7_000, "miss", 0)])
+    def test_large_identities(self, machines, endpoint, token, size, second, stored):
+        """What is too large for the cache (17 KB, with all its forms of the value) is not put into Redis either."""
+        endpoint.on(token, accept("alice", {"pad": ["x" * size]}))
+        one, two = machines.add(endpoint.url()), machines.add(endpoint.url())
+        assert (ask(one, token), ask(two, token)) == ((200, "miss"), (200, second))
+        answer = two.get("/v1", token=token)
+        assert answer.note("cache") == ("hit" if stored else "miss")
+        assert json.loads(answer.note("attributes")) == {"pad": ["x" * size]}
+        assert len(entries(machines.redis)) == operations(one)["stored"] == stored
+
     def test_nothing_readable_lies_in_redis(self, machines, endpoint, token):
         endpoint.on(token, accept("alice-the-principal", {"roles": ["role-of-hers"]}))
         ask(machines.add(endpoint.url()), token)

@@ -85,21 +85,12 @@ int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t 
 
 const char *la_claims_kind(const la_json_t *value)
 {
-    switch (la_json_type(value)) {
-    case LA_JSON_NULL:
-        return "null";
-    case LA_JSON_BOOLEAN:
-        return "a boolean";
-    case LA_JSON_NUMBER:
-        return "a number";
-    case LA_JSON_STRING:
-        return "a string";
-    case LA_JSON_ARRAY:
-        return "a list";
-    case LA_JSON_OBJECT:
-        return "an object";
-    }
-    return "unknown";
+    static const char *const kinds[] = {
+        [LA_JSON_NULL] = "null",       [LA_JSON_BOOLEAN] = "a boolean",
+        [LA_JSON_NUMBER] = "a number", [LA_JSON_STRING] = "a string",
+        [LA_JSON_ARRAY] = "a list",    [LA_JSON_OBJECT] = "an object"};
+
+    return kinds[la_json_type(value)];
 }
 
 const char *la_claims_wrong_kind(apr_pool_t *pool, const char *name, const la_json_t *value,

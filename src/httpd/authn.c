@@ -57,7 +57,7 @@ static int deny_without_token(request_rec *r, const la_use_t *use)
     const la_provider_t *first = use->providers[0];
 
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0021) "no token for %s", r->uri);
-    return deny(r, LA_DENIAL_MISSING_TOKEN, first->type->hint(first, r->pool));
+    return deny(r, LA_DENIAL_MISSING_TOKEN, first->hint);
 }
 
 static int deny_malformed(request_rec *r, const la_credential_t *found)

@@ -23,8 +23,7 @@ static apr_array_header_t *list_issuers(apr_pool_t *pool, const la_use_t *use)
     int i;
 
     for (i = 0; use && i < use->count; i++) {
-        const la_provider_t *provider = use->providers[i];
-        const char *issuer = provider->type->issuer ? provider->type->issuer(provider) : NULL;
+        const char *issuer = use->providers[i]->issuer;
 
         if (issuer && !ap_array_str_contains(found, issuer)) {
             APR_ARRAY_PUSH(found, const char *) = issuer;

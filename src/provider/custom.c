@@ -26,7 +26,6 @@ typedef struct custom_conf_t {
     la_url_t endpoint;
     la_send_headers_t send_headers;
     secret_header_t secret_header;
-    const char *hint;
 } custom_conf_t;
 
 /* ---- options ---- */
@@ -131,21 +130,14 @@ static const char *custom_finish(la_provider_t *provider, apr_pool_t *pool)
     if (!conf->endpoint.url) {
         return "Endpoint is missing";
     }
-    conf->hint = apr_psprintf(pool,
-                              "Authentication required. Please provide your API key as a Bearer "
-                              "token (validated by %s)",
-                              conf->endpoint.authority);
+    provider->hint =
+        apr_psprintf(pool,
+                     "Authentication required. Please provide your API key as a Bearer "
+                     "token (validated by %s)",
+                     conf->endpoint.authority);
     set_default_vary(conf, provider, pool);
     la_provider_warn_of_plain_http(provider, "Endpoint", &conf->endpoint);
     return NULL;
-}
-
-static const char *custom_hint(const la_provider_t *provider, apr_pool_t *pool)
-{
-    const custom_conf_t *conf = provider->conf;
-
-    (void)pool;
-    return conf->hint;
 }
 
 /* ---- the verdict ---- */
@@ -309,5 +301,4 @@ const la_provider_type_t la_custom_type = {
     .cache_vary = &custom_vary,
     .finish = custom_finish,
     .verify = custom_verify,
-    .hint = custom_hint,
 };

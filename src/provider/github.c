@@ -62,15 +62,6 @@ static const char *github_finish(la_provider_t *provider, apr_pool_t *pool)
     return NULL;
 }
 
-static const char *github_hint(const la_provider_t *provider, apr_pool_t *pool)
-{
-    (void)provider;
-    (void)pool;
-    return "Authentication required. Please provide a valid GitHub access token "
-           "(https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/"
-           "managing-your-personal-access-tokens) in the Authorization header (Bearer <token>)";
-}
-
 /* ---- one call ---- */
 
 static int malformed(const session_t *s, const char *what)
@@ -428,6 +419,9 @@ static const char *const github_principal[] = {"login", NULL};
 
 const la_provider_type_t la_github_type = {
     .name = "github",
+    .hint = "Authentication required. Please provide a valid GitHub access token "
+            "(https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/"
+            "managing-your-personal-access-tokens) in the Authorization header (Bearer <token>)",
     .options = github_options,
     .conf_bytes = sizeof(github_conf_t),
     .calls_out = 1,
@@ -436,5 +430,4 @@ const la_provider_type_t la_github_type = {
     .principal_claims = github_principal,
     .finish = github_finish,
     .verify = github_verify,
-    .hint = github_hint,
 };

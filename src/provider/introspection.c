@@ -43,8 +43,6 @@ typedef struct introspection_conf_t {
     const char *expect_issuer;     /* must be there; NULL: the Issuer, if the answer has an `iss` */
     apr_interval_time_t leeway_us;
     la_remote_doc_source_t source; /* of the endpoint's URL, if only the Issuer is known */
-    const char *hint;
-    const char *public_issuer; /* RFC 9728's authorization server, or NULL */
 } introspection_conf_t;
 
 /* ---- options ---- */
@@ -99,20 +97,6 @@ static const char *fetch(const la_provider_t *provider, apr_pool_t *pool, la_sli
     return error;
 }
 
-/* Sets what clients are told of the server. */
-static void set_public_names(introspection_conf_t *conf, apr_pool_t *pool)
-{
-    const char *issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
-    const char *authority;
-
-    conf->hint = apr_pstrcat(
-        pool, "Authentication required. Please provide a valid OAuth2 Bearer token ",
-        issuer ? "from " : "validated by ", issuer ? issuer : conf->endpoint.authority, NULL);
-    if (issuer) {
-        conf->public_issuer = la_discovery_issuer_check(pool, issuer, &authority) ? NULL : issuer;
-    }
-}
-
 static const char *introspection_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     introspection_conf_t *conf = provider->conf;
@@ -124,7 +108,9 @@ static const char *introspection_finish(la_provider_t *provider, apr_pool_t *poo
     if (error) {
         return error;
     }
-    set_public_names(conf, pool);
+    la_provider_set_issuer(provider, conf->issuer.url ? conf->issuer.url : conf->expect_issuer,
+                           apr_pstrcat(pool, "validated by ", conf->endpoint.authority, NULL),
+                           pool);
     conf->source = (la_remote_doc_source_t){.fetch = fetch,
                                             .refresh_us = DISCOVERY_REFRESH_US,
                                             .what = "the introspection endpoint's URL"};
@@ -149,21 +135,6 @@ static void introspection_tick(const la_provider_t *provider, apr_pool_t *scratc
     if (provider->child->state) {
         la_remote_doc_tick(provider->child->state, scratch);
     }
-}
-
-static const char *introspection_hint(const la_provider_t *provider, apr_pool_t *pool)
-{
-    const introspection_conf_t *conf = provider->conf;
-
-    (void)pool;
-    return conf->hint;
-}
-
-static const char *introspection_issuer(const la_provider_t *provider)
-{
-    const introspection_conf_t *conf = provider->conf;
-
-    return conf->public_issuer;
 }
 
 /* ---- the question ---- */
@@ -422,7 +393,5 @@ const la_provider_type_t la_introspection_type = {
     .finish = introspection_finish,
     .child_init = introspection_child_init,
     .verify = introspection_verify,
-    .hint = introspection_hint,
     .tick = introspection_tick,
-    .issuer = introspection_issuer,
 };

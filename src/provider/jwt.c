@@ -39,7 +39,6 @@ typedef struct jwt_conf_t {
     int require_exp;
     la_remote_doc_source_t source; /* of the key set, unless it is a file */
     la_keyset_t *file_keys;        /* of JwksFile; or NULL */
-    const char *public_issuer;     /* RFC 9728's authorization server, or NULL */
 } jwt_conf_t;
 
 /* ---- options ---- */
@@ -203,7 +202,6 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     jwt_conf_t *conf = provider->conf;
     const char *error = check_source(provider);
-    const char *authority;
 
     if (!error && conf->jwks_file) {
         error = read_file_keys(provider, pool);
@@ -217,30 +215,12 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
         APR_ARRAY_PUSH(conf->elsewhere, const char *) = DEFAULT_AUDIENCE;
     }
     conf->expect_issuer = conf->expect_issuer ? conf->expect_issuer : conf->issuer.url;
-    conf->public_issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
-    if (conf->public_issuer && la_discovery_issuer_check(pool, conf->public_issuer, &authority)) {
-        conf->public_issuer = NULL; /* a name that is no URL */
-    }
+    la_provider_set_issuer(provider, conf->issuer.url ? conf->issuer.url : conf->expect_issuer,
+                           "in the Authorization header", pool);
     conf->source = (la_remote_doc_source_t){
         .fetch = fetch, .same = same, .refresh_us = conf->jwks_refresh_us, .what = "the key set"};
     warn(provider);
     return NULL;
-}
-
-static const char *jwt_hint(const la_provider_t *provider, apr_pool_t *pool)
-{
-    const jwt_conf_t *conf = provider->conf;
-    const char *issuer = conf->issuer.url ? conf->issuer.url : conf->expect_issuer;
-
-    return apr_pstrcat(pool, "Authentication required. Please provide a valid OAuth2 Bearer token ",
-                       issuer ? "from " : "in the Authorization header", issuer, NULL);
-}
-
-static const char *jwt_issuer(const la_provider_t *provider)
-{
-    const jwt_conf_t *conf = provider->conf;
-
-    return conf->public_issuer;
 }
 
 static apr_status_t jwt_child_init(const la_provider_t *provider, apr_pool_t *pchild, void **made)
@@ -377,8 +357,6 @@ const la_provider_type_t la_jwt_type = {
     .finish = jwt_finish,
     .child_init = jwt_child_init,
     .verify = jwt_verify,
-    .hint = jwt_hint,
     .epoch = jwt_epoch,
     .tick = jwt_tick,
-    .issuer = jwt_issuer,
 };

@@ -107,14 +107,6 @@ static const char *kubernetes_finish(la_provider_t *provider, apr_pool_t *pool)
     return error ? error : default_authority(http, pool);
 }
 
-static const char *kubernetes_hint(const la_provider_t *provider, apr_pool_t *pool)
-{
-    (void)provider;
-    (void)pool;
-    return "Authentication required. Please provide a valid Kubernetes service account token as a "
-           "Bearer token";
-}
-
 /* ---- the question ---- */
 
 static la_slice_t token_review(const kubernetes_conf_t *conf, la_slice_t token, apr_pool_t *pool)
@@ -332,6 +324,8 @@ static const char *const kubernetes_principal[] = {"username", NULL};
 
 const la_provider_type_t la_kubernetes_type = {
     .name = "kubernetes",
+    .hint = "Authentication required. Please provide a valid Kubernetes service account token as a "
+            "Bearer token",
     .options = kubernetes_options,
     .conf_bytes = sizeof(kubernetes_conf_t),
     .calls_out = 1,
@@ -340,5 +334,4 @@ const la_provider_type_t la_kubernetes_type = {
     .principal_claims = kubernetes_principal,
     .finish = kubernetes_finish,
     .verify = kubernetes_verify,
-    .hint = kubernetes_hint,
 };

@@ -116,6 +116,7 @@ la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_pro
 
     provider->name = apr_pstrdup(pool, name);
     provider->type = type;
+    provider->hint = type->hint;
     provider->conf = apr_pcalloc(pool, type->conf_bytes);
     provider->definition = apr_psprintf(pool, "%s %s\n", type->name, name);
     provider->options_seen = apr_array_make(pool, 8, sizeof(const la_option_t *));
@@ -214,6 +215,19 @@ void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *o
             LA_LOGNO(0006) "provider %s: %s is plain http to another machine: whoever listens on "
                            "the way reads tokens, whoever can answer decides who your users are",
             provider->name, option);
+    }
+}
+
+void la_provider_set_issuer(la_provider_t *provider, const char *issuer, const char *else_hint,
+                            apr_pool_t *pool)
+{
+    const char *authority;
+
+    provider->hint =
+        apr_pstrcat(pool, "Authentication required. Please provide a valid OAuth2 Bearer token ",
+                    issuer ? "from " : else_hint, issuer, NULL);
+    if (issuer && !la_discovery_issuer_check(pool, issuer, &authority)) {
+        provider->issuer = issuer;
     }
 }
 
@@ -316,38 +330,23 @@ int la_provider_matches(const la_provider_t *provider, la_slice_t token)
 
 const char *la_source_name(la_source_e source)
 {
-    switch (source) {
-    case LA_SOURCE_OFF:
-        return "off";
-    case LA_SOURCE_HIT:
-        return "hit";
-    case LA_SOURCE_MISS:
-        return "miss";
-    case LA_SOURCE_NEGATIVE:
-        return "negative";
-    case LA_SOURCE_STALE:
-        return "stale";
-    case LA_SOURCE_COALESCED:
-        return "coalesced";
-    case LA_SOURCE_SHARED:
-        return "shared";
-    }
-    return "off";
+    static const char *const names[] = {
+        [LA_SOURCE_OFF] = "off",      [LA_SOURCE_HIT] = "hit",
+        [LA_SOURCE_MISS] = "miss",    [LA_SOURCE_NEGATIVE] = "negative",
+        [LA_SOURCE_STALE] = "stale",  [LA_SOURCE_COALESCED] = "coalesced",
+        [LA_SOURCE_SHARED] = "shared"};
+
+    return names[source];
 }
 
 const char *la_verdict_name(la_verdict_e verdict)
 {
-    switch (verdict) {
-    case LA_VERDICT_UNAVAILABLE:
-        return "unavailable";
-    case LA_VERDICT_NOT_MINE:
-        return "not_mine";
-    case LA_VERDICT_REJECTED:
-        return "rejected";
-    case LA_VERDICT_ACCEPTED:
-        return "accepted";
-    }
-    return "unknown";
+    static const char *const names[] = {[LA_VERDICT_UNAVAILABLE] = "unavailable",
+                                        [LA_VERDICT_NOT_MINE] = "not_mine",
+                                        [LA_VERDICT_REJECTED] = "rejected",
+                                        [LA_VERDICT_ACCEPTED] = "accepted"};
+
+    return names[verdict];
 }
 
 void la_result_set(la_result_t *result, la_verdict_e verdict, const char *message,

@@ -112,7 +112,9 @@ struct la_provider_t {
     const char *name;
     const la_provider_type_t *type;
     la_provider_common_t common;
-    void *conf; /* the type's own options: type->conf_bytes, zeroed, then type->defaults() */
+    void *conf;       /* the type's own options: type->conf_bytes, zeroed, then type->defaults() */
+    const char *hint; /* what a client without a token is told: spec section 5 */
+    const char *issuer;                         /* RFC 9728's authorization server, or NULL */
     const char *definition;                     /* the section's lines, unambiguously */
     unsigned char fingerprint[LA_DIGEST_BYTES]; /* of the definition */
     apr_array_header_t *options_seen; /* of const la_option_t *: to refuse a second line */
@@ -126,6 +128,7 @@ struct la_provider_t {
 
 struct la_provider_type_t {
     const char *name;           /* as it is written in the configuration */
+    const char *hint;           /* provider->hint, unless finish() sets another */
     const la_option_t *options; /* its own, offsets into `conf` */
     apr_size_t conf_bytes;
     int calls_out;    /* has an endpoint: HTTP options, MaxConcurrent and Breaker apply */
@@ -154,18 +157,12 @@ struct la_provider_type_t {
     void (*verify)(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                    la_result_t *result);
 
-    /* What a client without a token is told (spec section 5), in `pool` or constant. */
-    const char *(*hint)(const la_provider_t *provider, apr_pool_t *pool);
-
     /* A number that changes when earlier verdicts no longer hold: the cache does not serve those of
      * another epoch. Each request asks, so it must be cheap. May be NULL. */
     apr_uint64_t (*epoch)(const la_provider_t *provider, apr_time_t now);
 
     /* A background thread of each process calls it about once a second. May be NULL. */
     void (*tick)(const la_provider_t *provider, apr_pool_t *scratch);
-
-    /* The tokens' issuer (RFC 9728's authorization server), or NULL if unknown. May be NULL. */
-    const char *(*issuer)(const la_provider_t *provider);
 };
 
 /* The types. A new one is a new file, a line here and a line in the registry (provider.c). */
@@ -203,6 +200,14 @@ const char *la_provider_shown(la_provider_t *provider, apr_pool_t *pool, const c
 /* Warns if others can read and answer calls to the option's URL, if one is set. For finish(). */
 void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *option,
                                     const la_url_t *url);
+
+/* Sets the hint and the issuer of a type whose tokens an OAuth2 server issues. For finish().
+ *
+ * issuer: a name that is no URL is told to clients only; NULL: unknown. else_hint: then in its
+ * place.
+ */
+void la_provider_set_issuer(la_provider_t *provider, const char *issuer, const char *else_hint,
+                            apr_pool_t *pool);
 
 /* Checks the section as a whole. Returns NULL, or what is wrong. */
 const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool);

@@ -50,7 +50,7 @@ static const char *check_pair(const la_http_options_t *http, apr_pool_t *pool, X
                             http->tls_key_file);
     }
     if (!key) {
-        return "TLSCertFile holds no private key: it needs TLSKeyFile";
+        return "TLSCertFile needs TLSKeyFile, because it holds no private key";
     }
     if (!certificate || X509_check_private_key(certificate, key) != 1) {
         return http->tls_key_file ? "TLSKeyFile is not the key of the certificate in TLSCertFile"

@@ -93,20 +93,13 @@ static void static_verify(const la_provider_t *provider, const la_call_t *call, 
     la_reload_release(conf->keys, held);
 }
 
-static const char *static_hint(const la_provider_t *provider, apr_pool_t *pool)
-{
-    (void)provider;
-    (void)pool;
-    return "Authentication required. Please provide your API key as a Bearer token in the "
-           "Authorization header";
-}
-
 const la_provider_type_t la_static_type = {
     .name = "static",
+    .hint = "Authentication required. Please provide your API key as a Bearer token in the "
+            "Authorization header",
     .options = static_options,
     .conf_bytes = sizeof(static_conf_t),
     .finish = static_finish,
     .child_init = static_child_init,
     .verify = static_verify,
-    .hint = static_hint,
 };

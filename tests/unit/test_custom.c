@@ -72,7 +72,7 @@ static void test_hint(void **state)
 
     (void)state;
     assert_null(make(pool, lines, &provider));
-    assert_string_equal(provider->type->hint(provider, pool),
+    assert_string_equal(provider->hint,
                         "Authentication required. Please provide your API key as a Bearer token "
                         "(validated by auth.example.com:8443)");
     apr_pool_destroy(pool);

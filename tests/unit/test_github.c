@@ -181,8 +181,7 @@ static void test_option(void **state)
     } else {
         assert_null(error);
         assert_string_equal(((github_conf_t *)provider->conf)->root, row->root);
-        assert_non_null(
-            strstr(provider->type->hint(provider, pool), "valid GitHub access token ("));
+        assert_non_null(strstr(provider->hint, "valid GitHub access token ("));
     }
     apr_pool_destroy(pool);
 }

@@ -85,7 +85,7 @@ static void test_option(void **state)
         assert_null(strstr(error, "cret@"));
         assert_null(strstr(error, "s3"));
     } else {
-        const char *hint = la_introspection_type.hint(provider, pool);
+        const char *hint = provider->hint;
 
         assert_null(error);
         assert_int_equal(log_lines, row->warning != NULL);
@@ -93,7 +93,7 @@ static void test_option(void **state)
         assert_non_null(strstr(logged, row->warning ? row->warning : ""));
         assert_non_null(strstr(hint, row->hint));
         assert_string_equal(strstr(hint, row->hint), row->hint);
-        assert_string_equal(apr_pstrcat(pool, "", la_introspection_type.issuer(provider), NULL),
+        assert_string_equal(apr_pstrcat(pool, "", provider->issuer, NULL),
                             row->issuer ? row->issuer : "");
     }
     apr_pool_destroy(pool);

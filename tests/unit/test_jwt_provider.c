@@ -49,7 +49,8 @@ static option_case_t option_cases[] = {
     BAD("two sources", "two sources", GOOD_FILE, URI_LINE),
     BAD("a file without keys", "empty.json", "JwksFile empty.json"),
     BAD("an empty iss", "ExpectIssuer: may not be empty", GOOD_FILE, "ExpectIssuer "),
-    BAD("algorithm none", "'none' is not a signature algorithm", GOOD_FILE, "Algorithms RS256 none"),
+    BAD("algorithm none", "'none' is not a signature algorithm", GOOD_FILE,
+        "Algorithms RS256 none"),
     BAD("no algorithm of any key", "good.json", GOOD_FILE, "Algorithms ES384"),
     BAD("audience none and another", "none stands alone", GOOD_FILE, "Audience a None"),
     BAD("token with a control character", "control", URI_LINE, "JwksToken s3\ncret"),
@@ -72,8 +73,8 @@ static void test_option(void **state)
         assert_int_equal(log_lines, row->warning != NULL);
         assert_true(!row->warning || log_level == LA_LOG_WARNING);
         assert_non_null(strstr(logged, row->warning ? row->warning : ""));
-        assert_non_null(strstr(la_jwt_type.hint(provider, pool), row->hint));
-        assert_string_equal(apr_pstrcat(pool, "", la_jwt_type.issuer(provider), NULL),
+        assert_non_null(strstr(provider->hint, row->hint));
+        assert_string_equal(apr_pstrcat(pool, "", provider->issuer, NULL),
                             row->issuer ? row->issuer : "");
     }
     apr_pool_destroy(pool);

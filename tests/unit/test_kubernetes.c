@@ -96,7 +96,7 @@ static void test_hint(void **state)
 
     (void)state;
     assert_null(make(pool, lines, &provider));
-    assert_string_equal(provider->type->hint(provider, pool),
+    assert_string_equal(provider->hint,
                         "Authentication required. Please provide a valid Kubernetes service "
                         "account token as a Bearer token");
     apr_pool_destroy(pool);

@@ -154,7 +154,7 @@ static void test_options(void **state)
 static void test_hint(void **state)
 {
     (void)state;
-    assert_string_equal(la_static_type.hint(NULL, NULL),
+    assert_string_equal(la_static_type.hint,
                         "Authentication required. Please provide your API key as a Bearer token in "
                         "the Authorization header");
 }

@@ -66,7 +66,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_insert_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_insert_error_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_insert_filter(la_quota_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_insert_filter(la_usage_filter_insert, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_filter(la_usage_filter_insert, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_insert_error_filter(la_quota_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_log_transaction(la_quota_settle, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);

@@ -19,7 +19,9 @@ static ap_filter_rec_t *filter_handle;
 struct la_usage_watch_t {
     la_usage_reader_t *reader; /* NULL until the answer begins */
     const char *encodings;     /* the client's Accept-Encoding; NULL: none, or put back */
+    apr_bucket_brigade *rest;  /* empty between two calls of the filter */
     int status;
+    int is_read; /* its bytes tell of a usage */
     int is_head;
     int is_whole;  /* its end has passed */
     int is_broken; /* the backend went away in the middle */
@@ -68,67 +70,88 @@ static void restore_encodings(request_rec *r, struct la_usage_watch_t *watch)
     }
 }
 
-static void begin(request_rec *r, struct la_usage_watch_t *watch)
+static int is_encoded(request_rec *r)
 {
     const char *encoding = apr_table_get(r->headers_out, "Content-Encoding");
-    int is_plain = !encoding || strcasecmp(encoding, "identity") == 0;
 
-    watch->reader = la_usage_reader_make(
-        la_request_first(r)->pool, is_plain ? la_usage_form(r->content_type) : LA_USAGE_FORM_OTHER);
+    encoding = encoding ? encoding : r->content_encoding;
+    return encoding && strcasecmp(encoding, "identity") != 0;
+}
+
+static void begin(request_rec *r, struct la_usage_watch_t *watch)
+{
+    la_usage_form_e form = la_usage_form(r->content_type);
+
+    watch->reader = la_usage_reader_make(la_request_first(r)->pool, form);
+    watch->rest = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     watch->status = r->status;
     watch->is_head = r->header_only;
+    watch->is_read = form != LA_USAGE_FORM_OTHER && !r->header_only && !is_encoded(r);
     restore_encodings(r, watch);
 }
 
-/* Reads a bucket. One whose bytes are not there yet (a pipe) is waited for, after what came before
- * it was passed on. */
-static apr_status_t read_bucket(ap_filter_t *f, apr_bucket_brigade *bb, apr_bucket *bucket,
-                                struct la_usage_watch_t *watch)
+/* Passes on what stands before the bucket. */
+static apr_status_t pass_before(ap_filter_t *f, apr_bucket_brigade *bb, apr_bucket *bucket)
 {
+    struct la_usage_watch_t *watch = f->ctx;
+    apr_status_t rv;
+
+    apr_brigade_split_ex(bb, bucket, watch->rest);
+    rv = ap_pass_brigade(f->next, bb);
+    apr_brigade_cleanup(bb);
+    APR_BRIGADE_CONCAT(bb, watch->rest);
+    return rv;
+}
+
+/* Reads a bucket. If its bytes are not there yet (a pipe), what stands before it is passed on
+ * first. Bytes that come from a pipe or a file are passed on at once, so they do not pile up.
+ *
+ * next: the bucket behind it.
+ */
+static apr_status_t read_bucket(ap_filter_t *f, apr_bucket_brigade *bb, apr_bucket *bucket,
+                                apr_bucket **next)
+{
+    struct la_usage_watch_t *watch = f->ctx;
+    int is_in_memory = bucket->length != (apr_size_t)-1 && !APR_BUCKET_IS_FILE(bucket);
     const char *data;
     apr_size_t len;
     apr_status_t rv = apr_bucket_read(bucket, &data, &len, APR_NONBLOCK_READ);
 
     if (APR_STATUS_IS_EAGAIN(rv)) {
-        apr_bucket_brigade *rest = apr_brigade_split(bb, bucket);
-
-        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(bb->bucket_alloc));
-        rv = ap_pass_brigade(f->next, bb);
-        apr_brigade_cleanup(bb);
-        APR_BRIGADE_CONCAT(bb, rest);
-        if (rv == APR_SUCCESS) {
-            rv = apr_bucket_read(bucket, &data, &len, APR_BLOCK_READ);
-        }
+        APR_BUCKET_INSERT_BEFORE(bucket, apr_bucket_flush_create(bb->bucket_alloc));
+        rv = pass_before(f, bb, bucket);
+        rv = rv == APR_SUCCESS ? apr_bucket_read(bucket, &data, &len, APR_BLOCK_READ) : rv;
     }
-    if (rv == APR_SUCCESS) {
-        la_usage_read(watch->reader, (la_slice_t){data, len});
+    *next = APR_BUCKET_NEXT(bucket);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    return rv;
+    la_usage_read(watch->reader, (la_slice_t){data, len});
+    return is_in_memory ? APR_SUCCESS : pass_before(f, bb, *next);
 }
 
 static apr_status_t usage_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     struct la_usage_watch_t *watch = f->ctx;
     apr_bucket *bucket;
+    apr_bucket *next;
+    apr_status_t rv = APR_SUCCESS;
 
     if (!watch->reader) {
         begin(f->r, watch);
     }
-    for (bucket = APR_BRIGADE_FIRST(bb); bucket != APR_BRIGADE_SENTINEL(bb);
-         bucket = APR_BUCKET_NEXT(bucket)) {
+    for (bucket = APR_BRIGADE_FIRST(bb); bucket != APR_BRIGADE_SENTINEL(bb) && rv == APR_SUCCESS;
+         bucket = next) {
+        next = APR_BUCKET_NEXT(bucket);
         if (APR_BUCKET_IS_EOS(bucket)) {
             watch->is_whole = 1;
         } else if (AP_BUCKET_IS_ERROR(bucket)) {
             watch->is_broken = 1;
-        } else if (!APR_BUCKET_IS_METADATA(bucket) && !watch->is_head) {
-            apr_status_t rv = read_bucket(f, bb, bucket, watch);
-
-            if (rv != APR_SUCCESS) {
-                return rv;
-            }
+        } else if (!APR_BUCKET_IS_METADATA(bucket) && watch->is_read) {
+            rv = read_bucket(f, bb, bucket, &next);
         }
     }
-    return ap_pass_brigade(f->next, bb);
+    return rv == APR_SUCCESS ? ap_pass_brigade(f->next, bb) : rv;
 }
 
 /* ---- afterwards ---- */

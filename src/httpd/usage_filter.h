@@ -9,7 +9,8 @@
 /* Has the answer read: asks the backend for one that is not compressed. For the last fixup. */
 void la_usage_filter_want(request_rec *r);
 
-/* Hook insert_filter: puts the filter nearest to the handler. */
+/* Hook insert_filter, last: puts the filter nearest to the handler, but behind mod_deflate's
+ * INFLATE, which is of the same type. */
 void la_usage_filter_insert(request_rec *r);
 
 /* What the answer told, once it has passed or was cut off; noted for the access log where it was

@@ -1,5 +1,7 @@
-"""A FastCGI application: records the variables and the body of each request, and answers with nothing of interest."""
+"""A FastCGI application: records the variables and the body of each request, and answers with `answer`: a type, a body, and whether it
+ends the answer or only the connection."""
 
+import socket
 import socketserver
 import struct
 import threading
@@ -43,8 +45,13 @@ class Handler(socketserver.StreamRequestHandler):
             if kind in streams:
                 streams[kind] += content
         self.server.calls.append((pairs(streams[PARAMS]), streams[STDIN]))
-        answer = record(STDOUT, b"Content-Type: text/plain\r\n\r\nok\n") + record(STDOUT, b"") + record(END, b"\0" * 8)
-        self.wfile.write(answer)
+        kind, body, then = self.server.answer
+        self.wfile.write(record(STDOUT, f"Content-Type: {kind}\r\n\r\n".encode() + body))
+        if then == "end":
+            self.wfile.write(record(STDOUT, b"") + record(END, b"\0" * 8))
+        elif then == "reset":
+            self.wfile.flush()
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -56,6 +63,7 @@ class FastCgi:
     def __init__(self):
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.calls = []
+        self.server.answer = ("text/plain", b"ok\n", "end")
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

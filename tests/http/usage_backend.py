@@ -39,7 +39,10 @@ ANSWERS = {
 
 
 class UsageBackend(Endpoint):
+    """more: a test's own answers, as those of ANSWERS, with header fields behind the body."""
+
     def __init__(self):
+        self.more = {}
         super().__init__()
         self.default = self.answer
 
@@ -54,5 +57,5 @@ class UsageBackend(Endpoint):
             peer.send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
             peer.close()
             return
-        status, kind, body = ANSWERS[name]
-        peer.send(render(status, body, [("Content-Type", kind), ("RateLimit", "theirs"), ("x-ratelimit-limit-tokens", "9")]))
+        status, kind, body, *fields = self.more.get(name) or ANSWERS[name]
+        peer.send(render(status, body, [("Content-Type", kind), ("RateLimit", "theirs"), ("x-ratelimit-limit-tokens", "9"), *sum(fields, [])]))

@@ -195,15 +195,23 @@ static int has(const la_usage_reader_t *reader, la_usage_member_e member)
     return (int)(reader->json.has >> member & 1);
 }
 
+/* Gateways give cache_read_input_tokens beside prompt_tokens, which counts those already. */
+static uint64_t input_of(const la_usage_reader_t *reader)
+{
+    const uint64_t *counts = reader->json.counts;
+
+    return has(reader, LA_USAGE_PROMPT) ? counts[LA_USAGE_PROMPT]
+                                        : counts[LA_USAGE_INPUT] + counts[LA_USAGE_CACHE_WRITTEN] +
+                                              counts[LA_USAGE_CACHE_READ];
+}
+
 la_usage_t la_usage_end(la_usage_reader_t *reader, int is_success, int is_whole)
 {
     const uint64_t *counts = reader->json.counts;
     int is_stream = reader->form == LA_USAGE_FORM_SSE || reader->form == LA_USAGE_FORM_NDJSON;
     int is_told = has(reader, LA_USAGE_OUTPUT) || has(reader, LA_USAGE_TOTAL) ||
                   (!is_stream && is_whole && reader->json.has != 0);
-    la_usage_t usage = {.input = counts[LA_USAGE_INPUT] + counts[LA_USAGE_CACHE_WRITTEN] +
-                                 counts[LA_USAGE_CACHE_READ],
-                        .output = counts[LA_USAGE_OUTPUT]};
+    la_usage_t usage = {.input = input_of(reader), .output = counts[LA_USAGE_OUTPUT]};
 
     end_document(reader);
     if (!is_success || (!is_told && is_whole && !is_stream)) {

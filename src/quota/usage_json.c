@@ -49,7 +49,7 @@ typedef struct name_t {
     int member;
 } name_t;
 
-static const name_t in_usage[] = {{"prompt_tokens", LA_USAGE_INPUT},
+static const name_t in_usage[] = {{"prompt_tokens", LA_USAGE_PROMPT},
                                   {"input_tokens", LA_USAGE_INPUT},
                                   {"completion_tokens", LA_USAGE_OUTPUT},
                                   {"output_tokens", LA_USAGE_OUTPUT},
@@ -60,7 +60,7 @@ static const name_t in_usage[] = {{"prompt_tokens", LA_USAGE_INPUT},
 
 static const name_t at_top[] = {
     {"usage", MEMBER_USAGE},         {"response", MEMBER_RESPONSE},
-    {"message", MEMBER_MESSAGE},     {"prompt_eval_count", LA_USAGE_INPUT},
+    {"message", MEMBER_MESSAGE},     {"prompt_eval_count", LA_USAGE_PROMPT},
     {"eval_count", LA_USAGE_OUTPUT}, {NULL, MEMBER_OTHER}};
 
 static const name_t in_part[] = {{"usage", MEMBER_USAGE}, {NULL, MEMBER_OTHER}};

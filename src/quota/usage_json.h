@@ -8,7 +8,8 @@
 
 /* What is read of a usage. */
 typedef enum la_usage_member_e {
-    LA_USAGE_INPUT,
+    LA_USAGE_INPUT,  /* without what a cache held */
+    LA_USAGE_PROMPT, /* with it */
     LA_USAGE_OUTPUT,
     LA_USAGE_TOTAL,
     LA_USAGE_CACHE_WRITTEN,

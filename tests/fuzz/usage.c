@@ -50,17 +50,18 @@ static int expect(apr_pool_t *pool, const la_json_t *top, la_usage_t *usage)
 {
     const la_json_t *inner;
     uint64_t input = 0;
+    uint64_t prompt = 0;
     uint64_t written = 0;
     uint64_t cached = 0;
     uint64_t output = 0;
     uint64_t total = 0;
-    int count =
-        find(pool, top, "prompt_eval_count", &input) + find(pool, top, "eval_count", &output);
+    int has_prompt = find(pool, top, "prompt_eval_count", &prompt);
+    int count = has_prompt + find(pool, top, "eval_count", &output);
 
     if (la_json_type(top) == LA_JSON_OBJECT && la_json_member(top, "usage", &inner) &&
         la_json_type(inner) == LA_JSON_OBJECT) {
-        int inside = find(pool, inner, "prompt_tokens", &input) +
-                     find(pool, inner, "completion_tokens", &output);
+        int is_prompt = find(pool, inner, "prompt_tokens", &prompt);
+        int inside = is_prompt + find(pool, inner, "completion_tokens", &output);
         int other =
             find(pool, inner, "input_tokens", &input) + find(pool, inner, "output_tokens", &output);
         int more = find(pool, inner, "cache_creation_input_tokens", &written) +
@@ -70,10 +71,11 @@ static int expect(apr_pool_t *pool, const la_json_t *top, la_usage_t *usage)
         if ((count > 0) + (inside > 0) + (other > 0) > 1) {
             return 0;
         }
+        has_prompt |= is_prompt;
         count += inside + other + more;
     }
     *usage = (la_usage_t){.source = count ? LA_USAGE_RESPONSE : LA_USAGE_NONE,
-                          .input = input + written + cached,
+                          .input = has_prompt ? prompt : input + written + cached,
                           .output = output};
     usage->total = usage->input + output > total ? usage->input + output : total;
     return 1;

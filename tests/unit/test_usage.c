@@ -46,6 +46,10 @@ static usage_case_t cases[] = {
      "{\"usage\":{\"input_tokens\":1,\"output_tokens\":2,\"cache_creation_input_tokens\":10,"
      "\"cache_read_input_tokens\":20}}",
      0, TOLD(31, 2, 33)},
+    {"json: OpenAI's form, with Anthropic's cache", JSON,
+     "{\"usage\":{\"prompt_tokens\":31,\"completion_tokens\":2,\"total_tokens\":33,"
+     "\"cache_creation_input_tokens\":10,\"cache_read_input_tokens\":20}}",
+     0, TOLD(31, 2, 33)},
     {"json: Ollama", JSON, "{\"prompt_eval_count\":3,\"eval_count\":4}", 0, TOLD(3, 4, 7)},
     {"json: +json", "application/problem+json", "{\"eval_count\":4}", 0, TOLD(0, 4, 4)},
     {"json: blanks everywhere", JSON, " { \"usage\" : { \"output_tokens\" : 4 } } ", 0,

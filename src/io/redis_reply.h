@@ -10,8 +10,8 @@
 /* Longest reply: two of the longest entries, with room for what others may have stored there. */
 #define LA_REDIS_REPLY_MAX_BYTES ((apr_size_t)2 * 1024 * 1024)
 
-/* Most values in a reply, lists included; the longest question has four answers. */
-#define LA_REDIS_REPLY_MAX_VALUES 32
+/* Most values in a reply, lists included: three for each counter that a request is charged to. */
+#define LA_REDIS_REPLY_MAX_VALUES 8192
 
 /* How many lists may be inside each other. */
 #define LA_REDIS_REPLY_MAX_DEPTH 3

@@ -16,6 +16,10 @@
 /* Arguments of one counter. */
 #define ARGUMENTS 8
 
+/* Names that one SCAN is asked for. It may answer with more, but not with so many more that the
+ * answer is too large (redis_reply.h). */
+#define SCAN_COUNT 200
+
 /* ARGV of a counter: N, burst (0: a window), period in microseconds, aligned, room, cost, and what
  * this machine saw last: used (of a rate microseconds until the bucket is full), microseconds left.
  * Answer: the counter that refuses (0: none), then for each counter used and end of its window, or
@@ -78,12 +82,15 @@ static const char settle_script[] =
     "end "
     "return 0";
 
-/* KEYS: counters. Those that are there begin again. */
+/* KEYS: counters. Those that are there begin again, and stay for as long as a machine may remember
+ * them. */
 static const char forget_script[] =
     "for i = 1, #KEYS do "
     "  local kind = redis.call('TYPE', KEYS[i]).ok "
     "  if kind == 'hash' then redis.call('HSET', KEYS[i], 'u', '0') end "
-    "  if kind == 'string' then redis.call('SET', KEYS[i], '0', 'PX', 86400000) end "
+    "  if kind == 'string' then "
+    "    redis.call('SET', KEYS[i], '0', 'PX', math.max(1, redis.call('PTTL', KEYS[i]))) "
+    "  end "
     "end "
     "return #KEYS";
 
@@ -304,9 +311,9 @@ static int forget_pattern(const la_quota_store_t *store, const char *pattern, ap
     while (holds && !is_done) {
         la_slice_t words[] = {LA_SLICE("SCAN"),  cursor,
                               LA_SLICE("MATCH"), la_slice_of(pattern),
-                              LA_SLICE("COUNT"), LA_SLICE("1000")};
+                              LA_SLICE("COUNT"), LA_SLICE("200")};
         la_redis_answer_t answer;
-        la_slice_t names[1000];
+        la_slice_t names[SCAN_COUNT];
         apr_size_t count = 0;
 
         holds = store->command(store->baton, 6, words, scratch, &answer) == LA_REDIS_OK &&
@@ -314,7 +321,7 @@ static int forget_pattern(const la_quota_store_t *store, const char *pattern, ap
                 answer.items[0].kind == LA_REDIS_TEXT && answer.items[1].kind == LA_REDIS_LIST;
         for (apr_size_t i = 0; holds && i < answer.items[1].count; i++) {
             names[count++] = answer.items[1].items[i].text;
-            if (count == 1000 || i + 1 == answer.items[1].count) {
+            if (count == SCAN_COUNT || i + 1 == answer.items[1].count) {
                 holds = forget_names(store, names, count, scratch);
                 count = 0;
             }

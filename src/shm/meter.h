@@ -134,8 +134,8 @@ void la_meter_settle(la_meters_t *meters, la_meter_receipt_t *receipt, uint64_t 
 void la_meter_set(la_meters_t *meters, const la_meter_key_t *key, const la_meter_terms_t *terms,
                   const la_meter_now_t *now, uint64_t used, apr_interval_time_t left_us);
 
-/* Forgets one meter (`key`), all of one kind (`kind`), or all (both 0). */
-void la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64_t kind);
+/* Forgets one meter (`key`), all of one kind (`kind`), or all (both 0). Returns how many. */
+uint64_t la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64_t kind);
 
 /* Calls `visit` with each meter that is not as new. */
 typedef void la_meter_visit_fn(void *baton, const la_meter_entry_t *entry);

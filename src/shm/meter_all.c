@@ -48,10 +48,11 @@ apr_status_t la_meters_attach(void *bytes, apr_size_t len, la_holder_t *life, ap
 
 /* ---- forgetting ---- */
 
-static void forget_in(la_meters_t *meters, la_meter_group_t *group, const la_meter_key_t *key,
-                      uint64_t kind)
+static uint64_t forget_in(la_meters_t *meters, la_meter_group_t *group, const la_meter_key_t *key,
+                          uint64_t kind)
 {
     la_lock_e locked = la_lock_take(meters->life, &group->lock, LA_METER_LOCK_US);
+    uint64_t count = 0;
 
     for (unsigned i = 0; i < LA_METER_GROUP; i++) {
         la_meter_t *meter = &group->meters[i];
@@ -59,23 +60,27 @@ static void forget_in(la_meters_t *meters, la_meter_group_t *group, const la_met
         if (la_meter_load(&meter->tag) != 0 && (!key || la_meter_is_owned(meter, key)) &&
             (kind == 0 || la_meter_load(&meter->kind) == kind)) {
             la_meter_clear(meter);
+            count++;
         }
     }
     if (locked != LA_LOCK_BUSY) {
         la_lock_release(&group->lock);
     }
+    return count;
 }
 
-void la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64_t kind)
+uint64_t la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64_t kind)
 {
+    uint64_t count = 0;
+
     if (key) {
-        forget_in(meters, la_meter_group(meters, key, 0), key, kind);
-        forget_in(meters, la_meter_group(meters, key, 1), key, kind);
-        return;
+        return forget_in(meters, la_meter_group(meters, key, 0), key, kind) +
+               forget_in(meters, la_meter_group(meters, key, 1), key, kind);
     }
     for (uint64_t i = 0; i < meters->count; i++) {
-        forget_in(meters, &meters->groups[i], NULL, kind);
+        count += forget_in(meters, &meters->groups[i], NULL, kind);
     }
+    return count;
 }
 
 /* ---- reading ---- */

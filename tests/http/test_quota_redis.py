@@ -14,8 +14,9 @@ from usage_backend import UsageBackend
 AWAY = (r"second-level cache .* is unavailable",)
 QUOTAS = (quota("five", "Requests 5/1h") + quota("ten", "Requests 10/1d aligned") + quota("rate", "Rate 6/1h burst=3") +
           quota("tokens", "Tokens 100/1h", "Reserve 10") + quota("here", "Shared off", "Requests 2/1h") +
-          quota("open", "Outage allow", "Requests 5/1h") + quota("shut", "Outage deny", "Requests 5/1h") + quota("fifty", "Requests 50/1h"))
-NAMES = ("five", "ten", "rate", "here", "open", "shut", "fifty")
+          quota("open", "Outage allow", "Requests 5/1h") + quota("shut", "Outage deny", "Requests 5/1h") + quota("fifty", "Requests 50/1h") +
+          quota("many", "By attribute:teams", *(f"Requests {n}/{n}h" for n in range(9, 3, -1))))
+NAMES = ("five", "ten", "rate", "here", "open", "shut", "fifty", "many")
 
 
 class Machines:
@@ -69,6 +70,13 @@ def test_one_budget(machines, path, most):
     assert left == list(range(most - 1, -1, -1)) + [0, 0]
     assert int(found[-1].header("Retry-After")) > 100
     assert statuses(machines.servers[0], path, machines.callers["bob"], 1) == [404]
+
+
+def test_many_counters(machines):
+    """A request is charged to a dozen counters in one call."""
+    key = machines.callers["alice"]
+    found = [machines.servers[i % 2].get("/many", token=key).status for i in range(6)]
+    assert found == [404] * 4 + [429] * 2
 
 
 def test_not_shared(machines):

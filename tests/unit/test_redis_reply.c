@@ -67,8 +67,8 @@ static reply_case_t reply_cases[] = {
     {REPLY("*2000000000\r\n"), TOO_LARGE, 0},
     {REPLY("*9223372036854775807\r\n"), TOO_LARGE, 0},
     {REPLY("*99999999999999999999\r\n"), MALFORMED, 0},
-    {REPLY("*33\r\n"), TOO_LARGE, 0},
-    {REPLY("*1\r\n*33\r\n"), TOO_LARGE, 0},
+    {REPLY("*8193\r\n"), TOO_LARGE, 0},
+    {REPLY("*1\r\n*8193\r\n"), TOO_LARGE, 0},
     {REPLY("*1\r\n*1\r\n*1\r\n*1\r\n"), TOO_LARGE, 0},
     {REPLY("$2097153\r\n"), TOO_LARGE, 0},
     {REPLY("$9223372036854775807\r\n"), TOO_LARGE, 0},
@@ -120,7 +120,7 @@ static void test_values(void **state)
     (void)state;
     assert_int_equal(check_many(LA_REDIS_REPLY_MAX_VALUES - 1, "$-1\r\n"), WHOLE);
     assert_int_equal(check_many(LA_REDIS_REPLY_MAX_VALUES, "$-1\r\n"), TOO_LARGE);
-    assert_int_equal(check_many(16, "*2\r\n:1\r\n:1\r\n"), TOO_LARGE); /* all lists together */
+    assert_int_equal(check_many(4096, "*2\r\n:1\r\n:1\r\n"), TOO_LARGE); /* all lists together */
 }
 
 /* A line that never ends, and values that are small each and too much together. */

@@ -20,6 +20,16 @@ static la_quota_entry_t *entry_at(int i)
     return &APR_ARRAY_IDX(la_collected.quotas, i, la_quota_entry_t);
 }
 
+static int is_label_taken(const char *label, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(entry_at(i)->label, label) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void la_quotas_label(apr_pool_t *pconf)
 {
     for (int i = 0; i < la_collected.quotas->nelts; i++) {
@@ -32,6 +42,9 @@ void la_quotas_label(apr_pool_t *pconf)
                 apr_psprintf(pconf, "%s@%s:%d", entry->label,
                              server->server_hostname ? server->server_hostname : "", server->port);
         }
+        if (is_label_taken(entry->label, i)) {
+            entry->label = apr_psprintf(pconf, "%s#%d", entry->label, i);
+        }
         la_quota_name_limits(pconf, entry->quota, entry->label);
     }
 }
@@ -40,6 +53,30 @@ void la_quotas_label(apr_pool_t *pconf)
 static int is_visible(const server_rec *defined_on, const server_rec *server)
 {
     return defined_on == server || !defined_on->is_virtual;
+}
+
+const apr_array_header_t *la_quotas_named(apr_pool_t *pool, la_slice_t name)
+{
+    apr_array_header_t *found = apr_array_make(pool, 1, sizeof(const la_quota_t *));
+
+    for (int i = 0; i < la_collected.quotas->nelts; i++) {
+        if (la_slice_is(name, entry_at(i)->quota->name) || la_slice_is(name, entry_at(i)->label)) {
+            APR_ARRAY_PUSH(found, const la_quota_t *) = entry_at(i)->quota;
+        }
+    }
+    return found;
+}
+
+const apr_array_header_t *la_quotas_by(apr_pool_t *pool, la_quota_by_e by)
+{
+    apr_array_header_t *found = apr_array_make(pool, 1, sizeof(const la_quota_t *));
+
+    for (int i = 0; i < la_collected.quotas->nelts; i++) {
+        if (entry_at(i)->quota->by == by) {
+            APR_ARRAY_PUSH(found, const la_quota_t *) = entry_at(i)->quota;
+        }
+    }
+    return found;
 }
 
 static const la_quota_entry_t *find(const server_rec *server, const char *name)

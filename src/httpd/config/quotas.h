@@ -19,6 +19,11 @@ typedef struct la_quota_use_t {
  * theirs. */
 void la_quotas_label(apr_pool_t *pconf);
 
+/* The quotas of that name, on any virtual host, or with that label; and those that count by the
+ * same. Of const la_quota_t *, in `pool`. */
+const apr_array_header_t *la_quotas_named(apr_pool_t *pool, la_slice_t name);
+const apr_array_header_t *la_quotas_by(apr_pool_t *pool, la_quota_by_e by);
+
 /* Reads a <LlamaAuthQuota NAME> section; a directive's setter. */
 const char *la_quotas_section(cmd_parms *cmd, void *dconf, const char *arg);
 

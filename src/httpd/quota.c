@@ -251,7 +251,7 @@ int la_quota_admit(request_rec *r)
     apr_array_header_t *quotas;
     int status;
 
-    if (r->main || la_section_is_preflight(r)) {
+    if ((!conf->quotas && conf->usage != LA_ON) || r->main || la_section_is_preflight(r)) {
         return OK;
     }
     if (conf->usage == LA_ON) {
@@ -313,11 +313,15 @@ void la_quota_insert_filter(request_rec *r)
 
 int la_quota_settle(request_rec *r)
 {
-    la_usage_t usage = la_usage_filter_end(r);
     const la_request_t *first = la_request_get(la_request_first(r));
     const la_quota_memory_t *memory = la_quota_memory_get();
+    la_usage_t usage;
 
-    if (!first || !first->charges || !memory) {
+    if (!first || (!first->charges && !first->usage)) {
+        return DECLINED;
+    }
+    usage = la_usage_filter_end(r);
+    if (!first->charges || !memory) {
         return DECLINED;
     }
     for (int i = 0; i < first->charges->admissions->nelts; i++) {

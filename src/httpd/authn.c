@@ -65,7 +65,7 @@ static int deny_malformed(request_rec *r, const la_credential_t *found)
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   LA_LOGNO(0022) "the credential in %s for %s is not well-formed: %s",
                   la_credential_source(found), r->uri, la_token_fault(r->pool, found->token));
-    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, NULL);
+    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, la_credential_fault(r->pool, found));
 }
 
 static int deny_long(request_rec *r, const la_credential_t *found)
@@ -74,7 +74,7 @@ static int deny_long(request_rec *r, const la_credential_t *found)
                   LA_LOGNO(0240) "the token in %s for %s is too long: it has %" APR_SIZE_T_FMT
                                  " characters, and at most %d are accepted",
                   la_credential_source(found), r->uri, found->token.len, LA_TOKEN_MAX_BYTES);
-    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, NULL);
+    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, la_credential_fault(r->pool, found));
 }
 
 static int deny_several(request_rec *r, const la_credential_t *found)

@@ -99,6 +99,17 @@ const char *la_credential_source(const la_credential_t *found)
     return found->source && *found->source->name ? found->source->name : "Authorization";
 }
 
+const char *la_credential_fault(apr_pool_t *pool, const la_credential_t *found)
+{
+    static const char *const kinds[] = {
+        [LA_PLACE_HEADER] = "header", [LA_PLACE_QUERY] = "parameter", [LA_PLACE_COOKIE] = "cookie"};
+
+    return found->source && found->source->kind != LA_PLACE_AUTHORIZATION
+               ? apr_psprintf(pool, "Invalid %s %s format", found->source->name,
+                              kinds[found->source->kind])
+               : NULL;
+}
+
 /* ---- removing ---- */
 
 const char *la_credential_query(request_rec *r, const la_sources_t *sources)

@@ -23,6 +23,10 @@ la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
 /* The name of the field, the parameter or the cookie, for the log. */
 const char *la_credential_source(const la_credential_t *found);
 
+/* What the client is told of a credential that is not well-formed; NULL for one in Authorization,
+ * whose text is the denial's own. */
+const char *la_credential_fault(apr_pool_t *pool, const la_credential_t *found);
+
 /* The query string without tokens; r->args itself if it has none. */
 const char *la_credential_query(request_rec *r, const la_sources_t *sources);
 

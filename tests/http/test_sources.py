@@ -100,6 +100,17 @@ class TestSources:
         if status == 400:
             assert response.json == {"error": {"message": "More than one token in the request"}}
 
+    @pytest.mark.parametrize("where, request_, message", [
+        ("header", {"headers": [("x-api-key", "a b")]}, "Invalid x-api-key header format"),
+        ("header", {"headers": [("x-api-key", LONG)]}, "Invalid x-api-key header format"),
+        ("query", {"path": "?access_token=a+b"}, "Invalid access_token parameter format"),
+        ("cookie", {"headers": [("Cookie", "session=" + LONG)]}, "Invalid session cookie format"),
+        ("all", {"headers": [("Authorization", "Bearer a b")]}, "Invalid Authorization header format")])
+    def test_message(self, httpd, where, request_, message):
+        """The client is told which place its credential is in."""
+        response = httpd.get(f"/{where}/page" + request_.get("path", ""), headers=request_.get("headers", []))
+        assert (response.status, response.message) == (401, message)
+
 
 class TestEndpointIsNotTold:
     """A `custom` endpoint sees no field that may hold a token, of this section or another, and no token in the query."""

@@ -6,16 +6,13 @@
  */
 #include "provider/provider.h"
 
-#include "base/timestamp.h"
 #include "io/reload.h"
+#include "provider/api_key.h"
 #include "provider/static_keys.h"
 
 #include <stddef.h>
 
 #include <apr_strings.h>
-
-/* Largest key file. */
-#define FILE_LIMIT_BYTES ((apr_size_t)64 * 1024 * 1024)
 
 #define MESSAGE_INVALID "Invalid API key"
 
@@ -33,8 +30,9 @@ static const char *parse_keys(void *context, la_slice_t text, apr_pool_t *pool, 
                               const void **value)
 {
     const la_provider_t *provider = context;
+    la_static_keys_form_t form = {.common = &provider->common};
     la_static_keys_t *keys;
-    const char *error = la_static_keys_parse(text, &provider->common, pool, scratch, &keys);
+    const char *error = la_static_keys_parse(text, &form, pool, scratch, &keys);
 
     *value = keys;
     return error;
@@ -48,7 +46,7 @@ static const char *static_finish(la_provider_t *provider, apr_pool_t *pool)
     if (!conf->path) {
         return "File is missing";
     }
-    conf->keys = la_reload_make(pool, conf->path, FILE_LIMIT_BYTES, parse_keys, provider);
+    conf->keys = la_reload_make(pool, conf->path, LA_STATIC_KEYS_BYTES, parse_keys, provider);
     error = la_reload_read(conf->keys, pool);
     return error ? apr_pstrcat(pool, "File: ", error, NULL) : NULL;
 }
@@ -63,16 +61,38 @@ static apr_status_t static_child_init(const la_provider_t *provider, apr_pool_t 
     return APR_SUCCESS;
 }
 
-static void judge(const static_conf_t *conf, const la_api_key_t *key, apr_time_t now,
+/* Why a key of the file is refused, or NULL. */
+static const char *find_refusal(const la_api_key_t *key, const la_call_t *call, apr_pool_t *pool)
+{
+    const char *refusal = la_static_keys_refusal(key, call->now, pool);
+
+    if (!refusal && !la_static_keys_is_from(key, call->client_ip)) {
+        refusal = apr_pstrcat(pool, "is not accepted from ",
+                              call->client_ip ? call->client_ip : "nowhere", NULL);
+    }
+    return refusal;
+}
+
+static const char *explain_unknown(const static_conf_t *conf, const la_call_t *call,
+                                   apr_pool_t *pool)
+{
+    if (la_api_key_form(call->token) == LA_API_KEY_MISTYPED) {
+        return "it is a mistyped key, its check digits are wrong";
+    }
+    return apr_pstrcat(pool, "no key of ", conf->path, " has its SHA-256", NULL);
+}
+
+static void judge(const static_conf_t *conf, const la_api_key_t *key, const la_call_t *call,
                   apr_pool_t *pool, la_result_t *result)
 {
+    const char *refusal = key ? find_refusal(key, call, pool) : NULL;
+
     if (!key) {
         la_result_set(result, LA_VERDICT_NOT_MINE, MESSAGE_INVALID,
-                      apr_pstrcat(pool, "no key of ", conf->path, " has its SHA-256", NULL));
-    } else if (key->expires != 0 && now >= key->expires) {
+                      explain_unknown(conf, call, pool));
+    } else if (refusal) {
         la_result_set(result, LA_VERDICT_REJECTED, MESSAGE_INVALID,
-                      apr_psprintf(pool, "the key %s expired at %s", key->label,
-                                   la_timestamp_text(pool, key->expires)));
+                      apr_psprintf(pool, "the key %s %s", key->label, refusal));
     } else {
         result->identity = apr_pmemdup(pool, key->identity, la_identity_size(key->identity));
         result->expires = key->expires;
@@ -89,7 +109,7 @@ static void static_verify(const la_provider_t *provider, const la_call_t *call, 
 
     la_reload_look(conf->keys, call->now);
     keys = la_reload_hold(conf->keys, &held);
-    judge(conf, la_static_keys_find(keys, call->digest), call->now, pool, result);
+    judge(conf, la_static_keys_find(keys, call->digest), call, pool, result);
     la_reload_release(conf->keys, held);
 }
 

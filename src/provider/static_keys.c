@@ -7,6 +7,7 @@
 #include "provider/static_keys.h"
 
 #include "access/claims.h"
+#include "base/cidr.h"
 #include "base/json.h"
 #include "base/timestamp.h"
 
@@ -22,15 +23,22 @@
 #define PREFIX_BYTES 8
 
 struct la_static_keys_t {
-    apr_hash_t *by_prefix; /* of la_api_key_t, chained */
+    apr_hash_t *by_prefix;   /* of la_api_key_t, chained */
+    apr_array_header_t *all; /* of const la_api_key_t * */
 };
+
+/* The entries of one id. */
+typedef struct entries_t {
+    int count;
+    int endless; /* without `expires` */
+} entries_t;
 
 /* A file being read. */
 typedef struct reading_t {
-    const la_provider_common_t *common;
+    const la_static_keys_form_t *form;
     apr_pool_t *pool;
     apr_pool_t *entry_pool; /* cleared after each entry */
-    apr_hash_t *ids;
+    apr_hash_t *ids;        /* of entries_t */
     la_static_keys_t *keys;
 } reading_t;
 
@@ -44,17 +52,64 @@ const la_api_key_t *la_static_keys_find(const la_static_keys_t *keys, const unsi
     return key;
 }
 
+const apr_array_header_t *la_static_keys_all(const la_static_keys_t *keys)
+{
+    return keys->all;
+}
+
+const char *la_static_keys_refusal(const la_api_key_t *key, apr_time_t now, apr_pool_t *pool)
+{
+    if (key->disabled) {
+        return "is disabled";
+    }
+    if (key->expires != 0 && now >= key->expires) {
+        return apr_pstrcat(pool, "expired at ", la_timestamp_text(pool, key->expires), NULL);
+    }
+    if (now < key->not_before) {
+        return apr_pstrcat(pool, "is not valid before ", la_timestamp_text(pool, key->not_before),
+                           NULL);
+    }
+    return NULL;
+}
+
+int la_static_keys_is_from(const la_api_key_t *key, const char *client_ip)
+{
+    la_slice_t text = la_slice_of(client_ip);
+    la_cidr_t client;
+
+    if (!key->from) {
+        return 1;
+    }
+    text.len = strcspn(text.data, "%"); /* without an IPv6 zone */
+    if (!la_cidr_parse(text, &client)) {
+        return 0;
+    }
+    for (int i = 0; i < key->from->nelts; i++) {
+        if (la_cidr_holds(&APR_ARRAY_IDX(key->from, i, la_cidr_t), &client)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int is_known(la_slice_t name)
 {
-    return la_slice_is(name, "id") || la_slice_is(name, "sha256") ||
-           la_slice_is(name, "principal") || la_slice_is(name, "attributes") ||
-           la_slice_is(name, "expires");
+    static const char *const names[] = {"id",       "sha256", "principal", "attributes", "expires",
+                                        "disabled", "from",   "note",      "not_before", "created"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (la_slice_is(name, names[i])) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* Shows the field only if it looks like a name: somebody may have put a key in the wrong place. */
 static const char *unknown_field(const reading_t *reading, la_slice_t name, int position)
 {
-    static const char fields[] = "there are id, sha256, principal, attributes and expires";
+    static const char fields[] = "there are id, sha256, principal, attributes, expires, "
+                                 "not_before, disabled, from, note and created";
     const char *text = apr_pstrmemdup(reading->pool, name.data, name.len);
 
     if (name.len > 0 && name.len <= 24 &&
@@ -76,7 +131,7 @@ static const char *check_members(const reading_t *reading, const la_json_t *entr
         return "not an object";
     }
     for (position = 1; la_json_next(entry, &it, &name, &value); position++) {
-        if (value && !is_known(name)) {
+        if (value && !reading->form->unknown_members && !is_known(name)) {
             return unknown_field(reading, name, position);
         }
     }
@@ -99,12 +154,28 @@ static const char *read_id(const reading_t *reading, const la_json_t *entry, la_
             return "id holds a control character";
         }
     }
-    key->label = apr_pstrmemdup(reading->pool, id.data, id.len);
-    if (apr_hash_get(reading->ids, key->label, (apr_ssize_t)id.len)) {
-        return "duplicate id";
-    }
-    apr_hash_set(reading->ids, key->label, (apr_ssize_t)id.len, key);
+    key->id = key->label = apr_pstrmemdup(reading->pool, id.data, id.len);
     return NULL;
+}
+
+/* Several entries may have one id: the keys before a rotation end while the new one begins. */
+static const char *count_entry(const reading_t *reading, la_api_key_t *key)
+{
+    entries_t *entries;
+
+    key->entry = 1;
+    if (!key->id) {
+        return NULL;
+    }
+    entries = apr_hash_get(reading->ids, key->id, APR_HASH_KEY_STRING);
+    if (!entries) {
+        entries = apr_pcalloc(apr_hash_pool_get(reading->ids), sizeof(*entries));
+        apr_hash_set(reading->ids, key->id, APR_HASH_KEY_STRING, entries);
+    }
+    key->entry = ++entries->count;
+    entries->endless += key->expires == 0;
+    return entries->endless > 1 ? "duplicate id: only one entry of an id may be without expires"
+                                : NULL;
 }
 
 static int decode_digest(la_slice_t hex, unsigned char *digest)
@@ -132,28 +203,70 @@ static const char *read_digest(const reading_t *reading, const la_json_t *entry,
     return la_static_keys_find(reading->keys, key->digest) ? "duplicate sha256" : NULL;
 }
 
-static const char *read_expires(const la_json_t *entry, la_api_key_t *key)
+/* A time before 1970 becomes 1: 0 means that there is none. */
+static const char *read_time(const reading_t *reading, const la_json_t *entry, const char *name,
+                             apr_time_t *at)
 {
     const la_json_t *member;
     la_slice_t text;
 
-    if (!la_json_member(entry, "expires", &member) || !member) {
+    if (!la_json_member(entry, name, &member) || !member) {
         return NULL;
     }
-    if (!la_json_string(member, &text) || !la_timestamp_parse(text, &key->expires)) {
-        return "expires is not a date and time as in 2027-01-01T00:00:00Z (RFC 3339)";
+    if (!la_json_string(member, &text) || !la_timestamp_parse(text, at)) {
+        return apr_pstrcat(reading->pool, name,
+                           " is not a date and time as in 2027-01-01T00:00:00Z (RFC 3339)", NULL);
     }
-    if (key->expires <= 0) {
-        key->expires = 1; /* long past; 0 would mean never */
+    *at = *at > 0 ? *at : 1;
+    return NULL;
+}
+
+static const char *read_from(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
+{
+    const la_json_t *member;
+    apr_array_header_t *from;
+
+    if (!la_json_member(entry, "from", &member) || !member) {
+        return NULL;
+    }
+    if (la_json_type(member) != LA_JSON_ARRAY) {
+        return "from is not a list";
+    }
+    from = apr_array_make(reading->pool, (int)la_json_count(member), sizeof(la_cidr_t));
+    key->from = from;
+    for (apr_size_t i = 0; i < la_json_count(member); i++) {
+        const la_json_t *item = la_json_item(member, i);
+        la_slice_t text;
+
+        if (item && (!la_json_string(item, &text) ||
+                     !la_cidr_parse(text, (la_cidr_t *)apr_array_push(from)))) {
+            return "from holds something that is no network as in 10.0.0.0/8 or 2001:db8::/32";
+        }
     }
     return NULL;
+}
+
+static const char *read_switches(const reading_t *reading, const la_json_t *entry,
+                                 la_api_key_t *key)
+{
+    const la_json_t *member;
+
+    if (la_json_member(entry, "disabled", &member) && member &&
+        !la_json_boolean(member, &key->disabled)) {
+        return "disabled is neither true nor false";
+    }
+    if (la_json_member(entry, "note", &member) && member &&
+        la_json_type(member) != LA_JSON_STRING) {
+        return "note is not a string";
+    }
+    return read_from(reading, entry, key);
 }
 
 /* The principal is the entry's `principal`, or what PrincipalClaim names. */
 static const char *read_principal(const reading_t *reading, const la_claims_t *claims,
                                   la_identity_builder_t *builder)
 {
-    const apr_array_header_t *names = reading->common->principal_claims;
+    const apr_array_header_t *names = reading->form->common->principal_claims;
     const la_json_t *member;
     const char *error;
     la_slice_t text;
@@ -175,11 +288,11 @@ static const char *read_attributes(const reading_t *reading, const la_claims_t *
 {
     /* Claim lines may take only parts, but the form of all is checked. */
     la_identity_builder_t *whole =
-        reading->common->claims ? la_identity_builder_make(reading->entry_pool) : builder;
+        reading->form->common->claims ? la_identity_builder_make(reading->entry_pool) : builder;
     const char *error = la_claims_attributes(claims->second, 0, whole, reading->entry_pool);
 
-    if (!error && reading->common->claims) {
-        la_claims_map(claims, reading->common->claims, builder, reading->entry_pool);
+    if (!error && reading->form->common->claims) {
+        la_claims_map(claims, reading->form->common->claims, builder, reading->entry_pool);
     }
     return error;
 }
@@ -203,6 +316,7 @@ static void add_key(la_static_keys_t *keys, la_api_key_t *key)
 {
     key->next = apr_hash_get(keys->by_prefix, key->digest, PREFIX_BYTES);
     apr_hash_set(keys->by_prefix, key->digest, PREFIX_BYTES, key);
+    APR_ARRAY_PUSH(keys->all, const la_api_key_t *) = key;
 }
 
 static const char *read_entry(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
@@ -211,7 +325,11 @@ static const char *read_entry(const reading_t *reading, const la_json_t *entry, 
 
     error = error ? error : read_id(reading, entry, key);
     error = error ? error : read_digest(reading, entry, key);
-    error = error ? error : read_expires(entry, key);
+    error = error ? error : read_time(reading, entry, "expires", &key->expires);
+    error = error ? error : read_time(reading, entry, "not_before", &key->not_before);
+    error = error ? error : read_time(reading, entry, "created", &key->created);
+    error = error ? error : read_switches(reading, entry, key);
+    error = error ? error : count_entry(reading, key);
     return error ? error : read_identity(reading, entry, key);
 }
 
@@ -250,17 +368,17 @@ static const char *read_top(const reading_t *reading, const la_json_t *top, la_j
         return "no list named \"keys\"";
     }
     while (la_json_next(top, &it, &name, &member)) {
-        if (member && !la_slice_is(name, "keys")) {
+        if (member && !reading->form->unknown_members && !la_slice_is(name, "keys")) {
             return "a field beside \"keys\"";
         }
     }
     return read_entries(reading, entries);
 }
 
-const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *common,
+const char *la_static_keys_parse(la_slice_t text, const la_static_keys_form_t *form,
                                  apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keys)
 {
-    reading_t reading = {.common = common, .pool = pool, .ids = apr_hash_make(scratch)};
+    reading_t reading = {.form = form, .pool = pool, .ids = apr_hash_make(scratch)};
     const la_json_t *top;
     la_json_list_t entries;
     const char *error = la_json_parse_list(scratch, text, "keys", &top, &entries);
@@ -271,6 +389,7 @@ const char *la_static_keys_parse(la_slice_t text, const la_provider_common_t *co
     }
     reading.keys = apr_pcalloc(pool, sizeof(*reading.keys));
     reading.keys->by_prefix = apr_hash_make(pool);
+    reading.keys->all = apr_array_make(pool, (int)entries.count, sizeof(const la_api_key_t *));
     apr_pool_create(&reading.entry_pool, scratch);
     error = read_top(&reading, top, &entries);
     *keys = error ? NULL : reading.keys;

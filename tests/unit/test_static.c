@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include "io/reload.h"
+#include "provider/api_key.h"
 #include "provider/provider.h"
 
 #include <pthread.h>
@@ -66,6 +67,7 @@ static void verify(apr_pool_t *pool, const la_provider_t *provider, const char *
                       .digest = digest,
                       .now = now,
                       .path = "/",
+                      .client_ip = "10.1.2.3",
                       .headers = apr_table_make(pool, 1)};
 
     assert_int_equal(la_digest_sha256(call.token, digest), APR_SUCCESS);
@@ -197,6 +199,13 @@ static expiry_case_t expiry_cases[] = {
     {"expiry: after", ",\"id\":\"ci\",\"expires\":\"" INSTANT "\"", START + 1, 0, "ci expired at"},
     {"expiry: long ago", ",\"expires\":\"1970-01-01T00:00:00Z\"", START, 0,
      "expired at 1970-01-01"},
+    {"not before: early", ",\"not_before\":\"" INSTANT "\",\"expires\":\"" INSTANT "\"", START - 1,
+     0, "keys[0] is not valid before 2027-01-01T00:00:00Z"},
+    {"disabled", ",\"id\":\"ci\",\"disabled\":true", START, 0, "ci is disabled"},
+    {"from elsewhere", ",\"from\":[\"10.1.2.4\"]", START, 0,
+     "keys[0] is not accepted from 10.1.2.3"},
+    {"from nowhere", ",\"from\":[]", START, 0, "keys[0] is not accepted from 10.1.2.3"},
+    {"from there", ",\"from\":[\"10.1.2.3\"],\"expires\":\"" INSTANT "\"", START - 1, 1, NULL},
 };
 
 static void test_expiry(void **state)
@@ -218,6 +227,29 @@ static void test_expiry(void **state)
         assert_non_null(strstr(result.reason, row->reason));
         assert_null(result.identity);
     }
+    apr_pool_destroy(pool);
+}
+
+/* The log tells a mistyped key from one that nobody issued; the client is told the same. */
+static void test_mistyped(void **state)
+{
+    static const unsigned char bytes[LA_API_KEY_RANDOM_BYTES] = {7};
+    apr_pool_t *pool = new_pool();
+    char *key = apr_pstrdup(pool, la_api_key_make(pool, "lla_", bytes));
+    la_provider_t *provider;
+    la_result_t result;
+
+    (void)state;
+    write_keys(pool, entry(pool, "one", "alice", ""), NULL);
+    provider = started(pool);
+    expect(provider, key, START, NULL);
+    key[20] = key[20] == 'a' ? 'b' : 'a';
+    verify(pool, provider, key, START, &result);
+    assert_int_equal(result.verdict, LA_VERDICT_NOT_MINE);
+    assert_string_equal(result.message, "Invalid API key");
+    assert_non_null(strstr(result.reason, "mistyped"));
+    write_keys(pool, entry(pool, key, "alice", ""), NULL);
+    expect(provider, key, START + LA_RELOAD_INTERVAL_US, "alice");
     apr_pool_destroy(pool);
 }
 
@@ -383,6 +415,7 @@ int main(void)
     add("look-up", test_lookup, NULL);
     for (size_t i = 0; i < ROWS(expiry_cases); i++)
         add(expiry_cases[i].name, test_expiry, &expiry_cases[i]);
+    add("a mistyped key", test_mistyped, NULL);
     add("reload", test_reload, NULL);
     add("reload: a result outlives its version", test_result_outlives_its_version, NULL);
     add("reload: changed before the first request", test_change_before_the_first_request, NULL);

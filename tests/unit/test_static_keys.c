@@ -21,13 +21,14 @@ static const char *parse(apr_pool_t *pool, const char *text, const la_provider_c
                          la_static_keys_t **keyfile)
 {
     apr_pool_t *scratch = new_pool();
+    la_static_keys_form_t form = {.common = common};
     size_t len = strlen(text);
     char *tight = malloc(len > 0 ? len : 1);
     const char *error;
 
     assert_non_null(tight);
     memcpy(tight, text, len);
-    error = la_static_keys_parse((la_slice_t){tight, len}, common, pool, scratch, keyfile);
+    error = la_static_keys_parse((la_slice_t){tight, len}, &form, pool, scratch, keyfile);
     /* Nothing that is kept may lie in either. */
     free(tight);
     apr_pool_destroy(scratch);
@@ -99,6 +100,14 @@ static bad_case_t bad_cases[] = {
     {KEY(",\"expires\":\"2027-02-29T00:00:00Z\""), EXPIRES},
     {KEY(",\"expires\":\"2027-01-01T00:00:00\""), EXPIRES},
     {KEY(",\"expires\":\"2027-01-01T00:00:00Z\\u0000\""), EXPIRES},
+    {KEY(",\"not_before\":\"tomorrow\""), "keys[0]: not_before is not a date and time"},
+    {KEY(",\"created\":0"), "keys[0]: created is not a date and time"},
+    {KEY(",\"disabled\":\"true\""), "keys[0]: disabled is neither true nor false"},
+    {KEY(",\"disabled\":1"), "keys[0]: disabled is neither true nor false"},
+    {KEY(",\"note\":[]"), "keys[0]: note is not a string"},
+    {KEY(",\"from\":\"10.0.0.0/8\""), "keys[0]: from is not a list"},
+    {KEY(",\"from\":[\"10.0.0.0/33\"]"), "keys[0]: from holds something that is no network"},
+    {KEY(",\"from\":[7]"), "keys[0]: from holds something that is no network"},
     {"{\"keys\":[{\"sha256\":\"" D0 "\",\"principal\":\"p\"},{\"sha256\":\"" D0
      "\",\"principal\":\"q\"}]}",
      "keys[1]: duplicate sha256"},
@@ -107,7 +116,7 @@ static bad_case_t bad_cases[] = {
      "keys[2]: duplicate sha256"},
     {"{\"keys\":[{\"id\":\"a\",\"sha256\":\"" D0 "\",\"principal\":\"p\"},{\"id\":\"a\","
      "\"sha256\":\"" D1 "\",\"principal\":\"q\"}]}",
-     "keys[1]: duplicate id"},
+     "keys[1]: duplicate id: only one entry"},
 };
 
 static void test_bad(void **state)
@@ -146,8 +155,9 @@ static good_case_t good_cases[] = {
      "ci", "ci-bot", "{\"roles\":[\"ci\"],\"scopes\":[\"models.read\"]}",
      APR_INT64_C(1798761600000000)},
     {"key: null members are absent",
-     KEY(",\"id\":null,\"expires\":null,\"note\":null,\"attributes\":{\"roles\":null}"), "keys[0]",
-     "p", "{}", 0},
+     KEY(",\"id\":null,\"expires\":null,\"note\":null,\"disabled\":null,\"from\":null,\"strange\":"
+         "null,\"attributes\":{\"roles\":null}"),
+     "keys[0]", "p", "{}", 0},
     {"key: null entries are skipped",
      "{\"version\":null,\"keys\":[null,{\"sha256\":\"" D0 "\",\"principal\":\"p\"},null]}",
      "keys[1]", "p", "{}", 0},
@@ -214,6 +224,101 @@ static void test_find(void **state)
     }
     digest[0] = 1;
     assert_null(la_static_keys_find(keyfile, digest));
+    apr_pool_destroy(pool);
+}
+
+/* ---- when and where a key is valid ---- */
+
+#define NOW   (APR_TIME_C(1798761600) * APR_USEC_PER_SEC) /* 2027-01-01T00:00:00Z */
+#define FIRST "\"2027-01-01T00:00:00Z\""
+#define THEN  "\"2027-01-01T00:00:01Z\""
+
+typedef struct valid_case_t {
+    const char *name;
+    const char *text;
+    const char *client_ip;
+    const char *refusal; /* NULL: valid then */
+    int is_from;
+} valid_case_t;
+
+static valid_case_t valid_cases[] = {
+    {"valid: always", KEY(""), "10.1.2.3", NULL, 1},
+    {"valid: from anywhere, an unknown address too", KEY(""), NULL, NULL, 1},
+    {"valid: not disabled", KEY(",\"disabled\":false"), "::1", NULL, 1},
+    {"valid: disabled", KEY(",\"disabled\":true,\"expires\":" FIRST), "::1", "is disabled", 1},
+    {"valid: at its first moment", KEY(",\"not_before\":" FIRST), "::1", NULL, 1},
+    {"valid: early", KEY(",\"not_before\":" THEN), "::1",
+     "is not valid before 2027-01-01T00:00:01Z", 1},
+    {"valid: since long ago", KEY(",\"not_before\":\"1907-01-01T00:00:00Z\""), "::1", NULL, 1},
+    {"valid: expired", KEY(",\"expires\":" FIRST), "::1", "expired at 2027-01-01T00:00:00Z", 1},
+    {"valid: not yet expired", KEY(",\"expires\":" THEN), "::1", NULL, 1},
+    {"valid: from there", KEY(",\"from\":[\"10.0.0.0/8\"]"), "10.1.2.3", NULL, 1},
+    {"valid: from the second", KEY(",\"from\":[\"10.0.0.0/8\",\"::1\"]"), "::1", NULL, 1},
+    {"valid: from elsewhere", KEY(",\"from\":[\"10.0.0.0/8\"]"), "11.1.2.3", NULL, 0},
+    {"valid: from a zone", KEY(",\"from\":[\"fe80::/10\"]"), "fe80::1%eth0", NULL, 1},
+    {"valid: from an IPv4 that came by IPv6", KEY(",\"from\":[\"10.0.0.0/8\"]"), "::ffff:10.1.2.3",
+     NULL, 1},
+    {"valid: an empty from admits nobody", KEY(",\"from\":[]"), "::1", NULL, 0},
+    {"valid: so does one of nulls", KEY(",\"from\":[null]"), "::1", NULL, 0},
+    {"valid: from without an address", KEY(",\"from\":[\"0.0.0.0/0\",\"::/0\"]"), NULL, NULL, 0},
+    {"valid: from no address", KEY(",\"from\":[\"0.0.0.0/0\",\"::/0\"]"), "local", NULL, 0},
+};
+
+static void test_valid(void **state)
+{
+    const valid_case_t *row = *state;
+    unsigned char digest[LA_DIGEST_BYTES] = {0};
+    apr_pool_t *pool = new_pool();
+    la_static_keys_t *keyfile;
+    const la_api_key_t *key;
+    const char *refusal;
+
+    assert_null(parse(pool, row->text, &plain, &keyfile));
+    key = la_static_keys_find(keyfile, digest);
+    refusal = la_static_keys_refusal(key, NOW, pool);
+    if (row->refusal) {
+        assert_string_equal(refusal, row->refusal);
+    } else {
+        assert_null(refusal);
+    }
+    assert_int_equal(la_static_keys_is_from(key, row->client_ip), row->is_from);
+    apr_pool_destroy(pool);
+}
+
+/* A rotation leaves two entries of one id, of which the old one ends. */
+static void test_entries_of_one_id(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    const apr_array_header_t *all;
+    la_static_keys_t *keyfile;
+
+    (void)state;
+    assert_null(parse(pool,
+                      "{\"keys\":[{\"id\":\"a\",\"sha256\":\"" D0
+                      "\",\"principal\":\"p\",\"expires\":" FIRST "},{\"sha256\":\"" DUP
+                      "\",\"principal\":\"p\"},{\"id\":\"a\",\"sha256\":\"" D1
+                      "\",\"principal\":\"p\",\"created\":" FIRST "}]}",
+                      &plain, &keyfile));
+    all = la_static_keys_all(keyfile);
+    assert_int_equal(all->nelts, 3);
+    assert_int_equal(APR_ARRAY_IDX(all, 0, const la_api_key_t *)->entry, 1);
+    assert_null(APR_ARRAY_IDX(all, 1, const la_api_key_t *)->id);
+    assert_int_equal(APR_ARRAY_IDX(all, 2, const la_api_key_t *)->entry, 2);
+    assert_true(APR_ARRAY_IDX(all, 2, const la_api_key_t *)->created == NOW);
+    apr_pool_destroy(pool);
+}
+
+static void test_unknown_members(void **state)
+{
+    la_static_keys_form_t form = {.common = &plain, .unknown_members = 1};
+    const char *text =
+        "{\"version\":1,\"keys\":[{\"sha256\":\"" D0 "\",\"principal\":\"p\",\"team\":[]}]}";
+    apr_pool_t *pool = new_pool();
+    la_static_keys_t *keyfile;
+
+    (void)state;
+    assert_null(la_static_keys_parse(slice_of_text(text), &form, pool, pool, &keyfile));
+    assert_non_null(parse(pool, text, &plain, &keyfile));
     apr_pool_destroy(pool);
 }
 
@@ -294,6 +399,10 @@ int main(void)
         add(*bad_cases[i].text ? bad_cases[i].text : "(empty)", test_bad, &bad_cases[i]);
     for (size_t i = 0; i < ROWS(good_cases); i++)
         add(good_cases[i].name, test_good, &good_cases[i]);
+    for (size_t i = 0; i < ROWS(valid_cases); i++)
+        add(valid_cases[i].name, test_valid, &valid_cases[i]);
+    add("entries of one id", test_entries_of_one_id, NULL);
+    add("unknown members, if asked", test_unknown_members, NULL);
     add("no keys at all", test_no_keys, NULL);
     add("find among digests that begin alike", test_find, NULL);
     for (size_t i = 0; i < ROWS(claim_cases); i++)

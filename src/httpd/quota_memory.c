@@ -19,7 +19,7 @@
 #include <string.h>
 
 /* Under this name the memory is remembered across restarts; a new layout gets a new name. */
-#define RETAINED_KEY "mod_llama_auth quotas 1"
+#define RETAINED_KEY "mod_llama_auth quotas 2"
 
 /* Requests in flight may be more than workers: those that only wait for the client are no worker's.
  */
@@ -140,8 +140,11 @@ apr_status_t la_quota_memory_create(server_rec *s, apr_size_t bytes, la_holder_t
         retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
     }
     quota_memory.retained = retained;
+    if (retained->permit_count > permits) {
+        permits = retained->permit_count; /* all that are taken go into the new memory */
+    }
     if (la_collected.quotas->nelts == 0 ||
-        (retained->pool && retained->bytes == bytes && retained->permit_count >= permits)) {
+        (retained->pool && retained->bytes == bytes && retained->permit_count == permits)) {
         return APR_SUCCESS;
     }
     return remake(s, bytes, permits, life, pconf);
@@ -158,6 +161,10 @@ apr_status_t la_quota_memory_attach(la_holder_t *life, apr_pool_t *pool)
     }
     handle->permits = (la_permits_t){retained->permits, retained->permit_count, life};
     memcpy(handle->points, retained->points, sizeof(handle->points));
+    for (int i = 0; i < la_collected.quotas->nelts; i++) {
+        la_quota_seed(APR_ARRAY_IDX(la_collected.quotas, i, la_quota_entry_t).quota,
+                      handle->points);
+    }
     return la_meters_attach(retained->meters, retained->bytes, life, pool, &handle->meters);
 }
 

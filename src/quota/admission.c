@@ -57,7 +57,7 @@ static void give_back(la_admission_t *admission, const la_quota_memory_t *memory
     for (int i = 0; i < admission->count; i++) {
         la_quota_item_t *item = &admission->items[i];
 
-        if (item->limit->kind != LA_LIMIT_CONCURRENT && !item->is_remote && !item->is_ignored) {
+        if (item->limit->kind != LA_LIMIT_CONCURRENT && !item->is_told && !item->is_ignored) {
             la_meter_read(memory->meters, &item->key, &item->terms, now, &item->reading);
         }
         if (!item->is_ignored && admission->refused &&
@@ -110,16 +110,20 @@ static int mark_remote(la_admission_t *admission, const la_quota_store_t *store)
     return marked;
 }
 
-/* What this machine would go on from if Redis went away. */
-static void remember(const la_admission_t *admission, const la_quota_memory_t *memory,
-                     const la_meter_now_t *now)
+/* What this machine goes on from if Redis goes away or loses it. */
+static void remember(la_admission_t *admission, const la_quota_memory_t *memory,
+                     const la_meter_now_t *now, int is_charged)
 {
     for (int i = 0; i < admission->count; i++) {
-        const la_quota_item_t *item = &admission->items[i];
+        la_quota_item_t *item = &admission->items[i];
 
-        if (item->is_remote && item->quota->outage == LA_QUOTA_OUTAGE_LOCAL) {
-            la_meter_set(memory->meters, &item->key, &item->terms, now, item->reading.used,
-                         item->reading.full_us);
+        if (item->is_remote) {
+            la_meter_receipt_t receipt =
+                la_meter_set(memory->meters, &item->key, &item->terms, now, &item->reading);
+
+            if (is_charged) {
+                item->receipt = receipt;
+            }
         }
     }
 }
@@ -128,6 +132,8 @@ static void remember(const la_admission_t *admission, const la_quota_memory_t *m
  * that it is refused. */
 static int go_on_alone(la_admission_t *admission)
 {
+    int goes_on = 1;
+
     for (int i = 0; i < admission->count; i++) {
         la_quota_item_t *item = &admission->items[i];
 
@@ -135,17 +141,21 @@ static int go_on_alone(la_admission_t *admission)
             continue;
         }
         item->is_remote = 0;
+        item->is_told = 0;
         switch (item->quota->outage) {
         case LA_QUOTA_OUTAGE_LOCAL:
+            item->terms.is_alone = 1;
             break;
         case LA_QUOTA_OUTAGE_ALLOW:
             item->is_ignored = 1;
             break;
         case LA_QUOTA_OUTAGE_DENY:
-            return 0;
+            item->is_ignored = 1;
+            goes_on = 0;
+            break;
         }
     }
-    return 1;
+    return goes_on;
 }
 
 la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory_t *memory,
@@ -160,7 +170,7 @@ la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory
         return result;
     }
     if (la_quota_store_charge(store, memory, now, admission, &refused, pool)) {
-        remember(admission, memory, now);
+        remember(admission, memory, now, refused < 0);
         return refused < 0 ? LA_ADMISSION_ADMITTED
                            : refuse(admission, &admission->items[refused], memory, now);
     }
@@ -199,18 +209,24 @@ void la_admission_settle(la_admission_t *admission, const la_quota_memory_t *mem
                          const la_quota_store_t *store, const la_usage_t *usage, apr_pool_t *pool)
 {
     uint64_t *amounts = apr_pcalloc(pool, sizeof(*amounts) * (apr_size_t)(admission->count + 1));
-    int is_shared = 0;
+    int differs = 0;
+    int is_told;
 
+    for (int i = 0; i < admission->count; i++) {
+        const la_quota_item_t *item = &admission->items[i];
+
+        if (item->limit->kind == LA_LIMIT_TOKENS) {
+            amounts[i] = tokens_of(item, usage);
+            differs |= item->is_remote && amounts[i] != item->terms.cost;
+        }
+    }
+    is_told = !differs || la_quota_store_settle(store, admission, amounts, pool);
     for (int i = 0; i < admission->count; i++) {
         la_quota_item_t *item = &admission->items[i];
 
         if (item->limit->kind == LA_LIMIT_TOKENS) {
-            amounts[i] = tokens_of(item, usage);
-            is_shared |= item->is_remote;
+            item->receipt.is_alone |= item->is_remote && !is_told;
             la_meter_settle(memory->meters, &item->receipt, amounts[i]);
         }
-    }
-    if (is_shared) {
-        la_quota_store_settle(store, admission, amounts, pool);
     }
 }

@@ -10,23 +10,31 @@
 /* Of a caller's values in one category, how many are charged. */
 #define VALUES_MAX 16
 
+void la_quota_seed(la_quota_t *quota, const uint64_t *points)
+{
+    for (int i = 0; i < quota->limits->nelts; i++) {
+        la_limit_t *limit = &APR_ARRAY_IDX(quota->limits, i, la_limit_t);
+
+        for (int j = 0; j < 2; j++) {
+            limit->seeds[j] = la_hash_under(points[j], 0, la_slice_of(limit->identity));
+        }
+    }
+}
+
 la_meter_key_t la_admission_key(const la_quota_memory_t *memory, const la_limit_t *limit,
                                 la_slice_t name, uint64_t *kind)
 {
     la_meter_key_t key;
 
-    *kind = 0;
+    *kind = limit->seeds[0] | 1; /* 0 means any */
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t point = memory->points[i];
-        uint64_t seed = la_hash_under(point, 0, la_slice_of(limit->identity));
-
-        *kind = *kind ? *kind : seed | 1;                                  /* 0 means any */
-        key.tag[i] = la_hash_under(point, seed, name) | (uint64_t)1 << 63; /* 0 means free */
+        key.tag[i] = la_hash_under(memory->points[i], limit->seeds[i], name) |
+                     (uint64_t)1 << 63; /* 0 means free */
     }
     return key;
 }
 
-/* A whole number above 0, as text; else 0. */
+/* A whole number above 0, as text, at most LA_METER_MOST; else 0. */
 static uint64_t number_in(la_slice_t text)
 {
     uint64_t number = 0;
@@ -34,10 +42,10 @@ static uint64_t number_in(la_slice_t text)
     for (apr_size_t i = 0; i < text.len; i++) {
         unsigned digit = (unsigned)(text.data[i] - '0');
 
-        if (digit > 9 || number > (LA_METER_MOST - digit) / 10) {
+        if (digit > 9) {
             return 0;
         }
-        number = number * 10 + digit;
+        number = number > (LA_METER_MOST - digit) / 10 ? LA_METER_MOST : number * 10 + digit;
     }
     return number;
 }
@@ -94,12 +102,36 @@ static la_meter_terms_t terms_of(const la_quota_item_t *item, uint64_t reserve, 
     return terms;
 }
 
+static int is_among(const la_slice_t *names, int count, la_slice_t name)
+{
+    for (int i = 0; i < count; i++) {
+        if (la_slice_equals(names[i], name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The caller's values of By attribute, each once. Returns how many. */
+static int values_of(const la_identity_t *identity, const char *category, la_slice_t *names)
+{
+    apr_size_t index = la_identity_find(identity, la_slice_of(category));
+    apr_size_t total = la_identity_value_count(identity, index);
+    int count = 0;
+
+    for (apr_size_t i = 0; i < total && count < VALUES_MAX; i++) {
+        la_slice_t value = la_identity_value(identity, index, i);
+
+        if (!is_among(names, count, value)) {
+            names[count++] = value;
+        }
+    }
+    return count > 0 ? count : 1;
+}
+
 /* The caller's names for a quota. Returns how many; 0 where the quota does not hold for nobody. */
 static int names_of(const la_quota_t *quota, const la_quota_caller_t *caller, la_slice_t *names)
 {
-    apr_size_t category;
-    apr_size_t count;
-
     names[0] = LA_SLICE("");
     if (!caller->identity && quota->by != LA_QUOTA_BY_CLIENT_IP && quota->by != LA_QUOTA_BY_ALL) {
         return 0;
@@ -120,15 +152,9 @@ static int names_of(const la_quota_t *quota, const la_quota_caller_t *caller, la
     case LA_QUOTA_BY_ALL:
         return 1;
     case LA_QUOTA_BY_ATTRIBUTE:
-        break;
+        return values_of(caller->identity, quota->category, names);
     }
-    category = la_identity_find(caller->identity, la_slice_of(quota->category));
-    count = la_identity_value_count(caller->identity, category);
-    count = count < VALUES_MAX ? count : VALUES_MAX;
-    for (apr_size_t i = 0; i < count; i++) {
-        names[i] = la_identity_value(caller->identity, category, i);
-    }
-    return count > 0 ? (int)count : 1;
+    return 0;
 }
 
 static void add_items(apr_array_header_t *items, la_admission_t *admission,

@@ -39,6 +39,7 @@ typedef struct la_quota_item_t {
     int has_permit;
     int is_remote;      /* is counted in Redis */
     int is_ignored;     /* Outage allow: neither limits nor shows */
+    int is_told;        /* Redis has said what is used */
     apr_int64_t window; /* of Redis, for settling */
 } la_quota_item_t;
 
@@ -58,7 +59,10 @@ la_admission_t *la_admission_make(apr_pool_t *pool, const la_quota_memory_t *mem
                                   const apr_array_header_t *quotas, const la_quota_caller_t *caller,
                                   uint64_t reserve);
 
-/* The key of a counter: of limit->identity and a name. kind: what all keys of the limit share. */
+/* Sets the seeds of a quota's limits, once they are named. points: of la_quota_memory_t. */
+void la_quota_seed(la_quota_t *quota, const uint64_t *points);
+
+/* The key of a counter: of limit->seeds and a name. kind: what all keys of the limit share. */
 la_meter_key_t la_admission_key(const la_quota_memory_t *memory, const la_limit_t *limit,
                                 la_slice_t name, uint64_t *kind);
 

@@ -53,6 +53,7 @@ typedef struct la_limit_t {
     int aligned;
     const char *name;     /* "fair.requests", "fair.requests-2" */
     const char *identity; /* what makes its counters its own: quota, kind, period, place */
+    uint64_t seeds[2];    /* hashes of `identity`, from la_quota_seed() */
 } la_limit_t;
 
 typedef struct la_quota_t {

@@ -2,7 +2,8 @@
  *
  * A counter that Redis has lost (it was emptied, or another took its place) goes on from what this
  * machine saw last, which comes with each charge. So a counter is never deleted while somebody may
- * remember it: forgetting sets it to 0.
+ * remember it: forgetting sets it to 0. What this machine charged alone while Redis was away comes
+ * with the first charge afterwards, and is added.
  *
  * Called by requests, on any thread.
  */
@@ -14,14 +15,15 @@
 #include <apr_strings.h>
 
 /* Arguments of one counter. */
-#define ARGUMENTS 8
+#define ARGUMENTS 9
 
 /* Names that one SCAN is asked for. It may answer with more, but not with so many more that the
  * answer is too large (redis_reply.h). */
 #define SCAN_COUNT 200
 
-/* ARGV of a counter: N, burst (0: a window), period in microseconds, aligned, room, cost, and what
- * this machine saw last: used (of a rate microseconds until the bucket is full), microseconds left.
+/* ARGV of a counter: N, burst (0: a window), period in microseconds, aligned, room, cost, what this
+ * machine saw last: used (of a rate microseconds until the bucket is full), microseconds left, and
+ * what it charged alone (of a rate 1).
  * Answer: the counter that refuses (0: none), then for each counter used and end of its window, or
  * microseconds until its bucket is full and 0. */
 static const char charge_script[] =
@@ -30,32 +32,35 @@ static const char charge_script[] =
     "local refused, longest, state = 0, -1, {} "
     "for i = 1, #KEYS do "
     "  local a = {} "
-    "  for j = 1, 8 do a[j] = tonumber(ARGV[(i - 1) * 8 + j]) end "
-    "  local limit, burst, period, aligned, room, cost, used, left = unpack(a) "
+    "  for j = 1, 9 do a[j] = tonumber(ARGV[(i - 1) * 9 + j]) end "
+    "  local limit, burst, period, aligned, room, cost, used, left, alone = unpack(a) "
     "  local wait "
     "  if burst > 0 then "
     "    local unit = math.max(1, period / limit) "
     "    local bucket = unit * burst "
     "    local arrival = tonumber(redis.call('GET', KEYS[i]) or now + used) or 0 "
+    "    if alone > 0 then arrival = math.max(arrival, now + used) end "
     "    local lack = math.min(math.max(arrival - now, 0), bucket) "
     "    wait = lack + unit - bucket "
-    "    state[i] = {lack, 0, unit} "
+    "    state[i] = {lack, 0, unit, alone} "
     "  else "
     "    local v = redis.call('HMGET', KEYS[i], 'e', 'u') "
     "    local stop = aligned == 1 and now - now % period + period or now + period "
-    "    local e, u = tonumber(v[1] or now + left), tonumber(v[2] or used) "
+    "    local e = tonumber(v[1] or (aligned == 1 and stop or now + left)) "
+    "    local u = tonumber(v[2] or used) "
     "    if not e or not u or e <= now then e, u = stop, 0 end "
     "    if e > stop then e = stop end "
+    "    if v[2] then u = u + alone end "
     "    wait = u + room > limit and e - now or 0 "
-    "    state[i] = {u, e, cost} "
+    "    state[i] = {u, e, cost, alone} "
     "  end "
     "  if wait > 0 and wait > longest then refused, longest = i, wait end "
     "end "
     "local answer = {refused} "
     "for i = 1, #KEYS do "
     "  local s = state[i] "
-    "  if refused == 0 then "
-    "    s[1] = s[1] + s[3] "
+    "  if refused == 0 then s[1] = s[1] + s[3] end "
+    "  if refused == 0 or s[4] > 0 then "
     "    if s[2] == 0 then "
     "      redis.call('SET', KEYS[i], string.format('%.0f', now + s[1]), "
     "        'PX', string.format('%.0f', s[1] / 1000 + 1)) "
@@ -100,12 +105,14 @@ static const char forget_script[] =
 typedef struct call_t {
     la_slice_t *words;
     apr_size_t count;
+    apr_pool_t *pool;
 } call_t;
 
 static call_t make_call(apr_pool_t *pool, const char *script, int keys, int arguments)
 {
     call_t call = {
-        apr_palloc(pool, sizeof(la_slice_t) * (3 + (apr_size_t)keys + (apr_size_t)arguments)), 3};
+        apr_palloc(pool, sizeof(la_slice_t) * (3 + (apr_size_t)keys + (apr_size_t)arguments)), 3,
+        pool};
 
     call.words[0] = LA_SLICE("EVAL");
     call.words[1] = la_slice_of(script);
@@ -118,9 +125,9 @@ static void add_word(call_t *call, const char *word)
     call->words[call->count++] = la_slice_of(word);
 }
 
-static void add_number(call_t *call, apr_pool_t *pool, apr_int64_t number)
+static void add_number(call_t *call, apr_int64_t number)
 {
-    add_word(call, apr_psprintf(pool, "%" APR_INT64_T_FMT, number));
+    add_word(call, apr_psprintf(call->pool, "%" APR_INT64_T_FMT, number));
 }
 
 static const char *name_of(const la_quota_store_t *store, const la_limit_t *limit,
@@ -142,14 +149,13 @@ static int count_remote(const la_admission_t *admission)
 }
 
 /* Adds the names of all items that are counted in Redis. Returns 0 when they cannot be made. */
-static int add_names(call_t *call, const la_quota_store_t *store, const la_admission_t *admission,
-                     apr_pool_t *pool)
+static int add_names(call_t *call, const la_quota_store_t *store, const la_admission_t *admission)
 {
     for (int i = 0; i < admission->count; i++) {
         const la_quota_item_t *item = &admission->items[i];
 
         if (item->is_remote) {
-            const char *name = name_of(store, item->limit, &item->name, pool);
+            const char *name = name_of(store, item->limit, &item->name, call->pool);
 
             if (!name) {
                 return 0;
@@ -163,19 +169,20 @@ static int add_names(call_t *call, const la_quota_store_t *store, const la_admis
 /* ---- charging ---- */
 
 static void add_terms(call_t *call, const la_quota_item_t *item, const la_meter_reading_t *seen,
-                      apr_pool_t *pool)
+                      uint64_t alone)
 {
     const la_meter_terms_t *terms = &item->terms;
     int is_rate = terms->burst > 0;
 
-    add_number(call, pool, (apr_int64_t)terms->limit);
-    add_number(call, pool, (apr_int64_t)terms->burst);
-    add_number(call, pool, terms->period_us);
-    add_number(call, pool, terms->aligned);
-    add_number(call, pool, (apr_int64_t)terms->room);
-    add_number(call, pool, (apr_int64_t)terms->cost);
-    add_number(call, pool, (apr_int64_t)(is_rate ? seen->used / 1000 : seen->used));
-    add_number(call, pool, seen->full_us);
+    add_number(call, (apr_int64_t)terms->limit);
+    add_number(call, (apr_int64_t)terms->burst);
+    add_number(call, terms->period_us);
+    add_number(call, terms->aligned);
+    add_number(call, (apr_int64_t)terms->room);
+    add_number(call, (apr_int64_t)terms->cost);
+    add_number(call, (apr_int64_t)(is_rate ? seen->used / 1000 : seen->used));
+    add_number(call, seen->full_us);
+    add_number(call, (apr_int64_t)alone);
 }
 
 static int read_number(const la_redis_answer_t *answer, apr_int64_t *number)
@@ -198,6 +205,7 @@ static void set_reading(la_quota_item_t *item, apr_int64_t used, apr_int64_t lef
                         apr_int64_t window)
 {
     item->window = window;
+    item->is_told = 1;
     if (item->terms.burst > 0) {
         item->reading = la_meter_reading_of_rate(&item->terms, (uint64_t)used * 1000);
     } else {
@@ -237,52 +245,70 @@ static int read_answer(const la_redis_answer_t *answer, la_admission_t *admissio
     return 1;
 }
 
-int la_quota_store_charge(const la_quota_store_t *store, const la_quota_memory_t *memory,
-                          const la_meter_now_t *now, la_admission_t *admission, int *refused,
-                          apr_pool_t *pool)
+/* Adds what each counter is asked. alone: what each item was charged alone, taken from its meter.
+ */
+static void add_all_terms(call_t *call, const la_quota_memory_t *memory, const la_meter_now_t *now,
+                          const la_admission_t *admission, uint64_t *alone)
 {
-    int count = count_remote(admission);
-    call_t call = make_call(pool, charge_script, count, ARGUMENTS * count);
-    la_redis_answer_t answer;
-
-    if (!add_names(&call, store, admission, pool)) {
-        return 0;
-    }
     for (int i = 0; i < admission->count; i++) {
         const la_quota_item_t *item = &admission->items[i];
         la_meter_reading_t seen;
 
         if (item->is_remote) {
             la_meter_read(memory->meters, &item->key, &item->terms, now, &seen);
-            add_terms(&call, item, &seen, pool);
+            alone[i] = la_meter_take_alone(memory->meters, &item->key, &item->terms, now);
+            add_terms(call, item, &seen, alone[i]);
         }
     }
-    return store->command(store->baton, call.count, call.words, pool, &answer) == LA_REDIS_OK &&
-           read_answer(&answer, admission, count, refused);
+}
+
+int la_quota_store_charge(const la_quota_store_t *store, const la_quota_memory_t *memory,
+                          const la_meter_now_t *now, la_admission_t *admission, int *refused,
+                          apr_pool_t *pool)
+{
+    int count = count_remote(admission);
+    uint64_t *alone = apr_pcalloc(pool, sizeof(*alone) * ((apr_size_t)admission->count + 1));
+    call_t call = make_call(pool, charge_script, count, ARGUMENTS * count);
+    la_redis_answer_t answer;
+
+    if (!add_names(&call, store, admission)) {
+        return 0;
+    }
+    add_all_terms(&call, memory, now, admission, alone);
+    if (store->command(store->baton, call.count, call.words, pool, &answer) == LA_REDIS_OK &&
+        read_answer(&answer, admission, count, refused)) {
+        return 1;
+    }
+    for (int i = 0; i < admission->count; i++) {
+        const la_quota_item_t *item = &admission->items[i];
+
+        la_meter_return_alone(memory->meters, &item->key, &item->terms, alone[i]);
+    }
+    return 0;
 }
 
 /* ---- afterwards ---- */
 
-void la_quota_store_settle(const la_quota_store_t *store, const la_admission_t *admission,
-                           const uint64_t *amounts, apr_pool_t *pool)
+int la_quota_store_settle(const la_quota_store_t *store, const la_admission_t *admission,
+                          const uint64_t *amounts, apr_pool_t *pool)
 {
     int count = count_remote(admission);
     call_t call = make_call(pool, settle_script, count, 2 * count);
     la_redis_answer_t answer;
 
-    if (!add_names(&call, store, admission, pool)) {
-        return;
+    if (!add_names(&call, store, admission)) {
+        return 0;
     }
     for (int i = 0; i < admission->count; i++) {
         const la_quota_item_t *item = &admission->items[i];
         uint64_t amount = amounts[i] < LA_METER_MOST ? amounts[i] : LA_METER_MOST;
 
         if (item->is_remote) {
-            add_number(&call, pool, item->limit->kind == LA_LIMIT_TOKENS ? item->window : -1);
-            add_number(&call, pool, (apr_int64_t)amount - (apr_int64_t)item->terms.cost);
+            add_number(&call, item->limit->kind == LA_LIMIT_TOKENS ? item->window : -1);
+            add_number(&call, (apr_int64_t)amount - (apr_int64_t)item->terms.cost);
         }
     }
-    store->command(store->baton, call.count, call.words, pool, &answer);
+    return store->command(store->baton, call.count, call.words, pool, &answer) == LA_REDIS_OK;
 }
 
 static int forget_names(const la_quota_store_t *store, const la_slice_t *names, apr_size_t count,

@@ -34,10 +34,10 @@ int la_quota_store_charge(const la_quota_store_t *store, const la_quota_memory_t
 
 /* Makes what was charged to the items with is_remote what the request used.
  *
- * amounts: one for each item.
+ * amounts: one for each item. Returns 0 when Redis does not answer.
  */
-void la_quota_store_settle(const la_quota_store_t *store, const la_admission_t *admission,
-                           const uint64_t *amounts, apr_pool_t *pool);
+int la_quota_store_settle(const la_quota_store_t *store, const la_admission_t *admission,
+                          const uint64_t *amounts, apr_pool_t *pool);
 
 /* Forgets what was counted: of one name (of a limit), of one quota, or of all (both NULL). Returns
  * 0 when Redis does not answer. */

@@ -53,6 +53,7 @@ void la_meter_clear(la_meter_t *meter)
     atomic_thread_fence(memory_order_seq_cst);
     la_meter_store(&meter->second, (number & 0xffff) << 48);
     la_meter_store(&meter->first, number & 0xffff);
+    la_meter_store(&meter->alone, 0);
 }
 
 static void write_name(la_meter_t *meter, la_slice_t name)
@@ -66,7 +67,6 @@ static void write_name(la_meter_t *meter, la_slice_t name)
     for (unsigned i = 0; i < LA_METER_WORDS; i++) {
         la_meter_store(&meter->name[i], words[i]);
     }
-    la_meter_store(&meter->name_len, len);
 }
 
 /* The meter that is free, or as new for the longest time, or ends soonest. */
@@ -124,17 +124,17 @@ la_meter_t *la_meter_get(la_meters_t *meters, const la_meter_key_t *key,
 
 /* ---- rates ---- */
 
-/* Nanoseconds that one request takes, and a full bucket. */
-static uint64_t unit_of(const la_meter_terms_t *terms)
+uint64_t la_meter_unit(const la_meter_terms_t *terms)
 {
     uint64_t unit = (uint64_t)terms->period_us * 1000 / terms->limit;
 
     return unit > 0 ? unit : 1;
 }
 
+/* Nanoseconds of a full bucket. */
 static uint64_t bucket_of(const la_meter_terms_t *terms)
 {
-    uint64_t unit = unit_of(terms);
+    uint64_t unit = la_meter_unit(terms);
 
     return terms->burst > (UINT64_MAX >> 4) / unit ? UINT64_MAX >> 4 : terms->burst * unit;
 }
@@ -148,7 +148,7 @@ static uint64_t lack_of(uint64_t arrival, const la_meter_terms_t *terms, uint64_
 
 la_meter_reading_t la_meter_reading_of_rate(const la_meter_terms_t *terms, uint64_t lack_ns)
 {
-    uint64_t unit = unit_of(terms);
+    uint64_t unit = la_meter_unit(terms);
     uint64_t bucket = bucket_of(terms);
     uint64_t lack = smaller(lack_ns, bucket);
     la_meter_reading_t reading = {.left = (bucket - lack) / unit,
@@ -166,7 +166,7 @@ static try_e try_rate(la_meter_t *meter, const la_meter_key_t *key, const la_met
                       const la_meter_now_t *now, la_meter_reading_t *reading)
 {
     uint64_t now_ns = (uint64_t)now->steady_us * 1000;
-    uint64_t unit = unit_of(terms);
+    uint64_t unit = la_meter_unit(terms);
     uint64_t seen = la_meter_load(&meter->first);
 
     for (;;) {
@@ -251,7 +251,8 @@ la_meter_reading_t la_meter_reading_of_window(const la_meter_terms_t *terms, uin
     return reading;
 }
 
-uint64_t la_meter_open(la_meter_t *meter, const la_meter_terms_t *terms, uint64_t at)
+uint64_t la_meter_open(la_meter_t *meter, const la_meter_key_t *key, const la_meter_terms_t *terms,
+                       uint64_t at)
 {
     uint64_t first = la_meter_load(&meter->first);
 
@@ -261,7 +262,8 @@ uint64_t la_meter_open(la_meter_t *meter, const la_meter_terms_t *terms, uint64_
                             ? end_from(terms, at) << LA_METER_NUMBER_BITS | ((first + 1) & 0xffff)
                             : end << LA_METER_NUMBER_BITS | (first & 0xffff);
 
-        if (next == first || atomic_compare_exchange_strong(&meter->first, &first, next)) {
+        if (next == first || !la_meter_is_owned(meter, key) ||
+            atomic_compare_exchange_strong(&meter->first, &first, next)) {
             return next;
         }
     }
@@ -287,7 +289,7 @@ static try_e try_window(la_meter_t *meter, const la_meter_key_t *key, const la_m
             continue;
         }
         if (end == 0 || end != first >> LA_METER_NUMBER_BITS) {
-            la_meter_open(meter, terms, at);
+            la_meter_open(meter, key, terms, at);
             continue;
         }
         if (terms->room > terms->limit || used > terms->limit - terms->room) {
@@ -305,6 +307,55 @@ static try_e try_window(la_meter_t *meter, const la_meter_key_t *key, const la_m
     }
 }
 
+/* ---- what was charged alone ---- */
+
+void la_meter_change_alone(la_meter_t *meter, uint16_t number, int64_t change)
+{
+    uint64_t seen = la_meter_load(&meter->alone);
+    uint64_t next;
+
+    do {
+        int64_t before = (uint16_t)(seen >> 48) == number ? (int64_t)(seen & LA_METER_MOST) : 0;
+        int64_t after = before + change < 0 ? 0 : before + change;
+
+        next = (uint64_t)number << 48 | smaller((uint64_t)after, LA_METER_MOST);
+    } while (!atomic_compare_exchange_strong(&meter->alone, &seen, next));
+}
+
+static void note_alone(la_meter_t *meter, const la_meter_receipt_t *receipt)
+{
+    if (receipt->is_rate) {
+        la_meter_store(&meter->alone, 1);
+    } else {
+        la_meter_change_alone(meter, receipt->serial, (int64_t)receipt->amount);
+    }
+}
+
+uint64_t la_meter_take_alone(la_meters_t *meters, const la_meter_key_t *key,
+                             const la_meter_terms_t *terms, const la_meter_now_t *now)
+{
+    la_meter_t *meter = find(meters, key, terms->apart);
+    uint64_t taken = meter && la_meter_load(&meter->alone) ? atomic_exchange(&meter->alone, 0) : 0;
+    uint64_t first = meter ? la_meter_load(&meter->first) : 0;
+
+    if (terms->burst > 0) {
+        return taken != 0;
+    }
+    return current_end(first, terms, la_meter_ms(terms, now)) ? la_meter_used(first, taken) : 0;
+}
+
+void la_meter_return_alone(la_meters_t *meters, const la_meter_key_t *key,
+                           const la_meter_terms_t *terms, uint64_t alone)
+{
+    la_meter_t *meter = alone > 0 ? find(meters, key, terms->apart) : NULL;
+
+    if (meter) {
+        note_alone(meter, &(la_meter_receipt_t){.is_rate = terms->burst > 0,
+                                                .serial = (uint16_t)la_meter_load(&meter->first),
+                                                .amount = alone});
+    }
+}
+
 /* ---- charging ---- */
 
 static try_e try_charge(la_meter_t *meter, const la_meter_key_t *key, const la_meter_terms_t *terms,
@@ -319,9 +370,11 @@ la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
                            const la_meter_terms_t *terms, const la_meter_now_t *now,
                            la_meter_receipt_t *receipt, la_meter_reading_t *reading)
 {
-    *receipt = (la_meter_receipt_t){.key = *key,
-                                    .is_rate = terms->burst > 0,
-                                    .amount = terms->burst > 0 ? unit_of(terms) : terms->cost};
+    *receipt =
+        (la_meter_receipt_t){.key = *key,
+                             .is_rate = terms->burst > 0,
+                             .is_alone = terms->is_alone,
+                             .amount = terms->burst > 0 ? la_meter_unit(terms) : terms->cost};
     *reading = (la_meter_reading_t){0};
     for (int i = 0; i < TRIES; i++) {
         la_meter_t *meter = la_meter_get(meters, key, terms, now);
@@ -330,7 +383,7 @@ la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
             return LA_METER_FAILED;
         }
         la_meter_store(&meter->limit, terms->burst > 0 ? terms->burst : terms->limit);
-        la_meter_store(&meter->unit, terms->burst > 0 ? unit_of(terms) : 0);
+        la_meter_store(&meter->unit, terms->burst > 0 ? la_meter_unit(terms) : 0);
         switch (try_charge(meter, key, terms, now, receipt, reading)) {
         case TRY_GONE:
             break;
@@ -339,6 +392,9 @@ la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
             return LA_METER_REFUSED;
         case TRY_CHARGED:
             receipt->place = (uint64_t)((char *)meter - (char *)meters->groups) + 1;
+            if (receipt->is_alone) {
+                note_alone(meter, receipt);
+            }
             return LA_METER_CHARGED;
         }
     }
@@ -390,6 +446,10 @@ static void settle_window(la_meter_t *meter, const la_meter_receipt_t *receipt, 
         next = (seen & ~LA_METER_MOST) |
                smaller(others + smaller(amount, LA_METER_MOST), LA_METER_MOST);
     } while (!atomic_compare_exchange_strong(&meter->second, &seen, next));
+    if (receipt->is_alone) {
+        la_meter_change_alone(meter, receipt->serial,
+                              (int64_t)smaller(amount, LA_METER_MOST) - (int64_t)receipt->amount);
+    }
 }
 
 void la_meter_settle(la_meters_t *meters, la_meter_receipt_t *receipt, uint64_t amount)

@@ -49,6 +49,7 @@ typedef struct la_meter_terms_t {
     uint64_t cost;                 /* what is charged */
     uint64_t kind;                 /* of the limit, for la_meter_read_all() */
     int apart;                     /* 1: in the part for names that strangers can make up */
+    int is_alone;                  /* another store counts it too, and does not answer */
     la_slice_t name;               /* whose it is, for the status page */
 } la_meter_terms_t;
 
@@ -57,8 +58,8 @@ typedef struct la_meter_reading_t {
     uint64_t left;
     apr_interval_time_t reset_us; /* until there is room (a rate), or until the window ends */
     apr_interval_time_t retry_us; /* until the same request may fit; 0 when it fits now */
-    /* For la_meter_set(): used in the window and until its end; of a rate nanoseconds, and
-     * microseconds, until the bucket is full. */
+    /* Used in the window and until its end; of a rate nanoseconds, and microseconds, until the
+     * bucket is full. */
     uint64_t used;
     apr_interval_time_t full_us;
 } la_meter_reading_t;
@@ -76,6 +77,7 @@ typedef struct la_meter_receipt_t {
     uint64_t amount; /* a rate's in nanoseconds */
     uint16_t serial; /* of the window */
     int is_rate;
+    int is_alone; /* the other store does not know of it */
 } la_meter_receipt_t;
 
 /* A meter as the status page shows it. */
@@ -125,14 +127,20 @@ la_meter_reading_t la_meter_reading_of_window(const la_meter_terms_t *terms, uin
  * or the meter is gone. A rate can only be given back. */
 void la_meter_settle(la_meters_t *meters, la_meter_receipt_t *receipt, uint64_t amount);
 
-/* Sets what was used, as another machine's store tells it: so that this machine can go on from
- * there alone.
- *
- * used: of a window; of a rate the nanoseconds until the bucket is full. left_us: until the window
- * ends.
- */
-void la_meter_set(la_meters_t *meters, const la_meter_key_t *key, const la_meter_terms_t *terms,
-                  const la_meter_now_t *now, uint64_t used, apr_interval_time_t left_us);
+/* Sets used and full_us as another store, which has charged the terms, tells them: so that this
+ * machine can go on from there alone. Returns the receipt. */
+la_meter_receipt_t la_meter_set(la_meters_t *meters, const la_meter_key_t *key,
+                                const la_meter_terms_t *terms, const la_meter_now_t *now,
+                                const la_meter_reading_t *told);
+
+/* What was charged alone since this was asked last, to tell it to the other store; of a rate only
+ * whether anything was. */
+uint64_t la_meter_take_alone(la_meters_t *meters, const la_meter_key_t *key,
+                             const la_meter_terms_t *terms, const la_meter_now_t *now);
+
+/* Puts it back if the other store could not be told. */
+void la_meter_return_alone(la_meters_t *meters, const la_meter_key_t *key,
+                           const la_meter_terms_t *terms, uint64_t alone);
 
 /* Forgets one meter (`key`), all of one kind (`kind`), or all (both 0). Returns how many. */
 uint64_t la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64_t kind);

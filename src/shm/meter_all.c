@@ -93,7 +93,6 @@ static int read_entry(const la_meter_t *meter, const la_meter_now_t *now, la_met
     uint64_t ends = la_meter_load(&meter->ends);
     uint64_t unit = la_meter_load(&meter->unit);
     uint64_t first = la_meter_load(&meter->first);
-    uint64_t len = la_meter_load(&meter->name_len);
 
     entry->key = (la_meter_key_t){{la_meter_load(&meter->tag), la_meter_load(&meter->check)}};
     if (entry->key.tag[0] == 0 || ends <= steady) {
@@ -110,7 +109,7 @@ static int read_entry(const la_meter_t *meter, const la_meter_now_t *now, la_met
         words[i] = la_meter_load(&meter->name[i]);
     }
     memset(entry->name, 0, sizeof(entry->name));
-    memcpy(entry->name, words, len < sizeof(words) ? len : sizeof(words));
+    memcpy(entry->name, words, sizeof(words));
     return la_meter_is_owned(meter, &entry->key);
 }
 
@@ -143,24 +142,47 @@ void la_meters_state(const la_meters_t *meters, const la_meter_now_t *now, la_me
 
 /* ---- taking over ---- */
 
-void la_meter_set(la_meters_t *meters, const la_meter_key_t *key, const la_meter_terms_t *terms,
-                  const la_meter_now_t *now, uint64_t used, apr_interval_time_t left_us)
+static void set_window(la_meter_t *meter, const la_meter_terms_t *terms, uint64_t at,
+                       const la_meter_reading_t *told, la_meter_receipt_t *receipt)
+{
+    uint64_t second = la_meter_load(&meter->second);
+    uint64_t first = la_meter_open(meter, &receipt->key, terms, at);
+    uint64_t number = first & 0xffff;
+    uint64_t end = at + (uint64_t)told->full_us / 1000;
+    uint64_t used = told->used < LA_METER_MOST ? told->used : LA_METER_MOST;
+
+    receipt->serial = (uint16_t)number;
+    if (la_meter_is_owned(meter, &receipt->key)) {
+        atomic_compare_exchange_strong(&meter->first, &first, end << LA_METER_NUMBER_BITS | number);
+        atomic_compare_exchange_strong(&meter->second, &second, number << 48 | used);
+    }
+}
+
+/* If another thread counted at the same time, what it set or charged stays: it is as new. */
+la_meter_receipt_t la_meter_set(la_meters_t *meters, const la_meter_key_t *key,
+                                const la_meter_terms_t *terms, const la_meter_now_t *now,
+                                const la_meter_reading_t *told)
 {
     la_meter_t *meter = la_meter_get(meters, key, terms, now);
-    uint64_t at = la_meter_ms(terms, now);
-    uint64_t number;
+    la_meter_receipt_t receipt = {
+        .key = *key, .is_rate = terms->burst > 0, .amount = terms->burst > 0 ? 0 : terms->cost};
+    uint64_t first;
 
     if (!meter) {
-        return;
+        return receipt;
     }
-    la_meter_store(&meter->ends, (uint64_t)(now->steady_us + left_us));
-    if (terms->burst > 0) {
-        la_meter_store(&meter->first, (uint64_t)now->steady_us * 1000 + used);
-        return;
+    receipt.place = (uint64_t)((char *)meter - (char *)meters->groups) + 1;
+    la_meter_store(&meter->limit, terms->burst > 0 ? terms->burst : terms->limit);
+    la_meter_store(&meter->unit, terms->burst > 0 ? la_meter_unit(terms) : 0);
+    la_meter_store(&meter->ends, (uint64_t)(now->steady_us + told->full_us));
+    first = la_meter_load(&meter->first);
+    if (terms->burst == 0) {
+        set_window(meter, terms, la_meter_ms(terms, now), told, &receipt);
+    } else if (la_meter_is_owned(meter, key)) {
+        atomic_compare_exchange_strong(&meter->first, &first,
+                                       (uint64_t)now->steady_us * 1000 + told->used);
     }
-    number = la_meter_open(meter, terms, at) & 0xffff;
-    la_meter_store(&meter->first, (at + (uint64_t)left_us / 1000) << LA_METER_NUMBER_BITS | number);
-    la_meter_store(&meter->second, number << 48 | (used < LA_METER_MOST ? used : LA_METER_MOST));
+    return receipt;
 }
 
 static void copy_meter(la_meters_t *to, const la_meter_t *meter, int apart,
@@ -181,6 +203,7 @@ static void copy_meter(la_meters_t *to, const la_meter_t *meter, int apart,
         la_meter_store(&made->second, la_meter_load(&meter->second));
         la_meter_store(&made->ends, la_meter_load(&meter->ends));
         la_meter_store(&made->unit, la_meter_load(&meter->unit));
+        la_meter_store(&made->alone, la_meter_load(&meter->alone));
         la_meter_store(&made->limit, entry.limit);
         la_meter_store(&made->refusals, entry.refusals);
     }

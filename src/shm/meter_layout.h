@@ -3,8 +3,9 @@
  *   header    layout, length, evictions                                  64 bytes
  *   groups    for each:
  *     head      lock for making a meter                                  64 bytes
- *     meters    8 of 128 bytes: two tags, two counting words, what the
- *               status page shows, the beginning of a name
+ *     meters    8 of 128 bytes: two tags, two counting words, what was
+ *               charged alone, what the status page shows, the
+ *               beginning of a name
  *
  * The first three quarters of the groups are for known callers, the rest for names that strangers
  * can make up. A key belongs to one group.
@@ -27,7 +28,7 @@
 
 #include "shm/meter.h"
 
-#define LA_METER_LAYOUT UINT64_C(0x6c616d6574657231)
+#define LA_METER_LAYOUT UINT64_C(0x6c616d6574657232)
 #define LA_METER_GROUP  8u
 #define LA_METER_WORDS  (LA_METER_NAME_BYTES / 8)
 
@@ -46,7 +47,8 @@ typedef struct la_meter_t {
     la_meter_word_t limit;
     la_meter_word_t kind;
     la_meter_word_t refusals;
-    la_meter_word_t name_len;
+    la_meter_word_t alone; /* while another store was away: of a window its number << 48 | how much;
+                            * of a rate 1; 0: nothing */
     la_meter_word_t name[LA_METER_WORDS];
 } la_meter_t;
 
@@ -107,8 +109,15 @@ void la_meter_clear(la_meter_t *meter);
 la_meter_group_t *la_meter_group(const la_meters_t *meters, const la_meter_key_t *key, int apart);
 
 /* The window that is open at `at_ms`, as a counting word: opens one, or shortens one that ends too
- * late, where it must. */
-uint64_t la_meter_open(la_meter_t *meter, const la_meter_terms_t *terms, uint64_t at_ms);
+ * late, if it must and the meter is still the key's. */
+uint64_t la_meter_open(la_meter_t *meter, const la_meter_key_t *key, const la_meter_terms_t *terms,
+                       uint64_t at_ms);
+
+/* Adds to what was charged alone in a window, or takes from it. */
+void la_meter_change_alone(la_meter_t *meter, uint16_t number, int64_t change);
+
+/* Nanoseconds that one request takes of a rate. */
+uint64_t la_meter_unit(const la_meter_terms_t *terms);
 
 /* Now, in milliseconds of the clock that the window goes by. */
 static inline uint64_t la_meter_ms(const la_meter_terms_t *terms, const la_meter_now_t *now)

@@ -39,7 +39,7 @@ class Machines:
         httpd.write("conf/secret", SECRET)
         httpd.configure(f"LlamaAuthCacheShared redis://127.0.0.1:{self.redis.port} timeout=1s connect_timeout=1s\n"
                         "LlamaAuthCacheSecret file:conf/secret\n" + PROVIDER + QUOTAS + "".join(place(f"/{n}", n) for n in NAMES) +
-                        place("/tokens", "tokens", backend=self.backend))
+                        place("/mixed", "here five") + place("/tokens", "tokens", backend=self.backend))
         self.servers.append(httpd)
         httpd.start()
 
@@ -162,6 +162,78 @@ def test_full(machines):
     server = machines.servers[0]
     assert statuses(server, "/five", machines.callers["alice"], 6) == [404] * 5 + [429]
     assert server.get("/shut", token=machines.callers["alice"]).status == 503
+
+
+def fill(machines, is_full):
+    """A full Redis refuses to count, and keeps what it has."""
+    machines.redis.cli("CONFIG", "SET", "maxmemory", "1" if is_full else "0")
+
+
+@pytest.mark.parametrize("path, before, alone, after", [("/five", 2, 2, 1), ("/five", 2, 3, 0), ("/rate", 1, 1, 1), ("/ten", 3, 5, 2)])
+def test_back(machines, path, before, alone, after):
+    """What was counted here alone, Redis is told when it is back: a caller's requests never add up to more."""
+    server, other = machines.servers
+    key = machines.callers["alice"]
+    machines.redis.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert statuses(server, path, key, before) == [404] * before
+    fill(machines, True)
+    assert statuses(server, path, key, alone) == [404] * alone
+    fill(machines, False)
+    assert statuses(server, path, key, after + 1) == [404] * after + [429]
+    assert statuses(other, path, key, 1) == [429]
+
+
+def test_settled_alone(machines):
+    """Tokens that could not be settled in Redis are told it later; until then this machine knows them."""
+    server, other = machines.servers
+    key = machines.callers["alice"]
+
+    def answer(peer, call):
+        fill(machines, True)
+        machines.backend.answer(peer, call)
+    assert tokens_left(server.get("/tokens/none", token=key)) == 90
+    machines.backend.default = answer
+    assert tokens_left(server.get("/tokens/stream", token=key)) == 90
+    machines.backend.default = machines.backend.answer
+    await_until(lambda: tokens_left(server.get("/tokens/none", token=key)) == 60, "the settlement")
+    fill(machines, False)
+    await_until(lambda: tokens_left(server.get("/tokens/none", token=key)) == 60, "Redis to be told")
+    assert tokens_left(other.get("/tokens/none", token=key)) == 60
+
+
+def test_settled_here_too(machines):
+    """What Redis was told of tokens, this machine goes on from."""
+    server = machines.servers[0]
+    key = machines.callers["alice"]
+    server.get("/tokens/stream", token=key)
+    await_until(lambda: "30" in machines.redis.cli("HGET", machines.redis.keys("*q:*")[0], "u"), "the settlement")
+    machines.redis.cli("FLUSHALL")
+    await_until(lambda: tokens_left(server.get("/tokens/none", token=key)) == 60, "what was settled")
+
+
+def test_deny_is_emptied(machines):
+    server = machines.servers[0]
+    key = machines.callers["alice"]
+    assert statuses(server, "/shut", key, 4) == [404] * 4
+    machines.redis.cli("FLUSHALL")
+    assert statuses(server, "/shut", key, 2) == [404, 429]
+
+
+def test_fields_of_a_refusal_here(machines):
+    """A limit of this machine refuses before Redis is asked; the fields tell what is left there all the same."""
+    server = machines.servers[0]
+    key = machines.callers["alice"]
+    answer = [server.get("/mixed", token=key) for _ in range(3)][-1]
+    assert answer.status == 429
+    assert {n: i["r"] for n, i in items(answer.header("RateLimit")).items()} == {"here.requests": 0, "five.requests": 3}
+    refused = items(server.get("/mixed", token=key).header("RateLimit"))
+    assert refused["five.requests"]["r"] == 3
+
+
+def test_no_fields_of_what_is_unknown(machines):
+    machines.redis.kill()
+    answer = machines.servers[0].get("/shut", token=machines.callers["alice"])
+    assert answer.status == 503 and answer.header("RateLimit") is None and answer.header("x-ratelimit-limit-requests") is None
 
 
 def test_garbage(machines):

@@ -396,10 +396,12 @@ static void test_set(void **state)
     la_meter_key_t other = key_of(2);
 
     (void)state;
-    la_meter_set(meters, &key, &terms, &begin, 4, SECONDS(10));
+    la_meter_set(meters, &key, &terms, &begin,
+                 &(la_meter_reading_t){.used = 4, .full_us = SECONDS(10)});
     assert_int_equal(charge_times(&key, &terms, begin, 10), 1);
     assert_int_equal(charge_times(&key, &terms, later(SECONDS(10)), 10), 5);
-    la_meter_set(meters, &other, &rate, &begin, UINT64_C(3000000000), SECONDS(3));
+    la_meter_set(meters, &other, &rate, &begin,
+                 &(la_meter_reading_t){.used = UINT64_C(3000000000), .full_us = SECONDS(3)});
     assert_int_equal(charge_times(&other, &rate, begin, 10), 2);
 }
 

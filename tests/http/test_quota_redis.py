@@ -192,6 +192,7 @@ def test_settled_alone(machines):
         fill(machines, True)
         machines.backend.answer(peer, call)
     assert tokens_left(server.get("/tokens/none", token=key)) == 90
+    await_until(lambda: machines.redis.cli("HGET", machines.redis.keys("*q:*")[0], "u").strip() == "0", "Reserve to be given back")
     machines.backend.default = answer
     assert tokens_left(server.get("/tokens/stream", token=key)) == 90
     machines.backend.default = machines.backend.answer

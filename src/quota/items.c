@@ -102,31 +102,17 @@ static la_meter_terms_t terms_of(const la_quota_item_t *item, uint64_t reserve, 
     return terms;
 }
 
-static int is_among(const la_slice_t *names, int count, la_slice_t name)
-{
-    for (int i = 0; i < count; i++) {
-        if (la_slice_equals(names[i], name)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* The caller's values of By attribute, each once. Returns how many. */
+/* The caller's values of By attribute; those of callers without one is "". Returns how many. */
 static int values_of(const la_identity_t *identity, const char *category, la_slice_t *names)
 {
     apr_size_t index = la_identity_find(identity, la_slice_of(category));
-    apr_size_t total = la_identity_value_count(identity, index);
-    int count = 0;
+    apr_size_t count = la_identity_value_count(identity, index);
 
-    for (apr_size_t i = 0; i < total && count < VALUES_MAX; i++) {
-        la_slice_t value = la_identity_value(identity, index, i);
-
-        if (!is_among(names, count, value)) {
-            names[count++] = value;
-        }
+    count = count < VALUES_MAX ? count : VALUES_MAX;
+    for (apr_size_t i = 0; i < count; i++) {
+        names[i] = la_identity_value(identity, index, i);
     }
-    return count > 0 ? count : 1;
+    return count > 0 ? (int)count : 1;
 }
 
 /* The caller's names for a quota. Returns how many; 0 where the quota does not hold for nobody. */

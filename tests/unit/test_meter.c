@@ -405,6 +405,37 @@ static void test_set(void **state)
     assert_int_equal(charge_times(&other, &rate, begin, 10), 2);
 }
 
+/* What is charged while another store is away is told once, in the window in which it was. */
+static void test_alone(void **state)
+{
+    la_meter_key_t key = key_of(1);
+    la_meter_terms_t terms = window_terms(9);
+    la_meter_now_t over = later(SECONDS(60));
+    la_meter_receipt_t receipt;
+    la_meter_reading_t reading;
+
+    (void)state;
+    charge_times(&key, &terms, begin, 1);
+    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 0);
+    terms.is_alone = 1;
+    charge_times(&key, &terms, begin, 2);
+    la_meter_charge(meters, &key, &terms, &begin, &receipt, &reading);
+    la_meter_settle(meters, &receipt, 4);
+    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 6);
+    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 0);
+    la_meter_return_alone(meters, &key, &terms, 6);
+    charge_times(&key, &terms, begin, 1);
+    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 7);
+    la_meter_return_alone(meters, &key, &terms, 7);
+    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &over), 0);
+    charge_times(&key, &terms, over, 2);
+    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &over), 2);
+    la_meter_return_alone(meters, &key, &terms, 2);
+    la_meters_forget(meters, &key, 0);
+    charge_times(&key, &terms, over, 1);
+    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &over), 1);
+}
+
 /* Whatever the memory holds, calls return, and the next window counts right. */
 static void test_garbage(void **state)
 {
@@ -486,6 +517,7 @@ int main(void)
     add_in("visit", test_visit, NULL);
     add_in("copy to a larger memory", test_copy, NULL);
     add_in("set by another store", test_set, NULL);
+    add_in("charged alone", test_alone, NULL);
     add_in("garbage", test_garbage, NULL);
     add_in("killed anywhere", test_killed, NULL);
     return finish("meter");

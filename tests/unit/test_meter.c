@@ -1,90 +1,10 @@
-/* meter.c and meter_all.c: exact counts from many processes at once, windows and
- * buckets over time, clocks that jump, a full memory, and garbage.
+/* meter.c: exact counts from many processes at once, windows and buckets over time, clocks that
+ * jump, a full memory, and garbage.
  */
-#include "support.h"
-
-#include "base/clock.h"
-#include "shm/meter.h"
+#include "meters.h"
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-
-#define BYTES LA_METERS_BYTES_MIN
-
-static apr_pool_t *pool;
-static void *bytes;
-static la_meters_t *meters;
-static la_holder_t life;
-static int life_fd = -1;
-
-static const la_meter_now_t begin = {APR_TIME_C(1000000000), APR_TIME_C(1780000000000000)};
-
-static int set_up(void **state)
-{
-    (void)state;
-    pool = new_pool();
-    bytes = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(bytes != MAP_FAILED);
-    if (life_fd < 0) {
-        assert_int_equal(la_holder_open(&life_fd), APR_SUCCESS);
-    }
-    la_holder_init(&life, life_fd);
-    assert_int_equal(la_meters_format(bytes, BYTES), APR_SUCCESS);
-    assert_int_equal(la_meters_attach(bytes, BYTES, &life, pool, &meters), APR_SUCCESS);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    munmap(bytes, BYTES);
-    apr_pool_destroy(pool);
-    return 0;
-}
-
-static la_meter_key_t key_of(uint64_t number)
-{
-    return (la_meter_key_t){{number | UINT64_C(1) << 63, number * UINT64_C(0x9e3779b97f4a7c15)}};
-}
-
-static la_meter_now_t later(apr_interval_time_t us)
-{
-    return (la_meter_now_t){begin.steady_us + us, begin.wall_us + us};
-}
-
-static la_meter_terms_t window_terms(uint64_t limit)
-{
-    return (la_meter_terms_t){.limit = limit,
-                              .period_us = apr_time_from_sec(60),
-                              .room = 1,
-                              .cost = 1,
-                              .kind = 7,
-                              .name = LA_SLICE("alice")};
-}
-
-static la_meter_terms_t rate_terms(uint64_t limit, uint64_t burst)
-{
-    la_meter_terms_t terms = window_terms(limit);
-
-    terms.burst = burst;
-    return terms;
-}
-
-/* How many of `tries` are charged at one time. */
-static int charge_times(const la_meter_key_t *key, const la_meter_terms_t *terms,
-                        la_meter_now_t now, int tries)
-{
-    la_meter_receipt_t receipt;
-    la_meter_reading_t reading;
-    int charged = 0;
-
-    for (int i = 0; i < tries; i++) {
-        charged +=
-            la_meter_charge(meters, key, terms, &now, &receipt, &reading) == LA_METER_CHARGED;
-    }
-    return charged;
-}
 
 /* ---- over time ---- */
 
@@ -97,8 +17,6 @@ typedef struct time_case_t {
     apr_interval_time_t wait_us; /* then */
     int second;                  /* of 10 tries */
 } time_case_t;
-
-#define SECONDS(n) (APR_TIME_C(n) * APR_USEC_PER_SEC)
 
 static time_case_t time_cases[] = {
     {"window: the limit", 3, 0, 0, 3, 0, 0},
@@ -314,128 +232,6 @@ static void test_eviction_order(void **state)
     assert_int_equal(charge_times(&first, &hour, begin, 9), 0);
 }
 
-/* ---- what concerns all ---- */
-
-static void collect(void *baton, const la_meter_entry_t *entry)
-{
-    *(la_meter_entry_t *)baton = *entry;
-}
-
-static void test_visit(void **state)
-{
-    la_meter_key_t key = key_of(1);
-    la_meter_terms_t terms = window_terms(5);
-    la_meter_entry_t entry = {0};
-    la_meter_now_t over = later(SECONDS(61));
-
-    (void)state;
-    charge_times(&key, &terms, begin, 9);
-    la_meters_visit(meters, &begin, collect, &entry);
-    assert_string_equal(entry.name, "alice");
-    assert_int_equal(entry.used, 5);
-    assert_int_equal(entry.limit, 5);
-    assert_int_equal(entry.refusals, 4);
-    assert_int_equal(entry.kind, 7);
-    assert_int_equal(entry.reset_us, SECONDS(60));
-    entry = (la_meter_entry_t){0};
-    la_meters_visit(meters, &over, collect, &entry);
-    assert_string_equal(entry.name, "");
-}
-
-typedef struct forget_case_t {
-    const char *name;
-    uint64_t key; /* 0: none is named */
-    uint64_t kind;
-    int first;  /* of 10 tries with key 1, of kind 7 */
-    int second; /* with key 2 */
-} forget_case_t;
-
-static forget_case_t forget_cases[] = {
-    {"forget: all", 0, 0, 5, 5},           {"forget: a kind", 0, 7, 5, 5},
-    {"forget: another kind", 0, 8, 0, 0},  {"forget: one", 1, 0, 5, 0},
-    {"forget: one of a kind", 1, 7, 5, 0}, {"forget: one of another kind", 1, 8, 0, 0},
-};
-
-static void test_forget(void **state)
-{
-    const forget_case_t *row = *state;
-    la_meter_key_t keys[2] = {key_of(1), key_of(2)};
-    la_meter_key_t named = key_of(row->key);
-    la_meter_terms_t terms = window_terms(5);
-
-    charge_times(&keys[0], &terms, begin, 10);
-    charge_times(&keys[1], &terms, begin, 10);
-    la_meters_forget(meters, row->key ? &named : NULL, row->kind);
-    assert_int_equal(charge_times(&keys[0], &terms, begin, 10), row->first);
-    assert_int_equal(charge_times(&keys[1], &terms, begin, 10), row->second);
-}
-
-static void test_copy(void **state)
-{
-    la_meter_key_t key = key_of(1);
-    la_meter_terms_t terms = window_terms(5);
-    void *larger = mmap(NULL, 2 * BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    la_meters_t *to;
-
-    (void)state;
-    charge_times(&key, &terms, begin, 3);
-    assert_int_equal(la_meters_attach(larger, 2 * BYTES, &life, pool, &to), APR_EGENERAL);
-    assert_int_equal(la_meters_format(larger, 2 * BYTES), APR_SUCCESS);
-    assert_int_equal(la_meters_attach(larger, 2 * BYTES, &life, pool, &to), APR_SUCCESS);
-    la_meters_copy(to, meters, &begin);
-    meters = to;
-    assert_int_equal(charge_times(&key, &terms, begin, 10), 2);
-    munmap(larger, 2 * BYTES);
-}
-
-static void test_set(void **state)
-{
-    la_meter_key_t key = key_of(1);
-    la_meter_terms_t terms = window_terms(5);
-    la_meter_terms_t rate = rate_terms(60, 5);
-    la_meter_key_t other = key_of(2);
-
-    (void)state;
-    la_meter_set(meters, &key, &terms, &begin,
-                 &(la_meter_reading_t){.used = 4, .full_us = SECONDS(10)});
-    assert_int_equal(charge_times(&key, &terms, begin, 10), 1);
-    assert_int_equal(charge_times(&key, &terms, later(SECONDS(10)), 10), 5);
-    la_meter_set(meters, &other, &rate, &begin,
-                 &(la_meter_reading_t){.used = UINT64_C(3000000000), .full_us = SECONDS(3)});
-    assert_int_equal(charge_times(&other, &rate, begin, 10), 2);
-}
-
-/* What is charged while another store is away is told once, in the window in which it was. */
-static void test_alone(void **state)
-{
-    la_meter_key_t key = key_of(1);
-    la_meter_terms_t terms = window_terms(9);
-    la_meter_now_t over = later(SECONDS(60));
-    la_meter_receipt_t receipt;
-    la_meter_reading_t reading;
-
-    (void)state;
-    charge_times(&key, &terms, begin, 1);
-    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 0);
-    terms.is_alone = 1;
-    charge_times(&key, &terms, begin, 2);
-    la_meter_charge(meters, &key, &terms, &begin, &receipt, &reading);
-    la_meter_settle(meters, &receipt, 4);
-    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 6);
-    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 0);
-    la_meter_return_alone(meters, &key, &terms, 6);
-    charge_times(&key, &terms, begin, 1);
-    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &begin), 7);
-    la_meter_return_alone(meters, &key, &terms, 7);
-    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &over), 0);
-    charge_times(&key, &terms, over, 2);
-    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &over), 2);
-    la_meter_return_alone(meters, &key, &terms, 2);
-    la_meters_forget(meters, &key, 0);
-    charge_times(&key, &terms, over, 1);
-    assert_int_equal(la_meter_take_alone(meters, &key, &terms, &over), 1);
-}
-
 /* Whatever the memory holds, calls return, and the next window counts right. */
 static void test_garbage(void **state)
 {
@@ -488,24 +284,11 @@ static void test_killed(void **state)
     }
 }
 
-static void add_in(const char *name, CMUnitTestFunction function, void *row)
-{
-    add(name, function, row);
-    tests[test_count - 1].setup_func = set_up;
-    tests[test_count - 1].teardown_func = tear_down;
-}
-
-#define ADD_ROWS(table, function)                                                                  \
-    for (size_t i = 0; i < ROWS(table); i++) {                                                     \
-        add_in((table)[i].name, function, &(table)[i]);                                            \
-    }
-
 int main(void)
 {
     start();
     ADD_ROWS(time_cases, test_time);
     ADD_ROWS(settle_cases, test_settle);
-    ADD_ROWS(forget_cases, test_forget);
     add_in("after a jump nothing is endless", test_nothing_is_endless, NULL);
     add_in("another limit keeps the counts", test_other_limit, NULL);
     add_in("rate: given back", test_give_back_rate, NULL);
@@ -514,10 +297,6 @@ int main(void)
     add_in("many windows: exact in four processes", test_exact_many, NULL);
     add_in("full: strangers evict no caller", test_full, NULL);
     add_in("full: what ends soonest goes first", test_eviction_order, NULL);
-    add_in("visit", test_visit, NULL);
-    add_in("copy to a larger memory", test_copy, NULL);
-    add_in("set by another store", test_set, NULL);
-    add_in("charged alone", test_alone, NULL);
     add_in("garbage", test_garbage, NULL);
     add_in("killed anywhere", test_killed, NULL);
     return finish("meter");

@@ -96,11 +96,17 @@ static int is_in_place(const request_rec *r)
     return 0;
 }
 
+/* In HTTP/2 a body of a known length may have trailers too. */
+static int may_have_trailers(const request_rec *r)
+{
+    return r->connection->master || apr_table_get(r->headers_in, "Transfer-Encoding");
+}
+
 void la_scrub_insert_filter(request_rec *r)
 {
     int names = la_forward_any_reserved() || la_config_dir(r)->forwards;
 
-    if (names && apr_table_get(r->headers_in, "Transfer-Encoding") && !is_in_place(r)) {
+    if (names && may_have_trailers(r) && !is_in_place(r)) {
         ap_add_input_filter_handle(filter_handle, NULL, r, r->connection);
     }
 }

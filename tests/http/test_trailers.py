@@ -1,5 +1,7 @@
 """With `MergeTrailers On` a trailer becomes a header field: no client speaks in the module's name by one."""
 
+import struct
+
 import pytest
 
 from behaviour import reply
@@ -24,9 +26,37 @@ def chunked(path, trailers, token=None):
     return ("\r\n".join(head) + "\r\n\r\n" + f"3\r\nabc\r\n0\r\n{lines}\r\n").encode()
 
 
+HEADERS, DATA, SETTINGS, END_STREAM, END_HEADERS = 1, 0, 4, 1, 4
+
+
+def frame(kind, flags, content):
+    return struct.pack(">I", len(content))[1:] + struct.pack(">BBI", kind, flags, 0 if kind == SETTINGS else 1) + content
+
+
+def block(fields):
+    """Fields as HPACK's literals that no table keeps."""
+    return b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode() for name, value in fields)
+
+
+def http2(path, length, trailers):
+    """The bytes of a connection with one request; `length`: its Content-Length field, or none."""
+    fields = [(":method", "POST"), (":path", path), (":scheme", "http"), (":authority", "x"), ("authorization", f"Bearer {key_of('full')}"), *length]
+    return (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, b"") + frame(HEADERS, END_HEADERS, block(fields)) +
+            frame(DATA, 0, b"abc") + frame(HEADERS, END_HEADERS | END_STREAM, block(trailers)))
+
+
+def ends(connection):
+    """Reads frames until the answer ends."""
+    while True:
+        head = connection.take(9)
+        connection.take(int.from_bytes(head[:3], "big"))
+        if head[3] in (HEADERS, DATA) and head[4] & END_STREAM:
+            return True
+
+
 @every_mpm
 class TestTrailers:
-    modules = ("proxy", "proxy_http", "proxy_fcgi", "rewrite", "cgi", "cgid")
+    modules = ("proxy", "proxy_http", "proxy_fcgi", "rewrite", "cgi", "cgid", "http2")
 
     @classmethod
     def setup_class(cls):
@@ -51,6 +81,7 @@ RewriteRule "^(.*)$" "fcgi://127.0.0.1:{cls.fcgi.port}/$1" [P]
         sock = f"ScriptSock {httpd.root}/run/cgisock\n" if httpd.mpm != "prefork" else ""
         return write_callers(httpd) + sock + f"""
 MergeTrailers On
+Protocols h2c http/1.1
 <Directory "{httpd.root}/htdocs">
     Options +ExecCGI +FollowSymLinks
     AllowOverride AuthConfig FileInfo
@@ -87,6 +118,18 @@ MergeTrailers On
         assert self.fcgi.all("HTTP_X_AUTH_USER_ID") == ["full"]
         self.send(httpd, "/open/x", [(name, "root")])
         assert self.fcgi.all("HTTP_X_AUTH_USER_ID") == []
+
+    @pytest.mark.parametrize("length", [[], [("content-length", "3")]], ids=["no length", "a length"])
+    @pytest.mark.parametrize("path, told", [("/fcgi/x", ["full"]), ("/open/x", [])])
+    def test_http2(self, httpd, path, told, length):
+        if httpd.mpm == "prefork":
+            pytest.skip("no HTTP/2 under prefork")
+        calls = len(self.fcgi.calls)
+        with httpd.connect() as connection:
+            connection.socket.sendall(http2(path, length, [("x-auth-user-id", "root"), ("x-a", "1")]))
+            assert ends(connection)
+        assert len(self.fcgi.calls) == calls + 1 and self.fcgi.all("HTTP_X_AUTH_USER_ID") == told
+        assert self.fcgi.all("HTTP_X_A") == ["1"]
 
     def test_other_trailers_stay(self, httpd):
         self.send(httpd, "/fcgi/x", [("X-A", "1"), ("X-Auth-User-Id", "root"), ("X-B", "2"), ("X-Auth-User-Id", "root")])

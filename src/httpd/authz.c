@@ -257,8 +257,7 @@ static int decide_on_caller(request_rec *r)
 /* Whether this section is ours, or the section before it was. */
 static int is_concerned(request_rec *r)
 {
-    return la_request_caller(r) || la_section_is_bearer(r) || la_section_has_rules(r) ||
-           la_config_dir(r)->origins;
+    return la_request_caller(r) || la_section_is_bearer(r) || la_section_has_rules(r);
 }
 
 /* Decides access for what is served, unless that has been done. */
@@ -266,8 +265,11 @@ static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
 {
     int status;
 
-    if (is_decided(r) || !is_concerned(r)) {
+    if (is_decided(r)) {
         return OK;
+    }
+    if (!is_concerned(r)) {
+        return la_cors_check_origin(r); /* httpd's users of such a section stay as they are */
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   LA_LOGNO(0031) "httpd did not decide on access to %s for this request, so it is "

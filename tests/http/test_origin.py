@@ -221,6 +221,37 @@ class TestOrigin:
         assert "RequireOrigin" in line.text and "https://evil.example/" in line.text
 
 
+class TestUsersOfOthers:
+    """A user that another module set without an AuthType, as SSLUserName does, stays on all ways to a page."""
+
+    modules = ("lua", "rewrite", "include", "cgid")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.write("conf/user.lua", "require 'apache2'\nfunction set(r)\n  r.user = 'other'\n  return apache2.DECLINED\nend\n")
+        httpd.write("htdocs/env.cgi", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nenv\n").chmod(0o755)
+        httpd.write("htdocs/page.shtml", '<!--#include virtual="/env.cgi" -->')
+        return write_callers(httpd) + f"""
+ScriptSock {httpd.root}/run/cgisock
+LuaHookAccessChecker {httpd.root}/conf/user.lua set
+<Directory "{httpd.root}/htdocs">
+    {LIST}
+    Options +ExecCGI +Includes
+    AddHandler cgi-script .cgi
+    AddOutputFilter INCLUDES .shtml
+    DirectoryIndex env.cgi
+    ErrorDocument 404 /env.cgi
+    RewriteEngine On
+    RewriteRule ^rewritten$ /env.cgi [L]
+</Directory>
+"""
+
+    @pytest.mark.parametrize("path", ["/env.cgi", "/", "/rewritten", "/page.shtml", "/nothing"])
+    def test_stays(self, httpd, path):
+        assert b"\nREMOTE_USER=other\n" in httpd.get(path, headers=with_origin(APP)).body
+        assert b"REMOTE_USER" not in httpd.get(path, headers=with_origin(OTHER)).body
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "htaccess"])
 class TestKinds:
     @pytest.fixture(scope="class")

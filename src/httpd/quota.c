@@ -6,7 +6,6 @@
 #include "httpd/quota.h"
 
 #include "base/clock.h"
-#include "base/digest.h"
 #include "httpd/config/quotas.h"
 #include "httpd/quota_memory.h"
 #include "httpd/quota_store.h"
@@ -22,6 +21,8 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <util_filter.h>
+
+#include <arpa/inet.h>
 
 APLOG_USE_MODULE(llama_auth);
 
@@ -89,13 +90,16 @@ static const char *address_of(request_rec *r)
 {
 #if APR_HAVE_IPV6
     const apr_sockaddr_t *address = r->useragent_addr;
-    char *hex;
+    struct in6_addr network;
+    char text[INET6_ADDRSTRLEN];
 
-    if (address->family == APR_INET6 &&
-        !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)address->ipaddr_ptr)) {
-        hex = apr_palloc(r->pool, 17);
-        la_digest_hex(address->ipaddr_ptr, 8, hex);
-        return hex;
+    if (address->family == APR_INET6) {
+        memcpy(&network, address->ipaddr_ptr, sizeof(network));
+        if (!IN6_IS_ADDR_V4MAPPED(&network)) {
+            memset(&network.s6_addr[8], 0, 8);
+            inet_ntop(AF_INET6, &network, text, sizeof(text));
+            return apr_pstrcat(r->pool, text, "/64", NULL);
+        }
     }
 #endif
     return r->useragent_ip;
@@ -206,6 +210,19 @@ static void note_fields(struct la_charges_t *charges, const la_admission_t *last
     charges->fields = la_admission_fields(&all, charges->pool);
 }
 
+static void log_full(request_rec *r, const la_quota_memory_t *memory, const la_meter_now_t *now)
+{
+    uint64_t evictions;
+
+    if (la_meters_tell(memory->meters, now, &evictions)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      LA_LOGNO(0310) "LlamaAuthQuotaSize: the memory of quotas is full, "
+                                     "%" APR_UINT64_T_FMT " counters were forgotten before their "
+                                     "time since it was made",
+                      evictions);
+    }
+}
+
 static int charge(request_rec *r, struct la_charges_t *charges, const apr_array_header_t *quotas)
 {
     const la_quota_memory_t *memory = la_quota_memory_get();
@@ -221,6 +238,7 @@ static int charge(request_rec *r, struct la_charges_t *charges, const apr_array_
     log_strange(r, admission);
     result = la_admission_ask(admission, memory, la_quota_store_get(), &now, r->pool);
     note_fields(charges, admission);
+    log_full(r, memory, &now);
     switch (result) {
     case LA_ADMISSION_FAILED:
         return fail(r);

@@ -160,6 +160,10 @@ typedef struct la_meters_state_t {
 void la_meters_state(const la_meters_t *meters, const la_meter_now_t *now,
                      la_meters_state_t *state);
 
+/* Whether it is time to log that the memory is full: meters were given up since then, and the last
+ * time was a minute ago. evictions: how many in all. */
+int la_meters_tell(la_meters_t *meters, const la_meter_now_t *now, uint64_t *evictions);
+
 /* Copies the meters that are not as new, before children use `to`; for a segment of another size.
  */
 void la_meters_copy(la_meters_t *to, const la_meters_t *from, const la_meter_now_t *now);

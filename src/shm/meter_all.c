@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define TELL_AGAIN_US (60 * UINT64_C(1000000))
+
 static apr_size_t group_count(apr_size_t len)
 {
     return (len - sizeof(la_meter_header_t)) / sizeof(la_meter_group_t);
@@ -138,6 +140,21 @@ void la_meters_state(const la_meters_t *meters, const la_meter_now_t *now, la_me
     *state = (la_meters_state_t){.capacity = meters->count * LA_METER_GROUP,
                                  .evictions = la_meter_load(&meters->header->evictions)};
     la_meters_visit(meters, now, count_entry, &state->used);
+}
+
+int la_meters_tell(la_meters_t *meters, const la_meter_now_t *now, uint64_t *evictions)
+{
+    la_meter_header_t *header = meters->header;
+    uint64_t at = la_meter_load(&header->told_us);
+
+    *evictions = la_meter_load(&header->evictions);
+    if (*evictions == la_meter_load(&header->told) ||
+        (at != 0 && (uint64_t)now->steady_us - at < TELL_AGAIN_US) ||
+        !atomic_compare_exchange_strong(&header->told_us, &at, (uint64_t)now->steady_us)) {
+        return 0;
+    }
+    la_meter_store(&header->told, *evictions);
+    return 1;
 }
 
 /* ---- taking over ---- */

@@ -62,7 +62,9 @@ typedef struct la_meter_header_t {
     la_meter_word_t layout;
     la_meter_word_t bytes;
     la_meter_word_t evictions;
-    uint64_t unused[5];
+    la_meter_word_t told;    /* as many as that were logged */
+    la_meter_word_t told_us; /* when, of the steady clock */
+    uint64_t unused[3];
 } la_meter_header_t;
 
 _Static_assert(sizeof(la_lock_t) == 16 && sizeof(la_meter_header_t) == 64, "a line each");

@@ -16,6 +16,7 @@ from signer import Key, claims
 HOUR = 3600
 YEARS = 10 * 365 * 24 * HOUR
 TTL = 300
+QUOTAS = {"window": "Requests 2/1h", "aligned": "Requests 2/1h aligned", "rate": "Rate 2/1h"}
 
 
 @pytest.fixture(scope="class")
@@ -45,7 +46,9 @@ def server(key):
                     "<LlamaAuthProvider idp jwt>\nJwksFile conf/jwks.json\nCacheTTL 1d\nLeeway 0\n</LlamaAuthProvider>\n" +
                     location("/jwt", "idp") + everywhere(httpd, "/jwt") +
                     "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n" +
-                    location("/keys", "keys") + everywhere(httpd, "/keys"))
+                    location("/keys", "keys") + everywhere(httpd, "/keys") +
+                    "".join(f"<LlamaAuthQuota {name}>\nBy client_ip\n{line}\n</LlamaAuthQuota>\n"
+                            f"<Location /{name}>\nLlamaAuthQuotaUse {name}\nRequire all granted\n</Location>\n" for name, line in QUOTAS.items()))
     try:
         httpd.start()
         yield httpd
@@ -108,3 +111,18 @@ class TestClock:
         assert ask(server, "/v1", token) == (200, "hit")
         server.turn(TTL + 1)
         assert ask(server, "/v1", token)[0] == 401
+
+    @pytest.mark.parametrize("jump", [HOUR, YEARS, -HOUR, -YEARS])
+    @pytest.mark.parametrize("name", QUOTAS)
+    def test_quotas(self, server, name, jump):
+        """Only an aligned window follows the clock, and only forward; nobody waits longer than the period."""
+        def statuses(count):
+            return [server.get(f"/{name}").status for _ in range(count)]
+        assert statuses(3) == [404, 404, 429]
+        server.turn(jump)
+        assert statuses(1) == [404 if name == "aligned" and jump > 0 else 429]
+        assert statuses(2)[-1] == 429
+        server.turn(0)
+        if name != "aligned" or jump > 0:  # else it is forward again
+            answer = server.get(f"/{name}")
+            assert answer.status == 429 and int(answer.header("Retry-After")) <= HOUR

@@ -61,10 +61,16 @@ ROWS = {
          "http/test_second_eras.py::TestUnreachable::test_news_come_through_an_open_breaker"),
     28: ("40 connections with one token, two providers, a probe that hang", "http/test_limits.py::TestHanging::test_known_callers",
          "http/test_limits.py::TestProbe::test_nobody_joins"),
-    30: ("SIGSTOP of a child that calls or fetches keys", "http/test_limits.py::TestStopped::test_permits",
-         "http/test_limits.py::TestStoppedFetch::test_others_fetch"),
-    36: ("graceful restarts with MaxConcurrent 2, an open breaker", "http/test_limits.py::TestRestarts::test_limits_hold",
-         "http/test_limits.py::TestRestarts::test_open_breaker_holds"),
+    30: ("SIGSTOP of a child that calls, fetches keys, holds a Concurrent place", "http/test_limits.py::TestStopped::test_permits",
+         "http/test_limits.py::TestStoppedFetch::test_others_fetch", "faults/test_quotas.py::TestProcesses::test_stopped"),
+    36: ("graceful restarts with MaxConcurrent 2, an open breaker, quotas", "http/test_limits.py::TestRestarts::test_limits_hold",
+         "http/test_limits.py::TestRestarts::test_open_breaker_holds", "faults/test_quotas.py::TestProcesses::test_restarts",
+         "faults/test_quotas.py::TestMemory::test_size_changes"),
+    37: ("quota memory full; Redis gone, stopped, restarted, emptied; clock jumps", "faults/test_quotas.py::TestMemory::test_full",
+         "faults/test_quotas.py::TestRedis::test_under_load", "http/test_quota_redis.py::test_back",
+         "faults/test_clock.py::TestClock::test_quotas"),
+    39: ("a 1 GB answer, one line of 1 GB, a million events, broken UTF-8, a usage that lies", "faults/test_quotas.py::TestHuge::test_answer",
+         "http/test_usage.py::TestHandlers::test_flat_memory"),
 }
 
 
@@ -78,4 +84,4 @@ def test_row_has_its_tests(row):
 
 
 def test_every_row():
-    assert sorted(ROWS) == [*range(1, 29), 30, *range(32, 35), 36]
+    assert sorted(ROWS) == [*range(1, 29), 30, *range(32, 35), 36, 37, 39]

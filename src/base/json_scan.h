@@ -1,4 +1,5 @@
-/* The strict scan behind la_json_parse(), for json.c alone, and the UTF-8 decoder. */
+/* The strict scan behind la_json_parse(), for those who need places in a text; and the UTF-8
+ * decoder. */
 #ifndef LA_JSON_SCAN_H
 #define LA_JSON_SCAN_H
 

@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include <apr_strings.h>
+
 #define RANDOM_CHARS 43
 #define CHECK_CHARS  6
 
@@ -56,7 +58,7 @@ const char *la_api_key_make(apr_pool_t *pool, const char *prefix,
     apr_size_t len = strlen(prefix);
     char *key = apr_pcalloc(pool, len + LA_API_KEY_CHARS + 1);
 
-    memcpy(key, prefix, len);
+    apr_cpystrn(key, prefix, len + 1);
     write_base62(key + len, RANDOM_CHARS, random, LA_API_KEY_RANDOM_BYTES);
     write_check(key + len + RANDOM_CHARS, (la_slice_t){key, len + RANDOM_CHARS});
     return key;

@@ -27,18 +27,12 @@ struct la_static_keys_t {
     apr_array_header_t *all; /* of const la_api_key_t * */
 };
 
-/* The entries of one id. */
-typedef struct entries_t {
-    int count;
-    int endless; /* without `expires` */
-} entries_t;
-
 /* A file being read. */
 typedef struct reading_t {
     const la_static_keys_form_t *form;
     apr_pool_t *pool;
     apr_pool_t *entry_pool; /* cleared after each entry */
-    apr_hash_t *ids;        /* of entries_t */
+    apr_hash_t *ids;        /* of la_key_entries_t */
     la_static_keys_t *keys;
 } reading_t;
 
@@ -70,6 +64,12 @@ const char *la_static_keys_refusal(const la_api_key_t *key, apr_time_t now, apr_
                            NULL);
     }
     return NULL;
+}
+
+int la_static_keys_ends_soon(const la_api_key_t *key, apr_time_t now, apr_interval_time_t within)
+{
+    return !key->disabled && now < key->expires && key->expires - now <= within &&
+           key->expires == key->entries->ends;
 }
 
 int la_static_keys_is_from(const la_api_key_t *key, const char *client_ip)
@@ -161,19 +161,22 @@ static const char *read_id(const reading_t *reading, const la_json_t *entry, la_
 /* Several entries may have one id: the keys before a rotation end while the new one begins. */
 static const char *count_entry(const reading_t *reading, la_api_key_t *key)
 {
-    entries_t *entries;
+    la_key_entries_t *entries =
+        key->id ? apr_hash_get(reading->ids, key->id, APR_HASH_KEY_STRING) : NULL;
+    apr_time_t ends = key->expires == 0 ? LA_KEY_NEVER : key->expires;
 
-    key->entry = 1;
-    if (!key->id) {
-        return NULL;
-    }
-    entries = apr_hash_get(reading->ids, key->id, APR_HASH_KEY_STRING);
     if (!entries) {
-        entries = apr_pcalloc(apr_hash_pool_get(reading->ids), sizeof(*entries));
-        apr_hash_set(reading->ids, key->id, APR_HASH_KEY_STRING, entries);
+        entries = apr_pcalloc(reading->pool, sizeof(*entries));
+        if (key->id) {
+            apr_hash_set(reading->ids, key->id, APR_HASH_KEY_STRING, entries);
+        }
     }
+    key->entries = entries;
     key->entry = ++entries->count;
     entries->endless += key->expires == 0;
+    if (!key->disabled && ends > entries->ends) {
+        entries->ends = ends;
+    }
     return entries->endless > 1 ? "duplicate id: only one entry of an id may be without expires"
                                 : NULL;
 }
@@ -344,6 +347,7 @@ static const char *read_entries(const reading_t *reading, la_json_list_t *entrie
             const char *position = apr_psprintf(reading->pool, "keys[%" APR_SIZE_T_FMT "]", i);
 
             key->label = position;
+            key->position = (int)i;
             error = error ? error : read_entry(reading, entry, key);
             if (error) {
                 return apr_pstrcat(reading->pool, position, ": ", error, NULL);

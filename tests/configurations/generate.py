@@ -1,9 +1,9 @@
 """Random configurations, clients and providers: everything follows from one random.Random."""
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from model import BY_PATH, Caller
+from model import AUDIENCES, BY_PATH, ISSUER, SIGNED, Caller
 from sections import FORWARDED, METHODS, Configuration, Group, Line, Section
 from ways import make_ways
 
@@ -12,7 +12,8 @@ TOKENS = tuple(f"token-{name}-0000000000000001" for name in ("one", "two", "thre
 # No client has it: mod_headers puts it into requests, and it is never anybody's.
 INJECTED = "token-injected-0000000000000001"
 UNKNOWN = "token-nobody-0000000000000001"
-SCOPES = ("a", "b", "c")
+SCOPES = ("a", "b", "c", "top")
+APP, OTHER = "https://app.example", "https://other.example"
 ROLES = ("admin", "dev")
 SOURCES = ("Authorization", "header:x-api-key", "query:key", "cookie:session")
 PASSWORD = "basic-password"
@@ -43,6 +44,8 @@ class Client:
     preflight: bool = False
     spoofs: bool = False
     basic: str = BASIC
+    origin: str = None
+    overrides: bool = False  # has a field that may make another method of it
 
     @property
     def query(self):
@@ -60,7 +63,11 @@ class Client:
             elif kind == "Authorization":
                 fields.append(("Authorization", value))
         if self.preflight:
-            fields += [("Origin", "https://app.example"), ("Access-Control-Request-Method", "GET")]
+            fields.append(("Access-Control-Request-Method", "GET"))
+        if self.origin:
+            fields.append(("Origin", self.origin))
+        if self.overrides:
+            fields.append(("X-HTTP-Method-Override", "DELETE"))
         if self.spoofs:
             fields += [("X-Fz-User", "spoofed"), ("X_Fz_Roles", "spoofed"), ("X-Fz.Provider", "spoofed")]
         return fields
@@ -73,8 +80,15 @@ class Client:
 def make_clients(random):
     """Each token in each place, and some stranger ones."""
     known = [Client({source: f"Bearer {token}" if source == "Authorization" else token}, False, random.random() < 0.3)
-             for source in SOURCES for token in TOKENS]
-    return known + [make_client(random) for _ in range(12)]
+             for source in SOURCES for token in (*TOKENS, *SIGNED.values())]
+    return known + [make_browser(random) for _ in range(24)]
+
+
+def make_browser(random):
+    """A client, with what a browser adds."""
+    client = make_client(random)
+    origin = random.choice((APP, OTHER)) if client.preflight else random.choice((None, APP, OTHER))
+    return replace(client, origin=origin, overrides=random.random() < 0.3)
 
 
 def make_client(random):
@@ -86,7 +100,7 @@ def make_client(random):
         return Client({"Authorization": BASIC}, preflight)
     if kind < 0.25:
         return Client({"Authorization": random.choice(["Bearer", "Bearer a,b", "Digest x", "Bearer a b"])}, preflight)
-    token = random.choice((*TOKENS, *TOKENS, UNKNOWN))
+    token = random.choice((*TOKENS, *TOKENS, *SIGNED.values(), UNKNOWN))
     place = random.choice(("Authorization", "Authorization", *SOURCES))
     credentials = {place: f"Bearer {token}" if place == "Authorization" else token}
     if random.random() < 0.1:
@@ -142,7 +156,9 @@ def make_rules(random):
 
 
 def make_use(random):
-    return tuple(random.sample((*PROVIDERS, BY_PATH), random.choice((1, 1, 1, 2))))
+    if random.random() < 0.15:
+        return (ISSUER,)
+    return tuple(random.sample((*PROVIDERS, BY_PATH, ISSUER), random.choice((1, 1, 1, 2))))
 
 
 def make_authentication(random):
@@ -186,6 +202,8 @@ def make_lines(random):
         if random.random() < 0.3:
             what = FORWARDED[header] if random.random() < 0.8 else "principal"
             lines.append(Line("LlamaAuthForward", (header, what)))
+    if random.random() < 0.25:
+        lines.append(Line("LlamaAuthResource", (random.choice(AUDIENCES[1:]),)))
     if random.random() < 0.08:
         lines.append(Line("RequestHeader", random.choice(REQUEST_HEADERS)))
     for name, chance in (("LlamaAuthForwardToken", 0.2), ("LlamaAuthEnv", 0.5), ("LlamaAuthPreflight", 0.15)):
@@ -199,7 +217,22 @@ def make_lines(random):
 IFS = (("true", True), ("-R '127.0.0.0/8'", True), ("%{HTTP_HOST} == 'nowhere.example'", False), ("%{REQUEST_URI} =~ m#/c\\d+/#", True))
 
 
+def make_origins(random):
+    """What an .htaccess may not say."""
+    lines = []
+    if random.random() < 0.25:
+        lines.append(Line("RequireOrigin", random.choice(((APP,), (APP,), (APP, OTHER), ("none",))), make_limit(random)))
+    if random.random() < 0.25:
+        lines.append(Line("LlamaAuthCors", random.choice(((APP,), (APP, OTHER), ("*",), ("off",)))))
+    return tuple(lines)
+
+
 def make_section(random, directory, page):
+    section = make_place(random, directory, page)
+    return section if section.kind == "htaccess" else replace(section, lines=section.lines + make_origins(random))
+
+
+def make_place(random, directory, page):
     """One section that meets the page (its URL), or its directory when there is no page."""
     kind = random.choice(("directory", "directory", "location", "location", "locationmatch", "htaccess", "files", "if"))
     lines = tuple(make_lines(random))

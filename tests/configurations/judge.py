@@ -3,10 +3,10 @@
 A run is one start of a page's script, with the environment that it was given. A finding is a sentence that begins with its kind.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import model
-from model import SERVED
+from model import ANSWERED, SERVED
 from sections import FORWARDED
 from ways import BACKEND
 
@@ -69,8 +69,10 @@ def plain(method):
 
 
 def rules_hold(conf, method, client, providers):
-    """RequireScope and RequireAttribute alone, whatever httpd's Require says."""
+    """RequireOrigin, RequireScope and RequireAttribute alone, whatever httpd's Require says."""
     method = plain(method)
+    if not model.origins_hold(conf, method, client):
+        return False
     if not model.rules(conf, method) or model.is_preflight(conf, method, client):
         return True
     try:
@@ -79,13 +81,17 @@ def rules_hold(conf, method, client, providers):
         return False
 
 
+def is_token(text):
+    return text.startswith("token-") or text in model.SIGNED.values()
+
+
 def shows(run, conf, client):
     """Variables in which the script sees a token that LlamaAuthForwardToken off takes out."""
     if conf.forward_token:
         return []
     tokens = client.tokens()
     elsewhere = {token for source, token in tokens.items() if source not in conf.sources}
-    hidden = {tokens[source] for source in conf.sources if source in tokens and tokens[source].startswith("token-")} - elsewhere
+    hidden = {tokens[source] for source in conf.sources if source in tokens and is_token(tokens[source])} - elsewhere
     return [name for name, value in run.variables.items() if any(token in value for token in hidden)]
 
 
@@ -100,6 +106,8 @@ def judge_direct(ask, runs, status, providers):
     served = bool(runs)
     if served != (outcome == SERVED):
         return [f"direct: {'served' if served else 'not served'} ({status}), and the model says {outcome}"]
+    if (status == 204) != (outcome == ANSWERED):
+        return [f"preflight: {status}, and the model says {outcome}"]
     if not served and (status >= 500) != (outcome == model.BROKEN):
         return [f"status: {status}, and the model says {outcome}"]
     return [finding for run in runs for finding in judge_told(run, [model.told(conf, caller)]) + judge_token(run, conf, ask.client)]
@@ -123,6 +131,7 @@ def judge_way(ask, run, providers):
     """A page that was served otherwise: only to whom it would be served directly, with the client's own method and with the one
     that the script sees."""
     conf = model.effective(ask.configuration, run.uri, run.filename)
+    conf = replace(conf, cors=None)  # the section that was asked for answers preflights
     methods = list(dict.fromkeys((plain(ask.method), plain(run.method))))
     for method in methods:
         if not rules_hold(conf, method, ask.client, providers):

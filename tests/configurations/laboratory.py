@@ -1,5 +1,7 @@
 """One httpd with many trees: starts it, sends the requests, and collects what the scripts were told."""
 
+import base64
+import json
 import shlex
 import signal
 import sys
@@ -12,8 +14,8 @@ from behaviour import accept, reply
 from client import build
 from generate import PASSWORD, PROVIDERS, SOURCES
 from judge import Run
-from model import BY_PATH, by_path
-from sections import FORWARDED
+from model import AUDIENCES, BY_PATH, ISSUER, SIGNING_KEY, by_path
+from sections import FORWARDED, IMPLIES
 from server import Httpd, key_entry
 from ways import BACKEND
 
@@ -66,6 +68,10 @@ ScriptSock {root}/run/cgisock
     CGIPassAuth On
 </Directory>
 """
+
+
+def implying(inside_host):
+    return "".join(f"LlamaAuthScopeImplies {scope} {implied}\n" for scope, implied in IMPLIES[inside_host])
 
 
 def answer_by_path(peer, call):
@@ -140,6 +146,8 @@ class Laboratory:
         for name, callers in providers.items():
             self.httpd.write_keys(f"conf/{name}.json", *(
                 key_entry(token, caller.principal, {k: list(v) for k, v in caller.attributes}) for token, caller in callers.items()))
+        key = base64.urlsafe_b64encode(SIGNING_KEY).rstrip(b"=").decode()
+        self.httpd.write("conf/jwks.json", json.dumps({"keys": [{"kty": "oct", "kid": "k", "k": key}]}))
         for configuration in self.configurations:
             self.write_tree(configuration)
         self.httpd.configure(self.text())
@@ -164,13 +172,15 @@ class Laboratory:
         providers = "".join(f"<LlamaAuthProvider {name} static>\n    File conf/{name}.json\n</LlamaAuthProvider>\n" for name in PROVIDERS)
         endpoint = self.httpd.endpoint()
         endpoint.default = answer_by_path
+        providers += (f"<LlamaAuthProvider {ISSUER} jwt>\n    JwksFile conf/jwks.json\n    Audience {AUDIENCES[0]}\n    Algorithms HS256\n"
+                      "    Claim scope scopes split\n</LlamaAuthProvider>\n")
         providers += f"<LlamaAuthProvider {BY_PATH} custom>\n    Endpoint {endpoint.url()}\n    Breaker off\n</LlamaAuthProvider>\n"
         forwards = "\n    ".join(f"LlamaAuthForward {header} {what}" for header, what in FORWARDED.items())
-        base = BASE.format(root=self.root, providers=providers, sources=" ".join(SOURCES), forwards=forwards)
+        base = implying(False) + BASE.format(root=self.root, providers=providers, sources=" ".join(SOURCES), forwards=forwards)
         back = f"127.0.0.1:{self.back.port}"
         hosted = "".join(c.text(self.root, back) for c in self.configurations if c.inside_host)
         return (base + "".join(c.text(self.root, back) for c in self.configurations if not c.inside_host) +
-                f"<VirtualHost *:{self.host_port}>\nServerName host.example\nRewriteEngine On\n{hosted}</VirtualHost>\n")
+                f"<VirtualHost *:{self.host_port}>\nServerName host.example\n{implying(True)}RewriteEngine On\n{hosted}</VirtualHost>\n")
 
     # ---- requests ----------------------------------------------------------------------------------------
 
@@ -205,6 +215,6 @@ class Laboratory:
 
     def end(self):
         """Stops httpd; what its logs say was wrong."""
-        logged = [line for line in self.httpd.access_lines() if "key=token-" in line]
+        logged = [line for line in self.httpd.access_lines() if "key=token-" in line or "key=ey" in line]
         wrong = [f"log: {line}" for line in self.httpd.stop()]
         return wrong + [f"log: a token is in the access log: {line}" for line in logged[:1]]

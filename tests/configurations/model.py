@@ -1,16 +1,20 @@
 """Who gets in, and as whom: httpd's and the module's rules said once more, for a request that asks for a page directly.
 
 It knows the order in which httpd merges sections, mod_authz_core's logic of Require, Satisfy, and the contract's own rules
-(sections 2, 3 and 5): not how the module does it.
+(sections 2, 3, 5, 9 and 14): not how the module does it.
 """
 
+import base64
 import hashlib
+import hmac
+import json
 import re
 from dataclasses import dataclass, field
 
-from sections import METHODS
+from sections import IMPLIES, METHODS
 
-SERVED, REFUSED, BROKEN = "served", "refused", "broken"
+# ANSWERED: a preflight, by LlamaAuthCors.
+SERVED, REFUSED, BROKEN, ANSWERED = "served", "refused", "broken", "answered"
 
 GRANTED, DENIED, NO_USER, NEUTRAL = "granted", "denied", "no user", "neutral"
 
@@ -25,6 +29,10 @@ class Conf:
     use: tuple = None
     scopes: list = field(default_factory=list)      # of (covers, Line); the Line is None for `none`
     attributes: list = field(default_factory=list)
+    origins: list = field(default_factory=list)
+    cors: tuple = None
+    resource: str = None
+    implies: tuple = ()
     requires: tuple = ()
     satisfy: str = None
     sources: tuple = ("Authorization",)
@@ -48,6 +56,7 @@ def merge(conf, lines):
         named.setdefault(line.name, []).append(line)
     conf.scopes = merge_rules(conf.scopes, named.get("RequireScope", []))
     conf.attributes = merge_rules(conf.attributes, named.get("RequireAttribute", []))
+    conf.origins = merge_rules(conf.origins, named.get("RequireOrigin", []))
     requires = tuple(line for line in lines if line.name in ("Require", "RequireAny", "RequireAll"))
     conf.requires = requires or conf.requires
     for name, set_it in SETTERS.items():
@@ -59,6 +68,8 @@ SETTERS = {
     "AuthType": lambda conf, line: setattr(conf, "type", None if line.words[0] == "None" else line.words[0]),
     "LlamaAuthUse": lambda conf, line: setattr(conf, "use", line.words),
     "Satisfy": lambda conf, line: setattr(conf, "satisfy", line.words[0]),
+    "LlamaAuthCors": lambda conf, line: setattr(conf, "cors", line.words),
+    "LlamaAuthResource": lambda conf, line: setattr(conf, "resource", line.words[0]),
     "LlamaAuthTokenSource": lambda conf, line: setattr(conf, "sources", line.words),
     "LlamaAuthForward": lambda conf, line: conf.forwards.update({line.words[0]: line.words[1]}),
     "LlamaAuthForwardToken": lambda conf, line: setattr(conf, "forward_token", line.words[0] == "on"),
@@ -81,7 +92,7 @@ def effective(configuration, uri, filename):
                    section.kind == "locationmatch" and re.search(section.where, uri))
         if matches:
             held.append(section)
-    conf = Conf(uri)
+    conf = Conf(uri, implies=IMPLIES[False] + IMPLIES[True] * configuration.inside_host)
     name = filename.rsplit("/", 1)[1] if filename else None
     url = [s for s in held if s.kind.startswith("location")]
     merged = [s for s in held if not s.inner and s not in url]
@@ -120,6 +131,31 @@ def by_path(token, path):
     return Caller(f"{token.split('-')[1]}-at-{digest.hex()[:8]}", BY_PATH, attributes, token) if digest[0] < 192 else None
 
 
+# The provider of signed tokens: audience -> token. Its Audience line names the first.
+ISSUER = "issuer"
+AUDIENCES = ("api", "https://api.example/one", "https://api.example/two")
+
+
+def sign(audience):
+    def encode(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    text = ".".join(encode(json.dumps(part).encode()) for part in (
+        {"alg": "HS256", "kid": "k"}, {"sub": audience[-3:], "aud": audience, "exp": 4102444800, "scope": "a top"}))
+    return f"{text}.{encode(hmac.digest(SIGNING_KEY, text.encode(), 'sha256'))}"
+
+
+SIGNING_KEY = b"0123456789abcdef0123456789abcdef"
+SIGNED = {audience: sign(audience) for audience in AUDIENCES}
+
+
+def by_issuer(token, resource):
+    """The resource's own tokens, and those that the provider's Audience names."""
+    for audience in {AUDIENCES[0], resource or AUDIENCES[0]}:
+        if SIGNED[audience] == token:
+            return Caller(audience[-3:], ISSUER, (("scopes", ("a", "top")),), token)
+    return None
+
+
 class Refusal(Exception):
     """No caller: REFUSED or BROKEN."""
 
@@ -145,12 +181,18 @@ def find_token(sources, client):
     return token
 
 
+def ask(provider, token, conf, providers):
+    if provider == BY_PATH:
+        return by_path(token, conf.uri)
+    return by_issuer(token, conf.resource) if provider == ISSUER else providers[provider].get(token)
+
+
 def bearer_caller(conf, client, providers):
     if not conf.use or conf.type != "Bearer":
         raise Refusal(BROKEN)
     token = find_token(conf.sources, client)
     for name in conf.use:
-        caller = by_path(token, conf.uri) if name == BY_PATH else providers[name].get(token)
+        caller = ask(name, token, conf, providers)
         if caller:
             return caller
     raise Refusal(REFUSED)
@@ -172,22 +214,31 @@ def rules(conf, method):
     return [line for methods, line in conf.scopes + conf.attributes if method in methods and line.words != ("none",)]
 
 
-def holds(line, caller):
+def scopes_of(conf, caller):
+    has = set(caller.values("scopes"))
+    while True:
+        more = {implied for scope, implied in conf.implies if scope in has}
+        if more <= has:
+            return has
+        has |= more
+
+
+def holds(conf, line, caller):
     if line.name == "RequireAttribute":
         return bool(set(line.words[1:]) & set(caller.values(line.words[0])))
     words = line.words
     some = words[0] == "any"
     wanted = set(words[1:] if words[0] in ("any", "all") else words)
-    has = set(caller.values("scopes"))
+    has = scopes_of(conf, caller)
     return bool(wanted & has) if some else wanted <= has
 
 
 def rules_hold(conf, method, caller):
     mine = rules(conf, method)
-    return not mine or (caller is not None and caller.provider is not None and all(holds(line, caller) for line in mine))
+    return not mine or (caller is not None and caller.provider is not None and all(holds(conf, line, caller) for line in mine))
 
 
-def provider_says(words, caller):
+def provider_says(conf, words, caller):
     """One Require line."""
     kind = words[0]
     if kind == "all":
@@ -200,8 +251,9 @@ def provider_says(words, caller):
         return GRANTED
     if kind == "user":
         return GRANTED if caller.principal in words[1:] else DENIED
-    category, values = ("scopes", words[1:]) if kind == "llama-scope" else (words[1], words[2:])
-    return GRANTED if set(values) & set(caller.values(category)) else DENIED
+    if kind == "llama-scope":
+        return GRANTED if set(words[1:]) & scopes_of(conf, caller) else DENIED
+    return GRANTED if set(words[2:]) & set(caller.values(words[1])) else DENIED
 
 
 def fold(results, every):
@@ -217,28 +269,46 @@ def fold(results, every):
     return total
 
 
-def judged(line, method, caller, every):
+def judged(conf, line, method, caller, every):
     if not line.covers(method):
         return GRANTED if every else NEUTRAL
     if line.name == "Require":
-        return provider_says(line.words, caller)
+        return provider_says(conf, line.words, caller)
     inside = line.name == "RequireAll"
-    return fold([judged(inner, method, caller, inside) for inner in line.lines], inside)
+    return fold([judged(conf, inner, method, caller, inside) for inner in line.lines], inside)
 
 
 def require_says(conf, method, caller):
     if not any(line.covers(method) for line in conf.requires):
         return GRANTED
-    return fold([judged(line, method, caller, False) for line in conf.requires], False)
+    return fold([judged(conf, line, method, caller, False) for line in conf.requires], False)
+
+
+def origins_hold(conf, method, client):
+    lines = [line for methods, line in conf.origins if method in methods and line.words != ("none",)]
+    return client.origin is None or all(client.origin in line.words for line in lines)
+
+
+def looks_like_preflight(method, client):
+    return method == "OPTIONS" and client.preflight and not client.overrides
+
+
+def is_answered(conf, method, client):
+    """By LlamaAuthCors."""
+    return looks_like_preflight(method, client) and bool({"*", client.origin} & set(conf.cors or ()))
 
 
 def is_preflight(conf, method, client):
-    return conf.preflight and conf.type == "Bearer" and method == "OPTIONS" and client.preflight
+    return conf.preflight and conf.type == "Bearer" and looks_like_preflight(method, client)
 
 
 def decide(conf, method, client, providers):
-    """A direct request: (SERVED | REFUSED | BROKEN, caller)."""
+    """A direct request: (SERVED | REFUSED | BROKEN | ANSWERED, caller)."""
     method = "GET" if method == "HEAD" else method
+    if not origins_hold(conf, method, client):
+        return REFUSED, None
+    if is_answered(conf, method, client):
+        return ANSWERED, None
     in_force = bool(rules(conf, method))
     demands = in_force and not is_preflight(conf, method, client)
     requires = any(line.covers(method) for line in conf.requires)

@@ -37,7 +37,7 @@ def promising(ask, providers):
     """A request gets far when the section that it meets first lets it in, and it tells more when somebody is known there."""
     conf = model.effective(ask.configuration, ask.url, ask.url)
     outcome, caller = model.decide(conf, ask.method, ask.client, providers)
-    return (outcome == model.SERVED) * (2 if caller else 1)
+    return (outcome in (model.SERVED, model.ANSWERED)) * (2 if caller else 1)
 
 
 def choose(source, configuration, way, url, clients, providers):
@@ -53,9 +53,11 @@ def make_asks(source, configuration, providers):
 
 
 def follow(ask, run):
-    """The direct requests that a run must follow from; none for a page that is proxied: it has no other way. GET is among
-    them, since httpd asks its own Require no more than that for an index file, a fallback and a negotiated file."""
-    methods = () if run.proxied else dict.fromkeys((ask.method, run.method, "GET"))
+    """The direct requests that a run must follow from; none for a page that is proxied: it has no other way, and for a
+    preflight that would be answered. GET is among them, since httpd asks its own Require no more than that for an index file, a fallback and a negotiated file."""
+    conf = model.effective(ask.configuration, run.uri, run.filename)
+    answered = model.is_answered(conf, ask.method, ask.client)
+    methods = () if run.proxied or answered else dict.fromkeys((ask.method, run.method, "GET"))
     return [Ask(ask.configuration, None, method, run.uri, ask.client) for method in methods]
 
 

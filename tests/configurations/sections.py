@@ -11,6 +11,9 @@ METHODS = ("GET", "POST", "PUT", "DELETE", "OPTIONS")
 # Headers that LlamaAuthForward sets; all of them are announced in the server's configuration.
 FORWARDED = {"X-Fz-User": "principal", "X-Fz-Provider": "provider", "X-Fz-Roles": "attribute:roles", "X-Fz-Id": "client_id"}
 
+# LlamaAuthScopeImplies of the main server, and what its virtual host adds: there they are a circle.
+IMPLIES = {False: (("top", "a"),), True: (("a", "b"), ("b", "top"))}
+
 
 @dataclass(frozen=True)
 class Line:

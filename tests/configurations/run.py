@@ -53,8 +53,9 @@ def make_asks(source, configuration, providers):
 
 
 def follow(ask, run):
-    """The direct requests that a run must follow from; none for a page that is proxied: it has no other way, and for a
-    preflight that would be answered. GET is among them, since httpd asks its own Require no more than that for an index file, a fallback and a negotiated file."""
+    """The direct requests that a run must follow from; none for a page that is proxied, which has no other way, and for a preflight
+    that would be answered. GET is among them, since httpd asks its own Require no more than that for an index file, a fallback and
+    a negotiated file."""
     conf = model.effective(ask.configuration, run.uri, run.filename)
     answered = model.is_answered(conf, ask.method, ask.client)
     methods = () if run.proxied or answered else dict.fromkeys((ask.method, run.method, "GET"))

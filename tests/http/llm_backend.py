@@ -28,10 +28,18 @@ def llama_stack(text):
     return event({"event": {"event_type": "progress", "delta": {"type": "text", "text": text}}})
 
 
-# path: (form of a part, end)
-STREAMS = {"/v1/chat/completions": (openai, b"data: [DONE]\n\n"),
-           "/v1/messages": (anthropic, event({"type": "message_stop"}, "message_stop")),
-           "/v1/inference/chat-completion": (llama_stack, b"")}
+OPENAI_USAGE = event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [],
+                      "usage": {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13}})
+ANTHROPIC_START = event({"type": "message_start", "message": {
+    "id": "c", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None, "stop_sequence": None,
+    "usage": {"input_tokens": 11, "output_tokens": 1}}}, "message_start")
+ANTHROPIC_USAGE = event({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 2}},
+                        "message_delta")
+
+# path: (beginning, form of a part, end); both usages are 11 and 2
+STREAMS = {"/v1/chat/completions": (b"", openai, OPENAI_USAGE + b"data: [DONE]\n\n"),
+           "/v1/messages": (ANTHROPIC_START, anthropic, ANTHROPIC_USAGE + event({"type": "message_stop"}, "message_stop")),
+           "/v1/inference/chat-completion": (b"", llama_stack, b"")}
 
 
 class LlmBackend(Endpoint):
@@ -54,10 +62,10 @@ class LlmBackend(Endpoint):
         else:
             self.stream(peer, *STREAMS[path])
 
-    def stream(self, peer, form, end):
+    def stream(self, peer, beginning, form, end):
         def chunk(data):
             return f"{len(data):x}\r\n".encode() + data + b"\r\n"
         self.seen.clear()
-        peer.send(HEAD + chunk(form(PARTS[0])))
+        peer.send(HEAD + chunk(beginning + form(PARTS[0])))
         self.seen.wait(20)
         peer.send(b"".join(chunk(form(part)) for part in PARTS[1:]) + (chunk(end) if end else b"") + b"0\r\n\r\n")

@@ -10,6 +10,7 @@ import pytest
 
 from callers import PROVIDER
 from conftest import every_mpm
+from errorlog import await_until
 from idp import CALLER, SECRETS, resource
 from llm_backend import LlmBackend
 from server import key_entry
@@ -51,6 +52,22 @@ CONFIG = """
 </Location>
 """
 
+# What a client may use: path, limit.
+LIMITS = {"budget": "Tokens 13/1h", "once": "Requests 1/1h"}
+
+
+def limited(preset, name):
+    return f"""
+<LlamaAuthQuota {preset}-{name}>
+    {LIMITS[name]}
+</LlamaAuthQuota>
+<Location "/{preset}/{name}">
+    LlamaAuthQuotaUse {preset}-{name}
+    ProxyPass "{{backend}}"
+</Location>
+"""
+
+
 # scenario: (prefix, what a refusal's body is called in the client's error)
 STREAMING = {"openai": "/openai", "anthropic": "/anthropic", "llamaStack": ""}
 LISTING = {"openaiModels": "/openai", "llamaStackModels": ""}
@@ -65,7 +82,10 @@ class TestClients:
         httpd.endpoints["llm"] = LlmBackend()
         httpd.write_keys("conf/keys.json", key_entry(GOOD, "alice", {"scopes": ["chat"]}), key_entry(WEAK, "bob", {"scopes": ["other"]}))
         httpd.secrets |= {GOOD.encode(), WEAK.encode(), BAD.encode()}
-        return PROVIDER + CONFIG.replace("{backend}", httpd.endpoints["llm"].base())
+        config = CONFIG + "".join(limited(preset, name) for preset in ("openai", "anthropic") for name in LIMITS)
+        log = ('LogFormat "%{llama_auth.usage.source}n %{llama_auth.usage.input_tokens}n %{llama_auth.usage.output_tokens}n %>s '
+               '%{llama_auth.quota}n %U" usage\nCustomLog logs/usage.log usage\n')
+        return PROVIDER + log + config.replace("{backend}", httpd.endpoints["llm"].base())
 
     @staticmethod
     def run(httpd, scenario, key):
@@ -78,6 +98,24 @@ class TestClients:
         call = [c for c in httpd.endpoints["llm"].calls if c.method == "POST"][-1]
         assert call.header("X-Auth-User-Id") == "alice"
         assert call.header("Authorization") is None and call.header("x-api-key") is None
+
+    @pytest.mark.parametrize("scenario", ["openai", "anthropic"])
+    @pytest.mark.parametrize("name", LIMITS)
+    def test_quota(self, httpd, scenario, name):
+        """The stream passes, its usage is noted and counted, and what is refused then is the client's own rate limit error."""
+        base = f"http://127.0.0.1:{httpd.port}/{scenario}/{name}"
+        said = run(scenario, base=base, key=GOOD, seen=httpd.endpoints["llm"].base() + "/seen")
+        assert said == {"text": "hello"}
+        log = httpd.root / "logs" / "usage.log"
+        noted = f"/{scenario}/{name}/v1/{'messages' if scenario == 'anthropic' else 'chat/completions'}"
+        await_until(lambda: f" 200 - {noted}" in log.read_text(), "the note")
+        line = next(line for line in log.read_text().splitlines() if line.endswith(f" 200 - {noted}"))
+        assert name == "once" or line.startswith("response 11 2 200")
+        said = run(scenario, base=base, key=GOOD, seen=httpd.endpoints["llm"].base() + "/seen")
+        assert (said["error"], said["status"]) == ("RateLimitError", 429)
+        what = "13 tokens" if name == "budget" else "1 requests"
+        assert f"Quota exceeded: {scenario}-{name} allows {what} per 1h, try again in" in said["message"]
+        await_until(lambda: f" 429 {scenario}-{name}.{'tokens' if name == 'budget' else 'requests'} {noted}" in log.read_text(), "its note")
 
     @pytest.mark.parametrize("scenario", LISTING)
     def test_lists(self, httpd, scenario):

@@ -1,7 +1,9 @@
 /* Finds, makes and keeps the memory of quotas:
  *
- *   meters    LlamaAuthQuotaSize bytes, laid out by meter_layout.h
  *   permits   a place for each request in flight that a Concurrent limit counts, 8 bytes each
+ *   labels    whose these are, 64 bytes each
+ *   refusals  of each limit
+ *   meters    LlamaAuthQuotaSize bytes, laid out by meter_layout.h
  *
  * create() runs in the parent, attach() in each child before its threads, get() in any thread.
  */
@@ -11,15 +13,15 @@
 #include "base/hash.h"
 #include "httpd/config/quotas.h"
 #include "io/server.h"
+#include "shm/memory.h"
 
 #include <apr_general.h>
-#include <apr_shm.h>
 #include <http_core.h>
 
 #include <string.h>
 
-/* Under this name the memory is remembered across restarts; a new layout gets a new name. */
-#define RETAINED_KEY "mod_llama_auth quotas 2"
+/* Under this name httpd keeps the memory over restarts; another layout needs another name. */
+#define RETAINED_KEY "mod_llama_auth quotas 3"
 
 /* Requests in flight may be more than workers: those that only wait for the client are no worker's.
  */
@@ -29,10 +31,8 @@
 
 /* What outlives a restart. */
 typedef struct retained_t {
-    apr_pool_t *pool; /* holds the memory; NULL: nothing yet */
-    char *meters;
-    apr_size_t bytes;
-    la_place_t *permits;
+    la_memory_t memory;
+    apr_size_t bytes; /* of the meters */
     uint32_t permit_count;
     uint64_t points[2];
 } retained_t;
@@ -43,6 +43,31 @@ static struct {
     la_quota_memory_t handle;
     int is_attached;
 } quota_memory;
+
+_Static_assert(sizeof(la_tally_t) % LA_METER_ALIGN == 0 &&
+                   PERMITS_MIN * sizeof(la_place_t) % LA_METER_ALIGN == 0,
+               "each part is aligned");
+
+static apr_size_t size_before_meters(uint32_t permits)
+{
+    return permits * (sizeof(la_place_t) + sizeof(la_permit_label_t)) + sizeof(la_tally_t);
+}
+
+/* Makes a handle on all parts. */
+static apr_status_t attach(const retained_t *to, la_holder_t *life, apr_pool_t *pool,
+                           la_quota_memory_t *handle)
+{
+    char *bytes = to->memory.bytes;
+    char *labels = bytes + to->permit_count * sizeof(la_place_t);
+
+    handle->permits = (la_permits_t){(la_place_t *)(void *)bytes,
+                                     (la_permit_label_t *)(void *)labels, to->permit_count, life};
+    handle->refusals =
+        (la_tally_t *)(void *)(labels + to->permit_count * sizeof(la_permit_label_t));
+    memcpy(handle->points, to->points, sizeof(handle->points));
+    return la_meters_attach(bytes + size_before_meters(to->permit_count), to->bytes, life, pool,
+                            &handle->meters);
+}
 
 static uint32_t count_permits(void)
 {
@@ -55,47 +80,28 @@ static uint32_t count_permits(void)
     return count;
 }
 
-static apr_status_t allocate(server_rec *s, retained_t *made)
-{
-    apr_size_t permits = made->permit_count * sizeof(la_place_t);
-    apr_uintptr_t base;
-    apr_status_t rv;
-    apr_shm_t *shm;
-
-    apr_pool_create(&made->pool, s->process->pool);
-    apr_pool_tag(made->pool, "llama_auth quotas");
-    rv = apr_shm_create(&shm, made->bytes + permits + LA_METER_ALIGN, NULL, made->pool);
-    if (rv != APR_SUCCESS) {
-        apr_pool_destroy(made->pool);
-        return rv;
-    }
-    base = (apr_uintptr_t)apr_shm_baseaddr_get(shm);
-    base = (base + LA_METER_ALIGN - 1) / LA_METER_ALIGN * LA_METER_ALIGN;
-    made->permits = (la_place_t *)base;
-    made->meters = (char *)base + permits;
-    memset((void *)base, 0, permits);
-    return la_meters_format(made->meters, made->bytes);
-}
-
 /* Takes over what was counted, and the requests in flight of the children that go on. */
-static apr_status_t take_over(retained_t *made, const retained_t *old, la_holder_t *life,
+static apr_status_t take_over(const retained_t *made, const retained_t *old, la_holder_t *life,
                               apr_pool_t *pool)
 {
     la_meter_now_t now = {la_clock_us(), apr_time_now()};
-    la_meters_t *from;
-    la_meters_t *to;
-    apr_status_t rv = la_meters_attach(made->meters, made->bytes, life, pool, &to);
+    la_quota_memory_t from;
+    la_quota_memory_t to;
+    apr_status_t rv = attach(made, life, pool, &to);
 
     if (rv == APR_SUCCESS) {
-        rv = la_meters_attach(old->meters, old->bytes, life, pool, &from);
+        rv = attach(old, life, pool, &from);
     }
-    if (rv == APR_SUCCESS) {
-        la_meters_copy(to, from, &now);
-        for (uint32_t i = 0; i < old->permit_count && i < made->permit_count; i++) {
-            atomic_store(&made->permits[i], atomic_load(&old->permits[i]));
-        }
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    return rv;
+    la_meters_copy(to.meters, from.meters, &now);
+    memcpy(to.refusals, from.refusals, sizeof(*to.refusals));
+    for (uint32_t i = 0; i < from.permits.count && i < to.permits.count; i++) {
+        memcpy(&to.permits.labels[i], &from.permits.labels[i], sizeof(la_permit_label_t));
+        atomic_store(&to.permits.places[i], atomic_load(&from.permits.places[i]));
+    }
+    return APR_SUCCESS;
 }
 
 static apr_status_t draw_points(retained_t *made)
@@ -109,29 +115,33 @@ static apr_status_t draw_points(retained_t *made)
 }
 
 static apr_status_t remake(server_rec *s, apr_size_t bytes, uint32_t permits, la_holder_t *life,
-                           apr_pool_t *pconf)
+                           apr_pool_t *ptemp)
 {
     retained_t *old = quota_memory.retained;
     retained_t made = {.bytes = bytes, .permit_count = permits};
-    apr_status_t rv = allocate(s, &made);
+    apr_size_t before = size_before_meters(permits);
+    apr_status_t rv = la_memory_make(&made.memory, before + bytes, s->process->pool);
 
-    if (rv == APR_SUCCESS && old->pool) {
+    if (rv == APR_SUCCESS) {
+        rv = la_meters_format(made.memory.bytes + before, bytes);
+    }
+    if (rv == APR_SUCCESS && old->memory.pool) {
         memcpy(made.points, old->points, sizeof(made.points));
-        rv = take_over(&made, old, life, pconf);
+        rv = take_over(&made, old, life, ptemp);
     } else if (rv == APR_SUCCESS) {
         rv = draw_points(&made);
     }
-    if (rv == APR_SUCCESS) {
-        if (old->pool) {
-            apr_pool_destroy(old->pool);
-        }
-        *old = made;
+    if (rv != APR_SUCCESS) {
+        la_memory_free(&made.memory);
+        return rv;
     }
-    return rv;
+    la_memory_free(&old->memory);
+    *old = made;
+    return APR_SUCCESS;
 }
 
 apr_status_t la_quota_memory_create(server_rec *s, apr_size_t bytes, la_holder_t *life,
-                                    apr_pool_t *pconf)
+                                    apr_pool_t *ptemp)
 {
     uint32_t permits = count_permits();
     retained_t *retained = ap_retained_data_get(RETAINED_KEY);
@@ -144,28 +154,25 @@ apr_status_t la_quota_memory_create(server_rec *s, apr_size_t bytes, la_holder_t
         permits = retained->permit_count; /* all that are taken go into the new memory */
     }
     if (la_collected.quotas->nelts == 0 ||
-        (retained->pool && retained->bytes == bytes && retained->permit_count == permits)) {
+        (retained->memory.pool && retained->bytes == bytes && retained->permit_count == permits)) {
         return APR_SUCCESS;
     }
-    return remake(s, bytes, permits, life, pconf);
+    return remake(s, bytes, permits, life, ptemp);
 }
 
 apr_status_t la_quota_memory_attach(la_holder_t *life, apr_pool_t *pool)
 {
     const retained_t *retained = quota_memory.retained;
-    la_quota_memory_t *handle = &quota_memory.handle;
 
-    quota_memory.is_attached = la_collected.quotas->nelts > 0 && retained->pool;
+    quota_memory.is_attached = la_collected.quotas->nelts > 0 && retained->memory.pool;
     if (!quota_memory.is_attached) {
         return APR_SUCCESS;
     }
-    handle->permits = (la_permits_t){retained->permits, retained->permit_count, life};
-    memcpy(handle->points, retained->points, sizeof(handle->points));
     for (int i = 0; i < la_collected.quotas->nelts; i++) {
         la_quota_seed(APR_ARRAY_IDX(la_collected.quotas, i, la_quota_entry_t).quota,
-                      handle->points);
+                      retained->points);
     }
-    return la_meters_attach(retained->meters, retained->bytes, life, pool, &handle->meters);
+    return attach(retained, life, pool, &quota_memory.handle);
 }
 
 const la_quota_memory_t *la_quota_memory_get(void)

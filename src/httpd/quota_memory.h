@@ -15,7 +15,7 @@
  * Returns APR_SUCCESS, or what failed.
  */
 apr_status_t la_quota_memory_create(server_rec *s, apr_size_t bytes, la_holder_t *life,
-                                    apr_pool_t *pconf);
+                                    apr_pool_t *ptemp);
 
 /* Makes this child's handle, which lives in `pool`. life: must outlive it. */
 apr_status_t la_quota_memory_attach(la_holder_t *life, apr_pool_t *pool);

@@ -106,3 +106,18 @@ void la_request_add_caller(request_rec *r, la_caller_t *caller)
     caller->next = state->callers;
     state->callers = caller;
 }
+
+const la_request_t *la_request_decided(const request_rec *r)
+{
+    while (r->next) {
+        r = r->next;
+    }
+    for (; r; r = r->prev) {
+        const la_request_t *state = la_request_get(r);
+
+        if (state && (state->denial || state->caller)) {
+            return state;
+        }
+    }
+    return NULL;
+}

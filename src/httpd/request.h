@@ -79,6 +79,10 @@ request_rec *la_request_origin(const request_rec *r);
 /* The first request of the chain: the one that the client sent. */
 request_rec *la_request_first(request_rec *r);
 
+/* The state of the last request in a chain of internal redirects that has a denial or a caller, or
+ * NULL. For log_transaction. */
+const la_request_t *la_request_decided(const request_rec *r);
+
 /* Hook post_read_request: notes what the client sent, before anybody changes it. */
 int la_request_begin(request_rec *r);
 

@@ -2,7 +2,8 @@
  *
  *   cache     verdicts; kept over restarts while its size stays. Its secret is in the parent's own
  *             memory.
- *   counters  what the status page and the metrics show; kept over restarts, label by label.
+ *   counters  what the status page and the metrics show; kept over restarts, label by label. Behind
+ *             those of the providers come those of the remote cache and of callers of no provider.
  *   segments  what provider types keep for a provider (key sets); at a restart a provider of the
  *             same definition gets a copy of what there was.
  *   limits    gates and flights, kept over restarts (limits.c).
@@ -29,8 +30,9 @@
 
 APLOG_USE_MODULE(llama_auth);
 
-/* Under this name httpd keeps `server` over restarts; another layout needs another name. */
-#define RETAINED_KEY "mod_llama_auth server 1"
+/* Under this name httpd keeps `server` over restarts. Another layout, also of counters, needs
+ * another name: then a graceful restart of an upgraded module begins with new memory. */
+#define RETAINED_KEY "mod_llama_auth server 2"
 
 /* The part of one provider. */
 typedef struct segment_t {
@@ -50,8 +52,8 @@ typedef struct server_t {
     segment_t *segment; /* of each provider */
     int segment_count;
     la_memory_t counters;
-    const char **labels;      /* of the counters' providers */
-    apr_uint32_t label_count; /* the remote cache's counters are behind those of the providers */
+    const char **labels; /* of the counters' providers */
+    apr_uint32_t label_count;
     la_limits_t limits;
     la_memory_t outages;
 } server_t;

@@ -5,6 +5,9 @@
  */
 #include "httpd/usage_filter.h"
 
+#include "base/clock.h"
+#include "httpd/child.h"
+#include "httpd/config/registry.h"
 #include "httpd/request.h"
 
 #include <apr_strings.h>
@@ -185,6 +188,25 @@ static void set_notes(request_rec *r, const la_usage_t *usage)
     apr_table_setn(r->notes, NOTE_PREFIX "source", source_name(usage->source));
 }
 
+_Static_assert(LA_USAGE_RESPONSE < LA_COUNTERS_USAGES, "every source has a counter");
+
+/* Counts for the caller's provider, and behind all providers for callers of none. What this module
+ * refused is no answer. */
+static void count_usage(const request_rec *r, const la_usage_t *usage)
+{
+    const la_request_t *state = la_request_decided(r);
+    int provider = la_registry_providers()->nelts;
+
+    if (state && state->denial) {
+        return;
+    }
+    if (state && state->caller) {
+        provider = state->caller->provider->index;
+    }
+    la_counters_tokens(la_shared_get()->stats, (uint32_t)provider, usage->source,
+                       (la_counters_tokens_t){usage->input, usage->output}, la_clock_us());
+}
+
 la_usage_t la_usage_filter_end(request_rec *r)
 {
     struct la_usage_watch_t *watch = watch_of(r);
@@ -197,6 +219,7 @@ la_usage_t la_usage_filter_end(request_rec *r)
         usage = la_usage_end(watch->reader, watch->status >= 200 && watch->status < 300,
                              watch->is_whole && !watch->is_broken && !r->connection->aborted);
     }
+    count_usage(r, &usage);
     for (; r; r = r->next) {
         set_notes(r, &usage);
     }

@@ -4,10 +4,22 @@
  */
 #include "quota/admission.h"
 
+#include <string.h>
+
 /* When a request that found too many at once may try again. */
 #define CONCURRENT_RETRY_US APR_USEC_PER_SEC
 
 /* ---- charging ---- */
+
+static void label_permit(const la_quota_item_t *item, const la_quota_memory_t *memory)
+{
+    la_permit_entry_t entry = {
+        .mark = (uint32_t)item->key.tag[0] | 1, .kind = item->terms.kind, .limit = item->number};
+
+    memcpy(entry.name, item->name.data,
+           item->name.len < LA_PERMIT_NAME_BYTES ? item->name.len : LA_PERMIT_NAME_BYTES);
+    la_permits_label(&memory->permits, item->permit, &entry);
+}
 
 static la_meter_e charge_permit(la_quota_item_t *item, const la_quota_memory_t *memory)
 {
@@ -20,6 +32,7 @@ static la_meter_e charge_permit(la_quota_item_t *item, const la_quota_memory_t *
         return LA_METER_REFUSED;
     case LA_PERMITS_TAKEN:
         item->has_permit = 1;
+        label_permit(item, memory);
         return LA_METER_CHARGED;
     }
     return LA_METER_FAILED;
@@ -72,7 +85,11 @@ static la_admission_e refuse(la_admission_t *admission, const la_quota_item_t *i
 {
     admission->refused = item;
     give_back(admission, memory, now);
-    return item ? LA_ADMISSION_REFUSED : LA_ADMISSION_FAILED;
+    if (!item) {
+        return LA_ADMISSION_FAILED;
+    }
+    la_tally_add(memory->refusals, admission->refused->terms.kind);
+    return LA_ADMISSION_REFUSED;
 }
 
 /* Charges what is counted here. */
@@ -164,6 +181,7 @@ la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory
 {
     int is_shared = mark_remote(admission, store);
     la_admission_e result = charge_all(admission, memory, now);
+    const la_quota_item_t *item;
     int refused = -1;
 
     if (result != LA_ADMISSION_ADMITTED || !is_shared) {
@@ -171,8 +189,12 @@ la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory
     }
     if (la_quota_store_charge(store, memory, now, admission, &refused, pool)) {
         remember(admission, memory, now, refused < 0);
-        return refused < 0 ? LA_ADMISSION_ADMITTED
-                           : refuse(admission, &admission->items[refused], memory, now);
+        if (refused < 0) {
+            return LA_ADMISSION_ADMITTED;
+        }
+        item = &admission->items[refused];
+        la_meter_count_refusal(memory->meters, &item->key, item->terms.apart);
+        return refuse(admission, item, memory, now);
     }
     return go_on_alone(admission) ? charge_all(admission, memory, now)
                                   : refuse(admission, NULL, memory, now);

@@ -300,6 +300,13 @@ void la_quota_name_limits(apr_pool_t *pool, la_quota_t *quota, const char *label
     }
 }
 
+const char *la_quota_by_text(apr_pool_t *pool, const la_quota_t *quota)
+{
+    return quota->by == LA_QUOTA_BY_ATTRIBUTE
+               ? apr_pstrcat(pool, ATTRIBUTE_PREFIX, quota->category, NULL)
+               : by_names[quota->by];
+}
+
 int la_quota_counts_tokens(const la_quota_t *quota)
 {
     for (int i = 0; i < quota->limits->nelts; i++) {

@@ -92,6 +92,9 @@ const char *la_quota_check(apr_pool_t *pool, const la_quota_t *quota);
  */
 void la_quota_name_limits(apr_pool_t *pool, la_quota_t *quota, const char *label);
 
+/* What the quota counts by, as `By` has it. */
+const char *la_quota_by_text(apr_pool_t *pool, const la_quota_t *quota);
+
 /* Whether any limit counts tokens. */
 int la_quota_counts_tokens(const la_quota_t *quota);
 

@@ -3,11 +3,15 @@
  *   +-------------------+---------------------------+---------------------------+-----
  *   | requests          | provider 0                | provider 1                | ...
  *   | LANES x 128 bytes | look-ups: LANES x 256     |                           |
- *   |                   | calls, error              |                           |
+ *   |                   | calls, error, tokens      |                           |
  *   +-------------------+---------------------------+---------------------------+-----
  *
  * What each request counts has lanes, so that threads on different cores rarely write the same
- * line. All threads share one histogram: a call costs far more than a count.
+ * line. All threads share the histogram and the tokens: a call or an answer costs far more than a
+ * count.
+ *
+ * The tokens of a minute are one word: 16 bits of the minute's number, 48 of the count. The minutes
+ * are a ring.
  *
  * Memory order: counters and the bits of `told` are relaxed and pair with nothing. The last error
  * is a record of seqlock.h.
@@ -32,6 +36,14 @@ typedef struct requests_t {
     _Alignas(LA_COUNTERS_ALIGN) counter_t outcomes[LA_COUNTERS_OUTCOMES];
 } requests_t;
 
+enum { INPUT, OUTPUT, KINDS };
+
+typedef struct usage_t {
+    counter_t answers[LA_COUNTERS_USAGES];
+    counter_t tokens[KINDS];
+    counter_t minutes[LA_COUNTERS_MINUTES][KINDS];
+} usage_t;
+
 typedef struct lookups_t {
     _Alignas(LA_COUNTERS_ALIGN) counter_t counts[LA_COUNTERS_VERDICTS][LA_COUNTERS_SOURCES];
 } lookups_t;
@@ -42,6 +54,7 @@ typedef struct provider_t {
     counter_t sum_us;
     counter_t told; /* one bit for each matter that was logged */
     la_seqlock_word_t error[LA_SEQLOCK_WORDS(RECORD_WORDS)];
+    usage_t usage;
 } provider_t;
 
 _Static_assert((LA_COUNTERS_ERROR_BYTES + 1) % 8 == 0, "an error is a number of words");
@@ -144,6 +157,78 @@ void la_counters_call(la_counters_t *stats, uint32_t provider, apr_interval_time
         add(&stats->providers[provider].sum_us, (uint64_t)us);
     }
 }
+
+/* ---- tokens ---- */
+
+#define COUNT_BITS 48
+#define COUNT_MOST (((uint64_t)1 << COUNT_BITS) - 1)
+
+static uint64_t minute_of(apr_time_t now)
+{
+    return (uint64_t)(now / (60 * APR_USEC_PER_SEC));
+}
+
+/* What a word counts of that minute. */
+static uint64_t count_of(uint64_t word, uint64_t minute)
+{
+    return word >> COUNT_BITS == (minute & 0xffff) ? word & COUNT_MOST : 0;
+}
+
+static void add_in_minute(counter_t *counter, uint64_t minute, uint64_t count)
+{
+    uint64_t seen = get(counter);
+    uint64_t sum;
+
+    do {
+        sum = count_of(seen, minute);
+        sum = count < COUNT_MOST - sum ? sum + count : COUNT_MOST;
+    } while (!atomic_compare_exchange_weak(counter, &seen, (minute & 0xffff) << COUNT_BITS | sum));
+}
+
+void la_counters_tokens(la_counters_t *stats, uint32_t provider, unsigned usage,
+                        la_counters_tokens_t tokens, apr_time_t now)
+{
+    const uint64_t counts[KINDS] = {tokens.input, tokens.output};
+    uint64_t minute = minute_of(now);
+    usage_t *to;
+
+    if (provider >= stats->count || usage >= LA_COUNTERS_USAGES) {
+        return;
+    }
+    to = &stats->providers[provider].usage;
+    add(&to->answers[usage], 1);
+    for (int i = 0; i < KINDS; i++) {
+        if (counts[i] > 0) {
+            add(&to->tokens[i], counts[i]);
+            add_in_minute(&to->minutes[minute % LA_COUNTERS_MINUTES][i], minute, counts[i]);
+        }
+    }
+}
+
+void la_counters_read_usage(const la_counters_t *stats, uint32_t provider, apr_time_t now,
+                            la_counters_usage_t *read)
+{
+    const usage_t *from;
+
+    memset(read, 0, sizeof(*read));
+    if (provider >= stats->count) {
+        return;
+    }
+    from = &stats->providers[provider].usage;
+    for (int i = 0; i < LA_COUNTERS_USAGES; i++) {
+        read->answers[i] = get(&from->answers[i]);
+    }
+    read->all = (la_counters_tokens_t){get(&from->tokens[INPUT]), get(&from->tokens[OUTPUT])};
+    for (uint64_t i = 0; i < LA_COUNTERS_MINUTES; i++) {
+        uint64_t minute = minute_of(now) + i + 1 - LA_COUNTERS_MINUTES;
+        const counter_t *words = from->minutes[minute % LA_COUNTERS_MINUTES];
+
+        read->minutes[i] = (la_counters_tokens_t){count_of(get(&words[INPUT]), minute),
+                                                  count_of(get(&words[OUTPUT]), minute)};
+    }
+}
+
+/* ---- the last error ---- */
 
 static void pack(const char *text, uint64_t words[ERROR_WORDS])
 {

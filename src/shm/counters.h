@@ -1,6 +1,6 @@
 /* Counters for the status page and Prometheus: requests by outcome, each provider's look-ups by
- * verdict and source, the latency of its calls, and its last error; in shared memory, for all
- * processes together.
+ * verdict and source, the latency of its calls, its last error, and the tokens of its callers; in
+ * shared memory, for all processes together.
  *
  * Life cycle: the bytes begin as zeroes and need no formatting; a handle serves any number of
  * threads, and forked children too. Counting takes no lock. The bytes hold no index and no pointer.
@@ -22,6 +22,10 @@
 #define LA_COUNTERS_OUTCOMES 16
 #define LA_COUNTERS_VERDICTS 4
 #define LA_COUNTERS_SOURCES  8
+#define LA_COUNTERS_USAGES   3
+
+/* Minutes of which the tokens are kept one by one. */
+#define LA_COUNTERS_MINUTES 60
 
 /* Longest error; longer ones are cut. */
 #define LA_COUNTERS_ERROR_BYTES 159
@@ -47,6 +51,19 @@ typedef struct la_counters_provider_t {
     char error[LA_COUNTERS_ERROR_BYTES + 1];
 } la_counters_provider_t;
 
+/* Tokens that pass: input and output. */
+typedef struct la_counters_tokens_t {
+    uint64_t input;
+    uint64_t output;
+} la_counters_tokens_t;
+
+/* What a provider's callers used. */
+typedef struct la_counters_usage_t {
+    uint64_t answers[LA_COUNTERS_USAGES]; /* by where their usage came from */
+    la_counters_tokens_t all;
+    la_counters_tokens_t minutes[LA_COUNTERS_MINUTES]; /* the last one is this minute */
+} la_counters_usage_t;
+
 /* Bytes for that many providers; 0 for more than 65536. */
 apr_size_t la_counters_bytes(uint32_t providers);
 
@@ -70,6 +87,10 @@ void la_counters_lookup(la_counters_t *stats, uint32_t provider, unsigned verdic
 /* Counts a call to the provider. */
 void la_counters_call(la_counters_t *stats, uint32_t provider, apr_interval_time_t duration_us);
 
+/* Counts an answer whose usage came from `usage`, unless that is too large. now: la_clock_us(). */
+void la_counters_tokens(la_counters_t *stats, uint32_t provider, unsigned usage,
+                        la_counters_tokens_t tokens, apr_time_t now);
+
 /* Keeps the text as the provider's last error, control characters as spaces. */
 void la_counters_error(la_counters_t *stats, uint32_t provider, const char *text, apr_time_t now);
 
@@ -83,5 +104,9 @@ uint64_t la_counters_requests(const la_counters_t *stats, unsigned outcome);
 /* Reads a provider's numbers, each for itself; all zero if there is no such provider. While an
  * error is being written, reads the one before. */
 void la_counters_read(const la_counters_t *stats, uint32_t provider, la_counters_provider_t *read);
+
+/* Reads what a provider's callers used; all zero if there is no such provider. */
+void la_counters_read_usage(const la_counters_t *stats, uint32_t provider, apr_time_t now,
+                            la_counters_usage_t *read);
 
 #endif

@@ -401,6 +401,15 @@ la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
     return LA_METER_FAILED;
 }
 
+void la_meter_count_refusal(la_meters_t *meters, const la_meter_key_t *key, int apart)
+{
+    la_meter_t *meter = find(meters, key, apart);
+
+    if (meter) {
+        atomic_fetch_add_explicit(&meter->refusals, 1, memory_order_relaxed);
+    }
+}
+
 void la_meter_read(const la_meters_t *meters, const la_meter_key_t *key,
                    const la_meter_terms_t *terms, const la_meter_now_t *now,
                    la_meter_reading_t *reading)

@@ -112,6 +112,9 @@ la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
                            const la_meter_terms_t *terms, const la_meter_now_t *now,
                            la_meter_receipt_t *receipt, la_meter_reading_t *reading);
 
+/* Counts a refusal that another store decided. apart: as in the terms. */
+void la_meter_count_refusal(la_meters_t *meters, const la_meter_key_t *key, int apart);
+
 /* Reads a meter without charging it; one that does not exist is full. */
 void la_meter_read(const la_meters_t *meters, const la_meter_key_t *key,
                    const la_meter_terms_t *terms, const la_meter_now_t *now,
@@ -145,11 +148,6 @@ void la_meter_return_alone(la_meters_t *meters, const la_meter_key_t *key,
 /* Forgets one meter (`key`), all of one kind (`kind`), or all (both 0). Returns how many. */
 uint64_t la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64_t kind);
 
-/* Calls `visit` with each meter that is not as new. */
-typedef void la_meter_visit_fn(void *baton, const la_meter_entry_t *entry);
-void la_meters_visit(const la_meters_t *meters, const la_meter_now_t *now, la_meter_visit_fn *visit,
-                     void *baton);
-
 /* How many meters there are room for, are in use, and were given up before their time because the
  * memory was full. */
 typedef struct la_meters_state_t {
@@ -157,8 +155,11 @@ typedef struct la_meters_state_t {
     uint64_t used;
     uint64_t evictions;
 } la_meters_state_t;
-void la_meters_state(const la_meters_t *meters, const la_meter_now_t *now,
-                     la_meters_state_t *state);
+
+/* Calls `visit` with each meter that is not as new. state: of all, in the end. */
+typedef void la_meter_visit_fn(void *baton, const la_meter_entry_t *entry);
+void la_meters_visit(const la_meters_t *meters, const la_meter_now_t *now, la_meter_visit_fn *visit,
+                     void *baton, la_meters_state_t *state);
 
 /* Whether it is time to log that the memory is full: meters were given up since then, and the last
  * time was a minute ago. evictions: how many in all. */

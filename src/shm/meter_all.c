@@ -116,30 +116,20 @@ static int read_entry(const la_meter_t *meter, const la_meter_now_t *now, la_met
 }
 
 void la_meters_visit(const la_meters_t *meters, const la_meter_now_t *now, la_meter_visit_fn *visit,
-                     void *baton)
+                     void *baton, la_meters_state_t *state)
 {
     la_meter_entry_t entry;
 
+    *state = (la_meters_state_t){.capacity = meters->count * LA_METER_GROUP,
+                                 .evictions = la_meter_load(&meters->header->evictions)};
     for (uint64_t i = 0; i < meters->count; i++) {
         for (unsigned j = 0; j < LA_METER_GROUP; j++) {
             if (read_entry(&meters->groups[i].meters[j], now, &entry)) {
+                state->used++;
                 visit(baton, &entry);
             }
         }
     }
-}
-
-static void count_entry(void *baton, const la_meter_entry_t *entry)
-{
-    (void)entry;
-    (*(uint64_t *)baton)++;
-}
-
-void la_meters_state(const la_meters_t *meters, const la_meter_now_t *now, la_meters_state_t *state)
-{
-    *state = (la_meters_state_t){.capacity = meters->count * LA_METER_GROUP,
-                                 .evictions = la_meter_load(&meters->header->evictions)};
-    la_meters_visit(meters, now, count_entry, &state->used);
 }
 
 int la_meters_tell(la_meters_t *meters, const la_meter_now_t *now, uint64_t *evictions)

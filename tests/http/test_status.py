@@ -130,13 +130,15 @@ class TestForms:
     def test_json_shape(self, httpd):
         status = json_status(httpd)
         assert status["version"] == 1
-        assert list(status) == ["version", "time", "restarted", "requests", "providers", "cache", "shared_cache"]
+        assert list(status) == ["version", "time", "restarted", "requests", "providers", "cache", "shared_cache", "anonymous_usage",
+                                "quotas"]
         assert [p["name"] for p in status["providers"]] == ["corp", "keys", "brittle"]
         assert set(of(status, "corp")) == {"name", "type", "lookups", "calls", "in_flight", "waiting", "max_concurrent",
-                                           "limit_refusals", "breaker", "last_error"}
-        assert set(of(status, "keys")) == {"name", "type", "lookups", "calls", "last_error"}
+                                           "limit_refusals", "breaker", "last_error", "usage"}
+        assert set(of(status, "keys")) == {"name", "type", "lookups", "calls", "last_error", "usage"}
         assert set(status["cache"]) == {"lookups", "accepted", "rejected", "purges"}
-        assert status["shared_cache"] is None
+        assert status["shared_cache"] is None and status["quotas"] is None
+        assert status["anonymous_usage"] == {"input_tokens": 0, "output_tokens": 0, "answers": {"none": 0, "estimate": 0, "response": 0}}
 
     def test_promtool_finds_nothing_wrong(self, httpd, token):
         httpd.get("/v1", token=token)

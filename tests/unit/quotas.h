@@ -35,7 +35,10 @@ static int set_up_memory(void **state)
     assert_int_equal(la_meters_format(bytes, LA_METERS_BYTES_MIN), APR_SUCCESS);
     assert_int_equal(la_meters_attach(bytes, LA_METERS_BYTES_MIN, &life, pool, &memory.meters),
                      APR_SUCCESS);
-    memory.permits = (la_permits_t){apr_pcalloc(pool, PLACES * sizeof(la_place_t)), PLACES, &life};
+    memory.permits =
+        (la_permits_t){apr_pcalloc(pool, PLACES * sizeof(la_place_t)),
+                       apr_pcalloc(pool, PLACES * sizeof(la_permit_label_t)), PLACES, &life};
+    memory.refusals = apr_pcalloc(pool, sizeof(*memory.refusals));
     memory.points[0] = la_hash_point((const unsigned char *)"01234567");
     memory.points[1] = la_hash_point((const unsigned char *)"76543210");
     return 0;

@@ -251,6 +251,69 @@ static void test_copy(void **state)
     shared_free(other_bytes, la_counters_bytes(1));
 }
 
+static la_counters_tokens_t tokens(uint64_t input, uint64_t output)
+{
+    return (la_counters_tokens_t){input, output};
+}
+
+static void *count_tokens(void *unused)
+{
+    for (int i = 0; i < COUNTED; i++) {
+        la_counters_tokens(stats, 1, 2, tokens(3, 4), 90 * S);
+    }
+    return unused;
+}
+
+static int count_tokens_in_process(void *unused)
+{
+    count_tokens(unused);
+    return 0;
+}
+
+static void test_tokens(void **state)
+{
+    pid_t child = spawn(count_tokens_in_process, NULL);
+    la_counters_usage_t read;
+
+    (void)state;
+    run_threads(4, count_tokens, NULL);
+    assert_int_equal(reap(child), 0);
+    la_counters_tokens(stats, 1, 0, tokens(0, 0), 90 * S);
+    la_counters_tokens(stats, 1, LA_COUNTERS_USAGES, tokens(1, 1), 90 * S);
+    la_counters_tokens(stats, PROVIDERS, 0, tokens(1, 1), 90 * S);
+    la_counters_read_usage(stats, 1, 100 * S, &read);
+    assert_int_equal(read.answers[2], 5 * COUNTED);
+    assert_int_equal(read.answers[0], 1);
+    assert_int_equal(read.all.input, 15 * COUNTED);
+    assert_int_equal(read.all.output, 20 * COUNTED);
+    assert_int_equal(read.minutes[LA_COUNTERS_MINUTES - 1].input, 15 * COUNTED);
+    assert_int_equal(read.minutes[LA_COUNTERS_MINUTES - 1].output, 20 * COUNTED);
+    la_counters_read_usage(stats, 0, 100 * S, &read);
+    assert_int_equal(read.all.input + read.answers[2], 0);
+}
+
+/* Minutes pass, and what is an hour old is not shown. */
+static void test_minutes(void **state)
+{
+    la_counters_usage_t read;
+
+    (void)state;
+    for (uint64_t minute = 0; minute < 200; minute++) {
+        la_counters_tokens(stats, 0, 2, tokens(minute + 1, 0), (apr_time_t)minute * 60 * S);
+    }
+    la_counters_read_usage(stats, 0, 205 * 60 * S, &read);
+    for (int i = 0; i < LA_COUNTERS_MINUTES; i++) {
+        assert_int_equal(read.minutes[i].input, i < 54 ? 147 + i : 0); /* minute 146 was first */
+    }
+    la_counters_read_usage(stats, 0, 300 * 60 * S, &read);
+    assert_int_equal(read.minutes[0].input, 0);
+    la_counters_tokens(stats, 0, 2, tokens(UINT64_MAX, 5), 300 * 60 * S);
+    la_counters_tokens(stats, 0, 2, tokens(UINT64_MAX, 5), 300 * 60 * S);
+    la_counters_read_usage(stats, 0, 300 * 60 * S, &read);
+    assert_int_equal(read.minutes[LA_COUNTERS_MINUTES - 1].input, (UINT64_C(1) << 48) - 1);
+    assert_int_equal(read.minutes[LA_COUNTERS_MINUTES - 1].output, 10);
+}
+
 static void add_here(const char *name, CMUnitTestFunction function, void *row)
 {
     add(name, function, row);
@@ -272,5 +335,7 @@ int main(void)
     add_here("garbage is no error", test_garbage, NULL);
     add_here("what is told once", test_first, NULL);
     add_here("copies", test_copy, NULL);
+    add_here("tokens over threads and processes", test_tokens, NULL);
+    add_here("tokens of the last hour", test_minutes, NULL);
     return run_added("stats");
 }

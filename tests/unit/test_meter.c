@@ -198,6 +198,7 @@ static void test_full(void **state)
     la_meter_terms_t terms = window_terms(5);
     la_meter_terms_t stranger = window_terms(5);
     la_meters_state_t seen;
+    la_meter_entry_t entry;
     la_meter_key_t key = key_of(1);
 
     (void)state;
@@ -208,7 +209,7 @@ static void test_full(void **state)
 
         assert_int_equal(charge_times(&other, &stranger, begin, 1), 1);
     }
-    la_meters_state(meters, &begin, &seen);
+    la_meters_visit(meters, &begin, collect, &entry, &seen);
     assert_true(seen.evictions > 0);
     assert_true(seen.used <= seen.capacity);
     assert_int_equal(charge_times(&key, &terms, begin, 9), 0); /* a caller's is not given up */
@@ -237,6 +238,7 @@ static void test_garbage(void **state)
 {
     la_meter_key_t key = key_of(1);
     la_meter_terms_t terms = window_terms(5);
+    la_meters_state_t seen;
     la_meter_entry_t entry;
     unsigned seed = 1;
 
@@ -247,7 +249,7 @@ static void test_garbage(void **state)
             ((unsigned char *)bytes)[i] = (unsigned char)(rand_r(&seed) >> 7);
         }
         charge_times(&key, &terms, begin, 2);
-        la_meters_visit(meters, &begin, collect, &entry);
+        la_meters_visit(meters, &begin, collect, &entry, &seen);
         la_meters_forget(meters, NULL, 0);
     }
     assert_int_equal(charge_times(&key, &terms, later(SECONDS(100000)), 10), 5);

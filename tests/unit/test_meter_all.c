@@ -6,11 +6,13 @@ static void test_visit(void **state)
     la_meter_key_t key = key_of(1);
     la_meter_terms_t terms = window_terms(5);
     la_meter_entry_t entry = {0};
+    la_meters_state_t seen;
     la_meter_now_t over = later(SECONDS(61));
 
     (void)state;
     charge_times(&key, &terms, begin, 9);
-    la_meters_visit(meters, &begin, collect, &entry);
+    la_meters_visit(meters, &begin, collect, &entry, &seen);
+    assert_int_equal(seen.used, 1);
     assert_string_equal(entry.name, "alice");
     assert_int_equal(entry.used, 5);
     assert_int_equal(entry.limit, 5);
@@ -18,7 +20,8 @@ static void test_visit(void **state)
     assert_int_equal(entry.kind, 7);
     assert_int_equal(entry.reset_us, SECONDS(60));
     entry = (la_meter_entry_t){0};
-    la_meters_visit(meters, &over, collect, &entry);
+    la_meters_visit(meters, &over, collect, &entry, &seen);
+    assert_int_equal(seen.used, 0);
     assert_string_equal(entry.name, "");
 }
 
@@ -28,12 +31,13 @@ typedef struct forget_case_t {
     uint64_t kind;
     int first;  /* of 10 tries with key 1, of kind 7 */
     int second; /* with key 2 */
+    int count;  /* that were forgotten */
 } forget_case_t;
 
 static forget_case_t forget_cases[] = {
-    {"forget: all", 0, 0, 5, 5},           {"forget: a kind", 0, 7, 5, 5},
-    {"forget: another kind", 0, 8, 0, 0},  {"forget: one", 1, 0, 5, 0},
-    {"forget: one of a kind", 1, 7, 5, 0}, {"forget: one of another kind", 1, 8, 0, 0},
+    {"forget: all", 0, 0, 5, 5, 2},           {"forget: a kind", 0, 7, 5, 5, 2},
+    {"forget: another kind", 0, 8, 0, 0, 0},  {"forget: one", 1, 0, 5, 0, 1},
+    {"forget: one of a kind", 1, 7, 5, 0, 1}, {"forget: one of another kind", 1, 8, 0, 0, 0},
 };
 
 static void test_forget(void **state)
@@ -45,7 +49,7 @@ static void test_forget(void **state)
 
     charge_times(&keys[0], &terms, begin, 10);
     charge_times(&keys[1], &terms, begin, 10);
-    la_meters_forget(meters, row->key ? &named : NULL, row->kind);
+    assert_int_equal(la_meters_forget(meters, row->key ? &named : NULL, row->kind), row->count);
     assert_int_equal(charge_times(&keys[0], &terms, begin, 10), row->first);
     assert_int_equal(charge_times(&keys[1], &terms, begin, 10), row->second);
 }

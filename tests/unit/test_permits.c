@@ -17,7 +17,7 @@ static la_holder_t life;
 
 static void test_permits(void **state)
 {
-    la_permits_t permits = {bytes, PLACES, &life};
+    la_permits_t permits = {.places = bytes, .count = PLACES, .life = &life};
     uint32_t index[4];
     uint32_t other;
     pid_t child;
@@ -43,7 +43,7 @@ static void test_permits(void **state)
 
 static void test_permits_full(void **state)
 {
-    la_permits_t permits = {bytes, PLACES, &life};
+    la_permits_t permits = {.places = bytes, .count = PLACES, .life = &life};
     uint32_t index;
 
     (void)state;
@@ -54,10 +54,38 @@ static void test_permits_full(void **state)
     assert_int_equal(la_permits_take(&permits, 1000, 1, &index), LA_PERMITS_FULL);
 }
 
+/* The status page sees whose permits are taken; one without a label yet is not shown. */
+static void test_labels(void **state)
+{
+    static la_permit_label_t labels[PLACES];
+    la_permits_t permits = {bytes, labels, PLACES, &life};
+    la_permit_entry_t written = {.mark = 9, .kind = 7, .limit = 4, .name = "alice"};
+    la_permit_entry_t read;
+    uint32_t index;
+
+    (void)state;
+    memset(bytes, 0, BYTES);
+    assert_int_equal(la_permits_take(&permits, 9, 4, &index), LA_PERMITS_TAKEN);
+    assert_int_equal(la_permits_read(&permits, index, &read), 0);
+    la_permits_label(&permits, index, &written);
+    assert_int_equal(la_permits_read(&permits, index, &read), 1);
+    assert_int_equal(read.kind, 7);
+    assert_int_equal(read.limit, 4);
+    assert_string_equal(read.name, "alice");
+    la_permits_leave(&permits, 9, index);
+    assert_int_equal(la_permits_read(&permits, index, &read), 0);
+    memset(bytes, 0xff, BYTES);
+    memset(labels, 0xff, sizeof(labels));
+    for (index = 0; index < PLACES; index++) {
+        la_permits_read(&permits, index, &read);
+        assert_true(strlen(read.name) <= LA_PERMIT_NAME_BYTES);
+    }
+}
+
 /* Never more than the limit hold a permit at once, whoever asks meanwhile. */
 static void test_permits_exact(void **state)
 {
-    la_permits_t permits = {bytes, PLACES, &life};
+    la_permits_t permits = {.places = bytes, .count = PLACES, .life = &life};
     _Atomic int *inside = (void *)((char *)bytes + 4096);
 
     (void)state;
@@ -100,6 +128,7 @@ int main(void)
     bytes = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     add("the limit, and a killed holder", test_permits, NULL);
     add("no place", test_permits_full, NULL);
+    add("labels", test_labels, NULL);
     add("never more than the limit", test_permits_exact, NULL);
     return finish("permits");
 }

@@ -3,17 +3,14 @@
  * reloads. In request threads. */
 #include "base/digest.h"
 #include "lookup/remote.h"
+#include "httpd/status/html_parts.h"
+#include "httpd/status/html_quotas.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <http_protocol.h>
-
-/* The bars of a histogram, in units of its picture. */
-#define BAR_STEP   22
-#define BAR_WIDTH  18
-#define BAR_HEIGHT 64
 
 static const char style[] =
     ":root{color-scheme:light dark;--line:#8884;--soft:#8881;--good:#2a8a4a;--bad:#c2412d;--warn:"
@@ -28,6 +25,8 @@ static const char style[] =
     ".n b{display:block;font-size:1.15rem;font-variant-numeric:tabular-nums}"
     ".n span{font-size:.78rem;opacity:.75;overflow-wrap:anywhere}"
     ".bad b{color:var(--bad)}"
+    ".zero{order:1;padding:.1rem .6rem;opacity:.55}.zero b{display:inline;font-size:.78rem;"
+    "font-weight:400}"
     ".badge{font-size:.75rem;padding:.1rem .5rem;border-radius:1rem;color:#fff;background:var(--"
     "good);margin-left:.5rem;font-weight:600}"
     ".badge.open{background:var(--bad)}.badge.probing{background:var(--warn)}"
@@ -36,6 +35,12 @@ static const char style[] =
     "svg{width:100%;height:auto;display:block}svg rect{fill:var(--bar)}svg text{font-size:8px;fill:"
     "currentColor;opacity:.75;text-anchor:middle}"
     "figcaption{font-size:.78rem;opacity:.75}"
+    "svg rect.out{fill:var(--warn)}i.out{font-style:normal;border-bottom:2px solid var(--warn)}"
+    "svg text.from{text-anchor:start}svg text.to{text-anchor:end}"
+    ".wide{overflow-x:auto}table{width:100%;border-collapse:collapse;font-size:.85rem;"
+    "margin:.6rem 0 0}th,td{text-align:left;padding:.25rem .8rem .25rem 0;border-top:1px solid "
+    "var(--line);font-variant-numeric:tabular-nums}th{font-weight:400;opacity:.75}"
+    "td:first-child{overflow-wrap:anywhere;min-width:6rem}meter{width:5rem}"
     ".err{color:var(--bad);font-size:.85rem;overflow-wrap:anywhere;margin:.6rem 0 0}"
     ".fill{height:.6rem;border-radius:.3rem;background:var(--soft);overflow:hidden;margin:.5rem 0}"
     ".fill i{display:block;height:100%;background:var(--bar)}"
@@ -75,46 +80,45 @@ static void set_headers(request_rec *r, const char *nonce)
     ap_set_content_type(r, "text/html; charset=utf-8");
 }
 
-static void write_number(request_rec *r, const char *label, apr_uint64_t value, int bad)
-{
-    ap_rprintf(r, "<div class=\"n%s\"><b>" LA_U64 "</b><span>%s</span></div>\n",
-               bad && value ? " bad" : "", value, label);
-}
-
-static void write_histogram(request_rec *r, const la_counters_histogram_t *h, const char *of)
-{
-    apr_uint64_t most = 1;
-    int i;
-
-    for (i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
-        most = h->buckets[i] > most ? h->buckets[i] : most;
-    }
-    ap_rprintf(r, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"latency of %s\">\n",
-               (LA_COUNTERS_BUCKETS + 1) * BAR_STEP, BAR_HEIGHT + 22, of);
-    for (i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
-        int height = (int)((double)h->buckets[i] * BAR_HEIGHT / (double)most + 0.5);
-        const char *bound =
-            i < LA_COUNTERS_BUCKETS
-                ? apr_psprintf(r->pool, "%g", (double)la_counters_bounds_us[i] / 1e3)
-                : "more";
-
-        height = h->buckets[i] && height == 0 ? 1 : height;
-        ap_rprintf(r,
-                   "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"2\"><title>up to %s "
-                   "ms: " LA_U64 "</title></rect><text x=\"%d\" y=\"%d\">%s</text>\n",
-                   i * BAR_STEP + 2, BAR_HEIGHT - height + 6, BAR_WIDTH, height, bound,
-                   h->buckets[i], i * BAR_STEP + 2 + BAR_WIDTH / 2, BAR_HEIGHT + 18,
-                   i % 2 ? bound : "");
-    }
-    ap_rprintf(r, "</svg><figcaption>" LA_U64 " %s, %.2f ms on average</figcaption></figure>\n",
-               h->count, of, h->count ? (double)h->sum_us / (double)h->count / 1e3 : 0.0);
-}
-
 static void write_badge(request_rec *r, const la_gate_state_t *gate)
 {
     const char *phase = la_status_phase(gate->phase);
 
     ap_rprintf(r, "<span class=\"badge %s\">breaker %s</span>", phase, phase);
+}
+
+/* Codes of counts, and what a person reads. */
+static const struct {
+    const char *code;
+    const char *words;
+} words[] = {{"missing_token", "without a token"},
+             {"invalid_request", "malformed credential"},
+             {"invalid_token", "token rejected"},
+             {"provider_timeout", "provider too slow"},
+             {"provider_error", "provider down"},
+             {"insufficient_scope", "scope missing"},
+             {"insufficient_attributes", "attribute missing"},
+             {"origin_not_allowed", "origin not allowed"},
+             {"access_denied", "refused by Require"},
+             {"rate_limit_exceeded", "over a limit of requests"},
+             {"insufficient_quota", "over a budget of tokens"},
+             {"quota_error", "could not be counted"},
+             {"misconfigured", "not configured"},
+             {"hit", "found"},
+             {"miss", "not found"},
+             {"purged", "found, but purged"},
+             {"unavailable", "no answer"},
+             {"skipped", "not asked: breaker open"},
+             {"store_failed", "not stored"}};
+
+static const char *in_words(const char *code)
+{
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(words[i].code, code) == 0) {
+            return words[i].words;
+        }
+    }
+    return code;
 }
 
 static void write_requests(request_rec *r, const la_status_t *status)
@@ -123,8 +127,8 @@ static void write_requests(request_rec *r, const la_status_t *status)
 
     ap_rputs("<section><h2>Requests</h2><div class=\"grid\">\n", r);
     for (i = 0; la_request_stats_name(i); i++) {
-        write_number(r, la_request_stats_name(i), status->outcomes[i],
-                     strncmp(la_request_stats_name(i), "prov", 4) == 0);
+        la_html_number(r, in_words(la_request_stats_name(i)), status->outcomes[i],
+                       strncmp(la_request_stats_name(i), "prov", 4) == 0);
     }
     ap_rputs("</div></section>\n", r);
 }
@@ -136,7 +140,7 @@ static void end_section(request_rec *r, const la_counters_provider_t *stats, con
 
     ap_rputs("</div>\n", r);
     if (timed) {
-        write_histogram(r, &stats->calls, timed);
+        la_html_histogram(r, &stats->calls, timed);
     }
     ap_rputs("</div>\n", r);
     if (stats->error_at) {
@@ -155,46 +159,43 @@ static void write_provider(request_rec *r, const la_status_provider_t *p)
         write_badge(r, &p->gate);
     }
     ap_rputs("</h2><div class=\"cols\"><div class=\"grid\">\n", r);
-    write_number(r, "accepted", la_status_by_verdict(p, LA_VERDICT_ACCEPTED), 0);
-    write_number(r, "rejected", la_status_by_verdict(p, LA_VERDICT_REJECTED), 0);
-    write_number(r, "not mine", la_status_by_verdict(p, LA_VERDICT_NOT_MINE), 0);
-    write_number(r, "unavailable", la_status_by_verdict(p, LA_VERDICT_UNAVAILABLE), 1);
+    la_html_number(r, "accepted", la_status_by_verdict(p, LA_VERDICT_ACCEPTED), 0);
+    la_html_number(r, "rejected", la_status_by_verdict(p, LA_VERDICT_REJECTED), 0);
+    la_html_number(r, "of another provider", la_status_by_verdict(p, LA_VERDICT_NOT_MINE), 0);
+    la_html_number(r, "unavailable", la_status_by_verdict(p, LA_VERDICT_UNAVAILABLE), 1);
     if (p->cached) {
-        write_number(
+        la_html_number(
             r, "from the cache",
             la_status_by_source(p, LA_SOURCE_HIT) + la_status_by_source(p, LA_SOURCE_NEGATIVE), 0);
-        write_number(r, "stale", la_status_by_source(p, LA_SOURCE_STALE), 1);
+        la_html_number(r, "served stale", la_status_by_source(p, LA_SOURCE_STALE), 1);
     }
     if (p->calls_out) {
-        write_number(r, "coalesced", la_status_by_source(p, LA_SOURCE_COALESCED), 0);
-        write_number(r, "calls in flight", p->gate.in_flight, 0);
-        write_number(r, "waiting", p->gate.waiting, 0);
-        write_number(r, "spared by the breaker", p->gate.refusals, 1);
+        la_html_number(r, "shared another's call", la_status_by_source(p, LA_SOURCE_COALESCED), 0);
+        la_html_number(r, "calls in flight", p->gate.in_flight, 0);
+        la_html_number(r, "waiting", p->gate.waiting, 0);
+        la_html_number(r, "spared by the breaker", p->gate.refusals, 1);
     }
     end_section(r, &p->stats, !p->timed ? NULL : p->calls_out ? "calls" : "verifications");
 }
 
 static void write_cache(request_rec *r, const la_status_t *status)
 {
-    double fill = 100 * la_status_fill(&status->accepted);
+    double fill = la_status_fill(&status->accepted);
 
     if (!status->cache_on) {
         ap_rputs("<section><h2>Cache</h2><p>off</p></section>\n", r);
         return;
     }
-    ap_rprintf(
-        r,
-        "<section><h2>Cache <small>" LA_U64 " MB, %.1f %% full</small></h2>"
-        "<svg class=\"fill\" viewBox=\"0 0 100 2\" preserveAspectRatio=\"none\" role=\"img\" "
-        "aria-label=\"fill\"><rect width=\"%.2f\" height=\"2\"></rect></svg>"
-        "<div class=\"grid\">\n",
-        (status->accepted.bytes + status->rejected.bytes + 524288) / 1048576, fill, fill);
-    write_number(r, "identities", status->accepted.entries, 0);
-    write_number(r, "rejections", status->rejected.entries, 0);
-    write_number(r, "stored", status->accepted.stores + status->rejected.stores, 0);
-    write_number(r, "evicted", status->accepted.evictions + status->rejected.evictions, 0);
-    write_number(r, "too large", status->accepted.too_large, 1);
-    write_number(r, "purges", status->purges, 0);
+    ap_rprintf(r, "<section><h2>Cache <small>" LA_U64 " MB, %.1f %% full</small></h2>",
+               (status->accepted.bytes + status->rejected.bytes + 524288) / 1048576, 100 * fill);
+    la_html_fill(r, fill);
+    ap_rputs("<div class=\"grid\">\n", r);
+    la_html_number(r, "identities", status->accepted.entries, 0);
+    la_html_number(r, "rejections", status->rejected.entries, 0);
+    la_html_number(r, "stored", status->accepted.stores + status->rejected.stores, 0);
+    la_html_number(r, "evicted", status->accepted.evictions + status->rejected.evictions, 0);
+    la_html_number(r, "too large", status->accepted.too_large, 1);
+    la_html_number(r, "purges", status->purges, 0);
     ap_rputs("</div></section>\n", r);
 }
 
@@ -210,8 +211,9 @@ static void write_second(request_rec *r, const la_status_t *status)
     write_badge(r, &status->second_gate);
     ap_rputs("</h2><div class=\"cols\"><div class=\"grid\">\n", r);
     for (event = 0; event <= LA_REMOTE_STORE_FAILED; event++) {
-        write_number(r, la_remote_name((la_remote_e)event), status->second_stats.lookups[0][event],
-                     event == LA_REMOTE_UNREADABLE || event == LA_REMOTE_UNAVAILABLE);
+        la_html_number(r, in_words(la_remote_name((la_remote_e)event)),
+                       status->second_stats.lookups[0][event],
+                       event == LA_REMOTE_UNREADABLE || event == LA_REMOTE_UNAVAILABLE);
     }
     end_section(r, &status->second_stats, "commands");
 }
@@ -225,6 +227,8 @@ static void write_body(request_rec *r, const la_status_t *status, int may_purge)
     ap_rprintf(r, "<main><p class=\"sub\">%s, %s</p>\n", ap_escape_html(r->pool, status->server),
                now);
     write_requests(r, status);
+    la_html_usage(r, status);
+    la_html_quotas(r, status);
     for (i = 0; i < status->provider_count; i++) {
         write_provider(r, &status->providers[i]);
     }
@@ -236,6 +240,13 @@ static void write_body(request_rec *r, const la_status_t *status, int may_purge)
                  "<input name=\"purge\" required aria-label=\"what to purge\" "
                  "placeholder=\"all, principal:NAME or client_id:ID\">"
                  "<button>Drop from the cache</button></form></section>\n",
+                 r);
+    }
+    if (may_purge && status->quotas) {
+        ap_rputs("<section><h2>Reset quotas</h2><form method=\"post\">"
+                 "<input name=\"quota\" required aria-label=\"which counts to forget\" "
+                 "placeholder=\"all, NAME of a quota or principal:NAME\">"
+                 "<button>Forget what was used</button></form></section>\n",
                  r);
     }
 }

@@ -5,6 +5,7 @@
 #include "lookup/remote.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
+#include "quota/usage.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
@@ -86,6 +87,16 @@ static void put_gate(la_json_writer_t *w, const la_gate_state_t *gate)
         gate->refusals);
 }
 
+static void put_usage(la_json_writer_t *w, const la_counters_usage_t *usage)
+{
+    put(w,
+        "{\"input_tokens\": " LA_U64 ", \"output_tokens\": " LA_U64
+        ", \"answers\": {\"none\": " LA_U64 ", \"estimate\": " LA_U64 ", \"response\": " LA_U64
+        "}}",
+        usage->all.input, usage->all.output, usage->answers[LA_USAGE_NONE],
+        usage->answers[LA_USAGE_ESTIMATE], usage->answers[LA_USAGE_RESPONSE]);
+}
+
 static void put_provider(la_json_writer_t *w, const la_status_provider_t *p)
 {
     put(w, "{\"name\": ");
@@ -102,6 +113,8 @@ static void put_provider(la_json_writer_t *w, const la_status_provider_t *p)
         put_gate(w, &p->gate);
     }
     put_error(w, &p->stats);
+    put(w, ", \"usage\": ");
+    put_usage(w, &p->usage);
     put(w, "}");
 }
 
@@ -170,6 +183,69 @@ static void put_second(la_json_writer_t *w, const la_status_t *status)
     put(w, "}");
 }
 
+/* ---- quotas ---- */
+
+static void put_limit(la_json_writer_t *w, const la_status_limit_t *limit)
+{
+    put(w, "{\"limit\": \"%s\", \"number\": %" APR_INT64_T_FMT, limit->kind, limit->limit->number);
+    if (limit->limit->kind == LA_LIMIT_CONCURRENT) {
+        put(w, ", \"in_flight\": " LA_U64, limit->in_flight);
+    } else {
+        put(w, ", \"period_seconds\": %" APR_INT64_T_FMT, apr_time_sec(limit->limit->period_us));
+    }
+    put(w, ", \"refusals\": " LA_U64 "}", limit->refusals);
+}
+
+static void put_counter(la_json_writer_t *w, const la_status_quota_t *quota,
+                        const la_status_counter_t *counter)
+{
+    put(w, "{\"name\": ");
+    put_text(w, counter->name);
+    put(w,
+        ", \"limit\": \"%s\", \"used\": " LA_U64 ", \"of\": " LA_U64
+        ", \"reset_seconds\": %.3f, \"refusals\": " LA_U64 "}",
+        counter->limit->name + strlen(quota->quota->name) + 1, counter->used, counter->most,
+        (double)counter->reset_us / 1e6, counter->refusals);
+}
+
+static void put_quota(la_json_writer_t *w, const la_status_quota_t *quota)
+{
+    put(w, "{\"name\": ");
+    put_text(w, quota->label);
+    put(w, ", \"by\": ");
+    put_text(w, la_quota_by_text(w->pool, quota->quota));
+    put(w, ", \"counters\": " LA_U64 ", \"limits\": [", quota->counters);
+    for (int i = 0; i < quota->quota->limits->nelts; i++) {
+        put(w, i ? ", " : "");
+        put_limit(w, &quota->limits[i]);
+    }
+    put(w, "], \"fullest\": [");
+    for (int i = 0; i < quota->shown; i++) {
+        put(w, i ? ", " : "");
+        put_counter(w, quota, &quota->fullest[i]);
+    }
+    put(w, "]}");
+}
+
+static void put_quotas(la_json_writer_t *w, const la_status_quotas_t *quotas)
+{
+    put(w, ",\n \"quotas\": ");
+    if (!quotas) {
+        put(w, "null");
+        return;
+    }
+    put(w,
+        "{\"memory\": {\"counters\": " LA_U64 ", \"capacity\": " LA_U64
+        ", \"fill\": %.4f, \"evictions\": " LA_U64 "}, \"quotas\": [",
+        quotas->memory.used, quotas->memory.capacity, la_status_quota_fill(quotas),
+        quotas->memory.evictions);
+    for (int i = 0; i < quotas->count; i++) {
+        put(w, i ? ",\n  " : "\n  ");
+        put_quota(w, &quotas->quotas[i]);
+    }
+    put(w, "]}");
+}
+
 void la_status_json(request_rec *r, const la_status_t *status)
 {
     la_json_writer_t writer;
@@ -195,6 +271,9 @@ void la_status_json(request_rec *r, const la_status_t *status)
     put_cache(&writer, status);
     put(&writer, ",\n ");
     put_second(&writer, status);
+    put(&writer, ",\n \"anonymous_usage\": ");
+    put_usage(&writer, &status->anonymous);
+    put_quotas(&writer, status->quotas);
     put(&writer, "}\n");
     ap_set_content_type(r, "application/json");
     ap_rwrite(writer.data, (int)writer.len, r);

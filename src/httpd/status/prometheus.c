@@ -3,6 +3,7 @@
 #include "lookup/remote.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/status/status.h"
+#include "quota/usage.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
@@ -212,6 +213,92 @@ static void write_second(request_rec *r, const la_status_t *status)
                status->second_gate.phase != LA_GATE_PHASE_CLOSED);
 }
 
+/* ---- tokens and quotas ---- */
+
+static const char *const source_names[] = {"none", "estimate", "response"};
+_Static_assert(sizeof(source_names) / sizeof(source_names[0]) == LA_USAGE_RESPONSE + 1,
+               "in the order of la_usage_e");
+
+/* The usage of provider `i`; behind the last one that of callers of none, whose name is empty. */
+static const la_counters_usage_t *usage_at(const la_status_t *status, int i, const char **name)
+{
+    int is_provider = i < status->provider_count;
+
+    *name = is_provider ? status->providers[i].name : "";
+    return is_provider ? &status->providers[i].usage : &status->anonymous;
+}
+
+static void write_usage(request_rec *r, const la_status_t *status)
+{
+    const la_counters_usage_t *usage;
+    const char *name;
+
+    write_head(r, "llama_auth_tokens_total", "counter",
+               "LLM tokens that answers told of, by the caller's provider.");
+    for (int i = 0; i <= status->provider_count; i++) {
+        usage = usage_at(status, i, &name);
+        ap_rprintf(r,
+                   "llama_auth_tokens_total{provider=\"%s\",kind=\"input\"} " LA_U64
+                   "\nllama_auth_tokens_total{provider=\"%s\",kind=\"output\"} " LA_U64 "\n",
+                   name, usage->all.input, name, usage->all.output);
+    }
+    write_head(r, "llama_auth_usage_answers_total", "counter",
+               "Answers whose tokens were read, by where their number came from.");
+    for (int i = 0; i <= status->provider_count; i++) {
+        usage = usage_at(status, i, &name);
+        for (int source = 0; source <= LA_USAGE_RESPONSE; source++) {
+            ap_rprintf(r,
+                       "llama_auth_usage_answers_total{provider=\"%s\",source=\"%s\"} " LA_U64 "\n",
+                       name, source_names[source], usage->answers[source]);
+        }
+    }
+}
+
+/* A number of each limit of each quota. concurrent: only of these. */
+static void write_limits(request_rec *r, const la_status_quotas_t *quotas, const char *name,
+                         int concurrent)
+{
+    for (int i = 0; i < quotas->count; i++) {
+        const la_status_quota_t *quota = &quotas->quotas[i];
+
+        for (int j = 0; j < quota->quota->limits->nelts; j++) {
+            const la_status_limit_t *limit = &quota->limits[j];
+
+            if (!concurrent || limit->limit->kind == LA_LIMIT_CONCURRENT) {
+                ap_rprintf(r, "%s{quota=\"%s\",limit=\"%s\"} " LA_U64 "\n", name, quota->label,
+                           limit->kind, concurrent ? limit->in_flight : limit->refusals);
+            }
+        }
+    }
+}
+
+static void write_number(request_rec *r, const char *name, const char *type, const char *help,
+                         uint64_t value)
+{
+    write_head(r, name, type, help);
+    ap_rprintf(r, "%s " LA_U64 "\n", name, value);
+}
+
+static void write_quotas(request_rec *r, const la_status_quotas_t *quotas)
+{
+    if (!quotas) {
+        return;
+    }
+    write_head(r, "llama_auth_quota_refusals_total", "counter",
+               "Requests that a limit of a quota refused.");
+    write_limits(r, quotas, "llama_auth_quota_refusals_total", 0);
+    write_head(r, "llama_auth_quota_in_flight", "gauge",
+               "Requests in flight that a Concurrent limit counts.");
+    write_limits(r, quotas, "llama_auth_quota_in_flight", 1);
+    write_number(r, "llama_auth_quota_counters", "gauge", "Counters of quotas in use.",
+                 quotas->memory.used);
+    write_number(r, "llama_auth_quota_counters_max", "gauge",
+                 "Counters that LlamaAuthQuotaSize holds.", quotas->memory.capacity);
+    write_number(r, "llama_auth_quota_evictions_total", "counter",
+                 "Counters given up before their time because their memory was full.",
+                 quotas->memory.evictions);
+}
+
 void la_status_prometheus(request_rec *r, const la_status_t *status)
 {
     ap_set_content_type(r, "text/plain; version=0.0.4; charset=utf-8");
@@ -219,4 +306,6 @@ void la_status_prometheus(request_rec *r, const la_status_t *status)
     write_providers(r, status);
     write_cache(r, status);
     write_second(r, status);
+    write_usage(r, status);
+    write_quotas(r, status->quotas);
 }

@@ -5,8 +5,10 @@
 #include "httpd/request.h"
 #include "httpd/child.h"
 
-/* Kinds of denials in the order in which they are shown. Of kinds that share a code the first is
- * counted for all. Slot 0 of the counters is for accepted requests, the next ones are for these. */
+/* Kinds of denials in the order in which they are shown; another order needs another RETAINED_KEY
+ * (segments.c), or an upgraded server shows old counts under wrong names. Of kinds that share a
+ * code the first is counted for all. Slot 0 of the counters is for accepted requests, the next ones
+ * are for these. */
 static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED_CREDENTIAL,
                                     LA_DENIAL_REJECTED,      LA_DENIAL_TIMEOUT,
                                     LA_DENIAL_OUTAGE,        LA_DENIAL_SCOPE,
@@ -29,25 +31,9 @@ static unsigned slot_of(const la_denial_t *denial)
     return i + 1;
 }
 
-/* The state of the last request in a chain of internal redirects that has a denial or a caller. */
-static const la_request_t *final_state(const request_rec *r)
-{
-    while (r->next) {
-        r = r->next;
-    }
-    for (; r; r = r->prev) {
-        const la_request_t *state = la_request_get(r);
-
-        if (state && (state->denial || state->caller)) {
-            return state;
-        }
-    }
-    return NULL;
-}
-
 int la_request_stats_count(request_rec *r)
 {
-    const la_request_t *state = final_state(r);
+    const la_request_t *state = la_request_decided(r);
 
     if (state) {
         la_counters_request(la_shared_get()->stats, state->denial ? slot_of(state->denial) : 0);

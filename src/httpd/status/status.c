@@ -73,6 +73,8 @@ static void read_provider(const la_provider_entry_t *entry, const la_shared_t *s
                      &read->gate);
     }
     la_counters_read(shared->stats, (apr_uint32_t)provider->index, &read->stats);
+    la_counters_read_usage(shared->stats, (apr_uint32_t)provider->index, la_clock_us(),
+                           &read->usage);
 }
 
 static void read_second(const la_shared_t *shared, la_status_t *status)
@@ -123,10 +125,28 @@ const la_status_t *la_status_read(request_rec *r)
     status->provider_count = entries->nelts;
     read_cache(shared->cache, status);
     read_second(shared, status);
+    la_counters_read_usage(shared->stats, (apr_uint32_t)entries->nelts, la_clock_us(),
+                           &status->anonymous);
+    status->quotas = la_status_quotas_read(r->pool);
     return status;
 }
 
 /* ---- mod_status ---- */
+
+/* marks: what stands before the quota, the limit and the number, and behind it. */
+static void write_refusals(request_rec *r, const la_status_quotas_t *quotas,
+                           const char *const marks[4])
+{
+    for (int i = 0; i < quotas->count; i++) {
+        const la_status_quota_t *quota = &quotas->quotas[i];
+
+        for (int j = 0; j < quota->quota->limits->nelts; j++) {
+            ap_rprintf(r, "%s%s%s%s%s" LA_U64 "%s", marks[0], ap_escape_html(r->pool, quota->label),
+                       marks[1], quota->limits[j].kind, marks[2], quota->limits[j].refusals,
+                       marks[3]);
+        }
+    }
+}
 
 static void section_auto(request_rec *r, const la_status_t *status)
 {
@@ -156,6 +176,12 @@ static void section_auto(request_rec *r, const la_status_t *status)
                    status->accepted.entries + status->rejected.entries,
                    status->accepted.evictions + status->rejected.evictions,
                    la_status_fill(&status->accepted));
+    }
+    if (status->quotas) {
+        write_refusals(r, status->quotas,
+                       (const char *const[]){"LlamaAuthQuotaRefusals[", " ", "]: ", "\n"});
+        ap_rprintf(r, "LlamaAuthQuotaCounters: " LA_U64 "\nLlamaAuthQuotaEvictions: " LA_U64 "\n",
+                   status->quotas->memory.used, status->quotas->memory.evictions);
     }
 }
 
@@ -187,6 +213,12 @@ static void section_html(request_rec *r, const la_status_t *status)
                    status->accepted.entries + status->rejected.entries,
                    100 * la_status_fill(&status->accepted),
                    status->accepted.evictions + status->rejected.evictions);
+    }
+    if (status->quotas) {
+        ap_rputs("<table border=\"0\"><tr><th>Quota</th><th>Limit</th><th>Refused</th></tr>\n", r);
+        write_refusals(r, status->quotas,
+                       (const char *const[]){"<tr><td>", "</td><td>", "</td><td>", "</td></tr>\n"});
+        ap_rputs("</table>\n", r);
     }
 }
 

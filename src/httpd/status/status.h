@@ -3,6 +3,7 @@
 #ifndef LA_STATUS_H
 #define LA_STATUS_H
 
+#include "httpd/status/quotas.h"
 #include "provider/provider.h"
 #include "shm/counters.h"
 #include "shm/gate.h"
@@ -25,6 +26,7 @@ typedef struct la_status_provider_t {
     apr_uint32_t limit;   /* MaxConcurrent */
     la_gate_state_t gate; /* zero unless calls_out */
     la_counters_provider_t stats;
+    la_counters_usage_t usage;
 } la_status_provider_t;
 
 /* Everything that is shown, read once. Lives in the request's pool. */
@@ -42,6 +44,8 @@ typedef struct la_status_t {
     const char *second; /* the second-level cache's address, or NULL */
     la_gate_state_t second_gate;
     la_counters_provider_t second_stats; /* lookups[0] by la_remote_e */
+    la_counters_usage_t anonymous;       /* of callers of no provider */
+    const la_status_quotas_t *quotas;    /* NULL: none are configured */
 } la_status_t;
 
 /* The sum of a provider's look-ups with that verdict, or from that source. */

@@ -11,7 +11,20 @@ import browser
 from behaviour import reply
 from conftest import new_token
 from server import ROOT, Httpd
+from test_quota import PROVIDER, Callers, place, quota
 from test_status import base
+from usage_backend import UsageBackend
+
+
+def configuration(httpd):
+    httpd.callers = Callers(httpd)
+    httpd.write("conf/people.json", (httpd.root / "conf" / "keys.json").read_text())
+    text = base(httpd)
+    httpd.backend = UsageBackend()
+    httpd.endpoints["usage"] = httpd.backend
+    quotas = (quota("fair", "Rate 600/1m burst=40", "Requests 30/1h", "Tokens 2000/1d", "Reserve 10", "Concurrent 3") +
+              quota("teams", "By attribute:teams", "Tokens 100000/1d aligned"))
+    return text + PROVIDER.replace("keys static", "people static").replace("keys.json", "people.json") + quotas + place("/fair", "fair teams", backend=httpd.backend).replace("Use keys", "Use people")
 
 
 def traffic(httpd):
@@ -25,6 +38,9 @@ def traffic(httpd):
         httpd.endpoint().on(token, reply(500))
         httpd.get("/brittle", token=token)
         httpd.get("/keys", token="a-static-key")
+    for i, name in enumerate(("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")):
+        for j in range(34 - 4 * i):
+            httpd.get(f"/fair/{['json', 'stream', 'anthropic', 'silent'][j % 4]}", token=httpd.callers[name])
 
 
 def picture(httpd, path, dark=False, small=False):
@@ -42,9 +58,9 @@ def picture(httpd, path, dark=False, small=False):
 def main():
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / ".build" / "screenshots"
     directory.mkdir(parents=True, exist_ok=True)
-    httpd = Httpd(modules=("authn_file", "auth_basic"), expected=("is unavailable", "LA0050"))
+    httpd = Httpd(modules=("authn_file", "auth_basic", "proxy", "proxy_http"), expected=("is unavailable", "LA0050"))
     try:
-        httpd.configure(base(httpd))
+        httpd.configure(configuration(httpd))
         httpd.start()
         traffic(httpd)
         picture(httpd, directory / "light.png")

@@ -6,7 +6,9 @@ import browser
 from behaviour import reply
 from conftest import new_token
 from errorlog import await_until
-from test_status import ADMIN, base, json_status
+from test_quota import PROVIDER, Callers, place, quota
+from test_status import ADMIN, base, guarded, json_status, of
+from usage_backend import UsageBackend
 
 
 def numbers(driver, section):
@@ -86,3 +88,50 @@ class TestPage:
         color = chromium.execute_script("return getComputedStyle(document.body).color")
         light_text = sum(int(part) for part in color[color.index("(") + 1:-1].split(",")[:3]) > 380
         assert light_text == (scheme == "dark")
+
+
+class TestQuotas:
+    modules = ("proxy", "proxy_http", "authn_file", "auth_basic")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.callers = Callers(httpd)
+        httpd.backend = UsageBackend()
+        httpd.endpoints["usage"] = httpd.backend
+        return (PROVIDER + quota("fair", "Requests 4/1h", "Tokens 1000/1d", "Reserve 10", "Concurrent 3") +
+                place("/fair", "fair", backend=httpd.backend) + guarded(httpd))
+
+    def ask(self, httpd, chromium):
+        for name, path in (("alice", "json"), ("alice", "stream"), ("bob", "json")):
+            assert httpd.get(f"/fair/{path}", token=httpd.callers[name]).status == 200
+        await_until(lambda: of(json_status(httpd), "keys")["usage"]["output_tokens"] >= 30, "the tokens")
+        chromium.get(f"http://admin:secret@127.0.0.1:{httpd.port}/status")
+
+    def rows(self, driver):
+        return driver.execute_script("return [...document.querySelectorAll('#quota-fair tr')].map(r => [...r.children].map(c => c.textContent.trim()))")
+
+    def test_a_person_sees(self, httpd, chromium):
+        """Who used how much, the tokens of this minute, and what resets them."""
+        self.ask(httpd, chromium)
+        rows = self.rows(chromium)
+        assert rows[0] == ["Whose", "Limit", "Used", "Starts again in", "Refused"]
+        assert ["alice", "4 requests per 1h", "2 of 4", "60 min", "0"] == rows[1]
+        assert ["alice", "1000 tokens per 1d", "42 of 1000"] in [row[:3] for row in rows]
+        heights = chromium.execute_script("return [...document.querySelectorAll('#tokens rect')].map(r => Number(r.getAttribute('height')))")
+        assert len(heights) in (2, 4) and 60 <= sum(heights) <= 130
+        tiles = chromium.execute_script("return [...document.querySelectorAll('#quota-fair .zero')].map(t => t.textContent)")
+        assert "0 refused: 4 requests per 1h" in tiles
+        chromium.find_element("name", "quota").send_keys("fair")
+        chromium.find_elements("css selector", "form button")[1].click()
+        await_until(lambda: '"forgotten": 4' in chromium.page_source, "the reset's answer")
+        assert json_status(httpd)["quotas"]["memory"]["counters"] == 0
+
+    def test_fits_a_phone(self, httpd, chromium):
+        browser.phone(chromium)
+        try:
+            self.ask(httpd, chromium)
+            assert chromium.execute_script("return document.documentElement.scrollWidth") <= 375
+        finally:
+            chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        said = [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE" and "favicon" not in entry["message"] and "401" not in entry["message"]]
+        assert not said, said

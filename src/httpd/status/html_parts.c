@@ -112,12 +112,13 @@ void la_html_tokens(request_rec *r, const la_counters_usage_t *usage, const char
         write_minute(r, i, usage->minutes[i], most);
     }
     ap_rprintf(r,
+               "<line x1=\"0\" y1=\"%d\" x2=\"%d\" y2=\"%d\"></line>"
                "<text x=\"0\" y=\"%d\" class=\"from\">1 h ago</text>"
                "<text x=\"%d\" y=\"%d\" class=\"to\">now</text></svg>"
                "<figcaption><b>%s</b>: " LA_U64 " in and <i class=\"out\">" LA_U64
                " out</i> in the last hour, at most " LA_U64 " a minute; in all " LA_U64
                " in, " LA_U64 " out</figcaption></figure>\n",
-               BAR_HEIGHT + 18, LA_COUNTERS_MINUTES * MINUTE_STEP, BAR_HEIGHT + 18, name,
-               hour.input, hour.output, most > 1 ? most : hour.input + hour.output,
-               usage->all.input, usage->all.output);
+               BAR_HEIGHT + 7, LA_COUNTERS_MINUTES * MINUTE_STEP, BAR_HEIGHT + 7, BAR_HEIGHT + 18,
+               LA_COUNTERS_MINUTES * MINUTE_STEP, BAR_HEIGHT + 18, name, hour.input, hour.output,
+               most > 1 ? most : hour.input + hour.output, usage->all.input, usage->all.output);
 }

@@ -4,7 +4,7 @@
  * Lines are added while the configuration (or an .htaccess) is read. Merges and checks run in
  * requests, on any thread; they change no policy.
  */
-#include "access/policy.h"
+#include "access/policy_layout.h"
 
 #include "access/origin.h"
 #include "base/json_scan.h"
@@ -12,37 +12,6 @@
 #include <apr_cstr.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
-
-typedef enum rule_e {
-    RULE_ALL_SCOPES,
-    RULE_ANY_SCOPE,
-    RULE_ATTRIBUTE,
-    RULE_ANY_VALUE,
-    RULE_ORIGIN
-} rule_e;
-
-/* What a line demands. A `none` line has no rule. */
-typedef struct rule_t {
-    rule_e kind;
-    const char *place;
-    la_slice_t category;
-    apr_size_t count;
-    la_slice_t words[]; /* scopes, origins, or values of the category; NUL-terminated */
-} rule_t;
-
-/* A rule and the methods that it holds for: sections share rules, not entries. */
-typedef struct entry_t {
-    la_methods_t methods;
-    const rule_t *rule;
-} entry_t;
-
-/* `none` lines cover `covered` & ~`demanded`: one method has either rules or a `none`. */
-struct la_policy_t {
-    la_methods_t covered;  /* by any line */
-    la_methods_t demanded; /* by any entry */
-    apr_size_t count;
-    entry_t entries[]; /* in the order of the lines */
-};
 
 static la_policy_t *make_policy(apr_pool_t *pool, apr_size_t capacity)
 {
@@ -73,8 +42,8 @@ static void append_entries(la_policy_t *policy, const la_policy_t *from, la_meth
 
 /* ---- lines ------------------------------------------------------------------ */
 
-static rule_t *make_rule(apr_pool_t *pool, rule_e kind, const char *category,
-                         const la_policy_line_t *line)
+rule_t *la_policy_make_rule(apr_pool_t *pool, rule_e kind, const char *category,
+                            const la_policy_line_t *line)
 {
     rule_t *rule = apr_palloc(pool, sizeof(*rule) + (apr_size_t)line->count * sizeof(la_slice_t));
 
@@ -88,9 +57,8 @@ static rule_t *make_rule(apr_pool_t *pool, rule_e kind, const char *category,
     return rule;
 }
 
-/* Adds a line; a NULL rule is `none`. Returns NULL, or why it cannot stand beside the others. */
-static const char *add_rule(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
-                            const rule_t *rule)
+const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
+                               const rule_t *rule)
 {
     const la_policy_t *before = *policy;
     la_policy_t *after = make_policy(pool, (before ? before->count : 0) + 1);
@@ -179,7 +147,7 @@ static const char *scopes_fault(apr_pool_t *pool, const la_policy_line_t *line)
     return fault;
 }
 
-static int is_none(const la_policy_line_t *line)
+int la_policy_is_none(const la_policy_line_t *line)
 {
     return line->count == 1 && strcmp(line->words[0], "none") == 0;
 }
@@ -198,8 +166,8 @@ const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy,
     la_policy_line_t scopes = all || any ? rest_of(line) : *line;
     const char *fault = NULL;
 
-    if (is_none(line)) {
-        return add_rule(pool, policy, line->methods, NULL);
+    if (la_policy_is_none(line)) {
+        return la_policy_add_rule(pool, policy, line->methods, NULL);
     }
     if (!all && !any) {
         fault = keyword_fault(pool, line);
@@ -208,9 +176,10 @@ const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy,
         fault = scopes_fault(pool, &scopes);
     }
     return fault ? fault
-                 : add_rule(pool, policy, line->methods,
-                            make_rule(pool, any ? RULE_ANY_SCOPE : RULE_ALL_SCOPES,
-                                      LA_CATEGORY_SCOPES, &scopes));
+                 : la_policy_add_rule(pool, policy, line->methods,
+                                      la_policy_make_rule(pool,
+                                                          any ? RULE_ANY_SCOPE : RULE_ALL_SCOPES,
+                                                          LA_CATEGORY_SCOPES, &scopes));
 }
 
 const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
@@ -219,17 +188,18 @@ const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy
     const char *fault;
     la_policy_line_t values;
 
-    if (is_none(line)) {
-        return add_rule(pool, policy, line->methods, NULL);
+    if (la_policy_is_none(line)) {
+        return la_policy_add_rule(pool, policy, line->methods, NULL);
     }
     fault = attribute_fault(line->count, line->words);
     if (fault) {
         return fault;
     }
     values = rest_of(line);
-    return add_rule(pool, policy, line->methods,
-                    make_rule(pool, is_any_value(values.words[0]) ? RULE_ANY_VALUE : RULE_ATTRIBUTE,
-                              line->words[0], &values));
+    return la_policy_add_rule(
+        pool, policy, line->methods,
+        la_policy_make_rule(pool, is_any_value(values.words[0]) ? RULE_ANY_VALUE : RULE_ATTRIBUTE,
+                            line->words[0], &values));
 }
 
 static int lists_word(const rule_t *rule, const char *word)
@@ -272,8 +242,8 @@ const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
     la_policy_line_t parsed = {line->methods, line->place, line->count, origins};
     const rule_t *rule;
 
-    if (is_none(line)) {
-        return add_rule(pool, policy, line->methods, NULL);
+    if (la_policy_is_none(line)) {
+        return la_policy_add_rule(pool, policy, line->methods, NULL);
     }
     if (line->count == 0) {
         return "an origin is missing, or none";
@@ -285,12 +255,12 @@ const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
             return fault;
         }
     }
-    rule = make_rule(pool, RULE_ORIGIN, "", &parsed);
+    rule = la_policy_make_rule(pool, RULE_ORIGIN, "", &parsed);
     if (excludes_all(*policy, line->methods, rule)) {
         return "no origin is in this line and in another one of the section for the same methods, "
                "and all must hold: write one line with all origins";
     }
-    return add_rule(pool, policy, line->methods, rule);
+    return la_policy_add_rule(pool, policy, line->methods, rule);
 }
 
 const la_policy_t *la_policy_merge(apr_pool_t *pool, const la_policy_t *parent,
@@ -382,11 +352,11 @@ const char *la_policy_values(const la_identity_t *identity, la_slice_t category)
 /* What the line says and what the caller has, for the log. */
 static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identity_t *identity)
 {
-    static const char *const demands[] = {[RULE_ALL_SCOPES] = "all of",
-                                          [RULE_ANY_SCOPE] = "one of",
-                                          [RULE_ATTRIBUTE] = "one of",
-                                          [RULE_ANY_VALUE] = "any value:",
-                                          [RULE_ORIGIN] = "one of"};
+    static const char *const demands[] = {
+        [RULE_ALL_SCOPES] = "all of", [RULE_ANY_SCOPE] = "one of",
+        [RULE_ATTRIBUTE] = "one of",  [RULE_ANY_VALUE] = "any value:",
+        [RULE_ORIGIN] = "one of",     [RULE_MODEL] = "one of",
+        [RULE_OPERATION] = "one of",  [RULE_OPERATION_SCOPE] = "all of"};
 
     return apr_psprintf(
         pool, "the line at %s needs %s %s in %s, and the caller has %." LA_SHOWN "s",
@@ -413,7 +383,10 @@ static const char *refuse(apr_pool_t *pool, const rule_t *rule, const la_subject
     case RULE_ATTRIBUTE:
     case RULE_ANY_VALUE:
         return apr_pstrcat(pool, start, "attribute: ", rule->category.data, NULL);
-    case RULE_ORIGIN: /* la_policy_allows_origin() checks it */
+    case RULE_ORIGIN: /* la_policy_allows_origin() and pattern_rules.c check these */
+    case RULE_MODEL:
+    case RULE_OPERATION:
+    case RULE_OPERATION_SCOPE:
         break;
     }
     return "Access denied";

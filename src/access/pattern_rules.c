@@ -1,0 +1,415 @@
+/* Lines are added while the configuration is read; checks run in requests, on any thread. */
+#include "access/pattern_rules.h"
+
+#include "access/policy_layout.h"
+
+#include <apr_cstr.h>
+#include <apr_strings.h>
+
+#define ATTRIBUTE     "attribute:"
+#define ATTRIBUTE_LEN (sizeof(ATTRIBUTE) - 1)
+
+/* ---- names ---- */
+
+static int has_control(const char *text, apr_size_t len)
+{
+    apr_size_t i = 0;
+
+    while (i < len && (unsigned char)text[i] >= 0x20 && text[i] != 0x7F) {
+        i++;
+    }
+    return i < len;
+}
+
+int la_model_is_name(la_slice_t text)
+{
+    char copy[LA_MODEL_BYTES + 1];
+
+    if (text.len == 0 || text.len > LA_MODEL_BYTES || has_control(text.data, text.len)) {
+        return 0;
+    }
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    return la_policy_is_text(copy);
+}
+
+int la_pattern_matches(la_slice_t pattern, la_slice_t text)
+{
+    apr_size_t in_pattern = 0;
+    apr_size_t in_text = 0;
+    apr_size_t after_star = 0; /* 0: none yet */
+    apr_size_t star_end = 0;   /* where the text goes on that the star does not stand for */
+
+    while (in_text < text.len) {
+        if (in_pattern < pattern.len && pattern.data[in_pattern] == '*') {
+            after_star = ++in_pattern;
+            star_end = in_text;
+        } else if (in_pattern < pattern.len && pattern.data[in_pattern] == text.data[in_text]) {
+            in_pattern++;
+            in_text++;
+        } else if (after_star) {
+            in_pattern = after_star;
+            in_text = ++star_end;
+        } else {
+            return 0;
+        }
+    }
+    while (in_pattern < pattern.len && pattern.data[in_pattern] == '*') {
+        in_pattern++;
+    }
+    return in_pattern == pattern.len;
+}
+
+/* ---- operations ---- */
+
+static int is_prefixed(la_slice_t text, const char *prefix)
+{
+    apr_size_t len = strlen(prefix);
+
+    return text.len >= len && memcmp(text.data, prefix, len) == 0;
+}
+
+const char *la_operation_text(apr_pool_t *pool, const la_operation_t *operation)
+{
+    const char *method = apr_pstrmemdup(pool, operation->method.data, operation->method.len);
+
+    return operation->name.len == 0
+               ? method
+               : apr_pstrcat(pool, method, ":",
+                             apr_pstrmemdup(pool, operation->name.data, operation->name.len), NULL);
+}
+
+/* The next character of a URI, with those decoded that matter for its segments. */
+static char next_character(la_slice_t *uri)
+{
+    static const struct {
+        const char *escape;
+        char meant;
+    } escapes[] = {{"%2e", '.'}, {"%2f", '/'}, {"%5c", '\\'}};
+    char byte = *uri->data;
+    apr_size_t taken = 1;
+
+    for (unsigned i = 0; i < sizeof(escapes) / sizeof(escapes[0]) && uri->len >= 3; i++) {
+        if (apr_cstr_casecmpn(uri->data, escapes[i].escape, 3) == 0) {
+            byte = escapes[i].meant;
+            taken = 3;
+        }
+    }
+    uri->data += taken;
+    uri->len -= taken;
+    return byte;
+}
+
+int la_operation_has_dots(la_slice_t uri)
+{
+    apr_size_t dots = 0;
+    int only_dots = 1; /* in this segment, so far */
+
+    while (uri.len > 0) {
+        char byte = next_character(&uri);
+
+        if (memchr("/\\:;?#", byte, 6)) {
+            if (only_dots && (dots == 1 || dots == 2)) {
+                return 1;
+            }
+            dots = 0;
+            only_dots = 1;
+        } else {
+            only_dots &= byte == '.';
+            dots++;
+        }
+    }
+    return only_dots && (dots == 1 || dots == 2);
+}
+
+/* Whether every client needs the operation. */
+static int is_basic(const la_operation_t *operation)
+{
+    return operation->method.len == 0 || la_slice_is(operation->method, "initialize") ||
+           la_slice_is(operation->method, "ping") ||
+           la_slice_is(operation->method, "server/discover") ||
+           is_prefixed(operation->method, "notifications/");
+}
+
+/* The method and the name of a pattern. Returns whether it has a name. */
+static int split_pattern(la_slice_t pattern, la_slice_t *method, la_slice_t *name)
+{
+    const char *colon = memchr(pattern.data, ':', pattern.len);
+
+    *method = pattern;
+    if (!colon) {
+        return 0;
+    }
+    method->len = (apr_size_t)(colon - pattern.data);
+    *name = (la_slice_t){colon + 1, pattern.len - method->len - 1};
+    return 1;
+}
+
+static int operation_matches(la_slice_t pattern, const la_operation_t *operation)
+{
+    la_slice_t method;
+    la_slice_t name;
+    int has_name = split_pattern(pattern, &method, &name);
+
+    return la_pattern_matches(method, operation->method) &&
+           (!has_name || la_pattern_matches(name, operation->name));
+}
+
+/* Whether a pattern names a basic operation's method, and does not just cover it. */
+static int names_basic(la_slice_t pattern, const la_operation_t *operation)
+{
+    la_slice_t method;
+    la_slice_t name;
+
+    (void)split_pattern(pattern, &method, &name);
+    return operation->method.len > 0 &&
+           (la_slice_equals(method, operation->method) || is_prefixed(method, "notifications/"));
+}
+
+/* A value of the caller's: a pattern, or a tool's name. */
+static int value_matches(la_slice_t value, const la_operation_t *operation)
+{
+    return memchr(value.data, '/', value.len) ? operation_matches(value, operation)
+                                              : la_slice_is(operation->method, "tools/call") &&
+                                                    la_pattern_matches(value, operation->name);
+}
+
+/* ---- lines ---- */
+
+static const char *word_fault(const char *word)
+{
+    if (word[0] == '\0') {
+        return "a word is empty";
+    }
+    if (!la_policy_is_text(word) || has_control(word, strlen(word))) {
+        return "the words are UTF-8 without control characters";
+    }
+    if (strcmp(word, ATTRIBUTE) == 0) {
+        return "attribute: has no category";
+    }
+    if (strncmp(word, ATTRIBUTE, ATTRIBUTE_LEN) != 0 &&
+        apr_cstr_casecmpn(word, ATTRIBUTE, ATTRIBUTE_LEN) == 0) {
+        return "attribute: is written in small letters";
+    }
+    return apr_cstr_casecmp(word, "none") == 0 ? "none stands alone, in small letters" : NULL;
+}
+
+static const char *add_patterns(apr_pool_t *pool, const la_policy_t **policy, rule_e kind,
+                                const la_policy_line_t *line)
+{
+    const char *fault = line->count == 0 ? "a pattern is missing, or none" : NULL;
+
+    if (la_policy_is_none(line)) {
+        return la_policy_add_rule(pool, policy, line->methods, NULL);
+    }
+    for (int i = 0; i < line->count && !fault; i++) {
+        fault = word_fault(line->words[i]);
+    }
+    return fault ? fault
+                 : la_policy_add_rule(pool, policy, line->methods,
+                                      la_policy_make_rule(pool, kind, "", line));
+}
+
+const char *la_policy_add_models(apr_pool_t *pool, const la_policy_t **policy,
+                                 const la_policy_line_t *line)
+{
+    return add_patterns(pool, policy, RULE_MODEL, line);
+}
+
+const char *la_policy_add_operations(apr_pool_t *pool, const la_policy_t **policy,
+                                     const la_policy_line_t *line)
+{
+    return add_patterns(pool, policy, RULE_OPERATION, line);
+}
+
+const char *la_policy_add_operation_scopes(apr_pool_t *pool, const la_policy_t **policy,
+                                           const la_policy_line_t *line)
+{
+    la_policy_line_t scopes = {line->methods, line->place, line->count - 1, line->words + 1};
+    const char *fault = line->count < 2 ? "takes an operation and scopes, or none" : NULL;
+
+    if (la_policy_is_none(line)) {
+        return la_policy_add_rule(pool, policy, line->methods, NULL);
+    }
+    fault = fault ? fault : word_fault(line->words[0]);
+    if (!fault && strncmp(line->words[0], ATTRIBUTE, ATTRIBUTE_LEN) == 0) {
+        fault = "takes an operation, not an attribute of the caller";
+    }
+    for (int i = 0; i < scopes.count && !fault; i++) {
+        fault = la_scope_fault(pool, scopes.words[i]);
+    }
+    return fault ? fault
+                 : la_policy_add_rule(
+                       pool, policy, line->methods,
+                       la_policy_make_rule(pool, RULE_OPERATION_SCOPE, line->words[0], &scopes));
+}
+
+/* ---- checking ---- */
+
+static int is_about_attribute(la_slice_t word)
+{
+    return is_prefixed(word, ATTRIBUTE);
+}
+
+static la_slice_t category_of(la_slice_t word)
+{
+    return (la_slice_t){word.data + ATTRIBUTE_LEN, word.len - ATTRIBUTE_LEN};
+}
+
+static int any_value_matches(la_slice_t category, const la_asked_t *asked)
+{
+    apr_size_t index =
+        asked->subject->identity ? la_identity_find(asked->subject->identity, category) : 0;
+    apr_size_t count =
+        asked->subject->identity ? la_identity_value_count(asked->subject->identity, index) : 0;
+
+    for (apr_size_t i = 0; i < count; i++) {
+        la_slice_t value = la_identity_value(asked->subject->identity, index, i);
+
+        if (asked->operation ? value_matches(value, asked->operation)
+                             : la_pattern_matches(value, asked->model)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int word_matches(la_slice_t word, const la_asked_t *asked)
+{
+    if (is_about_attribute(word)) {
+        return any_value_matches(category_of(word), asked);
+    }
+    return asked->operation ? operation_matches(word, asked->operation)
+                            : la_pattern_matches(word, asked->model);
+}
+
+static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identity_t *identity)
+{
+    const char *text =
+        apr_psprintf(pool, "the line at %s allows", rule->place ? rule->place : "an unknown place");
+
+    for (apr_size_t i = 0; i < rule->count; i++) {
+        text = apr_pstrcat(pool, text, i ? ", " : " ", rule->words[i].data, NULL);
+        if (is_about_attribute(rule->words[i])) {
+            text = apr_psprintf(pool, "%s (%." LA_SHOWN "s)", text,
+                                la_policy_values(identity, category_of(rule->words[i])));
+        }
+    }
+    return text;
+}
+
+/* Whether one word of each line matches; else notes the reason. */
+static int check_lines(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
+                       const la_asked_t *asked, la_policy_refusal_t *refusal)
+{
+    *refusal = (la_policy_refusal_t){0};
+    for (apr_size_t i = 0; la_policy_applies(policy, method) && i < policy->count; i++) {
+        const rule_t *rule = policy->entries[i].rule;
+        apr_size_t word = 0;
+
+        while (word < rule->count && !word_matches(rule->words[word], asked)) {
+            word++;
+        }
+        if ((policy->entries[i].methods & method) != 0 && word == rule->count) {
+            refusal->reason = explain(pool, rule, asked->subject->identity);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int la_policy_check_model(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
+                          const la_asked_t *asked, la_policy_refusal_t *refusal)
+{
+    const char *model;
+
+    if (check_lines(pool, policy, method, asked, refusal)) {
+        return 1;
+    }
+    model = apr_pstrmemdup(pool, asked->model.data, asked->model.len);
+    refusal->message =
+        apr_pstrcat(pool, "Access denied: user does not have access to model: ", model, NULL);
+    return 0;
+}
+
+int la_policy_check_operation(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
+                              const la_asked_t *asked, la_policy_refusal_t *refusal)
+{
+    if (is_basic(asked->operation) || check_lines(pool, policy, method, asked, refusal)) {
+        return 1;
+    }
+    refusal->message = apr_pstrcat(pool, "Access denied: user may not call: ",
+                                   la_operation_text(pool, asked->operation), NULL);
+    return 0;
+}
+
+/* Whether a line of LlamaAuthMcpScope is about the operation. */
+static int needs_scopes(const entry_t *entry, la_methods_t method, const la_operation_t *operation)
+{
+    la_slice_t pattern = entry->rule->category;
+
+    return (entry->methods & method) != 0 && operation_matches(pattern, operation) &&
+           (!is_basic(operation) || names_basic(pattern, operation));
+}
+
+static int check_scopes(apr_pool_t *pool, const rule_t *rule, const la_asked_t *asked,
+                        la_policy_refusal_t *refusal)
+{
+    for (apr_size_t i = 0; i < rule->count; i++) {
+        if (!la_policy_has_scope(asked->subject, rule->words[i])) {
+            refusal->message = apr_pstrcat(
+                pool, "Access denied: user does not have required scope: ", rule->words[i].data,
+                NULL);
+            refusal->reason = apr_psprintf(
+                pool, "the line at %s needs it for %s, and the caller has %." LA_SHOWN "s",
+                rule->place ? rule->place : "an unknown place", rule->category.data,
+                la_policy_values(asked->subject->identity, LA_SLICE(LA_CATEGORY_SCOPES)));
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int la_policy_check_operation_scopes(apr_pool_t *pool, const la_policy_t *policy,
+                                     la_methods_t method, const la_asked_t *asked,
+                                     la_policy_refusal_t *refusal)
+{
+    for (apr_size_t i = 0; la_policy_applies(policy, method) && i < policy->count; i++) {
+        if (needs_scopes(&policy->entries[i], method, asked->operation) &&
+            !check_scopes(pool, policy->entries[i].rule, asked, refusal)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether a scope is among those, which are joined by spaces. */
+static int is_listed(const char *scopes, la_slice_t scope)
+{
+    const char *at = scopes;
+
+    while ((at = strstr(at, scope.data)) != NULL &&
+           !((at == scopes || at[-1] == ' ') && (at[scope.len] == '\0' || at[scope.len] == ' '))) {
+        at++;
+    }
+    return at != NULL;
+}
+
+const char *la_policy_operation_scopes(apr_pool_t *pool, const la_policy_t *policy,
+                                       la_methods_t method, const la_operation_t *operation,
+                                       const char *others)
+{
+    const char *scopes = others ? others : "";
+
+    for (apr_size_t i = 0; la_policy_applies(policy, method) && i < policy->count; i++) {
+        const rule_t *rule = policy->entries[i].rule;
+
+        for (apr_size_t j = 0;
+             needs_scopes(&policy->entries[i], method, operation) && j < rule->count; j++) {
+            if (!is_listed(scopes, rule->words[j])) {
+                scopes = apr_pstrcat(pool, scopes, *scopes ? " " : "", rule->words[j].data, NULL);
+            }
+        }
+    }
+    return scopes;
+}

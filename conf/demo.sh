@@ -11,9 +11,8 @@ httpd=$("$apxs" -q SBINDIR)/$("$apxs" -q PROGNAME)
 LA_MODULE=$(realpath "$1")
 LA_MODULES=$("$apxs" -q LIBEXECDIR)
 LA_RUN=$(mktemp -d)
+keys=$(dirname "$LA_MODULE")/llama-auth-keys
 wrap=${LA_DEMO_WRAP:-}
-alice=llama-demo-alice-7c1f0b52e94d4a6f
-ops=llama-demo-ops-e2b86d0d5a3c41f7
 wrong=0
 pid=
 
@@ -75,6 +74,13 @@ walk() {
     ask '7. A caller without the role that is required.' 403 /v1/admin -H "Authorization: Bearer $alice"
 }
 
+make_keys() {
+    local add=("$keys" add "$LA_RUN/demo_keys.json")
+    alice=$("${add[@]}" demo-alice --principal alice --attribute roles=user --scope models.read 2>/dev/null) &&
+        ops=$("${add[@]}" demo-ops --principal ops --attribute roles=admin --scope models.read --scope telemetry.read 2>/dev/null) ||
+        { echo "no keys were made" >&2; exit 1; }
+}
+
 check_reports() { # under a tool: more requests, then nothing of ours may be in its report
     local i
     for i in $(seq 200); do
@@ -93,7 +99,8 @@ check_reports() { # under a tool: more requests, then nothing of ours may be in 
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 chmod "$([ -z "$wrap" ] && echo 755 || echo 777)" "$LA_RUN" # a tool writes its report as the httpd User
-cp "$here/demo_keys.json" "$here/demo_backend.shtml" "$LA_RUN/"
+cp "$here/demo_backend.shtml" "$LA_RUN/"
+make_keys
 chmod 644 "$LA_RUN"/*
 LA_PORT=$(free_port 8080)
 LA_BACKEND_PORT=$(free_port $((LA_PORT + 1)))
@@ -112,7 +119,8 @@ if [ -t 0 ] && [ -t 1 ] && [ -z "$wrap" ]; then
 
 Still serving on http://127.0.0.1:$LA_PORT until Ctrl-C. To try next, in another terminal:
   - become admin:   curl -H 'Authorization: Bearer $ops' http://127.0.0.1:$LA_PORT/v1/admin
-  - revoke a key:   take its entry out of $LA_RUN/demo_keys.json and ask again two seconds later
+  - see the keys:   $keys list $LA_RUN/demo_keys.json
+  - revoke a key:   $keys revoke $LA_RUN/demo_keys.json demo-ops, and ask again two seconds later
   - read the log:   tail -f $LA_RUN/error.log
   - write your own: start from conf/llama_auth.conf
 END

@@ -95,12 +95,11 @@ free_port() {
     echo $candidate
 }
 
-key=test-deb-key-0123456789abcdef0123456789abcdef
+key=
 configure() {
     port=$(free_port)
     echo "Listen 127.0.0.1:$port" >"$root/etc/apache2/ports.conf"
-    printf '{"keys": [{"id": "ci", "sha256": "%s", "principal": "ci-bot"}]}\n' "$(printf %s "$key" | sha256sum | cut -d' ' -f1)" \
-        >"$root/etc/apache2/keys.json"
+    key=$(inside llama-auth-keys add /etc/apache2/keys.json ci --principal ci-bot --group www-data)
     cat >"$root/etc/apache2/sites-available/000-default.conf" <<SITE
 ServerName 127.0.0.1
 <VirtualHost 127.0.0.1:$port>
@@ -139,7 +138,7 @@ install_deb() {
 }
 
 nothing_left() {
-    ! find "$root/etc/apache2" "$root/usr/lib/apache2" "$root/usr/share/doc/$package" "$root/var/lib/apache2" -name '*llama?auth*' 2>/dev/null |
+    ! find "$root/etc/apache2" "$root/usr/lib/apache2" "$root/usr/bin" "$root/usr/share/man" "$root/usr/share/doc/$package" "$root/var/lib/apache2" -name '*llama?auth*' 2>/dev/null |
         grep -v -e keys.json . | grep .
 }
 
@@ -154,6 +153,8 @@ check "apache2 is there first" inside apt-get install -y -qq --no-install-recomm
 check "it installs" install_deb 1.0.0
 configure
 check "it is enabled, as Debian's modules are" test -L "$root/etc/apache2/mods-enabled/llama_auth.load"
+check "its command has a manual page" test -f "$root/usr/share/man/man1/llama-auth-keys.1.gz"
+check "the key file is one" inside llama-auth-keys check /etc/apache2/keys.json
 check "the packaged configuration passes configtest" inside apache2ctl configtest
 check "it serves" serves
 check "a2dismod" inside a2dismod -q llama_auth

@@ -10,7 +10,7 @@ import pytest
 from behaviour import reply
 from errorlog import await_until
 from keyserver import key_server
-from server import ROOT, key_entry
+from server import MODULE, ROOT, key_entry
 from signer import claims, key
 from websocket import WebSocket, WebSocketBackend
 
@@ -106,11 +106,11 @@ class TestQuickStart:
     @classmethod
     def configure(cls, httpd):
         text = quick_start(httpd)
-        command = re.search(r"^    (conf/new_key\.sh [^|\n]*) \|", chapter("Quick start"), re.M).group(1)
-        made = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, check=True)
-        cls.key = re.search(r"the key: (\w+)", made.stderr).group(1)
+        command = re.search(r"^    sudo (llama-auth-keys add .*)$", chapter("Quick start"), re.M).group(1)
+        path = httpd.write("conf/api_keys.json", '{"keys": []}')
+        words = [MODULE.parent / "llama-auth-keys", *command.replace("/etc/apache2/conf/api_keys.json", str(path)).split()[1:]]
+        cls.key = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
         httpd.secrets.add(cls.key.encode())
-        httpd.write("conf/api_keys.json", made.stdout)
         return text
 
     def test_module_is_where_install_puts_it(self):

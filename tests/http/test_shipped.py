@@ -22,14 +22,6 @@ def test_demo_without_a_terminal():
     assert '"X-Auth-User-Id": "alice"' in done.stdout
 
 
-def make_key():
-    """What conf/new_key.sh makes: the key, and its entry."""
-    made = subprocess.run([CONF / "new_key.sh", "ci-bot", "models.read", "b"], capture_output=True, text=True, check=True)
-    [entry] = json.loads(made.stdout)["keys"]
-    assert (entry["principal"], entry["attributes"]) == ("ci-bot", {"scopes": ["models.read", "b"]})
-    return re.search(r"the key: (\w+)", made.stderr).group(1), entry
-
-
 def test_first_command_before_the_packages_are_there(tmp_path):
     """Without apxs make prints no error of its own, and a build says what is missing."""
     for name in ("make", "sh", "grep", "mkdir", "cmp"):
@@ -46,14 +38,14 @@ def test_first_command_before_the_packages_are_there(tmp_path):
 
 
 class TestStartingConfiguration:
-    """conf/llama_auth.conf, included, with a key of conf/new_key.sh; the backend it names is not there."""
+    """conf/llama_auth.conf, included, with the shipped key file and a key in it; the backend it names is not there."""
     modules = PROXY
     expected = (r"AH00957", r"AH01114", r"AH00959")
 
     @classmethod
     def configure(cls, httpd):
-        cls.key, entry = make_key()
-        httpd.write("conf/api_keys.json", json.dumps({"keys": [entry]}))
+        path = httpd.write("conf/api_keys.json", (CONF / "api_keys.json").read_text())
+        cls.key = subprocess.run([MODULE.parent / "llama-auth-keys", "add", path, "ci-bot"], capture_output=True, text=True, check=True).stdout.strip()
         return f'Include "{CONF}/llama_auth.conf"\nProxyTimeout 5\n'
 
     def test_is_sound(self, httpd):

@@ -32,11 +32,42 @@ def sections(httpd, kinds):
                    everywhere(httpd, f"/{kind}{place}") for kind in kinds for place, lines in PLACES.items())
 
 
+# Pages of /default/plain that lead to another place: what to ask for, and how it leads there.
+WAYS = {"rewritten": "RewriteRule ^/default/plain/rewritten/(.*)$ /default/$1 [PT]\n",
+        "redirected": "<Location /default/plain/redirected>\nRewriteEngine On\nRewriteCond %{REQUEST_URI} redirected/(.*)\nRewriteRule ^ /default/%1 [L]\n</Location>\n"}
+
+
 class TestJwt:
+    modules = ("rewrite", "include")
+    expected = ("unable to include",)
+
     @staticmethod
     def configure(httpd):
         uri = f"JwksUri {key_server(httpd).put_keys(key('ES256'))}"
-        return "".join(jwt(name, uri, *options) for name, options in PROVIDERS.items()) + sections(httpd, PROVIDERS)
+        httpd.write("htdocs/default/page.shtml", "".join(f'<!--#include virtual="/default{place}" -->|' for place in PLACES))
+        ways = "".join(WAYS.values()) + f"""
+<Directory {httpd.root}/htdocs/default>
+    Options +Includes
+    AddType text/html .shtml
+    AddOutputFilter INCLUDES .shtml
+</Directory>
+"""
+        return ("RewriteEngine On\n" + "".join(jwt(name, uri, *options) for name, options in PROVIDERS.items()) +
+                location("/default/page.shtml", "default", lines=("LlamaAuthForwardToken off", "Require valid-user")) +
+                sections(httpd, PROVIDERS) + ways)
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("aud, there", [("llama-stack", "/plain"), (RESOURCE, "/mcp")])
+    def test_on_the_way(self, httpd, way, aud, there):
+        """The caller of the place that a request comes from is nobody at the place that it is led to."""
+        for place in PLACES:
+            token = key("ES256").sign(claims(aud=aud))
+            served = httpd.get(f"/default/plain/{way}{place}", token=token).status == 200
+            assert served == (place == there and (way == "rewritten" or there == "/plain"))
+
+    def test_included(self, httpd):
+        body = httpd.get("/default/page.shtml", token=key("ES256").sign(claims())).body.decode()
+        assert [part == "ok\n" for part in body.split("|")[:3]] == [place == "/plain" for place in PLACES], body
 
     @pytest.mark.parametrize("kind", PROVIDERS)
     @pytest.mark.parametrize("aud", AUDIENCES, ids=str)

@@ -7,10 +7,15 @@
 #include "base/fields.h"
 #include "httpd/field.h"
 #include "httpd/request.h"
+#include "io/server.h"
 
 #include <apr_optional_hooks.h>
 #include <apr_strings.h>
+#include <http_config.h>
+#include <http_log.h>
 #include <mod_proxy.h>
+
+APLOG_USE_MODULE(llama_auth);
 
 /* The line that holds here and names a secret, or NULL. */
 static const la_backend_token_t *find_token(const request_rec *r)
@@ -39,14 +44,17 @@ void la_backend_token_scrub(request_rec *r)
     }
 }
 
+static int is_for_caller(const request_rec *r, const la_backend_token_t *token)
+{
+    return token->always || la_request_caller(r);
+}
+
 /* Whether this request may have the credential. A forward proxy's client chooses the server, and
  * TRACE sends it back. */
-static int may_have(request_rec *r, const la_backend_token_t *token)
+static int may_have(const request_rec *r, const la_backend_token_t *token)
 {
-    const la_request_t *state = la_request_get(r);
-
     return r->proxyreq == PROXYREQ_REVERSE && r->method_number != M_TRACE &&
-           (token->always || (state && state->caller));
+           is_for_caller(r, token);
 }
 
 static int add_token(request_rec *r)
@@ -61,7 +69,51 @@ static int add_token(request_rec *r)
     return DECLINED;
 }
 
+/* The URL of a proxied request, or NULL. mod_proxy makes a file name of `SetHandler proxy:` later.
+ */
+static const char *proxied_url(const request_rec *r)
+{
+    if (r->handler && strncmp(r->handler, "proxy:", 6) == 0) {
+        return r->handler + 6;
+    }
+    return r->proxyreq == PROXYREQ_REVERSE && r->filename && strncmp(r->filename, "proxy:", 6) == 0
+               ? r->filename + 6
+               : NULL;
+}
+
+/* Whether mod_proxy's module for this URL calls its fixups hook. A balancer has members of any
+ * scheme. */
+static int takes_token(const char *url)
+{
+    static const char *const schemes[] = {"http:", "https:", "ws:", "wss:", "balancer:"};
+    const char *socket_end = strncmp(url, "unix:", 5) == 0 ? strchr(url, '|') : NULL;
+    apr_size_t i;
+
+    url = socket_end ? socket_end + 1 : url;
+    for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int log_other_scheme(request_rec *r)
+{
+    const la_backend_token_t *token = find_token(r);
+    const char *url = token && is_for_caller(r, token) ? proxied_url(r) : NULL;
+
+    if (url && !takes_token(url)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      LA_LOGNO(0330) "the backend of %s does not get the LlamaAuthBackendToken: it "
+                                     "is sent by http, https, ws and wss, and not by %.*s",
+                      r->uri, (int)strcspn(url, ":"), url);
+    }
+    return DECLINED;
+}
+
 void la_backend_token_register(void)
 {
+    ap_hook_handler(log_other_scheme, NULL, NULL, APR_HOOK_REALLY_FIRST);
     APR_OPTIONAL_HOOK(proxy, fixups, add_token, NULL, NULL, APR_HOOK_REALLY_LAST);
 }

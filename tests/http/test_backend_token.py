@@ -10,6 +10,7 @@ from callers import BEARER, key_of, write_callers
 from client import build
 from conftest import every_mpm
 from errorlog import await_until
+from fastcgi import FastCgi
 
 SECRET, FILED, ENV = "backend-secret-of-mine", "filed-secret-of-mine", "secret-of-the-environment"
 SECRETS = (SECRET, FILED, ENV)
@@ -204,6 +205,47 @@ class TestForwardProxy:
             connection.send(build("GET", "/x").replace(b"GET /x", f"GET {url}".encode()))
             assert connection.read().status == 200
         assert sent(last_call(httpd)) == {}
+
+
+class TestOtherSchemes:
+    """They get no credential, and the log says so."""
+
+    modules = ("proxy", "proxy_http", "proxy_fcgi", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm")
+
+    @classmethod
+    def setup_class(cls):
+        cls.fcgi = FastCgi()
+
+    @classmethod
+    def teardown_class(cls):
+        cls.fcgi.stop()
+
+    @classmethod
+    def configure(cls, httpd):
+        backend, _ = backends(httpd)
+        fcgi = f"fcgi://127.0.0.1:{cls.fcgi.port}/"
+        places = {"pass": f"ProxyPass {fcgi}", "handler": f'SetHandler "proxy:{fcgi}"', "always": f"ProxyPass {fcgi}", "http": f"ProxyPass {backend}/",
+                  "balancer": "ProxyPass balancer://some/"}
+        text = f"<Proxy balancer://some>\nBalancerMember {backend}\n</Proxy>\n"
+        for name, line in places.items():
+            text += (f"<Location /{name}>\n{BEARER}Require {'all granted' if name == 'always' else 'valid-user'}\nCGIPassAuth On\n"
+                     f"LlamaAuthBackendToken {SECRET} {'always' if name == 'always' else ''}\n{line}\n</Location>\n")
+        return write_callers(httpd) + text
+
+    @pytest.mark.parametrize("name", ["pass", "handler", "always"])
+    def test_none(self, httpd, name):
+        httpd.expect("LA0330")
+        mark = httpd.log.mark()
+        assert httpd.get(f"/{name}/x", token=key_of("full")).status == 200
+        assert "is sent by http, https, ws and wss, and not by fcgi" in httpd.log.await_line("LA0330", mark).text
+        assert self.fcgi.all("HTTP_AUTHORIZATION") == []
+
+    @pytest.mark.parametrize("name", ["http", "balancer"])
+    def test_sent(self, httpd, name):
+        mark = httpd.log.mark()
+        assert httpd.get(f"/{name}/x", token=key_of("full")).status == 200
+        assert sent(last_call(httpd)) == {"Authorization": f"Bearer {SECRET}"}
+        assert not [line for line in httpd.log.since(mark) if "LA0330" in line.text]
 
 
 class TestFile:

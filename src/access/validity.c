@@ -183,9 +183,10 @@ static const char *other_audience(apr_pool_t *pool, const char *name, const char
                                   const la_validity_terms_t *terms)
 {
     const char *audiences = terms->audiences ? apr_array_pstrcat(pool, terms->audiences, ' ') : "";
+    const char *resource = terms->resource ? terms->resource : "";
 
-    return apr_pstrcat(pool, name, " is ", came, ", expected one of: ", audiences,
-                       *audiences && terms->resource ? " " : "", terms->resource, NULL);
+    return apr_pstrcat(pool, name, " is ", came, ", expected one of: ", resource,
+                       *resource && *audiences ? " " : "", audiences, NULL);
 }
 
 const char *la_validity_audience(apr_pool_t *pool, const char *name, const la_json_t *claim,

@@ -44,15 +44,23 @@ static void verify(lookup_t *l, la_result_t *result)
 
 /* ---- a refusal's texts ---- */
 
+/* The end of a text that is longer. */
+#define CUT "..."
+
 /* The client's message and the log's reason as one text, for the cache and for waiters: a line
  * each, in as many bytes as an outcome has. A message that is longer stands alone. */
 static const char *join_texts(const la_result_t *result, apr_pool_t *pool)
 {
     const char *message = result->message ? result->message : "";
-    const char *text = apr_pstrcat(pool, message, "\n", result->reason, NULL);
+    char *text = apr_pstrcat(pool, message, "\n", result->reason, NULL);
 
-    return strlen(message) < LA_FLIGHT_TEXT_BYTES ? apr_pstrndup(pool, text, LA_FLIGHT_TEXT_BYTES)
-                                                  : message;
+    if (strlen(message) + sizeof(CUT) > LA_FLIGHT_TEXT_BYTES) {
+        return message;
+    }
+    if (strlen(text) > LA_FLIGHT_TEXT_BYTES) {
+        memcpy(text + LA_FLIGHT_TEXT_BYTES + 1 - sizeof(CUT), CUT, sizeof(CUT));
+    }
+    return text;
 }
 
 static void split_texts(const char *text, la_result_t *result, apr_pool_t *pool)

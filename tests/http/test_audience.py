@@ -83,7 +83,7 @@ class TestJwt:
     def test_log(self, httpd):
         mark = httpd.log.mark()
         rejected(httpd.get("/line/mcp", token=key("ES256").sign(claims())))
-        assert f'aud is "llama-stack", expected one of: own {RESOURCE}' in httpd.log.await_line("LA0026", mark).text
+        assert f'aud is "llama-stack", expected one of: {RESOURCE} own' in httpd.log.await_line("LA0026", mark).text
 
 
 def issuer(httpd):

@@ -44,6 +44,21 @@ static void test_hit(void **state)
     assert_int_equal(counted(LA_SOURCE_HIT), 1);
 }
 
+/* What is remembered of a long reason shows that there is more. */
+static void test_long_reason(void **state)
+{
+    char reason[1000] = {0};
+    la_result_t second;
+
+    (void)state;
+    memset(reason, 'x', sizeof(reason) - 1);
+    answer = (answer_t){.verdict = LA_VERDICT_REJECTED, .message = "m", .reason = reason};
+    assert_string_equal(look("token").reason, reason);
+    second = look("token");
+    assert_int_equal(strspn(second.reason, "x"), LA_FLIGHT_TEXT_BYTES - strlen("m\n..."));
+    assert_string_equal(second.reason + strspn(second.reason, "x"), "...");
+}
+
 static void test_negative(void **state)
 {
     la_result_t first;
@@ -406,6 +421,7 @@ int main(void)
     ADD_ROWS(name_cases, test_name);
     add_in_world("hit", test_hit, NULL);
     add_in_world("negative", test_negative, NULL);
+    add_in_world("negative: a long reason", test_long_reason, NULL);
     ADD_ROWS(off_cases, test_off);
     add_in_world("off: the breaker holds", test_breaker_without_cache, NULL);
     ADD_ROWS(keep_cases, test_keep);

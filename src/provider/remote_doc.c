@@ -3,8 +3,9 @@
  *
  * In the provider's segment:
  *
- *   current    the version that is used: the first 8 bytes of its SHA-256, except for one bit,
- * which says the slot that holds it; 0: there is no document
+ *   current    the version that is used: the first 8 bytes of its SHA-256, except for two bits,
+ *              which say the slot that holds it; 0: there is no document
+ *   turn       the slot that was written last
  *   due        when the next fetch is due                      \
  *   early      when an early fetch may follow                   > la_clock_us()
  *   fetched    when the last good fetch began; 0: none did     /
@@ -12,16 +13,17 @@
  *              44 bits of microseconds
  *   outage     what the log was told of failures
  *   failures   fetches that failed in a row
- *   slots[2]   length, bytes
+ *   slots[4]   length, bytes
  *
- * Who holds the gate's one permit writes the other slot, then `current`: one store, so a writer
- * that is killed at any instruction leaves the version before. A reader copies and digests what it
- * copied: bytes that do not give the version are not used. Nothing here is trusted further than
- * that: a time too far ahead counts as now.
+ * Who holds the gate's one permit writes the next slot, then `current`: one store, so a writer that
+ * is killed at any instruction leaves the version before. A writer that was stopped past its
+ * deadline and goes on writes a slot that nobody uses, unless others published four times
+ * meanwhile. A reader copies and digests what it copied: bytes that do not give the version are not
+ * used. Nothing here is trusted further than that: a time too far ahead counts as now.
  *
  * Memory order: the store of `current` in publish() releases the slot's bytes to the load in
- * la_remote_doc_read(), which acquires them. A reader that two writers overtake while it copies
- * finds another digest. la_remote_doc_version() is relaxed, because a version is compared and never
+ * la_remote_doc_read(), which acquires them. A reader that writers overtake while it copies finds
+ * another digest. la_remote_doc_version() is relaxed, because a version is compared and never
  * followed. The times and counts do not depend on each other.
  */
 #include "provider/remote_doc.h"
@@ -55,26 +57,29 @@
 /* Copies that a reader makes before it gives up a document that writers keep changing. */
 #define READ_ATTEMPTS 3
 
+#define SLOTS 4u
+
+/* The bits of `current` that say the slot; versions do not have them. */
+#define SLOT_BITS ((apr_uint64_t)SLOTS - 1)
+
 typedef struct slot_t {
     apr_uint32_t len;
     char bytes[LA_REMOTE_DOC_MAX_BYTES];
 } slot_t;
 
 typedef struct segment_t {
-    _Atomic apr_uint64_t current; /* version | index of its slot; 0: none */
+    _Atomic apr_uint64_t current; /* version | its slot; 0: none */
     _Atomic apr_int64_t due_us;
     _Atomic apr_int64_t early_us;
     _Atomic apr_int64_t fetched_us;
     _Atomic apr_uint64_t wanted[WANTED_SLOTS];
     la_outage_t outage;
     _Atomic apr_uint32_t failures;
-    slot_t slots[2];
+    _Atomic apr_uint32_t turn;
+    slot_t slots[SLOTS];
 } segment_t;
 
 _Static_assert(sizeof(_Atomic apr_uint64_t) == 8, "a version is one word in shared memory");
-
-/* The bit of `current` that says the slot; versions do not have it. */
-#define SLOT_BIT ((apr_uint64_t)1)
 
 struct la_remote_doc_t {
     const la_provider_t *provider;
@@ -107,13 +112,13 @@ apr_uint64_t la_remote_doc_version_of(la_slice_t text)
         return 0;
     }
     memcpy(&version, digest, sizeof(version));
-    version &= ~SLOT_BIT;
-    return version ? version : 2;
+    version &= ~SLOT_BITS;
+    return version ? version : SLOTS;
 }
 
 apr_uint64_t la_remote_doc_version(const la_remote_doc_t *document)
 {
-    return atomic_load_explicit(&document->segment->current, memory_order_relaxed) & ~SLOT_BIT;
+    return atomic_load_explicit(&document->segment->current, memory_order_relaxed) & ~SLOT_BITS;
 }
 
 static int copy_slot(const slot_t *slot, apr_pool_t *pool, la_slice_t *bytes)
@@ -143,11 +148,11 @@ int la_remote_doc_read(const la_remote_doc_t *document, apr_pool_t *pool, la_sli
 
     for (int i = 0; i < READ_ATTEMPTS; i++) {
         current = atomic_load_explicit(&segment->current, memory_order_acquire);
-        *version = current & ~SLOT_BIT;
+        *version = current & ~SLOT_BITS;
         if (*version == 0) {
             return 0;
         }
-        if (copy_slot(&segment->slots[current & SLOT_BIT], pool, bytes) &&
+        if (copy_slot(&segment->slots[current & SLOT_BITS], pool, bytes) &&
             la_remote_doc_version_of(*bytes) == *version) {
             return 1;
         }
@@ -157,16 +162,28 @@ int la_remote_doc_read(const la_remote_doc_t *document, apr_pool_t *pool, la_sli
     return 0;
 }
 
+/* Returns the next slot, but not the one that is used. */
+static apr_uint64_t next_slot(segment_t *segment)
+{
+    apr_uint64_t used = atomic_load(&segment->current);
+    apr_uint64_t slot;
+
+    do {
+        slot = (atomic_fetch_add(&segment->turn, 1) + 1) & SLOT_BITS;
+    } while (used != 0 && slot == (used & SLOT_BITS));
+    return slot;
+}
+
 /* Makes the bytes the current version. A writer that is stopped here loses its permit, and others
- * publish meanwhile. When it goes on it may spoil the slot that they use, which readers notice, and
- * the document is fetched again; but what it brings never replaces what is newer.
+ * publish meanwhile: what it brings when it goes on never replaces what is newer. If it spoils the
+ * slot that they use, readers notice, and the document is fetched again.
  *
  * before: `current` when the fetch began. version: 0 when others have published since.
  */
 static const char *publish(segment_t *segment, apr_uint64_t before, la_slice_t bytes,
                            apr_uint64_t *version)
 {
-    apr_uint64_t next = (before & SLOT_BIT) ^ SLOT_BIT;
+    apr_uint64_t next = next_slot(segment);
 
     if (bytes.len > LA_REMOTE_DOC_MAX_BYTES) {
         return "it is larger than 256 KB";
@@ -311,7 +328,7 @@ static la_remote_doc_e fetch(const la_remote_doc_t *document, const permits_t *p
     }
     /* After the version: who sees this time sees what was fetched. */
     atomic_store(&document->segment->fetched_us, begun);
-    note_success(document, before & ~SLOT_BIT, version);
+    note_success(document, before & ~SLOT_BITS, version);
     return LA_REMOTE_DOC_CURRENT;
 }
 

@@ -2,7 +2,6 @@
  * texts. */
 #include "access/denial_form.h"
 
-
 #include <apr_general.h>
 #include <apr_strings.h>
 

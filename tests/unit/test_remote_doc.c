@@ -177,12 +177,12 @@ static void test_torn(void **state)
 
     (void)state;
     la_remote_doc_tick(document, pool);
-    segment->slots[atomic_load(&segment->current) & 1].bytes[1] ^= 1;
+    segment->slots[atomic_load(&segment->current) & SLOT_BITS].bytes[1] ^= 1;
     assert_recovers();
-    segment->slots[atomic_load(&segment->current) & 1].len = UINT32_MAX;
+    segment->slots[atomic_load(&segment->current) & SLOT_BITS].len = UINT32_MAX;
     assert_recovers();
-    atomic_fetch_xor(&segment->current, SLOT_BIT);
-    segment->slots[atomic_load(&segment->current) & 1].bytes[0] = 'x';
+    atomic_fetch_xor(&segment->current, 1);
+    segment->slots[atomic_load(&segment->current) & SLOT_BITS].bytes[0] = 'x';
     assert_recovers();
 }
 

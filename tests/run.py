@@ -4,6 +4,7 @@ Usage: run.py [unit] [fuzz] [http] [faults] [real] [pytest arguments]. Exits 0 o
 """
 
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -75,6 +76,39 @@ def pytest(directory, arguments):
     return count.get("passed", 0), failed
 
 
+def pytest_file(path, share, shares):
+    """One file in a process of its own, which takes its ports from its share of them. Its output is shown when it has ended."""
+    env = dict(os.environ, LA_SHARE=f"{share}/{shares}")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", str(path.relative_to(ROOT))],
+                          cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env)
+    last = ([line for line in done.stdout.splitlines() if line.strip()] or [""])[-1]
+    count = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", last)}
+    failed = count.get("failed", 0) + count.get("error", 0) + count.get("errors", 0)
+    if done.returncode not in (0, 5) and failed == 0:  # 5: the file has no tests
+        failed = 1
+    print(done.stdout if failed else f"{path.relative_to(ROOT)}: {last}", flush=True)
+    return count.get("passed", 0), failed
+
+
+def side_by_side(directories):
+    """All test files of the directories, a few at a time: most of them wait for httpd most of the time."""
+    shares = max(2, min(4, os.cpu_count() or 1))
+    free = queue.Queue()
+    for share in range(shares):
+        free.put(share)
+
+    def run(path):
+        share = free.get()
+        try:
+            return pytest_file(path, share, shares)
+        finally:
+            free.put(share)
+    paths = [path for directory in directories for path in (ROOT / "tests" / directory).glob("test_*.py")]
+    paths.sort(key=lambda path: -path.stat().st_size)  # long ones first, so that none is left alone at the end
+    with ThreadPoolExecutor(shares) as pool:
+        return list(pool.map(run, paths))
+
+
 def main():
     kinds = ("unit", "fuzz", "http", "faults", "real")
     which = [a for a in sys.argv[1:] if a in kinds]
@@ -84,7 +118,11 @@ def main():
         results.append(unit())
     if "fuzz" in which:
         results.append(fuzz())
-    results += [pytest(directory, rest) for directory in ("http", "faults", "real") if directory in which]
+    directories = [directory for directory in ("http", "faults", "real") if directory in which]
+    if rest or directories == ["real"]:
+        results += [pytest(directory, rest) for directory in directories]
+    else:
+        results += side_by_side(directories)
     passed = sum(r[0] for r in results)
     failed = sum(r[1] for r in results)
     print(f"{passed} passed, {failed} failed")

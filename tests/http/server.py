@@ -60,9 +60,11 @@ def sanitizer_environment():
 
 
 def free_port():
-    """A port below those that the kernel gives to outgoing connections: one of them could take it before httpd does."""
+    """A port below those that the kernel gives to outgoing connections: one of them could take it before httpd does. Of test
+    processes that run side by side each has its share of the ports."""
+    share, shares = map(int, os.environ.get("LA_SHARE", "0/1").split("/"))
     while True:
-        port = random.randrange(10000, 32768)
+        port = random.randrange(10000 + share, 32768, shares)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -130,6 +130,10 @@ static void test_ask(void **state)
             apr_psprintf(pool, "%s%s%d", left, i ? " " : "", (int)admission->items[i].reading.left);
     }
     assert_string_equal(left, row->left);
+    if (row->refused) {
+        assert_int_equal(la_tally_get(memory.refusals, admission->refused->terms.kind),
+                         5 - row->admitted);
+    }
 }
 
 /* Permits come back, once. */

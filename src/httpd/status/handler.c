@@ -100,7 +100,8 @@ static int answer(request_rec *r, const char *what, uint64_t count, const char *
 
 static int refuse(request_rec *r, int status, const char *why)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0068) "no purge at %s: %s", r->uri, why);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0068) "nothing is dropped at %s: %s",
+                  r->uri, why);
     return status;
 }
 

@@ -33,14 +33,14 @@ void la_html_fill(request_rec *r, double share)
 /* The height of a bar; what is not 0 is seen. */
 static int height_of(uint64_t value, uint64_t most)
 {
-    int height = (int)((double)value * BAR_HEIGHT / (double)most + 0.5);
+    int height = most ? (int)((double)value * BAR_HEIGHT / (double)most + 0.5) : 0;
 
     return value && height == 0 ? 1 : height;
 }
 
 void la_html_histogram(request_rec *r, const la_counters_histogram_t *histogram, const char *of)
 {
-    uint64_t most = 1;
+    uint64_t most = 0;
 
     for (int i = 0; i <= LA_COUNTERS_BUCKETS; i++) {
         most = histogram->buckets[i] > most ? histogram->buckets[i] : most;
@@ -89,7 +89,7 @@ static void write_minute(request_rec *r, int minute, la_counters_tokens_t tokens
 void la_html_tokens(request_rec *r, const la_counters_usage_t *usage, const char *name)
 {
     la_counters_tokens_t hour = {0, 0};
-    uint64_t most = 1;
+    uint64_t most = 0;
     uint64_t answers = 0;
 
     for (int i = 0; i < LA_COUNTERS_USAGES; i++) {
@@ -120,5 +120,5 @@ void la_html_tokens(request_rec *r, const la_counters_usage_t *usage, const char
                " in, " LA_U64 " out</figcaption></figure>\n",
                BAR_HEIGHT + 7, LA_COUNTERS_MINUTES * MINUTE_STEP, BAR_HEIGHT + 7, BAR_HEIGHT + 18,
                LA_COUNTERS_MINUTES * MINUTE_STEP, BAR_HEIGHT + 18, name, hour.input, hour.output,
-               most > 1 ? most : hour.input + hour.output, usage->all.input, usage->all.output);
+               most, usage->all.input, usage->all.output);
 }

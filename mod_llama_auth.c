@@ -6,6 +6,7 @@
 #include "httpd/authn.h"
 #include "httpd/authz.h"
 #include "httpd/backend_token.h"
+#include "httpd/body.h"
 #include "httpd/config/config_check.h"
 #include "httpd/config/config.h"
 #include "httpd/cors.h"
@@ -14,6 +15,7 @@
 #include "httpd/child.h"
 #include "httpd/lifecycle.h"
 #include "httpd/metadata.h"
+#include "httpd/model_list.h"
 #include "httpd/status/request_stats.h"
 #include "httpd/query.h"
 #include "httpd/quota.h"
@@ -65,14 +67,18 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_insert_error_filter(la_cors_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_insert_filter(la_body_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_filter(la_model_list_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_filter(la_quota_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_filter(la_usage_filter_insert, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_insert_error_filter(la_quota_insert_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_log_transaction(la_quota_settle, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_note_auth_failure(la_respond_note_auth_failure, NULL, NULL, APR_HOOK_FIRST);
     la_backend_token_register();
+    la_body_register();
     la_cors_register();
     la_handler_register();
+    la_model_list_register();
     la_quota_register();
     la_respond_register();
     la_scrub_register();

@@ -17,9 +17,17 @@ typedef enum la_denial_e {
     LA_DENIAL_SCOPE,
     LA_DENIAL_ATTRIBUTE,
     LA_DENIAL_ORIGIN,
-    LA_DENIAL_REQUESTS, /* a quota of requests */
-    LA_DENIAL_TOKENS,   /* a quota of LLM tokens */
-    LA_DENIAL_QUOTA,    /* a quota cannot be counted */
+    LA_DENIAL_BODY,       /* a rule cannot use the body, or the request names no model */
+    LA_DENIAL_DISAGREES,  /* Mcp-Method or Mcp-Name with the body */
+    LA_DENIAL_BODY_SIZE,  /* over LlamaAuthBodyLimit */
+    LA_DENIAL_MEDIA_TYPE, /* not JSON in UTF-8, as the fields say */
+    LA_DENIAL_MODEL,
+    LA_DENIAL_UNKNOWN_MODEL, /* LlamaAuthModelRefusal 404 */
+    LA_DENIAL_OPERATION,     /* of MCP */
+    LA_DENIAL_MODEL_LIST,    /* a list of models that cannot be filtered */
+    LA_DENIAL_REQUESTS,      /* a quota of requests */
+    LA_DENIAL_TOKENS,        /* a quota of LLM tokens */
+    LA_DENIAL_QUOTA,         /* a quota cannot be counted */
     LA_DENIAL_ACCESS
 } la_denial_e;
 

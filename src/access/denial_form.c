@@ -20,12 +20,14 @@ typedef enum place_e {
     PLACE_REQUEST_ID,
     PLACE_TITLE, /* this and the following in presets only */
     PLACE_OPENAI,
-    PLACE_ANTHROPIC
+    PLACE_ANTHROPIC,
+    PLACE_RPC_CODE,
+    PLACE_RPC_ID /* JSON, and not inside a string */
 } place_e;
 
-static const char *const place_names[] = {"message", "status", "code",     "scope",
-                                          "realm",   "method", "path",     "request_id",
-                                          "title",   "openai", "anthropic"};
+static const char *const place_names[] = {"message",   "status",   "code",       "scope", "realm",
+                                          "method",    "path",     "request_id", "title", "openai",
+                                          "anthropic", "rpc_code", "rpc_id"};
 #define PLACES ((int)(sizeof(place_names) / sizeof(place_names[0])))
 
 struct la_denial_form_t {
@@ -85,6 +87,11 @@ static const la_denial_form_t presets[] = {
     PRESET("anthropic", "application/json",
            "{\"type\": \"error\", \"error\": {\"type\": \"%{anthropic}\", \"message\": "
            "\"%{message}\"}}",
+           ""),
+    /* JSON-RPC 2.0 section 5 */
+    PRESET("mcp", "application/json",
+           "{\"jsonrpc\": \"2.0\", \"id\": %{rpc_id}, \"error\": {\"code\": %{rpc_code}, "
+           "\"message\": \"%{message}\"}}",
            ""),
     /* RFC 9457 */
     PRESET("problem", "application/problem+json",
@@ -218,6 +225,18 @@ const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_fo
 
 /* ---- writing ---- */
 
+/* MCP's code for header fields that do not agree, JSON-RPC's for an invalid request, and one of
+ * those that are left to servers. */
+static const char *rpc_code(la_denial_e kind)
+{
+    if (kind == LA_DENIAL_DISAGREES) {
+        return "-32020";
+    }
+    return kind == LA_DENIAL_BODY || kind == LA_DENIAL_BODY_SIZE || kind == LA_DENIAL_MEDIA_TYPE
+               ? "-32600"
+               : "-32000";
+}
+
 static const char *value_of(apr_pool_t *pool, place_e place, const la_denial_t *denial,
                             const la_denial_context_t *context)
 {
@@ -244,6 +263,10 @@ static const char *value_of(apr_pool_t *pool, place_e place, const la_denial_t *
         return denial->kind == LA_DENIAL_TOKENS ? "tokens" : find_status(denial->status)->openai;
     case PLACE_ANTHROPIC:
         return find_status(denial->status)->anthropic;
+    case PLACE_RPC_CODE:
+        return rpc_code(denial->kind);
+    case PLACE_RPC_ID:
+        return context->rpc_id ? context->rpc_id : "null";
     }
     return NULL;
 }
@@ -278,7 +301,11 @@ la_slice_t la_denial_form_write(apr_pool_t *pool, const la_denial_form_t *form,
         int place = find_place((la_slice_t){p + 2, (apr_size_t)(close - p) - 2}, PLACES);
 
         la_json_write_raw(&writer, (la_slice_t){from, (apr_size_t)(p - from)});
-        write_inside(&writer, value_of(pool, (place_e)place, denial, context));
+        if (place == PLACE_RPC_ID) {
+            la_json_write_raw(&writer, la_slice_of(value_of(pool, PLACE_RPC_ID, denial, context)));
+        } else {
+            write_inside(&writer, value_of(pool, (place_e)place, denial, context));
+        }
         p = from = close + 1;
     }
     la_json_write_raw(&writer, (la_slice_t){from, (apr_size_t)(end - from)});

@@ -14,9 +14,11 @@ typedef struct la_denial_context_t {
     const char *method;
     const char *path;
     const char *request_id;
+    const char *rpc_id; /* of a JSON-RPC request, as JSON; NULL is null */
 } la_denial_context_t;
 
-/* The preset of that name in any case (llama, ogx, openai, anthropic, problem), or NULL. */
+/* The preset of that name in any case (llama, ogx, openai, anthropic, mcp,
+ * problem), or NULL. */
 const la_denial_form_t *la_denial_form_preset(const char *name);
 
 /* Reads a template: one JSON object. In its string values, not in its names, `%{message}`,

@@ -100,4 +100,8 @@ int la_identity_has(const la_identity_t *identity, la_slice_t category, la_slice
  * and writes unless `out` is NULL; no NUL. */
 apr_size_t la_identity_encode(char *out, la_slice_t text, int comma);
 
+/* A text as a header field carries it, since backends disagree on a field's charset: encoded as
+ * above, without `comma`. In `pool`, or `text` itself. */
+const char *la_identity_ascii(apr_pool_t *pool, const char *text);
+
 #endif

@@ -213,6 +213,21 @@ apr_size_t la_identity_encode(char *out, la_slice_t text, int comma)
     return len;
 }
 
+const char *la_identity_ascii(apr_pool_t *pool, const char *text)
+{
+    la_slice_t slice = la_slice_of(text);
+    apr_size_t len = la_identity_encode(NULL, slice, 0);
+    char *encoded;
+
+    if (len == slice.len) {
+        return text;
+    }
+    encoded = apr_palloc(pool, len + 1);
+    la_identity_encode(encoded, slice, 0);
+    encoded[len] = '\0';
+    return encoded;
+}
+
 /* Adds a length to a total that may not pass LA_IDENTITY_MAX_BYTES. */
 static int add_bytes(apr_size_t *total, apr_size_t len)
 {

@@ -18,6 +18,9 @@
 #include "httpd/cors.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
+#include "httpd/mcp.h"
+#include "httpd/model.h"
+#include "httpd/model_list.h"
 #include "httpd/quota.h"
 #include "httpd/respond.h"
 #include "httpd/section.h"
@@ -342,6 +345,18 @@ int la_authz_gate(request_rec *r)
     return DECLINED;
 }
 
+/* The rules that need the body. It is read for those alone whom all other rules let through. */
+static int check_body(request_rec *r)
+{
+    int status;
+
+    if (la_section_is_preflight(r)) {
+        return OK;
+    }
+    status = la_mcp_check(r);
+    return status == OK ? la_model_check(r) : status;
+}
+
 int la_authz_last_fixup(request_rec *r)
 {
     int status = ensure_decided(r, decide);
@@ -351,11 +366,14 @@ int la_authz_last_fixup(request_rec *r)
         return status;
     }
     forget_other_user(r);
-    status = la_quota_admit(r);
+    status = check_body(r);
+    status = status == OK ? la_quota_admit(r) : status;
     if (status != OK) {
         return status;
     }
     la_forward_to_handler(r);
+    la_model_forward(r);
+    la_model_list_prepare(r);
     la_forward_keep_private(r);
     la_respond_passed(r);
     return DECLINED;

@@ -50,22 +50,6 @@ static const char *attribute_value(apr_pool_t *pool, const la_forward_line_t *li
     return value;
 }
 
-/* Backends disagree on the charset of a field, so it is ASCII. */
-static const char *principal_of(apr_pool_t *pool, const la_caller_t *caller)
-{
-    la_slice_t principal = la_slice_of(caller->principal);
-    apr_size_t len = la_identity_encode(NULL, principal, 0);
-    char *encoded;
-
-    if (len == principal.len) {
-        return principal.data;
-    }
-    encoded = apr_palloc(pool, len + 1);
-    la_identity_encode(encoded, principal, 0);
-    encoded[len] = '\0';
-    return encoded;
-}
-
 /* What a line sends, or NULL. */
 static const char *value_of(apr_pool_t *pool, const la_forward_line_t *line,
                             const la_caller_t *caller)
@@ -74,11 +58,13 @@ static const char *value_of(apr_pool_t *pool, const la_forward_line_t *line,
 
     switch (line->what) {
     case LA_FORWARD_PRINCIPAL:
-        return principal_of(pool, caller);
+        return la_identity_ascii(pool, caller->principal);
     case LA_FORWARD_CLIENT_ID:
         return caller->client_id;
     case LA_FORWARD_PROVIDER:
         return caller->provider->name;
+    case LA_FORWARD_MODEL: /* la_model_forward() sends it, when it is known */
+        return NULL;
     case LA_FORWARD_ATTRIBUTES:
         return la_identity_attributes_json(identity).data;
     case LA_FORWARD_ATTRIBUTE:

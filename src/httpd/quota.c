@@ -234,7 +234,8 @@ static int charge(request_rec *r, struct la_charges_t *charges, const apr_array_
     if (!memory) {
         return la_respond_deny(r, la_denial_make(LA_DENIAL_MISCONFIGURED, NULL));
     }
-    admission = la_admission_make(charges->pool, memory, quotas, &caller, 0);
+    admission =
+        la_admission_make(charges->pool, memory, quotas, &caller, la_request_make(r)->reserve);
     log_strange(r, admission);
     result = la_admission_ask(admission, memory, la_quota_store_get(), &now, r->pool);
     note_fields(charges, admission);

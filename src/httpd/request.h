@@ -37,6 +37,8 @@ typedef struct la_request_t {
     const la_cors_t *cors; /* LlamaAuthCors of the section that the client asked for, or NULL */
 
     struct la_charges_t *charges;   /* of quotas (quota.c); NULL: none */
+    struct la_body_t *body;         /* what was read of it (body.c); NULL: nothing */
+    int body_is_read;               /* all of it */
     struct la_usage_watch_t *usage; /* of tokens (usage_filter.c); NULL: they are not counted */
 
     /* Authentication. */
@@ -47,6 +49,12 @@ typedef struct la_request_t {
     int moved;                            /* another section took over, access was decided again */
     const void *forwarded_conf;           /* the section that set headers and environment */
     const apr_table_t *environment;       /* the table that was cleaned then */
+
+    /* What the request names, where a rule looked for it. */
+    const char *model;
+    uint64_t reserve;   /* the most tokens that the body says the answer may have, or 0 */
+    const char *rpc_id; /* of a JSON-RPC request, as JSON */
+    int is_model_list;  /* the answer is filtered (model_list.c) */
 
     /* The place that access was decided for: a configuration, a path and a query. */
     const void *decided_conf;

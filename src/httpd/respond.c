@@ -188,6 +188,12 @@ void la_respond_passed(request_rec *r)
     state->passed = 1;
 }
 
+int la_respond_fail(request_rec *r, la_denial_t denial)
+{
+    la_request_make(r)->passed = 0;
+    return la_respond_deny(r, denial);
+}
+
 /* A forward proxy makes a 407 of a 401. */
 static int status_for_checks(const request_rec *r)
 {
@@ -255,7 +261,8 @@ static void close_unless_body_comes(request_rec *r)
     apr_off_t bytes = length ? apr_atoi64(length) : 0;
     int chunked = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL;
 
-    if (r->connection->master || !(chunked || bytes || r->expecting_100)) {
+    if (r->connection->master || !(chunked || bytes || r->expecting_100) ||
+        la_request_make(la_request_first(r))->body_is_read) {
         return;
     }
     if (chunked || r->expecting_100 || !body_is_small(r, bytes) || !discard_body(r)) {
@@ -286,7 +293,7 @@ static answer_t *make_answer(request_rec *r, const la_request_t *state, const la
     answer->denial = denial;
     answer->form = state->denial ? state->form
                                  : la_errordocs_form(la_config_dir(r)->documents, denial->status);
-    answer->context = (la_denial_context_t){realm, r->method, r->uri, request_id(r)};
+    answer->context = (la_denial_context_t){realm, r->method, r->uri, request_id(r), state->rpc_id};
     return answer;
 }
 

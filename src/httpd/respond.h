@@ -23,6 +23,10 @@ void la_respond_require_held(request_rec *r);
 /* The request goes to its handler: errors from here on are other modules' and stay as they are. */
 void la_respond_passed(request_rec *r);
 
+/* Records a denial that takes the place of the handler's answer, of which nothing was sent. Returns
+ * the status. */
+int la_respond_fail(request_rec *r, la_denial_t denial);
+
 /* Hooks. */
 void la_respond_insert_error_filter(request_rec *r);
 int la_respond_note_auth_failure(request_rec *r, const char *auth_type);

@@ -5,6 +5,8 @@
 
 #include <http_core.h>
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 int la_section_is_bearer(request_rec *r)
 {
     const char *type = ap_auth_type(r);
@@ -21,13 +23,19 @@ la_methods_t la_section_methods(request_rec *r)
 int la_section_has_rules(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    la_methods_t methods;
+    const la_policy_t *const policies[] = {conf->scopes, conf->attributes, conf->models, conf->mcp,
+                                           conf->mcp_scopes};
+    la_methods_t methods = 0;
 
-    if (!conf->scopes && !conf->attributes) {
-        return 0;
+    for (unsigned i = 0; i < COUNT(policies); i++) {
+        if (policies[i]) {
+            methods = methods ? methods : la_section_methods(r);
+            if (la_policy_applies(policies[i], methods)) {
+                return 1;
+            }
+        }
     }
-    methods = la_section_methods(r);
-    return la_policy_applies(conf->scopes, methods) || la_policy_applies(conf->attributes, methods);
+    return 0;
 }
 
 static int has_field(const request_rec *r, const char *name)
@@ -55,7 +63,7 @@ static int overrides_method(const request_rec *r)
     return 0;
 }
 
-static int has_body(const request_rec *r)
+int la_section_has_body(const request_rec *r)
 {
     const char *length = apr_table_get(r->headers_in, "Content-Length");
 
@@ -66,7 +74,8 @@ static int has_body(const request_rec *r)
 int la_section_looks_like_preflight(request_rec *r)
 {
     return r->method_number == M_OPTIONS && has_field(r, "Origin") &&
-           has_field(r, "Access-Control-Request-Method") && !has_body(r) && !overrides_method(r);
+           has_field(r, "Access-Control-Request-Method") && !la_section_has_body(r) &&
+           !overrides_method(r);
 }
 
 /* An error page is no preflight. */

@@ -13,8 +13,11 @@ int la_section_is_bearer(request_rec *r);
  * differs if httpd shows an error page or includes a page (GET). HEAD counts as GET. */
 la_methods_t la_section_methods(request_rec *r);
 
-/* Whether RequireScope or RequireAttribute applies to this request. */
+/* Whether a rule on callers (RequireScope, RequireModel and their like) applies to this request. */
 int la_section_has_rules(request_rec *r);
+
+/* Whether the fields of a client's request announce a body, for HEAD too. */
+int la_section_has_body(const request_rec *r);
 
 /* Whether this is the Fetch standard's CORS-preflight request, and nothing that could be more: no
  * body, and no field that could make a backend take it for a request of another method. */

@@ -96,7 +96,8 @@ static la_meter_terms_t terms_of(const la_quota_item_t *item, uint64_t reserve, 
     if (limit->kind == LA_LIMIT_RATE) {
         terms.burst = limit->burst > 0 ? (uint64_t)limit->burst : item->number;
     } else if (limit->kind == LA_LIMIT_TOKENS) {
-        terms.cost = smaller(reserve ? reserve : (uint64_t)item->quota->reserve, item->number);
+        terms.cost = (uint64_t)item->quota->reserve;
+        terms.cost = smaller(terms.cost > 0 && reserve > 0 ? reserve : terms.cost, item->number);
         terms.room = terms.cost > 0 ? terms.cost : 1;
     }
     return terms;

@@ -55,7 +55,7 @@ typedef struct la_admission_t {
 /* Collects what a request is charged to.
  *
  * quotas: of const la_quota_t *, those whose `When` holds. reserve: 0, or what the request itself
- * says it will use at most, in place of Reserve.
+ * says it will use at most, in place of a Reserve.
  */
 la_admission_t *la_admission_make(apr_pool_t *pool, const la_quota_memory_t *memory,
                                   const apr_array_header_t *quotas, const la_quota_caller_t *caller,

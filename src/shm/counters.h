@@ -19,7 +19,7 @@
 #define LA_COUNTERS_ALIGN 64
 
 /* Numbers of values of the callers' enums. */
-#define LA_COUNTERS_OUTCOMES 16
+#define LA_COUNTERS_OUTCOMES 24
 #define LA_COUNTERS_VERDICTS 4
 #define LA_COUNTERS_SOURCES  8
 #define LA_COUNTERS_USAGES   3

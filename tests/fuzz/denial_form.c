@@ -7,7 +7,7 @@
 
 static void write_all(apr_pool_t *pool, const la_denial_form_t *form, const char *hostile)
 {
-    la_denial_context_t context = {hostile, hostile, hostile, hostile};
+    la_denial_context_t context = {hostile, hostile, hostile, hostile, NULL};
     int kind;
 
     for (kind = 0; kind <= LA_DENIAL_ACCESS; kind++) {

@@ -80,12 +80,28 @@ class Peer:
                 return None
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
         call = Call(head, b"", self.number)
+        if (call.header("Transfer-Encoding") or "").lower() == "chunked":
+            return self.read_chunks(call)
         length = int(call.header("Content-Length") or 0)
         while len(self.buffer) < length:
             if not self.fill():
                 return None
         call.body, self.buffer = self.buffer[:length], self.buffer[length:]
         return call
+
+    def read_chunks(self, call):
+        while True:
+            while b"\r\n" not in self.buffer:
+                if not self.fill():
+                    return None
+            line, _, self.buffer = self.buffer.partition(b"\r\n")
+            size = int(line.partition(b";")[0], 16)
+            while len(self.buffer) < size + 2:
+                if not self.fill():
+                    return None
+            call.body, self.buffer = call.body + self.buffer[:size], self.buffer[size + 2:]
+            if size == 0:
+                return call
 
     def fill(self):
         data = self.socket.recv(65536)

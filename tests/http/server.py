@@ -23,7 +23,7 @@ from errorlog import ErrorLog, await_until
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = Path(os.environ.get("LA_MODULE", ROOT / ".build" / "release" / "mod_llama_auth.so")).resolve()
 BASE_MODULES = ("authn_core", "authz_core", "authz_host", "authz_user", "alias", "dir", "mime", "headers", "env")
-NOTES = ("principal", "client_id", "provider", "attributes", "message", "cache", "error",
+NOTES = ("principal", "client_id", "provider", "attributes", "message", "cache", "error", "model", "mcp",
          "attribute.roles", "attribute.teams", "attribute.scopes")
 THREADS = 8
 

@@ -44,7 +44,7 @@ static void test_values(void **state)
     (void)state;
     assert_null(la_denial_form_parse(pool, slice_of_text(all_places), &form));
     for (size_t i = 0; i < ROWS(values); i++) {
-        la_denial_context_t context = {values[i], values[i], values[i], values[i]};
+        la_denial_context_t context = {values[i], values[i], values[i], values[i], NULL};
         la_denial_t denial = la_denial_make(LA_DENIAL_SCOPE, values[i]);
 
         denial.scope = values[i];
@@ -125,7 +125,7 @@ static void test_template(void **state)
 {
     const template_t *row = *state;
     apr_pool_t *pool = new_pool();
-    la_denial_context_t context = {"r", "GET", "/p", "id"};
+    la_denial_context_t context = {"r", "GET", "/p", "id", NULL};
     la_denial_t denial = la_denial_make(LA_DENIAL_REJECTED, NULL);
     const la_denial_form_t *form;
     const char *error = la_denial_form_parse(pool, slice_of_text(row->text), &form);

@@ -5,8 +5,8 @@
 #include "httpd/config/config.h"
 
 #include "httpd/field.h"
-#include "httpd/config/place.h"
 #include "httpd/config/registry.h"
+#include "httpd/config/rule_lines.h"
 #include "provider/mask.h"
 
 #include <apr_lib.h>
@@ -60,6 +60,13 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     merged->scopes = la_policy_merge(pool, parent->scopes, child->scopes);
     merged->attributes = la_policy_merge(pool, parent->attributes, child->attributes);
     merged->origins = la_policy_merge(pool, parent->origins, child->origins);
+    merged->models = la_policy_merge(pool, parent->models, child->models);
+    merged->mcp = la_policy_merge(pool, parent->mcp, child->mcp);
+    merged->mcp_scopes = la_policy_merge(pool, parent->mcp_scopes, child->mcp_scopes);
+    merged->model_sources = child->model_sources ? child->model_sources : parent->model_sources;
+    merged->model_refusal = child->model_refusal ? child->model_refusal : parent->model_refusal;
+    merged->model_list = child->model_list ? child->model_list : parent->model_list;
+    merged->body_limit = child->body_limit ? child->body_limit : parent->body_limit;
     merged->cors = child->cors ? child->cors : parent->cors;
     merged->sources = child->sources ? child->sources : parent->sources;
     merged->forwards = la_forwards_merge(pool, parent->forwards, child->forwards);
@@ -122,30 +129,6 @@ static const char *set_use(cmd_parms *cmd, void *dconf, int argc, char *const ar
     return in_directive(cmd, la_registry_use(cmd, argc, argv, &((la_dir_conf_t *)dconf)->use));
 }
 
-typedef const char *add_rule_fn(apr_pool_t *pool, const la_policy_t **policy,
-                                const la_policy_line_t *line);
-
-static const char *add_rule(cmd_parms *cmd, const la_policy_t **policy, add_rule_fn *add, int argc,
-                            char *const argv[])
-{
-    la_policy_line_t line = {(la_methods_t)cmd->limited, la_place_of_line(cmd), argc,
-                             (const char *const *)argv};
-    const char *error = la_place_of_rule(cmd);
-
-    return in_directive(cmd, error ? error : add(cmd->pool, policy, &line));
-}
-
-static const char *set_scope(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
-{
-    return add_rule(cmd, &((la_dir_conf_t *)dconf)->scopes, la_policy_add_scopes, argc, argv);
-}
-
-static const char *set_attribute(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
-{
-    return add_rule(cmd, &((la_dir_conf_t *)dconf)->attributes, la_policy_add_attribute, argc,
-                    argv);
-}
-
 static const char *set_scope_implies(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
@@ -153,15 +136,6 @@ static const char *set_scope_implies(cmd_parms *cmd, void *dconf, int argc, char
     (void)dconf;
     return in_directive(cmd, la_implied_scopes_add(cmd->pool, &conf->implied_scopes, argc,
                                                    (const char *const *)argv));
-}
-
-static const char *set_origin(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
-{
-    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
-
-    return error ? error
-                 : add_rule(cmd, &((la_dir_conf_t *)dconf)->origins, la_policy_add_origins, argc,
-                            argv);
 }
 
 static const char *set_cors(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
@@ -419,7 +393,17 @@ static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char
     return in_directive(cmd, error);
 }
 
-#define SWITCH(field) (void *)offsetof(la_dir_conf_t, field)
+/* LlamaAuthModelList filter|off. */
+static const char *set_model_list(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    la_switch_e *field = &((la_dir_conf_t *)dconf)->model_list;
+
+    *field = strcasecmp(arg, "filter") == 0 ? LA_ON : LA_OFF;
+    return in_directive(
+        cmd, *field == LA_ON || strcasecmp(arg, "off") == 0 ? NULL : "takes filter or off");
+}
+
+#define FIELD(field) (void *)offsetof(la_dir_conf_t, field)
 
 const command_rec la_config_commands[] = {
     AP_INIT_RAW_ARGS("<LlamaAuthProvider", la_registry_section, NULL, RSRC_CONF,
@@ -430,7 +414,7 @@ const command_rec la_config_commands[] = {
                   "size of the memory in which quotas are counted (K, M, G)"),
     AP_INIT_TAKE_ARGV("LlamaAuthQuotaUse", set_quota_use, NULL, OR_AUTHCFG,
                       "the quotas that hold here, or none"),
-    AP_INIT_FLAG("LlamaAuthUsage", set_switch, SWITCH(usage), ACCESS_CONF,
+    AP_INIT_FLAG("LlamaAuthUsage", set_switch, FIELD(usage), ACCESS_CONF,
                  "whether the tokens used are read from LLM answers"),
     AP_INIT_TAKE1("LlamaAuthOutageStatus", set_outage_status, NULL, RSRC_CONF,
                   "status when no provider could answer: 401 or 503"),
@@ -445,32 +429,47 @@ const command_rec la_config_commands[] = {
     AP_INIT_TAKE_ARGV("LlamaAuthScopeImplies", set_scope_implies, NULL, RSRC_CONF,
                       "a scope, and the scopes that whoever has it has too"),
     AP_INIT_TAKE_ARGV("LlamaAuthUse", set_use, NULL, OR_AUTHCFG, "the providers to ask, in order"),
-    AP_INIT_TAKE_ARGV("RequireScope", set_scope, NULL, OR_AUTHCFG,
+    AP_INIT_TAKE_ARGV("RequireScope", la_rules_set_scopes, FIELD(scopes), OR_AUTHCFG,
                       "[all|any] and the scopes a caller must have, or none"),
-    AP_INIT_TAKE_ARGV("RequireAttribute", set_attribute, NULL, OR_AUTHCFG,
+    AP_INIT_TAKE_ARGV("RequireAttribute", la_rules_set_attribute, FIELD(attributes), OR_AUTHCFG,
                       "a category and values of which a caller must have one, or none"),
-    AP_INIT_TAKE_ARGV("RequireOrigin", set_origin, NULL, RSRC_CONF | ACCESS_CONF,
-                      "origins of pages that may send requests, or none"),
+    AP_INIT_TAKE_ARGV("RequireOrigin", la_rules_set_origins, FIELD(origins),
+                      RSRC_CONF | ACCESS_CONF, "origins of pages that may send requests, or none"),
+    AP_INIT_TAKE_ARGV("RequireModel", la_rules_set_models, FIELD(models), OR_AUTHCFG,
+                      "patterns of the models that may be named, attribute:CATEGORY, or none"),
+    AP_INIT_TAKE_ARGV("LlamaAuthModelSource", la_body_set_sources, FIELD(model_sources), OR_AUTHCFG,
+                      "where a request names its model: body:NAME, path:REGEX, query:NAME"),
+    AP_INIT_TAKE1("LlamaAuthModelList", set_model_list, NULL, OR_AUTHCFG,
+                  "filter: lists of models show what RequireModel allows; or off"),
+    AP_INIT_TAKE1("LlamaAuthModelRefusal", la_body_set_refusal, FIELD(model_refusal), OR_AUTHCFG,
+                  "status when a model is not allowed: 403 or 404"),
+    AP_INIT_TAKE_ARGV("RequireMcp", la_rules_set_mcp, FIELD(mcp), OR_AUTHCFG,
+                      "MCP operations that may be called, attribute:CATEGORY, or none"),
+    AP_INIT_TAKE_ARGV("LlamaAuthMcpScope", la_rules_set_mcp_scope, FIELD(mcp_scopes), OR_AUTHCFG,
+                      "an MCP operation and the scopes that it needs, or none"),
+    AP_INIT_TAKE1("LlamaAuthBodyLimit", la_body_set_limit, FIELD(body_limit),
+                  RSRC_CONF | ACCESS_CONF,
+                  "how much of a body is read where a rule needs it (K, M, G)"),
     AP_INIT_TAKE_ARGV("LlamaAuthCors", set_cors, NULL, RSRC_CONF | ACCESS_CONF,
                       "origins of pages that may read answers, or * or off"),
     AP_INIT_TAKE_ARGV("LlamaAuthTokenSource", set_sources, NULL, OR_AUTHCFG,
                       "where the token is: Authorization, header:NAME, query:NAME, cookie:NAME"),
     AP_INIT_TAKE2("LlamaAuthForward", set_forward, NULL, OR_AUTHCFG,
                   "a request header for the backend, and what it says: principal, client_id, "
-                  "provider, attributes, "
+                  "provider, model, attributes, "
                   "attribute:CATEGORY, json:CATEGORY, one:CATEGORY"),
     AP_INIT_TAKE_ARGV("LlamaAuthBackendToken", set_backend_token, NULL, ACCESS_CONF,
                       "the backend's own credential (file:PATH, env:NAME or literal), then "
                       "header:NAME and always; or none"),
-    AP_INIT_FLAG("LlamaAuthForwardToken", set_switch, SWITCH(forward_token), OR_AUTHCFG,
+    AP_INIT_FLAG("LlamaAuthForwardToken", set_switch, FIELD(forward_token), OR_AUTHCFG,
                  "whether the token goes on to the backend"),
-    AP_INIT_FLAG("LlamaAuthEnv", set_switch, SWITCH(env), OR_AUTHCFG,
+    AP_INIT_FLAG("LlamaAuthEnv", set_switch, FIELD(env), OR_AUTHCFG,
                  "whether LLAMA_AUTH_* environment variables are set"),
-    AP_INIT_FLAG("LlamaAuthPreflight", set_switch, SWITCH(preflight), OR_AUTHCFG,
+    AP_INIT_FLAG("LlamaAuthPreflight", set_switch, FIELD(preflight), OR_AUTHCFG,
                  "whether a CORS preflight is let through without a token"),
     AP_INIT_TAKE2("LlamaAuthErrorDocument", set_document, NULL, OR_AUTHCFG,
                   "a status or default, and a JSON text, file:PATH or llama, ogx, openai, "
-                  "anthropic, problem"),
+                  "anthropic, mcp, problem"),
     AP_INIT_TAKE_ARGV("LlamaAuthResource", set_resource, NULL, OR_AUTHCFG,
                       "the protected resource's URL (RFC 9728), and its scopes"),
     AP_INIT_TAKE_ARGV("LlamaAuthResourceServer", set_resource_servers, NULL, OR_AUTHCFG,

@@ -7,6 +7,7 @@
 
 #include "access/policy.h"
 #include "httpd/config/backend_line.h"
+#include "httpd/config/body_lines.h"
 #include "httpd/config/cors_line.h"
 #include "httpd/config/cache_lines.h"
 #include "httpd/config/forward_rules.h"
@@ -37,6 +38,13 @@ typedef struct la_dir_conf_t {
     const la_policy_t *scopes;                  /* RequireScope */
     const la_policy_t *attributes;              /* RequireAttribute */
     const la_policy_t *origins;                 /* RequireOrigin */
+    const la_policy_t *models;                  /* RequireModel */
+    const la_policy_t *mcp;                     /* RequireMcp */
+    const la_policy_t *mcp_scopes;              /* LlamaAuthMcpScope */
+    const la_model_sources_t *model_sources;    /* LlamaAuthModelSource; NULL is the default */
+    int model_refusal;                          /* LlamaAuthModelRefusal; 0 is 403 */
+    la_switch_e model_list;                     /* LlamaAuthModelList; not set is off */
+    apr_size_t body_limit;                      /* LlamaAuthBodyLimit; 0 is the default */
     const la_cors_t *cors;                      /* LlamaAuthCors */
     const la_sources_t *sources;                /* LlamaAuthTokenSource; NULL is Authorization */
     const la_forwards_t *forwards;              /* LlamaAuthForward */

@@ -43,7 +43,7 @@ static void warn(const check_t *c, const ap_directive_t *line, const char *text)
 /* Whether a line is a Require of httpd's or of ours that can refuse somebody. */
 static int can_refuse(const ap_directive_t *line)
 {
-    if (!begins(line->directive, "Require")) {
+    if (!begins(line->directive, "Require") && !la_line_is(line, "LlamaAuthMcpScope")) {
         return 0;
     }
     return la_line_is(line, "Require") ? !begins(line->args, "all granted")
@@ -53,8 +53,14 @@ static int can_refuse(const ap_directive_t *line)
 /* Whether a line needs a caller of ours. */
 static int is_rule(const ap_directive_t *line)
 {
-    return (la_line_is(line, "RequireScope") || la_line_is(line, "RequireAttribute")) &&
-           can_refuse(line);
+    static const char *const rules[] = {"RequireScope", "RequireAttribute", "RequireModel",
+                                        "RequireMcp", "LlamaAuthMcpScope"};
+    unsigned i = 0;
+
+    while (i < sizeof(rules) / sizeof(rules[0]) && !la_line_is(line, rules[i])) {
+        i++;
+    }
+    return i < sizeof(rules) / sizeof(rules[0]) && can_refuse(line);
 }
 
 /* What AuthType says: Bearer, another type, or an expression, which may say either. */

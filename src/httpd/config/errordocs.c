@@ -13,7 +13,7 @@
 #define TEMPLATE_LIMIT_BYTES ((apr_size_t)64 * 1024)
 
 /* The statuses that the module answers with. */
-static const int statuses[] = {400, 401, 403, 429, 500, 503};
+static const int statuses[] = {400, 401, 403, 404, 413, 415, 429, 500, 502, 503};
 #define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
 struct la_errordocs_t {
@@ -55,7 +55,7 @@ static const char *read_form(apr_pool_t *pool, const char *what, const la_denial
         return apr_psprintf(
             pool,
             "'%s' is no JSON object, no file:PATH and none of llama, ogx, openai, anthropic, "
-            "problem",
+            "mcp, problem",
             what);
     }
     return la_denial_form_parse(pool, la_slice_of(what), form);
@@ -91,7 +91,10 @@ const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents,
     const la_denial_form_t **form = find_form(made, status);
 
     if (!form) {
-        return apr_psprintf(pool, "'%s' is none of 400, 401, 403, 429, 500, 503, default", status);
+        return apr_psprintf(pool,
+                            "'%s' is none of 400, 401, 403, 404, 413, 415, 429, 500, 502, "
+                            "503, default",
+                            status);
     }
     if (*form) {
         return apr_psprintf(pool, "%s is named twice in this section", status);

@@ -9,9 +9,9 @@ typedef struct la_errordocs_t la_errordocs_t;
 
 /* Adds one line to a section's.
  *
- * documents: the lines so far, replaced; may point to NULL. status: 400, 401, 403, 429, 500,
- * 503 or `default`. what: a JSON text, file:PATH (relative to ServerRoot, read now) or a preset's
- * name. Returns NULL, or what is wrong.
+ * documents: the lines so far, replaced; may point to NULL. status: 400, 401, 403, 404, 413,
+ * 415, 429, 500, 502, 503 or `default`. what: a JSON text, file:PATH (relative to ServerRoot, read
+ * now) or a preset's name. Returns NULL, or what is wrong.
  */
 const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents, const char *status,
                              const char *what);

@@ -59,6 +59,7 @@ static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_lin
     } names[] = {{"principal", LA_FORWARD_PRINCIPAL},
                  {"client_id", LA_FORWARD_CLIENT_ID},
                  {"provider", LA_FORWARD_PROVIDER},
+                 {"model", LA_FORWARD_MODEL},
                  {"attributes", LA_FORWARD_ATTRIBUTES},
                  {"attribute:", LA_FORWARD_ATTRIBUTE},
                  {"json:", LA_FORWARD_JSON},
@@ -76,7 +77,7 @@ static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_lin
         }
     }
     return apr_psprintf(pool,
-                        "'%s' is none of principal, client_id, provider, attributes, "
+                        "'%s' is none of principal, client_id, provider, model, attributes, "
                         "attribute:CATEGORY, json:CATEGORY, one:CATEGORY",
                         word);
 }

@@ -10,6 +10,7 @@ typedef enum la_forward_what_e {
     LA_FORWARD_PRINCIPAL,
     LA_FORWARD_CLIENT_ID,
     LA_FORWARD_PROVIDER,
+    LA_FORWARD_MODEL,
     LA_FORWARD_ATTRIBUTES,
     LA_FORWARD_ATTRIBUTE, /* the values, joined */
     LA_FORWARD_JSON,      /* the values as a JSON list */

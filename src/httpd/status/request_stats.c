@@ -13,7 +13,10 @@ static const la_denial_e shown[] = {LA_DENIAL_MISSING_TOKEN, LA_DENIAL_MALFORMED
                                     LA_DENIAL_REJECTED,      LA_DENIAL_TIMEOUT,
                                     LA_DENIAL_OUTAGE,        LA_DENIAL_SCOPE,
                                     LA_DENIAL_ATTRIBUTE,     LA_DENIAL_ORIGIN,
-                                    LA_DENIAL_ACCESS,        LA_DENIAL_REQUESTS,
+                                    LA_DENIAL_ACCESS,        LA_DENIAL_MODEL,
+                                    LA_DENIAL_UNKNOWN_MODEL, LA_DENIAL_OPERATION,
+                                    LA_DENIAL_BODY_SIZE,     LA_DENIAL_MEDIA_TYPE,
+                                    LA_DENIAL_MODEL_LIST,    LA_DENIAL_REQUESTS,
                                     LA_DENIAL_TOKENS,        LA_DENIAL_QUOTA,
                                     LA_DENIAL_MISCONFIGURED};
 

@@ -1,0 +1,17 @@
+/* RequireMcp and LlamaAuthMcpScope: finds the operation that an MCP message asks for, and decides
+ * on it. */
+#ifndef LA_MCP_H
+#define LA_MCP_H
+
+#include <httpd.h>
+
+#define LA_NOTE_MCP "llama_auth.mcp"
+
+/* Checks the operation. For the last fixup, when all rules that do without the body hold.
+ *
+ * Returns OK, or the status of a denial that is recorded. Notes the operation, and the request's id
+ * for an error document.
+ */
+int la_mcp_check(request_rec *r);
+
+#endif

@@ -1,0 +1,24 @@
+/* RequireModel: finds the model that a request names, and decides on it. */
+#ifndef LA_MODEL_H
+#define LA_MODEL_H
+
+#include "base/slice.h"
+
+#include <httpd.h>
+
+#define LA_NOTE_MODEL "llama_auth.model"
+
+/* Checks the model. For the last fixup, when all other rules but the quotas hold.
+ *
+ * Returns OK, or the status of a denial that is recorded. Notes the model, what the body says of
+ * max_tokens and the like, and whether the answer is a list to be filtered.
+ */
+int la_model_check(request_rec *r);
+
+/* Tells the backend of the model (LlamaAuthForward X model). */
+void la_model_forward(request_rec *r);
+
+/* Whether the rules of the request's section allow the caller a model. */
+int la_model_is_allowed(request_rec *r, la_slice_t model);
+
+#endif

@@ -1,4 +1,6 @@
-/* The text is checked as a whole first, then the parts that change are replaced in it. Any thread.
+/* The lists are read an item at a time and cut out of the text, since a tree of all items would
+ * take too much memory. Then what is left of the text is read, and what may stay is put into it.
+ * Any thread.
  */
 #include "access/model_list.h"
 
@@ -7,25 +9,30 @@
 #include "base/json_scan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <apr_strings.h>
 
 /* The number that a scan gives the outermost object. */
 #define OUTERMOST 1
 
-/* A part of the text, and what stands in its place. */
+/* What stands in the place of a part of the text. */
 typedef struct edit_t {
-    la_slice_t part; /* data NULL: none */
+    apr_size_t at;
+    apr_size_t len; /* of the part */
     la_slice_t text;
 } edit_t;
+
+#define MOST_EDITS 4 /* data, models, first_id, last_id */
 
 typedef struct list_t {
     apr_pool_t *pool;
     apr_pool_t *item_pool;
-    la_slice_t text;
+    la_slice_t text; /* without the lists that were read */
     la_model_allowed_t *allowed;
     void *baton;
-    edit_t edits[4]; /* data, models, first_id, last_id */
+    edit_t edits[MOST_EDITS];
+    int count;
     la_slice_t first_id, last_id;
 } list_t;
 
@@ -87,14 +94,29 @@ static const char *filter_items(list_t *list, la_json_list_t *items, int is_data
     return NULL;
 }
 
-/* Filters the list of that name. Returns NULL, or what is wrong. found: whether there is one. */
-static const char *filter_list(list_t *list, const char *name, edit_t *edit, int *found)
+/* Cuts a part out of the text, and moves the edits behind it. */
+static void cut_out(list_t *list, apr_size_t at, apr_size_t len)
+{
+    char *rest = apr_palloc(list->pool, list->text.len);
+
+    memcpy(rest, list->text.data, at);
+    memcpy(rest + at, list->text.data + at + len, list->text.len - at - len);
+    list->text = (la_slice_t){rest, list->text.len - len};
+    for (int i = 0; i < list->count; i++) {
+        list->edits[i].at -= list->edits[i].at > at ? len : 0;
+    }
+}
+
+/* Filters the list of that name, if there is one. Returns NULL, or what is wrong. */
+static const char *filter_list(list_t *list, const char *name, int is_data)
 {
     const la_json_t *root;
     const la_json_t *member;
     la_json_list_t items;
     la_json_writer_t writer;
     const char *error = la_json_parse_list(list->pool, list->text, name, &root, &items);
+    apr_size_t at;
+    apr_size_t len;
 
     if (error) {
         return error;
@@ -105,11 +127,12 @@ static const char *filter_list(list_t *list, const char *name, edit_t *edit, int
     if (la_json_type(member) != LA_JSON_ARRAY || items.tree) {
         return apr_psprintf(list->pool, "%s is no list", name);
     }
-    *found = 1;
-    edit->part = items.rest;
+    at = (apr_size_t)(items.rest.data - list->text.data);
+    len = items.rest.len;
     la_json_writer_init(&writer, list->pool);
-    error = filter_items(list, &items, edit == &list->edits[0], &writer);
-    edit->text = (la_slice_t){writer.data, writer.len};
+    error = filter_items(list, &items, is_data, &writer);
+    cut_out(list, at, len);
+    list->edits[list->count++] = (edit_t){at, 0, {writer.data, writer.len}};
     return error;
 }
 
@@ -159,18 +182,19 @@ static la_slice_t find_value(la_slice_t text, const char *quoted)
     return value.len > 0 ? value : (la_slice_t){NULL, 0};
 }
 
-static const char *set_id(list_t *list, const la_json_t *root, int is_first, edit_t *edit)
+static const char *set_id(list_t *list, const la_json_t *root, int is_first)
 {
     const char *name = is_first ? "first_id" : "last_id";
     const la_slice_t id = is_first ? list->first_id : list->last_id;
     const la_json_t *member;
     la_json_writer_t writer;
+    la_slice_t value;
 
     if (!la_json_member(root, name, &member)) {
         return NULL;
     }
-    edit->part = find_value(list->text, is_first ? "\"first_id\"" : "\"last_id\"");
-    if (!edit->part.data) {
+    value = find_value(list->text, is_first ? "\"first_id\"" : "\"last_id\"");
+    if (!value.data) {
         return apr_pstrcat(list->pool, name, " is no string", NULL);
     }
     la_json_writer_init(&writer, list->pool);
@@ -179,49 +203,44 @@ static const char *set_id(list_t *list, const la_json_t *root, int is_first, edi
     } else {
         la_json_write_raw(&writer, LA_SLICE("null"));
     }
-    edit->text = (la_slice_t){writer.data, writer.len};
+    list->edits[list->count++] =
+        (edit_t){(apr_size_t)(value.data - list->text.data), value.len, {writer.data, writer.len}};
     return NULL;
 }
 
 static const char *set_ids(list_t *list)
 {
     const la_json_t *root;
-    la_json_list_t items;
-    const char *error = la_json_parse_list(list->pool, list->text, "data", &root, &items);
+    const char *error = la_json_parse(list->pool, list->text, &root);
 
-    error = error ? error : set_id(list, root, 1, &list->edits[2]);
-    return error ? error : set_id(list, root, 0, &list->edits[3]);
+    error = error ? error : set_id(list, root, 1);
+    return error ? error : set_id(list, root, 0);
 }
 
-#define EDITS ((int)(sizeof(((list_t *)NULL)->edits) / sizeof(edit_t)))
-
-/* For qsort(): in the order of the text, those that change nothing first. */
+/* For qsort(). */
 static int compare_edits(const void *a, const void *b)
 {
-    const char *one = ((const edit_t *)a)->part.data;
-    const char *other = ((const edit_t *)b)->part.data;
+    apr_size_t one = ((const edit_t *)a)->at;
+    apr_size_t other = ((const edit_t *)b)->at;
 
     return (one > other) - (one < other);
 }
 
 static la_slice_t apply_edits(list_t *list)
 {
-    const char *from = list->text.data;
-    const char *end = from + list->text.len;
+    apr_size_t from = 0;
     la_json_writer_t writer;
 
     la_json_writer_init(&writer, list->pool);
-    qsort(list->edits, (size_t)EDITS, sizeof(edit_t), compare_edits);
-    for (int i = 0; i < EDITS; i++) {
+    qsort(list->edits, (size_t)list->count, sizeof(edit_t), compare_edits);
+    for (int i = 0; i < list->count; i++) {
         const edit_t *edit = &list->edits[i];
 
-        if (edit->part.data) {
-            la_json_write_raw(&writer, (la_slice_t){from, (apr_size_t)(edit->part.data - from)});
-            la_json_write_raw(&writer, edit->text);
-            from = edit->part.data + edit->part.len;
-        }
+        la_json_write_raw(&writer, (la_slice_t){list->text.data + from, edit->at - from});
+        la_json_write_raw(&writer, edit->text);
+        from = edit->at + edit->len;
     }
-    la_json_write_raw(&writer, (la_slice_t){from, (apr_size_t)(end - from)});
+    la_json_write_raw(&writer, (la_slice_t){list->text.data + from, list->text.len - from});
     return (la_slice_t){writer.data, writer.len};
 }
 
@@ -230,13 +249,12 @@ const char *la_model_list_filter(apr_pool_t *pool, la_slice_t text, la_model_all
 {
     list_t list = {.pool = pool, .text = text, .allowed = allowed, .baton = baton};
     const char *error;
-    int found = 0;
 
     *filtered = (la_slice_t){"", 0};
     apr_pool_create(&list.item_pool, pool);
-    error = filter_list(&list, "data", &list.edits[0], &found);
-    error = error ? error : filter_list(&list, "models", &list.edits[1], &found);
-    error = error ? error : found ? set_ids(&list) : "it has neither data nor models";
+    error = filter_list(&list, "data", 1);
+    error = error ? error : filter_list(&list, "models", 0);
+    error = error ? error : list.count > 0 ? set_ids(&list) : "it has neither data nor models";
     apr_pool_destroy(list.item_pool);
     if (!error) {
         *filtered = apply_edits(&list);

@@ -3,6 +3,8 @@
  */
 #include "base/json_members.h"
 
+#include "base/json_text.h"
+
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -35,15 +37,6 @@ typedef enum state_e {
     IN_EXPONENT
 } state_e;
 
-/* The text that is kept of a name or a value. */
-typedef struct capture_t {
-    char *data; /* NULL: nothing is kept */
-    apr_size_t len;
-    apr_size_t capacity;
-    apr_size_t limit;
-    int is_broken;
-} capture_t;
-
 struct la_members_t {
     apr_pool_t *pool;
     la_member_t *members;
@@ -57,12 +50,11 @@ struct la_members_t {
     int in_name;
     const la_member_t *inner; /* whose object is read at the second level, or NULL */
     la_member_t *target;      /* the wanted member whose value comes next or is read */
-    capture_t kept;
+    la_json_text_t kept;
     char name[NAME_CAPACITY];
     const char *literal;                /* what is left of one */
     unsigned char following, low, high; /* the bytes of a character that are still to come */
     unsigned hex_digits, unit;
-    unsigned high_surrogate; /* the last escape named one; else 0 */
 };
 
 static int fail(la_members_t *m, const char *error)
@@ -80,57 +72,14 @@ static int fail_at(la_members_t *m)
 
 static void keep_nothing(la_members_t *m)
 {
-    m->kept = (capture_t){0};
-}
-
-static void keep(la_members_t *m, const char *data, apr_size_t len)
-{
-    capture_t *kept = &m->kept;
-
-    if (!kept->data || kept->is_broken) {
-        return;
-    }
-    if (len > kept->limit - kept->len) {
-        kept->is_broken = 1;
-        return;
-    }
-    if (len > kept->capacity - kept->len) {
-        apr_size_t wanted = 2 * (kept->len + len);
-        char *grown;
-
-        kept->capacity = wanted < kept->limit ? wanted : kept->limit;
-        grown = apr_palloc(m->pool, kept->capacity);
-        memcpy(grown, kept->data, kept->len);
-        kept->data = grown;
-    }
-    memcpy(kept->data + kept->len, data, len);
-    kept->len += len;
+    m->kept = (la_json_text_t){.pool = m->pool};
 }
 
 static void keep_byte(la_members_t *m, unsigned char byte)
 {
     char data = (char)byte;
 
-    keep(m, &data, 1);
-}
-
-static void keep_character(la_members_t *m, unsigned code)
-{
-    if (code < 0x80) {
-        keep_byte(m, (unsigned char)code);
-        return;
-    }
-    if (code < 0x800) {
-        keep_byte(m, (unsigned char)(0xC0 | code >> 6));
-    } else if (code < 0x10000) {
-        keep_byte(m, (unsigned char)(0xE0 | code >> 12));
-        keep_byte(m, (unsigned char)(0x80 | (code >> 6 & 0x3F)));
-    } else {
-        keep_byte(m, (unsigned char)(0xF0 | code >> 18));
-        keep_byte(m, (unsigned char)(0x80 | (code >> 12 & 0x3F)));
-        keep_byte(m, (unsigned char)(0x80 | (code >> 6 & 0x3F)));
-    }
-    keep_byte(m, (unsigned char)(0x80 | (code & 0x3F)));
+    la_json_text_add(&m->kept, &data, 1);
 }
 
 /* ---- names ---- */
@@ -139,44 +88,6 @@ static void keep_character(la_members_t *m, unsigned code)
 static int is_watched(const la_members_t *m)
 {
     return m->depth == 1 || (m->depth == 2 && m->inner);
-}
-
-static unsigned char fold_ascii(char byte)
-{
-    return (unsigned char)(byte >= 'A' && byte <= 'Z' ? byte - 'A' + 'a' : byte);
-}
-
-/* One character as Go folds it: of those beyond ASCII two are letters of ASCII there, U+017F and
- * U+212A. Returns how many bytes it takes. */
-static apr_size_t fold(const char *text, apr_size_t len, unsigned char *folded)
-{
-    *folded = fold_ascii(*text);
-    if (len >= 2 && memcmp(text, "\xC5\xBF", 2) == 0) {
-        *folded = 's';
-        return 2;
-    }
-    if (len >= 3 && memcmp(text, "\xE2\x84\xAA", 3) == 0) {
-        *folded = 'k';
-        return 3;
-    }
-    return 1;
-}
-
-static int is_same_but_for_case(const char *text, apr_size_t len, const char *name)
-{
-    unsigned char folded;
-
-    while (len > 0 && *name) {
-        apr_size_t taken = fold(text, len, &folded);
-
-        if (folded != fold_ascii(*name)) {
-            return 0;
-        }
-        text += taken;
-        len -= taken;
-        name++;
-    }
-    return len == 0 && !*name;
 }
 
 /* Notes the member whose name has been read. */
@@ -189,7 +100,7 @@ static void find_target(la_members_t *m)
     for (int i = 0; i < m->count && !m->kept.is_broken; i++) {
         la_member_t *member = &m->members[i];
 
-        if (member->within == within && is_same_but_for_case(name.data, name.len, member->name)) {
+        if (member->within == within && la_json_text_is_name(name, member->name)) {
             if (member->kind != LA_MEMBER_ABSENT || !la_slice_is(name, member->name)) {
                 member->is_ambiguous = 1;
             } else {
@@ -262,7 +173,8 @@ static int begin_string(la_members_t *m, int is_name)
     m->in_name = is_name;
     m->state = IN_STRING;
     if (is_name && is_watched(m)) {
-        m->kept = (capture_t){m->name, 0, NAME_CAPACITY, NAME_CAPACITY, 0};
+        m->kept = (la_json_text_t){
+            .data = m->name, .capacity = NAME_CAPACITY, .limit = NAME_CAPACITY, .pool = m->pool};
     }
     return 1;
 }
@@ -291,13 +203,6 @@ static la_member_e kind_of(unsigned char byte)
     return byte == '-' || (byte >= '0' && byte <= '9') ? LA_MEMBER_NUMBER : LA_MEMBER_OTHER;
 }
 
-static int begin_literal(la_members_t *m, const char *rest)
-{
-    m->literal = rest;
-    m->state = IN_LITERAL;
-    return 1;
-}
-
 static int begin_value(la_members_t *m, unsigned char byte)
 {
     if (m->target) {
@@ -311,11 +216,11 @@ static int begin_value(la_members_t *m, unsigned char byte)
     case '"':
         return begin_string(m, 0);
     case 'n':
-        return begin_literal(m, "ull");
     case 't':
-        return begin_literal(m, "rue");
     case 'f':
-        return begin_literal(m, "alse");
+        m->literal = byte == 'n' ? "ull" : byte == 't' ? "rue" : "alse";
+        m->state = IN_LITERAL;
+        return 1;
     }
     if (kind_of(byte) != LA_MEMBER_NUMBER) {
         return fail_at(m);
@@ -333,32 +238,6 @@ static int is_plain(unsigned char byte)
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-/* Half of a surrogate pair is no character, and readers disagree on what it becomes. */
-static void end_surrogate(la_members_t *m)
-{
-    if (m->high_surrogate) {
-        m->kept.is_broken = 1;
-        m->high_surrogate = 0;
-    }
-}
-
-static void keep_unit(la_members_t *m, unsigned unit)
-{
-    if ((unit & 0xFC00) == 0xDC00 && m->high_surrogate) {
-        keep_character(m, 0x10000 + ((m->high_surrogate & 0x3FF) << 10 | (unit & 0x3FF)));
-        m->high_surrogate = 0;
-        return;
-    }
-    end_surrogate(m);
-    if ((unit & 0xFC00) == 0xD800) {
-        m->high_surrogate = unit;
-    } else if ((unit & 0xFC00) == 0xDC00) {
-        m->kept.is_broken = 1;
-    } else {
-        keep_character(m, unit);
-    }
-}
-
 static int step_hex(la_members_t *m, unsigned char byte)
 {
     int digit = OPENSSL_hexchar2int(byte);
@@ -373,7 +252,7 @@ static int step_hex(la_members_t *m, unsigned char byte)
     if (m->in_name && m->unit == 0) {
         return fail(m, "NUL in a member name");
     }
-    keep_unit(m, m->unit);
+    la_json_text_add_unit(&m->kept, m->unit);
     m->state = IN_STRING;
     return 1;
 }
@@ -393,8 +272,7 @@ static int step_escape(la_members_t *m, unsigned char byte)
     if (!found) {
         return fail_at(m);
     }
-    end_surrogate(m);
-    keep(m, &meant[found - letters], 1);
+    la_json_text_add(&m->kept, &meant[found - letters], 1);
     m->state = IN_STRING;
     return 1;
 }
@@ -433,7 +311,7 @@ static int step_string(la_members_t *m, unsigned char byte)
         m->state = IN_ESCAPE;
         return 1;
     }
-    end_surrogate(m);
+    la_json_text_end(&m->kept);
     if (byte == '"') {
         return end_string(m);
     }
@@ -563,6 +441,7 @@ la_members_t *la_members_make(apr_pool_t *pool, la_member_t *members, int count)
     la_members_t *reader = apr_pcalloc(pool, sizeof(*reader));
 
     reader->pool = pool;
+    reader->kept.pool = pool;
     reader->members = members;
     reader->count = count;
     return reader;
@@ -588,8 +467,7 @@ const char *la_members_read(la_members_t *m, la_slice_t part)
         apr_size_t run = m->state == IN_STRING ? plain_run(data + at, part.len - at) : 0;
 
         if (run > 0) {
-            end_surrogate(m);
-            keep(m, part.data + at, run);
+            la_json_text_add(&m->kept, part.data + at, run);
             at += run;
         } else if (step(m, data[at])) {
             at++;

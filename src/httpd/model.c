@@ -121,17 +121,16 @@ static void look_in_member(request_rec *r, const la_member_t *member, found_t *f
 }
 
 /* The largest number of tokens that a member names, or 0. */
-static uint64_t largest_number(const la_member_t *members, int count)
+static uint64_t largest_number(apr_pool_t *pool, const la_member_t *members, int count)
 {
     apr_int64_t largest = 0;
 
     for (int i = 0; i < count; i++) {
-        const char *text = members[i].value.data;
+        const char *text = apr_pstrmemdup(pool, members[i].value.data, members[i].value.len);
         apr_int64_t number = 0;
 
         if (members[i].kind == LA_MEMBER_NUMBER && !members[i].is_unusable &&
-            la_units_number(&text, MOST_TOKENS, &number) && number > largest &&
-            text == members[i].value.data + members[i].value.len) {
+            la_units_number(&text, MOST_TOKENS, &number) && number > largest && !*text) {
             largest = number;
         }
     }
@@ -160,7 +159,7 @@ static int look_in_body(request_rec *r, const la_model_sources_t *sources, found
         look_in_member(r, &members[i], found);
     }
     la_request_make(r)->reserve =
-        largest_number(members + sources->in_body, status == OK ? TOKEN_MEMBERS : 0);
+        largest_number(r->pool, members + sources->in_body, status == OK ? TOKEN_MEMBERS : 0);
     return status;
 }
 

@@ -19,13 +19,6 @@
 
 #define MAX_PLACES 3
 
-const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, const char **authority)
-{
-    const char *error = la_url_check(pool, issuer, authority);
-
-    return error || !strchr(issuer, '?') ? error : "must have no query";
-}
-
 /* Where the name of a metadata document begins in a URL, or NULL. */
 static const char *metadata_path(const char *url)
 {
@@ -39,19 +32,23 @@ static const char *metadata_path(const char *url)
     return end && (!*end || *end == '/') ? found : NULL;
 }
 
+const char *la_discovery_issuer_check(apr_pool_t *pool, const char *issuer, const char **authority)
+{
+    const char *error = la_url_check(pool, issuer, authority);
+    const char *metadata = metadata_path(issuer);
+
+    if (error || !metadata) {
+        return error || !strchr(issuer, '?') ? error : "must have no query";
+    }
+    return apr_pstrcat(pool, "is the URL of the metadata; write the issuer that it names, as in: ",
+                       apr_pstrmemdup(pool, issuer, (apr_size_t)(metadata - issuer)), NULL);
+}
+
 const char *la_discovery_issuer_option(const la_option_line_t *line)
 {
     la_url_t *issuer = LA_OPTION_FIELD(la_url_t, line);
     const char *error = la_discovery_issuer_check(line->pool, line->words[0], &issuer->authority);
-    const char *metadata = error ? NULL : metadata_path(line->words[0]);
 
-    if (metadata) {
-        error = apr_pstrcat(
-            line->pool,
-            "is the URL of the metadata; write the issuer that it names, as in: Issuer ",
-            apr_pstrmemdup(line->pool, line->words[0], (apr_size_t)(metadata - line->words[0])),
-            NULL);
-    }
     issuer->url = error ? NULL : apr_pstrdup(line->pool, line->words[0]);
     return error;
 }

@@ -223,7 +223,7 @@ REFUSED = {
 
     # options that need each other, on the line of one of them
     "metadata of OpenID as Issuer": ("<LlamaAuthProvider i jwt>\n>>Issuer https://a.example/x/.well-known/openid-configuration\n</LlamaAuthProvider>",
-                                     "Issuer: is the URL of the metadata.*as in: Issuer https://a.example/x\n"),
+                                     "Issuer: is the URL of the metadata.*as in: https://a.example/x\n"),
     "metadata of OAuth as Issuer": ("<LlamaAuthProvider i introspection>\n>>Issuer https://a.example/.well-known/oauth-authorization-server/x\n"
                                     "ClientAuth none\n</LlamaAuthProvider>", "Issuer: is the URL of the metadata"),
     "Issuer with a query": ("<LlamaAuthProvider i jwt>\n>>Issuer https://a.example/?x\n</LlamaAuthProvider>", "Issuer: must have no query"),

@@ -149,6 +149,8 @@ REFUSED = {
     "LlamaAuthResourceServer": "takes the issuers",
     "LlamaAuthResourceServer https://a x": "'x' must begin with http",
     "LlamaAuthResourceServer https://a?b": "no query",
+    "LlamaAuthResourceServer https://a/x/.well-known/openid-configuration": "is the URL of the metadata",
+    "LlamaAuthResourceServer https://a/.well-known/oauth-authorization-server/x": "as in: https://a",
     "LlamaAuthResourceServer https://a\nLlamaAuthResourceServer https://b": "only once",
     "LlamaAuthResourceMember a": "takes two arguments",
     "LlamaAuthResourceMember a b\nLlamaAuthResourceMember a c": "named twice",

@@ -84,6 +84,9 @@ CASES = [
      "test.conf:6: RequireScope, and LlamaAuthUse nowhere"),
     ("LlamaAuthUse beside Basic", USE.format(SECTION.format("Require valid-user").replace("Bearer", "Basic")),
      "test.conf:7: LlamaAuthUse beside an AuthType that is not Bearer"),
+    ("LlamaAuthUse below another AuthType", CLIENT + "<Location /a>\nAuthType Basic\nRequire valid-user\n</Location>\n<Location /a/b>\n"
+     "LlamaAuthUse p\nRequire valid-user\n</Location>\n<Location /c>\nAuthType Bearer\nLlamaAuthUse p\nRequire valid-user\n</Location>\n",
+     "LlamaAuthUse beside an AuthType that is not Bearer"),
     ("LlamaAuthUse beside None", USE.format(SECTION.format("Require valid-user").replace("Bearer", "None")), "that is not Bearer"),
     ("LlamaAuthUse beside a misspelled type", USE.format(SECTION.format("Require valid-user").replace("Bearer", "Baerer")), "that is not Bearer"),
     ("LlamaAuthUse beside bearer", USE.format(SECTION.format("Require valid-user").replace("Bearer", '"bearer"')), None),

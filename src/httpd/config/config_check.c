@@ -81,19 +81,6 @@ static type_e type_of(apr_pool_t *pool, const ap_directive_t *line)
     return strcasecmp(type, "Bearer") == 0 ? TYPE_BEARER : TYPE_OTHER;
 }
 
-/* The AuthType among a section's own lines. */
-static type_e type_among(apr_pool_t *pool, const ap_directive_t *line)
-{
-    type_e type = TYPE_NONE;
-
-    for (; line; line = line->next) {
-        type_e here = type_of(pool, line);
-
-        type = here != TYPE_NONE ? here : type;
-    }
-    return type;
-}
-
 /* Whether one of these lines, or one inside them, can refuse somebody. */
 static int requires(const ap_directive_t *line)
 {
@@ -136,6 +123,8 @@ static void check_use(const check_t *c, const ap_directive_t *use)
 {
     const ap_directive_t *section = use->parent;
     const ap_directive_t *own = section->first_child;
+    const ap_directive_t *type =
+        la_lines_effective(la_lines_around(c->pool, c->tree, section), "AuthType");
     int served = is_served_by_us(own);
 
     check_limits(c, own);
@@ -144,7 +133,7 @@ static void check_use(const check_t *c, const ap_directive_t *use)
              "LlamaAuthUse in a section without Require, RequireScope or RequireAttribute: nobody "
              "is refused there");
     }
-    if (type_among(c->pool, own) == TYPE_OTHER) {
+    if (type && type_of(c->pool, type) == TYPE_OTHER) {
         warn(c, use,
              "LlamaAuthUse beside an AuthType that is not Bearer: its providers are never asked "
              "there");

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -119,6 +120,19 @@ static const char *write_all(apr_pool_t *pool, int fd, la_slice_t text)
     return NULL;
 }
 
+/* Copies an extended attribute, or makes sure that there is none. Returns 0, or -1 and errno. */
+static int copy_attribute(const la_replace_t *file, apr_pool_t *pool, int fd, const char *name)
+{
+    ssize_t len = getxattr(file->path, name, NULL, 0);
+    void *value = len > 0 ? apr_palloc(pool, (apr_size_t)len) : NULL;
+
+    if (len > 0) {
+        len = getxattr(file->path, name, value, (size_t)len);
+        return len < 0 ? -1 : fsetxattr(fd, name, value, (size_t)len, 0);
+    }
+    return len == 0 || errno == ENOTSUP || fremovexattr(fd, name) == 0 || errno == ENODATA ? 0 : -1;
+}
+
 /* The mode comes last, because a change of owner takes bits from it. */
 static const char *set_owner(const la_replace_t *file, apr_pool_t *pool, int fd, gid_t group)
 {
@@ -133,6 +147,12 @@ static const char *set_owner(const la_replace_t *file, apr_pool_t *pool, int fd,
     owner = owner == now.st_uid ? (uid_t)-1 : owner;
     if ((owner != (uid_t)-1 || group != now.st_gid) && fchown(fd, owner, group) != 0 && demanded) {
         return describe(pool, "keep its owner and group");
+    }
+    if (file->exists) {
+        if (copy_attribute(file, pool, fd, LA_REPLACE_ACL) != 0) {
+            return describe(pool, "keep its access control list");
+        }
+        (void)copy_attribute(file, pool, fd, "security.selinux"); /* not ours to decide */
     }
     if (fchmod(fd, file->exists ? file->info.st_mode & 07777 : NEW_MODE) != 0) {
         return describe(pool, "keep its mode");

@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+/* The extended attribute of a file that has an access control list. */
+#define LA_REPLACE_ACL "system.posix_acl_access"
+
 /* A file that this process alone may replace: it holds the lock of the file's folder, which the
  * kernel takes back however the process ends. */
 typedef struct la_replace_t {
@@ -29,8 +32,8 @@ const char *la_replace_read(la_replace_t *file, apr_pool_t *pool, apr_size_t lim
                             la_slice_t *text);
 
 /* Replaces the content: writes it beside the file, makes sure that the disk has it, and renames. A
- * file that exists keeps owner, group and mode; a new one gets mode 0640 and the group. After a
- * failure, and after a kill at any moment, the file is as it was.
+ * file that exists keeps owner, group, mode and access control list; a new one gets mode 0640 and
+ * the group. After a failure, and after a kill at any moment, the file is as it was.
  *
  * group: of a new file; -1: its folder's, if this process may give it.
  * Returns NULL, or what is wrong, in `pool`.

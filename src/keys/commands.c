@@ -217,7 +217,6 @@ static la_key_exit_e add(const la_key_run_t *run)
         return LA_KEYS_FAILED;
     }
     warn_of_times(run);
-    la_key_warn_unreadable(run, loaded.file.path);
     return key ? print_key(run, key) : LA_KEYS_DONE;
 }
 

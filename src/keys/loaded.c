@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <sys/xattr.h>
 
 #include <apr_strings.h>
 
@@ -80,8 +81,10 @@ int la_key_store(const la_key_run_t *run, la_key_loaded_t *loaded, gid_t group)
     error = error ? error : la_replace_write(&loaded->file, run->pool, text, group);
     if (error) {
         la_key_fail(run, apr_pstrcat(run->pool, error, "; nothing is changed", NULL));
+        return 0;
     }
-    return !error;
+    la_key_warn_unreadable(run, loaded->file.path);
+    return 1;
 }
 
 const char *la_key_member(const la_key_run_t *run, const la_key_loaded_t *loaded,
@@ -120,13 +123,17 @@ static int find_reader(reader_t *reader)
     return 0;
 }
 
-/* Whether the mode lets the user read the file, or search the folder. */
+/* Whether the mode lets the user read the file, or search the folder. A list that nobody reads
+ * here may. */
 static int may(const reader_t *reader, const char *path, mode_t bit)
 {
     struct stat info;
 
     if (stat(path, &info) != 0) {
         return 0;
+    }
+    if (getxattr(path, LA_REPLACE_ACL, NULL, 0) > 0) {
+        return 1;
     }
     if (info.st_uid == reader->uid) {
         return (info.st_mode & bit << 6) != 0;

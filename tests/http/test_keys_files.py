@@ -1,0 +1,64 @@
+"""llama-auth-keys and what lies around a key file: access control lists, other names, locks of others."""
+
+import json
+import os
+import pwd
+import struct
+
+import pytest
+
+from server import key_entry
+from test_keys import Folder, done, keys
+
+ACL = "system.posix_acl_access"
+NOBODY = 0xFFFFFFFF
+USER_OBJ, USER, GROUP_OBJ, MASK, OTHER = 1, 2, 4, 16, 32
+
+
+def access_list(*entries):
+    """The value of the attribute: version 2, and tag, permissions and id of each entry."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def let_read(path, uid, attribute=ACL):
+    """What `setfacl -m u:UID:r` does."""
+    try:
+        os.setxattr(path, attribute, access_list((USER_OBJ, 6, NOBODY), (USER, 4, uid), (GROUP_OBJ, 0, NOBODY), (MASK, 4, NOBODY),
+                                                 (OTHER, 0, NOBODY)))
+    except OSError:
+        pytest.skip("the file system has no access control lists")
+
+
+@pytest.fixture
+def path(tmp_path):
+    done("add", tmp_path / "keys.json", "ci")
+    return tmp_path / "keys.json"
+
+
+class TestAccessControlLists:
+    """Without its list httpd could not read the file any more, and would go on with keys that were revoked."""
+
+    @pytest.mark.parametrize("command", [["disable"], ["rotate"], ["revoke"]])
+    def test_the_list_is_kept(self, path, command):
+        let_read(path, pwd.getpwnam("nobody").pw_uid)
+        before = (os.getxattr(path, ACL), path.stat().st_mode)
+        done(*command, path, "ci")
+        assert (os.getxattr(path, ACL), path.stat().st_mode) == before
+
+    def test_none_comes_from_the_folder(self, path):
+        let_read(path.parent, pwd.getpwnam("nobody").pw_uid, "system.posix_acl_default")
+        done("disable", path, "ci")
+        assert ACL not in os.listxattr(path)
+
+    def test_a_list_may_let_httpd_read(self):
+        with Folder() as folder:
+            path = folder.file("keys.json", json.dumps({"keys": [key_entry("k", "ci")]}))
+            path.chmod(0o600)
+            let_read(path, 0)
+            assert keys("disable", path, "ci").stderr == ""
+
+
+def test_every_change_warns_if_httpd_cannot_read(path):
+    path.chmod(0o600)
+    for command in ("rotate", "disable", "revoke"):
+        assert "cannot read" in keys(command, path, "ci").stderr

@@ -366,8 +366,8 @@ static int forget_pattern(const la_quota_store_t *store, const char *pattern, ap
 int la_quota_store_forget(const la_quota_store_t *store, const la_limit_t *limit,
                           const la_slice_t *name, const char *quota, apr_pool_t *pool)
 {
-    const char *text = limit ? name_of(store, limit, name, pool)
-                             : store->name(store->baton, la_slice_of(quota), NULL, pool);
+    const char *text = limit && name ? name_of(store, limit, name, pool)
+                                     : store->name(store->baton, la_slice_of(quota), NULL, pool);
     la_slice_t word = la_slice_of(text);
 
     if (!text) {

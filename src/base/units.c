@@ -72,3 +72,18 @@ int la_units_size(const char *text, apr_size_t *bytes)
     *bytes <<= 10 * (letter - letters + 1);
     return 1;
 }
+
+char *la_units_write(char *at, uint64_t number)
+{
+    char digits[LA_UNITS_DIGITS];
+    unsigned count = 0;
+
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (count > 0) {
+        *at++ = digits[--count];
+    }
+    return at;
+}

@@ -23,4 +23,8 @@ int la_units_duration(const char *text, apr_interval_time_t *us);
  */
 int la_units_size(const char *text, apr_size_t *bytes);
 
+/* Writes a number in decimal digits, without a NUL behind them. Returns the end. */
+#define LA_UNITS_DIGITS 20
+char *la_units_write(char *at, uint64_t number);
+
 #endif

@@ -6,6 +6,7 @@
 #include "httpd/usage_filter.h"
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "httpd/child.h"
 #include "httpd/config/registry.h"
 #include "httpd/request.h"
@@ -182,8 +183,10 @@ static void set_notes(request_rec *r, const la_usage_t *usage)
                  {NOTE_PREFIX "total_tokens", usage->total}};
 
     for (unsigned i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
-        apr_table_setn(r->notes, notes[i].name,
-                       apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, notes[i].value));
+        char *digits = apr_palloc(r->pool, LA_UNITS_DIGITS + 1);
+
+        *la_units_write(digits, notes[i].value) = '\0';
+        apr_table_setn(r->notes, notes[i].name, digits);
     }
     apr_table_setn(r->notes, NOTE_PREFIX "source", source_name(usage->source));
 }

@@ -2,6 +2,10 @@
  * x-ratelimit fields that SDKs read), and the message of a refusal. No state; any thread. */
 #include "quota/fields.h"
 
+#include "base/units.h"
+
+#include <string.h>
+
 #include <apr_strings.h>
 
 /* Fields of one answer: two of the draft, three for requests, three for tokens, each with a value,
@@ -65,27 +69,60 @@ static const char **add_field(const char **at, const char *name, const char *val
     return at;
 }
 
-static const char **add_draft_fields(const la_admission_t *admission, apr_pool_t *pool,
-                                     const char **at)
+static char *put(char *at, const char *text)
 {
-    const char *policy = NULL;
-    const char *left = NULL;
+    apr_size_t len = strlen(text);
+
+    memcpy(at, text, len);
+    return at + len;
+}
+
+/* The name of an item of a list, quoted. */
+static char *put_name(char *at, const char *list, const char *name)
+{
+    return put(put(put(at, at > list ? ", \"" : "\""), name), "\"");
+}
+
+static char *put_number(char *at, const char *text, uint64_t number)
+{
+    return la_units_write(put(at, text), number);
+}
+
+/* Bytes of an item beside its name. */
+#define ITEM_BYTES (sizeof(", \"\";q=;w=") + 2 * (apr_size_t)LA_UNITS_DIGITS)
+
+static const char **add_draft_fields(const la_admission_t *admission, apr_pool_t *pool,
+                                     const char **fields)
+{
+    apr_size_t len = 1;
+    char *policies;
+    char *states;
+    char *policy;
+    char *state;
 
     for (int i = 0; i < admission->count; i++) {
+        len += strlen(admission->items[i].limit->name) + ITEM_BYTES;
+    }
+    policy = policies = apr_palloc(pool, 2 * len);
+    state = states = policies + len;
+    for (int i = 0; i < admission->count; i++) {
         const la_quota_item_t *item = &admission->items[i];
-        const char *comma = policy ? ", " : "";
 
         if (!speaks_for_limit(admission, i)) {
             continue;
         }
-        policy = apr_psprintf(pool, "%s%s\"%s\";q=%" APR_UINT64_T_FMT ";w=%" APR_INT64_T_FMT,
-                              policy ? policy : "", comma, item->limit->name, most_of(item),
-                              window_of(item));
-        left = apr_psprintf(pool, "%s%s\"%s\";r=%" APR_UINT64_T_FMT ";t=%" APR_INT64_T_FMT,
-                            left ? left : "", comma, item->limit->name, item->reading.left,
-                            seconds_of(item->reading.reset_us));
+        policy = put_name(policy, policies, item->limit->name);
+        policy = put_number(policy, ";q=", most_of(item));
+        policy = put_number(policy, ";w=", (uint64_t)window_of(item));
+        state = put_name(state, states, item->limit->name);
+        state = put_number(state, ";r=", item->reading.left);
+        state = put_number(state, ";t=", (uint64_t)seconds_of(item->reading.reset_us));
     }
-    return policy ? add_field(add_field(at, "RateLimit-Policy", policy), "RateLimit", left) : at;
+    *policy = '\0';
+    *state = '\0';
+    return policy == policies
+               ? fields
+               : add_field(add_field(fields, "RateLimit-Policy", policies), "RateLimit", states);
 }
 
 /* The tightest of all limits on tokens, or on requests. */
@@ -104,28 +141,39 @@ static const la_quota_item_t *tightest(const la_admission_t *admission, int of_t
     return found;
 }
 
-static const char **add_sdk_fields(const la_quota_item_t *item, const char *what, apr_pool_t *pool,
-                                   const char **at)
+static const char **add_number(const char **fields, const char *name, uint64_t number,
+                               const char *unit, apr_pool_t *pool)
+{
+    char *value = apr_palloc(pool, LA_UNITS_DIGITS + 2);
+
+    *put(la_units_write(value, number), unit) = '\0';
+    return add_field(fields, name, value);
+}
+
+/* names: of the fields for the limit, what is left and the reset. */
+static const char **add_sdk_fields(const la_quota_item_t *item, const char *const *names,
+                                   apr_pool_t *pool, const char **fields)
 {
     if (!item) {
-        return at;
+        return fields;
     }
-    at = add_field(at, apr_pstrcat(pool, "x-ratelimit-limit-", what, NULL),
-                   apr_psprintf(pool, "%" APR_UINT64_T_FMT, most_of(item)));
-    at = add_field(at, apr_pstrcat(pool, "x-ratelimit-remaining-", what, NULL),
-                   apr_psprintf(pool, "%" APR_UINT64_T_FMT, item->reading.left));
-    return add_field(
-        at, apr_pstrcat(pool, "x-ratelimit-reset-", what, NULL),
-        apr_psprintf(pool, "%" APR_INT64_T_FMT "s", seconds_of(item->reading.reset_us)));
+    fields = add_number(fields, names[0], most_of(item), "", pool);
+    fields = add_number(fields, names[1], item->reading.left, "", pool);
+    return add_number(fields, names[2], (uint64_t)seconds_of(item->reading.reset_us), "s", pool);
 }
 
 const char *const *la_admission_fields(const la_admission_t *admission, apr_pool_t *pool)
 {
+    static const char *const of_requests[] = {"x-ratelimit-limit-requests",
+                                              "x-ratelimit-remaining-requests",
+                                              "x-ratelimit-reset-requests"};
+    static const char *const of_tokens[] = {
+        "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"};
     const char **fields = apr_pcalloc(pool, sizeof(*fields) * FIELDS_MAX);
     const char **at = add_draft_fields(admission, pool, fields);
 
-    at = add_sdk_fields(tightest(admission, 0), "requests", pool, at);
-    add_sdk_fields(tightest(admission, 1), "tokens", pool, at);
+    at = add_sdk_fields(tightest(admission, 0), of_requests, pool, at);
+    add_sdk_fields(tightest(admission, 1), of_tokens, pool, at);
     return fields;
 }
 

@@ -9,6 +9,8 @@
  */
 #include "quota/store.h"
 
+#include "base/units.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,7 +129,16 @@ static void add_word(call_t *call, const char *word)
 
 static void add_number(call_t *call, apr_int64_t number)
 {
-    add_word(call, apr_psprintf(call->pool, "%" APR_INT64_T_FMT, number));
+    char *digits = apr_palloc(call->pool, LA_UNITS_DIGITS + 1);
+    char *at = digits;
+    uint64_t size = (uint64_t)number;
+
+    if (number < 0) {
+        *at++ = '-';
+        size = 0 - size;
+    }
+    at = la_units_write(at, size);
+    call->words[call->count++] = (la_slice_t){digits, (apr_size_t)(at - digits)};
 }
 
 static const char *name_of(const la_quota_store_t *store, const la_limit_t *limit,

@@ -48,12 +48,7 @@ static void end_document(la_usage_reader_t *reader)
 /* The part of `bytes` up to the end of a line. */
 static la_slice_t in_line(const char *p, const char *end)
 {
-    const char *at = p;
-
-    while (at < end && *at != '\n' && *at != '\r') {
-        at++;
-    }
-    return (la_slice_t){p, (apr_size_t)(at - p)};
+    return (la_slice_t){p, (apr_size_t)(la_usage_find(p, end, '\n', '\r') - p)};
 }
 
 static void read_ndjson(la_usage_reader_t *reader, la_slice_t bytes)

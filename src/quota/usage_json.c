@@ -11,6 +11,9 @@
 
 #define NUMBER_MAX (UINT64_C(1) << 53)
 
+/* Bytes that la_usage_find() searches for one byte before it searches them for the other. */
+#define FIND_WINDOW 256
+
 /* Members beside those of a usage. */
 enum { MEMBER_OTHER = LA_USAGE_MEMBERS, MEMBER_USAGE, MEMBER_RESPONSE, MEMBER_MESSAGE };
 
@@ -344,6 +347,21 @@ static void read_byte(la_usage_json_t *reader, char c)
     }
 }
 
+const char *la_usage_find(const char *p, const char *end, char one, char other)
+{
+    while (p < end) {
+        apr_size_t window = end - p < FIND_WINDOW ? (apr_size_t)(end - p) : FIND_WINDOW;
+        const char *first = memchr(p, one, window);
+        const char *second = memchr(p, other, first ? (apr_size_t)(first - p) : window);
+
+        if (first || second) {
+            return second ? second : first;
+        }
+        p += window;
+    }
+    return end;
+}
+
 /* Most of an answer is text in strings, which nothing is looked for in. */
 static const char *skip_text(const la_usage_json_t *reader, const char *p, const char *end)
 {
@@ -351,9 +369,7 @@ static const char *skip_text(const la_usage_json_t *reader, const char *p, const
         return end;
     }
     if (reader->state == STATE_STRING || reader->state == STATE_DEEP_STRING) {
-        while (p < end && *p != '"' && *p != '\\') {
-            p++;
-        }
+        return la_usage_find(p, end, '"', '\\');
     }
     return p;
 }

@@ -44,6 +44,9 @@ typedef struct la_usage_json_t {
 /* The next bytes of a text. What is no JSON is passed over. */
 void la_usage_json_read(la_usage_json_t *reader, la_slice_t bytes);
 
+/* The first of two bytes, or `end`: in linear time however they alternate. */
+const char *la_usage_find(const char *p, const char *end, char one, char other);
+
 /* The text has ended; the next one begins. */
 void la_usage_json_end(la_usage_json_t *reader);
 

@@ -20,7 +20,7 @@ import rows
 FEW, MANY = 50, 650
 KEPT = Path(".build/callgrind")
 CALLERS_BACK = ["apr_table_do", "apr_table_vdo", "apr_hash_do", "apr_thread_once", "qsort", "bsearch"]
-CASES = ["plain", "cached-40", "cached-900", "forward", "static", "openidc-40", "openidc-jwt"]
+CASES = ["plain", "cached-40", "cached-900", "forward", "static", "quota", "quota-redis", "usage", "openidc-40", "openidc-jwt"]
 
 
 @dataclass

@@ -53,11 +53,13 @@ class Lab:
         self.server_core, self.load_core = server_core, load_core
         self.root = Path(tempfile.mkdtemp(prefix="llama-bench-"))
         self._servers = []
+        self._redis = None
 
     def __enter__(self):
         self.root.chmod(0o755)
         self.docroot = self.directory("docs")
-        (self.docroot / "file.bin").write_bytes(b"0123456789abcde\n" * (load.FILE_BYTES // 16))
+        event = b'data: {"choices": [{"delta": {"content": "' + b"x" * 155 + b'"}}]}\n\n'
+        (self.docroot / "file.bin").write_bytes((event * 5).ljust(load.FILE_BYTES, b":"))
         self.cert, self.key = self._certificate()
         self.tokens = jwts.Tokens(self)
         return self
@@ -100,6 +102,16 @@ class Lab:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.process.wait()
         self._servers = [s for s in self._servers if s not in servers]
+
+    def redis(self):
+        """The port of a Redis, started at the first call; redis-tools has the server under another name."""
+        if not self._redis:
+            program = shutil.which("redis-server") or shutil.which("redis-check-rdb") or "redis-server"
+            port = free_port()
+            options = f"--port {port} --bind 127.0.0.1 --save '' --appendonly no --dir {self.root}"
+            self._redis = self.start("redis", ["bash", "-c", f"exec -a redis-server {program} {options}"], port, self.load_core)
+            self._redis.wait_until_listening()
+        return self._redis.port
 
     def _certificate(self):
         """A self-signed RSA 2048 certificate for 127.0.0.1: for TLS at the endpoint, and the key of the JWT row."""

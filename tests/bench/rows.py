@@ -38,7 +38,7 @@ class Budget:
 class Row:
     """`setup(lab, endpoint)` for an httpd row, `peer(lab, name, endpoint)` for an nginx row.
 
-    base: the row without authentication around it, "" for those themselves. extra: measured only when named.
+    base: the row that it is measured against, mostly the one without authentication around it; "" for those. extra: measured only when named.
     """
     name: str
     title: str
@@ -64,13 +64,20 @@ def _plain(_lab, _endpoint):
     return Setup()
 
 
-def ours(provider="custom", options="", rules="", tls=False, jwks=""):
-    """mod_llama_auth with one provider."""
+QUOTA = "<LlamaAuthQuota q>\n    Rate 1000000000/1s\n    Tokens 100000000000/1h\n</LlamaAuthQuota>"
+USE = "    LlamaAuthQuotaUse q\n"
+REDIS = "LlamaAuthCacheShared redis://127.0.0.1:{redis}\nLlamaAuthCacheSecret file:{secret}\n"
+EVENTS = "    LlamaAuthUsage on\n    ForceType text/event-stream\n"
+
+
+def ours(provider="custom", options="", rules="", tls=False, jwks="", more=""):
+    """mod_llama_auth with one provider. more: lines of the server; `{redis}` is the port of one."""
     def setup(lab, endpoint):
         where = f"https://127.0.0.1:{endpoint.tls}" if tls else f"http://127.0.0.1:{endpoint.http}"
         lines = options.format(where=where, cert=lab.cert, keys=_key_file(lab), jwks=jwks and lab.tokens.key_set(jwks))
         return Setup(module=("llama_auth_module", OURS),
-                     server_part=f"<LlamaAuthProvider bench {provider}>\n{lines}</LlamaAuthProvider>",
+                     server_part=f"<LlamaAuthProvider bench {provider}>\n{lines}</LlamaAuthProvider>\n" + (
+                         more.format(redis=lab.redis(), secret=lab.write("secret", "s" * 40)) if "{redis}" in more else more),
                      location_part="    AuthType Bearer\n    AuthName bench\n    LlamaAuthUse bench\n"
                                    f"    Require valid-user\n{rules}")
     return setup
@@ -136,6 +143,12 @@ def all_rows(lab):
             setup=ours(options=CUSTOM, rules=SCOPES + FORWARD), budget=Budget(over_us=5)),
         Row("static", "mod_llama_auth, `static` key", short,
             setup=ours("static", "    File {keys}\n"), budget=Budget(over_us=3)),
+        Row("quota", "over `cached-40`: a quota with `Rate` and `Tokens`, counted here", short, base="cached-40",
+            setup=ours(options=CUSTOM, rules=USE, more=QUOTA), budget=Budget(over_us=1.5)),
+        Row("quota-redis", "over `cached-40`: the same, counted in Redis", short, base="cached-40",
+            setup=ours(options=CUSTOM, rules=USE, more=REDIS + QUOTA), budget=Budget(over_us=60)),
+        Row("usage", "over `cached-40`: tokens counted in five events of 200 bytes", short, base="cached-40",
+            setup=ours(options=CUSTOM, rules=EVENTS), budget=Budget(over_us=5)),
         Row("tokens-5000", "mod_llama_auth, cached, 5,000 tokens in turn", Load(mode="many", count=5000),
             setup=ours(options=CUSTOM)),
         Row("tokens-100000", "mod_llama_auth, cached, 100,000 tokens in turn", Load(mode="many", count=100000),

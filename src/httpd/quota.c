@@ -302,6 +302,15 @@ static const char *const our_fields[] = {"RateLimit-Policy",
                                          "x-ratelimit-remaining-tokens",
                                          "x-ratelimit-reset-tokens"};
 
+static void remove_fields(apr_table_t *table)
+{
+    if (!apr_is_empty_table(table)) {
+        for (unsigned i = 0; i < sizeof(our_fields) / sizeof(our_fields[0]); i++) {
+            apr_table_unset(table, our_fields[i]);
+        }
+    }
+}
+
 /* Sets our fields in place of a backend's. The filter is behind mod_cache: what is left to one
  * caller is nobody else's business. */
 static apr_status_t fields_filter(ap_filter_t *f, apr_bucket_brigade *bb)
@@ -309,12 +318,10 @@ static apr_status_t fields_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     const char *const *field = f->ctx;
     request_rec *r = f->r;
 
-    for (unsigned i = 0; i < sizeof(our_fields) / sizeof(our_fields[0]); i++) {
-        apr_table_unset(r->headers_out, our_fields[i]);
-        apr_table_unset(r->err_headers_out, our_fields[i]);
-    }
+    remove_fields(r->headers_out);
+    remove_fields(r->err_headers_out);
     for (; *field; field += 2) {
-        apr_table_setn(r->headers_out, field[0], field[1]);
+        apr_table_addn(r->headers_out, field[0], field[1]);
     }
     ap_remove_output_filter(f);
     return ap_pass_brigade(f->next, bb);

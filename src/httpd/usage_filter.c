@@ -186,9 +186,9 @@ static void set_notes(request_rec *r, const la_usage_t *usage)
         char *digits = apr_palloc(r->pool, LA_UNITS_DIGITS + 1);
 
         *la_units_write(digits, notes[i].value) = '\0';
-        apr_table_setn(r->notes, notes[i].name, digits);
+        apr_table_addn(r->notes, notes[i].name, digits);
     }
-    apr_table_setn(r->notes, NOTE_PREFIX "source", source_name(usage->source));
+    apr_table_addn(r->notes, NOTE_PREFIX "source", source_name(usage->source));
 }
 
 _Static_assert(LA_USAGE_RESPONSE < LA_COUNTERS_USAGES, "every source has a counter");

@@ -22,7 +22,7 @@
 APLOG_USE_MODULE(llama_auth);
 
 /* How much is asked for at once. */
-#define READ_BYTES 65536
+#define READ_BYTES 16384
 
 static ap_filter_rec_t *filter_handle;
 

@@ -48,6 +48,14 @@ async function openaiModels() {
   return { models: (await client.models.list()).data.map((model) => model.id) };
 }
 
+// A completion, and the model's own page; its name may have a slash.
+async function openaiModel() {
+  const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, maxRetries: 0 });
+  const stream = await client.chat.completions.create({ model: id, stream: true, messages: [{ role: 'user', content: 'hello' }] });
+  const { text } = await collect(stream, (chunk) => chunk.choices[0]?.delta?.content);
+  return { text, model: (await client.models.retrieve(id)).id };
+}
+
 async function anthropic() {
   const client = new Anthropic({ baseURL: base, apiKey: key, maxRetries: 0 });
   const stream = await client.messages.create({
@@ -112,6 +120,32 @@ async function mcpSignIn() {
   return { refusal, resource: visited.searchParams.get('resource'), ...await converse(client) };
 }
 
+// Calls a tool that needs another scope: the SDK asks for it, and the same call succeeds.
+async function mcpStepUp() {
+  const url = new URL(`${base}/steps`);
+  const kept = new Map();
+  const redirectUrl = 'http://127.0.0.1:1/callback';
+  let visited;
+  const authProvider = new SignIn({
+    id: 'page', redirectUrl, visit: (to) => { visited = to; },
+    store: { get: (name) => kept.get(name), set: (name, value) => kept.set(name, value) },
+  });
+  const first = new StreamableHTTPClientTransport(url, { authProvider });
+  await new Client({ name: 'test', version: '1' }).connect(first).catch(() => {});
+  const scopes = [visited.searchParams.get('scope')];
+  await first.finishAuth(await walk(visited, redirectUrl));
+  const transport = new StreamableHTTPClientTransport(url, { authProvider });
+  const client = new Client({ name: 'test', version: '1' });
+  await client.connect(transport);
+  const { tools } = await client.listTools();
+  const refusal = await client.callTool({ name: tools[0].name }).catch((error) => error.constructor.name);
+  scopes.push(visited.searchParams.get('scope'));
+  await transport.finishAuth(await walk(visited, redirectUrl));
+  const called = await client.callTool({ name: tools[0].name });
+  await client.close();
+  return { scopes, refusal, said: called.content[0].text };
+}
+
 // From the refusal to a token by the SDK's own discovery, then the session.
 async function mcp() {
   const url = new URL(`${base}/mcp`);
@@ -136,7 +170,7 @@ async function mcpRefused() {
   return connect(new URL(`${base}/mcp`), key ? { authorization: `Bearer ${key}` } : {});
 }
 
-const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused, mcpSignIn };
+const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused, mcpSignIn, mcpStepUp, openaiModel };
 try {
   console.log(JSON.stringify(await scenarios[scenario]()));
 } catch (error) {

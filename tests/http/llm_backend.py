@@ -3,6 +3,7 @@ a stream goes out at once, the rest when somebody has asked for /seen."""
 
 import json
 import threading
+import urllib.parse
 
 from behaviour import render
 from endpoint import Endpoint
@@ -56,6 +57,8 @@ class LlmBackend(Endpoint):
         if path == "/seen":
             self.seen.set()
             peer.send(render(200, {}))
+        elif path.startswith("/v1/models/"):
+            peer.send(render(200, {"id": urllib.parse.unquote(path.removeprefix("/v1/models/")), "object": "model"}))
         elif path == "/v1/models":
             models = [{"id": "m", "object": "model", "identifier": "m", "created": 1, "owned_by": "x"}]
             peer.send(render(200, {"object": "list", "data": models}))

@@ -134,6 +134,54 @@ class TestClients:
         assert "Access denied: user does not have required scope: chat" in said["message"]
 
 
+class TestModels:
+    """OpenAI's client where models are limited: what may be used, and what is said of what may not."""
+
+    modules = ("proxy", "proxy_http")
+    MODEL = "meta-llama/Llama-3"
+
+    @staticmethod
+    def configure(httpd):
+        httpd.endpoints["llm"] = LlmBackend()
+        httpd.write_keys("conf/keys.json", key_entry(GOOD, "alice", {"models": ["meta-llama/*", "m"]}), key_entry(WEAK, "bob", {"models": ["x"]}))
+        httpd.secrets |= {GOOD.encode(), WEAK.encode()}
+        return PROVIDER + "AllowEncodedSlashes NoDecode\n" + "".join(f"""
+<Location "/{refusal}">
+    AuthType Bearer
+    AuthName models
+    LlamaAuthUse keys
+    Require valid-user
+    LlamaAuthErrorDocument default openai
+    RequireModel attribute:models
+    LlamaAuthModelSource "path:^/[0-9]+/v1/models/(.+)$" body:model
+    LlamaAuthModelList filter
+    LlamaAuthModelRefusal {refusal}
+    ProxyPass "{httpd.endpoints['llm'].base()}" nocanon flushpackets=on
+</Location>
+""" for refusal in (403, 404))
+
+    @staticmethod
+    def run(httpd, scenario, refusal, key, **more):
+        return run(scenario, base=f"http://127.0.0.1:{httpd.port}/{refusal}", key=key, seen=httpd.endpoints["llm"].base() + "/seen", **more)
+
+    def test_allowed(self, httpd):
+        assert self.run(httpd, "openaiModel", 403, GOOD, id=self.MODEL) == {"text": "hello", "model": self.MODEL}
+
+    def test_refused(self, httpd):
+        said = self.run(httpd, "openaiModel", 403, WEAK, id=self.MODEL)
+        assert (said["error"], said["status"]) == ("PermissionDeniedError", 403)
+        assert f"Access denied: user does not have access to model: {self.MODEL}" in said["message"]
+
+    def test_refused_as_unknown(self, httpd):
+        said = self.run(httpd, "openaiModel", 404, WEAK, id=self.MODEL)
+        assert (said["error"], said["status"], said["body"]["code"]) == ("NotFoundError", 404, "model_not_found")
+        assert f"The model '{self.MODEL}' does not exist or you do not have access to it" in said["message"]
+
+    @pytest.mark.parametrize("key, models", [(GOOD, ["m"]), (WEAK, [])])
+    def test_list(self, httpd, key, models):
+        assert self.run(httpd, "openaiModels", 403, key) == {"models": models}
+
+
 class McpServer:
     def __init__(self):
         self.process = subprocess.Popen([*NODE, DIRECTORY / "mcp_server.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -177,6 +225,25 @@ class TestMcp:
     LlamaAuthResource {url} models.read telemetry.read
     Require all granted
 </Location>
+<Location "/steps">
+    AuthType Bearer
+    AuthName mcp
+    LlamaAuthUse idp
+    LlamaAuthResource {url[:-3]}steps models.read telemetry.read
+    LlamaAuthForward X-Auth-User-Id principal
+    LlamaAuthForwardToken off
+    LlamaAuthErrorDocument default mcp
+    Require valid-user
+    RequireScope models.read
+    LlamaAuthMcpScope tools/call:whoami telemetry.read
+    ProxyPass "http://127.0.0.1:{server.port}/mcp" flushpackets=on
+</Location>
+<Location "/.well-known/oauth-protected-resource/steps">
+    SetHandler llama-auth-metadata
+    LlamaAuthUse idp
+    LlamaAuthResource {url[:-3]}steps models.read telemetry.read
+    Require all granted
+</Location>
 """
 
     def test_discovers_and_connects(self, httpd, idp):
@@ -191,6 +258,11 @@ class TestMcp:
         assert run("mcpSignIn", base=base) == {"refusal": "UnauthorizedError", "resource": f"{base}/mcp", "tools": ["whoami"],
                                                "said": "page no token"}
 
+    def test_step_up(self, httpd):
+        """A tool needs one scope more: the SDK asks for all that the call needs, and the call succeeds."""
+        assert run("mcpStepUp", base=f"http://127.0.0.1:{httpd.port}") == {
+            "scopes": ["models.read", "models.read telemetry.read"], "refusal": "UnauthorizedError", "said": "page no token"}
+
     def test_refused(self, httpd):
         said = run("mcpRefused", base=f"http://127.0.0.1:{httpd.port}", key="not-a-token")
-        assert "HTTP 401" in said["message"] and "Invalid JWT token" in said["message"], said
+        assert said["status"] == 401 and "Invalid JWT token" in said["message"], said

@@ -126,6 +126,28 @@ struct la_provider_t {
     const la_provider_child_t *child; /* this process's; NULL in the parent */
 };
 
+/* One key of a key file, as people are shown it. */
+typedef struct la_key_report_t {
+    const char *id; /* or "keys[3]" */
+    int entry;      /* its place among the entries of its id, from 1 */
+    int disabled;
+    int ends_soon;         /* within LA_KEYS_SOON_US, and no other key of its id lasts longer */
+    apr_time_t not_before; /* 0: always */
+    apr_time_t expires;    /* 0: never */
+    apr_time_t used;       /* last; 0: unknown */
+} la_key_report_t;
+
+/* The keys of a key file. */
+typedef struct la_keys_report_t {
+    int count;
+    int ending;               /* how many end soon */
+    apr_array_header_t *keys; /* of la_key_report_t, the first LA_KEYS_REPORTED */
+} la_keys_report_t;
+
+#define LA_KEYS_SOON_DAYS 14
+#define LA_KEYS_SOON_US   (APR_TIME_C(LA_KEYS_SOON_DAYS) * 86400 * APR_USEC_PER_SEC)
+#define LA_KEYS_REPORTED  500
+
 struct la_provider_type_t {
     const char *name;           /* as it is written in the configuration */
     const char *hint;           /* provider->hint, unless finish() sets another */
@@ -163,6 +185,10 @@ struct la_provider_type_t {
 
     /* A background thread of each process calls it about once a second. May be NULL. */
     void (*tick)(const la_provider_t *provider, apr_pool_t *scratch);
+
+    /* Reports the keys of its key file, in `pool`. May be NULL. */
+    const la_keys_report_t *(*report_keys)(const la_provider_t *provider, apr_time_t now,
+                                           apr_pool_t *pool);
 };
 
 /* The types. A new one is a new file, a line here and a line in the registry (provider.c). */

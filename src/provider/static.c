@@ -8,6 +8,7 @@
 
 #include "io/reload.h"
 #include "provider/api_key.h"
+#include "provider/key_uses.h"
 #include "provider/static_keys.h"
 
 #include <stddef.h>
@@ -105,12 +106,54 @@ static void static_verify(const la_provider_t *provider, const la_call_t *call, 
 {
     const static_conf_t *conf = provider->conf;
     const la_static_keys_t *keys;
+    const la_api_key_t *key;
     unsigned held;
 
     la_reload_look(conf->keys, call->now);
     keys = la_reload_hold(conf->keys, &held);
-    judge(conf, la_static_keys_find(keys, call->digest), call, pool, result);
+    key = la_static_keys_find(keys, call->digest);
+    judge(conf, key, call, pool, result);
+    if (result->verdict == LA_VERDICT_ACCEPTED && provider->segment) {
+        la_key_uses_note(provider->segment, key->mark, call->now);
+    }
     la_reload_release(conf->keys, held);
+}
+
+static la_key_report_t report_key(const la_provider_t *provider, const la_api_key_t *key,
+                                  apr_time_t now, apr_pool_t *pool)
+{
+    return (la_key_report_t){
+        .id = apr_pstrdup(pool, key->label),
+        .entry = key->entry,
+        .disabled = key->disabled,
+        .ends_soon = la_static_keys_ends_soon(key, now, LA_KEYS_SOON_US),
+        .not_before = key->not_before,
+        .expires = key->expires,
+        .used = provider->segment ? la_key_uses_last(provider->segment, key->mark) : 0};
+}
+
+static const la_keys_report_t *static_report_keys(const la_provider_t *provider, apr_time_t now,
+                                                  apr_pool_t *pool)
+{
+    const static_conf_t *conf = provider->conf;
+    la_keys_report_t *report = apr_pcalloc(pool, sizeof(*report));
+    const apr_array_header_t *all;
+    unsigned held;
+
+    report->keys = apr_array_make(pool, 16, sizeof(la_key_report_t));
+    la_reload_look(conf->keys, now);
+    all = la_static_keys_all(la_reload_hold(conf->keys, &held));
+    report->count = all->nelts;
+    for (int i = 0; i < all->nelts; i++) {
+        const la_api_key_t *key = APR_ARRAY_IDX(all, i, const la_api_key_t *);
+
+        report->ending += la_static_keys_ends_soon(key, now, LA_KEYS_SOON_US);
+        if (i < LA_KEYS_REPORTED) {
+            APR_ARRAY_PUSH(report->keys, la_key_report_t) = report_key(provider, key, now, pool);
+        }
+    }
+    la_reload_release(conf->keys, held);
+    return report;
 }
 
 const la_provider_type_t la_static_type = {
@@ -122,4 +165,6 @@ const la_provider_type_t la_static_type = {
     .finish = static_finish,
     .child_init = static_child_init,
     .verify = static_verify,
+    .shared_bytes = la_key_uses_bytes,
+    .report_keys = static_report_keys,
 };

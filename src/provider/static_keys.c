@@ -192,6 +192,19 @@ static int decode_digest(la_slice_t hex, unsigned char *digest)
     return good;
 }
 
+/* Shared memory holds no part of the digest itself. */
+static int hash_digest(la_api_key_t *key)
+{
+    la_slice_t bytes = {(const char *)key->digest, LA_DIGEST_BYTES};
+    unsigned char hash[LA_DIGEST_BYTES];
+    int good = la_digest_sha256(bytes, hash) == APR_SUCCESS;
+
+    if (good) {
+        memcpy(&key->mark, hash, sizeof(key->mark));
+    }
+    return good;
+}
+
 static const char *read_digest(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
     const la_json_t *member;
@@ -202,6 +215,9 @@ static const char *read_digest(const reading_t *reading, const la_json_t *entry,
     }
     if (!la_json_string(member, &hex) || !decode_digest(hex, key->digest)) {
         return "sha256 is not 64 hex digits";
+    }
+    if (!hash_digest(key)) {
+        return "libcrypto makes no SHA-256";
     }
     return la_static_keys_find(reading->keys, key->digest) ? "duplicate sha256" : NULL;
 }

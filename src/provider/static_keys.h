@@ -9,6 +9,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 #include <apr_time.h>
+#include <stdint.h>
 
 typedef struct la_static_keys_t la_static_keys_t;
 
@@ -27,6 +28,7 @@ typedef struct la_key_entries_t {
 /* One key. */
 typedef struct la_api_key_t {
     unsigned char digest[LA_DIGEST_BYTES]; /* SHA-256 of the key */
+    uint64_t mark;                         /* a hash of the digest, for la_key_uses_note() */
     const char *id;                        /* or NULL */
     const char *label;                     /* its id, or "keys[3]" */
     int position;                          /* in the file's list, from 0 */

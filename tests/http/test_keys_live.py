@@ -1,8 +1,10 @@
 """llama-auth-keys under bad luck: a full disk, many at once, kills; and beside an httpd that follows the file."""
 
+import hashlib
 import json
 import os
 import random
+import re
 import resource
 import subprocess
 import threading
@@ -11,6 +13,7 @@ import time
 from errorlog import await_until
 from server import key_entry, unprivileged
 from test_keys import COMMAND, ROOT_USER, done, entries, left_alone
+from test_status import ADMIN, guarded, json_status, metrics, of
 
 LOCATION = """
 <LlamaAuthProvider keys static>
@@ -70,7 +73,7 @@ class TestBadLuck:
             command = "enable" if b'"disabled": true' in before else "disable"
             process = subprocess.Popen([COMMAND, command, path, "id7"], stderr=subprocess.DEVNULL)
             try:
-                process.wait(random.uniform(0, 2 * took))
+                process.wait(took * 2 ** random.uniform(-4, 3))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -91,11 +94,13 @@ class TestBadLuck:
         assert finished <= {entry["id"] for entry in entries(path)} and len(finished) >= 30
 
 
-def settled(httpd, key, status):
-    """Waits until every process says so: many answers in a row, each on a connection of its own."""
+def settled(httpd, status, *keys):
+    """Waits for the two seconds that are promised, and until all answers in a row, each on a connection of its own, say so."""
+    promised = time.monotonic() + 2
+
     def agreed():
-        return all(httpd.get("/", token=key).status == status for _ in range(12))
-    await_until(agreed, f"{status} for a key", patience=10)
+        return time.monotonic() > promised and all(httpd.get("/", token=key).status == status for key in keys for _ in range(8))
+    await_until(agreed, f"{status} for keys", patience=10)
 
 
 class Load:
@@ -142,25 +147,24 @@ class TestRunningHttpd:
             for turn in range(2):
                 name = f"key{turn}"
                 first = done("add", path, name, "--attribute", "roles=ci")
-                settled(httpd, first, 200)
+                settled(httpd, 200, first)
                 with Load(httpd, first):
                     second = done("rotate", path, name, "--overlap", "1h")
-                    settled(httpd, second, 200)
+                    settled(httpd, 200, first, second)
+                assert httpd.get("/", token=second).note("attribute.roles") == "ci"
+                done("disable", path, name)
+                settled(httpd, 401, first, second)
+                assert httpd.get("/", token=second).message == "Invalid API key"
+                done("enable", path, name)
+                settled(httpd, 200, first, second)
                 with Load(httpd, second):
                     third = done("rotate", path, name, "--overlap", "1h")
-                    settled(httpd, third, 200)
-                assert httpd.get("/", token=third).note("attribute.roles") == "ci"
-                done("disable", path, name)
-                for key in (first, second, third):
-                    settled(httpd, key, 401)
-                assert httpd.get("/", token=third).message == "Invalid API key"
-                done("enable", path, name)
-                settled(httpd, third, 200)
+                    settled(httpd, 200, third)
                 last = done("rotate", path, name, "--overlap", "0")
-                settled(httpd, last, 200)
-                assert [httpd.get("/", token=key).status for key in (first, second, third)] == [401] * 3
+                settled(httpd, 401, first, second, third)
+                assert httpd.get("/", token=last).status == 200
                 done("revoke", path, name)
-                settled(httpd, last, 401)
+                settled(httpd, 401, last)
 
     def test_a_key_ends_and_begins_by_the_clock(self, httpd):
         path = httpd.root / "conf" / "keys.json"
@@ -168,15 +172,15 @@ class TestRunningHttpd:
         later = done("add", path, "later", "--not-before", "4s")
         await_until(lambda: httpd.get("/", token=short).status == 200, "the short key")
         assert httpd.get("/", token=later).status == 401
-        settled(httpd, short, 401)
-        settled(httpd, later, 200)
+        await_until(lambda: httpd.get("/", token=short).status == 401, "its end", patience=10)
+        settled(httpd, 200, later)
 
     def test_the_log_tells_why(self, httpd):
         path = httpd.root / "conf" / "keys.json"
         key = done("add", path, "off")
-        settled(httpd, key, 200)
+        settled(httpd, 200, key)
         done("disable", path, "off")
-        settled(httpd, key, 401)
+        settled(httpd, 401, key)
         mark = httpd.log.mark()
         mistyped = key[:10] + ("a" if key[10] != "a" else "b") + key[11:]
         assert [httpd.get("/", token=token).message for token in (key, mistyped)] == ["Invalid API key"] * 2
@@ -218,3 +222,99 @@ class TestFrom:
         with httpd.visitor() as visitor:
             got = [visitor.get("/", token=self.office, headers=[("X-Client", address)]).status for address in ("10.1.2.3", "11.1.2.3") * 3]
         assert got == [200, 401] * 3
+
+
+ODD = 'we"ird\\ <b>id</b>'
+
+
+class TestStatus:
+    """Keys by id: expiry, last use, disabled, and which end soon; never a digest."""
+    processes = 1
+    modules = ("authn_file", "auth_basic")
+
+    @classmethod
+    def configure(cls, httpd):
+        path = httpd.root / "conf" / "keys.json"
+        group = ["--group", unprivileged()[1].gr_name] if ROOT_USER else []
+        cls.used = done("add", path, "used", *group)
+        cls.odd = done("add", path, ODD, "--expires", "3d")
+        done("add", path, "rotated")
+        done("rotate", path, "rotated")
+        done("add", path, "off", "--expires", "1d", "--not-before", "2020-01-01")
+        done("disable", path, "off")
+        return LOCATION + guarded(httpd)
+
+    @staticmethod
+    def keys(httpd):
+        return of(json_status(httpd), "keys")["keys"]
+
+    def await_count(self, httpd, count):
+        await_until(lambda: self.keys(httpd)["count"] == count, f"{count} keys")
+
+    def test_json(self, httpd):
+        report = self.keys(httpd)
+        assert (report["count"], report["ending"], len(report["first"])) == (5, 1, 5)
+        assert [(key["id"], key["entry"], key["disabled"]) for key in report["first"]] == \
+            [("used", 1, False), (ODD, 1, False), ("rotated", 1, False), ("rotated", 2, False), ("off", 1, True)]
+        assert [bool(key["expires"]) for key in report["first"]] == [False, True, True, False, True]
+        assert report["first"][4]["not_before"] == "2020-01-01T00:00:00Z" and report["first"][0]["not_before"] is None
+
+    def test_last_use(self, httpd):
+        assert self.keys(httpd)["first"][1]["last_used"] is None
+        before = int(time.time())
+        assert httpd.get("/", token=self.odd).status == 200
+        used = metrics(httpd)[f'llama_auth_key_last_used_timestamp_seconds{{provider="keys",id="{self.escaped()}",entry="1"}}']
+        assert before <= used <= time.time()
+        shown = self.keys(httpd)["first"]
+        assert shown[1]["last_used"] and shown[3]["last_used"] is None
+        httpd.graceful()
+        assert self.keys(httpd)["first"][1]["last_used"] >= shown[1]["last_used"]
+
+    def test_a_refused_key_was_not_used(self, httpd):
+        path = httpd.root / "conf" / "keys.json"
+        key = done("add", path, "refused", "--from", "10.0.0.0/8")
+        self.await_count(httpd, 6)
+        assert httpd.get("/", token=key).status == 401
+        assert self.keys(httpd)["first"][5]["last_used"] is None
+        done("revoke", path, "refused")
+        self.await_count(httpd, 5)
+
+    @staticmethod
+    def escaped():
+        return ODD.replace("\\", "\\\\").replace('"', '\\"')
+
+    def test_metrics(self, httpd):
+        found = metrics(httpd)
+        assert found['llama_auth_keys{provider="keys"}'] == 5 and found['llama_auth_keys_ending{provider="keys"}'] == 1
+        assert found['llama_auth_key_disabled{provider="keys",id="off",entry="1"}'] == 1
+        expires = found[f'llama_auth_key_expires_timestamp_seconds{{provider="keys",id="{self.escaped()}",entry="1"}}']
+        assert 2 * 86400 < expires - time.time() < 4 * 86400
+        assert 'llama_auth_key_expires_timestamp_seconds{provider="keys",id="used",entry="1"}' not in found
+
+    def test_page(self, httpd):
+        page = httpd.get("/status", headers=(ADMIN,)).body.decode()
+        assert "Keys that end within 14 days: 1" in page and "<b>id</b>" not in page
+        rows = dict(re.findall(r"<tr><td>(\w+)</td><td[^>]*>(\w[\w ]*)</td>", page))
+        assert rows == {"used": "valid", "rotated": "valid", "off": "disabled"}
+
+    def test_no_digest(self, httpd):
+        digests = [entry["sha256"] for entry in entries(httpd.root / "conf" / "keys.json")]
+        assert hashlib.sha256(self.used.encode()).hexdigest() in digests
+        for query in ("", "?format=json", "?format=prometheus"):
+            text = httpd.get("/status" + query, headers=(ADMIN,)).body.decode()
+            assert not any(digest[:12] in text for digest in digests)
+
+
+class TestManyKeys:
+    """What is shown is bounded, what is counted is not."""
+    modules = ("authn_file", "auth_basic")
+
+    @classmethod
+    def configure(cls, httpd):
+        httpd.write_keys("conf/keys.json", *(key_entry(f"lla_{n}", f"user{n}") for n in range(1200)))
+        return LOCATION + guarded(httpd)
+
+    def test_bounded(self, httpd):
+        report = TestStatus.keys(httpd)
+        assert (report["count"], len(report["first"])) == (1200, 500)
+        assert len([name for name in metrics(httpd) if name.startswith("llama_auth_key_disabled")]) == 500

@@ -135,7 +135,7 @@ class TestForms:
         assert [p["name"] for p in status["providers"]] == ["corp", "keys", "brittle"]
         assert set(of(status, "corp")) == {"name", "type", "lookups", "calls", "in_flight", "waiting", "max_concurrent",
                                            "limit_refusals", "breaker", "last_error", "usage"}
-        assert set(of(status, "keys")) == {"name", "type", "lookups", "calls", "last_error", "usage"}
+        assert set(of(status, "keys")) == {"name", "type", "lookups", "calls", "last_error", "usage", "keys"}
         assert set(status["cache"]) == {"lookups", "accepted", "rejected", "purges"}
         assert status["shared_cache"] is None and status["quotas"] is None
         assert status["anonymous_usage"] == {"input_tokens": 0, "output_tokens": 0, "answers": {"none": 0, "estimate": 0, "response": 0}}

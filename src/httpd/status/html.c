@@ -46,6 +46,8 @@ static const char style[] =
     ".err{color:var(--bad);font-size:.85rem;overflow-wrap:anywhere;margin:.6rem 0 0}"
     ".fill{height:.6rem;border-radius:.3rem;background:var(--soft);overflow:hidden;margin:.5rem 0}"
     ".fill i{display:block;height:100%;background:var(--bar)}"
+    "table{border-collapse:collapse;width:100%;font-size:.85rem}td,th{text-align:left;padding:"
+    ".15rem .6rem .15rem 0;overflow-wrap:anywhere}td.bad{color:var(--bad)}"
     "form{display:flex;flex-wrap:wrap;gap:.5rem}"
     "input,button{font:inherit;padding:.35rem .6rem;border:1px solid var(--line);border-radius:"
     ".4rem;background:transparent;color:inherit;min-width:0}input{flex:1 1 12rem}";
@@ -233,6 +235,7 @@ static void write_body(request_rec *r, const la_status_t *status, int may_purge)
     la_html_quotas(r, status);
     for (i = 0; i < status->provider_count; i++) {
         write_provider(r, &status->providers[i]);
+        la_status_keys_html(r, &status->providers[i], status->now);
     }
     write_cache(r, status);
     write_second(r, status);

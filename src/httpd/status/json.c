@@ -115,6 +115,7 @@ static void put_provider(la_json_writer_t *w, const la_status_provider_t *p)
     put_error(w, &p->stats);
     put(w, ", \"usage\": ");
     put_usage(w, &p->usage);
+    la_status_keys_json(w, p->keys);
     put(w, "}");
 }
 

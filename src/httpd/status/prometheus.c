@@ -304,6 +304,7 @@ void la_status_prometheus(request_rec *r, const la_status_t *status)
     ap_set_content_type(r, "text/plain; version=0.0.4; charset=utf-8");
     write_requests(r, status);
     write_providers(r, status);
+    la_status_keys_prometheus(r, status);
     write_cache(r, status);
     write_second(r, status);
     write_usage(r, status);

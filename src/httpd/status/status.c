@@ -57,7 +57,7 @@ double la_status_fill(const la_table_stats_t *table)
 }
 
 static void read_provider(const la_provider_entry_t *entry, const la_shared_t *shared,
-                          la_status_provider_t *read)
+                          apr_pool_t *pool, la_status_provider_t *read)
 {
     const la_provider_t *provider = entry->provider;
     la_gate_terms_t terms = la_ask_terms(&provider->common);
@@ -75,6 +75,9 @@ static void read_provider(const la_provider_entry_t *entry, const la_shared_t *s
     la_counters_read(shared->stats, (apr_uint32_t)provider->index, &read->stats);
     la_counters_read_usage(shared->stats, (apr_uint32_t)provider->index, la_clock_us(),
                            &read->usage);
+    if (provider->type->report_keys) {
+        read->keys = provider->type->report_keys(provider, apr_time_now(), pool);
+    }
 }
 
 static void read_second(const la_shared_t *shared, la_status_t *status)
@@ -119,7 +122,8 @@ const la_status_t *la_status_read(request_rec *r)
         status->outcomes[outcome] = la_counters_requests(shared->stats, outcome);
     }
     for (i = 0; i < entries->nelts; i++) {
-        read_provider(&APR_ARRAY_IDX(entries, i, la_provider_entry_t), shared, &providers[i]);
+        read_provider(&APR_ARRAY_IDX(entries, i, la_provider_entry_t), shared, r->pool,
+                      &providers[i]);
     }
     status->providers = providers;
     status->provider_count = entries->nelts;

@@ -3,6 +3,7 @@
 #ifndef LA_STATUS_H
 #define LA_STATUS_H
 
+#include "base/json.h"
 #include "httpd/status/quotas.h"
 #include "provider/provider.h"
 #include "shm/counters.h"
@@ -27,6 +28,7 @@ typedef struct la_status_provider_t {
     la_gate_state_t gate; /* zero unless calls_out */
     la_counters_provider_t stats;
     la_counters_usage_t usage;
+    const la_keys_report_t *keys; /* NULL without a key file */
 } la_status_provider_t;
 
 /* Everything that is shown, read once. Lives in the request's pool. */
@@ -62,6 +64,11 @@ double la_status_fill(const la_table_stats_t *table);
 void la_status_html(request_rec *r, const la_status_t *status, int may_purge);
 void la_status_json(request_rec *r, const la_status_t *status);
 void la_status_prometheus(request_rec *r, const la_status_t *status);
+
+/* The same for the keys of one provider, or of all: parts of what those send. */
+void la_status_keys_html(request_rec *r, const la_status_provider_t *provider, apr_time_t now);
+void la_status_keys_json(la_json_writer_t *w, const la_keys_report_t *report);
+void la_status_keys_prometheus(request_rec *r, const la_status_t *status);
 
 /* Reads everything that is shown. */
 const la_status_t *la_status_read(request_rec *r);

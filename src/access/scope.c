@@ -7,6 +7,7 @@
 
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include <apr_tables.h>
 
 const char *la_scope_fault(apr_pool_t *pool, const char *word)
 {
@@ -32,8 +33,15 @@ const char *la_scope_fault(apr_pool_t *pool, const char *word)
 
 /* ---- scopes that imply others ---- */
 
+/* One scope implies the other, as a line says. */
+typedef struct pair_t {
+    const char *from;
+    const char *to;
+} pair_t;
+
 struct la_implied_scopes_t {
-    apr_hash_t *implied; /* scope -> apr_hash_t of the scopes that imply it */
+    apr_hash_t *implied;       /* scope -> apr_hash_t of the scopes that imply it */
+    apr_array_header_t *pairs; /* of pair_t: those that the lines say */
 };
 
 /* The set of scopes that imply `scope`, made if there is none. */
@@ -69,16 +77,26 @@ static void add_sources(apr_pool_t *pool, la_implied_scopes_t *implied, const ch
     }
 }
 
-/* Says that `from` implies `to`, and so all that `to` implies. */
-static void add_pair(apr_pool_t *pool, la_implied_scopes_t *implied, const char *from,
-                     const char *to)
+static int is_implied(const la_implied_scopes_t *implied, const pair_t *pair)
+{
+    apr_hash_t *set = apr_hash_get(implied->implied, pair->to, APR_HASH_KEY_STRING);
+
+    return set && apr_hash_get(set, pair->from, APR_HASH_KEY_STRING);
+}
+
+/* Says that one scope implies another, and so all that the other implies. */
+static void add_pair(apr_pool_t *pool, la_implied_scopes_t *implied, const pair_t *pair)
 {
     apr_hash_index_t *at;
 
-    add_sources(pool, implied, from, to);
+    APR_ARRAY_PUSH(implied->pairs, pair_t) = *pair;
+    if (is_implied(implied, pair)) {
+        return;
+    }
+    add_sources(pool, implied, pair->from, pair->to);
     for (at = apr_hash_first(pool, implied->implied); at; at = apr_hash_next(at)) {
-        if (apr_hash_get(apr_hash_this_val(at), to, APR_HASH_KEY_STRING)) {
-            add_sources(pool, implied, from, apr_hash_this_key(at));
+        if (apr_hash_get(apr_hash_this_val(at), pair->to, APR_HASH_KEY_STRING)) {
+            add_sources(pool, implied, pair->from, apr_hash_this_key(at));
         }
     }
 }
@@ -88,6 +106,7 @@ static la_implied_scopes_t *make_empty(apr_pool_t *pool)
     la_implied_scopes_t *implied = apr_palloc(pool, sizeof(*implied));
 
     implied->implied = apr_hash_make_custom(pool, la_hash_keyed);
+    implied->pairs = apr_array_make(pool, 8, sizeof(pair_t));
     return implied;
 }
 
@@ -110,35 +129,37 @@ const char *la_implied_scopes_add(apr_pool_t *pool, la_implied_scopes_t **implie
     *implied = *implied ? *implied : make_empty(pool);
     scope = apr_pstrdup(pool, words[0]);
     for (i = 1; i < count; i++) {
-        add_pair(pool, *implied, scope, apr_pstrdup(pool, words[i]));
+        add_pair(pool, *implied, &(pair_t){scope, apr_pstrdup(pool, words[i])});
     }
     return NULL;
 }
 
-static void add_all(apr_pool_t *pool, la_implied_scopes_t *implied, la_implied_scopes_t *more)
+static la_implied_scopes_t *copy(apr_pool_t *pool, const la_implied_scopes_t *implied)
 {
-    apr_hash_index_t *to;
+    la_implied_scopes_t *made = make_empty(pool);
+    apr_hash_index_t *at;
 
-    for (to = apr_hash_first(pool, more->implied); to; to = apr_hash_next(to)) {
-        apr_hash_index_t *from = apr_hash_first(pool, apr_hash_this_val(to));
-
-        for (; from; from = apr_hash_next(from)) {
-            add_pair(pool, implied, apr_hash_this_key(from), apr_hash_this_key(to));
-        }
+    apr_array_cat(made->pairs, implied->pairs);
+    for (at = apr_hash_first(pool, implied->implied); at; at = apr_hash_next(at)) {
+        apr_hash_set(made->implied, apr_hash_this_key(at), APR_HASH_KEY_STRING,
+                     apr_hash_copy(pool, apr_hash_this_val(at)));
     }
+    return made;
 }
 
 la_implied_scopes_t *la_implied_scopes_merge(apr_pool_t *pool, la_implied_scopes_t *main_server,
                                              la_implied_scopes_t *host)
 {
     la_implied_scopes_t *merged;
+    int i;
 
     if (!main_server || !host) {
         return host ? host : main_server;
     }
-    merged = make_empty(pool);
-    add_all(pool, merged, main_server);
-    add_all(pool, merged, host);
+    merged = copy(pool, main_server);
+    for (i = 0; i < host->pairs->nelts; i++) {
+        add_pair(pool, merged, &APR_ARRAY_IDX(host->pairs, i, pair_t));
+    }
     return merged;
 }
 

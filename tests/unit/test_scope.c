@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -223,6 +224,69 @@ static void test_merge_changes_nothing(void **state)
     assert_int_equal(la_implied_scopes_has(main_server, caller("scopes", "a"), LA_SLICE("b")), 1);
 }
 
+/* Adds a line of two scopes, each of one letter. */
+static void add_letters(la_implied_scopes_t **implied, unsigned from, unsigned to)
+{
+    const char *const words[] = {apr_psprintf(pool, "%c", 'a' + (int)from),
+                                 apr_psprintf(pool, "%c", 'a' + (int)to)};
+
+    assert_null(la_implied_scopes_add(pool, implied, 2, words));
+}
+
+/* Random lines of a main server and a host, against the paths from scope to scope. */
+static void test_random_lines(void **state)
+{
+    enum { SCOPES = 6, LINES = 8 };
+
+    (void)state;
+    srandom(1);
+    for (int round = 0; round < 300; round++) {
+        la_implied_scopes_t *sides[2] = {NULL, NULL};
+        la_implied_scopes_t *merged;
+        int reaches[SCOPES][SCOPES] = {{0}};
+
+        for (int i = 0; i < LINES; i++) {
+            unsigned from = (unsigned)random() % SCOPES;
+            unsigned to = (unsigned)random() % SCOPES;
+
+            add_letters(&sides[random() & 1], from, to);
+            reaches[from][to] = 1;
+        }
+        for (int k = 0; k < SCOPES; k++) {
+            for (int i = 0; i < SCOPES * SCOPES; i++) {
+                reaches[i / SCOPES][i % SCOPES] |= reaches[i / SCOPES][k] && reaches[k][i % SCOPES];
+            }
+        }
+        merged = la_implied_scopes_merge(pool, sides[0], sides[1]);
+        for (int i = 0; i < SCOPES * SCOPES; i++) {
+            const la_identity_t *who = caller("scopes", apr_psprintf(pool, "%c", 'a' + i / SCOPES));
+            la_slice_t what = la_slice_of(apr_psprintf(pool, "%c", 'a' + i % SCOPES));
+
+            assert_true(i / SCOPES == i % SCOPES || la_implied_scopes_has(merged, who, what) ==
+                                                        reaches[i / SCOPES][i % SCOPES]);
+        }
+    }
+}
+
+/* A merge costs no more than the lines do: this one took minutes. */
+static void test_merge_of_many(void **state)
+{
+    la_implied_scopes_t *main_server = NULL;
+    la_implied_scopes_t *merged;
+
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        const char *const words[] = {apr_psprintf(pool, "s%d", i),
+                                     apr_psprintf(pool, "s%d", (i + 1) % 200)};
+
+        assert_null(la_implied_scopes_add(pool, &main_server, 2, words));
+    }
+    for (int i = 0; i < 5; i++) {
+        merged = la_implied_scopes_merge(pool, main_server, lines("host s0"));
+        assert_true(la_implied_scopes_has(merged, caller("scopes", "host"), LA_SLICE("s199")));
+    }
+}
+
 static void test_fault(void **state)
 {
     la_implied_scopes_t *implied = NULL;
@@ -268,6 +332,8 @@ int main(void)
         add(rows[i].name, test_row, &rows[i]);
     }
     add("a merge changes neither side", test_merge_changes_nothing, NULL);
+    add("random lines", test_random_lines, NULL);
+    add("a merge of many", test_merge_of_many, NULL);
     add("faults", test_fault, NULL);
     add("a long chain", test_long_chain, NULL);
     failed = _cmocka_run_group_tests("scope", tests, test_count, NULL, NULL);

@@ -14,8 +14,14 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+#include <apr_time.h>
 
 #define NEW_MODE 0640
+
+/* Between two tries to lock. */
+#define LOCK_PAUSE_US ((apr_interval_time_t)10000)
+
+const char la_replace_busy[] = "another process has locked its folder";
 
 static const char *describe(apr_pool_t *pool, const char *what)
 {
@@ -55,7 +61,8 @@ static const char *resolve(apr_pool_t *pool, const char *path, char real[PATH_MA
     return NULL;
 }
 
-static const char *lock_folder(apr_pool_t *pool, const char *folder, la_replace_t *file)
+static const char *lock_folder(apr_pool_t *pool, const char *folder,
+                               apr_interval_time_t patience_us, la_replace_t *file)
 {
     file->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file->folder < 0) {
@@ -63,15 +70,22 @@ static const char *lock_folder(apr_pool_t *pool, const char *folder, la_replace_
     }
     apr_pool_cleanup_register(pool, (void *)(intptr_t)file->folder, close_folder,
                               apr_pool_cleanup_null);
-    while (flock(file->folder, LOCK_EX) != 0) {
-        if (errno != EINTR) {
+    while (flock(file->folder, patience_us < 0 ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK && patience_us == 0) {
+            return la_replace_busy;
+        }
+        if (errno == EWOULDBLOCK) {
+            apr_sleep(LOCK_PAUSE_US);
+            patience_us = patience_us > LOCK_PAUSE_US ? patience_us - LOCK_PAUSE_US : 0;
+        } else if (errno != EINTR) {
             return describe(pool, "lock its folder");
         }
     }
     return NULL;
 }
 
-const char *la_replace_open(apr_pool_t *pool, const char *path, la_replace_t *file)
+const char *la_replace_open(apr_pool_t *pool, const char *path, apr_interval_time_t patience_us,
+                            la_replace_t *file)
 {
     char real[PATH_MAX];
     const char *error = resolve(pool, path, real);
@@ -88,7 +102,7 @@ const char *la_replace_open(apr_pool_t *pool, const char *path, la_replace_t *fi
         return "not a regular file";
     }
     slash[slash == real] = '\0';
-    error = lock_folder(pool, real, file);
+    error = lock_folder(pool, real, patience_us, file);
     if (error) {
         return error;
     }

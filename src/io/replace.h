@@ -5,6 +5,7 @@
 #include "base/slice.h"
 
 #include <apr_pools.h>
+#include <apr_time.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -23,9 +24,13 @@ typedef struct la_replace_t {
 
 /* Follows links, and waits for the lock. The file need not exist, but its folder must.
  *
- * pool: the lock is given back with it. Returns NULL, or what is wrong, in `pool`.
+ * pool: the lock is given back with it. patience_us: how long to wait; -1: until it is free.
+ * Returns NULL, or what is wrong, in `pool`: la_replace_busy if the time was too short.
  */
-const char *la_replace_open(apr_pool_t *pool, const char *path, la_replace_t *file);
+const char *la_replace_open(apr_pool_t *pool, const char *path, apr_interval_time_t patience_us,
+                            la_replace_t *file);
+
+extern const char la_replace_busy[];
 
 /* Reads the file as la_file_read() does. */
 const char *la_replace_read(la_replace_t *file, apr_pool_t *pool, apr_size_t limit_bytes,

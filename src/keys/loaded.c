@@ -11,6 +11,9 @@
 
 #define EMPTY_FILE "{\"keys\": []}\n"
 
+/* How long to wait for another process without a word. */
+#define PATIENCE_US (2 * APR_USEC_PER_SEC)
+
 /* httpd's User where nobody chose another: Debian, Fedora, SUSE, Arch, BSD, httpd's own. */
 static const char *const usual_users[] = {"www-data", "apache", "wwwrun", "http", "www", "daemon"};
 
@@ -58,12 +61,25 @@ int la_key_load(const la_key_run_t *run, int strict, la_key_loaded_t *loaded)
     return finish(run, strict, la_file_read(file, run->pool, &loaded->text), loaded);
 }
 
+/* Anybody who may read the folder can lock it, so a long wait is told of. */
+static const char *open_to_change(const la_key_run_t *run, la_replace_t *file)
+{
+    const char *path = run->options->file;
+    const char *error = la_replace_open(run->pool, path, PATIENCE_US, file);
+
+    if (error != la_replace_busy) {
+        return error;
+    }
+    fprintf(run->err, "llama-auth-keys: %s: %s, and is waited for: see lslocks\n", path, error);
+    return la_replace_open(run->pool, path, -1, file);
+}
+
 int la_key_load_to_change(const la_key_run_t *run, int make, la_key_loaded_t *loaded)
 {
     const char *error;
 
     *loaded = (la_key_loaded_t){0};
-    error = la_replace_open(run->pool, run->options->file, &loaded->file);
+    error = open_to_change(run, &loaded->file);
     if (!error && make && !loaded->file.exists) {
         loaded->text = LA_SLICE(EMPTY_FILE);
     } else if (!error) {
@@ -82,6 +98,12 @@ int la_key_store(const la_key_run_t *run, la_key_loaded_t *loaded, gid_t group)
     if (error) {
         la_key_fail(run, apr_pstrcat(run->pool, error, "; nothing is changed", NULL));
         return 0;
+    }
+    if (loaded->file.exists && loaded->file.info.st_nlink > 1) {
+        fprintf(run->err,
+                "llama-auth-keys: warning: %s had other names (hard links), which keep the keys "
+                "as they were\n",
+                loaded->file.path);
     }
     la_key_warn_unreadable(run, loaded->file.path);
     return 1;

@@ -1,14 +1,16 @@
 """llama-auth-keys and what lies around a key file: access control lists, other names, locks of others."""
 
+import fcntl
 import json
 import os
 import pwd
 import struct
+import subprocess
 
 import pytest
 
 from server import key_entry
-from test_keys import Folder, done, keys
+from test_keys import COMMAND, Folder, done, entries, keys
 
 ACL = "system.posix_acl_access"
 NOBODY = 0xFFFFFFFF
@@ -62,3 +64,24 @@ def test_every_change_warns_if_httpd_cannot_read(path):
     path.chmod(0o600)
     for command in ("rotate", "disable", "revoke"):
         assert "cannot read" in keys(command, path, "ci").stderr
+
+
+def test_another_name_keeps_the_old_keys(path):
+    """A rename cannot change both names; an httpd that reads the other one would not see what is revoked."""
+    other = path.with_name("other.json")
+    os.link(path, other)
+    assert "other names" in keys("revoke", path, "ci").stderr
+    assert entries(path) == [] and len(entries(other, "ci")) == 1
+    assert "other names" not in keys("add", path, "ci").stderr
+
+
+def test_a_long_wait_is_told_of(path):
+    """Everybody who may read the folder can lock it."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with subprocess.Popen([COMMAND, "disable", path, "ci"], stderr=subprocess.PIPE, text=True) as process:
+        assert "another process has locked its folder" in process.stderr.readline()
+        assert process.poll() is None and "disabled" not in entries(path)[0]
+        os.close(folder)
+        assert process.wait(20) == 0
+    assert entries(path)[0]["disabled"]

@@ -99,8 +99,11 @@ la_edit_item_t *la_edit_item(const la_edit_t *edit, int position)
 static int is_name(apr_pool_t *pool, la_slice_t quoted, const char *name)
 {
     const la_json_t *value;
-    la_slice_t text;
+    la_slice_t text = {quoted.data + 1, quoted.len - 2};
 
+    if (!memchr(text.data, '\\', text.len)) {
+        return la_slice_is(text, name);
+    }
     return !la_json_parse(pool, quoted, &value) && la_json_string(value, &text) &&
            la_slice_is(text, name);
 }

@@ -74,7 +74,7 @@ la_api_key_form_e la_api_key_form(la_slice_t token)
     char check[CHECK_CHARS];
     apr_size_t prefix;
 
-    if (token.len < LA_API_KEY_CHARS) {
+    if (token.len < LA_API_KEY_CHARS || token.len > LA_API_KEY_PREFIX_MAX + LA_API_KEY_CHARS) {
         return LA_API_KEY_OTHER;
     }
     prefix = token.len - LA_API_KEY_CHARS;

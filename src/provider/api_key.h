@@ -10,11 +10,13 @@
 
 #define LA_API_KEY_RANDOM_BYTES 32
 
+#define LA_API_KEY_PREFIX_MAX 32
+
 /* Characters behind the prefix. */
 #define LA_API_KEY_CHARS 49
 
 typedef enum la_api_key_form_e {
-    LA_API_KEY_OTHER,    /* made elsewhere */
+    LA_API_KEY_OTHER,    /* made elsewhere; too long too */
     LA_API_KEY_MISTYPED, /* one of ours whose check digits do not fit, or made elsewhere */
     LA_API_KEY_SOUND     /* one of ours, issued or not */
 } la_api_key_form_e;

@@ -74,6 +74,8 @@ static form_case_t form_cases[] = {
     {"form: 49 characters", ZEROS, LA_API_KEY_OTHER},
     {"form: with a prefix", "x_" ZEROS, LA_API_KEY_MISTYPED},
     {"form: one too many", "x_" ZEROS "0", LA_API_KEY_OTHER},
+    {"form: the longest prefix", "0123456789012345678901234567890_" ZEROS, LA_API_KEY_MISTYPED},
+    {"form: a prefix too long", "01234567890123456789012345678901_" ZEROS, LA_API_KEY_OTHER},
     {"form: another character", "x_" ZEROS "-", LA_API_KEY_OTHER},
 };
 

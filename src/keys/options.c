@@ -14,10 +14,12 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#define DAY_US           (APR_TIME_C(86400) * APR_USEC_PER_SEC)
-#define OVERLAP_US       (7 * DAY_US)
-#define PREFIX           "lla_"
-#define PREFIX_CHARS_MAX 32
+#define DAY_US     (APR_TIME_C(86400) * APR_USEC_PER_SEC)
+#define OVERLAP_US (7 * DAY_US)
+#define PREFIX     "lla_"
+
+/* What may stand beside a key in a text. */
+#define NOT_IN_KEYS " \t\n,;:=/|'\"()<>"
 
 const char la_key_help[] =
     "Usage: llama-auth-keys COMMAND FILE [ID] [OPTION]...\n"
@@ -117,7 +119,7 @@ static const char *set_prefix(const parser_t *parser, const char *value, void *f
             return "holds something that is no letter, digit, _, - or .";
         }
     }
-    return len > PREFIX_CHARS_MAX ? "has more than 32 characters" : NULL;
+    return len > LA_API_KEY_PREFIX_MAX ? "has more than 32 characters" : NULL;
 }
 
 static const char *set_sha256(const parser_t *parser, const char *value, void *field)
@@ -182,12 +184,19 @@ static const char *set_from(const parser_t *parser, const char *value, void *fie
                : "is no network as in 10.0.0.0/8 or 2001:db8::/32";
 }
 
+/* A number without a unit may be meant as days, a year or a date: only 0 is clear. */
+static int read_duration(const char *text, apr_interval_time_t *us)
+{
+    return (text[strspn(text, "0123456789")] != '\0' || strcmp(text, "0") == 0) &&
+           la_units_duration(text, us);
+}
+
 static const char *set_time(const parser_t *parser, const char *value, void *field)
 {
     apr_time_t *at = field;
     apr_interval_time_t us;
 
-    if (la_units_duration(value, &us)) {
+    if (read_duration(value, &us)) {
         *at = parser->now + us;
         return NULL;
     }
@@ -204,7 +213,7 @@ static const char *set_time(const parser_t *parser, const char *value, void *fie
 static const char *set_duration(const parser_t *parser, const char *value, void *field)
 {
     (void)parser;
-    return la_units_duration(value, field) ? NULL : "is no duration as in 7d";
+    return read_duration(value, field) ? NULL : "is no duration as in 7d";
 }
 
 static const char *set_flag(const parser_t *parser, const char *value, void *field)
@@ -261,10 +270,17 @@ static const struct {
 /* Everybody on the machine can see a command line. */
 static int holds_key(const char *word)
 {
-    const char *equals = strchr(word, '=');
+    for (;;) {
+        apr_size_t len = strcspn(word, NOT_IN_KEYS);
 
-    return la_api_key_form(la_slice_of(word)) != LA_API_KEY_OTHER ||
-           (equals && la_api_key_form(la_slice_of(equals + 1)) != LA_API_KEY_OTHER);
+        if (la_api_key_form((la_slice_t){word, len}) != LA_API_KEY_OTHER) {
+            return 1;
+        }
+        if (!word[len]) {
+            return 0;
+        }
+        word += len + 1;
+    }
 }
 
 static const row_t *find_row(const char *name, apr_size_t len)

@@ -1,13 +1,6 @@
 /* Keeps la_request_t in httpd's request_config. One thread works on a request at a time. */
 #include "httpd/request.h"
 
-extern module AP_MODULE_DECLARE_DATA llama_auth_module;
-
-la_request_t *la_request_get(const request_rec *r)
-{
-    return ap_get_module_config(r->request_config, &llama_auth_module);
-}
-
 const la_caller_t *la_request_caller(const request_rec *r)
 {
     const la_request_t *state = la_request_get(r);
@@ -15,14 +8,11 @@ const la_caller_t *la_request_caller(const request_rec *r)
     return state ? state->caller : NULL;
 }
 
-la_request_t *la_request_make(request_rec *r)
+la_request_t *la_request_create(request_rec *r)
 {
-    la_request_t *state = la_request_get(r);
+    la_request_t *state = apr_pcalloc(r->pool, sizeof(*state));
 
-    if (!state) {
-        state = apr_pcalloc(r->pool, sizeof(*state));
-        ap_set_module_config(r->request_config, &llama_auth_module, state);
-    }
+    ap_set_module_config(r->request_config, &llama_auth_module, state);
     return state;
 }
 

@@ -73,13 +73,22 @@ typedef struct la_request_t {
 } la_request_t;
 
 /* The request's state, or NULL. */
-la_request_t *la_request_get(const request_rec *r);
+static inline la_request_t *la_request_get(const request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &llama_auth_module);
+}
 
 /* The caller whom the section's providers accepted, or NULL. */
 const la_caller_t *la_request_caller(const request_rec *r);
 
 /* The request's state, made if there is none. */
-la_request_t *la_request_make(request_rec *r);
+la_request_t *la_request_create(request_rec *r);
+static inline la_request_t *la_request_make(request_rec *r)
+{
+    la_request_t *state = la_request_get(r);
+
+    return state ? state : la_request_create(r);
+}
 
 /* The request that led to this one by an internal redirect or as a subrequest, or NULL. */
 request_rec *la_request_origin(const request_rec *r);

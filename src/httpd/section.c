@@ -5,8 +5,6 @@
 
 #include <http_core.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 int la_section_is_bearer(request_rec *r)
 {
     const char *type = ap_auth_type(r);
@@ -23,19 +21,16 @@ la_methods_t la_section_methods(request_rec *r)
 int la_section_has_rules(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
-    const la_policy_t *const policies[] = {conf->scopes, conf->attributes, conf->models, conf->mcp,
-                                           conf->mcp_scopes};
-    la_methods_t methods = 0;
+    la_methods_t methods;
 
-    for (unsigned i = 0; i < COUNT(policies); i++) {
-        if (policies[i]) {
-            methods = methods ? methods : la_section_methods(r);
-            if (la_policy_applies(policies[i], methods)) {
-                return 1;
-            }
-        }
+    if (!conf->scopes && !conf->attributes && !conf->models && !conf->mcp && !conf->mcp_scopes) {
+        return 0;
     }
-    return 0;
+    methods = la_section_methods(r);
+    return la_policy_applies(conf->scopes, methods) ||
+           la_policy_applies(conf->attributes, methods) ||
+           la_policy_applies(conf->models, methods) || la_policy_applies(conf->mcp, methods) ||
+           la_policy_applies(conf->mcp_scopes, methods);
 }
 
 static int has_field(const request_rec *r, const char *name)

@@ -14,8 +14,6 @@
 
 #include <stddef.h>
 
-extern module AP_MODULE_DECLARE_DATA llama_auth_module;
-
 #define DEFAULT_OUTAGE_STATUS HTTP_UNAUTHORIZED
 
 #define ONLY_ONCE "may be given only once in a section"
@@ -50,32 +48,45 @@ void *la_config_create_dir(apr_pool_t *pool, char *dir)
     return apr_pcalloc(pool, sizeof(la_dir_conf_t));
 }
 
+/* Most sections have no such lines. */
+static const la_policy_t *merge_policy(apr_pool_t *pool, const la_policy_t *parent,
+                                       const la_policy_t *child)
+{
+    return child ? la_policy_merge(pool, parent, child) : parent;
+}
+
+/* httpd merges the sections of each request. */
 void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
 {
     const la_dir_conf_t *parent = base;
     const la_dir_conf_t *child = add;
-    la_dir_conf_t *merged = apr_pcalloc(pool, sizeof(*merged));
+    la_dir_conf_t *merged = apr_palloc(pool, sizeof(*merged));
 
     merged->use = child->use ? child->use : parent->use;
-    merged->scopes = la_policy_merge(pool, parent->scopes, child->scopes);
-    merged->attributes = la_policy_merge(pool, parent->attributes, child->attributes);
-    merged->origins = la_policy_merge(pool, parent->origins, child->origins);
-    merged->models = la_policy_merge(pool, parent->models, child->models);
-    merged->mcp = la_policy_merge(pool, parent->mcp, child->mcp);
-    merged->mcp_scopes = la_policy_merge(pool, parent->mcp_scopes, child->mcp_scopes);
+    merged->scopes = merge_policy(pool, parent->scopes, child->scopes);
+    merged->attributes = merge_policy(pool, parent->attributes, child->attributes);
+    merged->origins = merge_policy(pool, parent->origins, child->origins);
+    merged->models = merge_policy(pool, parent->models, child->models);
+    merged->mcp = merge_policy(pool, parent->mcp, child->mcp);
+    merged->mcp_scopes = merge_policy(pool, parent->mcp_scopes, child->mcp_scopes);
     merged->model_sources = child->model_sources ? child->model_sources : parent->model_sources;
     merged->model_refusal = child->model_refusal ? child->model_refusal : parent->model_refusal;
     merged->model_list = child->model_list ? child->model_list : parent->model_list;
     merged->body_limit = child->body_limit ? child->body_limit : parent->body_limit;
     merged->cors = child->cors ? child->cors : parent->cors;
     merged->sources = child->sources ? child->sources : parent->sources;
-    merged->forwards = la_forwards_merge(pool, parent->forwards, child->forwards);
-    merged->documents = la_errordocs_merge(pool, parent->documents, child->documents);
+    merged->forwards = child->forwards ? la_forwards_merge(pool, parent->forwards, child->forwards)
+                                       : parent->forwards;
+    merged->documents = child->documents
+                            ? la_errordocs_merge(pool, parent->documents, child->documents)
+                            : parent->documents;
     merged->resource = child->resource ? child->resource : parent->resource;
     merged->resource_servers =
         child->resource_servers ? child->resource_servers : parent->resource_servers;
     merged->resource_members =
-        la_resource_merge_members(pool, parent->resource_members, child->resource_members);
+        child->resource_members
+            ? la_resource_merge_members(pool, parent->resource_members, child->resource_members)
+            : parent->resource_members;
     merged->backend_token = child->backend_token ? child->backend_token : parent->backend_token;
     merged->quotas = child->quotas ? child->quotas : parent->quotas;
     merged->usage = child->usage ? child->usage : parent->usage;
@@ -83,11 +94,6 @@ void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     merged->env = child->env ? child->env : parent->env;
     merged->preflight = child->preflight ? child->preflight : parent->preflight;
     return merged;
-}
-
-const la_dir_conf_t *la_config_dir(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &llama_auth_module);
 }
 
 const la_server_conf_t *la_config_server(const server_rec *server)

@@ -67,7 +67,14 @@ void *la_config_merge_server(apr_pool_t *pool, void *base, void *add);
 void *la_config_create_dir(apr_pool_t *pool, char *dir);
 void *la_config_merge_dir(apr_pool_t *pool, void *base, void *add);
 
-const la_dir_conf_t *la_config_dir(const request_rec *r);
+extern module AP_MODULE_DECLARE_DATA llama_auth_module;
+
+/* The merged configuration of the request's section. Each hook asks for it, hence inline. */
+static inline const la_dir_conf_t *la_config_dir(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &llama_auth_module);
+}
+
 const la_server_conf_t *la_config_server(const server_rec *server);
 
 /* LlamaAuthCacheSize in bytes; 0 is off. */

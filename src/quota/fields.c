@@ -71,10 +71,10 @@ static const char **add_field(const char **at, const char *name, const char *val
 
 static char *put(char *at, const char *text)
 {
-    apr_size_t len = strlen(text);
-
-    memcpy(at, text, len);
-    return at + len;
+    while (*text) {
+        *at++ = *text++;
+    }
+    return at;
 }
 
 /* The name of an item of a list, quoted. */

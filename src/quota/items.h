@@ -15,7 +15,7 @@ typedef struct la_quota_memory_t {
     la_meters_t *meters;
     la_permits_t permits;
     la_tally_t *refusals; /* by what la_admission_key() gives as `kind` */
-    uint64_t points[2]; /* of la_hash_under(), the same in all processes */
+    uint64_t points[2];   /* of la_hash_under(), the same in all processes */
 } la_quota_memory_t;
 
 /* Who asks. */

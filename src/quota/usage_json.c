@@ -254,7 +254,7 @@ static void read_name_escape(la_usage_json_t *reader, char c)
     if (c != 'u') {
         /* No name that is looked for has a control character, so which one it is does not matter.
          */
-        add_to_name(reader, c == '"' || c == '\\' || c == '/' ? c : '\n');
+        add_to_name(reader, (char)(c == '"' || c == '\\' || c == '/' ? c : '\n'));
     }
 }
 
@@ -266,7 +266,7 @@ static void read_name_unicode(la_usage_json_t *reader, char c)
     if (!apr_isxdigit(c)) {
         reader->state = STATE_DONE;
     } else if (++reader->hex_len == 4) {
-        add_to_name(reader, reader->hex > 0 && reader->hex < 0x80 ? (char)reader->hex : '\n');
+        add_to_name(reader, (char)(reader->hex > 0 && reader->hex < 0x80 ? reader->hex : '\n'));
         reader->state = STATE_IN_NAME;
     }
 }

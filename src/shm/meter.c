@@ -90,16 +90,14 @@ static la_meter_t *choose(la_meters_t *meters, la_meter_group_t *group, const la
     return chosen;
 }
 
+/* If the lock's holder is stopped it goes on without: what both may do then is lose a counter. */
 static la_meter_t *make(la_meters_t *meters, const la_meter_key_t *key,
                         const la_meter_terms_t *terms, const la_meter_now_t *now)
 {
     la_meter_group_t *group = la_meter_group(meters, key, terms->apart);
-    la_meter_t *meter;
+    la_lock_e locked = la_lock_take(meters->life, &group->lock, LA_METER_LOCK_US);
+    la_meter_t *meter = find(meters, key, terms->apart);
 
-    if (la_lock_take(meters->life, &group->lock, LA_METER_LOCK_US) == LA_LOCK_BUSY) {
-        return NULL;
-    }
-    meter = find(meters, key, terms->apart);
     if (!meter) {
         meter = choose(meters, group, now);
         la_meter_clear(meter);
@@ -110,7 +108,9 @@ static la_meter_t *make(la_meters_t *meters, const la_meter_key_t *key,
         la_meter_store(&meter->check, key->tag[1]);
         la_meter_store(&meter->tag, key->tag[0]);
     }
-    la_lock_release(&group->lock);
+    if (locked != LA_LOCK_BUSY) {
+        la_lock_release(&group->lock);
+    }
     return meter;
 }
 
@@ -379,9 +379,6 @@ la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
     for (int i = 0; i < TRIES; i++) {
         la_meter_t *meter = la_meter_get(meters, key, terms, now);
 
-        if (!meter) {
-            return LA_METER_FAILED;
-        }
         la_meter_store(&meter->limit, terms->burst > 0 ? terms->burst : terms->limit);
         la_meter_store(&meter->unit, terms->burst > 0 ? la_meter_unit(terms) : 0);
         switch (try_charge(meter, key, terms, now, receipt, reading)) {

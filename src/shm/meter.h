@@ -65,7 +65,7 @@ typedef struct la_meter_reading_t {
 } la_meter_reading_t;
 
 typedef enum la_meter_e {
-    LA_METER_FAILED, /* zero: the meter cannot be made; its group's lock is held for too long */
+    LA_METER_FAILED, /* zero: the meter went to others again and again */
     LA_METER_REFUSED,
     LA_METER_CHARGED
 } la_meter_e;

@@ -175,9 +175,6 @@ la_meter_receipt_t la_meter_set(la_meters_t *meters, const la_meter_key_t *key,
         .key = *key, .is_rate = terms->burst > 0, .amount = terms->burst > 0 ? 0 : terms->cost};
     uint64_t first;
 
-    if (!meter) {
-        return receipt;
-    }
     receipt.place = (uint64_t)((char *)meter - (char *)meters->groups) + 1;
     la_meter_store(&meter->limit, terms->burst > 0 ? terms->burst : terms->limit);
     la_meter_store(&meter->unit, terms->burst > 0 ? la_meter_unit(terms) : 0);
@@ -205,15 +202,13 @@ static void copy_meter(la_meters_t *to, const la_meter_t *meter, int apart,
     terms.kind = entry.kind;
     terms.name = la_slice_of(entry.name);
     made = la_meter_get(to, &entry.key, &terms, now);
-    if (made) {
-        la_meter_store(&made->first, la_meter_load(&meter->first));
-        la_meter_store(&made->second, la_meter_load(&meter->second));
-        la_meter_store(&made->ends, la_meter_load(&meter->ends));
-        la_meter_store(&made->unit, la_meter_load(&meter->unit));
-        la_meter_store(&made->alone, la_meter_load(&meter->alone));
-        la_meter_store(&made->limit, entry.limit);
-        la_meter_store(&made->refusals, entry.refusals);
-    }
+    la_meter_store(&made->first, la_meter_load(&meter->first));
+    la_meter_store(&made->second, la_meter_load(&meter->second));
+    la_meter_store(&made->ends, la_meter_load(&meter->ends));
+    la_meter_store(&made->unit, la_meter_load(&meter->unit));
+    la_meter_store(&made->alone, la_meter_load(&meter->alone));
+    la_meter_store(&made->limit, entry.limit);
+    la_meter_store(&made->refusals, entry.refusals);
 }
 
 void la_meters_copy(la_meters_t *to, const la_meters_t *from, const la_meter_now_t *now)

@@ -100,7 +100,7 @@ static inline uint64_t la_meter_used(uint64_t first, uint64_t second)
     return (uint16_t)(second >> 48) == (uint16_t)first ? second & LA_METER_MOST : 0;
 }
 
-/* Finds the meter, or makes it; NULL when the group's lock is held for too long. */
+/* Finds the meter, or makes it. */
 la_meter_t *la_meter_get(la_meters_t *meters, const la_meter_key_t *key,
                          const la_meter_terms_t *terms, const la_meter_now_t *now);
 
@@ -127,7 +127,8 @@ static inline uint64_t la_meter_ms(const la_meter_terms_t *terms, const la_meter
     return (uint64_t)(terms->aligned ? now->wall_us : now->steady_us) / 1000;
 }
 
-/* For making and forgetting a meter: microseconds, unless the lock's holder is stopped. */
-#define LA_METER_LOCK_US 20000
+/* How long to wait for a group's lock, which is held for microseconds unless its holder is stopped
+ * or waits for a processor. */
+#define LA_METER_LOCK_US 500000
 
 #endif

@@ -3,6 +3,8 @@
  */
 #include "meters.h"
 
+#include "shm/meter_layout.h"
+
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -286,6 +288,30 @@ static void test_killed(void **state)
     }
 }
 
+/* A process that is stopped while it makes a meter: others go on. */
+static void test_stopped(void **state)
+{
+    la_meter_terms_t terms = window_terms(5);
+    la_meter_key_t key = key_of(1);
+    la_meter_group_t *group = la_meter_group(meters, &key, 0);
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) {
+        la_lock_take(&life, &group->lock, 0);
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(charge_times(&key, &terms, begin, 10), 5);
+    la_meters_forget(meters, &key, 0);
+    assert_int_equal(charge_times(&key, &terms, begin, 1), 1);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 int main(void)
 {
     start();
@@ -300,6 +326,7 @@ int main(void)
     add_in("full: strangers evict no caller", test_full, NULL);
     add_in("full: what ends soonest goes first", test_eviction_order, NULL);
     add_in("garbage", test_garbage, NULL);
+    add_in("stopped while it makes one", test_stopped, NULL);
     add_in("killed anywhere", test_killed, NULL);
     return finish("meter");
 }

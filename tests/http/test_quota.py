@@ -308,7 +308,8 @@ BAD = [
     ("Tokens 10/1h\nReserve 11", "", "more than Tokens 10/1h allows"), ("", "", "has no limit"), ("By all\nBy all\nRate 5/1m", "", "stands twice"),
     ("When \"((\"\nRate 5/1m", "", "When"), ("Limit 5", "", "is no option of a quota"),
     ("Rate 5/1m", "LlamaAuthQuotaUse other", "there is no quota other"), ("Rate 5/1m", "LlamaAuthQuotaUse q q", "named twice"),
-    ("Rate 5/1m", "LlamaAuthQuotaUse qq", "did you mean q?"),
+    ("Rate 5/1m", "LlamaAuthQuotaUse qq", "did you mean q?"), ("Rate 5/1m", "<Limit GET>\nLlamaAuthQuotaUse none\n</Limit>", "cannot occur within <Limit"),
+    ("Rate 5/1m", "LlamaAuthQuotaUse none q", "there is no quota none"), ("Rate 5/1m", "LlamaAuthQuotaUse q\nLlamaAuthQuotaUse q", "only once"),
 ]
 
 

@@ -314,7 +314,11 @@ static const char *set_quota_size(cmd_parms *cmd, void *dconf, const char *arg)
 static const char *set_quota_use(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     const la_quota_use_t **use = &((la_dir_conf_t *)dconf)->quotas;
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
 
+    if (error) {
+        return error;
+    }
     return in_directive(cmd, at_startup(cmd) ? la_quotas_use(cmd, argc, argv, use)
                                              : "is for the server's own configuration");
 }

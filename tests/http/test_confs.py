@@ -228,6 +228,54 @@ def issuer(httpd):
     return url
 
 
+def with_models(name, **defines):
+    """With the lines that limit models, which are shipped as comments."""
+    text = re.sub(r"^#(?=<|    \S)", "", text_of(name, **defines), flags=re.M)
+    assert "\n    RequireModel " in text
+    return text
+
+
+class LimitedModels(Used):
+    """A key whose attribute is `models`, and one without."""
+    prefix = "/v1"
+
+    @classmethod
+    def configure(cls, httpd):
+        httpd.write_keys("conf/api_keys.json", key_entry(USER, "user", {"models": ["meta-llama/*"]}), key_entry(ADMIN, "admin", {"roles": ["admin"]}))
+        httpd.write("conf/litellm.key", MASTER + "\n")
+        server = backend(httpd)
+        httpd.endpoint("backend").default = reply(200, {"object": "list", "data": [{"id": "gpt-4"}, {"id": "meta-llama/Llama-3"}]})
+        return with_models(cls.name, LLAMA_BACKEND=server)
+
+    @pytest.mark.parametrize("path", ["chat/completions", "completions", "embeddings", "responses"])
+    def test_body(self, httpd, path):
+        fields = [("Content-Type", "application/json")]
+        for model, status in (("meta-llama/Llama-3", 200), ("gpt-4", 403)):
+            body = json.dumps({"model": model}).encode()
+            assert httpd.request("POST", f"{self.prefix}/{path}", token=USER, headers=fields, body=body).status == status
+            assert httpd.request("POST", f"{self.prefix}/{path}", token=ADMIN, headers=fields, body=body).status == 403
+        assert httpd.request("POST", f"{self.prefix}/{path}", token=USER).status == 400
+
+    def test_models(self, httpd):
+        assert httpd.get(f"{self.prefix}/models", token=USER).json["data"] == [{"id": "meta-llama/Llama-3"}]
+        assert httpd.get(f"{self.prefix}/models", token=ADMIN).json["data"] == []
+        assert httpd.get(f"{self.prefix}/models/meta-llama%2FLlama-3", token=USER).status == 200
+        assert httpd.get(f"{self.prefix}/models/gpt-4", token=USER).status == 403
+
+
+class TestVllmModels(LimitedModels):
+    name = "vllm.conf"
+
+
+class TestLitellmModels(LimitedModels):
+    name = "litellm.conf"
+    prefix = ""
+
+
+class TestLlamaStackModels(LimitedModels):
+    name = "llama_stack.conf"
+
+
 class TestMcp(Used):
     @staticmethod
     def configure(httpd):
@@ -241,11 +289,22 @@ class TestMcp(Used):
 
     def test_token(self, httpd):
         token = SIGNER.sign(claims(iss=key_server(httpd).url(""), aud="https://api.example.com/mcp"))
-        assert httpd.request("POST", "/mcp", token=token).status == 200
+        fields = [("Content-Type", "application/json")]
+        assert httpd.request("POST", "/mcp", token=token, headers=fields, body=b'{"id": 1, "method": "tools/list"}').status == 200
         assert self.seen(httpd).header("Authorization") is None
         other = SIGNER.sign(claims(iss=key_server(httpd).url(""), aud="https://api.example.com/other"))
         assert httpd.request("POST", "/mcp", token=other).status == 401
         assert httpd.get("/elsewhere", token=token).status == 403
+
+    def test_step_up(self, httpd):
+        message = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "delete_page"}}
+        for scope, status in (("mcp.read", 403), ("mcp.read mcp.write", 200)):
+            token = SIGNER.sign(claims(iss=key_server(httpd).url(""), aud="https://api.example.com/mcp", scope=scope))
+            response = httpd.request("POST", "/mcp", token=token, headers=[("Content-Type", "application/json")], body=json.dumps(message).encode())
+            assert response.status == status
+            if status == 403:
+                assert response.challenge["scope"] == "mcp.write"
+                assert (response.json["id"], response.json["error"]["code"]) == (7, -32000)
 
     @pytest.mark.parametrize("origin, status, readable", [("https://app.example.com", 401, True), ("http://localhost:6274", 401, True),
                                                           ("https://evil.example", 403, False)])

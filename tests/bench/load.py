@@ -22,7 +22,7 @@ _serials = itertools.count(1)
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients of a row send. mode: fixed, unique, many or file (wrk.lua); no token: no Authorization header."""
+    """What the clients of a row send. mode: fixed, unique, many, file or body (wrk.lua); no token: no Authorization header."""
     token: str = ""
     mode: str = "fixed"
     count: int = 0
@@ -30,6 +30,8 @@ class Load:
 
     def arguments(self):
         """wrk's arguments for one slice; a `unique` slice gets a prefix that no other slice had."""
+        if self.mode == "body":
+            return ["-H", f"Authorization: Bearer {self.token}"], ["body", str(self.file)]
         if self.mode == "file":
             return [], ["file", str(self.file), str(self.count), str(random.randrange(self.count))]
         prefix = f"{time.time_ns() // 1000 % 10**12:012d}{next(_serials):05d}x" if self.mode == "unique" else "bench"
@@ -41,7 +43,7 @@ class Load:
         if self.mode == "file":
             with open(self.file) as tokens:
                 return tokens.readline().strip()
-        if self.mode == "fixed":
+        if self.mode in ("fixed", "body"):
             return self.token or None
         return self.arguments()[1][1].ljust(40, "p")
 
@@ -94,11 +96,12 @@ def _parse(output):
     return Result(raw["requests"], raw["us"] / 1e6, raw["p99_us"] / 1e3, errors)
 
 
-def get(port, path=PATH, token=None):
+def get(port, path=PATH, token=None, body=None):
     """(status, body length, body) of one request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request("GET", path, body=body, headers={**headers, "Content-Type": "application/json"} if body else headers)
         response = connection.getresponse()
         body = response.read()
         return response.status, len(body), body
@@ -108,7 +111,7 @@ def get(port, path=PATH, token=None):
 
 def prove(port, load):
     """"" if the row serves who may and refuses who may not, else what is wrong."""
-    status, length, _ = get(port, token=load.sample())
+    status, length, _ = get(port, token=load.sample(), body=load.file.read_bytes() if load.mode == "body" else None)
     if (status, length) != (200, FILE_BYTES):
         return f"a good request was answered {status}"
     if load.sample() is not None:

@@ -125,6 +125,21 @@ def nginx_peer(protected=True, cache="", tls=False):
     return start
 
 
+def body_rows(lab):
+    """Bodies that RequireModel reads, over the same bodies that no rule reads. A file is served to GET only, and RequireMcp reads no
+    body of a GET; it reads others with the same code."""
+    rows = []
+    for size, over_us in ((2, 5), (100, 150)):
+        words = "as long as a prompt is, " * (size * 1024 // 24)
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "model": "m", "params": {"name": "x", "arguments": {"text": words}}}
+        load = Load(TOKEN_40, mode="body", file=lab.write(f"body-{size}k.json", json.dumps(message)))
+        rows.append(Row(f"body-{size}k", f"mod_llama_auth, body of {size} KB, no rule needs it", load, base="",
+                        setup=ours("static", "    File {keys}\n")))
+        rows.append(Row(f"model-{size}k", f"mod_llama_auth, body of {size} KB, RequireModel", load, base=f"body-{size}k",
+                        setup=ours("static", "    File {keys}\n", rules="    RequireModel *\n"), budget=Budget(over_us=over_us)))
+    return rows
+
+
 def all_rows(lab):
     """Every row, in the order of the report; the base of a group comes first."""
     short, long, new = Load(TOKEN_40), Load(TOKEN_900), Load(mode="unique")
@@ -174,6 +189,7 @@ def all_rows(lab):
         Row("openidc-cold-http", "mod_auth_openidc, introspection over http", new, cold=True,
             setup=openidc(tls=False)),
         Row("openidc-cold-tls", "mod_auth_openidc, introspection over TLS", new, cold=True, setup=openidc()),
+        *body_rows(lab),
         Row("nginx", "nginx, no authentication", Load(), base="", peer=nginx_peer(protected=False)),
         Row("nginx-40", "nginx, auth_request with proxy_cache, 40-byte token", short, base="nginx",
             peer=nginx_peer(cache=nginx.CACHED)),

@@ -73,7 +73,7 @@ def _run(options, lab, table):
     wants_rows = not options.only or bool(named) or "rows" in options.only
     chosen = table_rows.choose(table, named) if wants_rows else []
     endpoint = nginx.Endpoint(lab)
-    for alg in sorted({row.load.file.stem for row in chosen if row.load.file}):
+    for alg in sorted({row.load.file.stem for row in chosen if row.load.mode == "file"}):
         print(f"signing {jwts.COUNT:,} {alg} tokens ...", file=sys.stderr, flush=True)
         lab.tokens.file(alg)
     refused = {row.name: why for row in chosen if (why := row.refusal(lab, endpoint))}

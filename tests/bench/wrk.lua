@@ -3,6 +3,7 @@
 --   unique   a token that was never sent before in each request: PREFIX and a counter, 40 bytes
 --   file     the COUNT tokens of the file PREFIX in turn, beginning after the one numbered START
 --   many     COUNT tokens in turn, 40 bytes each, beginning after the one numbered START
+--   body     the same request always, with the file PREFIX as its JSON body
 -- Ends with one line of JSON.
 
 local function request_with(serial)
@@ -34,6 +35,10 @@ function init(args)
          return request_with(serial)
       end
    else
+      if mode == "body" then
+         wrk.headers["Content-Type"] = "application/json"
+         wrk.body = io.open(prefix):read("a")
+      end
       local same = wrk.format()
       request = function()
          return same

@@ -76,6 +76,42 @@ static void test_nothing_known(void **state)
     apr_pool_destroy(pool);
 }
 
+/* ---- JSON-RPC ---- */
+
+typedef struct rpc_t {
+    const char *name;
+    la_denial_e kind;
+    const char *id;
+    const char *written;
+} rpc_t;
+
+static rpc_t rpcs[] = {
+    {"rpc: no id", LA_DENIAL_BODY, NULL,
+     "{\"jsonrpc\": \"2.0\", \"id\": null, \"error\": {\"code\": -32600, \"message\": \"m\"}}"},
+    {"rpc: a number", LA_DENIAL_OPERATION, "7",
+     "{\"jsonrpc\": \"2.0\", \"id\": 7, \"error\": {\"code\": -32000, \"message\": \"m\"}}"},
+    {"rpc: a string", LA_DENIAL_DISAGREES, "\"a\\\"b\"",
+     "{\"jsonrpc\": \"2.0\", \"id\": \"a\\\"b\", \"error\": {\"code\": -32020, \"message\": "
+     "\"m\"}}"},
+    {"rpc: too large", LA_DENIAL_BODY_SIZE, NULL,
+     "{\"jsonrpc\": \"2.0\", \"id\": null, \"error\": {\"code\": -32600, \"message\": \"m\"}}"},
+};
+
+static void test_rpc(void **state)
+{
+    const rpc_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_denial_context_t context = {.rpc_id = row->id};
+    la_denial_t denial = la_denial_make(row->kind, "m");
+    const char *type;
+
+    assert_string_equal(
+        la_denial_form_write(pool, la_denial_form_preset("mcp"), &denial, &context, &type).data,
+        row->written);
+    assert_string_equal(type, "application/json");
+    apr_pool_destroy(pool);
+}
+
 /* ---- templates ---- */
 
 typedef struct template_t {
@@ -238,6 +274,9 @@ static void test_copy(void **state)
 int main(void)
 {
     start();
+    for (size_t i = 0; i < ROWS(rpcs); i++) {
+        add(rpcs[i].name, test_rpc, &rpcs[i]);
+    }
     add("values that try to break out", test_values, NULL);
     add("nothing known", test_nothing_known, NULL);
     add("presets by status", test_types, NULL);

@@ -126,7 +126,7 @@ class TestDocuments:
 
 REFUSED = {
     "LlamaAuthErrorDocument 401": "takes two arguments",
-    "LlamaAuthErrorDocument 404 openai": "'404' is none of 400",
+    "LlamaAuthErrorDocument 405 openai": "'405' is none of 400",
     "LlamaAuthErrorDocument 401 opnai": "'opnai' is no JSON object",
     "LlamaAuthErrorDocument 401 '[1]'": "is no JSON object",
     """LlamaAuthErrorDocument 401 '{"a": }'""": "no JSON: ",

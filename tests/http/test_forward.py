@@ -372,7 +372,7 @@ REFUSED = {
     "LlamaAuthForward X-A": "takes two arguments",
     "LlamaAuthForward X-A name": "'name' is none of principal",
     "LlamaAuthForward X-A attribute:": "none of",
-    "LlamaAuthForward X-A one:": "none of principal, client_id, provider, attributes, attribute:CATEGORY, json:CATEGORY, one:CATEGORY",
+    "LlamaAuthForward X-A one:": "none of principal, client_id, provider, model, attributes, attribute:CATEGORY, json:CATEGORY, one:CATEGORY",
     "LlamaAuthForward X-A json": "none of",
     "LlamaAuthForward X-A principal:x": "none of",
     "LlamaAuthForward X:A principal": "no name of a header field",

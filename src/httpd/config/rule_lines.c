@@ -24,7 +24,7 @@ static const char *add(cmd_parms *cmd, void *dconf, add_rule_fn *add_rule,
     return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
 }
 
-#define WORDS(argc, argv) (&(la_policy_line_t){0, NULL, argc, (const char *const *)argv})
+#define WORDS(argc, argv) (&(la_policy_line_t){0, NULL, (argc), (const char *const *)(argv)})
 
 const char *la_rules_set_scopes(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {

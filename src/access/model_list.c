@@ -42,9 +42,7 @@ static la_slice_t name_of(const la_json_t *item, const char *name, const char *o
     const la_json_t *member;
     la_slice_t text = {"", 0};
 
-    if (la_json_member(item, name, &member)) {
-        (void)la_json_string(member, &text);
-    } else if (other && la_json_member(item, other, &member)) {
+    if (la_json_member(item, name, &member) || (other && la_json_member(item, other, &member))) {
         (void)la_json_string(member, &text);
     }
     return la_model_is_name(text) ? text : LA_SLICE("");

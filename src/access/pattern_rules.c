@@ -102,13 +102,14 @@ static char next_character(la_slice_t *uri)
 
 int la_operation_has_dots(la_slice_t uri)
 {
+    static const char separators[] = {'/', '\\', ':', ';', '?', '#'};
     apr_size_t dots = 0;
     int only_dots = 1; /* in this segment, so far */
 
     while (uri.len > 0) {
         char byte = next_character(&uri);
 
-        if (memchr("/\\:;?#", byte, 6)) {
+        if (memchr(separators, byte, sizeof(separators))) {
             if (only_dots && (dots == 1 || dots == 2)) {
                 return 1;
             }

@@ -383,7 +383,7 @@ static const char *refuse(apr_pool_t *pool, const rule_t *rule, const la_subject
     case RULE_ATTRIBUTE:
     case RULE_ANY_VALUE:
         return apr_pstrcat(pool, start, "attribute: ", rule->category.data, NULL);
-    case RULE_ORIGIN: /* la_policy_allows_origin() and pattern_rules.c check these */
+    case RULE_ORIGIN: /* la_policy_origin_fault() and pattern_rules.c check these */
     case RULE_MODEL:
     case RULE_OPERATION:
     case RULE_OPERATION_SCOPE:
@@ -408,15 +408,19 @@ int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t me
     return 1;
 }
 
-int la_policy_allows_origin(const la_policy_t *policy, la_methods_t method, const char *origin)
+const char *la_policy_origin_fault(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
+                                   const char *origin)
 {
     for (apr_size_t i = 0; policy && i < policy->count; i++) {
-        if ((policy->entries[i].methods & method) != 0 &&
-            (!origin || !lists_word(policy->entries[i].rule, origin))) {
-            return 0;
+        const rule_t *rule = policy->entries[i].rule;
+
+        if ((policy->entries[i].methods & method) != 0 && (!origin || !lists_word(rule, origin))) {
+            return apr_psprintf(pool, "the line at %s lists %." LA_SHOWN "s",
+                                rule->place ? rule->place : "an unknown place",
+                                join_words(pool, rule));
         }
     }
-    return 1;
+    return NULL;
 }
 
 static void add_scope(apr_array_header_t *scopes, const char *scope)

@@ -87,9 +87,10 @@ typedef struct la_policy_refusal_t {
 int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
                     const la_subject_t *subject, la_policy_refusal_t *refusal);
 
-/* Whether every origin line for `method` lists the origin, in la_origin_normalize()'s form; NULL is
- * an origin that no line lists. */
-int la_policy_allows_origin(const la_policy_t *policy, la_methods_t method, const char *origin);
+/* NULL if every origin line for `method` lists the origin, else what the first that does not lists,
+ * for the log. origin: in la_origin_normalize()'s form; NULL is one that no line lists. */
+const char *la_policy_origin_fault(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
+                                   const char *origin);
 
 /* The scopes that a caller needs for `method`, each once, joined by a space, as a challenge has
  * them (RFC 6750 section 3): all of each line, of a line with `any` the first. NULL if there is

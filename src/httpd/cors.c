@@ -53,6 +53,7 @@ int la_cors_check_origin(request_rec *r)
 {
     const la_policy_t *policy = la_config_dir(r)->origins;
     la_methods_t methods;
+    const char *fault = NULL;
     const char *field;
 
     if (!policy) {
@@ -60,12 +61,16 @@ int la_cors_check_origin(request_rec *r)
     }
     methods = la_section_methods(r);
     field = la_policy_applies(policy, methods) ? origin_field(r) : NULL;
-    if (!field || la_policy_allows_origin(policy, methods, la_origin_normalize(r->pool, field))) {
+    if (field) {
+        fault =
+            la_policy_origin_fault(r->pool, policy, methods, la_origin_normalize(r->pool, field));
+    }
+    if (!fault) {
         return OK;
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                  LA_LOGNO(0260) "the RequireOrigin of %s does not list the origin \"%.300s\"",
-                  r->uri, field);
+                  LA_LOGNO(0260) "RequireOrigin of %s: the origin is \"%.300s\", and %s", r->uri,
+                  field, fault);
     return la_respond_deny(r, la_denial_make(LA_DENIAL_ORIGIN, NULL));
 }
 

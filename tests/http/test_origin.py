@@ -1,5 +1,7 @@
 """RequireOrigin: a page of another origin is refused before anybody is asked who it is, on whatever way its request reaches the place."""
 
+import re
+
 import pytest
 
 from callers import BEARER, key_of, write_callers
@@ -218,7 +220,8 @@ class TestOrigin:
         mark = httpd.log.mark()
         httpd.get("/open/x.txt", headers=with_origin("https://evil.example/\u00e4"))
         line = httpd.log.await_line("LA0260", mark)
-        assert "RequireOrigin" in line.text and "https://evil.example/" in line.text
+        assert "RequireOrigin of /open/x.txt: the origin is \"https://evil.example/" in line.text
+        assert re.search(f"and the line at .*/test.conf:\\d+ lists {APP}, http://localhost:6274(,|$)", line.text), line.text
 
 
 class TestUsersOfOthers:

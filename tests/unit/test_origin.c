@@ -142,13 +142,13 @@ static void test_methods(void **state)
 
     (void)state;
     assert_null(add_line(&policy, POST, "HTTPS://a.example", "null"));
-    assert_true(la_policy_allows_origin(policy, POST, "https://a.example"));
-    assert_true(la_policy_allows_origin(policy, POST, "null"));
-    assert_false(la_policy_allows_origin(policy, POST, "https://b.example"));
-    assert_false(la_policy_allows_origin(policy, POST, NULL));
-    assert_false(la_policy_allows_origin(policy, GET | POST, "https://b.example"));
-    assert_true(la_policy_allows_origin(policy, GET, "https://b.example"));
-    assert_true(la_policy_allows_origin(NULL, GET, NULL));
+    assert_null(la_policy_origin_fault(pool, policy, POST, "https://a.example"));
+    assert_null(la_policy_origin_fault(pool, policy, POST, "null"));
+    assert_non_null(la_policy_origin_fault(pool, policy, POST, "https://b.example"));
+    assert_non_null(la_policy_origin_fault(pool, policy, POST, NULL));
+    assert_non_null(la_policy_origin_fault(pool, policy, GET | POST, "https://b.example"));
+    assert_null(la_policy_origin_fault(pool, policy, GET, "https://b.example"));
+    assert_null(la_policy_origin_fault(pool, NULL, GET, NULL));
 }
 
 static void test_two_lines(void **state)
@@ -158,10 +158,10 @@ static void test_two_lines(void **state)
     (void)state;
     assert_null(add_line(&policy, GET | POST, "https://a.example", "https://b.example"));
     assert_null(add_line(&policy, POST, "https://b.example", "https://c.example"));
-    assert_true(la_policy_allows_origin(policy, GET, "https://a.example"));
-    assert_false(la_policy_allows_origin(policy, POST, "https://a.example"));
-    assert_true(la_policy_allows_origin(policy, POST, "https://b.example"));
-    assert_false(la_policy_allows_origin(policy, POST, "https://c.example"));
+    assert_null(la_policy_origin_fault(pool, policy, GET, "https://a.example"));
+    assert_non_null(la_policy_origin_fault(pool, policy, POST, "https://a.example"));
+    assert_null(la_policy_origin_fault(pool, policy, POST, "https://b.example"));
+    assert_non_null(la_policy_origin_fault(pool, policy, POST, "https://c.example"));
     assert_non_null(strstr(add_line(&policy, POST, "https://d.example", NULL), "write one line"));
     assert_non_null(strstr(add_line(&policy, GET, "none", NULL), "none cannot stand"));
 }
@@ -176,12 +176,12 @@ static void test_nesting(void **state)
     assert_null(add_line(&parent, LA_METHODS_ALL, "https://a.example", NULL));
     assert_null(add_line(&section, POST, "https://b.example", NULL));
     both = la_policy_merge(pool, parent, section);
-    assert_true(la_policy_allows_origin(both, GET, "https://a.example"));
-    assert_false(la_policy_allows_origin(both, POST, "https://a.example"));
-    assert_true(la_policy_allows_origin(both, POST, "https://b.example"));
+    assert_null(la_policy_origin_fault(pool, both, GET, "https://a.example"));
+    assert_non_null(la_policy_origin_fault(pool, both, POST, "https://a.example"));
+    assert_null(la_policy_origin_fault(pool, both, POST, "https://b.example"));
     section = NULL;
     assert_null(add_line(&section, LA_METHODS_ALL, "none", NULL));
-    assert_true(la_policy_allows_origin(la_policy_merge(pool, parent, section), POST, "null"));
+    assert_null(la_policy_origin_fault(pool, la_policy_merge(pool, parent, section), POST, "null"));
 }
 
 int main(void)

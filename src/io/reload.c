@@ -37,6 +37,7 @@ struct la_reload_t {
     void *context;
     la_file_t *file; /* NULL: the caller brings the texts */
     apr_pool_t *pool;
+    pid_t owner;
     apr_thread_mutex_t *lock; /* of who makes a new version; guards `file` and `digest` */
     unsigned char digest[LA_DIGEST_BYTES]; /* of the text that was parsed last */
     _Atomic int64_t looked_us;             /* when somebody looked at the file; 0: never */
@@ -56,11 +57,12 @@ static apr_pool_t *separate_pool(const la_reload_t *reload)
     return pool;
 }
 
+/* Does nothing in a child that ends: exit() has destroyed libcrypto's state by then. */
 static apr_status_t destroy_versions(void *data)
 {
     la_reload_t *reload = data;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && getpid() == reload->owner; i++) {
         if (reload->slots[i].pool) {
             apr_pool_destroy(reload->slots[i].pool);
         }
@@ -77,6 +79,7 @@ la_reload_t *la_reload_make(apr_pool_t *pool, const char *path, apr_size_t limit
     reload->parse = parse;
     reload->context = context;
     reload->pool = pool;
+    reload->owner = getpid();
     reload->file = path ? la_file_make(pool, path, limit_bytes) : NULL;
     if (apr_thread_mutex_create(&reload->lock, APR_THREAD_MUTEX_DEFAULT, pool) != APR_SUCCESS) {
         abort(); /* out of memory */

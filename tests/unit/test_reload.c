@@ -17,6 +17,7 @@ typedef struct world_t {
     _Atomic int parsed;
     _Atomic int freed; /* versions */
     int hangs;         /* parse() waits for `go` */
+    int is_ending;     /* nothing may be freed */
     sem_t entered;
     sem_t go;
 } world_t;
@@ -25,6 +26,9 @@ static apr_status_t note_freed(void *data)
 {
     world_t *w = data;
 
+    if (w->is_ending) {
+        _exit(1);
+    }
     atomic_fetch_add(&w->freed, 1);
     return APR_SUCCESS;
 }
@@ -306,6 +310,24 @@ static void test_inherited(void **state)
     drop(w);
 }
 
+/* As apr_terminate() does in a child, after libcrypto's own end. */
+static void test_child_ends(void **state)
+{
+    world_t *w = make("one");
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) {
+        w->is_ending = 1;
+        drop(w);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    drop(w);
+}
+
 int main(void)
 {
     start();
@@ -319,5 +341,6 @@ int main(void)
     add("threads: while one reads", test_reader_hangs, NULL);
     add("threads: hold while it changes", test_threads, NULL);
     add("processes: a child goes on with the parent's version", test_inherited, NULL);
+    add("processes: a child that ends frees no version", test_child_ends, NULL);
     return finish("reload");
 }

@@ -30,7 +30,7 @@ static const char *parse(const la_key_run_t *run, la_slice_t text, int strict,
                          la_static_keys_t **keys)
 {
     static const la_provider_common_t common;
-    la_static_keys_form_t form = {.common = &common, .unknown_members = !strict};
+    la_static_keys_form_t form = {.common = &common, .lenient = !strict};
     apr_pool_t *scratch;
     const char *error;
 

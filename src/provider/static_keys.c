@@ -131,7 +131,7 @@ static const char *check_members(const reading_t *reading, const la_json_t *entr
         return "not an object";
     }
     for (position = 1; la_json_next(entry, &it, &name, &value); position++) {
-        if (value && !reading->form->unknown_members && !is_known(name)) {
+        if (value && !reading->form->lenient && !is_known(name)) {
             return unknown_field(reading, name, position);
         }
     }
@@ -299,6 +299,9 @@ static const char *read_principal(const reading_t *reading, const la_claims_t *c
     } else {
         error = found ? la_identity_set_principal(builder, text) : NULL;
     }
+    if (!error && !found && reading->form->lenient) {
+        return la_identity_set_principal(builder, LA_SLICE("-"));
+    }
     return error || found ? error : "no principal";
 }
 
@@ -388,7 +391,7 @@ static const char *read_top(const reading_t *reading, const la_json_t *top, la_j
         return "no list named \"keys\"";
     }
     while (la_json_next(top, &it, &name, &member)) {
-        if (member && !reading->form->unknown_members && !la_slice_is(name, "keys")) {
+        if (member && !reading->form->lenient && !la_slice_is(name, "keys")) {
             return "a field beside \"keys\"";
         }
     }

@@ -46,7 +46,8 @@ typedef struct la_api_key_t {
 /* How to read a file. */
 typedef struct la_static_keys_form_t {
     const la_provider_common_t *common; /* PrincipalClaim and Claim of the provider */
-    int unknown_members;                /* members that nobody knows are passed over */
+    int lenient; /* passes over members that nobody knows; "-" is an absent principal, because
+                    PrincipalClaim may name another member */
 } la_static_keys_form_t;
 
 /* Reads a key file, strictly (spec sections 4 and 17).

@@ -8,7 +8,7 @@
 static const la_static_keys_t *parse(la_slice_t text, apr_pool_t *pool)
 {
     static const la_provider_common_t common;
-    static const la_static_keys_form_t form = {.common = &common, .unknown_members = 1};
+    static const la_static_keys_form_t form = {.common = &common, .lenient = 1};
     la_static_keys_t *keys;
 
     return la_static_keys_parse(text, &form, pool, pool, &keys) ? NULL : keys;

@@ -85,3 +85,24 @@ def test_a_long_wait_is_told_of(path):
         os.close(folder)
         assert process.wait(20) == 0
     assert entries(path)[0]["disabled"]
+
+
+def test_a_principal_from_another_member(path):
+    """`PrincipalClaim id` makes do without `principal`: such keys are changed like all others."""
+    path.write_text(json.dumps({"keys": [{"id": "ci", "sha256": "a" * 64}]}))
+    assert "no principal" in keys("check", path).stderr
+    assert done("list", path).splitlines()[1].split()[:3] == ["ci", "-", "valid"]
+    done("rotate", path, "ci")
+    assert ["principal" in entry for entry in entries(path, "ci")] == [False, False]
+    done("revoke", path, "ci")
+    assert entries(path) == []
+
+
+def peak_kilobytes(*arguments):
+    with subprocess.Popen([COMMAND, *arguments], stdout=subprocess.DEVNULL) as process:
+        return os.wait4(process.pid, 0)[2].ru_maxrss
+
+
+def test_a_long_list_takes_little_memory(path):
+    path.write_text(json.dumps({"keys": [key_entry(f"key-{n}", "p", name=f"id{n}", note="n") for n in range(20000)]}))
+    assert peak_kilobytes("list", path, "--json") < 1.5 * peak_kilobytes("list", path)

@@ -84,6 +84,16 @@ static const char *lock_folder(apr_pool_t *pool, const char *folder,
     return NULL;
 }
 
+/* Whether the path leads to the file still: a link may change while we wait for the lock. stat()
+ * also obeys the kernel's rules for links of other users, which realpath() does not. */
+static int is_led_to(const la_replace_t *file, const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && info.st_dev == file->info.st_dev &&
+           info.st_ino == file->info.st_ino;
+}
+
 const char *la_replace_open(apr_pool_t *pool, const char *path, apr_interval_time_t patience_us,
                             la_replace_t *file)
 {
@@ -109,6 +119,9 @@ const char *la_replace_open(apr_pool_t *pool, const char *path, apr_interval_tim
     file->exists = fstatat(file->folder, file->name, &file->info, AT_SYMLINK_NOFOLLOW) == 0;
     if (!file->exists && (errno != ENOENT || fstat(file->folder, &file->info) != 0)) {
         return describe(pool, "stat");
+    }
+    if (file->exists && !is_led_to(file, path)) {
+        return "a link on the way to it is not allowed, or has just changed";
     }
     return file->exists && !S_ISREG(file->info.st_mode) ? "not a regular file" : NULL;
 }
@@ -217,7 +230,7 @@ const char *la_replace_write(const la_replace_t *file, apr_pool_t *pool, la_slic
     (void)unlinkat(file->folder, beside, 0);
     fd = openat(file->folder, beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return describe(pool, "write beside it");
+        return describe(pool, apr_pstrcat(pool, "write ", beside, " beside it", NULL));
     }
     error = fill(file, pool, fd, text, group);
     if (!error && is_changed(file)) {

@@ -31,6 +31,19 @@ def let_read(path, uid, attribute=ACL):
         pytest.skip("the file system has no access control lists")
 
 
+class Lock:
+    """Holds the lock of a folder."""
+
+    def __init__(self, folder):
+        self.descriptor = os.open(folder, os.O_RDONLY)
+
+    def __enter__(self):
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_):
+        os.close(self.descriptor)
+
+
 @pytest.fixture
 def path(tmp_path):
     done("add", tmp_path / "keys.json", "ci")
@@ -66,6 +79,21 @@ def test_every_change_warns_if_httpd_cannot_read(path):
         assert "cannot read" in keys(command, path, "ci").stderr
 
 
+def test_a_link_that_changes_meanwhile(path):
+    """What httpd reads by the link must be what is changed."""
+    (path.parent / "next").mkdir()
+    done("add", path.parent / "next" / "keys.json", "ci")
+    link = path.parent / "link.json"
+    link.symlink_to("keys.json")
+    with Lock(path.parent):
+        process = subprocess.Popen([COMMAND, "disable", link, "ci"], stderr=subprocess.PIPE, text=True)
+        assert "another process has locked its folder" in process.stderr.readline()
+        link.unlink()
+        link.symlink_to("next/keys.json")
+    assert (process.wait(20) == 0) == ("disabled" in entries(link)[0])
+    assert "disabled" not in entries(path)[0]
+
+
 def test_another_name_keeps_the_old_keys(path):
     """A rename cannot change both names; an httpd that reads the other one would not see what is revoked."""
     other = path.with_name("other.json")
@@ -77,13 +105,11 @@ def test_another_name_keeps_the_old_keys(path):
 
 def test_a_long_wait_is_told_of(path):
     """Everybody who may read the folder can lock it."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    with subprocess.Popen([COMMAND, "disable", path, "ci"], stderr=subprocess.PIPE, text=True) as process:
+    with Lock(path.parent):
+        process = subprocess.Popen([COMMAND, "disable", path, "ci"], stderr=subprocess.PIPE, text=True)
         assert "another process has locked its folder" in process.stderr.readline()
         assert process.poll() is None and "disabled" not in entries(path)[0]
-        os.close(folder)
-        assert process.wait(20) == 0
+    assert process.wait(20) == 0
     assert entries(path)[0]["disabled"]
 
 

@@ -288,6 +288,11 @@ static la_key_exit_e rotate(const la_key_run_t *run)
     if (last->disabled) {
         fputs("llama-auth-keys: warning: the new key is disabled, as the old one is\n", run->err);
     }
+    if (last->expires != 0) {
+        fprintf(run->err,
+                "llama-auth-keys: warning: the new key ends at %s, as the old one would\n",
+                la_timestamp_text(run->pool, last->expires));
+    }
     return print_key(run, key);
 }
 

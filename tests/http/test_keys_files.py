@@ -132,3 +132,9 @@ def peak_kilobytes(*arguments):
 def test_a_long_list_takes_little_memory(path):
     path.write_text(json.dumps({"keys": [key_entry(f"key-{n}", "p", name=f"id{n}", note="n") for n in range(20000)]}))
     assert peak_kilobytes("list", path, "--json") < 1.5 * peak_kilobytes("list", path)
+
+
+def test_a_rotation_warns_if_the_new_key_ends_too(path):
+    done("add", path, "short", "--expires", "3d")
+    assert "the new key ends at 2" in keys("rotate", path, "short").stderr
+    assert "the new key" not in keys("rotate", path, "ci").stderr

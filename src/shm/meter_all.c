@@ -7,6 +7,12 @@
 
 #include <string.h>
 
+/* How often la_meter_set() looks again when others count at the same time. */
+#define SET_TRIES 8
+
+/* Ends of one window, as two answers of another store tell them, are no farther apart. */
+#define SAME_WINDOW_MS 1000
+
 #define TELL_AGAIN_US (60 * UINT64_C(1000000))
 
 static apr_size_t group_count(apr_size_t len)
@@ -149,23 +155,41 @@ int la_meters_tell(la_meters_t *meters, const la_meter_now_t *now, uint64_t *evi
 
 /* ---- taking over ---- */
 
+/* Takes the window that the other store tells of. An answer that is late never lowers what a newer
+ * one said of the same window. */
 static void set_window(la_meter_t *meter, const la_meter_terms_t *terms, uint64_t at,
                        const la_meter_reading_t *told, la_meter_receipt_t *receipt)
 {
-    uint64_t second = la_meter_load(&meter->second);
-    uint64_t first = la_meter_open(meter, &receipt->key, terms, at);
-    uint64_t number = first & 0xffff;
     uint64_t end = at + (uint64_t)told->full_us / 1000;
-    uint64_t used = told->used < LA_METER_MOST ? told->used : LA_METER_MOST;
 
-    receipt->serial = (uint16_t)number;
-    if (la_meter_is_owned(meter, &receipt->key)) {
-        atomic_compare_exchange_strong(&meter->first, &first, end << LA_METER_NUMBER_BITS | number);
-        atomic_compare_exchange_strong(&meter->second, &second, number << 48 | used);
+    for (int i = 0; i < SET_TRIES; i++) {
+        uint64_t first = la_meter_open(meter, &receipt->key, terms, at);
+        uint64_t second = la_meter_load(&meter->second);
+        uint64_t known = first >> LA_METER_NUMBER_BITS;
+        int is_same = (known > end ? known - end : end - known) <= SAME_WINDOW_MS;
+        uint64_t number = (first + !is_same) & 0xffff;
+        uint64_t used = is_same ? la_meter_used(first, second) : 0;
+
+        used = used > told->used ? used : told->used;
+        used = used < LA_METER_MOST ? used : LA_METER_MOST;
+        receipt->serial = (uint16_t)number;
+        if (!la_meter_is_owned(meter, &receipt->key) ||
+            ((is_same || atomic_compare_exchange_strong(&meter->first, &first,
+                                                        end << LA_METER_NUMBER_BITS | number)) &&
+             atomic_compare_exchange_strong(&meter->second, &second, number << 48 | used))) {
+            return;
+        }
     }
 }
 
-/* If another thread counted at the same time, what it set or charged stays: it is as new. */
+static void set_rate(la_meter_t *meter, const la_meter_key_t *key, uint64_t arrival)
+{
+    uint64_t first = la_meter_load(&meter->first);
+
+    while (first < arrival && la_meter_is_owned(meter, key) &&
+           !atomic_compare_exchange_strong(&meter->first, &first, arrival)) {}
+}
+
 la_meter_receipt_t la_meter_set(la_meters_t *meters, const la_meter_key_t *key,
                                 const la_meter_terms_t *terms, const la_meter_now_t *now,
                                 const la_meter_reading_t *told)
@@ -173,18 +197,15 @@ la_meter_receipt_t la_meter_set(la_meters_t *meters, const la_meter_key_t *key,
     la_meter_t *meter = la_meter_get(meters, key, terms, now);
     la_meter_receipt_t receipt = {
         .key = *key, .is_rate = terms->burst > 0, .amount = terms->burst > 0 ? 0 : terms->cost};
-    uint64_t first;
 
     receipt.place = (uint64_t)((char *)meter - (char *)meters->groups) + 1;
     la_meter_store(&meter->limit, terms->burst > 0 ? terms->burst : terms->limit);
     la_meter_store(&meter->unit, terms->burst > 0 ? la_meter_unit(terms) : 0);
     la_meter_store(&meter->ends, (uint64_t)(now->steady_us + told->full_us));
-    first = la_meter_load(&meter->first);
-    if (terms->burst == 0) {
+    if (terms->burst > 0) {
+        set_rate(meter, key, (uint64_t)now->steady_us * 1000 + told->used);
+    } else {
         set_window(meter, terms, la_meter_ms(terms, now), told, &receipt);
-    } else if (la_meter_is_owned(meter, key)) {
-        atomic_compare_exchange_strong(&meter->first, &first,
-                                       (uint64_t)now->steady_us * 1000 + told->used);
     }
     return receipt;
 }

@@ -83,10 +83,17 @@ static void test_set(void **state)
     la_meter_set(meters, &key, &terms, &begin,
                  &(la_meter_reading_t){.used = 4, .full_us = SECONDS(10)});
     assert_int_equal(charge_times(&key, &terms, begin, 10), 1);
+    la_meter_set(meters, &key, &terms, &begin, /* a late answer */
+                 &(la_meter_reading_t){.used = 1, .full_us = SECONDS(10) + 900000});
+    assert_int_equal(charge_times(&key, &terms, begin, 10), 0);
     assert_int_equal(charge_times(&key, &terms, later(SECONDS(10)), 10), 5);
     la_meter_set(meters, &other, &rate, &begin,
                  &(la_meter_reading_t){.used = UINT64_C(3000000000), .full_us = SECONDS(3)});
+    la_meter_set(meters, &other, &rate, &begin, &(la_meter_reading_t){.used = 0, .full_us = 0});
     assert_int_equal(charge_times(&other, &rate, begin, 10), 2);
+    la_meter_set(meters, &key, &terms, &begin, /* another window */
+                 &(la_meter_reading_t){.used = 2, .full_us = SECONDS(40)});
+    assert_int_equal(charge_times(&key, &terms, begin, 10), 3);
 }
 
 /* What is charged while another store is away is told once, in the window in which it was. */

@@ -1,6 +1,6 @@
-/* The lists are read an item at a time and cut out of the text, since a tree of all items would
- * take too much memory. Then what is left of the text is read, and what may stay is put into it.
- * Any thread.
+/* The lists are cut out of the text and read an item at a time, since a tree of all items would
+ * take too much memory. Then the rest of the text is read, and what may stay is put into it. Any
+ * thread.
  */
 #include "access/model_list.h"
 
@@ -92,46 +92,36 @@ static const char *filter_items(list_t *list, la_json_list_t *items, int is_data
     return NULL;
 }
 
-/* Cuts a part out of the text, and moves the edits behind it. */
-static void cut_out(list_t *list, apr_size_t at, apr_size_t len)
-{
-    char *rest = apr_palloc(list->pool, list->text.len);
-
-    memcpy(rest, list->text.data, at);
-    memcpy(rest + at, list->text.data + at + len, list->text.len - at - len);
-    list->text = (la_slice_t){rest, list->text.len - len};
-    for (int i = 0; i < list->count; i++) {
-        list->edits[i].at -= list->edits[i].at > at ? len : 0;
-    }
-}
-
-/* Filters the list of that name, if there is one. Returns NULL, or what is wrong. */
+/* Cuts the list of that name out of the text, and filters it. Returns NULL, or what is wrong. */
 static const char *filter_list(list_t *list, const char *name, int is_data)
 {
-    const la_json_t *root;
-    const la_json_t *member;
+    la_slice_t before = list->text;
     la_json_list_t items;
     la_json_writer_t writer;
-    const char *error = la_json_parse_list(list->pool, list->text, name, &root, &items);
+    const char *error = la_json_cut_list(list->pool, before, name, &list->text, &items);
     apr_size_t at;
-    apr_size_t len;
 
-    if (error) {
+    if (error || !items.rest.data) {
         return error;
     }
-    if (!la_json_member(root, name, &member)) {
-        return NULL;
+    at = (apr_size_t)(items.rest.data - before.data);
+    for (int i = 0; i < list->count; i++) {
+        list->edits[i].at -= list->edits[i].at > at ? items.rest.len : 0;
     }
-    if (la_json_type(member) != LA_JSON_ARRAY || items.tree) {
-        return apr_psprintf(list->pool, "%s is no list", name);
-    }
-    at = (apr_size_t)(items.rest.data - list->text.data);
-    len = items.rest.len;
     la_json_writer_init(&writer, list->pool);
     error = filter_items(list, &items, is_data, &writer);
-    cut_out(list, at, len);
     list->edits[list->count++] = (edit_t){at, 0, {writer.data, writer.len}};
     return error;
+}
+
+/* Whether a list is absent, or was cut out: one whose name is written with escapes was not, and
+ * neither was what is no list. */
+static int is_cut(const la_json_t *root, const char *name, int found)
+{
+    const la_json_t *member;
+
+    return !la_json_member(root, name, &member) ||
+           (found && la_json_type(member) == LA_JSON_ARRAY && la_json_count(member) == 0);
 }
 
 /* What find_value() looks for. */
@@ -206,15 +196,6 @@ static const char *set_id(list_t *list, const la_json_t *root, int is_first)
     return NULL;
 }
 
-static const char *set_ids(list_t *list)
-{
-    const la_json_t *root;
-    const char *error = la_json_parse(list->pool, list->text, &root);
-
-    error = error ? error : set_id(list, root, 1);
-    return error ? error : set_id(list, root, 0);
-}
-
 /* For qsort(). */
 static int compare_edits(const void *a, const void *b)
 {
@@ -242,6 +223,28 @@ static la_slice_t apply_edits(list_t *list)
     return (la_slice_t){writer.data, writer.len};
 }
 
+/* Filters both lists, and reads the rest. */
+static const char *filter(list_t *list)
+{
+    const la_json_t *root;
+    const char *error = filter_list(list, "data", 1);
+    int has_data = list->count > 0;
+    int has_models;
+
+    error = error ? error : filter_list(list, "models", 0);
+    has_models = list->count > has_data;
+    error = error ? error : la_json_parse(list->pool, list->text, &root);
+    if (error) {
+        return error;
+    }
+    if (list->count == 0 || !is_cut(root, "data", has_data) ||
+        !is_cut(root, "models", has_models)) {
+        return "data or models is missing, or no list";
+    }
+    error = set_id(list, root, 1);
+    return error ? error : set_id(list, root, 0);
+}
+
 const char *la_model_list_filter(apr_pool_t *pool, la_slice_t text, la_model_allowed_t *allowed,
                                  void *baton, la_slice_t *filtered)
 {
@@ -250,9 +253,7 @@ const char *la_model_list_filter(apr_pool_t *pool, la_slice_t text, la_model_all
 
     *filtered = (la_slice_t){"", 0};
     apr_pool_create(&list.item_pool, pool);
-    error = filter_list(&list, "data", 1);
-    error = error ? error : filter_list(&list, "models", 0);
-    error = error ? error : list.count > 0 ? set_ids(&list) : "it has neither data nor models";
+    error = filter(&list);
     apr_pool_destroy(list.item_pool);
     if (!error) {
         *filtered = apply_edits(&list);

@@ -242,6 +242,24 @@ const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *na
     return NULL;
 }
 
+const char *la_json_cut_list(apr_pool_t *pool, la_slice_t text, const char *name, la_slice_t *rest,
+                             la_json_list_t *list)
+{
+    la_json_scan_t scan;
+
+    *list = (la_json_list_t){.text = text};
+    *rest = text;
+    if (text.len > INT_MAX) {
+        return too_long;
+    }
+    if (la_json_scan(text, name, &scan) && scan.list.data) {
+        *rest = cut_out(pool, text, scan.list);
+        list->count = scan.items;
+        list->rest = scan.list;
+    }
+    return describe(pool, text, text, &scan);
+}
+
 const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_json_t **item)
 {
     la_json_scan_t scan;

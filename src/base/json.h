@@ -60,6 +60,16 @@ typedef struct la_json_list_t {
 const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *name,
                                const la_json_t **value, la_json_list_t *list);
 
+/* Takes the list that the outermost object has under `name`, written without escapes, out of a
+ * document, and reads neither: the list's items are for la_json_list_next(), the rest for
+ * la_json_parse(), which finds what is wrong with it beside its grammar.
+ *
+ * rest: the document with an empty list; `text` itself if there is no such list, and then
+ * `list->rest` has no data. Returns NULL, or the reason as la_json_parse() does.
+ */
+const char *la_json_cut_list(apr_pool_t *pool, la_slice_t text, const char *name, la_slice_t *rest,
+                             la_json_list_t *list);
+
 /* Parses the list's next item. Call it `count` times.
  *
  * pool: owns the item; may be cleared before the next one.

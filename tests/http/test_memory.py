@@ -187,3 +187,57 @@ class TestIdleConnections:
                 assert connection.get("/v1", token=token).note("user") == "alice"
         print(f"{watch.kept / self.connections:.0f} bytes a connection")
         assert watch.kept < 512 * self.connections
+
+
+BODIES = {name: filled(b'{"model": "m", "pad": [', item, b"]}") for name, item in VALUES.items()}
+BODIES |= {"one string": filled(b'{"model": "m", "pad": "', b"xxxxxxx", b'"}'), "names": filled(b'{"model": "m", "x": {', b'"":0', b"}}"),
+           "escaped names": filled(b'{"model": "m", "x": {', b'"\\u006d":0', b"}}"), "many models": filled(b"{", b'"model":"mmmmmmm"', b"}"),
+           "nested": b'{"model": "m", "x": ' + b"[" * (MB // 2) + b"]" * (MB // 2) + b"}"}
+LISTS = {name: filled(b'{"data": [', item, b"]}") for name, item in VALUES.items()}
+LISTS |= {"models": filled(b'{"data": [', b'{"id":"m"}', b"]}"), "models by name": filled(b'{"models": [', b'{"name":"m"}', b"]}"),
+          "both": filled(b'{"models": [', b'{"name":"m"}', b'], "data": [', MB // 2) + filled(b"", b'{"id":"m"}', b"]}", MB // 2)}
+
+
+class TestBodies:
+    """Request bodies that RequireModel reads, and lists of models that it filters."""
+
+    modules = ("proxy", "proxy_http")
+    processes = 1
+    expected = (r"LA0284",)
+
+    @staticmethod
+    def configure(httpd):
+        endpoint = httpd.endpoint()
+        endpoint.default = lambda peer, call: peer.send(render(200, LISTS.get(call.target.rpartition("/")[2].replace("_", " "), b"{}")))
+        httpd.write_keys("conf/keys.json", key_entry(ALICE, "alice"))
+        return STATIC + f"""
+<Location /x>
+    AuthType Bearer
+    AuthName x
+    LlamaAuthUse keys
+    Require valid-user
+    RequireModel m
+    LlamaAuthModelList filter
+    ProxyPass {endpoint.url("/x")}
+</Location>
+"""
+
+    @staticmethod
+    def post(httpd, body):
+        return httpd.request("POST", "/x/chat", token=ALICE, headers=[("Content-Type", "application/json")], body=body)
+
+    @pytest.mark.parametrize("name", BODIES)
+    def test_body(self, httpd, name):
+        self.post(httpd, b'{"model": "m"}')
+        with Watch(httpd.children()[0]) as watch:
+            response = self.post(httpd, BODIES[name])
+        assert response.status == (400 if name in ("many models", "nested") else 200), response
+        watch.small()
+
+    @pytest.mark.parametrize("name", LISTS)
+    def test_list(self, httpd, name):
+        httpd.get("/x/none", token=ALICE)
+        with Watch(httpd.children()[0]) as watch:
+            response = httpd.get("/x/" + name.replace(" ", "_"), token=ALICE)
+        assert response.status == 200
+        watch.small()

@@ -17,7 +17,7 @@ import pytest
 
 from server import MODULE, key_entry, unprivileged
 
-COMMAND = MODULE.parent / "llama-auth-keys"
+COMMAND = Path(os.environ.get("LA_KEYS", MODULE.parent / "llama-auth-keys"))
 KEY = re.compile(r"[0-9A-Za-z]{49}$")
 ROOT_USER = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT_USER, reason="only root can give files away")

@@ -63,14 +63,15 @@ static inline void add_rest(sums_t *sums, const char *data, apr_size_t len)
 
 static inline void add_part(sums_t *sums, la_slice_t part)
 {
+    apr_size_t len = part.data ? part.len : 0;
     apr_size_t i;
 
-    add_block(sums, part.len, part.data != NULL);
-    for (i = 0; part.len - i >= BLOCK; i += BLOCK) {
+    add_block(sums, len, part.data != NULL);
+    for (i = 0; len - i >= BLOCK; i += BLOCK) {
         add_block(sums, load(part.data + i), load(part.data + i + BLOCK / 2));
     }
-    if (i < part.len) {
-        add_rest(sums, part.data + i, part.len - i);
+    if (i < len) {
+        add_rest(sums, part.data + i, len - i);
     }
 }
 

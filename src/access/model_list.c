@@ -80,7 +80,7 @@ static const char *filter_items(list_t *list, la_json_list_t *items, int is_data
         }
         raw.len = (apr_size_t)(items->rest.data - raw.data) - (i + 1 < items->count);
         name = name_of(item, is_data ? "id" : "name", is_data ? NULL : "model");
-        if (name.len > 0 && list->allowed(list->baton, name)) {
+        if (name.len > 0 && list->allowed(list->baton, list->item_pool, name)) {
             la_json_write_raw(writer, last.data ? LA_SLICE(",") : LA_SLICE(""));
             la_json_write_raw(writer, raw);
             last = name;

@@ -6,8 +6,8 @@
 
 #include <apr_pools.h>
 
-/* Whether a model may stay. */
-typedef int la_model_allowed_t(void *baton, la_slice_t model);
+/* Whether a model may stay. pool: cleared afterwards. */
+typedef int la_model_allowed_t(void *baton, apr_pool_t *pool, la_slice_t model);
 
 /* Filters an answer: an object with `data`, a list whose items have an `id`, with `models`, a list
  * whose items have a `name` or else a `model`, or with both. Items that are not allowed, or have no

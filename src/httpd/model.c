@@ -181,21 +181,21 @@ static int look_everywhere(request_rec *r, found_t *found)
 
 /* ---- deciding ---- */
 
-static int check(request_rec *r, la_slice_t model, la_policy_refusal_t *refusal)
+static int check(request_rec *r, apr_pool_t *pool, la_slice_t model, la_policy_refusal_t *refusal)
 {
     const la_caller_t *caller = la_request_caller(r);
     const la_subject_t subject = {caller ? caller->identity : NULL, NULL};
     const la_asked_t asked = {&subject, model, NULL};
 
-    return la_policy_check_model(r->pool, la_config_dir(r)->models, la_section_methods(r), &asked,
+    return la_policy_check_model(pool, la_config_dir(r)->models, la_section_methods(r), &asked,
                                  refusal);
 }
 
-int la_model_is_allowed(request_rec *r, la_slice_t model)
+int la_model_is_allowed(request_rec *r, apr_pool_t *pool, la_slice_t model)
 {
     la_policy_refusal_t refusal;
 
-    return check(r, model, &refusal);
+    return check(r, pool, model, &refusal);
 }
 
 static int deny(request_rec *r, const la_policy_refusal_t *refusal)
@@ -252,7 +252,7 @@ int la_model_check(request_rec *r)
     }
     state->model = apr_pstrmemdup(r->pool, found.model.data, found.model.len);
     apr_table_setn(r->notes, LA_NOTE_MODEL, state->model);
-    return check(r, found.model, &refusal) ? OK : deny(r, &refusal);
+    return check(r, r->pool, found.model, &refusal) ? OK : deny(r, &refusal);
 }
 
 void la_model_forward(request_rec *r)

@@ -18,7 +18,7 @@ int la_model_check(request_rec *r);
 /* Tells the backend of the model (LlamaAuthForward X model). */
 void la_model_forward(request_rec *r);
 
-/* Whether the rules of the request's section allow the caller a model. */
-int la_model_is_allowed(request_rec *r, la_slice_t model);
+/* Whether the rules of the request's section allow the caller a model. pool: for the work. */
+int la_model_is_allowed(request_rec *r, apr_pool_t *pool, la_slice_t model);
 
 #endif

@@ -56,9 +56,9 @@ void la_model_list_insert_filter(request_rec *r)
 }
 
 /* For la_model_list_filter(). */
-static int is_allowed(void *baton, la_slice_t model)
+static int is_allowed(void *baton, apr_pool_t *pool, la_slice_t model)
 {
-    return la_model_is_allowed(baton, model);
+    return la_model_is_allowed(baton, pool, model);
 }
 
 /* What is true of the whole list only. */

@@ -4,9 +4,10 @@
 
 #include "fuzz.h"
 
-static int is_short(void *baton, la_slice_t model)
+static int is_short(void *baton, apr_pool_t *pool, la_slice_t model)
 {
     (void)baton;
+    (void)pool;
     return model.len < 4;
 }
 

@@ -64,9 +64,10 @@ static case_t cases[] = {
     {"more behind", "{\"data\":[]} x", NULL},
 };
 
-static int begins_with_a(void *baton, la_slice_t model)
+static int begins_with_a(void *baton, apr_pool_t *pool, la_slice_t model)
 {
     (void)baton;
+    (void)pool;
     return model.data[0] == 'a';
 }
 
@@ -86,9 +87,40 @@ static void test_case(void **state)
     apr_pool_destroy(pool);
 }
 
+static apr_status_t forget(void *count)
+{
+    --*(int *)count;
+    return APR_SUCCESS;
+}
+
+/* What is said of one item is forgotten when the next one comes. */
+static int says_much(void *baton, apr_pool_t *pool, la_slice_t model)
+{
+    int *count = baton;
+
+    assert_int_equal(++*count, 1);
+    apr_pool_cleanup_register(pool, count, forget, apr_pool_cleanup_null);
+    return model.data[0] == 'a';
+}
+
+static void test_memory(void **state)
+{
+    apr_pool_t *pool = new_pool();
+    la_slice_t filtered;
+    int count = 0;
+
+    (void)state;
+    assert_null(la_model_list_filter(
+        pool, LA_SLICE("{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"a\"}]}"), says_much,
+        &count, &filtered));
+    assert_int_equal(count, 0);
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     start();
+    add("memory", test_memory, NULL);
     for (size_t i = 0; i < ROWS(cases); i++) {
         add(cases[i].name, test_case, &cases[i]);
     }

@@ -25,9 +25,14 @@ static ap_filter_rec_t *filter_handle;
 
 void la_model_list_prepare(request_rec *r)
 {
-    static const char *const fields[] = {"Accept-Encoding",    "Range",         "If-Range",
-                                         "If-Match",           "If-None-Match", "If-Modified-Since",
-                                         "If-Unmodified-Since"};
+    static const char *const fields[] = {"Accept-Encoding",
+                                         "Range",
+                                         "If-Range",
+                                         "If-Match",
+                                         "If-None-Match",
+                                         "If-Modified-Since",
+                                         "If-Unmodified-Since",
+                                         "Upgrade"};
 
     if (!la_request_make(r)->is_model_list) {
         return;

@@ -4,8 +4,8 @@
 
 #include <httpd.h>
 
-/* Asks the backend for a whole list, neither compressed nor from somebody's cache, if this is the
- * request of one. For the end of fixups. */
+/* Asks the backend for a whole list, neither compressed nor from somebody's cache, and in HTTP, if
+ * this is the request of one. For the end of fixups. */
 void la_model_list_prepare(request_rec *r);
 
 /* Hook insert_filter. */

@@ -1,0 +1,54 @@
+"""What a backend might read in another way than a rule did: trailers, queries, escapes in paths, overridden methods, members that come twice."""
+
+import json
+
+import pytest
+
+from conftest import every_mpm, new_token
+from server import key_entry
+from test_model import Backend, JSON, PROVIDER, chunked, place, post
+from test_trailers import block, ends, frame, DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS
+
+BODY = b'{"model": "gpt-4", "+AG0-odel": "claude"}'
+LATE = [("Content-Type", "application/json; charset=utf-7"), ("content-encoding", "deflate"), ("Mcp-Name", "x"), ("X-Late", "x")]
+
+# path: status
+QUERIES = {
+    "model=gpt-4": 200, "%6dodel=gpt-4": 200, "a=1;b=2&model=gpt-4": 200, "model=&model=gpt-4": 400, "model&model=gpt-4": 400, "model=gpt-4&model=": 400,
+    "MODEL=claude&model=gpt-4": 400, "MODEL=gpt-4": 400, "model=gpt-4;model=claude": 400, "model=gpt-4&x=1;model=claude": 400, "x;model=gpt-4": 400,
+    "x;model=claude": 400, "model=gpt-4;x": 400, "model=gpt-4&mode%6c=claude": 400}
+PATHS = {"/path/gpt-4": 200, "/path/a%2Fgpt-4?x=%25": 200, "/path/a%252Fgpt-4": 400, "/path/gpt-4%2F..%2Fclaude": 400, "/path/gpt-4%2F.": 400,
+         "/path/gpt-4/../claude": 403, "/path/gpt-4..": 200, "/path/gpt-4%0A": 400, "/path/gpt-4%5C..%5Cclaude": 400}
+
+# (members, what is reserved)
+TOKENS = [(b'"max_tokens": 1', 1), (b'"max_tokens": 1, "max_tokens": 500', 10), (b'"max_tokens": 1, "MAX_TOKENS": 500', 10), (b'"MAX_TOKENS": 1', 10),
+          (b'"max_tokens": 1, "max_completion_tokens": "500"', 10), (b'"max_tokens": 1, "max_completion_tokens": 5e2', 10),
+          (b'"max_tokens": 1, "max_output_tokens": -1', 10), (b'"max_tokens": 1, "max_output_tokens": 99999999999999999999', 10)]
+
+
+@every_mpm
+class TestSameReading:
+    modules = ("proxy", "proxy_http", "proxy_wstunnel", "rewrite", "http2")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.keys = {name: new_token(name) for name in ("alice", *(f"r{row}" for row in range(len(TOKENS))))}
+        httpd.write_keys("conf/keys.json", *(key_entry(key, name) for name, key in httpd.keys.items()))
+        backend = httpd.endpoints["backend"] = Backend()
+        listed = "RequireModel gpt-* a/*"
+        return (PROVIDER + "MergeTrailers on\nProtocols h2c http/1.1\nAllowEncodedSlashes NoDecode\n<LlamaAuthQuota q>\nTokens 1000/1h\nReserve 10\n</LlamaAuthQuota>\n" +
+                place("/own", listed, backend=backend) + place("/small", listed, "LlamaAuthBodyLimit 1K", backend=backend) +
+                place("/query", listed, "LlamaAuthModelSource query:model", backend=backend) +
+                place("/path", listed, "LlamaAuthModelSource path:^/path/(.+)$", f"ProxyPass http://127.0.0.1:{backend.port}/path nocanon") +
+                place("/list", listed, "LlamaAuthModelList filter", f"ProxyPass http://127.0.0.1:{backend.port}/list upgrade=websocket") +
+                place("/mcp", "RequireMcp tools/list", backend=backend) + place("/tokens", listed, "LlamaAuthQuotaUse q", backend=backend) +
+                place("/from", listed, "RewriteEngine On", "RewriteRule .* /small/to"))
+
+    def test_no_list_is_a_tunnel(self, httpd):
+        backend = httpd.endpoints["backend"]
+        backend.take()
+        httpd.expect("LA0284")  # what this backend answers is no list
+        fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", "13")]
+        assert httpd.get("/list/x", token=httpd.keys["alice"], headers=fields).status == 502
+        call, = backend.take()
+        assert call.header("Upgrade") is None

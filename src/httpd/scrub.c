@@ -51,9 +51,12 @@ void la_scrub_fields(request_rec *r, const la_forwards_t *forwards)
 
 static ap_filter_rec_t *filter_handle;
 
+/* Ours, and those that say how to read the request (RFC 9110 section 6.5.1): they come too late to
+ * be checked. */
 static int is_no_trailer(const void *forwards, la_slice_t name)
 {
-    return la_forward_is_ours(forwards, name) || strcasecmp(name.data, "Connection") == 0;
+    return la_forward_is_ours(forwards, name) || strcasecmp(name.data, "Connection") == 0 ||
+           strncasecmp(name.data, "Content-", 8) == 0 || strncasecmp(name.data, "Mcp-", 4) == 0;
 }
 
 static void scrub_trailers(request_rec *r, apr_table_t *fields, int first)
@@ -104,9 +107,7 @@ static int may_have_trailers(const request_rec *r)
 
 void la_scrub_insert_filter(request_rec *r)
 {
-    int names = la_forward_any_reserved() || la_config_dir(r)->forwards;
-
-    if (names && may_have_trailers(r) && !is_in_place(r)) {
+    if (may_have_trailers(r) && !is_in_place(r)) {
         ap_add_input_filter_handle(filter_handle, NULL, r, r->connection);
     }
 }

@@ -44,6 +44,28 @@ class TestSameReading:
                 place("/mcp", "RequireMcp tools/list", backend=backend) + place("/tokens", listed, "LlamaAuthQuotaUse q", backend=backend) +
                 place("/from", listed, "RewriteEngine On", "RewriteRule .* /small/to"))
 
+    def test_trailers(self, httpd):
+        backend = httpd.endpoints["backend"]
+        backend.take()
+        trailers = "".join(f"{name}: {value}\r\n" for name, value in LATE).encode()
+        response = httpd.request("POST", "/own/x", token=httpd.keys["alice"], headers=[JSON, ("Transfer-Encoding", "chunked")],
+                                 body=chunked(BODY)[:-2] + trailers + b"\r\n")
+        assert response.status == 200
+        call, = backend.take()
+        assert (call.all("Content-Type"), call.all("Content-Encoding"), call.all("Mcp-Name"), call.all("X-Late")) == (["application/json"], [], [], ["x"])
+
+    def test_trailers_of_http2(self, httpd):
+        backend = httpd.endpoints["backend"]
+        backend.take()
+        fields = [(":method", "POST"), (":path", "/own/x"), (":scheme", "http"), (":authority", "x"), ("content-type", "application/json"),
+                  ("authorization", f"Bearer {httpd.keys['alice']}")]
+        with httpd.connect() as connection:
+            connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, b"") + frame(HEADERS, END_HEADERS, block(fields)) + frame(DATA, 0, BODY) +
+                            frame(HEADERS, END_HEADERS | END_STREAM, block([(name.lower(), value) for name, value in LATE])))
+            assert ends(connection)
+        call, = backend.take()
+        assert (call.all("Content-Type"), call.all("Content-Encoding"), call.all("Mcp-Name"), call.body) == (["application/json"], [], [], BODY)
+
     def test_no_list_is_a_tunnel(self, httpd):
         backend = httpd.endpoints["backend"]
         backend.take()

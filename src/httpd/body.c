@@ -256,6 +256,9 @@ int la_body_read(request_rec *r, la_member_t *members, int count, apr_off_t *siz
         return status;
     }
     *size = la_spool_size(first->body->spool);
+    if (*size > (apr_off_t)limit_of(r)) {
+        return refuse_size(r); /* an earlier section of the chain allowed more */
+    }
     error = *size > 0 ? la_members_end(reader) : NULL;
     return error ? la_body_refuse(r, LA_DENIAL_BODY,
                                   apr_psprintf(r->pool,

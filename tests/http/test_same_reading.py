@@ -66,6 +66,11 @@ class TestSameReading:
         call, = backend.take()
         assert (call.all("Content-Type"), call.all("Content-Encoding"), call.all("Mcp-Name"), call.body) == (["application/json"], [], [], BODY)
 
+    def test_a_smaller_limit_on_the_way(self, httpd):
+        body = json.dumps({"model": "gpt-4", "pad": "p" * 1024}).encode()
+        response = httpd.request("POST", "/from/x", token=httpd.keys["alice"], headers=[JSON, ("Transfer-Encoding", "chunked")], body=chunked(body))
+        assert (response.status, response.note("error")) == (413, "body_too_large")
+
     def test_no_list_is_a_tunnel(self, httpd):
         backend = httpd.endpoints["backend"]
         backend.take()

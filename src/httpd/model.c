@@ -120,19 +120,25 @@ static void look_in_member(request_rec *r, const la_member_t *member, found_t *f
     }
 }
 
-/* The largest number of tokens that a member names, or 0. */
+/* The largest number of tokens that a member names; 0 if there is none, or if a member says what
+ * backends may read in several ways. */
 static uint64_t largest_number(apr_pool_t *pool, const la_member_t *members, int count)
 {
     apr_int64_t largest = 0;
 
     for (int i = 0; i < count; i++) {
-        const char *text = apr_pstrmemdup(pool, members[i].value.data, members[i].value.len);
+        const la_member_t *member = &members[i];
+        const char *text = apr_pstrmemdup(pool, member->value.data, member->value.len);
         apr_int64_t number = 0;
 
-        if (members[i].kind == LA_MEMBER_NUMBER && !members[i].is_unusable &&
-            la_units_number(&text, MOST_TOKENS, &number) && number > largest && !*text) {
-            largest = number;
+        if (member->kind == LA_MEMBER_ABSENT && !member->is_ambiguous) {
+            continue;
         }
+        if (member->kind != LA_MEMBER_NUMBER || member->is_ambiguous || member->is_unusable ||
+            !la_units_number(&text, MOST_TOKENS, &number) || *text) {
+            return 0;
+        }
+        largest = number > largest ? number : largest;
     }
     return (uint64_t)largest;
 }

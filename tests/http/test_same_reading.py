@@ -66,6 +66,12 @@ class TestSameReading:
         call, = backend.take()
         assert (call.all("Content-Type"), call.all("Content-Encoding"), call.all("Mcp-Name"), call.body) == (["application/json"], [], [], BODY)
 
+    @pytest.mark.parametrize("row", range(len(TOKENS)))
+    def test_reserve(self, httpd, row):
+        rest, reserved = TOKENS[row]
+        response = post(httpd, "/tokens/x", b'{"model": "gpt-4", ' + rest + b"}", who=f"r{row}")
+        assert (response.status, response.header("x-ratelimit-remaining-tokens")) == (200, str(1000 - reserved))
+
     def test_a_smaller_limit_on_the_way(self, httpd):
         body = json.dumps({"model": "gpt-4", "pad": "p" * 1024}).encode()
         response = httpd.request("POST", "/from/x", token=httpd.keys["alice"], headers=[JSON, ("Transfer-Encoding", "chunked")], body=chunked(body))

@@ -58,7 +58,9 @@ void la_form_write(la_json_writer_t *writer, const char *query, apr_pool_t *pool
     la_slice_t value;
 
     while (la_params_next(&query, &name, &value)) {
-        add_pair(&params, name, value);
+        if (value.len > 0) {
+            add_pair(&params, name, value);
+        }
     }
     la_json_write_raw(writer, LA_SLICE("{"));
     for (int i = 0; i < params.in_order->nelts; i++) {

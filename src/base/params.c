@@ -157,11 +157,9 @@ int la_params_next(const char **rest, la_slice_t *name, la_slice_t *value)
 {
     part_t part;
 
-    do {
-        if (!next_part(rest, QUERY, &part)) {
-            return 0;
-        }
-    } while (part.value.len == 0);
+    if (!next_part(rest, QUERY, &part)) {
+        return 0;
+    }
     *name = part.name;
     *value = part.value;
     return 1;

@@ -15,8 +15,8 @@ int la_params_is_name(const char *text);
  * escape stands for itself. In `pool`, closed with a NUL. */
 la_slice_t la_params_decode(apr_pool_t *pool, la_slice_t text);
 
-/* Cuts the next parameter with a value that is not empty off a query string. `name` and `value` are
- * as they were written. Returns 0 at the end. */
+/* Cuts the next parameter off a query string; without `=` its value is empty. `name` and `value`
+ * are as they were written. rest: NULL is empty. Returns 0 at the end. */
 int la_params_next(const char **rest, la_slice_t *name, la_slice_t *value);
 
 /* How many parameters of a query string have that name, decoded, and a value that is not empty.

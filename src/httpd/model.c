@@ -4,6 +4,7 @@
 #include "httpd/model.h"
 
 #include "access/pattern_rules.h"
+#include "base/json_text.h"
 #include "base/params.h"
 #include "base/units.h"
 #include "httpd/body.h"
@@ -57,6 +58,8 @@ static void note_model(found_t *found, la_slice_t model)
  * be told whether an escape that is left was one, or was written as %252F. */
 static const char *decoded_path(request_rec *r)
 {
+    const char *percent = strstr(r->unparsed_uri, "%25");
+    const char *query = strchr(r->unparsed_uri, '?');
     char *path = apr_pstrdup(r->pool, r->uri);
     char *to = path;
     int decoded = 0;
@@ -71,7 +74,7 @@ static const char *decoded_path(request_rec *r)
         }
     }
     *to = '\0';
-    return decoded && strstr(r->unparsed_uri, "%25") ? NULL : path;
+    return decoded && percent && (!query || percent < query) ? NULL : path;
 }
 
 static void look_in_path(request_rec *r, const la_model_source_t *source, found_t *found)
@@ -85,22 +88,47 @@ static void look_in_path(request_rec *r, const la_model_source_t *source, found_
     }
     if (ap_regexec(source->regex, path, 2, groups, 0) == 0 && groups[1].rm_so >= 0 &&
         groups[1].rm_eo > groups[1].rm_so) {
+        const la_slice_t model = {path + groups[1].rm_so,
+                                  (apr_size_t)(groups[1].rm_eo - groups[1].rm_so)};
+
         found->in_path = 1;
-        note_model(found, (la_slice_t){path + groups[1].rm_so,
-                                       (apr_size_t)(groups[1].rm_eo - groups[1].rm_so)});
+        note_model(found, model);
+        if (la_operation_has_dots(model)) {
+            found->fault = "The path has dot segments";
+        }
     }
 }
 
-static void look_in_query(request_rec *r, const la_model_source_t *source, found_t *found)
+/* Returns how many parameters name a model. */
+static int look_in_parameters(request_rec *r, const char *query, const char *wanted, found_t *found)
 {
-    const char *rest = r->args;
     la_slice_t name;
     la_slice_t value;
+    int count = 0;
 
-    while (rest && la_params_next(&rest, &name, &value) && !found->fault) {
-        if (la_slice_is(la_params_decode(r->pool, name), source->name)) {
+    while (la_params_next(&query, &name, &value) && !found->fault) {
+        name = la_params_decode(r->pool, name);
+        if (la_slice_is(name, wanted)) {
             note_model(found, la_params_decode(r->pool, value));
+            count++;
+        } else if (la_json_text_is_name(name, wanted)) {
+            found->fault = apr_psprintf(r->pool, "The query has '%s' in another case", wanted);
         }
+    }
+    return count;
+}
+
+/* Some readers take `;` for `&`, and must find the same model. */
+static void look_in_query(request_rec *r, const la_model_source_t *source, found_t *found)
+{
+    char *query = apr_pstrdup(r->pool, r->args);
+    int count = look_in_parameters(r, query, source->name, found);
+
+    for (char *at = query; at && (at = strchr(at, ';')) != NULL;) {
+        *at = '&';
+    }
+    if (!found->fault && look_in_parameters(r, query, source->name, found) != count) {
+        found->fault = "The query has a ';' before the model";
     }
 }
 

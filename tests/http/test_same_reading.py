@@ -66,6 +66,14 @@ class TestSameReading:
         call, = backend.take()
         assert (call.all("Content-Type"), call.all("Content-Encoding"), call.all("Mcp-Name"), call.body) == (["application/json"], [], [], BODY)
 
+    @pytest.mark.parametrize("query", QUERIES)
+    def test_query(self, httpd, query):
+        assert httpd.get("/query?" + query, token=httpd.keys["alice"]).status == QUERIES[query]
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_path(self, httpd, path):
+        assert httpd.get(path, token=httpd.keys["alice"]).status == PATHS[path]
+
     @pytest.mark.parametrize("row", range(len(TOKENS)))
     def test_reserve(self, httpd, row):
         rest, reserved = TOKENS[row]

@@ -129,17 +129,24 @@ static const char *find_operation(apr_pool_t *pool, la_member_t *parts, la_opera
 #define BASE64_START "=?base64?"
 #define BASE64_END   "?="
 
+/* Whether a reader of the fields takes a value for an encoded one. */
+static int is_encoded(const char *value)
+{
+    apr_size_t len = strlen(value);
+
+    return len >= sizeof(BASE64_START BASE64_END) - 1 &&
+           strncmp(value, BASE64_START, sizeof(BASE64_START) - 1) == 0 &&
+           strcmp(value + len - (sizeof(BASE64_END) - 1), BASE64_END) == 0;
+}
+
 /* Whether a field is absent, or says what the body says. */
 static int agrees(request_rec *r, const char *field, la_slice_t text)
 {
     const char *value = apr_table_get(la_request_first(r)->headers_in, field);
     char *encoded;
 
-    if (!value || la_slice_is(text, value)) {
-        return 1;
-    }
-    if (strncmp(value, BASE64_START, sizeof(BASE64_START) - 1) != 0) {
-        return 0;
+    if (!value || !is_encoded(value)) {
+        return !value || la_slice_is(text, value);
     }
     encoded = apr_palloc(r->pool, (apr_size_t)apr_base64_encode_len((int)text.len));
     (void)apr_base64_encode(encoded, text.data, (int)text.len);
@@ -184,6 +191,12 @@ static int names_operation(int method_number)
     return method_number != M_GET && method_number != M_DELETE && method_number != M_OPTIONS;
 }
 
+/* Whether a backend may take the request for a POST after all. */
+static int may_be_post(const request_rec *first)
+{
+    return la_section_has_body(first) && la_section_overrides_method(first);
+}
+
 /* Whether the rules of the section need the request's message. */
 static int is_concerned(request_rec *r)
 {
@@ -192,7 +205,8 @@ static int is_concerned(request_rec *r)
     if (!conf->mcp && !conf->mcp_scopes) {
         return 0;
     }
-    return (names_operation(r->method_number) || names_operation(la_request_method(r))) &&
+    return (names_operation(r->method_number) || names_operation(la_request_method(r)) ||
+            may_be_post(la_request_first(r))) &&
            (la_policy_applies(conf->mcp, la_section_methods(r)) ||
             la_policy_applies(conf->mcp_scopes, la_section_methods(r)));
 }

@@ -40,9 +40,8 @@ static int has_field(const request_rec *r, const char *name)
     return value && *value;
 }
 
-/* Whether a field may make a backend take the request for another method: X-HTTP-Method-Override
- * and its like have the word in their name, in any spelling. */
-static int overrides_method(const request_rec *r)
+/* X-HTTP-Method-Override and its like have the word in their name, in any spelling. */
+int la_section_overrides_method(const request_rec *r)
 {
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
     int i;
@@ -70,7 +69,7 @@ int la_section_looks_like_preflight(request_rec *r)
 {
     return r->method_number == M_OPTIONS && has_field(r, "Origin") &&
            has_field(r, "Access-Control-Request-Method") && !la_section_has_body(r) &&
-           !overrides_method(r);
+           !la_section_overrides_method(r);
 }
 
 /* An error page is no preflight. */

@@ -19,6 +19,9 @@ int la_section_has_rules(request_rec *r);
 /* Whether the fields of a client's request announce a body, for HEAD too. */
 int la_section_has_body(const request_rec *r);
 
+/* Whether a field may make a backend take the request for another method. */
+int la_section_overrides_method(const request_rec *r);
+
 /* Whether this is the Fetch standard's CORS-preflight request, and nothing that could be more: no
  * body, and no field that could make a backend take it for a request of another method. */
 int la_section_looks_like_preflight(request_rec *r);

@@ -93,3 +93,17 @@ class TestSameReading:
         assert httpd.get("/list/x", token=httpd.keys["alice"], headers=fields).status == 502
         call, = backend.take()
         assert call.header("Upgrade") is None
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+    def test_overridden_method(self, httpd, method):
+        body = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "secret"}}'
+        override = ("X-HTTP-Method-Override", "POST")
+        assert post(httpd, "/mcp", body, headers=[JSON, override], method=method).status == 403
+        assert post(httpd, "/mcp", body, headers=[JSON], method=method).status == 200
+        assert httpd.request(method, "/mcp", token=httpd.keys["alice"], headers=[override]).status == 200
+
+    @pytest.mark.parametrize("name, field, status", [("=?base64?eA==?=", "=?base64?eA==?=", 400), ("=?base64?eA==?=", "=?base64?PT9iYXNlNjQ/ZUE9PT89?=", 200),
+                                                     ("=?base64?", "=?base64?", 200), ("x", "=?base64?eA==?=", 200), ("x", "=?BASE64?eA==?=", 400)])
+    def test_encoded_name(self, httpd, name, field, status):
+        body = json.dumps({"id": 1, "method": "tools/list", "params": {"name": name}}).encode()
+        assert post(httpd, "/mcp", body, headers=[JSON, ("Mcp-Name", field)]).status == status

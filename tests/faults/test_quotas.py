@@ -200,7 +200,13 @@ class TestMemory:
         assert [bare.get("/some", token=key).status for _ in range(4)] == [404] * 3 + [429]
         bare.configure(self.text(bare, limit=5))
         bare.graceful()
-        assert [bare.get("/some", token=key).status for _ in range(3)] == [404] * 2 + [429]
+        found = []  # a child of the generation before may answer first, by its own N
+
+        def asked():
+            found.append(bare.get("/some", token=key, headers=CLOSE).status)
+            return found.count(404) == 2
+        await_until(asked, "two more")
+        assert bare.get("/some", token=key, headers=CLOSE).status == 429
 
     def test_full(self, bare):
         """Ten times as many callers as there is room for: all are answered, each at most twice by a counter that is there."""
@@ -227,8 +233,7 @@ class TestRedis:
 
     @pytest.mark.parametrize("way", ["killed", "paused", "emptied", "restarted", "full"])
     def test_under_load(self, machines, way):
-        servers = machines.servers if way == "emptied" else machines.servers[:1]
-        load = Load(servers, "/fifty", machines.callers["alice"], 4)
+        load = Load(machines.servers[:1], "/fifty", machines.callers["alice"], 4)
         await_until(lambda: load.answers.count(404) >= 10, "some answers")
         redis = machines.redis
         if way == "emptied":

@@ -232,7 +232,6 @@ void la_admission_settle(la_admission_t *admission, const la_quota_memory_t *mem
 {
     uint64_t *amounts = apr_pcalloc(pool, sizeof(*amounts) * (apr_size_t)(admission->count + 1));
     int differs = 0;
-    int is_told;
 
     for (int i = 0; i < admission->count; i++) {
         const la_quota_item_t *item = &admission->items[i];
@@ -242,13 +241,21 @@ void la_admission_settle(la_admission_t *admission, const la_quota_memory_t *mem
             differs |= item->is_remote && amounts[i] != item->terms.cost;
         }
     }
-    is_told = !differs || la_quota_store_settle(store, admission, amounts, pool);
     for (int i = 0; i < admission->count; i++) {
-        la_quota_item_t *item = &admission->items[i];
+        if (admission->items[i].limit->kind == LA_LIMIT_TOKENS) {
+            la_meter_settle(memory->meters, &admission->items[i].receipt, amounts[i]);
+        }
+    }
+    /* Here first: an answer of Redis that knows of it already must not be settled again here. */
+    if (!differs || la_quota_store_settle(store, admission, amounts, pool)) {
+        return;
+    }
+    for (int i = 0; i < admission->count; i++) {
+        const la_quota_item_t *item = &admission->items[i];
 
-        if (item->limit->kind == LA_LIMIT_TOKENS) {
-            item->receipt.is_alone |= item->is_remote && !is_told;
-            la_meter_settle(memory->meters, &item->receipt, amounts[i]);
+        if (item->is_remote && amounts[i] > item->terms.cost) {
+            la_meter_return_alone(memory->meters, &item->key, &item->terms,
+                                  amounts[i] - item->terms.cost);
         }
     }
 }

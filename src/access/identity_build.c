@@ -128,7 +128,10 @@ void la_identity_set_message(la_identity_builder_t *builder, la_slice_t message)
     for (apr_size_t i = 0; i < message.len; len++) {
         apr_size_t control = control_at(message, i);
 
-        copy[len] = control ? ' ' : message.data[i];
+        copy[len] = message.data[i];
+        if (control) {
+            copy[len] = ' ';
+        }
         i += control ? control : 1;
     }
     builder->message = (la_slice_t){copy, len};

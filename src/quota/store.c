@@ -1,9 +1,10 @@
 /* Counters of quotas in Redis: the scripts, their arguments and their answers.
  *
  * A counter that Redis has lost (it was emptied, or another took its place) goes on from what this
- * machine saw last, which comes with each charge. So a counter is never deleted while somebody may
- * remember it: forgetting sets it to 0. What this machine charged alone while Redis was away comes
- * with the first charge afterwards, and is added.
+ * machine saw last, which comes with each charge; if another machine saw more of the same window,
+ * from there. So a counter is never deleted while somebody may remember it: forgetting sets it to 0
+ * and ends its window two seconds earlier, which makes it another one. What this machine charged
+ * alone while Redis was away comes with the first charge afterwards, and is added.
  *
  * Called by requests, on any thread.
  */
@@ -52,9 +53,14 @@ static const char charge_script[] =
     "    local u = tonumber(v[2] or used) "
     "    if not e or not u or e <= now then e, u = stop, 0 end "
     "    if e > stop then e = stop end "
+    "    local told = alone "
+    "    if v[2] and cost <= 1 and used - alone > u and "
+    "      math.abs(now + left - e) < math.min(1000000, period / 4) then "
+    "      u, told = used - alone, 1 "
+    "    end "
     "    if v[2] then u = u + alone end "
     "    wait = u + room > limit and e - now or 0 "
-    "    state[i] = {u, e, cost, alone} "
+    "    state[i] = {u, e, cost, told} "
     "  end "
     "  if wait > 0 and wait > longest then refused, longest = i, wait end "
     "end "
@@ -94,7 +100,10 @@ static const char settle_script[] =
 static const char forget_script[] =
     "for i = 1, #KEYS do "
     "  local kind = redis.call('TYPE', KEYS[i]).ok "
-    "  if kind == 'hash' then redis.call('HSET', KEYS[i], 'u', '0') end "
+    "  if kind == 'hash' then "
+    "    local e = tonumber(redis.call('HGET', KEYS[i], 'e')) or 0 "
+    "    redis.call('HSET', KEYS[i], 'u', '0', 'e', string.format('%.0f', e - 2000000)) "
+    "  end "
     "  if kind == 'string' then "
     "    redis.call('SET', KEYS[i], '0', 'PX', math.max(1, redis.call('PTTL', KEYS[i]))) "
     "  end "

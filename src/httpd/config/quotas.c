@@ -220,7 +220,8 @@ static const char *find_unknown(cmd_parms *cmd, const char *name)
 
 const char *la_quotas_use(cmd_parms *cmd, int argc, char *const argv[], const la_quota_use_t **use)
 {
-    const la_quota_t **named = apr_pcalloc(cmd->pool, ((apr_size_t)argc + 1) * sizeof(*named));
+    const la_quota_t **named =
+        apr_pcalloc(cmd->pool, ((apr_size_t)argc + 1) * sizeof(const la_quota_t *));
     la_quota_use_t *made = apr_pcalloc(cmd->pool, sizeof(*made));
 
     if (*use) {

@@ -33,31 +33,46 @@ int la_model_is_name(la_slice_t text)
     return la_policy_is_text(copy);
 }
 
+/* The part of a pattern in front of its next `*`, or all of it. */
+static la_slice_t part_of(la_slice_t pattern)
+{
+    la_slice_t part = {pattern.data, 0};
+
+    while (part.len < pattern.len && pattern.data[part.len] != '*') {
+        part.len++;
+    }
+    return part;
+}
+
+static la_slice_t behind(la_slice_t text, apr_size_t len)
+{
+    return (la_slice_t){text.data + len, text.len - len};
+}
+
+/* Finds each part where it comes first, so that the time is linear. */
 int la_pattern_matches(la_slice_t pattern, la_slice_t text)
 {
-    apr_size_t in_pattern = 0;
-    apr_size_t in_text = 0;
-    apr_size_t after_star = 0; /* 0: none yet */
-    apr_size_t star_end = 0;   /* where the text goes on that the star does not stand for */
+    la_slice_t part = part_of(pattern);
 
-    while (in_text < text.len) {
-        if (in_pattern < pattern.len && pattern.data[in_pattern] == '*') {
-            after_star = ++in_pattern;
-            star_end = in_text;
-        } else if (in_pattern < pattern.len && pattern.data[in_pattern] == text.data[in_text]) {
-            in_pattern++;
-            in_text++;
-        } else if (after_star) {
-            in_pattern = after_star;
-            in_text = ++star_end;
-        } else {
+    if (part.len == pattern.len) {
+        return la_slice_equals(pattern, text);
+    }
+    if (part.len > text.len || memcmp(text.data, part.data, part.len) != 0) {
+        return 0;
+    }
+    text = behind(text, part.len);
+    pattern = behind(pattern, part.len + 1);
+    while ((part = part_of(pattern)).len < pattern.len) {
+        const char *found = memmem(text.data, text.len, part.data, part.len);
+
+        if (!found) {
             return 0;
         }
+        text = behind(text, (apr_size_t)(found - text.data) + part.len);
+        pattern = behind(pattern, part.len + 1);
     }
-    while (in_pattern < pattern.len && pattern.data[in_pattern] == '*') {
-        in_pattern++;
-    }
-    return in_pattern == pattern.len;
+    return part.len <= text.len &&
+           memcmp(text.data + text.len - part.len, part.data, part.len) == 0;
 }
 
 /* ---- operations ---- */

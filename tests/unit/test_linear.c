@@ -7,6 +7,7 @@
  */
 #include "support.h"
 
+#include "access/pattern_rules.h"
 #include "base/fields.h"
 #include "base/form.h"
 #include "base/params.h"
@@ -107,6 +108,14 @@ static void read_purge(apr_pool_t *pool, const char *text)
     la_purge_parse(value, &purge);
 }
 
+/* A pattern whose part nearly matches everywhere: half of the text, and then another letter. */
+static void match_pattern(apr_pool_t *pool, const char *text)
+{
+    const char *pattern = apr_psprintf(pool, "*%.*sb*", (int)(strlen(text) / 2), text);
+
+    assert_false(la_pattern_matches(la_slice_of(pattern), la_slice_of(text)));
+}
+
 /* One field for each byte: those that are `t` are removed. */
 static void remove_fields(apr_pool_t *pool, const char *text)
 {
@@ -156,6 +165,8 @@ static row_t rows[] = {
     {"params: many names", write_params, NULL},
     {"purge: repeated", read_purge, "purge=all&"},
     {"purge: a long principal", read_purge, "purge=principal:"},
+    {"pattern: one letter", match_pattern, "a"},
+    {"pattern: stars", match_pattern, "a*"},
     {"fields: removed", remove_fields, "t"},
     {"fields: every other one", remove_fields, "at"},
     {"fields: others", remove_fields, "a"},

@@ -58,14 +58,14 @@ static char *trim(char *text)
 
 static int is_json_type(const char *type)
 {
-    const char *slash = strchr(type, '/');
+    const char *slash = ap_scan_http_token(type);
     apr_size_t len = strlen(type);
 
     if (strcasecmp(type, "application/json") == 0) {
         return 1;
     }
-    return slash && slash > type && !*ap_scan_http_token(slash + 1) && slash + 6 < type + len &&
-           strcasecmp(type + len - 5, "+json") == 0;
+    return slash > type && *slash == '/' && !*ap_scan_http_token(slash + 1) &&
+           slash + 6 < type + len && strcasecmp(type + len - 5, "+json") == 0;
 }
 
 /* A parameter that might say another charset to somebody is refused. */
@@ -81,11 +81,13 @@ static int is_harmless(const char *parameter)
 static int is_json_in_utf8(request_rec *owner)
 {
     const char *encoding = apr_table_get(owner->headers_in, "Content-Encoding");
+    const char *transfer = apr_table_get(owner->headers_in, "Transfer-Encoding");
     char *rest = apr_pstrdup(owner->pool, apr_table_get(owner->headers_in, "Content-Type"));
     char *next;
     int is_good = 1;
 
-    if (!rest || (encoding && strcasecmp(encoding, "identity") != 0)) {
+    if (!rest || (encoding && strcasecmp(encoding, "identity") != 0) ||
+        (transfer && strcasecmp(transfer, "chunked") != 0)) {
         return 0;
     }
     next = strchr(rest, ';');

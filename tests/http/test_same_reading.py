@@ -66,6 +66,13 @@ class TestSameReading:
         call, = backend.take()
         assert (call.all("Content-Type"), call.all("Content-Encoding"), call.all("Mcp-Name"), call.body) == (["application/json"], [], [], BODY)
 
+    @pytest.mark.parametrize("kind, coding, status", [("application/json", "chunked", 200), ("application/json", "Chunked", 200), ("a/b+json", "chunked", 200),
+                                                      ("x, a/b+json", "chunked", 415), ("a b/c+json", "chunked", 415), ("/c+json", "chunked", 415),
+                                                      ("application/json", "gzip, chunked", 415), ("application/json", "deflate, chunked", 415)])
+    def test_types_and_codings(self, httpd, kind, coding, status):
+        fields = [("Content-Type", kind), ("Transfer-Encoding", coding)]
+        assert httpd.request("POST", "/own/x", token=httpd.keys["alice"], headers=fields, body=chunked(BODY)).status == status
+
     @pytest.mark.parametrize("query", QUERIES)
     def test_query(self, httpd, query):
         assert httpd.get("/query?" + query, token=httpd.keys["alice"]).status == QUERIES[query]

@@ -86,24 +86,6 @@ class TestProcesses:
         yield key, inside, crowd
         hold.release()
 
-    @staticmethod
-    def places(httpd, key):
-        """How many places of two the caller can take beside those that are taken."""
-        hold = Hold(OK)
-        backend = httpd.endpoint("backend")
-        backend.default = hold
-        crowd = Crowd(httpd, [("/q", key)] * 3)
-        before = len(backend.calls)
-        try:
-            answers = [a.status for _, a in crowd.await_waiting(2)]
-            while len(crowd.open) > 1 and len(backend.calls) - before < len(crowd.open):
-                answers += [a.status for _, a in crowd.take()]
-        finally:
-            backend.default = OK
-            hold.release()
-        crowd.await_waiting(0)
-        return answers
-
     def test_killed(self, httpd, held):
         """A killed process takes no place with it, and no counts."""
         httpd.expect("child pid .* exit signal Killed", "AH00052")

@@ -124,7 +124,7 @@ static void look_in_query(request_rec *r, const la_model_source_t *source, found
     char *query = apr_pstrdup(r->pool, r->args);
     int count = look_in_parameters(r, query, source->name, found);
 
-    for (char *at = query; at && (at = strchr(at, ';')) != NULL;) {
+    for (char *at = query ? strchr(query, ';') : NULL; at; at = strchr(at, ';')) {
         *at = '&';
     }
     if (!found->fault && look_in_parameters(r, query, source->name, found) != count) {

@@ -118,22 +118,27 @@ static void collect(apr_pool_t *pool, collected_t *collected, la_slice_t part)
     collected->len += part.len;
 }
 
-/* Sends the filtered list, when all of it came. */
+/* Sends the filtered list, when all of it came. What filtering took is given back before. */
 static apr_status_t answer(ap_filter_t *f, apr_bucket_brigade *bb, const collected_t *collected)
 {
+    la_slice_t text = {collected->data, collected->len};
+    apr_pool_t *scratch;
+    const char *error;
     la_slice_t list;
-    const char *error = la_model_list_filter(
-        f->r->pool, (la_slice_t){collected->data, collected->len}, is_allowed, f->r, &list);
 
-    if (error) {
-        return refuse(f, bb, error);
-    }
+    apr_pool_create(&scratch, f->r->pool);
+    error = la_model_list_filter(scratch, text, is_allowed, f->r, &list);
     apr_brigade_cleanup(bb);
-    ap_set_content_length(f->r, (apr_off_t)list.len);
-    APR_BRIGADE_INSERT_TAIL(
-        bb, apr_bucket_pool_create(list.data, list.len, f->r->pool, bb->bucket_alloc));
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    return pass(f, bb);
+    if (error) {
+        error = apr_pstrdup(f->r->pool, error);
+    } else {
+        ap_set_content_length(f->r, (apr_off_t)list.len);
+        APR_BRIGADE_INSERT_TAIL(
+            bb, apr_bucket_heap_create(list.data, list.len, NULL, bb->bucket_alloc));
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    }
+    apr_pool_destroy(scratch);
+    return error ? refuse(f, bb, error) : pass(f, bb);
 }
 
 /* Collects a brigade. Returns NULL, or why there is no list. */

@@ -12,7 +12,7 @@ from githubapi import GithubApi
 from keyserver import key_server
 from server import ROOT, key_entry
 from signer import claims, key
-from websocket import WebSocket, WebSocketBackend
+from websockets_client import WebSocket, WebSocketBackend
 
 CONF = ROOT / "conf"
 NAMES = sorted(path.name for path in CONF.glob("*.conf") if path.name != "demo.conf")

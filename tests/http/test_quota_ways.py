@@ -12,7 +12,7 @@ from server import key_entry
 from test_http2 import curl
 from test_quota import PROVIDER, PROXY, items, place, quota
 from usage_backend import UsageBackend
-from websocket import WebSocket, WebSocketBackend
+from websockets_client import WebSocket, WebSocketBackend
 
 ORIGIN = "https://app.example"
 PREFLIGHT = [("Origin", ORIGIN), ("Access-Control-Request-Method", "POST")]

@@ -12,7 +12,7 @@ from errorlog import await_until
 from keyserver import key_server
 from server import MODULE, ROOT, key_entry
 from signer import claims, key
-from websocket import WebSocket, WebSocketBackend
+from websockets_client import WebSocket, WebSocketBackend
 
 README = (ROOT / "README.md").read_text()
 KEY, SECRET = "key-of-a-recipe-00000001", "key-of-the-backend-0001"

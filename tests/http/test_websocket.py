@@ -6,7 +6,7 @@ import pytest
 
 from conftest import every_mpm
 from server import key_entry
-from websocket import WebSocket, WebSocketBackend
+from websockets_client import WebSocket, WebSocketBackend
 
 KEY, OTHER, SECRET = "key-of-a-socket-0000001", "key-without-the-role-001", "key-of-the-backend-00001"
 

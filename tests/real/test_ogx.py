@@ -8,7 +8,7 @@ import pytest
 
 from ogx import Ogx, ask_directly
 from server import ROOT, key_entry
-from websocket import WebSocket
+from websockets_client import WebSocket
 
 PLAIN, MEMBER, ADMIN, OTHER, NO_TENANT = (f"key-of-{name}-0000000001" for name in ("plain", "member", "admin", "other", "none"))
 ENTRIES = (key_entry(PLAIN, "plain", {"tenant": ["acme"], "teams": ["Zürich", "Genève"]}),

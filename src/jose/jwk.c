@@ -199,7 +199,7 @@ static const char *read_ec(draft_t *draft)
 
 static const char *read_okp(draft_t *draft)
 {
-    const char *curve;
+    const char *curve = NULL;
     la_slice_t x;
     const char *reason = take_curve(draft, okp_curves, &curve);
 

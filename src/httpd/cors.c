@@ -174,10 +174,14 @@ static int is_cors_field(const void *context, la_slice_t name)
 
 static void set_preflight_fields(request_rec *r)
 {
+    const char *method = asked_method(r);
     const char *fields = asked_fields(r);
 
-    apr_table_setn(r->headers_out, "Access-Control-Allow-Methods", asked_method(r));
-    if (*fields) {
+    /* Another module may have changed what the client asked for since it was looked at. */
+    if (method) {
+        apr_table_setn(r->headers_out, "Access-Control-Allow-Methods", method);
+    }
+    if (fields && *fields) {
         apr_table_setn(r->headers_out, "Access-Control-Allow-Headers", fields);
     }
     apr_table_setn(r->headers_out, "Access-Control-Max-Age", MAX_AGE_S);

@@ -50,7 +50,7 @@ static const char *set_prefix(apr_pool_t *pool, const char *text, la_redis_optio
     if (options->prefix) {
         return "prefix is given twice";
     }
-    for (p = text; *p; p++) {
+    for (p = text; p && *p; p++) {
         if (*p <= ' ' || *p >= 0x7f) {
             return "prefix: visible ASCII characters only";
         }

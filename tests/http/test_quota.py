@@ -250,10 +250,10 @@ class TestTokens:
         assert (left["kinds.tokens"]["r"], left["kinds.tokens-2"]["r"]) == (990, 980)
 
     def test_compression(self, httpd):
-        answer = httpd.get("/tokens/json", token=httpd.callers["alice"], headers=[("Accept-Encoding", "gzip")])
+        answer = httpd.get("/tokens/gzip/json", token=httpd.callers["alice"], headers=[("Accept-Encoding", "gzip")])
         assert httpd.backend.calls[-1].header("Accept-Encoding") is None
         assert answer.header("Content-Encoding") == "gzip"
-        assert self.usage(httpd, "/tokens/json") == ["response", "7", "5", "12"]
+        assert self.usage(httpd, "/tokens/gzip/json") == ["response", "7", "5", "12"]
 
 
 class TestConcurrent:

@@ -152,8 +152,9 @@ class TestClients:
         ("HEAD", "json", "none 0 0 0"), ("GET", "empty", "none 0 0 0"), ("GET", "same", "none 0 0 0"), ("GET", "error", "none 0 0 0"),
         ("GET", "created", "response 7 5 12"), ("POST", "json", "response 7 5 12")])
     def test_answer(self, httpd, method, name, expected):
-        httpd.request(method, f"/t/{name}?{method}", token=httpd.callers["alice"])
-        assert noted(httpd, f"/t/{name}") == expected
+        path = f"/t/{method}/{name}"  # no other request's note
+        httpd.request(method, path, token=httpd.callers["alice"])
+        assert noted(httpd, path) == expected
 
     def test_cache(self, httpd):
         """What a cache answers used no tokens."""

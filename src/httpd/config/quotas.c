@@ -2,6 +2,7 @@
  */
 #include "httpd/config/quotas.h"
 
+#include "httpd/config/lines.h"
 #include "base/units.h"
 #include "provider/option.h"
 #include "shm/meter.h"
@@ -49,12 +50,6 @@ void la_quotas_label(apr_pool_t *pconf)
     }
 }
 
-/* A virtual host sees its own quotas and the main server's. */
-static int is_visible(const server_rec *defined_on, const server_rec *server)
-{
-    return defined_on == server || !defined_on->is_virtual;
-}
-
 const apr_array_header_t *la_quotas_named(apr_pool_t *pool, la_slice_t name)
 {
     apr_array_header_t *found = apr_array_make(pool, 1, sizeof(const la_quota_t *));
@@ -82,7 +77,7 @@ const apr_array_header_t *la_quotas_by(apr_pool_t *pool, la_quota_by_e by)
 static const la_quota_entry_t *find(const server_rec *server, const char *name)
 {
     for (int i = 0; i < la_collected.quotas->nelts; i++) {
-        if (is_visible(entry_at(i)->server, server) &&
+        if (la_line_is_visible(entry_at(i)->server, server) &&
             strcmp(entry_at(i)->quota->name, name) == 0) {
             return entry_at(i);
         }
@@ -91,16 +86,6 @@ static const la_quota_entry_t *find(const server_rec *server, const char *name)
 }
 
 /* ---- a section ---- */
-
-static apr_array_header_t *split(apr_pool_t *pool, const char *arguments)
-{
-    apr_array_header_t *words = apr_array_make(pool, 4, sizeof(const char *));
-
-    while (*arguments) {
-        APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(pool, &arguments);
-    }
-    return words;
-}
 
 /* The name that a section's first line announces: "NAME>". */
 static const char *read_name(cmd_parms *cmd, const char *arg, const char **name)
@@ -113,7 +98,8 @@ static const char *read_name(cmd_parms *cmd, const char *arg, const char **name)
         return "<LlamaAuthQuota NAME> takes a name and ends with '>'; each option stands on a line "
                "of its own";
     }
-    words = split(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
+    words =
+        la_line_words(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
     if (words->nelts != 1) {
         return "<LlamaAuthQuota> takes one name: <LlamaAuthQuota fair>";
     }
@@ -122,7 +108,7 @@ static const char *read_name(cmd_parms *cmd, const char *arg, const char **name)
     for (int i = 0; i < la_collected.quotas->nelts && !error; i++) {
         const la_quota_entry_t *other = entry_at(i);
 
-        if ((is_visible(other->server, cmd->server) || !cmd->server->is_virtual) &&
+        if ((la_line_is_visible(other->server, cmd->server) || !cmd->server->is_virtual) &&
             strcmp(other->quota->name, *name) == 0) {
             error = apr_psprintf(cmd->pool, "%s is already defined", *name);
         }
@@ -138,7 +124,7 @@ static const char *set_option(cmd_parms *cmd, la_quota_t *quota, const ap_direct
         return apr_psprintf(cmd->pool, "%s: a section cannot stand inside <LlamaAuthQuota>",
                             line->directive);
     }
-    words = split(cmd->temp_pool, line->args);
+    words = la_line_words(cmd->temp_pool, line->args);
     return la_quota_option(cmd->pool, quota, line->directive, words->nelts,
                            (const char *const *)words->elts);
 }
@@ -153,19 +139,6 @@ static const char *compile_when(cmd_parms *cmd, la_quota_t *quota)
         quota->when_compiled = ap_expr_parse_cmd(cmd, quota->when, 0, &error, NULL);
     }
     return error ? apr_psprintf(cmd->pool, "When: %s", error) : NULL;
-}
-
-/* The line of an option that the error begins with; else the section's own. */
-static const ap_directive_t *find_blamed(const ap_directive_t *section, const char *error)
-{
-    for (const ap_directive_t *line = section->first_child; line; line = line->next) {
-        apr_size_t len = strlen(line->directive);
-
-        if (strncasecmp(line->directive, error, len) == 0 && error[len] == ':') {
-            return line;
-        }
-    }
-    return section;
 }
 
 const char *la_quotas_section(cmd_parms *cmd, void *dconf, const char *arg)
@@ -189,7 +162,7 @@ const char *la_quotas_section(cmd_parms *cmd, void *dconf, const char *arg)
     error = compile_when(cmd, quota);
     error = error ? error : la_quota_check(cmd->pool, quota);
     if (error) {
-        cmd->err_directive = find_blamed(cmd->directive, error);
+        cmd->err_directive = la_line_blamed(cmd->directive, error);
         return apr_psprintf(cmd->pool, "<LlamaAuthQuota %s>: %s", name, error);
     }
     APR_ARRAY_PUSH(la_collected.quotas, la_quota_entry_t) =
@@ -205,7 +178,7 @@ static const char *find_unknown(cmd_parms *cmd, const char *name)
     const char *nearest;
 
     for (int i = 0; i < la_collected.quotas->nelts; i++) {
-        if (is_visible(entry_at(i)->server, cmd->server)) {
+        if (la_line_is_visible(entry_at(i)->server, cmd->server)) {
             APR_ARRAY_PUSH(names, const char *) = entry_at(i)->quota->name;
         }
     }

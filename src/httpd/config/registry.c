@@ -3,6 +3,7 @@
  */
 #include "httpd/config/registry.h"
 
+#include "httpd/config/lines.h"
 #include "provider/section.h"
 
 #include <apr_lib.h>
@@ -11,12 +12,6 @@
 const apr_array_header_t *la_registry_providers(void)
 {
     return la_collected.providers;
-}
-
-/* A server sees its own providers and the main server's. */
-static int is_visible(const server_rec *defined_on, const server_rec *server)
-{
-    return defined_on == server || !defined_on->is_virtual;
 }
 
 /* The provider of that name that `server` sees, or NULL. Names keep their case.
@@ -35,8 +30,8 @@ static const la_provider_entry_t *find_entry(const server_rec *server, const cha
             &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
         if (strcmp(entry->provider->name, name) == 0 &&
-            (is_visible(entry->server, server) ||
-             (both_ways && is_visible(server, entry->server)))) {
+            (la_line_is_visible(entry->server, server) ||
+             (both_ways && la_line_is_visible(server, entry->server)))) {
             return entry;
         }
     }
@@ -74,17 +69,6 @@ void la_registry_label(apr_pool_t *pconf)
             entry->label = apr_psprintf(pconf, "%s#%d", entry->label, i);
         }
     }
-}
-
-/* Splits a line's arguments as httpd does: at white space, with quotes and backslashes. */
-static apr_array_header_t *split_words(apr_pool_t *pool, const char *arguments)
-{
-    apr_array_header_t *words = apr_array_make(pool, 4, sizeof(const char *));
-
-    while (*arguments) {
-        APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(pool, &arguments);
-    }
-    return words;
 }
 
 /* What to say behind "there is no such name": the nearest of those that there are, or `else_text`.
@@ -134,7 +118,7 @@ static const char *open_section(cmd_parms *cmd, const char *arg, la_provider_t *
                "its own";
     }
     words =
-        split_words(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
+        la_line_words(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
     if (words->nelts != 2) {
         return "<LlamaAuthProvider> takes a name and a type: <LlamaAuthProvider corp custom>";
     }
@@ -166,7 +150,7 @@ static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_direct
         return apr_psprintf(cmd->pool, "%s: a section cannot stand inside <LlamaAuthProvider>",
                             line->directive);
     }
-    words = split_words(cmd->temp_pool, line->args);
+    words = la_line_words(cmd->temp_pool, line->args);
     error = la_provider_set(provider, cmd->pool, line->directive, words->nelts,
                             (const char *const *)words->elts);
     shown = la_provider_shown(provider, cmd->pool, line->directive, words->nelts,
@@ -175,22 +159,6 @@ static const char *set_option(cmd_parms *cmd, la_provider_t *provider, ap_direct
         line->args = shown;
     }
     return error;
-}
-
-/* The line of the option that an error of the whole section begins with; the section's first line
- * if there is none, as when an option is missing. */
-static const ap_directive_t *find_blamed(const ap_directive_t *section, const char *error)
-{
-    const ap_directive_t *line;
-
-    for (line = section->first_child; line; line = line->next) {
-        apr_size_t len = strlen(line->directive);
-
-        if (strncasecmp(line->directive, error, len) == 0 && !apr_isalnum(error[len])) {
-            return line;
-        }
-    }
-    return section;
 }
 
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
@@ -214,7 +182,7 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
     error = la_section_check(provider, cmd->pool);
     error = error ? error : la_provider_finish(provider, cmd->pool);
     if (error) {
-        cmd->err_directive = find_blamed(cmd->directive, error);
+        cmd->err_directive = la_line_blamed(cmd->directive, error);
         return apr_psprintf(cmd->pool, "<LlamaAuthProvider %s %s> of %s:%d: %s", provider->name,
                             provider->type->name, cmd->directive->filename,
                             cmd->directive->line_num, error);
@@ -236,7 +204,7 @@ static const char *refuse_name(cmd_parms *cmd, const char *name)
         const la_provider_entry_t *entry =
             &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
-        if (is_visible(entry->server, cmd->server)) {
+        if (la_line_is_visible(entry->server, cmd->server)) {
             APR_ARRAY_PUSH(names, const char *) = entry->provider->name;
         }
     }

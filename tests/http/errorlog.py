@@ -3,6 +3,8 @@
 import re
 import time
 
+from crash import backtrace, is_close_worker_sockets
+
 LINE = re.compile(r"^\[[^\]]*\] \[(?P<module>[^\]:]*):(?P<level>\w+)\] (?P<rest>.*)$")
 SEVERE = ("emerg", "alert", "crit", "error")
 CRASH = re.compile(r"exit signal|AddressSanitizer|LeakSanitizer|runtime error:|Assertion|AH00046|\*\*\* ")
@@ -47,9 +49,13 @@ class Entry:
 
 
 class ErrorLog:
-    def __init__(self, *paths):
+    """cores: the folder where processes of `program` leave their core files, if it is known."""
+
+    def __init__(self, *paths, cores=None, program=None):
         self.path = paths[0]
         self.paths = paths
+        self.cores = cores
+        self.program = program
 
     def mark(self):
         return self.path.stat().st_size if self.path.exists() else 0
@@ -75,15 +81,23 @@ class ErrorLog:
     def verdict(self, expected, secrets):
         """What is wrong with the log at the end, in words; an empty list if nothing is."""
         wrong = []
+        crashes = []
         text = self.everything()
         for line in text.decode("utf-8", "replace").split("\n"):
             if CRASH.search(line) and not any(re.search(e, line) for e in expected if e.startswith(KILLED)):
-                wrong.append(f"crash: {line}")
+                crashes.append(f"crash: {line}")
             elif SHUTDOWN_RACE.search(line):
                 continue
             elif Entry(line).severe and not any(re.search(e, line) for e in expected):
                 wrong.append(f"unexpected: {line}")
-        return wrong + [f"a secret reached the log: {secret!r}" for secret in sorted(shown(secrets, text))]
+        return self.explained(crashes) + wrong + [f"a secret reached the log: {secret!r}" for secret in sorted(shown(secrets, text))]
+
+    def explained(self, crashes):
+        """The crashes with what they were doing, without the one that is httpd's own."""
+        frames = backtrace(self.program, self.cores) if crashes else ""
+        if len(crashes) == 1 and is_close_worker_sockets(frames):
+            return []
+        return crashes + [frames] * bool(frames)
 
 
 def shown(secrets, text):

@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -42,6 +43,9 @@ def find_httpd():
 
 HTTPD = find_httpd()
 MODULES = apxs("LIBEXECDIR")
+
+# A child that crashes shows where (crash.py).
+resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
 
 
 def sanitizer_environment():
@@ -95,6 +99,14 @@ def client_id(token):
     return hashlib.sha256(token if isinstance(token, bytes) else token.encode()).hexdigest()[:32]
 
 
+def is_running(stat):
+    """Whether a thread's state in its stat file is R."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "R"
+    except (OSError, IndexError):  # it has ended
+        return False
+
+
 class Httpd:
     """Life: made, configured with write() and configure(), start(), requests, stop(), remove()."""
 
@@ -115,11 +127,12 @@ class Httpd:
         self.secrets = set()
         self.endpoints = {}
         self.text = ""
-        for name in ("conf", "htdocs", "logs", "run"):
+        for name in ("conf", "htdocs", "logs", "run", "cores"):
             (self.root / name).mkdir()
+        (self.root / "cores").chmod(0o777)  # a child writes its own
         self.write("htdocs/index.html", "hello\n")
         self.write("conf/mime.types", "text/html html\ntext/plain txt\n")
-        self.log = ErrorLog(self.root / "logs" / "error.log", self.root / "logs" / "stderr.log")
+        self.log = ErrorLog(self.root / "logs" / "error.log", self.root / "logs" / "stderr.log", cores=self.root / "cores", program=HTTPD)
 
     # ---- before the start ------------------------------------------------------------------------
 
@@ -158,7 +171,8 @@ class Httpd:
         self.write("conf/httpd.conf", self.skeleton())
 
     def skeleton(self):
-        lines = [f'ServerRoot "{self.root}"', "ServerName 127.0.0.1", "DefaultRuntimeDir run", "PidFile run/httpd.pid"]
+        lines = [f'ServerRoot "{self.root}"', "ServerName 127.0.0.1", "DefaultRuntimeDir run", "PidFile run/httpd.pid",
+                 "CoreDumpDirectory cores"]
         lines += [f"Listen 127.0.0.1:{port}" for port in self.ports]
         lines += [f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in (f"mpm_{self.mpm}", *self.modules)]
         if self.module:
@@ -233,10 +247,10 @@ class Httpd:
             raise AssertionError("httpd did not start:\n" + self.log.everything().decode("utf-8", "replace"))
         return any("resuming normal operations" in line.text for line in self.log.since())
 
-    def graceful(self):
-        """SIGUSR1, and waits until the new generation serves."""
+    def graceful(self, how=signal.SIGUSR1):
+        """Restarts, and waits until the new generation serves."""
         mark = self.log.mark()
-        self.process.send_signal(signal.SIGUSR1)
+        self.process.send_signal(how)
         self.log.await_line("resuming normal operations", mark)
 
     def children(self):
@@ -266,12 +280,15 @@ class Httpd:
         return wrong + self.log.verdict(self.expected, self.secrets)
 
     def settle(self):
-        """Gives httpd the time to close the connections that its clients have left, a second at most: the event MPM
-        crashes now and then when SIGTERM meets a worker thread that is just doing so (close_worker_sockets)."""
+        """Gives httpd the time to close the connections that its clients have left, a second at most: the event MPM crashes now
+        and then when SIGHUP or SIGTERM meets a worker thread that is just doing so (crash.py)."""
         deadline = time.monotonic() + 1
-        while time.monotonic() < deadline and self.open_connections():
+        while time.monotonic() < deadline and (self.open_connections() or self.running_threads()):
             time.sleep(0.005)
-        time.sleep(0.005)
+
+    def running_threads(self):
+        """Threads of the children that run or wait for a processor: those that wait for work sleep."""
+        return sum(is_running(task) for pid in self.children() for task in Path(f"/proc/{pid}/task").glob("*/stat"))
 
     def open_connections(self):
         """Connections that this server has not closed."""

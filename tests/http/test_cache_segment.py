@@ -28,9 +28,8 @@ def source(response):
 def restart(httpd, how=signal.SIGUSR1):
     """Restarts, and waits until all processes are of the new generation, whose memory is the parent's. Their pids do not tell:
     the parent may start another process of the old generation before it handles the signal."""
-    mark = httpd.log.mark()
-    httpd.process.send_signal(how)
-    httpd.log.await_line("resuming normal operations", mark)
+    httpd.settle()
+    httpd.graceful(how)
     await_until(lambda: (pids := httpd.children()) and all(shares_memory(pid, httpd.process.pid) for pid in pids), "the new children")
 
 

@@ -1,4 +1,4 @@
-/* Strict base64url to bytes. Any thread. */
+/* Strict base64url to bytes, and bytes to base64url. Any thread. */
 #include "base/base64url.h"
 
 /* No sextet: a bit that no six bits have. */
@@ -79,4 +79,31 @@ int la_base64url_decode(apr_pool_t *pool, la_slice_t text, la_slice_t *bytes)
     out[len] = '\0';
     *bytes = (la_slice_t){(const char *)out, len};
     return 1;
+}
+
+static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+apr_size_t la_base64url_encode(la_slice_t bytes, char *text)
+{
+    const unsigned char *in = (const unsigned char *)bytes.data;
+    apr_size_t left = bytes.len;
+    char *out = text;
+
+    for (; left >= 3; left -= 3, in += 3) {
+        *out++ = characters[in[0] >> 2];
+        *out++ = characters[(in[0] << 4 | in[1] >> 4) & 63];
+        *out++ = characters[(in[1] << 2 | in[2] >> 6) & 63];
+        *out++ = characters[in[2] & 63];
+    }
+    if (left > 0) {
+        unsigned int second = left == 2 ? in[1] : 0;
+
+        *out++ = characters[in[0] >> 2];
+        *out++ = characters[(in[0] << 4 | second >> 4) & 63];
+        if (left == 2) {
+            *out++ = characters[second << 2 & 63];
+        }
+    }
+    *out = '\0';
+    return (apr_size_t)(out - text);
 }

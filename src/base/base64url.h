@@ -15,4 +15,11 @@
  */
 int la_base64url_decode(apr_pool_t *pool, la_slice_t text, la_slice_t *bytes);
 
+/* Characters that so many bytes take, without a closing NUL. A constant if `bytes` is one. */
+#define LA_BASE64URL_CHARS(bytes) (((bytes)*4 + 2) / 3)
+
+/* Writes the bytes. text: LA_BASE64URL_CHARS(bytes.len) characters and a closing NUL. Returns the
+ * number of characters. */
+apr_size_t la_base64url_encode(la_slice_t bytes, char *text);
+
 #endif

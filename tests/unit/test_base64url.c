@@ -133,6 +133,42 @@ static void test_lengths(void **state)
     apr_pool_destroy(pool);
 }
 
+/* The RFCs' texts the other way, into a block of exactly their size. */
+static void test_encode(void **state)
+{
+    const good_case_t *row = *state;
+    size_t len = strlen(row->text);
+    char *text = malloc(LA_BASE64URL_CHARS(row->bytes.len) + 1);
+
+    assert_non_null(text);
+    assert_int_equal(LA_BASE64URL_CHARS(row->bytes.len), len);
+    assert_int_equal(la_base64url_encode(row->bytes, text), len);
+    assert_string_equal(text, row->text);
+    free(text);
+}
+
+/* What is encoded is decoded to the same, whatever the length. */
+static void test_encode_lengths(void **state)
+{
+    char bytes[300];
+    char text[LA_BASE64URL_CHARS(sizeof(bytes)) + 1];
+    apr_pool_t *pool = new_pool();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 167 + 13);
+    for (size_t len = 0; len <= sizeof(bytes); len++) {
+        la_slice_t back;
+
+        la_base64url_encode((la_slice_t){bytes, len}, text);
+        assert_string_equal(text, encode_base64url(pool, (const unsigned char *)bytes, len));
+        assert_int_equal(decode(pool, slice_of_text(text), &back), 1);
+        assert_int_equal(back.len, len);
+        assert_memory_equal(back.data, bytes, len);
+    }
+    apr_pool_destroy(pool);
+}
+
 /* Of all texts of two characters, each byte has one. */
 static void test_one_spelling(void **state)
 {
@@ -159,12 +195,21 @@ static void test_one_spelling(void **state)
 
 int main(void)
 {
+    apr_pool_t *names;
+
     start();
+    names = new_pool();
     for (size_t i = 0; i < ROWS(good_cases); i++)
         add(good_cases[i].name, test_good, &good_cases[i]);
+    for (size_t i = 0; i < ROWS(good_cases); i++) {
+        const char *name = good_cases[i].name;
+
+        add(apr_psprintf(names, "encode: %s", name), test_encode, &good_cases[i]);
+    }
     for (size_t i = 0; i < ROWS(bad_cases); i++)
         add(bad_cases[i].name, test_bad, &bad_cases[i]);
     add("every length", test_lengths, NULL);
+    add("encode: every length", test_encode_lengths, NULL);
     add("one spelling", test_one_spelling, NULL);
     return finish("base64url");
 }

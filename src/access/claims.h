@@ -61,7 +61,10 @@ void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
 void la_claims_map_texts(const apr_array_header_t *texts, const la_claim_map_t *map,
                          la_identity_builder_t *builder);
 
-/* Makes the identity of a document that must name a principal.
+/* Takes what the document's token is bound to: its `cnf`, if it has one. */
+void la_claims_confirmation(const la_json_t *document, la_identity_builder_t *builder);
+
+/* Makes the identity of a document that must name a principal; `first` may have a `cnf`.
  *
  * identity: in `pool`, NULL on failure.
  * Returns NULL, or why there is none, for the log, in `pool` or a literal.

@@ -12,6 +12,12 @@ static const span_t *values_of(const la_identity_t *identity)
     return (const span_t *)(const void *)(identity->categories + identity->category_count);
 }
 
+/* Where the confirmation stands, or would stand. */
+static const la_confirmation_t *confirmation_of(const la_identity_t *identity)
+{
+    return (const la_confirmation_t *)(const void *)(values_of(identity) + identity->value_count);
+}
+
 static const char *text_at(const la_identity_t *identity, span_t span)
 {
     return (const char *)identity + span.offset;
@@ -47,18 +53,28 @@ static int categories_are_sound(const la_identity_t *identity, uint64_t strings)
     return values == identity->value_count;
 }
 
+/* Where the strings begin: behind the tables and the confirmation. */
+static uint64_t strings_of(const la_identity_t *identity)
+{
+    return sizeof(*identity) + (uint64_t)identity->category_count * sizeof(category_t) +
+           (uint64_t)identity->value_count * sizeof(span_t) +
+           (uint64_t)identity->confirmation_count * sizeof(la_confirmation_t);
+}
+
 int la_identity_check(const void *bytes, apr_size_t len)
 {
     const la_identity_t *identity = bytes;
     uint64_t strings;
 
     if (len < sizeof(*identity) || identity->magic != IDENTITY_MAGIC || identity->size > len ||
-        identity->size > LA_IDENTITY_MAX_BYTES) {
+        identity->size > LA_IDENTITY_MAX_BYTES || identity->confirmation_count > 1 ||
+        identity->zero != 0) {
         return 0;
     }
-    strings = sizeof(*identity) + (uint64_t)identity->category_count * sizeof(category_t) +
-              (uint64_t)identity->value_count * sizeof(span_t);
-    if (strings > identity->size || !span_is_sound(identity, strings, identity->principal) ||
+    strings = strings_of(identity);
+    /* The principal is the first string: then nothing lies between it and what the counts say. */
+    if (strings > identity->size || identity->principal.offset != strings ||
+        !span_is_sound(identity, strings, identity->principal) ||
         !span_is_sound(identity, strings, identity->message) ||
         !span_is_sound(identity, strings, identity->attributes) ||
         !categories_are_sound(identity, strings)) {
@@ -69,7 +85,7 @@ int la_identity_check(const void *bytes, apr_size_t len)
             return 0;
         }
     }
-    return 1;
+    return identity->confirmation_count == 0 || la_confirmation_check(confirmation_of(identity));
 }
 
 apr_size_t la_identity_size(const la_identity_t *identity)
@@ -90,6 +106,11 @@ la_slice_t la_identity_message(const la_identity_t *identity)
 la_slice_t la_identity_attributes_json(const la_identity_t *identity)
 {
     return slice_of(identity, identity->attributes);
+}
+
+const la_confirmation_t *la_identity_confirmation(const la_identity_t *identity)
+{
+    return identity->confirmation_count ? confirmation_of(identity) : NULL;
 }
 
 apr_size_t la_identity_count(const la_identity_t *identity)

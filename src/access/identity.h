@@ -1,6 +1,7 @@
 /* Who a caller is: a principal and attributes (category -> list of values) in one flat block of
  * bytes without pointers, which is copied into and out of shared memory and read in place. The
- * block also holds the texts that requests need: the attributes as JSON, and as notes.
+ * block also holds the texts that requests need, the attributes as JSON and as notes, and the key
+ * that the token is bound to.
  *
  * A builder collects in a pool; la_identity_build() makes the block, which never changes. Bytes of
  * unknown origin pass la_identity_check() first. Any thread may read a block.
@@ -8,6 +9,7 @@
 #ifndef LA_IDENTITY_H
 #define LA_IDENTITY_H
 
+#include "access/confirmation.h"
 #include "base/slice.h"
 
 #include <apr_errno.h>
@@ -37,6 +39,14 @@ const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t
 
 /* Sets the provider's message to the caller; control characters become spaces. */
 void la_identity_set_message(la_identity_builder_t *builder, la_slice_t message);
+
+/* Sets the key that the token is bound to. Without it the identity says: bound to nothing.
+ *
+ * confirmation: as la_confirmation_read() makes it; one that la_confirmation_check() refuses
+ * becomes LA_CONFIRM_UNKNOWN.
+ */
+void la_identity_set_confirmation(la_identity_builder_t *builder,
+                                  const la_confirmation_t *confirmation);
 
 /* Adds an empty category unless it exists: the backend sees `"roles": []`. */
 void la_identity_add_category(la_identity_builder_t *builder, la_slice_t category);
@@ -74,6 +84,9 @@ la_slice_t la_identity_message(const la_identity_t *identity);
 
 /* All attributes as one JSON object in ASCII, NUL-terminated: {"roles":["admin"]}. */
 la_slice_t la_identity_attributes_json(const la_identity_t *identity);
+
+/* The key that the token is bound to, in the block; NULL: none. */
+const la_confirmation_t *la_identity_confirmation(const la_identity_t *identity);
 
 /* Number of categories. */
 apr_size_t la_identity_count(const la_identity_t *identity);

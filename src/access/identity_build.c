@@ -29,8 +29,9 @@ struct la_identity_builder_t {
     apr_pool_t *pool;
     la_slice_t principal;
     la_slice_t message;
-    apr_hash_t *groups; /* name -> group_t */
-    apr_hash_t *values; /* index and value -> group_t: which values exist */
+    la_confirmation_t confirmation; /* members 0: bound to nothing */
+    apr_hash_t *groups;             /* name -> group_t */
+    apr_hash_t *values;             /* index and value -> group_t: which values exist */
     uint32_t group_count;
     uint32_t value_count;
     apr_size_t taken; /* bytes for groups and values; if above BUILDER_BYTES, some are missing */
@@ -135,6 +136,14 @@ void la_identity_set_message(la_identity_builder_t *builder, la_slice_t message)
         i += control ? control : 1;
     }
     builder->message = (la_slice_t){copy, len};
+}
+
+void la_identity_set_confirmation(la_identity_builder_t *builder,
+                                  const la_confirmation_t *confirmation)
+{
+    builder->confirmation = la_confirmation_check(confirmation)
+                                ? *confirmation
+                                : (la_confirmation_t){.members = LA_CONFIRM_UNKNOWN};
 }
 
 /* Counts one more text and `more` bytes. Returns 0 if the builder has no room for them. */
@@ -249,10 +258,15 @@ static apr_size_t text_bytes(la_slice_t text, int value)
                : text.len + 1 + la_identity_encode(NULL, text, value) + 1;
 }
 
+static apr_size_t confirmation_bytes(const la_identity_builder_t *builder)
+{
+    return builder->confirmation.members ? sizeof(builder->confirmation) : 0;
+}
+
 /* The block's size without the attributes' JSON; 0 if it is too large already. */
 static apr_size_t measure(const la_identity_builder_t *builder)
 {
-    apr_size_t total = sizeof(la_identity_t) + 3;
+    apr_size_t total = sizeof(la_identity_t) + confirmation_bytes(builder) + 3;
     int fits = add_bytes(&total, builder->principal.len) && add_bytes(&total, builder->message.len);
 
     for (const group_t *group = builder->first; fits && group; group = group->next) {
@@ -356,10 +370,30 @@ static span_t put_joined(la_identity_t *block, const item_t *items)
     return finish(block, start);
 }
 
+/* Where the values' spans begin. */
+static span_t *values_in(la_identity_t *block)
+{
+    return (span_t *)(void *)(block->categories + block->category_count);
+}
+
+/* Writes the fixed-width part but for what put_categories() writes. */
+static void put_head(la_identity_t *block, const la_identity_builder_t *builder)
+{
+    char *confirmation;
+
+    *block = (la_identity_t){.magic = IDENTITY_MAGIC,
+                             .category_count = builder->group_count,
+                             .value_count = builder->value_count,
+                             .confirmation_count = builder->confirmation.members != 0};
+    confirmation = (char *)(values_in(block) + block->value_count);
+    memcpy(confirmation, &builder->confirmation, confirmation_bytes(builder));
+    block->size = (uint32_t)(confirmation + confirmation_bytes(builder) - (char *)block);
+}
+
 static void put_categories(la_identity_t *block, const group_t *group)
 {
     category_t *category = block->categories;
-    span_t *value = (span_t *)(void *)(block->categories + block->category_count);
+    span_t *value = values_in(block);
     uint32_t first_value = 0;
 
     for (; group; group = group->next, category++) {
@@ -387,11 +421,7 @@ const char *la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
         return "the identity is larger than 4 MB";
     }
     block = apr_palloc(pool, size);
-    block->magic = IDENTITY_MAGIC;
-    block->category_count = builder->group_count;
-    block->value_count = builder->value_count;
-    block->size = (uint32_t)(sizeof(*block) + builder->group_count * sizeof(category_t) +
-                             builder->value_count * sizeof(span_t));
+    put_head(block, builder);
     block->principal = put(block, builder->principal);
     block->message = put(block, builder->message);
     block->attributes = put_attributes(block, builder, json_len);

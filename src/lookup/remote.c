@@ -19,8 +19,9 @@
 /* The longest time that Redis accepts. */
 #define LONGEST_MS APR_INT64_C(31536000000)
 
-/* The start of an entry. A machine of the other byte order reads another layout and ignores it. */
-#define LAYOUT 0x4c413032u
+/* The start of an entry. A machine of the other byte order reads another layout and ignores it, and
+ * so does an older version of the module, whose identities do not tell what a token is bound to. */
+#define LAYOUT 0x4c413033u
 typedef struct entry_t {
     apr_uint32_t layout;
     apr_uint32_t reserved;

@@ -15,6 +15,17 @@ static void touch(la_slice_t text)
     }
 }
 
+static void read_confirmation(const la_confirmation_t *confirmation)
+{
+    if (confirmation) {
+        HOLDS(confirmation->members != 0 && confirmation->members < 8);
+        HOLDS(strlen(confirmation->jkt) ==
+              (confirmation->members & LA_CONFIRM_JKT ? LA_CONFIRM_LEN : 0));
+        HOLDS(strlen(confirmation->x5t_s256) ==
+              (confirmation->members & LA_CONFIRM_X5T ? LA_CONFIRM_LEN : 0));
+    }
+}
+
 static void read_all(const la_identity_t *identity)
 {
     apr_size_t i;
@@ -23,6 +34,7 @@ static void read_all(const la_identity_t *identity)
     touch(la_identity_principal(identity));
     touch(la_identity_message(identity));
     touch(la_identity_attributes_json(identity));
+    read_confirmation(la_identity_confirmation(identity));
     la_identity_has(identity, LA_SLICE("scopes"), LA_SLICE("a"));
     for (i = 0; i < la_identity_count(identity); i++) {
         const char *name;

@@ -353,6 +353,67 @@ static void test_builder_goes_on(void **state)
 
 /* ---- running ------------------------------------------------------------------ */
 
+/* ---- confirmations ----------------------------------------------------------- */
+
+#define JKT "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+#define X5T "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"
+
+typedef struct confirmation_row_t {
+    const char *name;
+    la_confirmation_t in;
+    int sound; /* kept as it is; else LA_CONFIRM_UNKNOWN and nothing else */
+} confirmation_row_t;
+
+static const confirmation_row_t confirmation_rows[] = {
+    {"confirmation: jkt", {LA_CONFIRM_JKT, JKT, ""}, 1},
+    {"confirmation: x5t#S256", {LA_CONFIRM_X5T, "", X5T}, 1},
+    {"confirmation: both", {LA_CONFIRM_JKT | LA_CONFIRM_X5T, JKT, X5T}, 1},
+    {"confirmation: unknown", {LA_CONFIRM_UNKNOWN, "", ""}, 1},
+    {"confirmation: jkt and unknown", {LA_CONFIRM_JKT | LA_CONFIRM_UNKNOWN, JKT, ""}, 1},
+    {"confirmation: no member", {0, "", ""}, 0},
+    {"confirmation: no member, but a text", {0, JKT, ""}, 0},
+    {"confirmation: another bit", {LA_CONFIRM_JKT | 8, JKT, ""}, 0},
+    {"confirmation: a text without its member", {LA_CONFIRM_JKT, JKT, X5T}, 0},
+    {"confirmation: a member without its text", {LA_CONFIRM_JKT | LA_CONFIRM_X5T, JKT, ""}, 0},
+    {"confirmation: a short text", {LA_CONFIRM_JKT, "AAAA", ""}, 0},
+};
+
+static void test_confirmation(void **state)
+{
+    const confirmation_row_t *row = *state;
+    la_identity_builder_t *builder = la_identity_builder_make(pool);
+    const la_confirmation_t unknown = {.members = LA_CONFIRM_UNKNOWN};
+    const la_identity_t *identity;
+
+    la_identity_add(builder, LA_SLICE("roles"), LA_SLICE("admin"));
+    la_identity_set_confirmation(builder, &row->in);
+    identity = built(builder);
+    assert_non_null(la_identity_confirmation(identity));
+    assert_memory_equal(la_identity_confirmation(identity), row->sound ? &row->in : &unknown,
+                        sizeof(row->in));
+    assert_int_equal(la_identity_has(identity, LA_SLICE("roles"), LA_SLICE("admin")), 1);
+}
+
+static void test_no_confirmation(void **state)
+{
+    (void)state;
+    assert_null(la_identity_confirmation(built(la_identity_builder_make(pool))));
+}
+
+static void test_last_confirmation_holds(void **state)
+{
+    la_identity_builder_t *builder = la_identity_builder_make(pool);
+    const la_identity_t *first;
+
+    (void)state;
+    la_identity_set_confirmation(builder, &confirmation_rows[0].in);
+    first = built(builder);
+    la_identity_set_confirmation(builder, &confirmation_rows[1].in);
+    assert_string_equal(la_identity_confirmation(built(builder))->x5t_s256, X5T);
+    assert_int_equal(la_identity_confirmation(built(builder))->members, LA_CONFIRM_X5T);
+    assert_string_equal(la_identity_confirmation(first)->jkt, JKT);
+}
+
 static struct CMUnitTest tests[128];
 static size_t test_count;
 
@@ -377,6 +438,9 @@ int main(void)
     ADD_ROWS(message_rows, test_message);
     ADD_ROWS(note_rows, test_attributes);
     ADD_ROWS(has_rows, test_has);
+    ADD_ROWS(confirmation_rows, test_confirmation);
+    add("confirmation: none", test_no_confirmation, NULL);
+    add("confirmation: the last one holds, in every block", test_last_confirmation_holds, NULL);
     add("block: equal identities are equal bytes", test_equal_bytes, NULL);
     add("block: a builder goes on after it", test_builder_goes_on, NULL);
     failed = _cmocka_run_group_tests("identity", tests, test_count, NULL, NULL);

@@ -43,6 +43,11 @@ static int drop_pool(void **state)
 /* A sound block to start from: five categories with eight values. */
 enum { SAMPLE_CATEGORIES = 5, SAMPLE_VALUES = 8 };
 
+#define JKT "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+#define X5T "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"
+
+static const la_confirmation_t both = {LA_CONFIRM_JKT | LA_CONFIRM_X5T, JKT, X5T};
+
 static char *sample_bytes(apr_size_t *len)
 {
     la_identity_builder_t *builder = la_identity_builder_make(pool);
@@ -59,6 +64,7 @@ static char *sample_bytes(apr_size_t *len)
     la_identity_add(builder, LA_SLICE("x"), LA_SLICE("a\0b"));
     la_identity_add(builder, LA_SLICE("x"), LA_SLICE(""));
     la_identity_add(builder, LA_SLICE("x"), LA_SLICE("last"));
+    la_identity_set_confirmation(builder, &both);
     assert_null(la_identity_build(builder, pool, &identity));
     *len = la_identity_size(identity);
     return apr_pmemdup(pool, identity, *len);
@@ -79,12 +85,17 @@ static const la_slice_t questions[][2] = {
 /* Reads every byte that any reader hands out. */
 static void read_all(const la_identity_t *identity)
 {
+    const la_confirmation_t *confirmation = la_identity_confirmation(identity);
     const char *name;
     const char *value;
 
     read_bytes(la_identity_principal(identity));
     read_bytes(la_identity_message(identity));
     read_bytes(la_identity_attributes_json(identity));
+    if (confirmation) {
+        sink += confirmation->members;
+        sink += (unsigned int)(strlen(confirmation->jkt) + strlen(confirmation->x5t_s256));
+    }
     for (apr_size_t i = 0; i < la_identity_count(identity); i++) {
         la_identity_note(identity, i, &name, &value);
         sink += (unsigned int)(strlen(name) + strlen(value));
@@ -124,9 +135,10 @@ static void set32(void *bytes, size_t at, apr_uint32_t number)
 
 /* Numbers of the sample block by their place in the drawing of identity.c, and what must not stand
  * there. */
-#define CATEGORY(n) (40 + 32 * (n))
-#define VALUE(n)    (40 + 32 * SAMPLE_CATEGORIES + 8 * (n))
-#define STRINGS     VALUE(SAMPLE_VALUES)
+#define CATEGORY(n)  (48 + 32 * (n))
+#define VALUE(n)     (48 + 32 * SAMPLE_CATEGORIES + 8 * (n))
+#define CONFIRMATION VALUE(SAMPLE_VALUES)
+#define STRINGS      (CONFIRMATION + sizeof(la_confirmation_t))
 
 typedef struct tamper_row_t {
     const char *name;
@@ -138,8 +150,9 @@ typedef struct tamper_row_t {
 static const tamper_row_t tamper_rows[] = {
     {"check: magic", 0, 0, 0},
     {"check: size 0", 4, 0, 0},
-    {"check: size below the header", 4, 39, 0},
-    {"check: size of the header alone", 4, 40, 0},
+    {"check: magic of blocks that knew no confirmation", 0, 0x3149414c, 0},
+    {"check: size below the header", 4, 47, 0},
+    {"check: size of the header alone", 4, 48, 0},
     {"check: size below the strings", 4, STRINGS - 1, 0},
     {"check: size one more", 4, 1, 1},
     {"check: size one less cuts the last NUL", 4, UINT32_MAX, 1},
@@ -166,6 +179,19 @@ static const tamper_row_t tamper_rows[] = {
     {"check: one value more", 36, SAMPLE_VALUES + 1, 0},
     {"check: 2^29 and the right number of values", 36, ((apr_uint32_t)1 << 29) + SAMPLE_VALUES, 0},
     {"check: most values", 36, UINT32_MAX, 0},
+    {"check: a confirmation that is denied", 40, 0, 0},
+    {"check: two confirmations", 40, 2, 0},
+    {"check: confirmations that wrap", 40, UINT32_MAX, 0},
+    {"check: a word that must be zero", 44, 1, 0},
+    {"check: confirmation without members", CONFIRMATION, 0, 0},
+    {"check: confirmation without its jkt", CONFIRMATION, LA_CONFIRM_X5T, 0},
+    {"check: confirmation without its x5t#S256", CONFIRMATION, LA_CONFIRM_JKT, 0},
+    {"check: confirmation of a member that nobody knows", CONFIRMATION, 8 | 3, 0},
+    {"check: jkt is empty", CONFIRMATION + 4, 0, 0},
+    {"check: jkt is no base64url", CONFIRMATION + 4, 0x2b2b2b2b, 0},
+    {"check: jkt is not closed", CONFIRMATION + 44, 0x41414141, 0},
+    {"check: x5t#S256 is empty", CONFIRMATION + 48, 0, 0},
+    {"check: x5t#S256 is not closed", CONFIRMATION + 88, 0x41414141, 0},
     {"check: name in the tables", CATEGORY(0), CATEGORY(1), 0},
     {"check: name past the end", CATEGORY(4), 0, 1},
     {"check: name's length", CATEGORY(2) + 4, UINT32_MAX - 100, 0},
@@ -204,23 +230,24 @@ static void test_counts_wrap(void **state)
 {
     apr_size_t len;
     const char *sample = sample_bytes(&len);
-    char bytes[80] = {0};
+    char bytes[88] = {0};
 
     (void)state;
     memcpy(bytes, sample, 4);
-    set32(bytes, 4, 80);
+    set32(bytes, 4, 88);
     for (size_t at = 8; at < 32; at += 8)
-        set32(bytes, at, 79);
+        set32(bytes, at, 87);
+    set32(bytes, 8, 80); /* the strings begin with the principal */
     set32(bytes, 32, 1);
-    for (size_t at = 40; at < 64; at += 8)
-        set32(bytes, at, 79);
+    for (size_t at = 48; at < 72; at += 8)
+        set32(bytes, at, 87);
     assert_int_equal(check_copy(bytes, sizeof(bytes)), 1); /* one category without values */
     set32(bytes, 36, 1 << 29);
-    set32(bytes, 68, 1 << 29);
-    set32(bytes, 72, 79);
+    set32(bytes, 76, 1 << 29);
+    set32(bytes, 80, 87);
     assert_int_equal(check_copy(bytes, sizeof(bytes)), 0);
     set32(bytes, 36, 0);
-    set32(bytes, 68, 0);
+    set32(bytes, 76, 0);
     set32(bytes, 32, 1 << 27);
     assert_int_equal(check_copy(bytes, sizeof(bytes)), 0);
     set32(bytes, 32, (1 << 27) + 1);
@@ -330,7 +357,7 @@ static void test_garbage(void **state)
     apr_uint64_t seed = 0x9e3779b97f4a7c15u;
     apr_size_t len;
     char *bytes = sample_bytes(&len);
-    char garbage[600];
+    char garbage[800];
 
     (void)state;
     for (int round = 0; round < 30000; round++) {

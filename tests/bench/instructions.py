@@ -6,6 +6,7 @@ back (apr_table_do and the like) are skipped by callgrind, so that such a callba
 The longer profile of each row is kept for callgrind_annotate in .build/callgrind/.
 """
 
+import itertools
 import re
 import shutil
 import socket
@@ -20,22 +21,20 @@ import rows
 FEW, MANY = 50, 650
 KEPT = Path(".build/callgrind")
 CALLERS_BACK = ["apr_table_do", "apr_table_vdo", "apr_hash_do", "apr_thread_once", "qsort", "bsearch"]
-CASES = ["plain", "cached-40", "cached-900", "forward", "static", "quota", "quota-redis", "usage", "openidc-40", "openidc-jwt"]
 
 
 @dataclass
 class Count:
-    """total, ours: instructions per request; note: why it was not counted."""
+    """total, ours: instructions per request, libcrypto's among them; note: why it was not counted."""
     title: str
     total: float = 0
     ours: float = 0
     note: str = ""
 
 
-def run(lab, endpoint, table):
-    """{row name: Count} for those CASES that the table has."""
-    known = {row.name: row for row in table}
-    return {name: _count(lab, endpoint, known[name]) for name in CASES if name in known}
+def run(lab, endpoint, chosen):
+    """{row name: Count} for the rows that are httpd's."""
+    return {row.name: _count(lab, endpoint, row) for row in chosen if row.setup}
 
 
 def _count(lab, endpoint, row):
@@ -62,7 +61,7 @@ def _profile(lab, row, setup, requests):
     try:
         server.wait_until_listening(60)
         out.chmod(0o666)  # made by root, written at the end by httpd's user
-        _send(server.port, row.load.token, requests)
+        _send(server.port, row.load, requests)
     finally:
         lab.stop(server)
     with open(out, errors="replace") as lines:
@@ -75,13 +74,14 @@ def _profile(lab, row, setup, requests):
     return total, entries
 
 
-def _send(port, token, requests):
+def _send(port, load_, requests):
     """Requests one after the other on one connection, each answered with the file."""
-    header = f"Authorization: Bearer {token}\r\n" if token else ""
-    request = f"GET {load.PATH} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n".encode()
+    body = load_.file.read_bytes() if load_.mode == "body" else b""
+    about = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, connection.makefile("rb") as answers:
-        for _ in range(requests):
-            connection.sendall(request)
+        for token in itertools.islice(load_.tokens(), requests):
+            header = f"Authorization: Bearer {token}\r\n" if token else ""
+            connection.sendall(f"GET {load.PATH} HTTP/1.1\r\nHost: localhost\r\n{header}{about}\r\n".encode() + body)
             status = answers.readline()
             if b" 200 " not in status:
                 raise RuntimeError(f"under callgrind the answer was {status.decode().strip()}")

@@ -38,6 +38,16 @@ class Load:
         headers = ["-H", f"Authorization: Bearer {self.token}"] if self.token else []
         return headers, [self.mode, prefix, str(self.count), str(random.randrange(max(self.count, 1)))]
 
+    def tokens(self):
+        """One for each request, without end, as wrk.lua sends them."""
+        if self.mode == "file":
+            return itertools.cycle(self.file.read_text().split())
+        if self.mode in ("unique", "many"):
+            prefix = self.arguments()[1][1]
+            serials = itertools.count(1) if self.mode == "unique" else itertools.cycle(range(1, self.count + 1))
+            return (prefix + f"{serial:0{40 - len(prefix)}}" for serial in serials)
+        return itertools.repeat(self.token)
+
     def sample(self):
         """A token such as wrk will send, for the proof; None where none is sent."""
         if self.mode == "file":

@@ -79,7 +79,7 @@ def _run(options, lab, table):
     refused = {row.name: why for row in chosen if (why := row.refusal(lab, endpoint))}
     rounds = Rounds(lab, endpoint, [r for r in chosen if r.name not in refused], options.seconds, deadline)
     extras = {"refused": refused, "notes": []}
-    _other_parts(options, lab, endpoint, table, extras)
+    _other_parts(options, lab, endpoint, table, chosen, extras)
     rounds.run(options.rounds if wants_rows else 0)
     extras["verification"] = jwts.verification_us() if any(row.alg for row in chosen) else {}
     text = report.render(_facts(lab), rounds, extras)
@@ -89,13 +89,13 @@ def _run(options, lab, table):
     return 1 if any(record.failure for record in rounds.records.values()) else 0
 
 
-def _other_parts(options, lab, endpoint, table, extras):
+def _other_parts(options, lab, endpoint, table, chosen, extras):
     """What is not a row: measured before the rounds, whose length bends to the limit."""
     by_name = {row.name: row for row in table}
     parts = {
         "startup": lambda: startup.run(lab, endpoint, by_name["plain"], by_name["cached-40"]),
         "parallel": lambda: parallel.run(lab),
-        "instructions": lambda: instructions.run(lab, endpoint, table),
+        "instructions": lambda: instructions.run(lab, endpoint, chosen or [row for row in table if not row.extra]),
         "table": lambda: _table_lookups(extras["notes"]),
     }
     for name, measure in parts.items():

@@ -225,6 +225,7 @@ static const char *make_identity(const la_answer_t *answer, const la_json_t *doc
     error = error ? error : take_attributes(common, &claims, builder, answer->pool);
     error = error ? error : take_expires_in(document, answer->pool, answer->result);
     take_message(document, builder);
+    la_claims_confirmation(document, builder);
     return error ? error : la_identity_build(builder, answer->pool, &answer->result->identity);
 }
 
@@ -298,6 +299,7 @@ const la_provider_type_t la_custom_type = {
     .options = custom_options,
     .conf_bytes = sizeof(custom_conf_t),
     .calls_out = 1,
+    .can_bind = 1,
     .cache_vary = &custom_vary,
     .finish = custom_finish,
     .verify = custom_verify,

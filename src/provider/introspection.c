@@ -385,6 +385,7 @@ const la_provider_type_t la_introspection_type = {
     .options = introspection_options,
     .conf_bytes = sizeof(introspection_conf_t),
     .calls_out = 1,
+    .can_bind = 1,
     .checks_audience = 1,
     .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,

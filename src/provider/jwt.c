@@ -258,6 +258,13 @@ static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
     }
 }
 
+static la_jwa_set_t jwt_algorithms(const la_provider_t *provider)
+{
+    const jwt_conf_t *conf = provider->conf;
+
+    return conf->algorithms;
+}
+
 /* ---- the verdict ---- */
 
 /* One token being checked. */
@@ -348,6 +355,7 @@ const la_provider_type_t la_jwt_type = {
     .conf_bytes = sizeof(jwt_conf_t),
     .calls_out = 1,
     .judges_alone = 1,
+    .can_bind = 1,
     .checks_audience = 1,
     .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,
@@ -358,5 +366,6 @@ const la_provider_type_t la_jwt_type = {
     .child_init = jwt_child_init,
     .verify = jwt_verify,
     .epoch = jwt_epoch,
+    .algorithms = jwt_algorithms,
     .tick = jwt_tick,
 };

@@ -72,6 +72,12 @@ static const la_option_t http_options[] = {
     {"Proxy", la_option_proxy, COMMON(http.proxy), 1, 1, 0, "URL"},
     LA_OPTION_END};
 
+/* For types that read what a token is bound to. */
+static const la_option_t binding_options[] = {
+    {"Binding", la_option_choice, COMMON(binding), 1, 1, 0, "check|require|dpop|mtls|ignore"},
+    {"DPoPNonce", la_option_on_off, COMMON(dpop_nonce), 1, 1, 0, "on|off"},
+    LA_OPTION_END};
+
 const la_provider_type_t *la_provider_type_find(const char *name)
 {
     const la_provider_type_t *const *type;
@@ -105,6 +111,7 @@ static void set_defaults(la_provider_common_t *common, const la_provider_type_t 
     common->cache_negative_ttl_us = DEFAULT_NEGATIVE_TTL_US;
     common->max_concurrent = DEFAULT_MAX_CONCURRENT;
     common->breaker = DEFAULT_BREAKER;
+    common->binding = type->can_bind ? LA_BINDING_CHECK : LA_BINDING_IGNORE;
     if (type->cache_vary) {
         common->vary = *type->cache_vary;
     }
@@ -129,7 +136,7 @@ la_provider_t *la_provider_make(apr_pool_t *pool, const char *name, const la_pro
 
 static const la_option_t no_options[] = {LA_OPTION_END};
 
-#define TABLES 4
+#define TABLES 5
 
 /* The option tables of a type, its own first. */
 static void list_tables(const la_provider_type_t *type, const la_option_t *tables[TABLES])
@@ -138,6 +145,7 @@ static void list_tables(const la_provider_type_t *type, const la_option_t *table
     tables[1] = common_options;
     tables[2] = type->cache_vary ? cache_options : no_options;
     tables[3] = type->calls_out ? http_options : no_options;
+    tables[4] = type->can_bind ? binding_options : no_options;
 }
 
 /* Finds an option of the provider. base: the struct that its offset counts from. */
@@ -326,6 +334,13 @@ int la_provider_matches(const la_provider_t *provider, la_slice_t token)
     const void *match = provider->common.match;
 
     return !match || la_host()->regex_match(match, token);
+}
+
+la_jwa_set_t la_provider_proof_algorithms(const la_provider_t *provider)
+{
+    const la_provider_type_t *type = provider->type;
+
+    return (type->algorithms ? type->algorithms(provider) : LA_JWA_DEFAULT) & ~LA_JWA_HMAC;
 }
 
 const char *la_source_name(la_source_e source)

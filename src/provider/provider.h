@@ -12,6 +12,7 @@
 #include "access/identity.h"
 #include "base/digest.h"
 #include "io/http.h"
+#include "jose/jwa.h"
 #include "provider/option.h"
 
 typedef struct la_provider_t la_provider_t;
@@ -84,6 +85,15 @@ typedef struct la_result_t {
     la_source_e source; /* set by la_lookup() */
 } la_result_t;
 
+/* Binding: what a token's `cnf` demands (spec section 16), in the order of the option's help. */
+typedef enum la_binding_e {
+    LA_BINDING_CHECK,   /* zero: what the token is bound to must be proven */
+    LA_BINDING_REQUIRE, /* and each token must be bound */
+    LA_BINDING_DPOP,    /* by `jkt` */
+    LA_BINDING_MTLS,    /* by `x5t#S256` */
+    LA_BINDING_IGNORE   /* `cnf` is not looked at */
+} la_binding_e;
+
 /* Options that every type has; `http` only the types that call out. */
 typedef struct la_provider_common_t {
     apr_array_header_t *claims;           /* of la_claim_map_t; NULL: the type has its own way */
@@ -96,6 +106,8 @@ typedef struct la_provider_common_t {
     la_vary_t vary;                            /* CacheVary */
     apr_uint32_t max_concurrent;               /* MaxConcurrent */
     la_breaker_t breaker;                      /* Breaker */
+    la_binding_e binding; /* Binding; LA_BINDING_IGNORE for a type that knows no `cnf` */
+    int dpop_nonce;       /* DPoPNonce: a proof must hold a nonce of ours */
 } la_provider_common_t;
 
 /* What a child process has of a provider. Set before its threads start, then constant; what the
@@ -156,6 +168,7 @@ struct la_provider_type_t {
     int calls_out;    /* has an endpoint: HTTP options, MaxConcurrent and Breaker apply */
     int judges_alone; /* verify() calls nobody for a token: needs no permit, and is not waited for
                        */
+    int can_bind;     /* reads what a token is bound to: Binding and DPoPNonce apply */
     int checks_audience;                 /* verdicts depend on la_call_t.resource */
     const la_vary_t *cache_vary;         /* CacheVary's default; NULL: nothing is cached */
     const la_claim_map_t *claims;        /* Claim's default, closed with a NULL source; or NULL */
@@ -185,6 +198,9 @@ struct la_provider_type_t {
 
     /* A background thread of each process calls it about once a second. May be NULL. */
     void (*tick)(const la_provider_t *provider, apr_pool_t *scratch);
+
+    /* The signature algorithms that it accepts of tokens. NULL: jwt's default. */
+    la_jwa_set_t (*algorithms)(const la_provider_t *provider);
 
     /* Reports the keys of its key file, in `pool`. May be NULL. */
     const la_keys_report_t *(*report_keys)(const la_provider_t *provider, apr_time_t now,
@@ -247,6 +263,10 @@ int la_provider_matches(const la_provider_t *provider, la_slice_t token);
 
 /* Whether the section has a line of that option. For finish(). */
 int la_provider_is_set(const la_provider_t *provider, const char *option);
+
+/* The algorithms with which a DPoP proof may be signed: those with a public key among the
+ * provider's Algorithms; for a type without this option those of jwt's default. May be 0. */
+la_jwa_set_t la_provider_proof_algorithms(const la_provider_t *provider);
 
 /* The name of a verdict, for log and metrics. */
 const char *la_verdict_name(la_verdict_e verdict);

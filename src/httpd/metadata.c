@@ -46,6 +46,61 @@ static void write_members(la_json_writer_t *writer, const apr_array_header_t *me
     }
 }
 
+/* What the section's providers say of tokens that are bound to a key (RFC 9728 section 2). */
+typedef struct bindings_t {
+    int is_any_proven;       /* a provider looks at what tokens are bound to */
+    int is_certificate_due;  /* a provider takes tokens of a certificate only */
+    int is_proof_always_due; /* all take tokens of a DPoP key only */
+    la_jwa_set_t algorithms; /* of proofs */
+} bindings_t;
+
+static bindings_t sum_bindings(const la_use_t *use)
+{
+    bindings_t sum = {.is_proof_always_due = use != NULL};
+    int i;
+
+    for (i = 0; use && i < use->count; i++) {
+        const la_provider_t *provider = use->providers[i];
+        la_binding_e binding = provider->common.binding;
+
+        if (binding != LA_BINDING_IGNORE) {
+            sum.is_any_proven = 1;
+            sum.algorithms |= la_provider_proof_algorithms(provider);
+        }
+        sum.is_certificate_due |= binding == LA_BINDING_MTLS;
+        sum.is_proof_always_due &= binding == LA_BINDING_DPOP;
+    }
+    return sum;
+}
+
+/* Names that blanks separate, as a list. */
+static apr_array_header_t *split_names(apr_pool_t *pool, const char *names)
+{
+    apr_array_header_t *list = apr_array_make(pool, 12, sizeof(const char *));
+
+    while (*names) {
+        APR_ARRAY_PUSH(list, const char *) = ap_getword_white(pool, &names);
+    }
+    return list;
+}
+
+static void write_bindings(la_json_writer_t *writer, const la_use_t *use, apr_pool_t *pool)
+{
+    bindings_t sum = sum_bindings(use);
+
+    if (sum.is_any_proven && sum.algorithms) {
+        la_json_write_raw(writer, LA_SLICE(", \"dpop_signing_alg_values_supported\": "));
+        la_json_write_strings(writer, split_names(pool, la_jwa_names(pool, sum.algorithms)));
+    }
+    if (sum.is_proof_always_due) {
+        la_json_write_raw(writer, LA_SLICE(", \"dpop_bound_access_tokens_required\": true"));
+    }
+    if (sum.is_certificate_due) {
+        la_json_write_raw(writer,
+                          LA_SLICE(", \"tls_client_certificate_bound_access_tokens\": true"));
+    }
+}
+
 static la_slice_t write_document(request_rec *r, const la_dir_conf_t *conf,
                                  const apr_array_header_t *servers)
 {
@@ -62,6 +117,7 @@ static la_slice_t write_document(request_rec *r, const la_dir_conf_t *conf,
     }
     la_json_write_raw(&writer, LA_SLICE(", \"bearer_methods_supported\": "));
     la_json_write_strings(&writer, la_sources_bearer_methods(r->pool, conf->sources));
+    write_bindings(&writer, conf->use, r->pool);
     write_members(&writer, conf->resource_members);
     la_json_write_raw(&writer, LA_SLICE("}"));
     return (la_slice_t){writer.data, writer.len};

@@ -290,11 +290,30 @@ static void set_default_claims(la_provider_common_t *common, const la_provider_t
     }
 }
 
+/* Returns NULL, or why the options about bound tokens do not fit together. */
+static const char *check_binding(const la_provider_t *provider)
+{
+    const la_provider_common_t *common = &provider->common;
+
+    if (common->dpop_nonce && common->binding == LA_BINDING_IGNORE) {
+        return "DPoPNonce has no use with Binding ignore: no proof is looked at";
+    }
+    return common->binding == LA_BINDING_DPOP && !la_provider_proof_algorithms(provider)
+               ? "Binding dpop with Algorithms that cannot sign a proof: name one with a public "
+                 "key, "
+                 "as ES256"
+               : NULL;
+}
+
 const char *la_provider_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     const la_http_options_t *http = &provider->common.http;
     la_slice_t definition = {provider->definition, strlen(provider->definition)};
+    const char *error = check_binding(provider);
 
+    if (error) {
+        return error;
+    }
     if (la_digest_sha256(definition, provider->fingerprint) != APR_SUCCESS) {
         return "libcrypto failed";
     }

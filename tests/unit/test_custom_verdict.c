@@ -295,6 +295,42 @@ static void test_identity_too_large(void **state)
     apr_pool_destroy(pool);
 }
 
+typedef struct bound_case_t {
+    const char *name;
+    const char *body;
+    apr_uint32_t members; /* 0: bound to nothing */
+} bound_case_t;
+
+#define HASH "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+static bound_case_t bound_cases[] = {
+    {"bound: to nothing", "{\"principal\":\"al\"}", 0},
+    {"bound: among the attributes", "{\"attributes\":{\"cnf\":\"a\"}}", 0},
+    {"bound: to a key", "{\"cnf\":{\"jkt\":\"" HASH "\"}}", 1},
+    {"bound: to a certificate", "{\"cnf\":{\"x5t#S256\":\"" HASH "\"}}", 2},
+    {"bound: to what we do not know", "{\"cnf\":{\"kid\":\"a\"}}", 4},
+    {"bound: to null", "{\"cnf\":null}", 4},
+};
+
+static void test_bound(void **state)
+{
+    static const char *const lines[MAX_LINES] = {ENDPOINT};
+    const bound_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    const la_confirmation_t *confirmation;
+    la_provider_t *provider;
+    la_result_t result;
+
+    answer = (la_http_response_t){
+        .outcome = LA_HTTP_ANSWERED, .status = 200, .body = slice_of_text(row->body)};
+    assert_null(make(pool, lines, &provider));
+    verify(pool, provider, "/", NULL, "", &result);
+    assert_int_equal(result.verdict, LA_VERDICT_ACCEPTED);
+    confirmation = la_identity_confirmation(result.identity);
+    assert_int_equal(confirmation ? confirmation->members : 0, row->members);
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     start();
@@ -305,6 +341,9 @@ int main(void)
     }
     for (size_t i = 0; i < ROWS(failure_cases); i++)
         add(failure_cases[i].name, test_failure, &failure_cases[i]);
+    for (size_t i = 0; i < ROWS(bound_cases); i++) {
+        add(bound_cases[i].name, test_bound, &bound_cases[i]);
+    }
     add("failure: the identity is too large", test_identity_too_large, NULL);
     return finish("custom_verdict");
 }

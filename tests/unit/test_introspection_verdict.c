@@ -299,6 +299,42 @@ static void test_identity_too_large(void **state)
     apr_pool_destroy(pool);
 }
 
+typedef struct bound_case_t {
+    const char *name;
+    const char *members; /* of the answer */
+    apr_uint32_t bits;   /* 0: bound to nothing */
+} bound_case_t;
+
+#define HASH "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+static bound_case_t bound_cases[] = {
+    {"bound: to nothing", "", 0},
+    {"bound: to a key", ",'token_type':'DPoP','cnf':{'jkt':'" HASH "'}", 1},
+    {"bound: to a certificate", ",'cnf':{'x5t#S256':'" HASH "'}", 2},
+    {"bound: to both", ",'cnf':{'x5t#S256':'" HASH "','jkt':'" HASH "'}", 3},
+    {"bound: to what we do not know", ",'cnf':{'kid':'a'}", 4},
+    {"bound: to null", ",'cnf':null", 4},
+};
+
+static void test_bound(void **state)
+{
+    static const char *const lines[MAX_LINES] = {AT, NONE};
+    const bound_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_provider_t *provider = started(pool, lines);
+    const char *body = apr_pstrcat(pool, "{'active':true,'sub':'al'", row->members, "}", NULL);
+    const la_confirmation_t *confirmation;
+    la_result_t result;
+
+    out.answer = (la_http_response_t){
+        .outcome = LA_HTTP_ANSWERED, .status = 200, .body = slice_of_text(json(pool, body))};
+    verify(pool, provider, "t", &result);
+    assert_int_equal(result.verdict, LA_VERDICT_ACCEPTED);
+    confirmation = la_identity_confirmation(result.identity);
+    assert_int_equal(confirmation ? confirmation->members : 0, row->bits);
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     start();
@@ -310,6 +346,9 @@ int main(void)
     }
     for (size_t i = 0; i < ROWS(resource_cases); i++) {
         add(resource_cases[i].name, test_resource, &resource_cases[i]);
+    }
+    for (size_t i = 0; i < ROWS(bound_cases); i++) {
+        add(bound_cases[i].name, test_bound, &bound_cases[i]);
     }
     add("identity: too large", test_identity_too_large, NULL);
     return finish("introspection_verdict");

@@ -51,6 +51,11 @@ static option_case_t option_cases[] = {
     BAD("an empty iss", "ExpectIssuer: may not be empty", GOOD_FILE, "ExpectIssuer "),
     BAD("algorithm none", "'none' is not a signature algorithm", GOOD_FILE,
         "Algorithms RS256 none"),
+    GOOD("binding", GOOD_FILE, "Binding dpop", "DPoPNonce on"),
+    GOOD("binding, one algorithm of many", GOOD_FILE, "Binding dpop", "Algorithms HS256 EdDSA"),
+    BAD("binding with secrets alone", "cannot sign a proof", GOOD_FILE, "Binding dpop",
+        "Algorithms HS256"),
+    GOOD("certificates with secrets alone", URI_LINE, "Binding mtls", "Algorithms HS256"),
     BAD("no algorithm of any key", "good.json", GOOD_FILE, "Algorithms ES384"),
     BAD("audience none and another", "none stands alone", GOOD_FILE, "Audience a None"),
     BAD("token with a control character", "control", URI_LINE, "JwksToken s3\ncret"),
@@ -210,6 +215,86 @@ static void test_resource(void **state)
     apr_pool_destroy(pool);
 }
 
+/* ---- tokens bound to a key ---- */
+
+typedef struct bound_case_t {
+    const char *name;
+    const char *cnf;
+    apr_uint32_t members; /* 0: bound to nothing */
+} bound_case_t;
+
+static bound_case_t bound_cases[] = {
+    {"bound: to nothing", "", 0},
+    {"bound: to a key", ",'cnf':{'jkt':'0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I'}}", 1},
+    {"bound: to a certificate",
+     ",'cnf':{'x5t#S256':'0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I'}}", 2},
+    {"bound: to what we do not know", ",'cnf':{'kid':'a'}}", 4},
+    {"bound: to null", ",'cnf':null}", 4},
+};
+
+static void test_bound(void **state)
+{
+    const bound_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_provider_t *provider = started(pool, FILE_LINE, NULL);
+    const char *claims = apr_pstrcat(pool, "{" AUD EXP SUB, *row->cnf ? row->cnf : "}", NULL);
+    const la_confirmation_t *confirmation;
+    la_result_t result;
+
+    verify(pool, provider, sign(pool, known, ED, claims), &result);
+    assert_int_equal(result.verdict, LA_VERDICT_ACCEPTED);
+    confirmation = la_identity_confirmation(result.identity);
+    assert_int_equal(confirmation ? confirmation->members : 0, row->members);
+    apr_pool_destroy(pool);
+}
+
+typedef struct proof_case_t {
+    const char *name;
+    const char *line;
+    la_jwa_set_t algorithms;
+} proof_case_t;
+
+static proof_case_t proof_cases[] = {
+    {"proof: by default", NULL, LA_JWA_DEFAULT},
+    {"proof: Algorithms", "Algorithms EdDSA PS512", LA_JWA_OKP | LA_JWA_PS512},
+    {"proof: none with a secret", "Algorithms HS256 EdDSA", LA_JWA_OKP},
+    {"proof: with nothing else than secrets", "Algorithms HS256 HS512", 0},
+};
+
+static void test_proof_algorithms(void **state)
+{
+    const proof_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_provider_t *provider = started(pool, FILE_LINE, row->line);
+
+    assert_int_equal(la_provider_proof_algorithms(provider), row->algorithms);
+    assert_int_equal(provider->common.binding, LA_BINDING_CHECK);
+    assert_int_equal(provider->common.dpop_nonce, 0);
+    apr_pool_destroy(pool);
+}
+
+/* A type that reads no cnf: nothing that it says of one is looked at. */
+static void test_types_without_binding(void **state)
+{
+    static const la_provider_type_t *const types_without[] = {&la_static_type, &la_github_type,
+                                                              &la_kubernetes_type};
+    const char *words[] = {"check"};
+    apr_pool_t *pool = new_pool();
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(types_without); i++) {
+        la_provider_t *provider = la_provider_make(pool, "p", types_without[i]);
+
+        assert_int_equal(provider->common.binding, LA_BINDING_IGNORE);
+        assert_int_equal(la_provider_proof_algorithms(provider), LA_JWA_DEFAULT);
+        assert_non_null(strstr(la_provider_set(provider, pool, "Binding", 1, words),
+                               "Binding is not an option of a"));
+        assert_non_null(strstr(la_provider_set(provider, pool, "DPoPNonce", 1, words),
+                               "DPoPNonce is not an option of a"));
+    }
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     apr_pool_t *pool;
@@ -227,6 +312,13 @@ int main(void)
     for (size_t i = 0; i < ROWS(resource_cases); i++) {
         add(resource_cases[i].name, test_resource, &resource_cases[i]);
     }
+    for (size_t i = 0; i < ROWS(bound_cases); i++) {
+        add(bound_cases[i].name, test_bound, &bound_cases[i]);
+    }
+    for (size_t i = 0; i < ROWS(proof_cases); i++) {
+        add(proof_cases[i].name, test_proof_algorithms, &proof_cases[i]);
+    }
+    add("binding: types without", test_types_without_binding, NULL);
     failed = finish("jwt_provider");
     EVP_PKEY_free(known);
     EVP_PKEY_free(stranger);

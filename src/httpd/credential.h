@@ -35,7 +35,7 @@ const char *la_credential_query(request_rec *r, const la_sources_t *sources);
 void la_credential_redact(request_rec *r, const la_sources_t *sources);
 
 /* Removes the credentials from the request: header fields, query parameters and cookies of all
- * sources. */
+ * sources, and with Authorization the proof for it. */
 void la_credential_remove(request_rec *r, const la_sources_t *sources);
 
 #endif

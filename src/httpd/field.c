@@ -32,6 +32,7 @@ int la_field_is_vital(const char *name)
 {
     static const char *const names[] = {"Authorization",
                                         "Proxy-Authorization",
+                                        "DPoP",
                                         "Cookie",
                                         "Host",
                                         "Connection",

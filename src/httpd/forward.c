@@ -279,12 +279,14 @@ int la_forward_before_handler(request_rec *r)
     return DECLINED;
 }
 
-/* Whether mod_cache cannot see that there was a credential: it looks for Authorization alone, when
- * the answer comes. */
-static int is_hidden_from_caches(const request_rec *r, const la_request_t *state)
+/* Whether mod_cache must keep no answer: it cannot see that there was a credential, since it looks
+ * for Authorization alone, when the answer comes; or the client had to send a proof (RFC 9449),
+ * which mod_cache would ask of nobody, and the answer may have a nonce. */
+static int is_private(request_rec *r, const la_request_t *state)
 {
     return state->caller &&
-           (state->token_elsewhere || !apr_table_get(r->headers_in, "Authorization"));
+           (state->token_elsewhere || !apr_table_get(r->headers_in, "Authorization") ||
+            apr_table_get(la_request_fields(r), "DPoP"));
 }
 
 void la_forward_keep_private(request_rec *r)
@@ -292,7 +294,7 @@ void la_forward_keep_private(request_rec *r)
     la_request_t *state = la_request_make(r);
     request_rec *main;
 
-    state->uncacheable |= is_hidden_from_caches(r, state);
+    state->uncacheable |= is_private(r, state);
     if (state->uncacheable) {
         r->no_cache = 1;
         for (main = r->main; main; main = main->main) {

@@ -246,49 +246,57 @@ const char *la_option_regex(const la_option_line_t *line)
     return regex ? NULL : apr_psprintf(line->pool, "'%s' is no regular expression", line->words[0]);
 }
 
-/* Adds one field of CacheVary. Returns 0 if it is none. */
-static int add_vary(apr_pool_t *pool, la_vary_t *vary, const char *word)
+static const char *add_vary_header(apr_pool_t *pool, la_vary_t *vary, const char *name)
+{
+    if (strcasecmp(name, "DPoP") == 0) {
+        return "header:DPoP is another one in each request: no verdict would be found again";
+    }
+    if (!vary->headers) {
+        vary->headers = apr_array_make(pool, 2, sizeof(const char *));
+    }
+    APR_ARRAY_PUSH(vary->headers, const char *) = apr_pstrdup(pool, name);
+    return vary->headers->nelts > LA_VARY_HEADERS_MAX
+               ? apr_psprintf(pool, "names more than %d headers", LA_VARY_HEADERS_MAX)
+               : NULL;
+}
+
+/* Adds one field of CacheVary. Returns NULL, or what is wrong. */
+static const char *add_vary(apr_pool_t *pool, la_vary_t *vary, const char *word)
 {
     static const char header[] = "header:";
 
+    if (strncasecmp(word, header, sizeof(header) - 1) == 0 &&
+        la_params_is_name(word + sizeof(header) - 1)) {
+        return add_vary_header(pool, vary, word + sizeof(header) - 1);
+    }
     if (strcasecmp(word, "path") == 0) {
         vary->path = 1;
     } else if (strcasecmp(word, "params") == 0) {
         vary->params = 1;
     } else if (strcasecmp(word, "client_ip") == 0) {
         vary->client_ip = 1;
-    } else if (strncasecmp(word, header, sizeof(header) - 1) == 0 &&
-               la_params_is_name(word + sizeof(header) - 1)) {
-        if (!vary->headers) {
-            vary->headers = apr_array_make(pool, 2, sizeof(const char *));
-        }
-        APR_ARRAY_PUSH(vary->headers, const char *) = apr_pstrdup(pool, word + sizeof(header) - 1);
     } else {
-        return 0;
+        return apr_psprintf(
+            pool, "'%s' is none of path, params, header:NAME, client_ip, or none alone", word);
     }
-    return 1;
+    return NULL;
 }
 
 const char *la_option_vary(const la_option_line_t *line)
 {
     la_vary_t vary = {0};
+    const char *error = NULL;
     int i;
 
     if (line->count > 1 || strcasecmp(line->words[0], "none") != 0) {
-        for (i = 0; i < line->count; i++) {
-            if (!add_vary(line->pool, &vary, line->words[i])) {
-                return apr_psprintf(line->pool,
-                                    "'%s' is none of path, params, header:NAME, client_ip, or "
-                                    "none alone",
-                                    line->words[i]);
-            }
+        for (i = 0; i < line->count && !error; i++) {
+            error = add_vary(line->pool, &vary, line->words[i]);
         }
     }
-    if (vary.headers && vary.headers->nelts > LA_VARY_HEADERS_MAX) {
-        return apr_psprintf(line->pool, "names more than %d headers", LA_VARY_HEADERS_MAX);
+    if (!error) {
+        *LA_OPTION_FIELD(la_vary_t, line) = vary;
     }
-    *LA_OPTION_FIELD(la_vary_t, line) = vary;
-    return NULL;
+    return error;
 }
 
 const char *la_option_permits(const la_option_line_t *line)

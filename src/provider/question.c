@@ -23,7 +23,8 @@ static int is_among(const apr_array_header_t *names, const char *name)
 
 int la_question_is_credential(const char *name)
 {
-    return strcasecmp(name, "authorization") == 0 || strcasecmp(name, "proxy-authorization") == 0;
+    return strcasecmp(name, "authorization") == 0 || strcasecmp(name, "proxy-authorization") == 0 ||
+           strcasecmp(name, "dpop") == 0;
 }
 
 int la_question_has_field(const la_send_headers_t *send, const char *name)

@@ -17,7 +17,8 @@ typedef struct la_send_headers_t {
     apr_array_header_t *names; /* of const char *, for LA_SEND_NAMED */
 } la_send_headers_t;
 
-/* Whether a field of that name, in any case, holds credentials, which are never sent. */
+/* Whether a field of that name, in any case, holds credentials or a proof of them, which are never
+ * sent. */
 int la_question_is_credential(const char *name);
 
 /* Whether a field of that name is sent, unless the call hides it. */

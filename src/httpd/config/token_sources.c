@@ -99,21 +99,22 @@ const apr_array_header_t *la_sources_queries(const la_sources_t *sources)
     return sources ? sources->queries : NULL;
 }
 
+static int is_in(const la_token_source_t *source, la_slice_t field)
+{
+    return (source->field && la_field_has_name(field, source->field)) ||
+           (source->kind == LA_PLACE_AUTHORIZATION && la_field_has_name(field, "DPoP"));
+}
+
 int la_sources_are_in(const la_sources_t *sources, la_slice_t field)
 {
+    static const la_token_source_t authorization = {LA_PLACE_AUTHORIZATION, "", "Authorization"};
     int i;
 
     if (!sources) {
-        return la_field_has_name(field, "Authorization");
+        return is_in(&authorization, field);
     }
-    for (i = 0; i < sources->count; i++) {
-        const char *name = sources->sources[i].field;
-
-        if (name && la_field_has_name(field, name)) {
-            return 1;
-        }
-    }
-    return 0;
+    for (i = 0; i < sources->count && !is_in(&sources->sources[i], field); i++) {}
+    return i < sources->count;
 }
 
 /* Adds each name once: every request is searched for each of them. */

@@ -39,8 +39,8 @@ const apr_array_header_t *la_sources_headers(const la_sources_t *sources);
  * for NULL. */
 const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
 
-/* Whether a token may be in a field of that name, compared as CGI would see it. sources: NULL is
- * Authorization. */
+/* Whether a token, or the proof for one, may be in a field of that name, compared as CGI would see
+ * it. sources: NULL is Authorization. */
 int la_sources_are_in(const la_sources_t *sources, la_slice_t field);
 
 /* Header fields and query parameters of all sections together: added to while the configuration is

@@ -1,0 +1,117 @@
+/* The memory of what may be taken once: a set of digests, each with the end of its life, in shared
+ * memory. Remembering is one atomic step: of all threads and processes that come with the same
+ * digest one is told that it is new, and no other ever again, whatever the clock does meanwhile and
+ * whoever is stopped or killed, at any instruction.
+ *
+ * Life cycle: before the fork la_replay_format() once, then la_replay_attach() anywhere; a handle
+ * serves any number of threads. Whatever the bytes hold, a call stays within them and returns.
+ */
+#ifndef LA_REPLAY_H
+#define LA_REPLAY_H
+
+#include "base/digest.h"
+#include "shm/holder.h"
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+/* What the bytes must be aligned to. */
+#define LA_REPLAY_ALIGN 64
+
+/* Bytes of a memory whose part for one minute has that many levels. The last level of five holds
+ * 262,144 digests and all of them 349,184: over 4,000 a second in each of the minutes that are kept
+ * at the same time. Lower levels are filled first, so that memory that is not needed is never
+ * touched: with less than one digest a second two pages a minute are. */
+#define LA_REPLAY_LEVELS 5
+#define LA_REPLAY_BYTES_OF(levels)                                                                 \
+    (4096 + 16 * 64 * 128 * (((apr_size_t)1 << 2 * (levels)) - 1) / 3)
+#define LA_REPLAY_BYTES     LA_REPLAY_BYTES_OF(LA_REPLAY_LEVELS)
+#define LA_REPLAY_BYTES_MIN LA_REPLAY_BYTES_OF(1)
+
+/* The farthest end that is taken: a proof lives for 300 s from its `iat`, which may be 300 s ahead;
+ * and for a second more, since `iat` is cut to whole seconds. */
+#define LA_REPLAY_AHEAD_US (APR_TIME_C(660) * APR_USEC_PER_SEC)
+
+/* If the clock is put back to before the memory's beginning, all is refused until it gets there
+ * again; but if that would take longer than this, the memory begins at the clock's time. */
+#define LA_REPLAY_BACK_US (APR_TIME_C(3600) * APR_USEC_PER_SEC)
+
+typedef struct la_replay_t la_replay_t;
+
+typedef enum la_replay_e {
+    LA_REPLAY_REFUSED, /* zero: full, or the memory cannot be had */
+    LA_REPLAY_SEEN,    /* it was remembered before */
+    LA_REPLAY_OLD,     /* it may have been remembered by a memory that is gone */
+    LA_REPLAY_NEW      /* it is remembered now */
+} la_replay_e;
+
+/* Matters of which the log is told once a minute. */
+typedef enum la_replay_matter_e {
+    LA_REPLAY_NO_MATTER,
+    LA_REPLAY_IS_FULL, /* there is no room for what ends in that minute */
+    LA_REPLAY_IS_BUSY, /* a process that does not go on holds the lock */
+    LA_REPLAY_IS_LATE, /* the clock was put back to before the memory's beginning */
+    LA_REPLAY_IS_ALONE /* for the caller: another store does not answer */
+} la_replay_matter_e;
+
+/* What was counted, and how much there is room for. */
+typedef struct la_replay_state_t {
+    uint64_t results[LA_REPLAY_NEW + 1]; /* of this memory, by la_replay_e */
+    uint64_t full;                       /* of those refused: there was no room */
+    uint64_t elsewhere;                  /* of those new here: another store had seen them */
+    uint64_t alone;                      /* of those new here: another store did not answer */
+    uint64_t held;                       /* digests of minutes that are not over */
+    uint64_t capacity;                   /* for digests that end in the same minute */
+} la_replay_state_t;
+
+/* Makes an empty memory that begins now.
+ *
+ * bytes: aligned to LA_REPLAY_ALIGN, zero, as a new anonymous mapping is. len:
+ * LA_REPLAY_BYTES_OF(any number of levels).
+ * Returns APR_SUCCESS, or APR_EINVAL when they are too few.
+ */
+apr_status_t la_replay_format(void *bytes, apr_size_t len, apr_time_t now);
+
+/* Makes a handle on formatted bytes.
+ *
+ * points: la_hash_point(), the same in all processes, never in the bytes: without them nobody can
+ * choose digests that meet. life: of this server; must outlive the handle. made: lives in `pool`;
+ * NULL on failure.
+ * Returns APR_SUCCESS, or APR_EGENERAL when the bytes were formatted for another length or layout.
+ */
+apr_status_t la_replay_attach(void *bytes, apr_size_t len, const uint64_t points[2],
+                              la_holder_t *life, apr_pool_t *pool, la_replay_t **made);
+
+/* What is remembered. */
+typedef struct la_replay_item_t {
+    const unsigned char *digest; /* LA_DIGEST_BYTES */
+    apr_time_t issued;           /* by the wall clock, cut to seconds or not */
+    apr_time_t until;            /* from then on the caller refuses it without asking; always the
+                                  * same for the same digest */
+} la_replay_item_t;
+
+/* Remembers an item, unless it is remembered. Waits for nobody, but at the first item of a minute
+ * for LA_REPLAY_LOCK_US at most.
+ *
+ * now: apr_time_now(). matter: of which to tell the log; LA_REPLAY_NO_MATTER: none.
+ */
+la_replay_e la_replay_remember(la_replay_t *replay, const la_replay_item_t *item, apr_time_t now,
+                               la_replay_matter_e *matter);
+
+/* Counts what another store said of an item that is new here: LA_REPLAY_SEEN, or LA_REPLAY_REFUSED
+ * when it did not answer. */
+void la_replay_note(la_replay_t *replay, la_replay_e elsewhere);
+
+/* How long to wait for the lock under which a minute begins. It is held for microseconds unless its
+ * holder is stopped. */
+#define LA_REPLAY_LOCK_US 100000
+
+/* The wall clock's time from which on the memory is complete. */
+apr_time_t la_replay_begin(const la_replay_t *replay);
+
+void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t *state);
+
+/* Whether it is time to log the matter again, in whatever process. steady_us: la_clock_us(). */
+int la_replay_tell(la_replay_t *replay, la_replay_matter_e matter, apr_time_t steady_us);
+
+#endif

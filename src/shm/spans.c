@@ -1,0 +1,105 @@
+/* Spans of numbers, in one record of seqlock.h:
+ *
+ *   first | last   LA_SPANS_MAX times, in no order; last 0: no span
+ *
+ * Memory order: the caller's lock.
+ */
+#include "shm/spans.h"
+
+#include <string.h>
+
+typedef struct span_t {
+    uint64_t first;
+    uint64_t last;
+} span_t;
+
+_Static_assert(sizeof(span_t) == 16, "two words of the record");
+
+/* The set, and room for one more. */
+typedef struct set_t {
+    span_t spans[LA_SPANS_MAX + 1];
+} set_t;
+
+static void read_set(const la_seqlock_word_t *words, uint64_t newest, set_t *set)
+{
+    if (la_seqlock_read(words, (uint64_t *)set->spans, 2 * LA_SPANS_MAX)) {
+        set->spans[LA_SPANS_MAX] = (span_t){0, 0};
+        return;
+    }
+    *set = (set_t){{{0, 0}}};
+    if (atomic_load(&words[0]) != 0) {
+        set->spans[0] = (span_t){1, newest};
+    }
+}
+
+int la_spans_has(const la_seqlock_word_t *words, uint64_t number, uint64_t newest)
+{
+    set_t set;
+
+    read_set(words, newest, &set);
+    for (unsigned i = 0; i < LA_SPANS_MAX; i++) {
+        const span_t *span = &set.spans[i];
+
+        if (span->last != 0 && span->first <= number && number <= span->last) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* How far it is from one span to the other; 0 when they meet. */
+static uint64_t gap_between(const span_t *a, const span_t *b)
+{
+    return a->last < b->first ? b->first - a->last : b->last < a->first ? a->first - b->last : 0;
+}
+
+/* Joins the two spans that are closest, if they are no farther apart than that. Returns 1 then. */
+static int join_closest(set_t *set, uint64_t gap_max)
+{
+    span_t *to = NULL;
+    span_t *from = NULL;
+
+    for (unsigned i = 0; i <= LA_SPANS_MAX; i++) {
+        for (unsigned j = 0; j < i && set->spans[i].last != 0; j++) {
+            uint64_t gap = gap_between(&set->spans[i], &set->spans[j]);
+
+            if (set->spans[j].last != 0 && gap <= gap_max) {
+                gap_max = gap;
+                to = &set->spans[j];
+                from = &set->spans[i];
+            }
+        }
+    }
+    if (!to) {
+        return 0;
+    }
+    to->first = from->first < to->first ? from->first : to->first;
+    to->last = from->last > to->last ? from->last : to->last;
+    *from = (span_t){0, 0};
+    return 1;
+}
+
+/* The first place without a span; LA_SPANS_MAX + 1: there is none. */
+static unsigned find_room(const set_t *set)
+{
+    unsigned i = 0;
+
+    while (i <= LA_SPANS_MAX && set->spans[i].last != 0) {
+        i++;
+    }
+    return i;
+}
+
+void la_spans_note(la_seqlock_word_t *words, uint64_t number, uint64_t newest)
+{
+    set_t set;
+
+    read_set(words, newest, &set);
+    set.spans[LA_SPANS_MAX] = (span_t){number, number};
+    while (join_closest(&set, LA_SPANS_GAP)) {}
+    if (find_room(&set) > LA_SPANS_MAX) {
+        join_closest(&set, UINT64_MAX);
+    }
+    set.spans[find_room(&set)] = set.spans[LA_SPANS_MAX];
+    la_seqlock_write(words, (const uint64_t *)set.spans, 2 * LA_SPANS_MAX);
+}

@@ -106,14 +106,19 @@ la_redis_e la_remote_command(la_remote_t *remote, apr_size_t count, const la_sli
 
 /* ---- keys and names ---- */
 
-void la_remote_keys(const la_remote_t *remote, int i, la_seal_keys_t *keys)
+void la_remote_secret_keys(const la_remote_options_t *options, int i, la_seal_keys_t *keys)
 {
-    la_reload_t *secret = remote->options->secrets[i];
+    la_reload_t *secret = options->secrets[i];
     unsigned held;
 
     la_reload_look(secret, apr_time_now());
     memcpy(keys, la_reload_hold(secret, &held), sizeof(*keys));
     la_reload_release(secret, held);
+}
+
+void la_remote_keys(const la_remote_t *remote, int i, la_seal_keys_t *keys)
+{
+    la_remote_secret_keys(remote->options, i, keys);
 }
 
 la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const char *kind,

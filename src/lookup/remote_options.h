@@ -5,6 +5,7 @@
 #include "io/redis.h"
 #include "io/reload.h"
 #include "lookup/cache.h"
+#include "lookup/seal.h"
 #include "shm/counters.h"
 #include "shm/gate.h"
 
@@ -46,6 +47,9 @@ typedef struct la_remote_t la_remote_t;
  * Returns NULL, or what is wrong: unreadable, or shorter than LA_SEAL_SECRET_MIN characters.
  */
 const char *la_remote_secret(apr_pool_t *pool, const char *name, la_remote_options_t *options);
+
+/* Copies the keys of secret `i`, as its file has them now. To be cleansed after use. Any thread. */
+void la_remote_secret_keys(const la_remote_options_t *options, int i, la_seal_keys_t *keys);
 
 /* The longest that one command takes. */
 apr_interval_time_t la_remote_budget(const la_remote_options_t *options);

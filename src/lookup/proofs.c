@@ -1,0 +1,154 @@
+/* Remembering proofs here and in Redis. In request threads.
+ *
+ * Here first: what this machine has seen costs Redis nothing, and while Redis is away this memory
+ * goes on alone. Purges and the eras of the second-level cache do not concern proofs.
+ *
+ * While two secrets are configured, a proof is remembered under the name that each gives it: a
+ * machine that has the older one alone meets the second name, and one that has the newer one alone
+ * the first. Of those that come at once, one at most gets all its names.
+ */
+#include "lookup/proofs.h"
+
+#include "base/clock.h"
+#include "base/timestamp.h"
+#include "io/server.h"
+#include "lookup/remote_link.h"
+
+#include <apr_strings.h>
+
+#include <openssl/crypto.h>
+
+/* Redis keeps a proof for so much longer than its life: the clock of a machine may be behind. */
+#define CLOCKS_APART_US (APR_TIME_C(300) * APR_USEC_PER_SEC)
+
+/* ---- what the log is told ---- */
+
+static void tell_matter(la_replay_t *memory, la_replay_matter_e matter, apr_pool_t *pool)
+{
+    if (!la_replay_tell(memory, matter, la_clock_us())) {
+        return;
+    }
+    switch (matter) {
+    case LA_REPLAY_IS_FULL:
+        la_log(LA_LOG_ERROR, LA_LOGNO(0410) "the memory of DPoP proofs is full, so requests with a "
+                                            "proof are refused; it has room again within minutes");
+        break;
+    case LA_REPLAY_IS_BUSY:
+        la_log(LA_LOG_ERROR,
+               LA_LOGNO(0411) "requests with a DPoP proof are refused: a process of this server "
+                              "that is stopped holds the lock of the proofs' memory");
+        break;
+    case LA_REPLAY_IS_LATE:
+        la_log(LA_LOG_ERROR,
+               LA_LOGNO(0412) "the clock was put back to before the memory of DPoP proofs began: "
+                              "proofs are refused until %s, or until httpd is stopped and started",
+               la_timestamp_text(pool, la_replay_begin(memory)));
+        break;
+    case LA_REPLAY_NO_MATTER:
+    case LA_REPLAY_IS_ALONE:
+        break;
+    }
+}
+
+static void tell_alone(la_replay_t *memory, const la_remote_t *remote, const char *reason)
+{
+    la_replay_note(memory, LA_REPLAY_REFUSED);
+    if (la_replay_tell(memory, LA_REPLAY_IS_ALONE, la_clock_us())) {
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0413) "second-level cache %s does not remember DPoP proofs: %s; this "
+                              "machine goes on alone, and another may accept the same proofs again",
+               remote->options->redis.address, reason);
+    }
+}
+
+/* ---- in Redis ---- */
+
+/* The name of a proof under one secret. Returns 0 when it cannot be made. */
+static int make_name(const la_remote_t *remote, int secret, const unsigned char *digest,
+                     apr_pool_t *pool, la_slice_t *name)
+{
+    la_slice_t parts[2] = {LA_SLICE("proof"), {(const char *)digest, LA_DIGEST_BYTES}};
+    char text[LA_SEAL_NAME_LEN + 1];
+    la_seal_keys_t keys;
+    apr_status_t rv;
+
+    la_remote_keys(remote, secret, &keys);
+    rv = la_seal_name(&keys, parts, 2, text);
+    OPENSSL_cleanse(&keys, sizeof(keys));
+    if (rv == APR_SUCCESS) {
+        *name = la_remote_word(remote, pool, "p:", text);
+    }
+    return rv == APR_SUCCESS;
+}
+
+/* Remembers one name. Returns LA_REPLAY_REFUSED, with the reason, when Redis does not answer, or
+ * answers something else. */
+static la_replay_e set_name(la_remote_t *remote, la_slice_t name, apr_interval_time_t life_us,
+                            apr_pool_t *pool, const char **reason)
+{
+    const char *ms = apr_psprintf(pool, "%" APR_INT64_T_FMT, (apr_int64_t)(life_us / 1000 + 1));
+    la_slice_t words[6] = {LA_SLICE("SET"), name,           LA_SLICE("1"),
+                           LA_SLICE("NX"),  LA_SLICE("PX"), la_slice_of(ms)};
+    la_redis_answer_t answer = {0};
+
+    if (la_remote_command(remote, 6, words, LA_REMOTE_WRITES, pool, &answer) != LA_REDIS_OK) {
+        *reason = answer.text.data;
+        return LA_REPLAY_REFUSED;
+    }
+    if (answer.kind == LA_REDIS_NIL) {
+        return LA_REPLAY_SEEN;
+    }
+    if (answer.kind == LA_REDIS_TEXT && la_slice_is(answer.text, "OK")) {
+        return LA_REPLAY_NEW;
+    }
+    *reason = "it answers SET with something else";
+    return LA_REPLAY_REFUSED;
+}
+
+static la_replay_e remember_in_redis(la_remote_t *remote, const unsigned char *digest,
+                                     apr_interval_time_t life_us, apr_pool_t *pool,
+                                     const char **reason)
+{
+    la_replay_e result = LA_REPLAY_NEW;
+
+    for (int i = 0; i < remote->options->secret_count && result == LA_REPLAY_NEW; i++) {
+        la_slice_t name;
+
+        if (!make_name(remote, i, digest, pool, &name)) {
+            *reason = "libcrypto failed";
+            return LA_REPLAY_REFUSED;
+        }
+        result = set_name(remote, name, life_us, pool, reason);
+    }
+    return result;
+}
+
+/* ---- both ---- */
+
+la_replay_e la_proofs_remember(const la_shared_t *shared,
+                               const unsigned char digest[LA_DIGEST_BYTES], apr_time_t issued,
+                               apr_time_t until, apr_time_t now, apr_pool_t *pool)
+{
+    la_replay_item_t item = {digest, issued, until};
+    la_replay_t *memory = shared->proofs;
+    const char *reason = "";
+    la_replay_matter_e matter;
+    la_replay_e result;
+
+    if (!memory) {
+        return LA_REPLAY_REFUSED;
+    }
+    result = la_replay_remember(memory, &item, now, &matter);
+    tell_matter(memory, matter, pool);
+    if (result != LA_REPLAY_NEW || !shared->remote) {
+        return result;
+    }
+    result =
+        remember_in_redis(shared->remote, digest, until - now + CLOCKS_APART_US, pool, &reason);
+    if (result == LA_REPLAY_REFUSED) {
+        tell_alone(memory, shared->remote, reason);
+        return LA_REPLAY_NEW;
+    }
+    la_replay_note(memory, result);
+    return result;
+}

@@ -1,0 +1,24 @@
+/* Remembers proofs of possession (RFC 9449 section 11.1), so that each is accepted once: by the
+ * memory of this machine (shm/replay.h), then, where LlamaAuthCacheShared is configured, by the
+ * Redis of all machines.
+ *
+ * In Redis, with the configured prefix in front, for as long as any machine could accept the proof:
+ *   p:NAME    "1"; NAME is an HMAC of the proof's digest
+ */
+#ifndef LA_PROOFS_H
+#define LA_PROOFS_H
+
+#include "lookup/lookup.h"
+#include "shm/replay.h"
+
+/* Remembers one proof by one atomic step; where Redis does not answer, by this machine alone. Any
+ * thread. Logs what an administrator has to know.
+ *
+ * digest: of the key's thumbprint and `jti`, each with its length. issued: its `iat`. until: when
+ * no check would accept it any more. now: apr_time_now().
+ */
+la_replay_e la_proofs_remember(const la_shared_t *shared,
+                               const unsigned char digest[LA_DIGEST_BYTES], apr_time_t issued,
+                               apr_time_t until, apr_time_t now, apr_pool_t *pool);
+
+#endif

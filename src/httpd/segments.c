@@ -8,6 +8,7 @@
  *             same definition gets a copy of what there was.
  *   limits    gates and flights, kept over restarts (limits.c).
  *   outages   what the log was told; new for each generation of children.
+ *   proofs    kept over restarts (proof_memory.c).
  *
  * There are always counters, since requests are refused and counted without providers too; the rest
  * is made for providers only.
@@ -20,6 +21,7 @@
 #include "httpd/config/config.h"
 #include "httpd/config/registry.h"
 #include "httpd/limits.h"
+#include "httpd/proof_memory.h"
 #include "httpd/quota_memory.h"
 #include "io/server.h"
 #include "shm/memory.h"
@@ -299,6 +301,9 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
     if (rv == APR_SUCCESS) {
         rv = create_segments(main_server);
     }
+    if (rv == APR_SUCCESS) {
+        rv = failed(main_server, la_proof_memory_create(main_server), "the memory of DPoP proofs");
+    }
     return rv == APR_SUCCESS ? create_limits(ptemp, main_server) : rv;
 }
 
@@ -326,6 +331,7 @@ static apr_status_t attach_remote(apr_pool_t *pool, server_rec *main_server, la_
 /* Attaches what is there for providers. */
 static apr_status_t attach_providers(apr_pool_t *pool, server_rec *main_server, la_shared_t *shared)
 {
+    const la_remote_options_t *secrets = &la_config_server(main_server)->cache.remote;
     apr_status_t rv =
         la_limits_attach(&server->limits, &server->life, pool, &shared->gates, &shared->flight);
 
@@ -334,6 +340,10 @@ static apr_status_t attach_providers(apr_pool_t *pool, server_rec *main_server, 
         rv = la_cache_attach(server->cache.bytes, server->cache.size, server->secret, &server->life,
                              pool, &shared->cache);
     }
+    if (rv == APR_SUCCESS) {
+        rv = la_proof_memory_attach(&server->life, pool, shared);
+    }
+    shared->secrets = secrets->secret_count > 0 ? secrets : NULL;
     return rv == APR_SUCCESS ? attach_remote(pool, main_server, shared) : rv;
 }
 

@@ -67,8 +67,7 @@ int la_identity_check(const void *bytes, apr_size_t len)
     uint64_t strings;
 
     if (len < sizeof(*identity) || identity->magic != IDENTITY_MAGIC || identity->size > len ||
-        identity->size > LA_IDENTITY_MAX_BYTES || identity->confirmation_count > 1 ||
-        identity->zero != 0) {
+        identity->size > LA_IDENTITY_MAX_BYTES || identity->confirmation_count > 1) {
         return 0;
     }
     strings = strings_of(identity);
@@ -123,6 +122,16 @@ void la_identity_note(const la_identity_t *identity, apr_size_t index, const cha
 {
     *name = text_at(identity, identity->categories[index].note);
     *value = text_at(identity, identity->categories[index].joined);
+}
+
+la_slice_t la_identity_category(const la_identity_t *identity, apr_size_t index)
+{
+    return slice_of(identity, identity->categories[index].name);
+}
+
+apr_time_t la_identity_end(const la_identity_t *identity)
+{
+    return apr_time_from_sec((apr_time_t)identity->end_s);
 }
 
 apr_size_t la_identity_find(const la_identity_t *identity, la_slice_t category)

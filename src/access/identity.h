@@ -14,6 +14,7 @@
 
 #include <apr_errno.h>
 #include <apr_pools.h>
+#include <apr_time.h>
 
 /* The category that RequireScope reads. */
 #define LA_CATEGORY_SCOPES "scopes"
@@ -66,6 +67,12 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
 const char *la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
                               const la_identity_t **identity);
 
+/* The identity with the time when the caller's own token ends, its provider's leeway included; 0:
+ * never. Kept in whole seconds, rounded down. A copy in `pool`, or `identity` itself if it has that
+ * end already. */
+const la_identity_t *la_identity_ending(apr_pool_t *pool, const la_identity_t *identity,
+                                        apr_time_t end);
+
 /* Checks every offset and length of a block of unknown origin, so that the functions below may read
  * it.
  *
@@ -96,6 +103,12 @@ apr_size_t la_identity_count(const la_identity_t *identity);
  * in a value `,`. Both point into the block, NUL-terminated. */
 void la_identity_note(const la_identity_t *identity, apr_size_t index, const char **name,
                       const char **value);
+
+/* The name of the category at `index` (below la_identity_count()), NUL-terminated, in the block. */
+la_slice_t la_identity_category(const la_identity_t *identity, apr_size_t index);
+
+/* When the caller's own token ends, at the earliest; 0: never. */
+apr_time_t la_identity_end(const la_identity_t *identity);
 
 /* The index of that category; la_identity_count() if there is none. */
 apr_size_t la_identity_find(const la_identity_t *identity, la_slice_t category);

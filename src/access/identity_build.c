@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "base/json_scan.h"
 
+#include <apr_strings.h>
+
 #include <string.h>
 
 typedef struct item_t {
@@ -428,4 +430,32 @@ const char *la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
     put_categories(block, builder->first);
     *identity = block;
     return NULL;
+}
+
+/* The end as the block has it: one that is past, in 1970 too, is not 0, which is none. */
+static uint32_t seconds_of(apr_time_t end)
+{
+    apr_time_t seconds = apr_time_sec(end);
+
+    if (end == 0) {
+        return 0;
+    }
+    if (seconds < 1) {
+        return 1;
+    }
+    return seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX;
+}
+
+const la_identity_t *la_identity_ending(apr_pool_t *pool, const la_identity_t *identity,
+                                        apr_time_t end)
+{
+    uint32_t end_s = seconds_of(end);
+    la_identity_t *block;
+
+    if (identity->end_s == end_s) {
+        return identity;
+    }
+    block = apr_pmemdup(pool, identity, identity->size);
+    block->end_s = end_s;
+    return block;
 }

@@ -6,7 +6,8 @@
  *     16  message                       span
  *     24  attributes                    span: the JSON text
  *     32  category_count | value_count
- *     40  confirmation_count | 0        1 if the token is bound to a key, else 0
+ *     40  confirmation_count            1 if the token is bound to a key, else 0
+ *     44  end_s                         second since 1970 when the caller's token ends; 0: never
  *     48  categories[category_count]    32 bytes each, in the order in which they came:
  *           +0  name                    span
  *           +8  note                    span: name of the note
@@ -52,7 +53,7 @@ struct la_identity_t {
     uint32_t category_count;
     uint32_t value_count;
     uint32_t confirmation_count;
-    uint32_t zero;
+    uint32_t end_s;
     category_t categories[];
 };
 

@@ -400,6 +400,9 @@ void la_provider_verify(const la_provider_t *provider, const la_call_t *call, ap
         *result =
             (la_result_t){.message = LA_MESSAGE_ERROR, .reason = "accepted without an identity"};
     }
+    if (result->verdict == LA_VERDICT_ACCEPTED) { /* what is cached has to tell it too */
+        result->identity = la_identity_ending(pool, result->identity, result->expires);
+    }
 }
 
 /* How much a verdict weighs in a chain. */

@@ -331,7 +331,11 @@ static const char *read_identity(const reading_t *reading, const la_json_t *entr
     if (!error) {
         error = read_attributes(reading, &claims, builder);
     }
-    return error ? error : la_identity_build(builder, reading->pool, &key->identity);
+    error = error ? error : la_identity_build(builder, reading->pool, &key->identity);
+    if (!error) {
+        key->identity = la_identity_ending(reading->pool, key->identity, key->expires);
+    }
+    return error;
 }
 
 static void add_key(la_static_keys_t *keys, la_api_key_t *key)

@@ -351,6 +351,48 @@ static void test_builder_goes_on(void **state)
     assert_int_equal(la_identity_has(after, LA_SLICE("roles"), LA_SLICE("ops")), 1);
 }
 
+/* ---- the token's end ------------------------------------------------------------ */
+
+typedef struct end_row_t {
+    const char *name;
+    apr_time_t end;
+    apr_time_t kept;
+} end_row_t;
+
+static const end_row_t end_rows[] = {
+    {"end: never", 0, 0},
+    {"end: a whole second", apr_time_from_sec(1800000000), apr_time_from_sec(1800000000)},
+    {"end: rounded down", apr_time_from_sec(1800000000) + 999999, apr_time_from_sec(1800000000)},
+    {"end: the first second", 1, apr_time_from_sec(1)},
+    {"end: long ago", -apr_time_from_sec(100), apr_time_from_sec(1)},
+    {"end: in 2106", apr_time_from_sec(UINT32_MAX), apr_time_from_sec(UINT32_MAX)},
+    {"end: later than 2106", INT64_MAX, apr_time_from_sec(UINT32_MAX)},
+};
+
+static void test_end(void **state)
+{
+    const end_row_t *row = *state;
+    const la_identity_t *before = built(sample_builder());
+    const la_identity_t *after = la_identity_ending(pool, before, row->end);
+
+    assert_int_equal(la_identity_end(before), 0);
+    assert_int_equal(la_identity_end(after), row->kept);
+    assert_int_equal(la_identity_check(after, la_identity_size(after)), 1);
+    assert_int_equal(la_identity_has(after, LA_SLICE("roles"), LA_SLICE("ops")), 1);
+    assert_ptr_equal(la_identity_ending(pool, after, row->end), after);
+    assert_int_equal(la_identity_end(la_identity_ending(pool, after, 0)), 0);
+}
+
+static void test_category_names(void **state)
+{
+    const la_identity_t *identity = built(sample_builder());
+
+    (void)state;
+    assert_true(la_identity_count(identity) > 1);
+    for (apr_size_t i = 0; i < la_identity_count(identity); i++)
+        assert_int_equal(la_identity_find(identity, la_identity_category(identity, i)), i);
+}
+
 /* ---- running ------------------------------------------------------------------ */
 
 /* ---- confirmations ----------------------------------------------------------- */
@@ -441,6 +483,8 @@ int main(void)
     ADD_ROWS(confirmation_rows, test_confirmation);
     add("confirmation: none", test_no_confirmation, NULL);
     add("confirmation: the last one holds, in every block", test_last_confirmation_holds, NULL);
+    ADD_ROWS(end_rows, test_end);
+    add("categories: by name", test_category_names, NULL);
     add("block: equal identities are equal bytes", test_equal_bytes, NULL);
     add("block: a builder goes on after it", test_builder_goes_on, NULL);
     failed = _cmocka_run_group_tests("identity", tests, test_count, NULL, NULL);

@@ -182,7 +182,6 @@ static const tamper_row_t tamper_rows[] = {
     {"check: a confirmation that is denied", 40, 0, 0},
     {"check: two confirmations", 40, 2, 0},
     {"check: confirmations that wrap", 40, UINT32_MAX, 0},
-    {"check: a word that must be zero", 44, 1, 0},
     {"check: confirmation without members", CONFIRMATION, 0, 0},
     {"check: confirmation without its jkt", CONFIRMATION, LA_CONFIRM_X5T, 0},
     {"check: confirmation without its x5t#S256", CONFIRMATION, LA_CONFIRM_JKT, 0},

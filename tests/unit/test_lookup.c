@@ -193,6 +193,15 @@ static keep_case_t keep_cases[] = {
     {"kept: too large", {ACCEPTED, .padding = 20000}, HOUR, 0, LA_SOURCE_MISS},
 };
 
+/* A cached acceptance too tells when the token ends. The look-up was moments ago. */
+static void assert_end(const la_result_t *result, apr_interval_time_t after_us)
+{
+    apr_time_t end = la_identity_end(result->identity);
+    apr_interval_time_t away = after_us ? apr_time_now() + after_us - end : end;
+
+    assert_in_range(away, 0, after_us ? 10 * S : 0);
+}
+
 static void test_keep(void **state)
 {
     const keep_case_t *row = *state;
@@ -207,6 +216,7 @@ static void test_keep(void **state)
         assert_int_equal(result.verdict, row->answer.verdict);
         if (row->answer.verdict == LA_VERDICT_ACCEPTED) {
             assert_caller(&result, "alice");
+            assert_end(&result, row->answer.expires_after_us);
         } else if (row->answer.message) {
             assert_string_equal(result.message, row->answer.message);
         }

@@ -26,8 +26,9 @@ io: base
 provider: io jose shm access base
 lookup: provider io jose shm access base
 quota: shm io access base
+signer: io jose shm access base
 keys: provider io access base
-httpd: quota lookup provider io jose shm access base'
+httpd: signer quota lookup provider io jose shm access base'
 
 # Pairs "file included", both without their endings, so that a source, its header and its private header (x_layout.h) are one.
 includes() {

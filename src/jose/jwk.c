@@ -323,6 +323,19 @@ const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm
     return NULL;
 }
 
+const char *la_jwk_parse(apr_pool_t *pool, const la_json_t *json, la_jwa_set_t allowed,
+                         unsigned int effort, la_jwk_t *key)
+{
+    draft_t draft = {
+        .pool = pool, .scratch = pool, .json = json, .allowed = allowed, .effort = &effort};
+    const char *reason = read_key(&draft);
+
+    reason = reason ? reason : make_verifiers(pool, &draft.key);
+    ERR_clear_error();
+    *key = draft.key;
+    return reason;
+}
+
 /* Keeps or skips one key of the list. Returns NULL, or why the text cannot be read any further. */
 static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t index, la_jwk_t *keys,
                             la_jwks_t *set)

@@ -136,6 +136,7 @@ la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const c
         return LA_JWT_FOREIGN;
     }
     *reason = parse_object(pool, text, "header", &header);
+    jwt->header = *reason ? NULL : header;
     *reason = *reason ? *reason : read_header(pool, header, jwt);
     *reason = *reason ? *reason : read_signature(pool, parts[2], jwt);
     *reason = *reason ? *reason : read_claims(pool, parts[1], jwt);
@@ -161,10 +162,9 @@ static int verify_hmac(const la_jwk_t *key, la_jwa_set_t algorithm, const la_jwt
     return good;
 }
 
-/* wanted: algorithms of which the key has one. Returns 1 if the signature is right. */
-static int try_key(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t wanted)
+int la_jwt_verify_with(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t allowed)
 {
-    la_jwa_set_t algorithm = key->algorithms & wanted;
+    la_jwa_set_t algorithm = key->algorithms & jwt->algorithms & allowed;
     const la_verifier_t *verifier = la_jwk_verifier(key, algorithm);
     int good = verifier ? la_verifier_check(verifier, jwt->signing_input, jwt->signature)
                         : (algorithm & LA_JWA_HMAC) && verify_hmac(key, algorithm, jwt);
@@ -237,7 +237,7 @@ static la_jwt_verified_e verify_named(apr_pool_t *pool, const la_jwt_t *jwt, con
 
         if (is_named(key, jwt->kid)) {
             named |= key->algorithms;
-            if ((key->algorithms & wanted) && try_key(jwt, key, wanted)) {
+            if ((key->algorithms & wanted) && la_jwt_verify_with(jwt, key, wanted)) {
                 return LA_JWT_VERIFIED;
             }
         }
@@ -270,7 +270,7 @@ static la_jwt_verified_e verify_unnamed(apr_pool_t *pool, const la_jwt_t *jwt,
         nameless |= !key->kid.data;
         if ((key->algorithms & wanted) && tried < TRIED_MAX) {
             tried++;
-            if (try_key(jwt, key, wanted)) {
+            if (la_jwt_verify_with(jwt, key, wanted)) {
                 return LA_JWT_VERIFIED;
             }
         }

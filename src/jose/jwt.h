@@ -13,6 +13,7 @@ typedef struct la_jwt_t {
     la_slice_t algorithm;     /* `alg` */
     la_slice_t kid;           /* data NULL if it has none */
     la_slice_t type;          /* `typ`; data NULL if it has none */
+    const la_json_t *header;  /* an object */
     const la_json_t *claims;  /* an object */
     la_slice_t signing_input; /* points into the token */
     la_slice_t signature;
@@ -49,6 +50,10 @@ typedef enum la_jwt_verified_e {
  */
 la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
                                 la_jwa_set_t allowed, const char **reason);
+
+/* Whether a key has signed the token, with an algorithm that the header, the key and `allowed` have
+ * in common: just one. Leaves OpenSSL's error queue empty. */
+int la_jwt_verify_with(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t allowed);
 
 /* Whether `typ` is `type`, in any case, with or without `application/` (RFC 7515 section 4.1.9). */
 int la_jwt_type_is(const la_jwt_t *jwt, const char *type);

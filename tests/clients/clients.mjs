@@ -12,7 +12,7 @@ import 'openai/shims/web';
 import Anthropic from '@anthropic-ai/sdk';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import {
-  discoverAuthorizationServerMetadata, discoverOAuthProtectedResourceMetadata, extractResourceMetadataUrl,
+  discoverAuthorizationServerMetadata, discoverOAuthProtectedResourceMetadata, extractResourceMetadataUrl, UnauthorizedError,
 } from '@modelcontextprotocol/sdk/client/auth.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import LlamaStackClient from 'llama-stack-client';
@@ -146,6 +146,45 @@ async function mcpStepUp() {
   return { scopes, refusal, said: called.content[0].text };
 }
 
+// Calls the tool `id` of the server at `base`, and signs in as often as that takes: for what the SDK asks for, it is told.
+async function mcpTool() {
+  const kept = new Map();
+  const redirectUrl = 'http://127.0.0.1:1/callback';
+  const visits = [];
+  const authProvider = new SignIn({
+    id: 'page', redirectUrl, visit: (to) => visits.push(to),
+    store: { get: (name) => kept.get(name), set: (name, value) => kept.set(name, value) },
+  });
+  const signedIn = async (act) => {
+    for (;;) {
+      const transport = new StreamableHTTPClientTransport(new URL(base), { authProvider });
+      const client = new Client({ name: 'test', version: '1' });
+      try {
+        await client.connect(transport);
+        return await act(client);
+      } catch (error) {
+        if (!(error instanceof UnauthorizedError)) {
+          throw error;
+        }
+        await transport.finishAuth(await walk(visits.at(-1), redirectUrl));
+      } finally {
+        await transport.terminateSession().catch(() => {}); // else its GET stream would stay open behind httpd
+        await client.close();
+      }
+    }
+  };
+  const asked = () => visits.map((to) => to.searchParams.get('scope'));
+  try {
+    const said = await signedIn(async (client) => {
+      const tools = (await client.listTools()).tools.map((tool) => tool.name);
+      return { tools, said: (await client.callTool({ name: id })).content[0].text };
+    });
+    return { asked: asked(), ...said };
+  } catch (error) {
+    return { asked: asked(), error: error.constructor.name, message: error.message };
+  }
+}
+
 // From the refusal to a token by the SDK's own discovery, then the session.
 async function mcp() {
   const url = new URL(`${base}/mcp`);
@@ -170,7 +209,7 @@ async function mcpRefused() {
   return connect(new URL(`${base}/mcp`), key ? { authorization: `Bearer ${key}` } : {});
 }
 
-const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused, mcpSignIn, mcpStepUp, openaiModel };
+const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused, mcpSignIn, mcpStepUp, mcpTool, openaiModel };
 try {
   console.log(JSON.stringify(await scenarios[scenario]()));
 } catch (error) {

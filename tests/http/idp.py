@@ -82,6 +82,10 @@ class Idp:
         """Publishes a retired key no longer."""
         self.command(do="withdraw", kid=kid)
 
+    def decline(self, scope):
+        """The person who signs in next does not consent to the scope."""
+        self.command(do="decline", scope=scope)
+
     def requests(self, path):
         """How many came for a path so far."""
         return self.command(do="requests").get(path, 0)
@@ -96,8 +100,9 @@ class Idp:
             return answer.read()
 
     def token(self, kind, scope=SCOPE):
-        """A new access token for the resource of that kind."""
-        form = {"grant_type": "client_credentials", "resource": resource(kind), "scope": scope}
+        """A new access token for the resource of that kind, or of that URL."""
+        target = kind if kind.startswith("http:") else resource(kind)
+        form = {"grant_type": "client_credentials", "resource": target, "scope": scope}
         return json.loads(self.post("/token", form))["access_token"]
 
     def revoke(self, token):

@@ -8,6 +8,7 @@
 // It prints {"port": N} when it listens. Then each line of its input is a command, in JSON, answered by one line:
 //   {"do": "rotate", "alg": A}  new tokens are signed with a new key; the old one stays in the key set  -> {"kid": K}
 //   {"do": "withdraw", "kid": K}  takes a retired key out of the key set                                -> {}
+//   {"do": "decline", "scope": S}  the next consent leaves that scope out                               -> {}
 //   {"do": "requests"}  how many came so far, by path                                                   -> {"/jwks": N, ...}
 // It ends with its input, so it never outlives the tests.
 
@@ -17,7 +18,7 @@ import { createInterface } from 'node:readline';
 import Provider from 'oidc-provider';
 
 const RESOURCE = 'urn:llama:';
-const SCOPE = 'models.read models.write telemetry.read';
+const SCOPE = 'models.read models.write telemetry.read mcp.read mcp.write';
 const PERSON = 'ursula';
 const LIFETIME_S = 600;
 const KEYS = {
@@ -33,6 +34,7 @@ const signing = new Map(); // alg -> kid of the key that signs
 let published = []; // private JWKs: the provider publishes their public parts
 let handle; // what the current provider does with a request
 const requests = {};
+let declined; // a scope
 
 // Advice for production (the in-memory store, http) has nobody to read it here.
 console.info = console.warn = () => {};
@@ -84,7 +86,7 @@ function rebuild() {
     : callback(request, response));
 }
 
-// Signs in and consents without asking anybody.
+// Signs in and consents, to all but `declined`, without asking anybody.
 async function consent(provider, request, response) {
   const { prompt, params, session } = await provider.interactionDetails(request, response);
   if (prompt.name === 'login') {
@@ -94,8 +96,10 @@ async function consent(provider, request, response) {
   const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   grant.addOIDCScope((prompt.details.missingOIDCScope ?? []).join(' '));
   for (const [resource, scopes] of Object.entries(prompt.details.missingResourceScopes ?? {})) {
-    grant.addResourceScope(resource, scopes.join(' '));
+    grant.addResourceScope(resource, scopes.filter((scope) => scope !== declined).join(' '));
+    grant.rejectResourceScope(resource, scopes.filter((scope) => scope === declined).join(' '));
   }
+  declined = undefined;
   const grantId = await grant.save();
   await provider.interactionFinished(request, response, { consent: { grantId } }, { mergeWithLastSubmission: true });
 }
@@ -109,6 +113,10 @@ const commands = {
   withdraw({ kid }) {
     published = published.filter((key) => key.kid !== kid);
     rebuild();
+    return {};
+  },
+  decline({ scope }) {
+    declined = scope;
     return {};
   },
   requests: () => requests,

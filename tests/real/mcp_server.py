@@ -1,9 +1,11 @@
 """An MCP server by MCP's Python SDK, without authentication of its own: it believes X-Auth-User-Id.
 
-Prints {"port": N} when it listens; ends with its input.
+Its arguments are the names of more tools, which say the same as whoami. Prints {"port": N} when it listens (at $PORT, if that is
+set); ends with its input.
 """
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -28,7 +30,9 @@ def erase() -> str:
 
 
 def main():
-    listener = socket.create_server(("127.0.0.1", 0))
+    for name in sys.argv[1:]:
+        mcp.add_tool(whoami, name=name, structured_output=False)
+    listener = socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "0"))))
     server = uvicorn.Server(uvicorn.Config(mcp.streamable_http_app(), log_level="error"))
 
     def stop():

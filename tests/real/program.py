@@ -1,0 +1,83 @@
+"""A server as people install it, as a process of its own: started, paused, restarted and ended by its pid."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from errorlog import await_until
+
+# Such servers take their time to start on a busy machine.
+PATIENCE = 180
+
+
+def listens(port):
+    """Whether somebody accepts connections at a port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Program:
+    """One process with its log in `root`/NAME.log. ready(program) says when it serves; it may fail as often as it likes before."""
+
+    secrets = frozenset()
+
+    def __init__(self, root, name, command, ready, env=None):
+        self.root, self.name, self.command, self.ready = root, name, [str(part) for part in command], ready
+        self.env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(root), "LANG": "C.UTF-8", **(env or {})}
+        self.log = root / f"{name}.log"
+        self.process = None
+        self.start()
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.root, env=self.env,
+                                            start_new_session=True)
+        try:
+            await_until(self.serves, f"{self.name} to serve", PATIENCE)
+        except BaseException:
+            self.kill()
+            raise
+
+    def serves(self):
+        assert self.process.poll() is None, f"{self.name} ended:\n{self.tail()}"
+        try:
+            return self.ready(self)
+        except OSError:
+            time.sleep(0.1)
+            return False
+
+    def tail(self):
+        return self.log.read_text("utf-8", "replace")[-4000:]
+
+    def pause(self):
+        """Accepts connections still, as the kernel does for it, and answers nothing."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def kill(self):
+        """At once, and its children with it: it has a session of its own."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """As its administrator would; a second time does nothing."""
+        if self.process.poll() is None:
+            self.resume()
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill()
+
+    def restart(self, command=None):
+        """With another command line, if there is one."""
+        self.stop()
+        self.command = [str(part) for part in command or self.command]
+        self.start()

@@ -108,10 +108,18 @@ void la_token_client_id(const unsigned char digest[LA_DIGEST_BYTES], char id[LA_
     la_digest_hex(digest, LA_CLIENT_ID_LEN / 2, id);
 }
 
+#define MADE "token:"
+
 void la_token_principal(const char id[LA_CLIENT_ID_LEN + 1],
                         char principal[LA_TOKEN_PRINCIPAL_LEN + 1])
 {
-    memcpy(principal, "token:", 6);
-    memcpy(principal + 6, id, LA_TOKEN_PRINCIPAL_LEN - 6);
+    memcpy(principal, MADE, sizeof(MADE) - 1);
+    memcpy(principal + sizeof(MADE) - 1, id, LA_TOKEN_PRINCIPAL_LEN - (sizeof(MADE) - 1));
     principal[LA_TOKEN_PRINCIPAL_LEN] = '\0';
+}
+
+int la_token_may_have_made(la_slice_t principal)
+{
+    return principal.len == LA_TOKEN_PRINCIPAL_LEN &&
+           memcmp(principal.data, MADE, sizeof(MADE) - 1) == 0;
 }

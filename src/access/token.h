@@ -54,4 +54,7 @@ void la_token_client_id(const unsigned char digest[LA_DIGEST_BYTES], char id[LA_
 void la_token_principal(const char id[LA_CLIENT_ID_LEN + 1],
                         char principal[LA_TOKEN_PRINCIPAL_LEN + 1]);
 
+/* Whether a principal looks like one of la_token_principal(): a provider may name somebody so. */
+int la_token_may_have_made(la_slice_t principal);
+
 #endif

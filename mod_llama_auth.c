@@ -12,6 +12,7 @@
 #include "httpd/cors.h"
 #include "httpd/forward.h"
 #include "httpd/handler.h"
+#include "httpd/jwks.h"
 #include "httpd/child.h"
 #include "httpd/lifecycle.h"
 #include "httpd/metadata.h"
@@ -62,6 +63,7 @@ static void register_hooks(apr_pool_t *pool)
      * covers. */
     ap_hook_handler(la_forward_before_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(la_metadata_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(la_jwks_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(la_status_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(la_request_stats_count, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(la_respond_insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);

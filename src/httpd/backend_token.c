@@ -27,7 +27,10 @@ static const la_backend_token_t *find_token(const request_rec *r)
 
 int la_backend_token_hides(const request_rec *r)
 {
-    return la_config_dir(r)->forward_token == LA_OFF || find_token(r);
+    const la_dir_conf_t *conf = la_config_dir(r);
+
+    return conf->forward_token == LA_OFF || find_token(r) ||
+           (conf->forwards && conf->forwards->replaces_token);
 }
 
 static int is_header(const void *header, la_slice_t name)

@@ -3,6 +3,7 @@
  */
 #include "httpd/child.h"
 
+#include "httpd/assertions.h"
 #include "httpd/config/config.h"
 #include "httpd/config/registry.h"
 #include "httpd/segments.h"
@@ -178,6 +179,9 @@ static apr_status_t ready_providers(server_rec *s)
     for (i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
         rv = la_provider_child_init(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider,
                                     child.pool, child.shared.gates, child.shared.workers);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = la_assertions_child_init(child.pool, providers->nelts > 0 ? la_shared_life() : NULL);
     }
     return rv;
 }

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/params.h"
+#include "httpd/assertions.h"
 #include "httpd/backend_token.h"
 #include "httpd/credential.h"
 #include "httpd/field.h"
@@ -64,6 +65,7 @@ static const char *value_of(apr_pool_t *pool, const la_forward_line_t *line,
     case LA_FORWARD_PROVIDER:
         return caller->provider->name;
     case LA_FORWARD_MODEL: /* la_model_forward() sends it, when it is known */
+    case LA_FORWARD_ASSERTION:
         return NULL;
     case LA_FORWARD_ATTRIBUTES:
         return la_identity_attributes_json(identity).data;
@@ -99,7 +101,9 @@ static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_
 
     for (i = 0; i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
-        const char *value = value_of(r->pool, line, caller);
+        const char *value = line->what == LA_FORWARD_ASSERTION
+                                ? la_assertions_value(r, line, caller)
+                                : value_of(r->pool, line, caller);
 
         if (value) {
             apr_table_addn(r->headers_in, line->header, value);
@@ -125,6 +129,7 @@ typedef struct inherited_t {
     const la_dir_conf_t *conf; /* of the section that takes over */
     int hides_token;           /* as that section says */
     int had_caller;            /* in a section before it */
+    int had_assertion;         /* likewise, in Authorization */
 } inherited_t;
 
 static int has_prefix(la_slice_t name, const char *prefix)
@@ -160,6 +165,7 @@ static int is_left_over(const void *context, la_slice_t name)
         la_slice_t field = {name.data + sizeof(http) - 1, name.len - (sizeof(http) - 1)};
 
         return la_forward_is_ours(conf->forwards, field) ||
+               (inherited->had_assertion && la_slice_is(field, "AUTHORIZATION")) ||
                (inherited->hides_token && la_sources_are_in(conf->sources, field));
     }
     return has_prefix(name, "LLAMA_AUTH_") ||
@@ -178,9 +184,25 @@ static int had_caller(const request_rec *r)
     return 0;
 }
 
+/* Whether a section before this one, of this request or of one that led to it, replaced
+ * Authorization by an assertion. What is there since is no client's. */
+static int had_assertion(const request_rec *r)
+{
+    const la_request_t *state = NULL;
+
+    while (r && !(state && state->authorization_is_ours)) {
+        state = la_request_get(r);
+        r = la_request_origin(r);
+    }
+    return state && state->authorization_is_ours;
+}
+
 static void clean_environment(request_rec *r)
 {
-    inherited_t inherited = {la_config_dir(r), la_backend_token_hides(r), had_caller(r)};
+    inherited_t inherited = {.conf = la_config_dir(r),
+                             .hides_token = la_backend_token_hides(r),
+                             .had_caller = had_caller(r),
+                             .had_assertion = had_assertion(r)};
 
     la_fields_remove(r->subprocess_env, 0, is_left_over, &inherited, r->pool);
 }
@@ -254,7 +276,15 @@ void la_forward_to_handler(request_rec *r)
     if (conf->forwards || (moved && la_forward_any_reserved())) {
         la_scrub_fields(r, conf->forwards); /* of an .htaccess, and of an earlier section */
     }
+    if (had_assertion(r)) {
+        apr_table_unset(r->headers_in, "Authorization");
+    }
     clean_environment(r);
+    la_query_restore(r);
+    if (la_backend_token_hides(r)) { /* before an assertion takes the token's place */
+        la_credential_remove(r, conf->sources);
+        la_backend_token_scrub(r);
+    }
     if (caller && conf->forwards) {
         set_headers(r, conf->forwards, caller);
     }
@@ -262,12 +292,8 @@ void la_forward_to_handler(request_rec *r)
         set_environment(r, caller);
     }
     state->environment = r->subprocess_env;
-    la_query_restore(r);
-    if (la_backend_token_hides(r)) {
-        la_credential_remove(r, conf->sources);
-        la_backend_token_scrub(r);
-    }
     hide_earlier_queries(r);
+    state->authorization_is_ours |= conf->forwards && conf->forwards->replaces_token;
     state->forwarded_conf = r->per_dir_config;
 }
 
@@ -285,7 +311,8 @@ int la_forward_before_handler(request_rec *r)
 static int is_private(request_rec *r, const la_request_t *state)
 {
     return state->caller &&
-           (state->token_elsewhere || !apr_table_get(r->headers_in, "Authorization") ||
+           (state->token_elsewhere || state->authorization_is_ours ||
+            !apr_table_get(r->headers_in, "Authorization") ||
             apr_table_get(la_request_fields(r), "DPoP"));
 }
 

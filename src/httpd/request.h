@@ -45,6 +45,7 @@ typedef struct la_request_t {
     const la_caller_t *caller;            /* whom the section's providers accepted, or NULL */
     char client_id[LA_CLIENT_ID_LEN + 1]; /* of the token; empty while there is none */
     int token_elsewhere;                  /* the caller's token was not in Authorization */
+    int authorization_is_ours;            /* a section of this request had an assertion in it */
     int uncacheable;                      /* the answer is for this caller alone (mod_cache) */
     int moved;                            /* another section took over, access was decided again */
     const void *forwarded_conf;           /* the section that set headers and environment */

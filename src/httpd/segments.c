@@ -362,6 +362,11 @@ apr_status_t la_shared_attach(apr_pool_t *pool, server_rec *main_server, la_shar
     return failed(main_server, rv, "a child's view of shared memory");
 }
 
+la_holder_t *la_shared_life(void)
+{
+    return &server->life;
+}
+
 la_outage_t *la_shared_outage(const la_provider_t *provider)
 {
     return (la_outage_t *)(void *)server->outages.bytes + provider->index;

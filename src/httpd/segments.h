@@ -15,6 +15,9 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server);
 /* Makes a child's handles, in `pool`. Returns APR_SUCCESS; else it has logged what failed. */
 apr_status_t la_shared_attach(apr_pool_t *pool, server_rec *main_server, la_shared_t *shared);
 
+/* Which processes of this server live; for a child with providers. */
+la_holder_t *la_shared_life(void);
+
 /* Returns what the log was told of a provider's outages. */
 la_outage_t *la_shared_outage(const la_provider_t *provider);
 

@@ -5,6 +5,7 @@
 
 #include "provider/provider.h"
 #include "quota/quota.h"
+#include "signer/signer.h"
 
 #include <httpd.h>
 
@@ -25,9 +26,18 @@ typedef struct la_quota_entry_t {
     const char *label; /* the name, and the virtual host where it is one's */
 } la_quota_entry_t;
 
+/* One <LlamaAuthSigner> section. */
+typedef struct la_signer_entry_t {
+    la_signer_t *signer;
+    const server_rec *server;
+    const char *filename;
+    int line;
+} la_signer_entry_t;
+
 typedef struct la_collected_t {
     apr_array_header_t *providers;     /* registry.c: of la_provider_entry_t */
     apr_array_header_t *quotas;        /* quotas.c: of la_quota_entry_t */
+    apr_array_header_t *signers;       /* signers.c: of la_signer_entry_t */
     apr_array_header_t *forwarded;     /* forward_rules.c: header names, of const char * */
     uint64_t forwarded_lengths;        /* a bit for each of their lengths modulo 64 */
     apr_array_header_t *token_headers; /* token_sources.c: of const char * */

@@ -7,6 +7,7 @@
 #include "httpd/field.h"
 #include "httpd/config/registry.h"
 #include "httpd/config/rule_lines.h"
+#include "httpd/config/signers.h"
 #include "provider/mask.h"
 
 #include <apr_lib.h>
@@ -212,10 +213,14 @@ static const char *clash_with_source(cmd_parms *cmd, const char *header)
 static const char *set_forward(cmd_parms *cmd, void *dconf, const char *header, const char *what)
 {
     la_dir_conf_t *conf = dconf;
+    const la_signer_t *signer = NULL;
     const char *error = clash_with_source(cmd, header);
 
     if (!error) {
-        error = la_forwards_add(cmd->pool, &conf->forwards, header, what);
+        error = la_signers_named(cmd, what, &signer);
+    }
+    if (!error) {
+        error = la_forwards_add(cmd->pool, &conf->forwards, header, what, signer);
     }
     if (!error && at_startup(cmd)) {
         la_forward_reserve(apr_pstrdup(cmd->pool, header));
@@ -420,6 +425,8 @@ const command_rec la_config_commands[] = {
                      "defines a provider that validates tokens: its name and its type"),
     AP_INIT_RAW_ARGS("<LlamaAuthQuota", la_quotas_section, NULL, RSRC_CONF,
                      "defines a quota: how much a caller may use"),
+    AP_INIT_RAW_ARGS("<LlamaAuthSigner", la_signers_section, NULL, RSRC_CONF,
+                     "defines a signer, which tells backends who the caller is"),
     AP_INIT_TAKE1("LlamaAuthQuotaSize", set_quota_size, NULL, RSRC_CONF,
                   "size of the memory in which quotas are counted (K, M, G)"),
     AP_INIT_TAKE_ARGV("LlamaAuthQuotaUse", set_quota_use, NULL, OR_AUTHCFG,
@@ -467,7 +474,7 @@ const command_rec la_config_commands[] = {
     AP_INIT_TAKE2("LlamaAuthForward", set_forward, NULL, OR_AUTHCFG,
                   "a request header for the backend, and what it says: principal, client_id, "
                   "provider, model, attributes, "
-                  "attribute:CATEGORY, json:CATEGORY, one:CATEGORY"),
+                  "attribute:CATEGORY, json:CATEGORY, one:CATEGORY, assertion:SIGNER"),
     AP_INIT_TAKE_ARGV("LlamaAuthBackendToken", set_backend_token, NULL, ACCESS_CONF,
                       "the backend's own credential (file:PATH, env:NAME or literal), then "
                       "header:NAME and always; or none"),

@@ -200,11 +200,28 @@ static const ap_directive_t *find_backend_token(apr_pool_t *pool, const apr_arra
     return token && !la_line_has_word(pool, token, "none") ? token : NULL;
 }
 
+/* Whether an assertion takes the token's place. */
+static int is_token_replaced(apr_pool_t *pool, const apr_array_header_t *around)
+{
+    int i;
+
+    for (i = 0; i < around->nelts; i++) {
+        const ap_directive_t *line = APR_ARRAY_IDX(around, i, const ap_directive_t *);
+
+        for (; (line = la_lines_find(line, "LlamaAuthForward")) != NULL; line = line->next) {
+            if (la_line_has_word(pool, line, "Authorization")) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 static int is_token_forwarded(apr_pool_t *pool, const apr_array_header_t *around)
 {
     const ap_directive_t *forward = la_lines_effective(around, "LlamaAuthForwardToken");
 
-    return !find_backend_token(pool, around) &&
+    return !find_backend_token(pool, around) && !is_token_replaced(pool, around) &&
            !(forward && la_line_has_word(pool, forward, "off"));
 }
 
@@ -365,6 +382,12 @@ static void check_section(check_t *c, const ap_directive_t *lines)
         }
         if (section && la_line_is(line, "LlamaAuthResource")) {
             check_resource(c, line);
+        }
+        if (la_line_is(line, "SetHandler") && la_line_has_word(c->pool, line, "llama-auth-jwks") &&
+            la_collected.signers->nelts == 0) {
+            warn(c, line,
+                 "SetHandler llama-auth-jwks, and no <LlamaAuthSigner>: there are no keys to "
+                 "publish");
         }
         sends |= la_line_is(line, "LlamaAuthBackendToken") || la_line_is(line, "LlamaAuthForward");
         if (!la_line_is(line, "<VirtualHost")) {

@@ -43,7 +43,8 @@ int la_forward_any_reserved(void)
 
 void la_forward_reserve(const char *header)
 {
-    if (!la_forward_is_reserved(la_slice_of(header))) {
+    if (!la_field_is_same(header, "Authorization") &&
+        !la_forward_is_reserved(la_slice_of(header))) {
         APR_ARRAY_PUSH(la_collected.forwarded, const char *) = header;
         la_collected.forwarded_lengths |= length_bit(strlen(header));
     }
@@ -63,7 +64,8 @@ static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_lin
                  {"attributes", LA_FORWARD_ATTRIBUTES},
                  {"attribute:", LA_FORWARD_ATTRIBUTE},
                  {"json:", LA_FORWARD_JSON},
-                 {"one:", LA_FORWARD_ONE}};
+                 {"one:", LA_FORWARD_ONE},
+                 {"assertion:", LA_FORWARD_ASSERTION}};
     apr_size_t i;
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -78,7 +80,7 @@ static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_lin
     }
     return apr_psprintf(pool,
                         "'%s' is none of principal, client_id, provider, model, attributes, "
-                        "attribute:CATEGORY, json:CATEGORY, one:CATEGORY",
+                        "attribute:CATEGORY, json:CATEGORY, one:CATEGORY, assertion:SIGNER",
                         word);
 }
 
@@ -96,22 +98,35 @@ static const la_forward_line_t *find_line(const apr_array_header_t *lines, la_sl
     return NULL;
 }
 
+/* Whether a line puts an assertion in place of the token. */
+static int replaces_token(const la_forward_line_t *line)
+{
+    return line->what == LA_FORWARD_ASSERTION && la_field_is_same(line->header, "Authorization");
+}
+
+static const char *check_header(apr_pool_t *pool, const la_forward_line_t *line)
+{
+    if (!la_params_is_name(line->header)) {
+        return apr_psprintf(pool, "'%s' is no name of a header field", line->header);
+    }
+    if (!la_field_is_vital(line->header) || replaces_token(line)) {
+        return NULL;
+    }
+    return apr_psprintf(
+        pool, "%s cannot carry the caller%s: the request needs it itself", line->header,
+        la_field_is_same(line->header, "Authorization") ? ", except as assertion:SIGNER" : "");
+}
+
 const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
-                            const char *what)
+                            const char *what, const la_signer_t *signer)
 {
     la_forwards_t *made = apr_palloc(pool, sizeof(*made));
-    la_forward_line_t line = {.header = apr_pstrdup(pool, header)};
+    la_forward_line_t line = {.header = apr_pstrdup(pool, header), .signer = signer};
     const char *error = parse_what(pool, what, &line);
 
+    error = error ? error : check_header(pool, &line);
     if (error) {
         return error;
-    }
-    if (!la_params_is_name(header)) {
-        return apr_psprintf(pool, "'%s' is no name of a header field", header);
-    }
-    if (la_field_is_vital(header)) {
-        return apr_psprintf(pool, "%s cannot carry the caller: the request needs it itself",
-                            header);
     }
     if (*forwards && find_line((*forwards)->lines, la_slice_of(header))) {
         return apr_psprintf(pool, "%s is named twice in this section", header);
@@ -120,6 +135,7 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
                             : apr_array_make(pool, 2, sizeof(la_forward_line_t));
     APR_ARRAY_PUSH(made->lines, la_forward_line_t) = line;
     made->sends_one = line.what == LA_FORWARD_ONE || (*forwards && (*forwards)->sends_one);
+    made->replaces_token = replaces_token(&line) || (*forwards && (*forwards)->replaces_token);
     *forwards = made;
     return NULL;
 }
@@ -136,6 +152,7 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
     made = apr_palloc(pool, sizeof(*made));
     made->lines = apr_array_copy(pool, section->lines);
     made->sends_one = section->sends_one || parent->sends_one;
+    made->replaces_token = section->replaces_token || parent->replaces_token;
     for (i = 0; i < parent->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(parent->lines, i, la_forward_line_t);
 

@@ -3,6 +3,7 @@
 #define LA_FORWARD_RULES_H
 
 #include "base/slice.h"
+#include "signer/signer.h"
 
 #include <httpd.h>
 
@@ -14,34 +15,39 @@ typedef enum la_forward_what_e {
     LA_FORWARD_ATTRIBUTES,
     LA_FORWARD_ATTRIBUTE, /* the values, joined */
     LA_FORWARD_JSON,      /* the values as a JSON list */
-    LA_FORWARD_ONE        /* the only value */
+    LA_FORWARD_ONE,       /* the only value */
+    LA_FORWARD_ASSERTION  /* signed */
 } la_forward_what_e;
 
 typedef struct la_forward_line_t {
     const char *header;
     la_forward_what_e what;
-    la_slice_t category; /* of the last three */
+    la_slice_t category;       /* of the last three but assertions */
+    const la_signer_t *signer; /* of an assertion; else NULL */
 } la_forward_line_t;
 
 /* The lines of one section. Constant. */
 typedef struct la_forwards_t {
     apr_array_header_t *lines; /* of la_forward_line_t */
     int sends_one;             /* one of them is LA_FORWARD_ONE */
+    int replaces_token;        /* one of them is an assertion in Authorization */
 } la_forwards_t;
 
 /* Adds one line to a section's.
  *
- * forwards: the lines so far, replaced; may point to NULL. Returns NULL, or what is wrong.
+ * forwards: the lines so far, replaced; may point to NULL. signer: of assertion:SIGNER, else NULL.
+ * Returns NULL, or what is wrong.
  */
 const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
-                            const char *what);
+                            const char *what, const la_signer_t *signer);
 
 /* A nested section's lines and those of its parent for other headers. Either may be NULL. */
 const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
                                        const la_forwards_t *section);
 
 /* Reserves one more header, while the configuration is read: no request may bring it, since some
- * section sends it. */
+ * section sends it. Authorization is not for us alone: it is reserved in the sections that send it.
+ */
 void la_forward_reserve(const char *header);
 
 /* Whether a field's name is a reserved one, as CGI would see it: any case, every character except

@@ -1,0 +1,226 @@
+"""<LlamaAuthSigner> and assertion:SIGNER (spec section 15): what the backend is told, signed, and that nobody else can say it."""
+
+import json
+import re
+import time
+
+import pytest
+from jwcrypto import jwk, jws
+
+from behaviour import render
+from callers import BEARER, CALLERS, key_of, write_callers
+from client import build
+from conftest import every_mpm
+from errorlog import await_until
+from server import client_id
+
+ALGORITHMS = {"es256": {"kty": "EC", "crv": "P-256"}, "es384": {"kty": "EC", "crv": "P-384"}, "eddsa": {"kty": "OKP", "crv": "Ed25519"},
+              "rs256": {"kty": "RSA", "size": 2048}}
+SIGNER = """
+<LlamaAuthSigner {name}>
+    Key      file:conf/{key}.pem
+    Issuer   https://api.example.com
+    Audience ogx
+    {more}
+</LlamaAuthSigner>
+"""
+KNOWN = f"{BEARER}Require valid-user\n"
+JWKS = '<Location "/jwks">\nSetHandler llama-auth-jwks\nRequire all granted\n</Location>\n'
+
+
+def make_pem(**shape):
+    return jwk.JWK.generate(**shape).export_to_pem(private_key=True, password=None)
+
+
+def write_key(httpd, name, algorithm="es256"):
+    """A new key; as an administrator does it, by a rename."""
+    httpd.write(f"conf/{name}.pem", make_pem(**ALGORITHMS[algorithm])).chmod(0o644)
+
+
+def signer(httpd, name="internal", key="es256", more=""):
+    if not (httpd.root / f"conf/{key}.pem").exists():
+        write_key(httpd, key, key if key in ALGORITHMS else "es256")
+    return SIGNER.format(name=name, key=key, more=more)
+
+
+def backend_of(httpd, name="backend"):
+    httpd.endpoint(name).default = lambda peer, call: peer.send(render(200, b"{}", []))
+    return f"http://127.0.0.1:{httpd.endpoint(name).port}"
+
+
+def last_call(httpd, name="backend"):
+    return httpd.endpoint(name).calls[-1]
+
+
+def values(call, name):
+    return [value for field, value in call.headers if field.lower() == name.lower()]
+
+
+def keys_of(httpd, path="/jwks"):
+    return jwk.JWKSet.from_json(httpd.get(path).body)
+
+
+def verify(httpd, text, path="/jwks"):
+    """The claims of an assertion whose signature one of the published keys made, as jwcrypto sees it."""
+    token = jws.JWS()
+    token.deserialize(text)
+    header = json.loads(token.objects["protected"])
+    key = keys_of(httpd, path).get_key(header["kid"])
+    assert key is not None and key.thumbprint() == header["kid"] and header["typ"] == "JWT" and set(header) == {"alg", "typ", "kid"}
+    token.verify(key, alg=header["alg"])
+    return json.loads(token.payload)
+
+
+def bearer(value):
+    assert value.startswith("Bearer ")
+    return value[len("Bearer "):]
+
+
+# location: (lines, header, signer's options)
+PLACES = {
+    "es256": ("LlamaAuthForward Authorization assertion:es256", "Authorization"),
+    "es384": ("LlamaAuthForward Authorization assertion:es384", "Authorization"),
+    "eddsa": ("LlamaAuthForward authorization assertion:eddsa", "Authorization"),
+    "rs256": ("LlamaAuthForward Authorization assertion:rs256", "Authorization"),
+    "bare": ("LlamaAuthForward X-Assertion assertion:es256", "X-Assertion"),
+    "both": ("LlamaAuthForward X-Assertion assertion:es256\nLlamaAuthForward Authorization ASSERTION:es256", "X-Assertion"),
+    "sources": ("LlamaAuthForward Authorization assertion:es256\n"
+                "LlamaAuthTokenSource Authorization header:x-api-key query:key cookie:session", "Authorization"),
+    "handler": ('LlamaAuthForward Authorization assertion:es256\nSetHandler "proxy:{backend}/"', "Authorization"),
+    "hole": ("LlamaAuthForward Authorization assertion:es256\nRequire all granted", "Authorization"),
+    "holex": ("LlamaAuthForward X-Assertion assertion:es256\nRequire all granted", "X-Assertion"),
+    "es256/other": ("LlamaAuthForward Authorization assertion:claims", "Authorization"),
+    "es256/inherited": ("Options None", "Authorization"),
+    "short": ("LlamaAuthForward Authorization assertion:short", "Authorization"),
+    "plain": ("Options None", None),
+}
+
+
+class TestPlaces:
+    modules = ("proxy", "proxy_http", "rewrite")
+    processes = 1
+    notes = False
+
+    @staticmethod
+    def configure(httpd):
+        backend = backend_of(httpd)
+        text = write_callers(httpd) + JWKS + "".join(signer(httpd, name, name) for name in ALGORITHMS)
+        text += signer(httpd, "claims", "eddsa", "Claim teams groups\nClaim scopes permissions") + signer(httpd, "short", "es256", "Lifetime 10s")
+        for path, (lines, _) in PLACES.items():
+            ours = "" if "/" in path else BEARER if "Require" in lines else KNOWN
+            text += f"<Location /{path}>\n{ours}{lines}\n</Location>\n".replace("{backend}", backend)
+        return text + "".join(f'ProxyPass "/{path}" "{backend}/{path}"\n' for path in PLACES if "/" not in path and path != "handler")
+
+    def ask(self, httpd, path, name="full", **more):
+        assert httpd.get(f"/{path}/x", token=key_of(name), **more).status == 200
+        return last_call(httpd)
+
+    @pytest.mark.parametrize("path", [path for path, (_, header) in PLACES.items() if header and path != "es256/other" and not path.startswith("hole")])
+    def test_claims(self, httpd, path):
+        header = PLACES[path][1]
+        before = int(time.time())
+        call = self.ask(httpd, path)
+        [value] = values(call, header)
+        claims = verify(httpd, bearer(value) if header == "Authorization" else value)
+        after = int(time.time())
+        lifetime = 10 if path == "short" else 60
+        assert claims.pop("jti") and re.fullmatch("[A-Za-z0-9_-]{22}", json.loads(jws_payload(value))["jti"])
+        iat, exp = claims.pop("iat"), claims.pop("exp")
+        assert exp - iat == lifetime + 5 and before - 5 - lifetime // 2 <= iat <= after - 5
+        assert claims == {"iss": "https://api.example.com", "sub": "full", "aud": "ogx", "client_id": client_id(key_of("full")),
+                          "scope": "a b c", "roles": ["admin", "dev"], "teams": ["core"]}
+
+    def test_claim_lines(self, httpd):
+        claims = verify(httpd, bearer(self.ask(httpd, "es256/other").header("Authorization")))
+        assert {name: claims[name] for name in claims if name not in ("iss", "aud", "iat", "exp", "jti", "client_id")} == {
+            "sub": "full", "scope": "a b c", "groups": ["core"], "permissions": ["a", "b", "c"]}
+
+    @pytest.mark.parametrize("name", ["bare", "none", "case"])
+    def test_callers(self, httpd, name):
+        """Scopes of which one has a blank, categories by whose names nothing is set, no attributes at all."""
+        claims = verify(httpd, bearer(self.ask(httpd, "es256", name).header("Authorization")))
+        attributes = dict(CALLERS[name][1] or {})
+        scopes = " ".join(scope for scope in attributes.pop("scopes", []) if " " not in scope)
+        assert claims["sub"] == name and claims.get("scope", "") == scopes
+        assert {name: value for name, value in claims.items() if isinstance(value, list)} == attributes
+
+    @pytest.mark.parametrize("path", ["es256", "both", "sources", "handler", "es256/inherited"])
+    def test_replaces_token(self, httpd, path):
+        call = self.ask(httpd, path)
+        [value] = values(call, "Authorization")
+        assert key_of("full") not in value and value.startswith("Bearer ey")
+        assert call.header("Host")
+
+    def test_bare_keeps_token(self, httpd):
+        assert values(self.ask(httpd, "bare"), "Authorization") == [f"Bearer {key_of('full')}"]
+
+    @pytest.mark.parametrize("place", ["header", "query", "cookie", "all"])
+    def test_from_anywhere(self, httpd, place):
+        token = key_of("full")
+        headers = [("X-Api-Key", token)] * (place in ("header", "all")) + [("Cookie", f"a=b; session={token}")] * (place in ("cookie", "all"))
+        headers += [("Authorization", f"Bearer {token}")] * (place == "all")
+        assert httpd.get("/sources/x?a=b" + (f"&key={token}" if place in ("query", "all") else ""), headers=headers).status == 200
+        call = last_call(httpd)
+        assert call.target == "/sources/x?a=b" and [name for name, value in call.headers if token in value] == []
+        assert verify(httpd, bearer(call.header("Authorization")))["sub"] == "full"
+        assert call.header("Cookie") == ("a=b" if place in ("cookie", "all") else None)
+
+    @pytest.mark.parametrize("value", ["Basic eA==", "Bearer forged.by.me", "Digest x", "bearer", "", "DPoP x"])
+    def test_nobody_at_an_open_place(self, httpd, value):
+        """A client's own Authorization does not get by, whoever it is."""
+        assert httpd.get("/hole/x", headers=[("Authorization", value)]).status == 200
+        assert values(last_call(httpd), "Authorization") == []
+
+    def test_nobody(self, httpd):
+        assert httpd.get("/hole/x").status == httpd.get("/holex/x", headers=[("X-Assertion", "mine"), ("X_Assertion", "mine")]).status == 200
+        for call in httpd.endpoint("backend").calls[-2:]:
+            assert values(call, "Authorization") == values(call, "X-Assertion") == values(call, "X_Assertion") == []
+
+    def test_elsewhere_untouched(self, httpd):
+        """Section 2.1's scrub is for the header of other lines: Authorization goes through where no assertion takes its place."""
+        assert values(self.ask(httpd, "plain", headers=[("X-Assertion", "mine")]), "Authorization") == [f"Bearer {key_of('full')}"]
+        assert values(last_call(httpd), "X-Assertion") == []
+
+    @pytest.mark.parametrize("named", ["Authorization", "x-assertion", "close, X-Assertion, Authorization", "X_Assertion;authorization"])
+    def test_connection(self, httpd, named):
+        for path in ("es256", "both"):
+            header = PLACES[path][1]
+            assert values(self.ask(httpd, path, headers=[("Connection", named)]), header)
+
+    @pytest.mark.parametrize("path", ["es256", "bare", "hole"])
+    @pytest.mark.parametrize("forwards", ["0", "5"])
+    def test_trace(self, httpd, path, forwards):
+        """A TRACE comes back as it was sent, from httpd or from the backend."""
+        calls = len(httpd.endpoint("backend").calls)
+        response = httpd.request("TRACE", f"/{path}/x", token=key_of("full"), headers=[("Max-Forwards", forwards)])
+        assert b"eyJ" not in response.body
+        assert [value for call in httpd.endpoint("backend").calls[calls:] for _, value in call.headers if "eyJ" in value] == []
+
+    def test_refused(self, httpd):
+        calls = len(httpd.endpoint("backend").calls)
+        assert httpd.get("/es256/x").status == 401 and httpd.get("/es256/x", token="nobody").status == 401
+        assert len(httpd.endpoint("backend").calls) == calls
+
+    def test_reuse(self, httpd):
+        """The same signature serves the same caller, and no other."""
+        one = self.ask(httpd, "es384").header("Authorization")
+        assert self.ask(httpd, "es384").header("Authorization") == one
+        other = self.ask(httpd, "es384", "some").header("Authorization")
+        assert other != one and self.ask(httpd, "es384").header("Authorization") == one
+
+    def test_websocket(self, httpd):
+        headers = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "x")]
+        assert verify(httpd, bearer(self.ask(httpd, "es256", headers=headers).header("Authorization")))["sub"] == "full"
+
+    def test_trailers(self, httpd):
+        body = b"1\r\nx\r\n0\r\nAuthorization: Bearer forged\r\nX-Assertion: forged\r\n\r\n"
+        with httpd.connect() as connection:
+            connection.send(build("POST", "/both/x", token=key_of("full"), headers=[("Transfer-Encoding", "chunked")]) + body)
+            assert connection.read().status == 200
+        assert "forged" not in str(last_call(httpd).headers) and b"forged" not in last_call(httpd).body
+
+
+def jws_payload(value):
+    token = jws.JWS()
+    token.deserialize(value.removeprefix("Bearer "))
+    return token.objects["payload"]

@@ -155,18 +155,21 @@ static int check_rules(request_rec *r, const la_caller_t *caller)
 static int check_forwards(request_rec *r, const la_caller_t *caller)
 {
     const la_forwards_t *forwards = la_config_dir(r)->forwards;
-    const la_forward_line_t *line =
-        forwards && forwards->sends_one ? la_forward_find_ambiguous(forwards, caller) : NULL;
+    la_slice_t category;
+    const la_forward_line_t *line = forwards && forwards->sends_one
+                                        ? la_forward_find_ambiguous(forwards, caller, &category)
+                                        : NULL;
     la_policy_refusal_t refusal;
 
     if (!line) {
         return OK;
     }
     refusal.message = apr_pstrcat(
-        r->pool, "Access denied: more than one value of attribute: ", line->category.data, NULL);
+        r->pool, "Access denied: more than one value of attribute: ", category.data, NULL);
     refusal.reason = apr_psprintf(
-        r->pool, "LlamaAuthForward %s one:%s sends one value, and the caller has %." LA_SHOWN "s",
-        line->header, line->category.data, la_policy_values(caller->identity, line->category));
+        r->pool, "LlamaAuthForward %s %s:%s sends one value, and the caller has %." LA_SHOWN "s",
+        line->header, line->signer ? "assertion" : "one", line->category.data,
+        la_policy_values(caller->identity, category));
     return deny(r, LA_DENIAL_ATTRIBUTE, &refusal);
 }
 

@@ -77,17 +77,39 @@ static const char *value_of(apr_pool_t *pool, const la_forward_line_t *line,
     return NULL;
 }
 
-const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards,
-                                                   const la_caller_t *caller)
+static int has_several(const la_identity_t *identity, la_slice_t category)
 {
-    const la_identity_t *identity = caller->identity;
+    return la_identity_value_count(identity, la_identity_find(identity, category)) > 1;
+}
+
+/* Whether a line sends one value of a category of which the caller has several. */
+static int is_ambiguous(const la_forward_line_t *line, const la_identity_t *identity,
+                        la_slice_t *category)
+{
+    const apr_array_header_t *claims = line->signer ? line->signer->claims : NULL;
+    int i;
+
+    for (i = 0; claims && i < claims->nelts; i++) {
+        const la_signer_claim_t *claim = &APR_ARRAY_IDX(claims, i, la_signer_claim_t);
+
+        if (claim->is_one && has_several(identity, claim->category)) {
+            *category = claim->category;
+            return 1;
+        }
+    }
+    *category = line->category;
+    return line->what == LA_FORWARD_ONE && has_several(identity, line->category);
+}
+
+const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards,
+                                                   const la_caller_t *caller, la_slice_t *category)
+{
     int i;
 
     for (i = 0; i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
 
-        if (line->what == LA_FORWARD_ONE &&
-            la_identity_value_count(identity, la_identity_find(identity, line->category)) > 1) {
+        if (is_ambiguous(line, caller->identity, category)) {
             return line;
         }
     }

@@ -17,9 +17,10 @@
 /* Sets r->user, r->ap_auth_type and the notes of an accepted caller (spec section 7). */
 void la_forward_caller(request_rec *r, const la_caller_t *caller);
 
-/* The first line `one:CATEGORY` for which the caller has several values, or NULL. */
+/* The first line that sends one value of a category of which the caller has several, `one:CATEGORY`
+ * or an assertion with such a claim; NULL if there is none. category: which it is. */
 const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards,
-                                                   const la_caller_t *caller);
+                                                   const la_caller_t *caller, la_slice_t *category);
 
 /* Forgets the caller (r->user, r->ap_auth_type, notes, state) when another section takes over. */
 void la_forward_nobody(request_rec *r);

@@ -106,6 +106,18 @@ static void write_categories(la_json_writer_t *w, const la_identity_t *identity,
     }
 }
 
+/* One Claim line. A caller with several values of a claim of one has been refused. */
+static void write_claim(la_json_writer_t *w, const la_identity_t *identity,
+                        const la_signer_claim_t *claim, apr_size_t category)
+{
+    if (!claim->is_one) {
+        write_list(w, la_slice_of(claim->name), identity, category);
+    } else if (la_identity_value_count(identity, category) == 1) {
+        write_name(w, la_slice_of(claim->name));
+        la_json_write_string(w, la_identity_value(identity, category, 0));
+    }
+}
+
 /* The categories that Claim lines name, as far as the caller has them. */
 static void write_claims(la_json_writer_t *w, const la_identity_t *identity,
                          const apr_array_header_t *claims)
@@ -115,7 +127,7 @@ static void write_claims(la_json_writer_t *w, const la_identity_t *identity,
         apr_size_t category = la_identity_find(identity, claim->category);
 
         if (category < la_identity_count(identity)) {
-            write_list(w, la_slice_of(claim->name), identity, category);
+            write_claim(w, identity, claim, category);
         }
     }
 }

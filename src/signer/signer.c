@@ -25,6 +25,7 @@
 #define KEY_FILE_LIMIT_BYTES ((apr_size_t)64 * 1024)
 
 #define FILE_PREFIX "file:"
+#define ONE_PREFIX  "one:"
 
 static la_signer_key_t *key_at(const la_signer_t *signer, int i)
 {
@@ -112,9 +113,12 @@ int la_signer_reserves(la_slice_t claim)
 static const char *read_claim(apr_pool_t *pool, la_signer_t *signer, int count,
                               const char *const *words)
 {
+    int is_one = strncasecmp(words[0], ONE_PREFIX, strlen(ONE_PREFIX)) == 0;
+    const char *category = words[0] + (is_one ? strlen(ONE_PREFIX) : 0);
+
     (void)count;
     for (int i = 0; i < 2; i++) {
-        if (!*words[i] || !la_policy_is_text(words[i])) {
+        if (!*category || !*words[i] || !la_policy_is_text(words[i])) {
             return "Claim: takes a category and a claim's name in UTF-8, as in Claim roles roles";
         }
     }
@@ -130,7 +134,10 @@ static const char *read_claim(apr_pool_t *pool, la_signer_t *signer, int count,
         }
     }
     APR_ARRAY_PUSH(signer->claims, la_signer_claim_t) =
-        (la_signer_claim_t){la_slice_of(apr_pstrdup(pool, words[0])), apr_pstrdup(pool, words[1])};
+        (la_signer_claim_t){.category = la_slice_of(apr_pstrdup(pool, category)),
+                            .name = apr_pstrdup(pool, words[1]),
+                            .is_one = is_one};
+    signer->sends_one |= is_one;
     return NULL;
 }
 

@@ -30,6 +30,7 @@ typedef struct la_signer_key_t {
 typedef struct la_signer_claim_t {
     la_slice_t category;
     const char *name;
+    int is_one; /* the only value as a text, in place of a list */
 } la_signer_claim_t;
 
 typedef struct la_signer_t {
@@ -39,6 +40,7 @@ typedef struct la_signer_t {
     apr_interval_time_t lifetime_us;
     apr_array_header_t *keys;   /* of la_signer_key_t; the first signs */
     apr_array_header_t *claims; /* of la_signer_claim_t; none: each category under its own name */
+    int sends_one;              /* one of the claims is_one */
     la_slice_t beginning;       /* of each assertion's claims, as JSON: issuer and audience */
     uint32_t index;             /* tells this process's signers apart */
     unsigned given;             /* options that stand once and were read */

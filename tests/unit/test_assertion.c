@@ -129,6 +129,10 @@ static claims_case_t claims_cases[] = {
     {"Claim of scopes", ";Claim scopes permissions;Claim scopes also", "roles=admin;scopes=a b,c",
      ",'scope':'c','permissions':['a b','c'],'also':['a b','c']}"},
     {"Claim of what is ours", ";Claim sub subjects", "sub=x", ",'subjects':['x']}"},
+    {"Claim of one", ";Claim one:tenant tenant;Claim tenant tenants", "tenant=acme",
+     ",'tenant':'acme','tenants':['acme']}"},
+    {"Claim of one of none", ";Claim one:tenant tenant;Claim one:org org", "tenant=", "}"},
+    {"Claim of one of two", ";Claim one:tenant tenant", "tenant=acme,other", "}"},
     {"Claim of a category that is not there", ";Claim roles roles", "teams=core", "}"},
 };
 

@@ -134,7 +134,8 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
     made->lines = *forwards ? apr_array_copy(pool, (*forwards)->lines)
                             : apr_array_make(pool, 2, sizeof(la_forward_line_t));
     APR_ARRAY_PUSH(made->lines, la_forward_line_t) = line;
-    made->sends_one = line.what == LA_FORWARD_ONE || (*forwards && (*forwards)->sends_one);
+    made->sends_one = line.what == LA_FORWARD_ONE || (signer && signer->sends_one) ||
+                      (*forwards && (*forwards)->sends_one);
     made->replaces_token = replaces_token(&line) || (*forwards && (*forwards)->replaces_token);
     *forwards = made;
     return NULL;

@@ -29,7 +29,7 @@ typedef struct la_forward_line_t {
 /* The lines of one section. Constant. */
 typedef struct la_forwards_t {
     apr_array_header_t *lines; /* of la_forward_line_t */
-    int sends_one;             /* one of them is LA_FORWARD_ONE */
+    int sends_one;             /* one of them is LA_FORWARD_ONE, or its signer sends one */
     int replaces_token;        /* one of them is an assertion in Authorization */
 } la_forwards_t;
 

@@ -148,3 +148,13 @@ const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, con
     }
     return challenge;
 }
+
+const char *la_denial_proof_challenge(apr_pool_t *pool, const la_denial_t *denial)
+{
+    if (denial->status != 401 || !denial->proof_algs) {
+        return NULL;
+    }
+    return denial->proof_error ? apr_pstrcat(pool, "DPoP error=\"", denial->proof_error,
+                                             "\", algs=\"", denial->proof_algs, "\"", NULL)
+                               : apr_pstrcat(pool, "DPoP algs=\"", denial->proof_algs, "\"", NULL);
+}

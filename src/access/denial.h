@@ -38,7 +38,9 @@ typedef struct la_denial_t {
     const char *message;           /* for the client, NUL-terminated UTF-8 */
     const char *scope;             /* scopes of the resource, space-separated, or NULL */
     const char *resource_metadata; /* URL for the challenge (RFC 9728 section 5.1), or NULL */
-    int retry_after_s;             /* for a 503: seconds, 1 to 30 */
+    const char *proof_algs;  /* of the challenge for DPoP, space-separated; NULL: there is none */
+    const char *proof_error; /* its error, or NULL */
+    int retry_after_s;       /* for a 503: seconds, 1 to 30 */
 } la_denial_t;
 
 /* A denial with the kind's own status; no scope, Retry-After 1 second.
@@ -61,5 +63,9 @@ int la_denial_has_detail(la_denial_e kind);
  * without control characters.
  */
 const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
+
+/* The second WWW-Authenticate value, for DPoP (RFC 9449 section 7.1), or NULL if the denial asks
+ * for no proof or is not a 401. */
+const char *la_denial_proof_challenge(apr_pool_t *pool, const la_denial_t *denial);
 
 #endif

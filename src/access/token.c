@@ -1,4 +1,4 @@
-/* The bearer token: finding it in the Authorization field, and the texts made of its digest.
+/* The token: finding it in the Authorization field, and the texts made of its digest.
  *
  * Decides what a well-formed credential is. Every request calls it, from any thread; only
  * la_token_fault() allocates.
@@ -8,9 +8,6 @@
 #include <apr_strings.h>
 
 #include <string.h>
-
-#define BEARER     "bearer"
-#define BEARER_LEN (sizeof(BEARER) - 1)
 
 static unsigned char is_foreign(char c)
 {
@@ -60,25 +57,39 @@ la_token_e la_token_check(la_slice_t text)
     return is_visible(text) ? LA_TOKEN_FOUND : LA_TOKEN_MALFORMED;
 }
 
-int la_token_has_scheme(const char *value)
-{
-    apr_size_t i = 0;
+static const struct {
+    const char *name; /* in lower case */
+    la_scheme_e scheme;
+} schemes[] = {{"bearer", LA_SCHEME_BEARER}, {"dpop", LA_SCHEME_DPOP}};
 
-    while (i < BEARER_LEN && (value[i] | 0x20) == BEARER[i]) {
-        i++;
-    }
-    return i == BEARER_LEN && (value[i] == ' ' || value[i] == '\0');
+static int has_scheme(const char *value, const char *name)
+{
+    for (; *name && (*value | 0x20) == *name; value++, name++) {}
+    return !*name && (*value == ' ' || *value == '\0');
 }
 
-la_token_e la_token_from_authorization(const char *value, la_slice_t *token)
+la_scheme_e la_token_scheme(const char *value)
 {
+    for (apr_size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (has_scheme(value, schemes[i].name)) {
+            return schemes[i].scheme;
+        }
+    }
+    return LA_SCHEME_OTHER;
+}
+
+la_token_e la_token_from_authorization(const char *value, int dpop, la_slice_t *token,
+                                       la_scheme_e *scheme)
+{
+    la_scheme_e own = value ? la_token_scheme(value) : LA_SCHEME_OTHER;
     la_token_e result;
 
     *token = LA_SLICE("");
-    if (!value || !la_token_has_scheme(value)) {
+    *scheme = own == LA_SCHEME_DPOP && !dpop ? LA_SCHEME_OTHER : own;
+    if (!value || *scheme == LA_SCHEME_OTHER) {
         return value && value[strspn(value, " \t")] ? LA_TOKEN_MALFORMED : LA_TOKEN_MISSING;
     }
-    for (value += BEARER_LEN; *value == ' '; value++) {}
+    for (value += strcspn(value, " "); *value == ' '; value++) {}
     *token = la_slice_of(value);
     result = la_token_check(*token);
     return result == LA_TOKEN_MISSING ? LA_TOKEN_MALFORMED : result;

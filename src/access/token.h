@@ -1,4 +1,4 @@
-/* The bearer token: how it is found in the Authorization field, and the digest that stands for it
+/* The token: how it is found in the Authorization field, and the digest that stands for it
  * where the token itself must not appear.
  */
 #ifndef LA_TOKEN_H
@@ -26,18 +26,28 @@ typedef enum la_token_e {
  * Missing, malformed, too long or found. */
 la_token_e la_token_check(la_slice_t text);
 
-/* Whether an Authorization field value has the scheme Bearer, in any case. */
-int la_token_has_scheme(const char *value);
+/* The scheme of a credential. */
+typedef enum la_scheme_e {
+    LA_SCHEME_OTHER,  /* zero: none of these */
+    LA_SCHEME_BEARER, /* RFC 6750: whoever has the token may use it */
+    LA_SCHEME_DPOP    /* RFC 9449 section 7.1: with a proof in the field DPoP */
+} la_scheme_e;
 
-/* Finds the token in an Authorization field value (RFC 6750 section 2.1, RFC 9110 section 11.4):
- * the scheme in any case, one or more spaces, then what la_token_check() accepts. A comma is
- * refused because httpd joins repeated fields by one.
+/* The scheme of an Authorization field value, in any case. */
+la_scheme_e la_token_scheme(const char *value);
+
+/* Finds the token in an Authorization field value (RFC 6750 section 2.1, RFC 9449 section 7.1, RFC
+ * 9110 section 11.4): the scheme in any case, one or more spaces, then what la_token_check()
+ * accepts. A comma is refused because httpd joins repeated fields by one.
  *
- * value: NUL-terminated, or NULL if there is none.
- * token: what stands after the scheme, inside `value`, malformed or not; empty if the scheme is
- *        another one or the credential is missing.
+ * value:  NUL-terminated, or NULL if there is none.
+ * dpop:   whether the scheme DPoP is one of ours here.
+ * token:  what stands after the scheme, inside `value`, malformed or not; empty if the scheme is
+ *         another one or the credential is missing.
+ * scheme: LA_SCHEME_OTHER if it is none of ours.
  */
-la_token_e la_token_from_authorization(const char *value, la_slice_t *token);
+la_token_e la_token_from_authorization(const char *value, int dpop, la_slice_t *token,
+                                       la_scheme_e *scheme);
 
 /* What is wrong with a malformed token, for the log: it quotes nothing of it. In `pool`. */
 const char *la_token_fault(apr_pool_t *pool, la_slice_t text);

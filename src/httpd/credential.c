@@ -29,14 +29,31 @@ static la_token_e check_only(int count, la_slice_t text)
     return count > 1 ? LA_TOKEN_SEVERAL : la_token_check(text);
 }
 
-static la_token_e find_in(request_rec *r, const apr_table_t *fields,
-                          const la_token_source_t *source, la_slice_t *token)
+/* Where to look. */
+typedef struct search_t {
+    request_rec *r;
+    const apr_table_t *fields;
+    int dpop; /* as for la_credential_find() */
+} search_t;
+
+static la_token_e find_in_authorization(const search_t *search, la_credential_t *found)
 {
+    return la_token_from_authorization(authorization_of(search->r, search->fields), search->dpop,
+                                       &found->token, &found->scheme);
+}
+
+static la_token_e find_in(const search_t *search, const la_token_source_t *source,
+                          la_credential_t *found)
+{
+    request_rec *r = search->r;
+    const apr_table_t *fields = search->fields;
+    la_slice_t *token = &found->token;
     int count;
 
+    *found = (la_credential_t){.scheme = LA_SCHEME_BEARER, .source = source};
     switch (source->kind) {
     case LA_PLACE_AUTHORIZATION:
-        return la_token_from_authorization(authorization_of(r, fields), token);
+        return find_in_authorization(search, found);
     case LA_PLACE_HEADER:
         *token = la_slice_of(apr_table_get(fields, source->name));
         return la_token_check(*token);
@@ -50,44 +67,45 @@ static la_token_e find_in(request_rec *r, const apr_table_t *fields,
     return LA_TOKEN_MALFORMED;
 }
 
-/* Whether Authorization has a credential of another scheme: that is no token if other sources are
- * named beside it. */
-static int has_other_scheme(const request_rec *r, const apr_table_t *fields,
-                            const la_token_source_t *source)
+/* Joins what one more source has to what was found before. A token that is in two sources is one,
+ * and it came by DPoP if it did so in one of them. */
+static la_token_e add(la_token_e before, la_token_e here, const la_credential_t *more,
+                      la_credential_t *found)
 {
-    const char *value = source->kind == LA_PLACE_AUTHORIZATION ? authorization_of(r, fields) : NULL;
+    int by_dpop = found->scheme == LA_SCHEME_DPOP;
+    int in_authorization = found->source && !found->elsewhere;
 
-    return value && !la_token_has_scheme(value);
+    if (before != LA_TOKEN_MISSING && !(before == LA_TOKEN_FOUND && here == before &&
+                                        la_slice_equals(found->token, more->token))) {
+        here = LA_TOKEN_SEVERAL;
+    }
+    *found = *more;
+    found->scheme = by_dpop ? LA_SCHEME_DPOP : more->scheme;
+    found->elsewhere = !in_authorization && more->source->kind != LA_PLACE_AUTHORIZATION;
+    return here;
 }
 
 la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
-                              const la_sources_t *sources, la_credential_t *found)
+                              const la_sources_t *sources, int dpop, la_credential_t *found)
 {
+    const search_t search = {r, fields, dpop};
     la_token_e result = LA_TOKEN_MISSING;
-    int in_authorization = 0;
     int i;
 
     *found = (la_credential_t){0};
     if (!sources) {
-        return la_token_from_authorization(authorization_of(r, fields), &found->token);
+        return find_in_authorization(&search, found);
     }
     for (i = 0; i < sources->count; i++) {
-        const la_token_source_t *source = &sources->sources[i];
-        la_slice_t text;
-        la_token_e here = find_in(r, fields, source, &text);
+        la_credential_t more;
+        la_token_e here = find_in(&search, &sources->sources[i], &more);
 
-        if (here == LA_TOKEN_MISSING ||
-            (sources->count > 1 && has_other_scheme(r, fields, source))) {
+        /* A credential of another scheme is no token if other sources are named beside it. */
+        if (here == LA_TOKEN_MISSING || (sources->count > 1 && more.scheme == LA_SCHEME_OTHER)) {
             continue;
         }
-        if (result != LA_TOKEN_MISSING &&
-            !(result == LA_TOKEN_FOUND && here == result && la_slice_equals(found->token, text))) {
-            here = LA_TOKEN_SEVERAL;
-        }
-        in_authorization |= source->kind == LA_PLACE_AUTHORIZATION;
-        *found = (la_credential_t){text, source, !in_authorization};
-        result = here;
-        if (here == LA_TOKEN_SEVERAL) {
+        result = add(result, here, &more, found);
+        if (result == LA_TOKEN_SEVERAL) {
             break;
         }
     }

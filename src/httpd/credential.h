@@ -8,6 +8,7 @@
 /* What a request has as its credential. */
 typedef struct la_credential_t {
     la_slice_t token;                /* malformed or too long too; inside the request or its pool */
+    la_scheme_e scheme;              /* Bearer for a token that is not in Authorization */
     const la_token_source_t *source; /* where it is; NULL is Authorization */
     int elsewhere;                   /* it is not in Authorization */
 } la_credential_t;
@@ -16,9 +17,10 @@ typedef struct la_credential_t {
  *
  * fields:  the header fields as the client sent them (la_request_fields()).
  * sources: NULL is Authorization alone.
+ * dpop:    whether the scheme DPoP is one of ours here (binding.h).
  */
 la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
-                              const la_sources_t *sources, la_credential_t *found);
+                              const la_sources_t *sources, int dpop, la_credential_t *found);
 
 /* The name of the field, the parameter or the cookie, for the log. */
 const char *la_credential_source(const la_credential_t *found);

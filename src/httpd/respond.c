@@ -63,6 +63,8 @@ static const la_denial_t *copy_denial(apr_pool_t *pool, const la_denial_t *denia
     copy->message = apr_pstrdup(pool, denial->message);
     copy->scope = apr_pstrdup(pool, denial->scope);
     copy->resource_metadata = apr_pstrdup(pool, denial->resource_metadata);
+    copy->proof_algs = apr_pstrdup(pool, denial->proof_algs);
+    copy->proof_error = apr_pstrdup(pool, denial->proof_error);
     return copy;
 }
 
@@ -100,15 +102,25 @@ static void record(request_rec *r, const la_denial_t *denial, const char *realm,
     shield(r, denial->status);
 }
 
-static void set_headers(request_rec *r, const la_denial_t *denial, const char *realm)
+/* A forward proxy takes no proof. */
+static void set_challenges(request_rec *r, const la_denial_t *denial, const char *realm)
 {
+    int by_proxy = r->proxyreq == PROXYREQ_PROXY;
     const char *challenge = la_denial_challenge(r->pool, denial, realm);
+    const char *second = by_proxy ? NULL : la_denial_proof_challenge(r->pool, denial);
 
     if (challenge) {
-        apr_table_setn(r->err_headers_out,
-                       r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate",
+        apr_table_setn(r->err_headers_out, by_proxy ? "Proxy-Authenticate" : "WWW-Authenticate",
                        challenge);
     }
+    if (second) {
+        apr_table_addn(r->err_headers_out, "WWW-Authenticate", second);
+    }
+}
+
+static void set_headers(request_rec *r, const la_denial_t *denial, const char *realm)
+{
+    set_challenges(r, denial, realm);
     if (denial->status == HTTP_SERVICE_UNAVAILABLE || denial->status == HTTP_TOO_MANY_REQUESTS) {
         apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, denial->retry_after_s));
     }

@@ -7,9 +7,16 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *value = exact_text(data, size);
+    la_slice_t bearer;
     la_slice_t token;
-    la_token_e found = la_token_from_authorization(value, &token);
+    la_scheme_e scheme;
+    la_token_e found = la_token_from_authorization(value, 0, &bearer, &scheme);
 
+    HOLDS(scheme != LA_SCHEME_DPOP);
+    HOLDS(found != LA_TOKEN_FOUND || scheme == LA_SCHEME_BEARER);
+    found = la_token_from_authorization(value, 1, &token, &scheme);
+    HOLDS(scheme == LA_SCHEME_DPOP || la_slice_equals(bearer, token));
+    HOLDS(scheme == la_token_scheme(value));
     HOLDS(token.len == 0 || token.data + token.len == value + strlen(value));
     HOLDS((found == LA_TOKEN_TOO_LONG) == (token.len > LA_TOKEN_MAX_BYTES));
     if (found == LA_TOKEN_MALFORMED) {

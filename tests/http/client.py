@@ -49,18 +49,27 @@ class Response:
 
     @property
     def challenge(self):
-        return parse_challenge(self.header("WWW-Authenticate"))
+        """The first challenge, which is Bearer's."""
+        values = self.all("WWW-Authenticate")
+        assert len(values) < 3 and all(v.startswith("DPoP ") for v in values[1:]), values
+        return parse_challenge(values[0] if values else None)
+
+    @property
+    def proof_challenge(self):
+        """DPoP's, behind it (RFC 9449 section 7.1); None if there is none."""
+        values = self.all("WWW-Authenticate")
+        return parse_challenge(values[1], "DPoP ") if len(values) > 1 else None
 
     def __repr__(self):
         return f"<{self.status} {self.reason} {self.headers} {self.body[:300]!r}>"
 
 
-def parse_challenge(value):
+def parse_challenge(value, scheme="Bearer "):
     """Bearer realm="x", error="y" -> {"realm": "x", "error": "y"}; strict about RFC 9110 quoting."""
     assert value is not None, "no WWW-Authenticate"
-    assert value.startswith("Bearer realm="), value
+    assert value.startswith(scheme + ("realm=" if scheme == "Bearer " else "")), value
     parameter = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"(, |$)')
-    rest, found = value[len("Bearer "):], {}
+    rest, found = value[len(scheme):], {}
     while rest:
         match = parameter.match(rest)
         assert match, f"not an auth-param: {rest!r} in {value!r}"

@@ -266,6 +266,39 @@ static void add(const char *name, CMUnitTestFunction function, const void *row)
     for (size_t i = 0; i < ROWS(rows); i++)                                                        \
     add((rows)[i].name, function, &(rows)[i])
 
+/* ---- DPoP's challenge ------------------------------------------------------------- */
+
+typedef struct proof_row_t {
+    const char *name;
+    la_denial_e kind;
+    int status; /* 0: the kind's own */
+    const char *algs;
+    const char *error;
+    const char *challenge;
+} proof_row_t;
+
+static const proof_row_t proof_rows[] = {
+    {"proof: not asked for", LA_DENIAL_REJECTED, 0, NULL, NULL, NULL},
+    {"proof: asked for", LA_DENIAL_MISSING_TOKEN, 0, "ES256", NULL, "DPoP algs=\"ES256\""},
+    {"proof: bad", LA_DENIAL_REJECTED, 0, "ES256 EdDSA", "invalid_dpop_proof",
+     "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA\""},
+    {"proof: an error alone", LA_DENIAL_REJECTED, 0, NULL, "invalid_dpop_proof", NULL},
+    {"proof: not for a 503", LA_DENIAL_OUTAGE, 503, "ES256", NULL, NULL},
+    {"proof: not for a 403", LA_DENIAL_SCOPE, 0, "ES256", NULL, NULL},
+    {"proof: not for a 400", LA_DENIAL_SEVERAL_TOKENS, 0, "ES256", NULL, NULL},
+};
+
+static void test_proof(void **state)
+{
+    const proof_row_t *row = *state;
+    la_denial_t denial = la_denial_make(row->kind, NULL);
+
+    denial.status = row->status ? row->status : denial.status;
+    denial.proof_algs = row->algs;
+    denial.proof_error = row->error;
+    assert_text(la_denial_proof_challenge(pool, &denial), row->challenge);
+}
+
 int main(void)
 {
     int failed;
@@ -274,6 +307,7 @@ int main(void)
     ADD_ROWS(kind_rows, test_kind);
     ADD_ROWS(body_rows, test_body);
     ADD_ROWS(challenge_rows, test_challenge);
+    ADD_ROWS(proof_rows, test_proof);
     add("challenge: every byte", test_every_byte, NULL);
     failed = _cmocka_run_group_tests("errdoc", tests, test_count, NULL, NULL);
     apr_terminate();

@@ -80,8 +80,9 @@ static void clean_connection(apr_pool_t *pool, const char *text)
 static void read_authorization(apr_pool_t *pool, const char *text)
 {
     la_slice_t token;
+    la_scheme_e scheme;
 
-    la_token_from_authorization(apr_pstrcat(pool, "Bearer ", text, NULL), &token);
+    la_token_from_authorization(apr_pstrcat(pool, "Bearer ", text, NULL), 1, &token, &scheme);
 }
 
 static void read_token(apr_pool_t *pool, const char *text)

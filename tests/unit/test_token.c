@@ -77,16 +77,55 @@ static const header_row_t header_rows[] = {
      LA_TOKEN_MALFORMED, ""},
 };
 
+static const header_row_t dpop_rows[] = {
+    {"DPoP: token", "DPoP abc", LA_TOKEN_FOUND, "abc"},
+    {"DPoP: lower case", "dpop abc", LA_TOKEN_FOUND, "abc"},
+    {"DPoP: upper case", "DPOP abc", LA_TOKEN_FOUND, "abc"},
+    {"DPoP: many spaces", "DPoP    abc", LA_TOKEN_FOUND, "abc"},
+    {"DPoP: Bearer as token", "DPoP Bearer", LA_TOKEN_FOUND, "Bearer"},
+    {"DPoP: scheme alone", "DPoP", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: scheme and a space", "DPoP ", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: scheme and a tab", "DPoP\tabc", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: half a scheme", "DPo abc", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: longer scheme", "DPoPs abc", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: no space", "DPoPabc", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: repeated", "DPoP abc, DPoP def", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: and Bearer", "DPoP abc, Bearer def", LA_TOKEN_MALFORMED, ""},
+    {"DPoP: inner space", "DPoP abc def", LA_TOKEN_MALFORMED, ""},
+};
+
+/* The scheme DPoP is one of ours only where somebody asks for it. */
+static void test_dpop(void **state)
+{
+    const header_row_t *row = *state;
+    la_slice_t token;
+    la_scheme_e scheme;
+
+    assert_int_equal(la_token_from_authorization(row->value, 1, &token, &scheme), row->verdict);
+    if (row->verdict == LA_TOKEN_FOUND) {
+        assert_true(la_slice_is(token, row->token));
+        assert_int_equal(scheme, LA_SCHEME_DPOP);
+    }
+    assert_int_equal(la_token_from_authorization(row->value, 0, &token, &scheme),
+                     LA_TOKEN_MALFORMED);
+    assert_int_equal(token.len, 0);
+    assert_int_equal(scheme, LA_SCHEME_OTHER);
+    assert_int_equal(la_token_from_authorization("Bearer abc", 1, &token, &scheme), LA_TOKEN_FOUND);
+    assert_int_equal(scheme, LA_SCHEME_BEARER);
+}
+
 /* Calls with a copy of the value that ends where it ends, so that ASan sees a step too far. */
 static la_token_e cut(const char *value, size_t len, const char *wanted, size_t wanted_len)
 {
     char *copy = value != NULL ? malloc(len + 1) : NULL;
     la_slice_t token = {NULL, 77};
+    la_scheme_e scheme;
     la_token_e verdict;
 
     if (copy != NULL)
         memcpy(copy, value, len + 1);
-    verdict = la_token_from_authorization(copy, &token);
+    verdict = la_token_from_authorization(copy, 0, &token, &scheme);
+    assert_true(verdict != LA_TOKEN_FOUND || scheme == LA_SCHEME_BEARER);
     assert_non_null(token.data);
     assert_true(token.len == 0 || token.data + token.len == copy + len);
     if (verdict == LA_TOKEN_FOUND || verdict == LA_TOKEN_TOO_LONG) {
@@ -183,9 +222,11 @@ static void test_fault(void **state)
     const fault_row_t *row = *state;
     apr_pool_t *pool;
     la_slice_t token;
+    la_scheme_e scheme;
 
     apr_pool_create(&pool, NULL);
-    assert_int_equal(la_token_from_authorization(row->value, &token), LA_TOKEN_MALFORMED);
+    assert_int_equal(la_token_from_authorization(row->value, 0, &token, &scheme),
+                     LA_TOKEN_MALFORMED);
     assert_string_equal(la_token_fault(pool, token), row->fault);
     apr_pool_destroy(pool);
 }
@@ -320,6 +361,7 @@ int main(void)
     add("digest: threads", test_threads, NULL);
     add("digest: fork", test_fork, NULL);
     ADD_ROWS(header_rows, test_header);
+    ADD_ROWS(dpop_rows, test_dpop);
     add("header: every byte at every place", test_every_byte, NULL);
     ADD_ROWS(length_rows, test_length);
     ADD_ROWS(fault_rows, test_fault);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "shm/outage.h"
+#include "httpd/binding.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"
 #include "httpd/conn_memo.h"
@@ -27,11 +28,19 @@ APLOG_USE_MODULE(llama_auth);
 /* Retry-After if the breaker says nothing else. */
 #define RETRY_AFTER_S 1
 
-static int deny_for(request_rec *r, la_denial_e kind, const char *message, int retry_after_s)
+/* A denial with the scopes that the section needs. */
+static la_denial_t make_denial(request_rec *r, la_denial_e kind, const char *message)
 {
     la_denial_t denial = la_denial_make(kind, message);
 
     denial.scope = la_policy_scopes(r->pool, la_config_dir(r)->scopes, la_section_methods(r));
+    return denial;
+}
+
+static int deny_for(request_rec *r, la_denial_e kind, const char *message, int retry_after_s)
+{
+    la_denial_t denial = make_denial(r, kind, message);
+
     if (kind == LA_DENIAL_TIMEOUT || kind == LA_DENIAL_OUTAGE) {
         denial.status = la_config_outage_status(r->server);
         denial.retry_after_s = retry_after_s;
@@ -42,6 +51,15 @@ static int deny_for(request_rec *r, la_denial_e kind, const char *message, int r
 static int deny(request_rec *r, la_denial_e kind, const char *message)
 {
     return deny_for(r, kind, message, RETRY_AFTER_S);
+}
+
+/* Refuses what the client can mend, and says by which proof, if one is needed. scheme: of its
+ * credential. */
+static int deny_credential(request_rec *r, const la_use_t *use, la_denial_t denial,
+                           la_scheme_e scheme, la_proof_fault_e fault)
+{
+    la_binding_challenge(r, use, scheme, fault, &denial);
+    return la_respond_deny(r, denial);
 }
 
 static int deny_misconfigured(request_rec *r, const char *missing)
@@ -57,7 +75,17 @@ static int deny_without_token(request_rec *r, const la_use_t *use)
     const la_provider_t *first = use->providers[0];
 
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, LA_LOGNO(0021) "no token for %s", r->uri);
-    return deny(r, LA_DENIAL_MISSING_TOKEN, first->hint);
+    return deny_credential(r, use, make_denial(r, LA_DENIAL_MISSING_TOKEN, first->hint),
+                           LA_SCHEME_OTHER, LA_PROOF_FINE);
+}
+
+/* For a credential that is not well-formed. */
+static int deny_form(request_rec *r, const la_credential_t *found)
+{
+    return deny_credential(
+        r, la_config_dir(r)->use,
+        make_denial(r, LA_DENIAL_MALFORMED_CREDENTIAL, la_credential_fault(r->pool, found)),
+        LA_SCHEME_OTHER, LA_PROOF_FINE);
 }
 
 static int deny_malformed(request_rec *r, const la_credential_t *found)
@@ -65,7 +93,7 @@ static int deny_malformed(request_rec *r, const la_credential_t *found)
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   LA_LOGNO(0022) "the credential in %s for %s is not well-formed: %s",
                   la_credential_source(found), r->uri, la_token_fault(r->pool, found->token));
-    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, la_credential_fault(r->pool, found));
+    return deny_form(r, found);
 }
 
 static int deny_long(request_rec *r, const la_credential_t *found)
@@ -74,7 +102,7 @@ static int deny_long(request_rec *r, const la_credential_t *found)
                   LA_LOGNO(0240) "the token in %s for %s is too long: it has %" APR_SIZE_T_FMT
                                  " characters, and at most %d are accepted",
                   la_credential_source(found), r->uri, found->token.len, LA_TOKEN_MAX_BYTES);
-    return deny(r, LA_DENIAL_MALFORMED_CREDENTIAL, la_credential_fault(r->pool, found));
+    return deny_form(r, found);
 }
 
 static int deny_several(request_rec *r, const la_credential_t *found)
@@ -212,6 +240,7 @@ static void ask(request_rec *r, const la_caller_t *asked, const la_call_t *call,
 
         la_lookup(la_shared_get(), provider, call, pool, &result);
         log_verdict(r, asked->client_id, provider, &result);
+        la_binding_check(r, provider, call, asked->scheme, &result);
         if (la_chain_add(chain, provider, &result)) {
             return;
         }
@@ -294,7 +323,8 @@ static int conclude(request_rec *r, const la_caller_t *asked, la_chain_t *chain)
                       LA_LOGNO(0026) "provider %s rejected token " LOG_ID ": %s",
                       chain->provider->name, asked->client_id,
                       result->reason ? result->reason : result->message);
-        return deny(r, LA_DENIAL_REJECTED, result->message);
+        return deny_credential(r, &asked->use, make_denial(r, LA_DENIAL_REJECTED, result->message),
+                               asked->scheme, result->proof);
     }
     return deny_for(r, result->timed_out ? LA_DENIAL_TIMEOUT : LA_DENIAL_OUTAGE,
                     result->message ? result->message : LA_MESSAGE_ERROR,
@@ -303,9 +333,11 @@ static int conclude(request_rec *r, const la_caller_t *asked, la_chain_t *chain)
 
 /* The question to the providers. It has the path and the query only if a verdict may depend on
  * them. */
-static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *call)
+static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *call,
+                                 la_scheme_e scheme)
 {
-    la_caller_t asked = {.use = *conf->use, .token = call->token, .resource = call->resource};
+    la_caller_t asked = {
+        .use = *conf->use, .token = call->token, .scheme = scheme, .resource = call->resource};
     int i;
 
     for (i = 0; i < conf->use->count; i++) {
@@ -317,12 +349,12 @@ static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *cal
     return asked;
 }
 
-static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t token)
+static int authenticate(request_rec *r, const la_dir_conf_t *conf, const la_credential_t *found)
 {
     unsigned char digest[LA_DIGEST_BYTES];
     la_request_t *state = la_request_make(r);
     la_chain_t chain = {0};
-    la_call_t call = {.token = token,
+    la_call_t call = {.token = found->token,
                       .digest = digest,
                       .now = apr_time_now(), /* not r->request_time, which may be long ago */
                       .path = r->uri,
@@ -331,7 +363,7 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
                       .headers = la_request_fields(r),
                       .hidden = {la_sources_all_headers(), la_sources_headers(conf->sources)},
                       .resource = conf->resource ? conf->resource->url : NULL};
-    la_caller_t asked = make_question(conf, &call);
+    la_caller_t asked = make_question(conf, &call, found->scheme);
     const la_caller_t *known = la_request_find_caller(r, &asked);
 
     if (known) {
@@ -340,7 +372,7 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, la_slice_t to
                       r->uri);
         return take_caller(r, known);
     }
-    if (la_conn_memo_digest(r, token, digest, asked.client_id, &call.memo) != APR_SUCCESS) {
+    if (la_conn_memo_digest(r, found->token, digest, asked.client_id, &call.memo) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0027) "libcrypto failed to hash a token");
         return deny(r, LA_DENIAL_OUTAGE, LA_MESSAGE_ERROR);
@@ -364,7 +396,8 @@ static int require_caller(request_rec *r)
     if (!conf->use) {
         return deny_misconfigured(r, "LlamaAuthUse");
     }
-    switch (la_credential_find(r, la_request_fields(r), conf->sources, &found)) {
+    switch (la_credential_find(r, la_request_fields(r), conf->sources,
+                               la_binding_takes_dpop(r, conf->use), &found)) {
     case LA_TOKEN_MISSING:
         return deny_without_token(r, conf->use);
     case LA_TOKEN_MALFORMED:
@@ -377,7 +410,7 @@ static int require_caller(request_rec *r)
         break;
     }
     state->token_elsewhere = found.elsewhere;
-    return authenticate(r, conf, found.token);
+    return authenticate(r, conf, &found);
 }
 
 int la_authn_check(request_rec *r)

@@ -34,7 +34,11 @@ request_rec *la_request_first(request_rec *r)
 int la_request_begin(request_rec *r)
 {
     if (!la_request_origin(r)) {
-        la_request_make(r)->method_number = r->method_number;
+        la_request_t *state = la_request_make(r);
+
+        state->method_number = r->method_number;
+        state->client_method = r->method;
+        state->client_target = r->unparsed_uri;
     }
     return DECLINED;
 }
@@ -74,8 +78,8 @@ static int same_use(const la_use_t *a, const la_use_t *b)
 static int same_question(const la_caller_t *a, const la_caller_t *b)
 {
     return same_use(&a->use, &b->use) && la_slice_equals(a->token, b->token) &&
-           la_text_is_same(a->resource, b->resource) && la_text_is_same(a->path, b->path) &&
-           la_text_is_same(a->query, b->query);
+           a->scheme == b->scheme && la_text_is_same(a->resource, b->resource) &&
+           la_text_is_same(a->path, b->path) && la_text_is_same(a->query, b->query);
 }
 
 const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *asked)

@@ -18,6 +18,7 @@ typedef struct la_caller_t {
     const struct la_caller_t *next;
     la_use_t use;
     la_slice_t token;
+    la_scheme_e scheme;
     const char *resource;          /* the URL of LlamaAuthResource, or NULL */
     const char *path;              /* NULL unless a verdict may depend on it */
     const char *query;             /* without tokens; NULL as `path` */
@@ -31,11 +32,14 @@ typedef struct la_caller_t {
 typedef struct la_request_t {
     /* Of the first request of a chain. */
     int method_number;          /* the client's; an error page is a GET */
+    const char *client_method;  /* the same, as it was sent */
+    const char *client_target;  /* the request line's URI, with tokens in its query */
     const char *client_query;   /* as the client sent it, or NULL (query.h) */
     const apr_table_t *sent;    /* header fields before access was checked; NULL until then */
     const la_caller_t *callers; /* all that were found for the client, the newest first */
     const la_cors_t *cors; /* LlamaAuthCors of the section that the client asked for, or NULL */
 
+    struct la_shown_proof_t *proof; /* the client's, once it was read (binding.c); or NULL */
     struct la_charges_t *charges;   /* of quotas (quota.c); NULL: none */
     struct la_body_t *body;         /* what was read of it (body.c); NULL: nothing */
     int body_is_read;               /* all of it */
@@ -114,8 +118,8 @@ void la_request_keep_fields(request_rec *r);
 /* The header fields as the client sent them. Constant, as long as the first request lives. */
 const apr_table_t *la_request_fields(request_rec *r);
 
-/* The caller whom the chain has for the same question (use, token, resource, path and query of
- * `asked`), or NULL. */
+/* The caller whom the chain has for the same question (use, token, scheme, resource, path and query
+ * of `asked`), or NULL. */
 const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *asked);
 
 /* Adds a caller, which lives in the first request's pool, to the chain's. */

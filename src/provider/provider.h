@@ -66,12 +66,20 @@ typedef enum la_source_e {
     LA_SOURCE_SHARED /* the second-level cache */
 } la_source_e;
 
+/* What was wrong with the proof of a bound token (RFC 9449): it decides the challenge. */
+typedef enum la_proof_fault_e {
+    LA_PROOF_FINE, /* zero: nothing, or no proof was looked at */
+    LA_PROOF_BAD,
+    LA_PROOF_NONCE /* it needs a nonce of ours */
+} la_proof_fault_e;
+
 /* What a provider says. Starts zeroed; every pointer lives in the call's pool or longer. */
 typedef struct la_result_t {
     la_verdict_e verdict;
     la_cause_e cause;              /* unavailable */
     int timed_out;                 /* unavailable: because of a timeout */
     int unusable;                  /* rejected: the answer's identity cannot be used */
+    la_proof_fault_e proof;        /* rejected by la_binding_check() */
     int status;                    /* of the provider's last answer, for the log; 0 if none came */
     int followed;                  /* learned from another request's call, which has told the log */
     const char *message;           /* for the client, unless accepted */

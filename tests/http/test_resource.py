@@ -8,6 +8,9 @@ from conftest import every_mpm
 RESOURCE = "https://api.example.com/mcp"
 METADATA = "https://api.example.com/.well-known/oauth-protected-resource/mcp"
 
+# What a proof may be signed with where Algorithms is not given (RFC 9728: dpop_signing_alg_values_supported).
+PROOFS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
 CONFIG = f"""
 <LlamaAuthProvider idp jwt>
     JwksFile conf/jwks.json
@@ -75,6 +78,62 @@ JWKS = '{"keys": [{"kty": "EC", "crv": "P-256", "kid": "a", "x": "f83OJ3D2xF1Bg8
        ' "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'
 
 
+# Binding of each provider, and more options: what the document says of proofs and certificates.
+PROOF, ALWAYS, CERTIFICATE = ("dpop_signing_alg_values_supported", "dpop_bound_access_tokens_required",
+                              "tls_client_certificate_bound_access_tokens")
+BINDINGS = {
+    "check": (["check"], {PROOF: PROOFS}),
+    "require": (["require"], {PROOF: PROOFS}),
+    "dpop": (["dpop"], {PROOF: PROOFS, ALWAYS: True}),
+    "mtls": (["mtls"], {PROOF: PROOFS, CERTIFICATE: True}),
+    "ignore": (["ignore"], {}),
+    "both": (["dpop", "dpop"], {PROOF: PROOFS, ALWAYS: True}),
+    "either": (["dpop", "require"], {PROOF: PROOFS}),
+    "one-ignores": (["ignore", "dpop"], {PROOF: PROOFS}),
+    "one-by-certificate": (["dpop", "mtls"], {PROOF: PROOFS, CERTIFICATE: True}),
+    "all-ignore": (["ignore", "ignore"], {}),
+    "algorithms": (["check\n Algorithms ES256 HS256"], {PROOF: ["ES256"]}),
+    "two-lists": (["check\n Algorithms ES256", "dpop\n Algorithms PS256 ES256"], {PROOF: ["PS256", "ES256"]}),
+    "list-of-one-that-ignores": (["check\n Algorithms ES256", "ignore\n Algorithms RS256"], {PROOF: ["ES256"]}),
+    "secrets-alone": (["mtls\n Algorithms HS256"], {CERTIFICATE: True}),
+}
+
+
+class TestMetadataOfBindings:
+    """What a client learns of tokens that are bound to a key."""
+
+    @staticmethod
+    def configure(httpd):
+        text = write_callers(httpd)
+        for name, (bindings, _) in BINDINGS.items():
+            names = [f"{name}-{i}" for i, _ in enumerate(bindings)]
+            for provider, binding in zip(names, bindings):
+                text += (f"<LlamaAuthProvider {provider} jwt>\n JwksUri http://127.0.0.1:1/jwks\n Breaker off\n Binding {binding}\n"
+                         "</LlamaAuthProvider>\n")
+            text += (f"<Location /{name}>\n SetHandler llama-auth-metadata\n LlamaAuthUse {' '.join(names)}\n Require all granted\n"
+                     f" LlamaAuthResource {RESOURCE}\n LlamaAuthResourceServer https://idp.example.com\n</Location>\n")
+        return text + ("<Location /with-keys>\n SetHandler llama-auth-metadata\n LlamaAuthUse dpop-0 keys\n Require all granted\n"
+                       f" LlamaAuthResource {RESOURCE}\n LlamaAuthResourceServer https://idp.example.com\n</Location>\n"
+                       "<Location /nobody>\n SetHandler llama-auth-metadata\n Require all granted\n"
+                       f" LlamaAuthResource {RESOURCE}\n LlamaAuthResourceServer https://idp.example.com\n</Location>\n")
+
+    @staticmethod
+    def members(httpd, path):
+        document = httpd.get(path).json
+        return {name: document[name] for name in (PROOF, ALWAYS, CERTIFICATE) if name in document}
+
+    @pytest.mark.parametrize("name", BINDINGS)
+    def test_members(self, httpd, name):
+        assert self.members(httpd, f"/{name}") == BINDINGS[name][1]
+
+    def test_a_provider_that_knows_no_bindings(self, httpd):
+        """Its tokens are never bound: proofs are not required of everybody."""
+        assert self.members(httpd, "/with-keys") == {PROOF: PROOFS}
+
+    def test_no_provider(self, httpd):
+        assert self.members(httpd, "/nobody") == {}
+
+
 class TestMetadata:
     expected = ("AH01631", "LA0032")
 
@@ -88,7 +147,8 @@ class TestMetadata:
         response = httpd.get("/.well-known/oauth-protected-resource/mcp", headers=[("Origin", "https://inspector.example")])
         assert response.status == 200
         assert response.json == {"resource": RESOURCE, "authorization_servers": ["https://idp.example.com/realms/a"],
-                                 "scopes_supported": ["mcp.read", "mcp.write"], "bearer_methods_supported": ["header"]}
+                                 "scopes_supported": ["mcp.read", "mcp.write"], "bearer_methods_supported": ["header"],
+                                 "dpop_signing_alg_values_supported": PROOFS}
         assert response.header("Access-Control-Allow-Origin") == "*"
         assert response.header("Content-Type") == "application/json"
 
@@ -106,7 +166,7 @@ class TestMetadata:
         least = {"resource": "https://api.example.com", "authorization_servers": ["https://idp.example.com"],
                  "bearer_methods_supported": ["header"]}
         more = {"resource_name": "Straße", "resource_documentation": "https://docs.example.com", "flag": True, "version": "1",
-                "list": ["a", {"b": None}], "text": "true"}
+                "list": ["a", {"b": None}], "text": "true", "dpop_signing_alg_values_supported": PROOFS}
         assert httpd.get("/well-known/members").json == {**least, **more}
         assert httpd.get("/well-known/members/nested").json == {**least, **more, "version": "2", "more": "x"}
 

@@ -1,7 +1,7 @@
 /* The client of Redis: the only file that includes hiredis.
  *
- * hiredis writes commands and parses replies. redis_socket.c connects and waits, and a reply goes
- * to hiredis only after redis_reply.c has found it complete and small.
+ * hiredis formats commands and parses replies. redis_socket.c connects, redis_stream.c reads and
+ * writes, and a reply goes to hiredis only after redis_reply.c has found it complete and small.
  *
  * One thread owns a connection during a command; between commands it is in `idle`. A connection
  * with anything left to read after a reply is closed, since that would be taken for the next
@@ -12,20 +12,23 @@
 #include "base/clock.h"
 #include "io/redis_reply.h"
 #include "io/redis_socket.h"
+#include "io/redis_stream.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
 #include <hiredis/hiredis.h>
 
+/* Bytes that are read at once. */
+#define CHUNK_BYTES 16384
+
 typedef struct connection_t {
-    redisContext *context; /* NULL: none */
+    redisReader *reader; /* NULL: no connection */
+    la_redis_stream_t stream;
     char server[LA_REDIS_SERVER_LEN + 1];
 } connection_t;
 
@@ -86,14 +89,6 @@ static int failed(exchange_t *e, const char *reason)
     return 0;
 }
 
-/* Returns 1 once the socket is ready for `events`, 0 at the deadline. */
-static int await(exchange_t *e, short events)
-{
-    const char *error = la_redis_await(e->connection.context->fd, events, e->deadline_us);
-
-    return error ? failed(e, error) : 1;
-}
-
 /* ---- connections ---- */
 
 static const char *open_socket(exchange_t *e, int *fd)
@@ -112,29 +107,39 @@ static const char *open_socket(exchange_t *e, int *fd)
 
 static int connect_to(exchange_t *e)
 {
+    const la_redis_options_t *options = e->redis->options;
+    connection_t *made = &e->connection;
     int fd;
     const char *error = open_socket(e, &fd);
-    redisContext *made;
 
+    error = error ? error
+                  : la_redis_stream_open(&made->stream, fd, options->tls, options->host,
+                                         e->deadline_us, e->pool);
     if (error) {
         return failed(e, error);
     }
-    made = redisConnectFd(fd);
-    if (!made) {
-        close(fd);
+    made->reader = redisReaderCreate();
+    if (!made->reader) {
+        la_redis_stream_close(&made->stream);
         return failed(e, "out of memory");
     }
-    made->flags &= ~REDIS_BLOCK; /* else EAGAIN is an error to it */
-    e->connection.context = made;
     return 1;
 }
 
-static int has_more(const connection_t *connection)
+static void close_connection(connection_t *connection)
 {
-    struct pollfd descriptor = {.fd = connection->context->fd, .events = POLLIN};
-    const redisReader *reader = connection->context->reader;
+    if (connection->reader) {
+        redisReaderFree(connection->reader);
+        la_redis_stream_close(&connection->stream);
+    }
+    *connection = (connection_t){0};
+}
 
-    return reader->len > reader->pos || poll(&descriptor, 1, 0) != 0;
+static int has_more(connection_t *connection)
+{
+    const redisReader *reader = connection->reader;
+
+    return reader->len > reader->pos || !la_redis_stream_is_quiet(&connection->stream);
 }
 
 /* Takes an idle connection that has nothing to read: no end, no stray reply. Returns 0 when there
@@ -148,10 +153,10 @@ static int take_idle(la_redis_t *redis, connection_t *taken)
         last = apr_array_pop(redis->idle);
         *taken = last ? *last : (connection_t){0}; /* before another thread puts its own there */
         apr_thread_mutex_unlock(redis->lock);
-        if (!taken->context || !has_more(taken)) {
-            return taken->context != NULL;
+        if (!taken->reader || !has_more(taken)) {
+            return taken->reader != NULL;
         }
-        redisFree(taken->context);
+        close_connection(taken);
     }
 }
 
@@ -168,58 +173,36 @@ static void give_back(la_redis_t *redis, connection_t *connection)
         apr_thread_mutex_unlock(redis->lock);
     }
     if (full) {
-        redisFree(connection->context);
+        close_connection(connection);
     }
-}
-
-static void drop(exchange_t *e)
-{
-    if (e->connection.context) {
-        redisFree(e->connection.context);
-    }
-    e->connection = (connection_t){0};
 }
 
 /* ---- commands ---- */
 
-static int send_all(exchange_t *e)
-{
-    redisContext *context = e->connection.context;
-    int done = 0;
-
-    while (!done) {
-        if (!await(e, POLLOUT)) {
-            return 0;
-        }
-        if (redisBufferWrite(context, &done) != REDIS_OK) {
-            e->closed = 1;
-            return failed(e, context->errstr);
-        }
-    }
-    return 1;
-}
-
 /* Reads until there is a whole reply, and no more. */
 static int await_reply(exchange_t *e)
 {
-    redisContext *context = e->connection.context;
-    const redisReader *reader = context->reader;
+    redisReader *reader = e->connection.reader;
     la_redis_reply_e state;
+    char chunk[CHUNK_BYTES];
     apr_size_t len;
 
     for (;;) {
         la_slice_t bytes = {reader->buf + reader->pos, reader->len - reader->pos};
+        const char *error;
 
         state = la_redis_reply_check(bytes, &len);
         if (state != LA_REDIS_REPLY_PARTIAL) {
             break;
         }
-        if (!await(e, POLLIN)) {
-            return 0;
+        error = la_redis_stream_read(&e->connection.stream, chunk, sizeof(chunk), e->deadline_us,
+                                     e->pool, &len, &e->closed);
+        if (error) {
+            e->closed = e->closed && bytes.len == 0;
+            return failed(e, error);
         }
-        if (redisBufferRead(context) != REDIS_OK) {
-            e->closed = bytes.len == 0;
-            return failed(e, context->errstr);
+        if (redisReaderFeed(reader, chunk, len) != REDIS_OK) {
+            return failed(e, "out of memory");
         }
     }
     return state == LA_REDIS_REPLY_WHOLE ||
@@ -235,7 +218,7 @@ static int receive(exchange_t *e, redisReply **reply)
     if (!await_reply(e)) {
         return 0;
     }
-    if (redisGetReplyFromReader(e->connection.context, &got) != REDIS_OK || !got) {
+    if (redisReaderGetReply(e->connection.reader, &got) != REDIS_OK || !got) {
         return failed(e, "its answer is malformed");
     }
     *reply = got;
@@ -247,6 +230,9 @@ static int run(exchange_t *e, apr_size_t count, const la_slice_t *words, redisRe
 {
     const char **texts = apr_palloc(e->pool, count * sizeof(*texts));
     size_t *lens = apr_palloc(e->pool, count * sizeof(*lens));
+    const char *error;
+    char *command;
+    long long len;
     apr_size_t i;
 
     *reply = NULL;
@@ -254,10 +240,14 @@ static int run(exchange_t *e, apr_size_t count, const la_slice_t *words, redisRe
         texts[i] = words[i].data;
         lens[i] = words[i].len;
     }
-    if (redisAppendCommandArgv(e->connection.context, (int)count, texts, lens) != REDIS_OK) {
+    len = redisFormatCommandArgv(&command, (int)count, texts, lens);
+    if (len < 0) {
         return failed(e, "out of memory");
     }
-    return send_all(e) && receive(e, reply) && *reply != NULL;
+    error = la_redis_stream_write(&e->connection.stream, (la_slice_t){command, (apr_size_t)len},
+                                  e->deadline_us, e->pool, &e->closed);
+    redisFreeCommand(command);
+    return error ? failed(e, error) : receive(e, reply) && *reply != NULL;
 }
 
 /* Runs a command of the login; any answer except OK is a failure. */
@@ -376,7 +366,7 @@ static int attempt(exchange_t *e, apr_size_t count, const la_slice_t *words, red
     e->closed = 0;
     e->reason = NULL;
     *reply = NULL;
-    if (!e->connection.context && !open_session(e)) {
+    if (!e->connection.reader && !open_session(e)) {
         return 0;
     }
     e->deadline_us = la_clock_us() + e->redis->options->timeout_us;
@@ -391,7 +381,7 @@ static int exchange(exchange_t *e, apr_size_t count, const la_slice_t *words, re
         if (attempt(e, count, words, reply)) {
             return 1;
         }
-        drop(e);
+        close_connection(&e->connection);
         tries = e->closed ? tries : 0;
     }
     return 0;
@@ -423,7 +413,7 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
     }
     freeReplyObject(reply);
     if (result == LA_REDIS_FAILED || (result == LA_REDIS_ERROR && is_of_replica(answer))) {
-        drop(&e);
+        close_connection(&e.connection);
     } else {
         answer->server = apr_pstrdup(pool, e.connection.server);
         give_back(redis, &e.connection);
@@ -439,7 +429,7 @@ static apr_status_t close_idle(void *data)
     connection_t *connection;
 
     while ((connection = apr_array_pop(redis->idle)) != NULL) {
-        redisFree(connection->context);
+        close_connection(connection);
     }
     return APR_SUCCESS;
 }

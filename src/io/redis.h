@@ -8,6 +8,7 @@
 #define LA_REDIS_H
 
 #include "base/slice.h"
+#include "io/redis_tls.h"
 #include "io/secret.h"
 
 #include <apr_pools.h>
@@ -24,6 +25,7 @@ typedef struct la_redis_options_t {
     int port;
     const char *path;      /* of a unix socket; NULL for TCP */
     const char *address;   /* for log and status page: host:port or unix:path, never a password */
+    la_redis_tls_t *tls;   /* NULL: plain */
     const char *user;      /* NULL: only a password */
     la_secret_t *password; /* NULL: none */
     int db;
@@ -59,9 +61,9 @@ typedef struct la_redis_answer_t {
         *server; /* run_id of the server process that answered; empty when it does not tell */
 } la_redis_answer_t;
 
-/* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout= and prefix= in any
- * order. The password is percent-decoded, and then a secret's notation: file:PATH, env:NAME or
- * literally.
+/* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout=, prefix=, and for
+ * rediss:// cafile=, certfile= and keyfile=, in any order. The password is percent-decoded, and
+ * then a secret's notation: file:PATH, env:NAME or literally.
  *
  * Returns NULL, or what is wrong, never with a password in it.
  */

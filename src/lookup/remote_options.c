@@ -66,8 +66,18 @@ static int is_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == strlen(name);
 }
 
+static const char *set_file(apr_pool_t *pool, const char *name, const char *text, const char **path)
+{
+    if (*path) {
+        return apr_psprintf(pool, "%s is given twice", name);
+    }
+    *path = *text ? la_host()->path(pool, text) : NULL;
+    return *path ? NULL : apr_psprintf(pool, "%s names no path", name);
+}
+
 /* Reads one NAME=VALUE. */
-static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options_t *options)
+static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options_t *options,
+                            la_redis_tls_files_t *files)
 {
     const char *value = strchr(word, '=');
     const char *name = value ? apr_pstrmemdup(pool, word, (apr_size_t)(value++ - word)) : "";
@@ -81,9 +91,18 @@ static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options
     if (strcasecmp(name, "prefix") == 0) {
         return set_prefix(pool, value, options);
     }
+    if (strcasecmp(name, "cafile") == 0) {
+        return set_file(pool, "cafile", value, &files->ca);
+    }
+    if (strcasecmp(name, "certfile") == 0) {
+        return set_file(pool, "certfile", value, &files->cert);
+    }
+    if (strcasecmp(name, "keyfile") == 0) {
+        return set_file(pool, "keyfile", value, &files->key);
+    }
     return apr_psprintf(pool,
-                        "%s is not known: timeout=, connect_timeout= and prefix= are; user, "
-                        "password and database are part of the URL",
+                        "%s is not known: timeout=, connect_timeout=, prefix=, cafile=, certfile= "
+                        "and keyfile= are; user, password and database are part of the URL",
                         is_name(name) ? name : "a word after the URL");
 }
 
@@ -114,7 +133,7 @@ static const char *set_credentials(apr_pool_t *pool, const apr_uri_t *uri,
 static const char *set_tcp(apr_pool_t *pool, const apr_uri_t *uri, la_redis_options_t *options)
 {
     if (!uri->hostname || !uri->hostname[0]) {
-        return "the URL must be redis://[[user]:password@]host[:port][/db]";
+        return "the URL must be redis://[[user]:password@]host[:port][/db], or with rediss://";
     }
     if (uri->port_str && (!parse_number(uri->port_str, 65535, &options->port) || !options->port)) {
         return "the URL's port must be 1 to 65535";
@@ -139,14 +158,21 @@ static const char *set_socket(apr_pool_t *pool, const apr_uri_t *uri, la_redis_o
     return NULL;
 }
 
+/* Returns 1 if the URL begins with `scheme`, which is lower case. */
+static int has_scheme(const char *url, const char *scheme)
+{
+    return strncasecmp(url, scheme, strlen(scheme)) == 0;
+}
+
 static const char *set_url(apr_pool_t *pool, const char *url, la_redis_options_t *options)
 {
-    int is_socket = strncasecmp(url, "unix:", 5) == 0;
+    int is_socket = has_scheme(url, "unix:");
     const char *error;
     apr_uri_t uri;
 
-    if (!is_socket && strncasecmp(url, "redis://", 8) != 0) {
-        return "must be redis://[[user]:password@]host[:port][/db], unix:/path or none";
+    if (!is_socket && !has_scheme(url, "redis://") && !has_scheme(url, "rediss://")) {
+        return "must be redis://[[user]:password@]host[:port][/db], the same with rediss:// for "
+               "TLS, unix:/path or none";
     }
     if (is_socket && strncmp(url + 5, "//", 2) != 0) {
         url = apr_pstrcat(pool, "unix://", url + 5, NULL);
@@ -161,17 +187,30 @@ static const char *set_url(apr_pool_t *pool, const char *url, la_redis_options_t
     return error ? error : set_credentials(pool, &uri, options);
 }
 
+static const char *set_tls(apr_pool_t *pool, const char *url, const la_redis_tls_files_t *files,
+                           la_redis_options_t *options)
+{
+    if (has_scheme(url, "rediss://")) {
+        return la_redis_tls_make(pool, files, &options->tls);
+    }
+    return files->ca || files->cert || files->key
+               ? "cafile=, certfile= and keyfile= are for TLS, of which the URL says rediss://"
+               : NULL;
+}
+
 const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words,
                            la_redis_options_t *options)
 {
+    la_redis_tls_files_t files = {NULL};
     const char *error;
     int i;
 
     *options = (la_redis_options_t){.port = DEFAULT_PORT};
     error = set_url(pool, words[0], options);
     for (i = 1; i < count && !error; i++) {
-        error = set_word(pool, words[i], options);
+        error = set_word(pool, words[i], options, &files);
     }
+    error = error ? error : set_tls(pool, words[0], &files, options);
     options->prefix = options->prefix ? options->prefix : DEFAULT_PREFIX;
     options->timeout_us = options->timeout_us ? options->timeout_us : DEFAULT_TIMEOUT_US;
     options->connect_timeout_us =

@@ -25,11 +25,18 @@ def array(*values):
     return b"*%d\r\n" % len(values) + b"".join(map(bulk, values))
 
 
+def listen(host="127.0.0.1"):
+    """At a free port of the address that the module will find for that host first."""
+    family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address, family=family)
+
+
 class FakeRedis:
     """Answers each command by a function of its words; counts the connections, and the questions that came over each."""
 
-    def __init__(self, answer):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, answer, tls=None, host="127.0.0.1"):
+        self.tls = tls
+        self.listener = listen(host)
         self.port = self.listener.getsockname()[1]
         self.answer = answer
         self.questions = []
@@ -53,6 +60,11 @@ class FakeRedis:
         return [stream.read(int(stream.readline()[1:]) + 2)[:-2] for _ in range(int(count[1:]))]
 
     def serve(self, connection, number):
+        try:
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+        except OSError:  # a handshake that failed, too
+            return connection.close()
         with connection, connection.makefile("rb") as stream:
             try:
                 while words := self.words(stream):

@@ -438,8 +438,8 @@ const command_rec la_config_commands[] = {
     AP_INIT_TAKE1("LlamaAuthCacheSize", set_cache_size, NULL, RSRC_CONF,
                   "size of the shared-memory cache (K, M, G), or off"),
     AP_INIT_TAKE_ARGV("LlamaAuthCacheShared", set_cache_shared, NULL, RSRC_CONF,
-                      "redis://[[user]:password@]host[:port][/db] or unix:/path, then timeout=, "
-                      "connect_timeout=, prefix=; or none"),
+                      "redis[s]://[[user]:password@]host[:port][/db] or unix:/path, then timeout=, "
+                      "connect_timeout=, prefix=, cafile=, certfile=, keyfile=; or none"),
     AP_INIT_TAKE12("LlamaAuthCacheSecret", set_cache_secret, NULL, RSRC_CONF,
                    "file:PATH with the secret for LlamaAuthCacheShared, and file:PATH of an older "
                    "one that still reads"),

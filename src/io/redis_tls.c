@@ -1,0 +1,136 @@
+/* TLS to Redis: reads the files at startup, and prepares sessions. Constant afterwards. */
+#include "io/redis_tls.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+struct la_redis_tls_t {
+    SSL_CTX *context;
+};
+
+static apr_status_t free_context(void *data)
+{
+    la_redis_tls_t *tls = data;
+
+    SSL_CTX_free(tls->context);
+    return APR_SUCCESS;
+}
+
+/* Refuses to ask for a passphrase: nobody may be there to type it. */
+static int no_passphrase(char *buffer, int size, int writing, void *unused)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)unused;
+    return -1;
+}
+
+/* Returns "word: path: why", and forgets OpenSSL's errors. */
+static const char *refuse(apr_pool_t *pool, const char *word, const char *path, const char *what)
+{
+    unsigned long error = ERR_peek_error(); /* the first: the others say who called */
+    const char *reason =
+        ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
+
+    reason = reason ? apr_psprintf(pool, " (%s)", reason) : "";
+    ERR_clear_error();
+    return apr_pstrcat(pool, word, ": ", path, what, reason, NULL);
+}
+
+static const char *set_authorities(apr_pool_t *pool, SSL_CTX *context, const char *path)
+{
+    if (!path) {
+        return SSL_CTX_set_default_verify_paths(context) == 1
+                   ? NULL
+                   : "cafile: the system's authorities cannot be used";
+    }
+    return SSL_CTX_load_verify_locations(context, path, NULL) == 1
+               ? NULL
+               : refuse(pool, "cafile", path, " holds no certificate in PEM that can be read");
+}
+
+static const char *set_certificate(apr_pool_t *pool, SSL_CTX *context,
+                                   const la_redis_tls_files_t *files)
+{
+    const char *key = files->key ? files->key : files->cert;
+
+    if (!files->cert) {
+        return files->key ? "keyfile needs certfile" : NULL;
+    }
+    if (SSL_CTX_use_certificate_chain_file(context, files->cert) != 1) {
+        return refuse(pool, "certfile", files->cert,
+                      " holds no certificate in PEM that can be read");
+    }
+    ERR_clear_error();
+    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
+        return refuse(pool, "keyfile", key,
+                      " holds no private key of that certificate in PEM, without a passphrase");
+    }
+    return NULL;
+}
+
+const char *la_redis_tls_make(apr_pool_t *pool, const la_redis_tls_files_t *files,
+                              la_redis_tls_t **tls)
+{
+    la_redis_tls_t *made = apr_palloc(pool, sizeof(*made));
+    const char *error;
+
+    *tls = NULL;
+    made->context = SSL_CTX_new(TLS_client_method());
+    if (!made->context || SSL_CTX_set_min_proto_version(made->context, TLS1_2_VERSION) != 1) {
+        SSL_CTX_free(made->context);
+        return "OpenSSL failed to make a context";
+    }
+    apr_pool_cleanup_register(pool, made, free_context, apr_pool_cleanup_null);
+    SSL_CTX_set_verify(made->context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_options(made->context, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_session_cache_mode(made->context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(made->context,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_default_passwd_cb(made->context, no_passphrase);
+    ERR_clear_error();
+    error = set_authorities(pool, made->context, files->ca);
+    error = error ? error : set_certificate(pool, made->context, files);
+    *tls = error ? NULL : made;
+    return error;
+}
+
+/* Whether it is an address, for which no server name is sent. */
+static int is_address(const char *host)
+{
+    struct in6_addr address;
+
+    return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+}
+
+/* Demands a certificate of that host. */
+static int expect_host(SSL *session, const char *host)
+{
+    if (is_address(host)) {
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host) == 1;
+    }
+    SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(session, host) == 1 && SSL_set_tlsext_host_name(session, host) == 1;
+}
+
+SSL *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd, apr_pool_t *pool)
+{
+    apr_size_t len = strlen(host);
+    SSL *session = SSL_new(tls->context);
+
+    if (len > 1 && host[len - 1] == '.') { /* the root's dot is in no certificate */
+        host = apr_pstrmemdup(pool, host, len - 1);
+    }
+    if (session && (!expect_host(session, host) || SSL_set_fd(session, fd) != 1)) {
+        SSL_free(session);
+        session = NULL;
+    }
+    return session;
+}

@@ -3,6 +3,7 @@
 import pytest
 
 from callers import BEARER, key_of, write_callers
+from signing import signer_section
 
 BARE = key_of("bare")
 
@@ -12,6 +13,7 @@ class TestCachesOfOthers:
     """mod_cache keeps no answer to a caller whose token it cannot see."""
     SOURCES = {"header": lambda key: {"headers": [("X-Api-Key", key)]}, "cookie": lambda key: {"headers": [("Cookie", f"session={key}")]},
                "query": lambda key: {"query": f"?access_token={key}"}, "off": lambda key: {"token": key}, "unset": lambda key: {"token": key},
+               "signed": lambda key: {"token": key},
                "index": lambda key: {"headers": [("X-Api-Key", key)]}, "inner": lambda key: {"headers": [("X-Api-Key", key)]}}
 
     @pytest.fixture
@@ -22,11 +24,12 @@ class TestCachesOfOthers:
         (httpd.root / "cache").chmod(0o777)
         sections = {"header": "LlamaAuthTokenSource header:x-api-key", "cookie": "LlamaAuthTokenSource cookie:session",
                     "query": "LlamaAuthTokenSource query:access_token", "off": "LlamaAuthForwardToken off",
+                    "signed": "LlamaAuthForward Authorization assertion:internal",
                     "unset": "RequestHeader unset Authorization", "index": "LlamaAuthTokenSource header:x-api-key",
                     "inner": "LlamaAuthTokenSource header:x-api-key\n RewriteEngine On\n RewriteRule ^.*$ /public/page.cgi [L]"}
         for name in [*sections, "public"]:
             httpd.write(f"htdocs/{name}/page.cgi", '#!/bin/sh\nprintf "Content-Type: text/plain\\nCache-Control: max-age=60\\n\\nfor $REMOTE_USER"\n').chmod(0o755)
-        text = write_callers(httpd) + f"""
+        text = write_callers(httpd) + signer_section(httpd) + f"""
 ScriptSock cgisock
 CacheRoot "{httpd.root}/cache"
 CacheEnable disk /

@@ -1,80 +1,14 @@
 """<LlamaAuthSigner> and assertion:SIGNER (spec section 15): what the backend is told, signed, and that nobody else can say it."""
 
-import json
 import re
 import time
 
 import pytest
-from jwcrypto import jwk, jws
 
-from behaviour import render
 from callers import BEARER, CALLERS, key_of, write_callers
 from client import build
-from conftest import every_mpm
-from errorlog import await_until
 from server import client_id
-
-ALGORITHMS = {"es256": {"kty": "EC", "crv": "P-256"}, "es384": {"kty": "EC", "crv": "P-384"}, "eddsa": {"kty": "OKP", "crv": "Ed25519"},
-              "rs256": {"kty": "RSA", "size": 2048}}
-SIGNER = """
-<LlamaAuthSigner {name}>
-    Key      file:conf/{key}.pem
-    Issuer   https://api.example.com
-    Audience ogx
-    {more}
-</LlamaAuthSigner>
-"""
-KNOWN = f"{BEARER}Require valid-user\n"
-JWKS = '<Location "/jwks">\nSetHandler llama-auth-jwks\nRequire all granted\n</Location>\n'
-
-
-def make_pem(**shape):
-    return jwk.JWK.generate(**shape).export_to_pem(private_key=True, password=None)
-
-
-def write_key(httpd, name, algorithm="es256"):
-    """A new key; as an administrator does it, by a rename."""
-    httpd.write(f"conf/{name}.pem", make_pem(**ALGORITHMS[algorithm])).chmod(0o644)
-
-
-def signer(httpd, name="internal", key="es256", more=""):
-    if not (httpd.root / f"conf/{key}.pem").exists():
-        write_key(httpd, key, key if key in ALGORITHMS else "es256")
-    return SIGNER.format(name=name, key=key, more=more)
-
-
-def backend_of(httpd, name="backend"):
-    httpd.endpoint(name).default = lambda peer, call: peer.send(render(200, b"{}", []))
-    return f"http://127.0.0.1:{httpd.endpoint(name).port}"
-
-
-def last_call(httpd, name="backend"):
-    return httpd.endpoint(name).calls[-1]
-
-
-def values(call, name):
-    return [value for field, value in call.headers if field.lower() == name.lower()]
-
-
-def keys_of(httpd, path="/jwks"):
-    return jwk.JWKSet.from_json(httpd.get(path).body)
-
-
-def verify(httpd, text, path="/jwks"):
-    """The claims of an assertion whose signature one of the published keys made, as jwcrypto sees it."""
-    token = jws.JWS()
-    token.deserialize(text)
-    header = json.loads(token.objects["protected"])
-    key = keys_of(httpd, path).get_key(header["kid"])
-    assert key is not None and key.thumbprint() == header["kid"] and header["typ"] == "JWT" and set(header) == {"alg", "typ", "kid"}
-    token.verify(key, alg=header["alg"])
-    return json.loads(token.payload)
-
-
-def bearer(value):
-    assert value.startswith("Bearer ")
-    return value[len("Bearer "):]
-
+from signing import ALGORITHMS, JWKS, KNOWN, backend_of, bearer, last_call, payload_of, signer_section, values, verify
 
 # location: (lines, header, signer's options)
 PLACES = {
@@ -104,8 +38,8 @@ class TestPlaces:
     @staticmethod
     def configure(httpd):
         backend = backend_of(httpd)
-        text = write_callers(httpd) + JWKS + "".join(signer(httpd, name, name) for name in ALGORITHMS)
-        text += signer(httpd, "claims", "eddsa", "Claim teams groups\nClaim scopes permissions") + signer(httpd, "short", "es256", "Lifetime 10s")
+        text = write_callers(httpd) + JWKS + "".join(signer_section(httpd, name, name) for name in ALGORITHMS)
+        text += signer_section(httpd, "claims", "eddsa", "Claim teams groups\nClaim scopes permissions") + signer_section(httpd, "short", "es256", "Lifetime 10s")
         for path, (lines, _) in PLACES.items():
             ours = "" if "/" in path else BEARER if "Require" in lines else KNOWN
             text += f"<Location /{path}>\n{ours}{lines}\n</Location>\n".replace("{backend}", backend)
@@ -124,7 +58,7 @@ class TestPlaces:
         claims = verify(httpd, bearer(value) if header == "Authorization" else value)
         after = int(time.time())
         lifetime = 10 if path == "short" else 60
-        assert claims.pop("jti") and re.fullmatch("[A-Za-z0-9_-]{22}", json.loads(jws_payload(value))["jti"])
+        assert claims.pop("jti") and re.fullmatch("[A-Za-z0-9_-]{22}", payload_of(value)["jti"])
         iat, exp = claims.pop("iat"), claims.pop("exp")
         assert exp - iat == lifetime + 5 and before - 5 - lifetime // 2 <= iat <= after - 5
         assert claims == {"iss": "https://api.example.com", "sub": "full", "aud": "ogx", "client_id": client_id(key_of("full")),
@@ -218,9 +152,3 @@ class TestPlaces:
             connection.send(build("POST", "/both/x", token=key_of("full"), headers=[("Transfer-Encoding", "chunked")]) + body)
             assert connection.read().status == 200
         assert "forged" not in str(last_call(httpd).headers) and b"forged" not in last_call(httpd).body
-
-
-def jws_payload(value):
-    token = jws.JWS()
-    token.deserialize(value.removeprefix("Bearer "))
-    return token.objects["payload"]

@@ -20,6 +20,7 @@ PLACES = {
     "both": ("LlamaAuthForward X-Assertion assertion:es256\nLlamaAuthForward Authorization ASSERTION:es256", "X-Assertion"),
     "sources": ("LlamaAuthForward Authorization assertion:es256\n"
                 "LlamaAuthTokenSource Authorization header:x-api-key query:key cookie:session", "Authorization"),
+    "keyed": ("LlamaAuthForward Authorization assertion:es256\nLlamaAuthTokenSource header:x-api-key", None),
     "handler": ('LlamaAuthForward Authorization assertion:es256\nSetHandler "proxy:{backend}/"', "Authorization"),
     "hole": ("LlamaAuthForward Authorization assertion:es256\nRequire all granted", "Authorization"),
     "holex": ("LlamaAuthForward X-Assertion assertion:es256\nRequire all granted", "X-Assertion"),
@@ -39,7 +40,8 @@ class TestPlaces:
     def configure(httpd):
         backend = backend_of(httpd)
         text = write_callers(httpd) + JWKS + "".join(signer_section(httpd, name, name) for name in ALGORITHMS)
-        text += signer_section(httpd, "claims", "eddsa", "Claim teams groups\nClaim scopes permissions") + signer_section(httpd, "short", "es256", "Lifetime 10s")
+        text += signer_section(httpd, "claims", "eddsa", "Claim teams groups\nClaim scopes permissions")
+        text += signer_section(httpd, "short", "es256", "Lifetime 10s")
         for path, (lines, _) in PLACES.items():
             ours = "" if "/" in path else BEARER if "Require" in lines else KNOWN
             text += f"<Location /{path}>\n{ours}{lines}\n</Location>\n".replace("{backend}", backend)
@@ -104,6 +106,15 @@ class TestPlaces:
         """A client's own Authorization does not get by, whoever it is."""
         assert httpd.get("/hole/x", headers=[("Authorization", value)]).status == 200
         assert values(last_call(httpd), "Authorization") == []
+
+    @pytest.mark.parametrize("path", ["es256", "sources", "hole", "keyed"])
+    def test_no_proof(self, httpd, path):
+        """A DPoP proof goes no further, wherever the token came from."""
+        headers = [("DPoP", "eyJ.proof"), ("X-Api-Key", key_of("full"))] if path in ("keyed", "sources") else [("DPoP", "eyJ.proof")]
+        token = None if path in ("keyed", "sources") else key_of("full")
+        assert httpd.get(f"/{path}/x", token=token, headers=headers).status == 200
+        assert values(last_call(httpd), "DPoP") == values(last_call(httpd), "X-Api-Key") == []
+        assert (values(last_call(httpd), "Authorization") == []) == (path == "hole")
 
     def test_nobody(self, httpd):
         assert httpd.get("/hole/x").status == httpd.get("/holex/x", headers=[("X-Assertion", "mine"), ("X_Assertion", "mine")]).status == 200

@@ -22,7 +22,8 @@ APLOG_USE_MODULE(llama_auth);
 typedef struct la_shown_proof_t {
     la_dpop_t proof;
     const char *fault;      /* why it cannot be read, or NULL */
-    const char *jkt;        /* that its key was compared with; NULL: not yet */
+    const char *jkt;        /* that it was verified for; NULL: not yet */
+    la_jwa_set_t allowed;   /* by which algorithms */
     const char *unverified; /* why that failed, or NULL */
     int is_remembered;      /* it was asked for, with this result: */
     la_replay_e memory;
@@ -110,7 +111,8 @@ static la_shown_proof_t *read_proof(request_rec *r)
         state->proof = apr_pcalloc(first->pool, sizeof(*state->proof));
         state->proof->fault = find_proof(r, &text);
         if (!state->proof->fault) {
-            state->proof->fault = la_dpop_parse(first->pool, text, &state->proof->proof);
+            state->proof->fault =
+                la_dpop_parse(first->pool, la_child_proof_keys(), text, &state->proof->proof);
         }
     }
     return state->proof;
@@ -148,13 +150,17 @@ static const char *check_nonce(request_rec *r, la_slice_t nonce, apr_time_t now)
 
 /* ---- the proof ---- */
 
-static const char *check_signature(request_rec *r, la_shown_proof_t *shown, const char *jkt)
+/* Verifies the proof, once for the same key and the same algorithms. */
+static const char *check_signature(request_rec *r, la_shown_proof_t *shown, la_jwa_set_t allowed,
+                                   const char *jkt)
 {
-    if (!shown->jkt || strcmp(shown->jkt, jkt) != 0) {
+    if (!shown->jkt || shown->allowed != allowed || strcmp(shown->jkt, jkt) != 0) {
         apr_pool_t *pool = la_request_first(r)->pool;
 
         shown->jkt = apr_pstrdup(pool, jkt);
-        shown->unverified = la_dpop_verify(pool, &shown->proof, jkt);
+        shown->allowed = allowed;
+        shown->unverified =
+            la_dpop_verify(pool, la_child_proof_keys(), &shown->proof, allowed, jkt);
     }
     return shown->unverified;
 }
@@ -207,7 +213,7 @@ static const char *check_proof(request_rec *r, const la_provider_t *provider, co
         reason = check_nonce(r, shown->proof.nonce, now);
         *fault = reason ? LA_PROOF_NONCE : LA_PROOF_BAD;
     }
-    reason = reason ? reason : check_signature(r, shown, jkt);
+    reason = reason ? reason : check_signature(r, shown, terms.algorithms, jkt);
     return reason ? reason : check_memory(r, shown, now);
 }
 

@@ -25,7 +25,8 @@ APLOG_USE_MODULE(llama_auth);
 
 static struct {
     la_shared_t shared;
-    apr_pool_t *pool;    /* lives as long as the process */
+    apr_pool_t *pool; /* lives as long as the process */
+    la_proof_keys_t *proof_keys;
     atomic_int is_ready; /* from the end of child_init until the child ends */
     atomic_int running;  /* background tasks that run now */
 } child;
@@ -33,6 +34,11 @@ static struct {
 const la_shared_t *la_shared_get(void)
 {
     return &child.shared;
+}
+
+la_proof_keys_t *la_child_proof_keys(void)
+{
+    return child.proof_keys;
 }
 
 /* Returns 1 when a background task may run; leave() must follow. */
@@ -172,6 +178,7 @@ static apr_status_t ready_providers(server_rec *s)
 
     if (rv == APR_SUCCESS && providers->nelts > 0) {
         rv = la_http_child_init(child.pool);
+        child.proof_keys = la_proof_keys_make(child.pool);
     }
     if (rv == APR_SUCCESS) {
         rv = la_shared_attach(child.pool, s, &child.shared);

@@ -2,6 +2,7 @@
 #ifndef LA_CHILD_H
 #define LA_CHILD_H
 
+#include "jose/proof_keys.h"
 #include "lookup/lookup.h"
 
 #include <httpd.h>
@@ -9,6 +10,9 @@
 /* Returns this child's handles. Without providers there are the counters only, and all others are
  * NULL. */
 const la_shared_t *la_shared_get(void);
+
+/* Returns this child's keys of proofs, or NULL if it keeps none. */
+la_proof_keys_t *la_child_proof_keys(void);
 
 /* Has mod_watchdog run the background tasks that this configuration needs, in each child. In the
  * parent. Returns APR_SUCCESS; else it has logged what failed.

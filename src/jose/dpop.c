@@ -138,7 +138,18 @@ static const char *read_claims(apr_pool_t *pool, la_dpop_t *proof)
     return fault ? fault : read_text(pool, proof, "nonce", 0, &proof->nonce);
 }
 
-const char *la_dpop_parse(apr_pool_t *pool, la_slice_t text, la_dpop_t *proof)
+/* Parses a proof whose header is that of an earlier one. */
+static la_jwt_e parse_known(apr_pool_t *pool, la_slice_t text, la_dpop_t *proof, const char **fault)
+{
+    la_jwt_e parsed = la_jwt_parse_rest(pool, text, &proof->jwt, fault);
+
+    proof->jwt.algorithms = proof->known->algorithm;
+    proof->jwt.algorithm = la_slice_of(proof->known->alg);
+    return parsed;
+}
+
+const char *la_dpop_parse(apr_pool_t *pool, la_proof_keys_t *keys, la_slice_t text,
+                          la_dpop_t *proof)
 {
     const char *fault = NULL;
 
@@ -147,7 +158,10 @@ const char *la_dpop_parse(apr_pool_t *pool, la_slice_t text, la_dpop_t *proof)
         return apr_psprintf(pool, "it has %" APR_SIZE_T_FMT " characters, expected at most %d",
                             text.len, LA_DPOP_MAX_BYTES);
     }
-    switch (la_jwt_parse(pool, text, &proof->jwt, &fault)) {
+    proof->header = la_jwt_first_part(text);
+    proof->known = la_proof_keys_find(keys, proof->header, pool);
+    switch (proof->known ? parse_known(pool, text, proof, &fault)
+                         : la_jwt_parse(pool, text, &proof->jwt, &fault)) {
     case LA_JWT_FOREIGN:
         return "it is not a compact JWS";
     case LA_JWT_REFUSED:
@@ -155,7 +169,7 @@ const char *la_dpop_parse(apr_pool_t *pool, la_slice_t text, la_dpop_t *proof)
     case LA_JWT_GOOD:
         break;
     }
-    fault = read_header(pool, proof);
+    fault = proof->known ? NULL : read_header(pool, proof);
     return fault ? fault : read_claims(pool, proof);
 }
 
@@ -207,26 +221,61 @@ const char *la_dpop_check(apr_pool_t *pool, const la_dpop_t *proof, const la_dpo
 
 /* ---- verifying ---- */
 
-const char *la_dpop_verify(apr_pool_t *pool, const la_dpop_t *proof, const char *jkt)
+static const char *check_thumbprint(apr_pool_t *pool, const char *own, const char *jkt)
+{
+    return strcmp(own, jkt) == 0
+               ? NULL
+               : apr_psprintf(pool,
+                              "its key is %s, expected the one that the token is bound to, %s", own,
+                              la_json_quoted(pool, la_slice_of(jkt)));
+}
+
+static const char *verify_known(apr_pool_t *pool, const la_dpop_t *proof, const char *jkt)
+{
+    const char *fault = check_thumbprint(pool, proof->known->jkt, jkt);
+    int good = !fault && la_verifier_check(proof->known->verifier, proof->jwt.signing_input,
+                                           proof->jwt.signature);
+
+    ERR_clear_error();
+    return good || fault ? fault : "the signature is wrong";
+}
+
+static const char *verify_with(apr_pool_t *pool, const la_jwk_t *key, const la_dpop_t *proof,
+                               const char *jkt)
 {
     char own[LA_THUMBPRINT_LEN + 1];
-    la_jwk_t key;
-    const char *fault =
-        la_jwk_parse(pool, proof->jwk, proof->jwt.algorithms & LA_JWA_DEFAULT, KEY_EFFORT, &key);
+    const char *fault;
 
+    if (!la_thumbprint_of(key->key, own)) {
+        return "jwk has no thumbprint";
+    }
+    fault = check_thumbprint(pool, own, jkt);
+    if (fault) {
+        return fault;
+    }
+    return la_jwt_verify_with(&proof->jwt, key, key->algorithms) ? NULL : "the signature is wrong";
+}
+
+const char *la_dpop_verify(apr_pool_t *pool, la_proof_keys_t *keys, const la_dpop_t *proof,
+                           la_jwa_set_t allowed, const char *jkt)
+{
+    la_jwa_set_t wanted = proof->jwt.algorithms & allowed & LA_JWA_DEFAULT;
+    const char *fault;
+    la_jwk_t key;
+
+    if (proof->known) {
+        return wanted ? verify_known(pool, proof, jkt) : "alg is not allowed";
+    }
+    fault = la_jwk_parse(pool, proof->jwk, wanted, KEY_EFFORT, &key);
     if (fault) {
         return apr_psprintf(pool, "jwk cannot be used with alg %s: %s",
                             la_json_quoted(pool, proof->jwt.algorithm), fault);
     }
-    if (!la_thumbprint_of(key.key, own)) {
-        return "jwk has no thumbprint";
+    fault = verify_with(pool, &key, proof, jkt);
+    if (!fault) {
+        la_proof_keys_add(keys, proof->header, key.key, key.algorithms, proof->jwt.algorithm, jkt);
     }
-    if (strcmp(own, jkt) != 0) {
-        return apr_psprintf(pool, "its key is %s, expected the one that the token is bound to, %s",
-                            own, la_json_quoted(pool, la_slice_of(jkt)));
-    }
-    return la_jwt_verify_with(&proof->jwt, &key, proof->jwt.algorithms) ? NULL
-                                                                        : "the signature is wrong";
+    return fault;
 }
 
 /* ---- remembering ---- */

@@ -11,7 +11,7 @@
 #include "base/digest.h"
 #include "base/uri.h"
 #include "jose/jwt.h"
-#include "jose/thumbprint.h"
+#include "jose/proof_keys.h"
 
 #include <apr_time.h>
 
@@ -28,7 +28,9 @@
 /* A proof that was read, not yet believed. Lives in the pool of la_dpop_parse(). */
 typedef struct la_dpop_t {
     la_jwt_t jwt;
-    const la_json_t *jwk; /* an object without private members */
+    la_slice_t header;           /* as it is written */
+    const la_proof_key_t *known; /* of an earlier proof with the same header; NULL: none is */
+    const la_json_t *jwk;        /* an object without private members; NULL if the key is known */
     la_slice_t htm;
     la_uri_t htu;     /* normalised */
     apr_time_t iat;   /* within a day of 1970 to the year 9999 */
@@ -42,10 +44,12 @@ typedef struct la_dpop_t {
  * `jwk` that is an object without a private member and not a symmetric key, claims of the right
  * types; no `crit`, no `b64`, no member twice. Claims that are not known do not matter.
  *
- * text: is not copied. proof: in `pool`. Returns NULL, or the reason for the log, a literal or in
- * `pool`: it quotes no more of the proof than `typ`, `alg` and the numbers.
+ * keys: those known from earlier proofs; NULL: none. text: is not copied. proof: in `pool`. Returns
+ * NULL, or the reason for the log, a literal or in `pool`: it quotes no more of the proof than
+ * `typ`, `alg` and the numbers.
  */
-const char *la_dpop_parse(apr_pool_t *pool, la_slice_t text, la_dpop_t *proof);
+const char *la_dpop_parse(apr_pool_t *pool, la_proof_keys_t *keys, la_slice_t text,
+                          la_dpop_t *proof);
 
 /* What a proof must be about. */
 typedef struct la_dpop_terms_t {
@@ -66,9 +70,11 @@ const char *la_dpop_check(apr_pool_t *pool, const la_dpop_t *proof, const la_dpo
  * of at most 4096 bits; its thumbprint is `jkt`; the signature is by it, with the algorithm that
  * the header names. Leaves OpenSSL's error queue empty.
  *
+ * keys: takes the key of a proof that is verified; may be NULL. allowed: as la_dpop_terms_t has it.
  * jkt: of the token's confirmation. Returns NULL, or the reason.
  */
-const char *la_dpop_verify(apr_pool_t *pool, const la_dpop_t *proof, const char *jkt);
+const char *la_dpop_verify(apr_pool_t *pool, la_proof_keys_t *keys, const la_dpop_t *proof,
+                           la_jwa_set_t allowed, const char *jkt);
 
 /* What a proof is remembered by: SHA-256 of its key's thumbprint and its jti, each after its
  * length. jkt: that la_dpop_verify() agreed to. Returns APR_SUCCESS, or APR_EGENERAL when libcrypto

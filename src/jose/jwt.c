@@ -123,6 +123,37 @@ static const char *read_signature(apr_pool_t *pool, la_slice_t part, la_jwt_t *j
     return jwt->signature.len > 0 ? NULL : "it is not signed";
 }
 
+/* Returns NULL, or the reason. */
+static const char *read_rest(apr_pool_t *pool, la_slice_t token, const la_slice_t parts[3],
+                             la_jwt_t *jwt)
+{
+    const char *reason = read_signature(pool, parts[2], jwt);
+
+    jwt->signing_input =
+        (la_slice_t){token.data, (apr_size_t)(parts[1].data + parts[1].len - token.data)};
+    return reason ? reason : read_claims(pool, parts[1], jwt);
+}
+
+la_slice_t la_jwt_first_part(la_slice_t token)
+{
+    const char *dot = token.len ? memchr(token.data, '.', token.len) : NULL;
+
+    return (la_slice_t){token.data, dot ? (apr_size_t)(dot - token.data) : 0};
+}
+
+la_jwt_e la_jwt_parse_rest(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const char **reason)
+{
+    la_slice_t parts[3];
+
+    *jwt = (la_jwt_t){0};
+    if (!split(token, parts)) {
+        *reason = "not a JWT";
+        return LA_JWT_FOREIGN;
+    }
+    *reason = read_rest(pool, token, parts, jwt);
+    return *reason ? LA_JWT_REFUSED : LA_JWT_GOOD;
+}
+
 la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const char **reason)
 {
     const la_json_t *header;
@@ -138,10 +169,7 @@ la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const c
     *reason = parse_object(pool, text, "header", &header);
     jwt->header = *reason ? NULL : header;
     *reason = *reason ? *reason : read_header(pool, header, jwt);
-    *reason = *reason ? *reason : read_signature(pool, parts[2], jwt);
-    *reason = *reason ? *reason : read_claims(pool, parts[1], jwt);
-    jwt->signing_input =
-        (la_slice_t){token.data, (apr_size_t)(parts[1].data + parts[1].len - token.data)};
+    *reason = *reason ? *reason : read_rest(pool, token, parts, jwt);
     return *reason ? LA_JWT_REFUSED : LA_JWT_GOOD;
 }
 

@@ -35,6 +35,13 @@ typedef enum la_jwt_e {
  */
 la_jwt_e la_jwt_parse(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const char **reason);
 
+/* The first part of a token, as it is written: up to the first dot; empty if there is none. */
+la_slice_t la_jwt_first_part(la_slice_t token);
+
+/* Parses a token all but its header, for those who know that first part already: what jwt has of
+ * the header stays zero. Otherwise as la_jwt_parse(). */
+la_jwt_e la_jwt_parse_rest(apr_pool_t *pool, la_slice_t token, la_jwt_t *jwt, const char **reason);
+
 /* How a verification ended. */
 typedef enum la_jwt_verified_e {
     LA_JWT_BAD,         /* zero: the key that it names does not fit, or the signature is wrong */

@@ -1,6 +1,7 @@
 /* Verifies signatures with OpenSSL. */
 #include "jose/verifier.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/bn.h>
@@ -15,12 +16,6 @@ struct la_verifier_t {
     EVP_MD_CTX *ready; /* never used itself */
     la_jwa_set_t algorithm;
 };
-
-static apr_status_t free_context(void *context)
-{
-    EVP_MD_CTX_free(context);
-    return APR_SUCCESS;
-}
 
 /* RFC 7518 section 3.5: MGF1 with the same digest, a salt of the digest's length. */
 static int set_pss(EVP_PKEY_CTX *context, const EVP_MD *digest)
@@ -42,17 +37,43 @@ static int make_ready(EVP_MD_CTX *context, EVP_PKEY *key, la_jwa_set_t algorithm
            (!(algorithm & pss) || set_pss(key_context, digest));
 }
 
-la_verifier_t *la_verifier_make(apr_pool_t *pool, EVP_PKEY *key, la_jwa_set_t algorithm)
+la_verifier_t *la_verifier_new(EVP_PKEY *key, la_jwa_set_t algorithm)
 {
-    la_verifier_t *made = apr_palloc(pool, sizeof(*made));
+    la_verifier_t *made = calloc(1, sizeof(*made));
 
+    if (!made) {
+        return NULL;
+    }
     made->algorithm = algorithm;
     made->ready = EVP_MD_CTX_new();
     if (!made->ready || !make_ready(made->ready, key, algorithm)) {
-        EVP_MD_CTX_free(made->ready);
+        la_verifier_free(made);
         return NULL;
     }
-    apr_pool_cleanup_register(pool, made->ready, free_context, apr_pool_cleanup_null);
+    return made;
+}
+
+void la_verifier_free(la_verifier_t *verifier)
+{
+    if (verifier) {
+        EVP_MD_CTX_free(verifier->ready);
+        free(verifier);
+    }
+}
+
+static apr_status_t free_verifier(void *verifier)
+{
+    la_verifier_free(verifier);
+    return APR_SUCCESS;
+}
+
+la_verifier_t *la_verifier_make(apr_pool_t *pool, EVP_PKEY *key, la_jwa_set_t algorithm)
+{
+    la_verifier_t *made = la_verifier_new(key, algorithm);
+
+    if (made) {
+        apr_pool_cleanup_register(pool, made, free_verifier, apr_pool_cleanup_null);
+    }
     return made;
 }
 

@@ -20,6 +20,10 @@ typedef struct la_verifier_t la_verifier_t;
  */
 la_verifier_t *la_verifier_make(apr_pool_t *pool, EVP_PKEY *key, la_jwa_set_t algorithm);
 
+/* The same outside of any pool, for la_verifier_free(), which takes NULL too. */
+la_verifier_t *la_verifier_new(EVP_PKEY *key, la_jwa_set_t algorithm);
+void la_verifier_free(la_verifier_t *verifier);
+
 /* Whether the signature of `input` is right: PSS with a salt as long as the digest, ECDSA as two
  * numbers of fixed length. The caller clears OpenSSL's error queue. */
 int la_verifier_check(const la_verifier_t *verifier, la_slice_t input, la_slice_t signature);

@@ -7,6 +7,14 @@
 
 #define JKT "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
+#define RFC_PROOF                                                                                  \
+    "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0Vj"   \
+    "NoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5"   \
+    "VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUI"   \
+    "iwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI"   \
+    "2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqz"   \
+    "hrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA"
+
 /* The claims that the RFC's two proofs sign, in front of their last dot. */
 static const char *const known[] = {
     ".eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxl"
@@ -60,7 +68,13 @@ static void check_proof(apr_pool_t *pool, la_slice_t text)
                              .now = APR_TIME_C(1562262618000000)};
     unsigned char digest[LA_DIGEST_BYTES];
     la_dpop_t proof;
-    const char *reason = la_dpop_parse(pool, text, &proof);
+    la_proof_keys_t *keys = la_proof_keys_make(pool);
+    const char *reason;
+
+    /* A proof with this header verified before: what follows meets a key that is known. */
+    HOLDS(la_dpop_parse(pool, keys, LA_SLICE(RFC_PROOF), &proof) == NULL);
+    HOLDS(la_dpop_verify(pool, keys, &proof, LA_JWA_DEFAULT, JKT) == NULL);
+    reason = la_dpop_parse(pool, keys, text, &proof);
 
     if (reason) {
         HOLDS(is_line(reason));
@@ -70,7 +84,7 @@ static void check_proof(apr_pool_t *pool, la_slice_t text)
     reason = la_dpop_check(pool, &proof, &terms);
     HOLDS(reason && is_line(reason)); /* no token has the digest of zeros */
     HOLDS(la_dpop_digest(&proof, JKT, digest) == APR_SUCCESS);
-    reason = la_dpop_verify(pool, &proof, JKT);
+    reason = la_dpop_verify(pool, keys, &proof, LA_JWA_DEFAULT, JKT);
     HOLDS(reason ? is_line(reason)
                  : ends_with(proof.jwt.signing_input, known[0]) ||
                        ends_with(proof.jwt.signing_input, known[1]));

@@ -51,6 +51,8 @@ static inline la_dpop_terms_t terms_of(const char *method, const char *uri, long
 }
 
 /* All three steps. Returns NULL, or the first reason. */
+static la_proof_keys_t *keys; /* NULL: none are kept */
+
 static inline const char *check(apr_pool_t *pool, const char *text, size_t len,
                                 const la_dpop_terms_t *terms, const char *jkt)
 {
@@ -59,9 +61,9 @@ static inline const char *check(apr_pool_t *pool, const char *text, size_t len,
     const char *reason;
 
     memcpy(copy, text, len);
-    reason = la_dpop_parse(pool, (la_slice_t){copy, len}, &proof);
+    reason = la_dpop_parse(pool, keys, (la_slice_t){copy, len}, &proof);
     reason = reason ? reason : la_dpop_check(pool, &proof, terms);
-    reason = reason ? reason : la_dpop_verify(pool, &proof, jkt);
+    reason = reason ? reason : la_dpop_verify(pool, keys, &proof, terms->algorithms, jkt);
     free(copy);
     assert_int_equal(ERR_peek_error(), 0);
     return reason;

@@ -151,6 +151,24 @@ static void test_proof(void **state)
     apr_pool_destroy(pool);
 }
 
+/* Each row once more, after proofs with the same header: what is known of a header changes nothing
+ * about what is checked. */
+static void test_known(void **state)
+{
+    const proof_case_t *row = *state;
+    apr_pool_t *pool = new_pool();
+    la_dpop_terms_t terms = terms_of("POST", URI, NOW);
+    const char *header = with_jwk(row->header, jwks[row->key]);
+    const char *good = make_token(pool, header, CLAIMS(""), pair[row->key], row->alg, FORM_JOSE);
+
+    keys = la_proof_keys_make(pool);
+    check(pool, good, strlen(good), &terms, jkts[row->key]);
+    test_proof(state);
+    test_proof(state);
+    keys = NULL;
+    apr_pool_destroy(pool);
+}
+
 /* ---- what is right for another request ---- */
 
 typedef struct request_case_t {
@@ -224,6 +242,8 @@ int main(void)
     make_proof_keys();
     for (size_t i = 0; i < ROWS(proofs); i++)
         add(proofs[i].name, test_proof, &proofs[i]);
+    for (size_t i = 0; i < ROWS(proofs); i++)
+        add(apr_pstrcat(lasting, "known: ", proofs[i].name, NULL), test_known, &proofs[i]);
     for (size_t i = 0; i < ROWS(requests); i++)
         add(requests[i].name, test_request, &requests[i]);
     failed = finish("dpop");

@@ -146,12 +146,13 @@ static void test_rfc(void **state)
 
     (void)state;
     assert_null(check(pool, RFC_PROOF, strlen(RFC_PROOF), &terms, RFC_JKT));
-    assert_null(la_dpop_parse(pool, LA_SLICE(RFC_PROOF), &proof));
+    assert_null(la_dpop_parse(pool, NULL, LA_SLICE(RFC_PROOF), &proof));
     assert_true(la_slice_is(proof.jti, "e1j3V_bKic8-LAEB"));
     assert_true(proof.iat == APR_TIME_C(1562262618) * APR_USEC_PER_SEC);
     assert_true(la_dpop_until(&proof) == APR_TIME_C(1562262918) * APR_USEC_PER_SEC + 1);
     assert_null(proof.nonce.data);
-    assert_string_equal(la_dpop_parse(pool, LA_SLICE(RFC_TOKEN_PROOF), &proof), "ath is missing");
+    assert_string_equal(la_dpop_parse(pool, NULL, LA_SLICE(RFC_TOKEN_PROOF), &proof),
+                        "ath is missing");
     apr_pool_destroy(pool);
 }
 

@@ -34,10 +34,9 @@ static int is_wanted(void)
     const apr_array_header_t *providers = la_registry_providers();
 
     for (int i = 0; i < providers->nelts; i++) {
-        const la_provider_type_t *type =
-            APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider->type;
+        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
 
-        if (type == &la_jwt_type || type == &la_introspection_type || type == &la_custom_type) {
+        if (provider->common.binding != LA_BINDING_IGNORE) {
             return 1;
         }
     }

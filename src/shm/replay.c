@@ -430,7 +430,10 @@ void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t
         uint64_t head = atomic_load(&header->heads[i]);
 
         if (head != 0 && (apr_time_t)((head >> 32) + 1) * MINUTE_US > now) {
-            state->held += atomic_load(&header->held[i]);
+            uint64_t held = atomic_load(&header->held[i]);
+
+            state->held += held;
+            state->fullest = held > state->fullest ? held : state->fullest;
         }
     }
 }

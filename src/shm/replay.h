@@ -61,6 +61,7 @@ typedef struct la_replay_state_t {
     uint64_t elsewhere;                  /* of those new here: another store had seen them */
     uint64_t alone;                      /* of those new here: another store did not answer */
     uint64_t held;                       /* digests of minutes that are not over */
+    uint64_t fullest;                    /* of these, the most that end in the same minute */
     uint64_t capacity;                   /* for digests that end in the same minute */
 } la_replay_state_t;
 

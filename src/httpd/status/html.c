@@ -239,6 +239,7 @@ static void write_body(request_rec *r, const la_status_t *status, int may_purge)
     }
     write_cache(r, status);
     write_second(r, status);
+    la_status_proofs_html(r, status->proofs);
     ap_rputs("</main>\n", r);
     if (may_purge) {
         ap_rputs("<section><h2>Purge</h2><form method=\"post\">"

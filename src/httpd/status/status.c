@@ -132,6 +132,7 @@ const la_status_t *la_status_read(request_rec *r)
     la_counters_read_usage(shared->stats, (apr_uint32_t)entries->nelts, la_clock_us(),
                            &status->anonymous);
     status->quotas = la_status_quotas_read(r->pool);
+    status->proofs = la_status_proofs_read(shared->proofs, status->now, r->pool);
     return status;
 }
 

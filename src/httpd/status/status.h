@@ -4,6 +4,7 @@
 #define LA_STATUS_H
 
 #include "base/json.h"
+#include "httpd/status/proofs.h"
 #include "httpd/status/quotas.h"
 #include "provider/provider.h"
 #include "shm/counters.h"
@@ -48,6 +49,7 @@ typedef struct la_status_t {
     la_counters_provider_t second_stats; /* lookups[0] by la_remote_e */
     la_counters_usage_t anonymous;       /* of callers of no provider */
     const la_status_quotas_t *quotas;    /* NULL: none are configured */
+    const la_status_proofs_t *proofs;    /* NULL: no provider could ask for any */
 } la_status_t;
 
 /* The sum of a provider's look-ups with that verdict, or from that source. */

@@ -1,0 +1,35 @@
+/* The memory of DPoP proofs as the status page shows it. */
+#ifndef LA_STATUS_PROOFS_H
+#define LA_STATUS_PROOFS_H
+
+#include "base/json.h"
+#include "shm/replay.h"
+
+#include <httpd.h>
+
+/* What became of proofs that held in all other ways. */
+enum {
+    LA_STATUS_PROOFS_NEW,
+    LA_STATUS_PROOFS_REPLAYED,
+    LA_STATUS_PROOFS_OLD,
+    LA_STATUS_PROOFS_FULL,
+    LA_STATUS_PROOFS_REFUSED,
+    LA_STATUS_PROOFS_RESULTS
+};
+
+typedef struct la_status_proofs_t {
+    uint64_t results[LA_STATUS_PROOFS_RESULTS];
+    la_replay_state_t memory;
+} la_status_proofs_t;
+
+/* Reads it, in `pool`; NULL where no provider could ask for proofs. */
+const la_status_proofs_t *la_status_proofs_read(const la_replay_t *memory, apr_time_t now,
+                                                apr_pool_t *pool);
+
+/* Parts of the three forms. For NULL they write nothing, and `null`; the page has no such part
+ * either before the first proof. */
+void la_status_proofs_html(request_rec *r, const la_status_proofs_t *proofs);
+void la_status_proofs_json(la_json_writer_t *w, const la_status_proofs_t *proofs);
+void la_status_proofs_prometheus(request_rec *r, const la_status_proofs_t *proofs);
+
+#endif

@@ -222,6 +222,32 @@ static void write_second(request_rec *r, const la_status_t *status)
     end_section(r, &status->second_stats, "commands");
 }
 
+/* Nothing before the first proof. */
+static void write_proofs(request_rec *r, const la_status_proofs_t *proofs)
+{
+    static const char *const labels[LA_STATUS_PROOFS_RESULTS] = {
+        [LA_STATUS_PROOFS_NEW] = "new",
+        [LA_STATUS_PROOFS_REPLAYED] = "used twice",
+        [LA_STATUS_PROOFS_OLD] = "older than the memory",
+        [LA_STATUS_PROOFS_FULL] = "refused: no room",
+        [LA_STATUS_PROOFS_REFUSED] = "refused: memory held"};
+    uint64_t all = 0;
+
+    for (int i = 0; proofs && i < LA_STATUS_PROOFS_RESULTS; i++) {
+        all += proofs->results[i];
+    }
+    if (all == 0) {
+        return;
+    }
+    ap_rputs("<section id=\"proofs\"><h2>DPoP proofs</h2><div class=\"grid\">\n", r);
+    for (int i = 0; i < LA_STATUS_PROOFS_RESULTS; i++) {
+        la_html_number(r, labels[i], proofs->results[i], i >= LA_STATUS_PROOFS_FULL);
+    }
+    la_html_number(r, "remembered here alone", proofs->memory.alone, 1);
+    la_html_number(r, "remembered now", proofs->memory.held, 0);
+    ap_rputs("</div></section>\n", r);
+}
+
 static void write_body(request_rec *r, const la_status_t *status, int may_purge)
 {
     char now[APR_RFC822_DATE_LEN];
@@ -239,7 +265,7 @@ static void write_body(request_rec *r, const la_status_t *status, int may_purge)
     }
     write_cache(r, status);
     write_second(r, status);
-    la_status_proofs_html(r, status->proofs);
+    write_proofs(r, status->proofs);
     ap_rputs("</main>\n", r);
     if (may_purge) {
         ap_rputs("<section><h2>Purge</h2><form method=\"post\">"

@@ -2,23 +2,15 @@
  * request threads. */
 #include "httpd/status/proofs.h"
 
-#include "httpd/status/html_parts.h"
-
 #include <apr_strings.h>
 #include <http_protocol.h>
 
 #define U64 "%" APR_UINT64_T_FMT
 
-static const struct {
-    const char *name;
-    const char *words;
-    int is_bad;
-} results[LA_STATUS_PROOFS_RESULTS] = {
-    [LA_STATUS_PROOFS_NEW] = {"new", "new", 0},
-    [LA_STATUS_PROOFS_REPLAYED] = {"replayed", "used twice", 0},
-    [LA_STATUS_PROOFS_OLD] = {"old", "older than the memory", 0},
-    [LA_STATUS_PROOFS_FULL] = {"full", "no room", 1},
-    [LA_STATUS_PROOFS_REFUSED] = {"refused", "memory not to be had", 1},
+static const char *const names[LA_STATUS_PROOFS_RESULTS] = {
+    [LA_STATUS_PROOFS_NEW] = "new",         [LA_STATUS_PROOFS_REPLAYED] = "replayed",
+    [LA_STATUS_PROOFS_OLD] = "old",         [LA_STATUS_PROOFS_FULL] = "full",
+    [LA_STATUS_PROOFS_REFUSED] = "refused",
 };
 
 const la_status_proofs_t *la_status_proofs_read(const la_replay_t *memory, apr_time_t now,
@@ -40,25 +32,6 @@ const la_status_proofs_t *la_status_proofs_read(const la_replay_t *memory, apr_t
     return read;
 }
 
-void la_status_proofs_html(request_rec *r, const la_status_proofs_t *proofs)
-{
-    uint64_t all = 0;
-
-    for (int i = 0; proofs && i < LA_STATUS_PROOFS_RESULTS; i++) {
-        all += proofs->results[i];
-    }
-    if (all == 0) {
-        return;
-    }
-    ap_rputs("<section id=\"proofs\"><h2>DPoP proofs</h2><div class=\"grid\">\n", r);
-    for (int i = 0; i < LA_STATUS_PROOFS_RESULTS; i++) {
-        la_html_number(r, results[i].words, proofs->results[i], results[i].is_bad);
-    }
-    la_html_number(r, "remembered here alone", proofs->memory.alone, 1);
-    la_html_number(r, "remembered now", proofs->memory.held, 0);
-    ap_rputs("</div></section>\n", r);
-}
-
 void la_status_proofs_json(la_json_writer_t *w, const la_status_proofs_t *proofs)
 {
     const char *text = "null";
@@ -66,7 +39,7 @@ void la_status_proofs_json(la_json_writer_t *w, const la_status_proofs_t *proofs
     if (proofs) {
         text = "{\"results\": {";
         for (int i = 0; i < LA_STATUS_PROOFS_RESULTS; i++) {
-            text = apr_psprintf(w->pool, "%s%s\"%s\": " U64, text, i ? ", " : "", results[i].name,
+            text = apr_psprintf(w->pool, "%s%s\"%s\": " U64, text, i ? ", " : "", names[i],
                                 proofs->results[i]);
         }
         text = apr_psprintf(w->pool,
@@ -95,7 +68,7 @@ void la_status_proofs_prometheus(request_rec *r, const la_status_proofs_t *proof
              "# TYPE llama_auth_proofs_total counter\n",
              r);
     for (int i = 0; i < LA_STATUS_PROOFS_RESULTS; i++) {
-        ap_rprintf(r, "llama_auth_proofs_total{result=\"%s\"} " U64 "\n", results[i].name,
+        ap_rprintf(r, "llama_auth_proofs_total{result=\"%s\"} " U64 "\n", names[i],
                    proofs->results[i]);
     }
     write_number(r, "proofs_alone_total", "counter",

@@ -26,9 +26,7 @@ typedef struct la_status_proofs_t {
 const la_status_proofs_t *la_status_proofs_read(const la_replay_t *memory, apr_time_t now,
                                                 apr_pool_t *pool);
 
-/* Parts of the three forms. For NULL they write nothing, and `null`; the page has no such part
- * either before the first proof. */
-void la_status_proofs_html(request_rec *r, const la_status_proofs_t *proofs);
+/* Parts of the JSON, `null` for NULL, and of the metrics, nothing for NULL. */
 void la_status_proofs_json(la_json_writer_t *w, const la_status_proofs_t *proofs);
 void la_status_proofs_prometheus(request_rec *r, const la_status_proofs_t *proofs);
 

@@ -1,0 +1,400 @@
+/* proofs.c: what is remembered here and in a Redis that answers what the test says; what is sent,
+ * what counts as no answer, what the log is told. With real ones: tests/http/test_replay.py. */
+#include "support.h"
+
+#include "lives.h"
+#include "lookup/proofs.h"
+#include "lookup/remote_link.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define SECONDS(n) ((apr_time_t)(n)*APR_USEC_PER_SEC)
+#define BEGIN      SECONDS(1780000000)
+#define NOW        (BEGIN + SECONDS(600))
+
+#define NAMES_MAX 64
+
+static apr_pool_t *pool;
+
+/* ---- a Redis ---- */
+
+/* Its answer to SET: bytes; "set": as a Redis does; "hang": none; "close": it hangs up. */
+static struct fake_t {
+    pthread_mutex_t lock;
+    const char *answer;
+    int listener;
+    int calls;
+    char sent[512]; /* the words of the last SET */
+    char names[NAMES_MAX][128];
+    int name_count;
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* One word of a command. Returns 0 at the end of the stream. */
+static int read_word(FILE *stream, char *word, size_t size)
+{
+    unsigned len;
+
+    return fscanf(stream, "$%u\r\n", &len) == 1 && len < size &&
+           fread(word, 1, len, stream) == len && fgetc(stream) == '\r' && fgetc(stream) == '\n' &&
+           (word[len] = '\0', 1);
+}
+
+static const char *set_name(const char *name)
+{
+    for (int i = 0; i < fake.name_count; i++) {
+        if (strcmp(fake.names[i], name) == 0) {
+            return "$-1\r\n";
+        }
+    }
+    assert(fake.name_count < NAMES_MAX);
+    apr_cpystrn(fake.names[fake.name_count++], name, sizeof(fake.names[0]));
+    return "+OK\r\n";
+}
+
+/* Answers one command. Returns 0 when the connection ends. */
+static int serve(FILE *in, FILE *out)
+{
+    const char *answer = "$0\r\n\r\n"; /* INFO */
+    char words[8][128];
+    unsigned count;
+
+    if (fscanf(in, "*%u\r\n", &count) != 1 || count > 8) {
+        return 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!read_word(in, words[i], sizeof(words[i]))) {
+            return 0;
+        }
+    }
+    if (strcmp(words[0], "SET") == 0) {
+        pthread_mutex_lock(&fake.lock);
+        fake.calls++;
+        fake.sent[0] = '\0';
+        for (unsigned i = 0; i < count; i++) {
+            size_t len = strlen(fake.sent);
+
+            snprintf(fake.sent + len, sizeof(fake.sent) - len, "%s%s", i ? " " : "", words[i]);
+        }
+        answer = strcmp(fake.answer, "set") == 0 ? set_name(words[1]) : fake.answer;
+        pthread_mutex_unlock(&fake.lock);
+    }
+    if (strcmp(answer, "close") == 0) {
+        return 0;
+    }
+    if (strcmp(answer, "hang") != 0) {
+        fputs(answer, out);
+        fflush(out);
+    }
+    return 1;
+}
+
+static void *serve_client(void *client)
+{
+    FILE *in = fdopen((int)(intptr_t)client, "r");
+    FILE *out = fdopen(dup((int)(intptr_t)client), "w");
+
+    while (serve(in, out)) {}
+    fclose(in);
+    fclose(out);
+    return NULL;
+}
+
+static void *run_fake(void *unused)
+{
+    pthread_t thread;
+    int client;
+
+    (void)unused;
+    while ((client = accept(fake.listener, NULL, NULL)) >= 0) {
+        assert(pthread_create(&thread, NULL, serve_client, (void *)(intptr_t)client) == 0);
+        pthread_detach(thread);
+    }
+    return NULL;
+}
+
+static const char *start_fake(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    pthread_t thread;
+
+    apr_cpystrn(address.sun_path, file_path(pool, "redis"), sizeof(address.sun_path));
+    fake.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert(bind(fake.listener, (struct sockaddr *)&address, sizeof(address)) == 0);
+    assert(listen(fake.listener, 16) == 0);
+    assert(pthread_create(&thread, NULL, run_fake, NULL) == 0);
+    return apr_pstrdup(pool, address.sun_path);
+}
+
+/* ---- machines ---- */
+
+static void *new_bytes(apr_size_t size)
+{
+    void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(bytes != MAP_FAILED);
+    return bytes;
+}
+
+static const char *socket_path;
+
+/* As long as a test may take; short where no answer comes. */
+static apr_interval_time_t timeout_us;
+
+/* A machine with that memory of its own; secrets: names of files. NULL: without Redis. */
+static la_shared_t *new_machine(const char *secrets)
+{
+    static const uint64_t points[2] = {UINT64_C(0x123456789abcdef), UINT64_C(0xfedcba987654321)};
+    la_shared_t *machine = apr_pcalloc(pool, sizeof(*machine));
+    la_remote_options_t *options = apr_pcalloc(pool, sizeof(*options));
+    la_remote_shared_t shared = {.gate = 0, .stats_index = 0};
+    void *bytes = new_bytes(LA_REPLAY_BYTES_MIN);
+    char *rest = apr_pstrdup(pool, secrets ? secrets : "");
+
+    assert_int_equal(la_replay_format(bytes, LA_REPLAY_BYTES_MIN, BEGIN), APR_SUCCESS);
+    assert_int_equal(
+        la_replay_attach(bytes, LA_REPLAY_BYTES_MIN, points, test_holder(), pool, &machine->proofs),
+        APR_SUCCESS);
+    if (!secrets) {
+        return machine;
+    }
+    bytes = new_bytes(la_gates_bytes(1, 1));
+    assert_int_equal(la_gates_format(bytes, 1, 1), APR_SUCCESS);
+    assert_int_equal(la_gates_attach(bytes, 1, 1, test_holder(), pool, &shared.gates), APR_SUCCESS);
+    shared.stats = la_counters_attach(new_bytes(la_counters_bytes(1)), 1, pool);
+    options->redis = (la_redis_options_t){.path = socket_path,
+                                          .address = "unix:redis",
+                                          .prefix = "test:",
+                                          .timeout_us = timeout_us,
+                                          .connect_timeout_us = SECONDS(20)};
+    for (char *name = apr_strtok(rest, " ", &rest); name; name = apr_strtok(NULL, " ", &rest)) {
+        assert_null(la_remote_secret(pool, name, options));
+    }
+    assert_int_equal(la_remote_make(pool, options, &shared, 2, &machine->remote), APR_SUCCESS);
+    return machine;
+}
+
+static la_replay_e remember(const la_shared_t *machine, uint64_t number)
+{
+    unsigned char digest[LA_DIGEST_BYTES] = "a digest of some key and jti";
+
+    memcpy(digest, &number, sizeof(number));
+    return la_proofs_remember(machine, digest, NOW, NOW + SECONDS(301), NOW, pool);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    forget_log();
+    timeout_us = SECONDS(20);
+    pthread_mutex_lock(&fake.lock);
+    fake.answer = "set";
+    fake.calls = 0;
+    fake.name_count = 0;
+    pthread_mutex_unlock(&fake.lock);
+    return 0;
+}
+
+/* ---- here ---- */
+
+static void test_no_memory(void **state)
+{
+    la_shared_t machine = {.proofs = NULL};
+
+    (void)state;
+    assert_int_equal(remember(&machine, 1), LA_REPLAY_REFUSED);
+}
+
+static void test_alone(void **state)
+{
+    const la_shared_t *machine = new_machine(NULL);
+
+    (void)state;
+    assert_int_equal(remember(machine, 1), LA_REPLAY_NEW);
+    assert_int_equal(remember(machine, 1), LA_REPLAY_SEEN);
+    assert_int_equal(remember(machine, 2), LA_REPLAY_NEW);
+    assert_int_equal(log_lines, 0);
+}
+
+static void test_full(void **state)
+{
+    const la_shared_t *machine = new_machine(NULL);
+
+    (void)state;
+    for (uint64_t i = 0; i < 3000; i++) {
+        remember(machine, i);
+    }
+    assert_int_equal(log_lines, 1);
+    assert_int_equal(log_level, LA_LOG_ERROR);
+    assert_non_null(strstr(logged, "LA0410: "));
+}
+
+static void test_late(void **state)
+{
+    const la_shared_t *machine = new_machine(NULL);
+    unsigned char digest[LA_DIGEST_BYTES] = {0};
+    apr_time_t now = BEGIN - SECONDS(60);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(la_proofs_remember(machine, digest, now, now + SECONDS(300), now, pool),
+                         LA_REPLAY_OLD);
+    }
+    assert_int_equal(log_lines, 1);
+    assert_int_equal(log_level, LA_LOG_ERROR);
+    assert_non_null(strstr(logged, "LA0412: "));
+    assert_non_null(strstr(logged, " until 2026-05-28T20:26:40Z,"));
+}
+
+/* ---- in Redis ---- */
+
+static void test_what_is_sent(void **state)
+{
+    const la_shared_t *machine = new_machine("new");
+    unsigned long ms = 0;
+    char name[65];
+
+    (void)state;
+    assert_int_equal(remember(machine, 1), LA_REPLAY_NEW);
+    assert_int_equal(sscanf(fake.sent, "SET test:p:%64[0-9a-f] 1 NX PX %lu", name, &ms), 2);
+    assert_int_equal(strlen(name), 64);
+    assert_in_range(ms, 301000, 700000);
+    assert_null(strstr(fake.sent, "6120646967657374")); /* "a digest" */
+
+    /* What this machine has seen is not asked. */
+    assert_int_equal(remember(machine, 1), LA_REPLAY_SEEN);
+    assert_int_equal(fake.calls, 1);
+    assert_int_equal(log_lines, 0);
+}
+
+typedef struct answer_case_t {
+    const char *name;
+    const char *answer;
+    la_replay_e result;
+    int is_alone;
+} answer_case_t;
+
+static answer_case_t answer_cases[] = {
+    {"OK", "+OK\r\n", LA_REPLAY_NEW, 0},
+    {"nothing: it was there", "$-1\r\n", LA_REPLAY_SEEN, 0},
+    {"nothing, as an array", "*-1\r\n", LA_REPLAY_SEEN, 0},
+    {"OK as a text of two bytes", "$2\r\nOK\r\n", LA_REPLAY_NEW, 0},
+    {"another status", "+QUEUED\r\n", LA_REPLAY_NEW, 1},
+    {"an empty text", "$0\r\n\r\n", LA_REPLAY_NEW, 1},
+    {"1", ":1\r\n", LA_REPLAY_NEW, 1},
+    {"0", ":0\r\n", LA_REPLAY_NEW, 1},
+    {"a list", "*1\r\n+OK\r\n", LA_REPLAY_NEW, 1},
+    {"no memory", "-OOM command not allowed when used memory > 'maxmemory'.\r\n", LA_REPLAY_NEW, 1},
+    {"a replica", "-READONLY You can't write against a read only replica.\r\n", LA_REPLAY_NEW, 1},
+    {"garbage", "HTTP/1.1 400 Bad Request\r\n\r\n", LA_REPLAY_NEW, 1},
+    {"half an answer", "+O", LA_REPLAY_NEW, 1},
+    {"no answer", "hang", LA_REPLAY_NEW, 1},
+    {"it hangs up", "close", LA_REPLAY_NEW, 1},
+};
+
+static void test_answers(void **state)
+{
+    const answer_case_t *row = *state;
+    const la_shared_t *machine;
+    la_replay_state_t counted;
+
+    if (strcmp(row->answer, "hang") == 0 || strcmp(row->answer, "+O") == 0) {
+        timeout_us = SECONDS(1) / 20;
+    }
+    machine = new_machine("new");
+    pthread_mutex_lock(&fake.lock);
+    fake.answer = row->answer;
+    pthread_mutex_unlock(&fake.lock);
+    assert_int_equal(remember(machine, 1), row->result);
+    assert_int_equal(remember(machine, 1), LA_REPLAY_SEEN);
+    assert_int_equal(remember(machine, 2), row->result);
+    la_replay_read(machine->proofs, NOW, &counted);
+    assert_int_equal(counted.alone, row->is_alone ? 2 : 0);
+    assert_int_equal(counted.elsewhere, row->result == LA_REPLAY_SEEN ? 2 : 0);
+    assert_int_equal(log_lines, row->is_alone);
+    if (row->is_alone) {
+        assert_int_equal(log_level, LA_LOG_WARNING);
+        assert_non_null(strstr(logged, "LA0413: second-level cache unix:redis "));
+    }
+}
+
+/* With each proof this machine waits no longer for a Redis that does not answer. */
+static void test_breaker(void **state)
+{
+    const la_shared_t *machine;
+
+    (void)state;
+    timeout_us = SECONDS(1) / 20;
+    machine = new_machine("new");
+    pthread_mutex_lock(&fake.lock);
+    fake.answer = "hang";
+    pthread_mutex_unlock(&fake.lock);
+    for (uint64_t i = 0; i < 20; i++) {
+        assert_int_equal(remember(machine, i), LA_REPLAY_NEW);
+    }
+    assert_in_range(fake.calls, 1, 6);
+}
+
+/* ---- two machines ---- */
+
+typedef struct machines_case_t {
+    const char *name;
+    const char *first;
+    const char *second;
+    la_replay_e result; /* on the second */
+} machines_case_t;
+
+static machines_case_t machines_cases[] = {
+    {"one secret", "new", "new", LA_REPLAY_SEEN},
+    {"different secrets", "new", "old", LA_REPLAY_NEW},
+    {"a rotation has begun on the first", "new old", "old", LA_REPLAY_SEEN},
+    {"and on the second", "old", "new old", LA_REPLAY_SEEN},
+    {"on both", "new old", "new old", LA_REPLAY_SEEN},
+    {"it has ended on the first", "new", "new old", LA_REPLAY_SEEN},
+    {"and on the second alone", "new old", "new", LA_REPLAY_SEEN},
+    {"the other way round", "old new", "new", LA_REPLAY_SEEN},
+};
+
+static void test_machines(void **state)
+{
+    const machines_case_t *row = *state;
+    const la_shared_t *first = new_machine(row->first);
+    const la_shared_t *second = new_machine(row->second);
+
+    assert_int_equal(remember(first, 1), LA_REPLAY_NEW);
+    assert_int_equal(remember(second, 1), row->result);
+    assert_int_equal(remember(second, 1), LA_REPLAY_SEEN);
+    assert_int_equal(remember(second, 2), LA_REPLAY_NEW);
+    assert_int_equal(remember(first, 2), row->result);
+    assert_int_equal(log_lines, 0);
+}
+
+static void add_here(const char *name, CMUnitTestFunction function, void *row)
+{
+    add(name, function, row);
+    tests[test_count - 1].setup_func = set_up;
+}
+
+int main(void)
+{
+    start();
+    apr_pool_create(&pool, NULL);
+    write_text(pool, "old", "the older secret, of thirty-two characters and more");
+    write_text(pool, "new", "the newer secret, of thirty-two characters and more");
+    socket_path = start_fake();
+    add_here("no memory", test_no_memory, NULL);
+    add_here("without Redis", test_alone, NULL);
+    add_here("full", test_full, NULL);
+    add_here("the clock is before the beginning", test_late, NULL);
+    add_here("what is sent", test_what_is_sent, NULL);
+    for (size_t i = 0; i < ROWS(answer_cases); i++) {
+        add_here(answer_cases[i].name, test_answers, &answer_cases[i]);
+    }
+    add_here("the breaker", test_breaker, NULL);
+    for (size_t i = 0; i < ROWS(machines_cases); i++) {
+        add_here(machines_cases[i].name, test_machines, &machines_cases[i]);
+    }
+    return finish("proofs");
+}

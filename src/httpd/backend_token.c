@@ -38,10 +38,22 @@ static int is_header(const void *header, la_slice_t name)
     return la_field_has_name(name, header);
 }
 
+/* Whether another credential goes to the backend where the client's would stand. */
+static int replaces_authorization(const request_rec *r, const la_backend_token_t *token)
+{
+    const la_forwards_t *forwards = la_config_dir(r)->forwards;
+
+    return (token && strcasecmp(token->header, "Authorization") == 0) ||
+           (forwards && forwards->replaces_token);
+}
+
 void la_backend_token_scrub(request_rec *r)
 {
     const la_backend_token_t *token = find_token(r);
 
+    if (replaces_authorization(r, token)) { /* the proof was made for what stood there */
+        apr_table_unset(r->headers_in, "DPoP");
+    }
     if (token && !*token->prefix) {
         la_fields_remove(r->headers_in, 0, is_header, token->header, r->pool);
     }

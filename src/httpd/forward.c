@@ -187,7 +187,8 @@ static int is_left_over(const void *context, la_slice_t name)
         la_slice_t field = {name.data + sizeof(http) - 1, name.len - (sizeof(http) - 1)};
 
         return la_forward_is_ours(conf->forwards, field) ||
-               (inherited->had_assertion && la_slice_is(field, "AUTHORIZATION")) ||
+               (inherited->had_assertion &&
+                (la_slice_is(field, "AUTHORIZATION") || la_slice_is(field, "DPOP"))) ||
                (inherited->hides_token && la_sources_are_in(conf->sources, field));
     }
     return has_prefix(name, "LLAMA_AUTH_") ||
@@ -300,6 +301,7 @@ void la_forward_to_handler(request_rec *r)
     }
     if (had_assertion(r)) {
         apr_table_unset(r->headers_in, "Authorization");
+        apr_table_unset(r->headers_in, "DPoP");
     }
     clean_environment(r);
     la_query_restore(r);
@@ -335,10 +337,9 @@ int la_forward_before_handler(request_rec *r)
  * which mod_cache would ask of nobody, and the answer may have a nonce. */
 static int is_private(request_rec *r, const la_request_t *state)
 {
-    return state->caller &&
-           (state->token_elsewhere || state->authorization_is_ours ||
-            !apr_table_get(r->headers_in, "Authorization") ||
-            apr_table_get(la_request_fields(r), "DPoP"));
+    return state->caller && (state->token_elsewhere || state->authorization_is_ours ||
+                             !apr_table_get(r->headers_in, "Authorization") ||
+                             apr_table_get(la_request_fields(r), "DPoP"));
 }
 
 void la_forward_keep_private(request_rec *r)

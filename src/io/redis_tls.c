@@ -1,7 +1,13 @@
-/* TLS to Redis: reads the files at startup, and prepares sessions. Constant afterwards. */
+/* TLS to Redis, with OpenSSL: reads the files at startup, and runs sessions. hiredis_ssl could do
+ * neither: it leaves the names of hosts to its caller, and its handshake knows no deadline.
+ */
+#ifdef LA_REDIS_TLS
 #include "io/redis_tls.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -120,6 +126,25 @@ static int expect_host(SSL *session, const char *host)
     return SSL_set1_host(session, host) == 1 && SSL_set_tlsext_host_name(session, host) == 1;
 }
 
+/* One call reads for as long as records come that bring nothing: a server that sends them without
+ * end would keep a thread for ever. So each read from the socket looks at the clock. */
+static long refuse_late_reads(BIO *bio, int operation, const char *buffer, size_t len, int command,
+                              long argument, int result, size_t *done)
+{
+    const apr_time_t *deadline_us = (const void *)BIO_get_callback_arg(bio);
+
+    (void)buffer;
+    (void)len;
+    (void)command;
+    (void)argument;
+    (void)done;
+    if (operation == BIO_CB_READ && deadline_us && la_clock_us() >= *deadline_us) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    return result;
+}
+
 SSL *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd, apr_pool_t *pool)
 {
     apr_size_t len = strlen(host);
@@ -130,7 +155,92 @@ SSL *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd, apr
     }
     if (session && (!expect_host(session, host) || SSL_set_fd(session, fd) != 1)) {
         SSL_free(session);
-        session = NULL;
+        return NULL;
+    }
+    if (session) {
+        BIO_set_callback_ex(SSL_get_rbio(session), refuse_late_reads);
     }
     return session;
 }
+
+void la_redis_tls_end(SSL *session)
+{
+    SSL_free(session);
+}
+
+/* ---- steps ---- */
+
+/* Before a step: forgets what earlier calls of this thread left, which SSL_get_error() looks at.
+ * deadline_us: stays until after(). */
+static void before(SSL *session, apr_time_t *deadline_us)
+{
+    ERR_clear_error();
+    errno = 0;
+    BIO_set_callback_arg(SSL_get_rbio(session), (char *)deadline_us);
+}
+
+static la_redis_step_e after(SSL *session, int result)
+{
+    int error = SSL_get_error(session, result);
+
+    BIO_set_callback_arg(SSL_get_rbio(session), NULL);
+    if (result > 0) {
+        return LA_REDIS_STEP_DONE;
+    }
+    if (error == SSL_ERROR_WANT_READ) {
+        return LA_REDIS_STEP_WANTS_READ;
+    }
+    if (error == SSL_ERROR_WANT_WRITE) {
+        return LA_REDIS_STEP_WANTS_WRITE;
+    }
+    return error == SSL_ERROR_ZERO_RETURN || (error == SSL_ERROR_SYSCALL && errno == 0)
+               ? LA_REDIS_STEP_CLOSED
+               : LA_REDIS_STEP_FAILED;
+}
+
+la_redis_step_e la_redis_tls_shake_hands(SSL *session, apr_time_t deadline_us)
+{
+    before(session, &deadline_us);
+    return after(session, SSL_connect(session));
+}
+
+la_redis_step_e la_redis_tls_read(SSL *session, char *buffer, apr_size_t size,
+                                  apr_time_t deadline_us, apr_size_t *len)
+{
+    *len = 0;
+    before(session, &deadline_us);
+    return after(session, SSL_read_ex(session, buffer, size, len));
+}
+
+la_redis_step_e la_redis_tls_write(SSL *session, la_slice_t bytes, apr_time_t deadline_us,
+                                   apr_size_t *len)
+{
+    *len = 0;
+    before(session, &deadline_us);
+    return after(session, SSL_write_ex(session, bytes.data, bytes.len, len));
+}
+
+int la_redis_tls_has_pending(const SSL *session)
+{
+    return SSL_has_pending(session);
+}
+
+const char *la_redis_tls_reason(const SSL *session, const char *host, apr_pool_t *pool)
+{
+    /* Before there is a certificate, OpenSSL says that it is fine or that it is unspecified. */
+    long verdict = host ? SSL_get_verify_result(session) : X509_V_OK;
+    unsigned long code = ERR_peek_error();
+    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    char system[120];
+
+    ERR_clear_error();
+    if (verdict != X509_V_OK && verdict != X509_V_ERR_UNSPECIFIED) {
+        return apr_psprintf(pool, "its certificate is not accepted for %s: %s", host,
+                            X509_verify_cert_error_string(verdict));
+    }
+    if (text) {
+        return apr_pstrcat(pool, "TLS: ", text, NULL);
+    }
+    return errno ? apr_pstrdup(pool, apr_strerror(errno, system, sizeof(system))) : "TLS failed";
+}
+#endif

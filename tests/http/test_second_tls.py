@@ -1,9 +1,10 @@
 """rediss:// (spec section 3): a Redis by TLS is one whose certificate is accepted for its name, or it is one that cannot be reached. It
-gets no byte before, and nothing is ever sent without TLS instead."""
+gets no byte before, and nothing is ever sent without TLS instead. Where hiredis has no TLS, rediss:// is an error."""
 
 import json
 import re
 import ssl
+import subprocess
 import threading
 import time
 
@@ -15,11 +16,15 @@ from endpoint import Endpoint
 from errorlog import await_until
 from pki import openssl
 from redis_server import Redis
-from server import Httpd, free_port
+from server import MODULE, Httpd, free_port
 from test_quota import PROVIDER, PROXY, Callers, place, quota, statuses
 from test_second import MODULES, SECRET, ask, entries, operations, purge, status, text
 from test_second_hostile import FakeRedis, listen, nothing_found
 from traffic import by_name
+
+
+HAS_TLS = b"SSL_connect" in MODULE.read_bytes()
+needs_tls = pytest.mark.skipif(not HAS_TLS, reason="the module was built where hiredis has no TLS")
 
 
 @pytest.fixture
@@ -86,6 +91,7 @@ def awaits_outage(httpd, why):
     assert re.search(f"is unavailable: .*{why}", line), line
 
 
+@needs_tls
 class TestSharing:
     @pytest.mark.parametrize("redis", [{}, {"password": "s3cret"}], indirect=True, ids=["open", "password"])
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
@@ -137,6 +143,7 @@ class TestSharing:
         assert operations(one)["unavailable"] == 0
 
 
+@needs_tls
 class TestClientCertificate:
     @pytest.mark.parametrize("redis", [{"clients": "yes"}], indirect=True)
     @pytest.mark.parametrize("words", ["certfile=conf/client.pem keyfile=conf/client.key", "certfile=conf/client-both.pem"])
@@ -151,6 +158,7 @@ class TestClientCertificate:
         awaits_outage(one, "(TLS: .*|it closed the connection|Connection reset by peer)")
 
 
+@needs_tls
 class TestRefused:
     """Row 12, for Redis: no password is sent to whoever it is."""
 
@@ -183,10 +191,10 @@ class TestRefused:
         fake.stop()
 
     def test_no_tls_there(self, start, redis):
-        """It is not tried without. Redis takes the greeting for the beginning of a line, and waits for its end."""
+        """It is not tried without. It may take the greeting for the beginning of a line, and wait for its end."""
         one = start(f"rediss://localhost:{redis.port}", words="cafile=conf/ca.pem connect_timeout=100ms timeout=100ms",
                     expected=unavailable(".*"))
-        awaits_outage(one, "timeout")
+        awaits_outage(one, "(timeout|TLS: .*)")
         assert not entries(redis)
 
     def test_tls_there_and_none_here(self, start, redis):
@@ -248,6 +256,7 @@ def flood(connection):
             pass
 
 
+@needs_tls
 class TestHanging:
     """Rows 32 and 33: the handshake is part of connect_timeout."""
 
@@ -273,6 +282,7 @@ class TestHanging:
         assert "timeout" in status(one)["shared_cache"]["last_error"]["text"]
 
 
+@needs_tls
 def test_quotas(pki, redis):
     """Counted by TLS: one budget for two machines."""
     servers = []
@@ -318,6 +328,17 @@ class TestConfiguration:
         bare.configure("LlamaAuthCacheSecret file:conf/secret\n" + line + "\n")
         return bare.check()
 
+    def test_it_is_there_where_hiredis_has_it(self):
+        found = subprocess.run(["gcc", "-E", "-"], input=b"#include <hiredis/hiredis_ssl.h>\n", capture_output=True)
+        assert HAS_TLS or found.returncode != 0
+
+    @pytest.mark.skipif(HAS_TLS, reason="it is there")
+    def test_without_tls(self, bare, pki):
+        code, said = self.check(bare, pki, "LlamaAuthCacheShared rediss://:hidden-word@h cafile=conf/ca.pem")
+        assert code != 0 and "LlamaAuthCacheShared: rediss:// needs hiredis with TLS (hiredis_ssl), and this module was built without" in said
+        assert "hidden-word" not in said
+
+    @needs_tls
     @pytest.mark.parametrize("name", ERRORS)
     def test_error(self, bare, pki, name):
         words, message = ERRORS[name]

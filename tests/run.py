@@ -6,6 +6,7 @@ Usage: run.py [unit] [fuzz] [http] [faults] [real] [pytest arguments]. Exits 0 o
 import os
 import queue
 import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".build" / os.environ.get("LA_BUILD", "asan")
 UNIT = BUILT / "unit"
+EMULATOR = shlex.split(os.environ.get("LA_EMULATOR", ""))  # what runs programs built for another machine
 
 
 def run_unit(program):
     """Runs one cmocka program; a crash counts as one failure more than it reported."""
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
-    done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+    done = subprocess.run([*EMULATOR, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
                           text=True, errors="replace", timeout=300)
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
     failed = len(set(re.findall(r"^\[  FAILED  \] (?!.*\d+ test\(s\))(\S.*)$", done.stdout, re.M)))
@@ -44,7 +46,7 @@ def replay(corpus):
     """One fuzz target over its corpus: each file is a test; a crash ends the target."""
     files = sorted(str(path.relative_to(ROOT)) for path in corpus.iterdir())
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
-    done = subprocess.run([BUILT / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
+    done = subprocess.run([*EMULATOR, BUILT / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env=env, text=True, errors="replace", timeout=300)
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
     failed = len(files) - passed or int(done.returncode != 0)

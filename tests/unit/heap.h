@@ -4,6 +4,7 @@
 #define HEAP_H
 
 #include <stddef.h>
+#include <stdlib.h>
 
 #ifdef __SANITIZE_ADDRESS__
 #define HEAP_SLACK 0
@@ -14,7 +15,7 @@ static inline size_t heap_bytes(void)
 {
     return __sanitizer_get_current_allocated_bytes();
 }
-#else
+#elif defined(__GLIBC__)
 #include <malloc.h>
 
 /* Freed pieces that a thread keeps for itself count as taken. */
@@ -25,6 +26,14 @@ static inline size_t heap_bytes(void)
     struct mallinfo2 info = mallinfo2();
 
     return info.uordblks + info.hblkhd;
+}
+#else
+#define HEAP_SLACK 0
+
+/* Another libc (musl) does not say: tests on it see no growth. */
+static inline size_t heap_bytes(void)
+{
+    return 0;
 }
 #endif
 

@@ -15,7 +15,7 @@
 #include "shm/purge_log.h"
 #include "access/token.h"
 
-#include <malloc.h>
+#include "heap.h"
 
 #define BYTES  8190 /* LimitRequestLine and LimitRequestFieldSize as httpd has them */
 #define TIMES  4
@@ -199,16 +199,12 @@ typedef struct cost_t {
     double bytes;
 } cost_t;
 
-extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
-
 /* Bytes from malloc() and from mmap(), of which an APR makes its pools. */
 static double bytes_in_use(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
     double pages = 0;
-    double allocated = __sanitizer_get_current_allocated_bytes
-                           ? (double)__sanitizer_get_current_allocated_bytes()
-                           : (double)mallinfo2().uordblks;
+    double allocated = (double)heap_bytes();
     char line[128];
 
     assert_non_null(file);

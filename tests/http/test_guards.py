@@ -74,3 +74,11 @@ def test_every_option_is_in_the_readme():
 def test_log_numbers_are_unique():
     numbers = [n for path in SOURCES for n in re.findall(r"LA_LOGNO\((\d+)\)", path.read_text())]
     assert numbers and len(numbers) == len(set(numbers))
+
+
+def test_versions_of_real_servers():
+    """README's table says what tests/real installs."""
+    table = re.search(r"^## Real servers\n.*?^\|---.*?\n(.*?)\n\n", README, re.M | re.S).group(1)
+    pinned = "".join(path.read_text() for path in (ROOT / "tests" / "real").rglob("*") if path.suffix in (".txt", ".mod"))
+    rows = [row.split("|")[1:3] for row in table.split("\n")]
+    assert rows and [row for row in rows if not re.search(rf"[:=v]{re.escape(row[1].strip())}\b", pinned)] == []

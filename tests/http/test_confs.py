@@ -271,6 +271,19 @@ class TestLitellmModels(LimitedModels):
     name = "litellm.conf"
     prefix = ""
 
+    @pytest.mark.parametrize("path", ["chat/completions", "embeddings", "v1/completions", "v1/audio/speech"])
+    def test_query(self, httpd, path):
+        """LiteLLM takes a model there before the one in the body."""
+        body, fields = b'{"model": "meta-llama/Llama-3"}', [("Content-Type", "application/json")]
+        for query, status in (("?model=meta-llama/Llama-3", 200), ("?model=gpt-4", 400), ("?x&%6dodel=gpt-4", 400)):
+            assert httpd.request("POST", f"/{path}{query}", token=USER, headers=fields, body=body).status == status
+
+    def test_elsewhere(self, httpd):
+        fields = [("Content-Type", "multipart/form-data; boundary=b")]
+        assert httpd.request("POST", "/v1/audio/transcriptions", token=USER, headers=fields, body=b"--b--").status == 415
+        for query, status in (("?model=meta-llama/Llama-3", 200), ("?model=gpt-4", 403), ("", 400)):
+            assert httpd.get(f"/v1/realtime{query}", token=USER).status == status
+
 
 class TestLlamaStackModels(LimitedModels):
     name = "llama_stack.conf"

@@ -32,13 +32,17 @@ static int may_have(const request_rec *r)
 const char *la_assertions_value(request_rec *r, const la_forward_line_t *line,
                                 const la_caller_t *caller)
 {
-    const la_asserted_t asserted = {caller->identity, caller->principal, caller->client_id};
+    const la_assertion_t assertion = {.signer = line->signer,
+                                      .identity = caller->identity,
+                                      .principal = caller->principal,
+                                      .client_id = caller->client_id,
+                                      .now = apr_time_now()};
     const char *value;
 
     if (!may_have(r)) {
         return NULL;
     }
-    value = la_reuse_get(reuse, line->signer, &asserted, apr_time_now(), r->pool);
+    value = la_reuse_get(reuse, &assertion, r->pool);
     if (!value) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       LA_LOGNO(0371) "libcrypto failed to sign an assertion by signer %s: %s is "

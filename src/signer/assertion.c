@@ -161,20 +161,19 @@ static int make_jti(char text[LA_BASE64URL_CHARS(JTI_BYTES) + 1])
 }
 
 /* The end of an assertion: not beyond the caller's own token, whose end may be in this second. */
-static apr_time_t end_of(const la_signer_t *signer, const la_asserted_t *asserted, apr_time_t now)
+static apr_time_t end_of(const la_assertion_t *assertion)
 {
-    apr_time_t own = la_identity_end(asserted->identity);
-    apr_time_t end = now + signer->lifetime_us;
+    apr_time_t own = la_identity_end(assertion->identity);
+    apr_time_t end = assertion->now + assertion->signer->lifetime_us;
 
     return own && own < end ? own : end;
 }
 
-const char *la_assertion_make(const la_signer_t *signer, const la_signing_key_t *key,
-                              const la_asserted_t *asserted, apr_time_t now, apr_pool_t *pool,
-                              apr_time_t *ends)
+const char *la_assertion_make(const la_assertion_t *assertion, const la_signing_key_t *key,
+                              apr_pool_t *pool, apr_time_t *ends)
 {
     char jti[LA_BASE64URL_CHARS(JTI_BYTES) + 1];
-    apr_time_t end = apr_time_sec(end_of(signer, asserted, now));
+    apr_time_t end = apr_time_sec(end_of(assertion));
     la_json_writer_t writer;
 
     *ends = apr_time_from_sec(end);
@@ -182,13 +181,13 @@ const char *la_assertion_make(const la_signer_t *signer, const la_signing_key_t 
         return NULL;
     }
     la_json_writer_init(&writer, pool);
-    la_json_write_raw(&writer, signer->beginning);
-    write_text(&writer, "sub", asserted->principal);
-    write_time(&writer, "iat", apr_time_sec(now) - CLOCK_SLACK_S);
+    la_json_write_raw(&writer, assertion->signer->beginning);
+    write_text(&writer, "sub", assertion->principal);
+    write_time(&writer, "iat", apr_time_sec(assertion->now) - CLOCK_SLACK_S);
     write_time(&writer, "exp", end);
     write_text(&writer, "jti", jti);
-    write_text(&writer, "client_id", asserted->client_id);
-    write_attributes(&writer, signer, asserted->identity);
+    write_text(&writer, "client_id", assertion->client_id);
+    write_attributes(&writer, assertion->signer, assertion->identity);
     la_json_write_raw(&writer, LA_SLICE("}"));
     return la_signing_jwt(key, (la_slice_t){writer.data, writer.len}, LA_ASSERTION_PREFIX, pool);
 }

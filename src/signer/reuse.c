@@ -1,15 +1,12 @@
 /* Keeps assertions in a table of shm/table.h, which is bounded and read without a lock; its memory
- * is no other process's. A key is SHA-256 over all that an assertion says. */
+ * is no other process's. */
 #include "signer/reuse.h"
 
-#include "base/digest.h"
+#include "base/checksum.h"
 #include "shm/memory.h"
 #include "shm/table.h"
 
 #include <string.h>
-
-/* Identities beyond it are signed each time: their assertions fill the table, or a header field. */
-#define IDENTITY_BYTES_MAX ((apr_size_t)16 * 1024)
 
 struct la_reuse_t {
     la_memory_t memory;
@@ -34,34 +31,21 @@ apr_status_t la_reuse_make(apr_pool_t *pool, la_holder_t *life, la_reuse_t **reu
     return rv;
 }
 
-/* What stands before the identity in what is hashed. No padding. */
-typedef struct head_t {
-    char kid[LA_THUMBPRINT_LEN + 1];
-    char client_id[32];
-    uint32_t signer;
-} head_t;
+_Static_assert(sizeof(((la_checksum_t *)0)->sums) == LA_TABLE_KEY_BYTES, "its sums are a key");
 
-_Static_assert(sizeof(head_t) == LA_THUMBPRINT_LEN + 1 + 32 + 4, "what is hashed has no padding");
-
-/* Returns 0 if the assertion is not for reuse. */
-static int make_key(const la_signer_t *signer, const la_signing_key_t *signing_key,
-                    const la_asserted_t *asserted, apr_pool_t *pool,
-                    unsigned char key[LA_DIGEST_BYTES])
+/* The checksum of all that an assertion says; its sums are the entry's key. Returns 0 if it is not
+ * for reuse: the identity is long, and its assertions would fill the table. */
+static int make_checksum(const la_assertion_t *assertion, const la_signing_key_t *key,
+                         la_checksum_t *checksum)
 {
-    apr_size_t len = la_identity_size(asserted->identity);
-    head_t head = {.signer = signer->index};
-    char *text;
+    const uint32_t *signer = &assertion->signer->index;
+    const la_slice_t parts[] = {
+        {key->kid, LA_THUMBPRINT_LEN},
+        {(const char *)signer, sizeof(*signer)},
+        la_slice_of(assertion->client_id),
+        {(const char *)assertion->identity, la_identity_size(assertion->identity)}};
 
-    _Static_assert(LA_DIGEST_BYTES == LA_TABLE_KEY_BYTES, "a digest is a key");
-    if (len > IDENTITY_BYTES_MAX || strlen(asserted->client_id) != sizeof(head.client_id)) {
-        return 0;
-    }
-    memcpy(head.kid, signing_key->kid, sizeof(head.kid));
-    memcpy(head.client_id, asserted->client_id, sizeof(head.client_id));
-    text = apr_palloc(pool, sizeof(head) + len);
-    memcpy(text, &head, sizeof(head));
-    memcpy(text + sizeof(head), asserted->identity, len);
-    return la_digest_sha256((la_slice_t){text, sizeof(head) + len}, key) == APR_SUCCESS;
+    return la_checksum_make(parts, sizeof(parts) / sizeof(parts[0]), checksum);
 }
 
 #define PREFIX_BYTES (sizeof(LA_ASSERTION_PREFIX) - 1)
@@ -77,47 +61,61 @@ static void *make_room(void *pool, apr_size_t len)
     return text;
 }
 
-static void keep(const la_reuse_t *reuse, const unsigned char key[LA_DIGEST_BYTES],
-                 const char *assertion, apr_time_t until, apr_time_t now)
+/* Gets what was kept under the checksum, or NULL. */
+static const char *find(const la_reuse_t *reuse, const la_checksum_t *checksum, apr_time_t now,
+                        apr_pool_t *pool)
 {
-    const char *jwt = assertion + PREFIX_BYTES;
-    la_table_meta_t meta = {.expires_us = until, .stale_until_us = until, .stored_us = now};
-
-    if (until > now) { /* if it does not fit, it is signed again */
-        (void)la_table_put(reuse->table, key, &meta, la_slice_of(jwt), NULL);
-    }
-}
-
-static const char *sign(const la_reuse_t *reuse, const unsigned char *key,
-                        const la_signer_t *signer, const la_signing_key_t *signing_key,
-                        const la_asserted_t *asserted, apr_time_t now, apr_pool_t *pool)
-{
-    apr_time_t until = now + signer->lifetime_us / 2;
-    apr_time_t ends;
-    const char *made = la_assertion_make(signer, signing_key, asserted, now, pool, &ends);
-
-    if (made && key) {
-        keep(reuse, key, made, until < ends ? until : ends, now);
-    }
-    return made;
-}
-
-const char *la_reuse_get(const la_reuse_t *reuse, const la_signer_t *signer,
-                         const la_asserted_t *asserted, apr_time_t now, apr_pool_t *pool)
-{
-    unsigned char key[LA_DIGEST_BYTES];
     la_table_entry_t entry;
-    const char *assertion;
-    unsigned held;
-    const la_signing_key_t *signing_key = la_signer_hold(signer, now, &held);
-    int has_key = reuse && make_key(signer, signing_key, asserted, pool, key);
 
-    if (has_key &&
-        la_table_get(reuse->table, key, now, make_room, pool, &entry) == LA_TABLE_FRESH) {
-        assertion = (const char *)entry.value - PREFIX_BYTES;
-    } else {
-        assertion = sign(reuse, has_key ? key : NULL, signer, signing_key, asserted, now, pool);
+    if (la_table_get(reuse->table, (const unsigned char *)checksum->sums, now, make_room, pool,
+                     &entry) != LA_TABLE_FRESH ||
+        memcmp(entry.meta.client_tag, &checksum->blocks, sizeof(checksum->blocks)) != 0) {
+        return NULL;
     }
-    la_signer_release(signer, held);
-    return assertion;
+    return (const char *)entry.value - PREFIX_BYTES;
+}
+
+/* text: what la_assertion_make() returned. ends: the assertion. */
+static void keep(const la_reuse_t *reuse, const la_checksum_t *checksum,
+                 const la_assertion_t *assertion, const char *text, apr_time_t ends)
+{
+    apr_time_t half = assertion->now + assertion->signer->lifetime_us / 2;
+    apr_time_t until = half < ends ? half : ends;
+    la_table_meta_t meta = {
+        .expires_us = until, .stale_until_us = until, .stored_us = assertion->now};
+
+    memcpy(meta.client_tag, &checksum->blocks, sizeof(checksum->blocks));
+    if (until > assertion->now) { /* if it does not fit, it is signed again */
+        (void)la_table_put(reuse->table, (const unsigned char *)checksum->sums, &meta,
+                           la_slice_of(text + PREFIX_BYTES), NULL);
+    }
+}
+
+/* The same with the key, which stays as it is meanwhile. */
+static const char *get_by(const la_reuse_t *reuse, const la_signing_key_t *key,
+                          const la_assertion_t *assertion, apr_pool_t *pool)
+{
+    la_checksum_t checksum;
+    int is_kept = reuse && make_checksum(assertion, key, &checksum);
+    const char *text = is_kept ? find(reuse, &checksum, assertion->now, pool) : NULL;
+    apr_time_t ends;
+
+    if (text) {
+        return text;
+    }
+    text = la_assertion_make(assertion, key, pool, &ends);
+    if (text && is_kept) {
+        keep(reuse, &checksum, assertion, text, ends);
+    }
+    return text;
+}
+
+const char *la_reuse_get(const la_reuse_t *reuse, const la_assertion_t *assertion, apr_pool_t *pool)
+{
+    unsigned held;
+    const la_signing_key_t *key = la_signer_hold(assertion->signer, assertion->now, &held);
+    const char *text = get_by(reuse, key, assertion, pool);
+
+    la_signer_release(assertion->signer, held);
+    return text;
 }

@@ -40,9 +40,12 @@ static const la_identity_t *identity_of(const char *categories, apr_time_t end)
     return la_identity_ending(pool, identity, end);
 }
 
-static la_asserted_t asserted_of(const char *categories, apr_time_t end)
+static la_assertion_t asserted_of(const char *categories, apr_time_t end)
 {
-    return (la_asserted_t){identity_of(categories, end), "alice", CLIENT_ID};
+    return (la_assertion_t){.identity = identity_of(categories, end),
+                            .principal = "alice",
+                            .client_id = CLIENT_ID,
+                            .now = now};
 }
 
 /* ---- what it says ---- */
@@ -71,12 +74,14 @@ static la_slice_t claims_of(const la_signer_t *signer, const char *text)
     return claims;
 }
 
-static const char *make(const la_signer_t *signer, const la_asserted_t *asserted, apr_time_t *ends)
+static const char *make(const la_signer_t *signer, la_assertion_t asserted, apr_time_t *ends)
 {
     unsigned held;
-    const char *text =
-        la_assertion_make(signer, la_signer_hold(signer, now, &held), asserted, now, pool, ends);
+    const la_signing_key_t *key = la_signer_hold(signer, now, &held);
+    const char *text;
 
+    asserted.signer = signer;
+    text = la_assertion_make(&asserted, key, pool, ends);
     la_signer_release(signer, held);
     return text;
 }
@@ -140,12 +145,12 @@ static void test_claims(void **state)
 {
     const claims_case_t *row = *state;
     const la_signer_t *signer = good_signer(apr_pstrcat(pool, SIGNER, row->options, NULL));
-    la_asserted_t asserted = asserted_of(row->categories, 0);
+    la_assertion_t asserted = asserted_of(row->categories, 0);
     char *expected = apr_pstrcat(pool, BEGINNING, row->rest, NULL);
     char *got;
     apr_time_t ends;
 
-    got = apr_pstrdup(pool, plain(claims_of(signer, make(signer, &asserted, &ends))));
+    got = apr_pstrdup(pool, plain(claims_of(signer, make(signer, asserted, &ends))));
     for (char *p = got; *p; p++)
         *p = *p == '"' ? '\'' : *p;
     assert_string_equal(got, expected);
@@ -156,12 +161,12 @@ static void test_claims(void **state)
 static void test_quotes(void **state)
 {
     const la_signer_t *signer = good_signer(SIGNER);
-    la_asserted_t asserted = asserted_of("ro\"les=a\"b\\", 0);
+    la_assertion_t asserted = asserted_of("ro\"les=a\"b\\", 0);
     apr_time_t ends;
 
     (void)state;
     asserted.principal = "al\"ice";
-    assert_non_null(strstr(claims_of(signer, make(signer, &asserted, &ends)).data,
+    assert_non_null(strstr(claims_of(signer, make(signer, asserted, &ends)).data,
                            "\"ro\\\"les\":[\"a\\\"b\\\\\"]}"));
 }
 
@@ -189,9 +194,9 @@ static void test_end(void **state)
 {
     const end_case_t *row = *state;
     const la_signer_t *signer = good_signer(apr_pstrcat(pool, SIGNER, row->options, NULL));
-    la_asserted_t asserted = asserted_of("", row->own ? now + row->own : 0);
+    la_assertion_t asserted = asserted_of("", row->own ? now + row->own : 0);
     apr_time_t ends;
-    la_slice_t claims = claims_of(signer, make(signer, &asserted, &ends));
+    la_slice_t claims = claims_of(signer, make(signer, asserted, &ends));
 
     assert_non_null(
         strstr(claims.data, apr_psprintf(pool, "\"exp\":%" APR_TIME_T_FMT ",", row->exp)));
@@ -212,13 +217,22 @@ static void make_reuse(void)
     assert_int_equal(la_reuse_make(pool, &life, &reuse), APR_SUCCESS);
 }
 
-static const char *get(const la_signer_t *signer, const la_asserted_t *asserted, apr_time_t at)
+static const char *get_from(la_reuse_t *from, const la_signer_t *signer, la_assertion_t asserted,
+                            apr_pool_t *in)
 {
-    const char *text = la_reuse_get(reuse, signer, asserted, at, pool);
+    const char *text;
 
+    asserted.signer = signer;
+    text = la_reuse_get(from, &asserted, in);
     assert_non_null(text);
     assert_int_equal(strncmp(text, LA_ASSERTION_PREFIX, strlen(LA_ASSERTION_PREFIX)), 0);
     return text;
+}
+
+static const char *get(const la_signer_t *signer, la_assertion_t asserted, apr_time_t at)
+{
+    asserted.now = at;
+    return get_from(reuse, signer, asserted, pool);
 }
 
 typedef struct reuse_case_t {
@@ -246,9 +260,9 @@ static void test_reuse(void **state)
 {
     const reuse_case_t *row = *state;
     const la_signer_t *signer = good_signer(apr_pstrcat(pool, SIGNER, row->options, NULL));
-    la_asserted_t asserted = asserted_of("roles=admin", row->own ? now + row->own : 0);
-    const char *first = get(signer, &asserted, now);
-    const char *second = get(signer, &asserted, now + row->after);
+    la_assertion_t asserted = asserted_of("roles=admin", row->own ? now + row->own : 0);
+    const char *first = get(signer, asserted, now);
+    const char *second = get(signer, asserted, now + row->after);
 
     assert_int_equal(strcmp(first, second) == 0, row->same);
     claims_of(signer, second);
@@ -259,40 +273,40 @@ static void test_reuse_apart(void **state)
 {
     const la_signer_t *signer = good_signer(SIGNER);
     const la_signer_t *other = good_signer(SIGNER);
-    la_asserted_t one = asserted_of("roles=admin", 0);
-    la_asserted_t others[] = {asserted_of("roles=dev", 0), asserted_of("role=admin", 0),
-                              asserted_of("roles=admin", now + 3600 * S),
-                              asserted_of("roles=admin;scopes=a", 0), one};
-    const char *first = get(signer, &one, now);
+    la_assertion_t one = asserted_of("roles=admin", 0);
+    la_assertion_t others[] = {asserted_of("roles=dev", 0), asserted_of("role=admin", 0),
+                               asserted_of("roles=admin", now + 3600 * S),
+                               asserted_of("roles=admin;scopes=a", 0), one};
+    const char *first = get(signer, one, now);
 
     (void)state;
     others[4].client_id = "0123456789abcdef0123456789abcdee";
-    assert_string_not_equal(get(other, &one, now), first);
+    assert_string_not_equal(get(other, one, now), first);
     for (size_t i = 0; i < ROWS(others); i++)
-        assert_string_not_equal(get(signer, &others[i], now), first);
-    assert_string_equal(get(signer, &one, now), first);
+        assert_string_not_equal(get(signer, others[i], now), first);
+    assert_string_equal(get(signer, one, now), first);
 }
 
 /* A new version of the key signs at once. */
 static void test_reuse_new_key(void **state)
 {
-    la_asserted_t asserted = asserted_of("roles=admin", 0);
+    la_assertion_t asserted = asserted_of("roles=admin", 0);
     const la_signer_t *signer;
     const char *first;
 
     (void)state;
     write_key("rotating.pem", EVP_EC_gen("P-256"));
     signer = good_signer("Key file:rotating.pem;Issuer i;Audience a");
-    first = get(signer, &asserted, now);
+    first = get(signer, asserted, now);
     write_key("rotating.pem", EVP_EC_gen("P-256"));
-    assert_string_not_equal(get(signer, &asserted, now + 2 * S), first);
+    assert_string_not_equal(get(signer, asserted, now + 2 * S), first);
 }
 
 /* More callers than there is room for are served all the same, the latest again. */
 static void test_reuse_full(void **state)
 {
     const la_signer_t *signer = good_signer("Key file:eddsa.pem;Issuer i;Audience a");
-    la_asserted_t asserted = asserted_of("", 0);
+    la_assertion_t asserted = asserted_of("", 0);
     apr_pool_t *scratch = new_pool();
     int again = 0;
 
@@ -301,9 +315,8 @@ static void test_reuse_full(void **state)
         const char *first;
 
         asserted.client_id = apr_psprintf(scratch, "%032d", i);
-        first = la_reuse_get(reuse, signer, &asserted, now, scratch);
-        assert_non_null(first);
-        again += strcmp(la_reuse_get(reuse, signer, &asserted, now, scratch), first) == 0;
+        first = get_from(reuse, signer, asserted, scratch);
+        again += strcmp(get_from(reuse, signer, asserted, scratch), first) == 0;
         apr_pool_clear(scratch);
     }
     assert_true(again > 2900);
@@ -314,8 +327,8 @@ static void test_reuse_full(void **state)
 static void test_reuse_none(void **state)
 {
     const la_signer_t *signer = good_signer(SIGNER);
-    la_asserted_t asserted = asserted_of("roles=admin", 0);
-    la_asserted_t large;
+    la_assertion_t asserted = asserted_of("roles=admin", 0);
+    la_assertion_t large;
     char *categories = apr_palloc(pool, 20006);
 
     (void)state;
@@ -323,10 +336,10 @@ static void test_reuse_none(void **state)
     memcpy(categories, "roles=", 6);
     categories[20005] = '\0';
     large = asserted_of(categories, 0);
-    assert_string_not_equal(get(signer, &large, now), get(signer, &large, now));
-    claims_of(signer, get(signer, &large, now));
-    assert_string_not_equal(la_reuse_get(NULL, signer, &asserted, now, pool),
-                            la_reuse_get(NULL, signer, &asserted, now, pool));
+    assert_string_not_equal(get(signer, large, now), get(signer, large, now));
+    claims_of(signer, get(signer, large, now));
+    assert_string_not_equal(get_from(NULL, signer, asserted, pool),
+                            get_from(NULL, signer, asserted, pool));
 }
 
 int main(void)

@@ -56,6 +56,10 @@ class Signer:
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
         return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
+    def private_pem(self):
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
 
 class Tokens:
     """Files of tokens in a Lab, made when they are first asked for."""
@@ -74,6 +78,9 @@ class Tokens:
     def public_key(self, alg):
         return self.lab.write(f"{alg}.pem", self.signer(alg).public_pem())
 
+    def private_key(self, alg):
+        return self.lab.write(f"{alg}-private.pem", self.signer(alg).private_pem())
+
     def file(self, alg):
         path = self.lab.root / f"{alg}.tokens"
         if not path.exists():
@@ -82,9 +89,10 @@ class Tokens:
         return path
 
 
-def verification_us():
-    """{alg: microseconds of libcrypto's bare verification}, by `openssl speed`."""
+def signature_us():
+    """{alg: microseconds of libcrypto's bare verification} and the same of a signature, by `openssl speed`."""
     done = subprocess.run(["openssl", "speed", "-mr", "-seconds", "1", "rsa2048", "ecdsap256"], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, check=True)
     rows = [line.split(":") for line in done.stdout.splitlines() if line.startswith(("+F2:", "+F4:"))]
-    return {"RS256" if row[0] == "+F2" else "ES256": 1e6 / float(row[-1]) for row in rows}
+    verification, signing = ({"RS256" if row[0] == "+F2" else "ES256": 1e6 / float(row[at]) for row in rows} for at in (-1, -2))
+    return verification, signing

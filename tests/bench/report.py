@@ -145,6 +145,7 @@ def _other_budgets(records, extras):
                 lines.append([f"{ours.row.title}: cheaper than mod_auth_openidc", "at least 1.8 times", f"{ratio:.1f}",
                               _verdict(ratio >= 1.8)])
     lines += _jwt_budgets(records, extras.get("verification") or {})
+    lines += _signing_budgets(records, extras.get("signing") or {})
     plain, cold = records.get("plain"), records.get("cold-tls")
     for title, record in (("cached", hot), ("cold over TLS", cold)):
         if plain and record and record.memory_kb and plain.memory_kb:
@@ -170,6 +171,17 @@ def _jwt_budgets(records, verification):
     if ours and peer and ours.over_us and peer.over_us:
         ratio = _median(ours, "rate") / _median(peer, "rate")
         lines.append(["unique RS256 JWTs per second against mod_auth_openidc", "above 1", f"{ratio:.2f}", _verdict(ratio > 1)])
+    return lines
+
+
+def _signing_budgets(records, signing):
+    """An assertion that is signed costs its signature and 10 us."""
+    lines = []
+    for record in records.values():
+        if record.row.signs in signing and record.over_us and not record.failure:
+            bare = signing[record.row.signs]
+            lines.append(_at_most(f"{record.row.title}: us beyond the bare signature ({bare:.1f})", 10,
+                                  statistics.median(record.over_us) - bare, 1))
     return lines
 
 

@@ -39,6 +39,7 @@ class Row:
     """`setup(lab, endpoint)` for an httpd row, `peer(lab, name, endpoint)` for an nginx row.
 
     base: the row that it is measured against, mostly the one without authentication around it; "" for those. extra: measured only when named.
+    alg: the signature that each request verifies; signs: that it makes.
     """
     name: str
     title: str
@@ -47,6 +48,7 @@ class Row:
     cold: bool = False
     extra: bool = False
     alg: str = ""
+    signs: str = ""
     setup: Callable = None
     peer: Callable = None
     budget: Budget = None
@@ -67,20 +69,27 @@ def _plain(_lab, _endpoint):
 QUOTA = "<LlamaAuthQuota q>\n    Rate 1000000000/1s\n    Tokens 100000000000/1h\n</LlamaAuthQuota>"
 USE = "    LlamaAuthQuotaUse q\n"
 REDIS = "LlamaAuthCacheShared redis://127.0.0.1:{redis}\nLlamaAuthCacheSecret file:{secret}\n"
+SIGNER = "<LlamaAuthSigner s>\n    Key file:{signer}\n    Issuer https://bench.example\n    Audience bench\n</LlamaAuthSigner>"
+ASSERTION = "    LlamaAuthForward Authorization assertion:s\n"
 EVENTS = "    LlamaAuthUsage on\n    ForceType text/event-stream\n"
 
 
 def ours(provider="custom", options="", rules="", tls=False, jwks="", more=""):
-    """mod_llama_auth with one provider. more: lines of the server; `{redis}` is the port of one."""
+    """mod_llama_auth with one provider. more: lines of the server; `{redis}` is the port of one, `{signer}` a private key."""
     def setup(lab, endpoint):
         where = f"https://127.0.0.1:{endpoint.tls}" if tls else f"http://127.0.0.1:{endpoint.http}"
         lines = options.format(where=where, cert=lab.cert, keys=_key_file(lab), jwks=jwks and lab.tokens.key_set(jwks))
         return Setup(module=("llama_auth_module", OURS),
-                     server_part=f"<LlamaAuthProvider bench {provider}>\n{lines}</LlamaAuthProvider>\n" + (
-                         more.format(redis=lab.redis(), secret=lab.write("secret", "s" * 40)) if "{redis}" in more else more),
+                     server_part=f"<LlamaAuthProvider bench {provider}>\n{lines}</LlamaAuthProvider>\n" + _filled(lab, more),
                      location_part="    AuthType Bearer\n    AuthName bench\n    LlamaAuthUse bench\n"
                                    f"    Require valid-user\n{rules}")
     return setup
+
+
+def _filled(lab, more):
+    if "{redis}" in more:
+        more = more.format(redis=lab.redis(), secret=lab.write("secret", "s" * 40))
+    return more.replace("{signer}", str(lab.tokens.private_key("ES256"))) if "{signer}" in more else more
 
 
 def _key_file(lab):
@@ -158,7 +167,7 @@ def all_rows(lab):
             setup=ours(options=CUSTOM, rules=SCOPES + FORWARD), budget=Budget(over_us=5)),
         Row("static", "mod_llama_auth, `static` key", short,
             setup=ours("static", "    File {keys}\n"), budget=Budget(over_us=3)),
-        Row("no-quota", "mod_llama_auth, cached, 40-byte token: what the next three are measured against", short, base="",
+        Row("no-quota", "mod_llama_auth, cached, 40-byte token: what the next four are measured against", short, base="",
             setup=ours(options=CUSTOM)),
         Row("quota", "a quota with `Rate` and `Tokens`, counted here", short, base="no-quota",
             setup=ours(options=CUSTOM, rules=USE, more=QUOTA), budget=Budget(over_us=1.5)),
@@ -166,6 +175,12 @@ def all_rows(lab):
             setup=ours(options=CUSTOM, rules=USE, more=REDIS + QUOTA), budget=Budget(over_us=60)),
         Row("usage", "tokens counted in five events of 200 bytes", short, base="no-quota",
             setup=ours(options=CUSTOM, rules=EVENTS), budget=Budget(over_us=5)),
+        Row("assertion", "an assertion, ES256, reused", short, base="no-quota",
+            setup=ours(options=CUSTOM, rules=ASSERTION, more=SIGNER), budget=Budget(over_us=2)),
+        Row("no-assertion", "mod_llama_auth, cached, 5,000 tokens in turn: what the next is measured against",
+            Load(mode="many", count=5000), base="", setup=ours(options=CUSTOM)),
+        Row("assertion-new", "an assertion, ES256, signed for each request", Load(mode="many", count=5000), base="no-assertion",
+            signs="ES256", setup=ours(options=CUSTOM, rules=ASSERTION, more=SIGNER)),
         Row("tokens-5000", "mod_llama_auth, cached, 5,000 tokens in turn", Load(mode="many", count=5000),
             setup=ours(options=CUSTOM)),
         Row("tokens-100000", "mod_llama_auth, cached, 100,000 tokens in turn", Load(mode="many", count=100000),

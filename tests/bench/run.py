@@ -81,7 +81,8 @@ def _run(options, lab, table):
     extras = {"refused": refused, "notes": []}
     _other_parts(options, lab, endpoint, table, chosen, extras)
     rounds.run(options.rounds if wants_rows else 0)
-    extras["verification"] = jwts.verification_us() if any(row.alg for row in chosen) else {}
+    if any(row.alg or row.signs for row in chosen):
+        extras["verification"], extras["signing"] = jwts.signature_us()
     text = report.render(_facts(lab), rounds, extras)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(text)

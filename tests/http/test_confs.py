@@ -12,6 +12,7 @@ from githubapi import GithubApi
 from keyserver import key_server
 from server import ROOT, key_entry
 from signer import claims, key
+from signing import bearer, verify, write_key
 from websockets_client import WebSocket, WebSocketBackend
 
 CONF = ROOT / "conf"
@@ -50,7 +51,14 @@ def test_form(name):
         assert "AllowEncodedSlashes NoDecode\n" in text and "%2[Ff]" in text
 
 
+def without_assertions(text):
+    """The way by headers of llama_stack.conf."""
+    assert "\nDefine LLAMA_ASSERTIONS\n" in text
+    return text.replace("\nDefine LLAMA_ASSERTIONS\n", "\n")
+
+
 def keys(httpd):
+    write_key(httpd, "signer")
     httpd.write("conf/introspection.secret", "of-the-gateway")
     httpd.write_keys("conf/api_keys.json", key_entry(USER, "user", {"roles": ["user"], "scopes": ["models.read"]}),
                      key_entry(ADMIN, "admin", {"roles": ["admin"], "scopes": ["telemetry.read"]}))
@@ -72,6 +80,17 @@ def test_syntax(bare, name, place):
     status, said = bare.check()
     assert status == 0, said
     assert warnings(said) == (["LA0071"] if name == "cognito.conf" else []), said
+
+
+@pytest.mark.parametrize("signer", [False, True])
+def test_llama_stack_by_headers(bare, signer):
+    """It needs no key then."""
+    bare.modules += ("proxy", "proxy_http")
+    bare.write_keys("conf/api_keys.json", key_entry(USER, "user"))
+    text = text_of("llama_stack.conf")
+    bare.configure(text if signer else without_assertions(text))
+    status, said = bare.check()
+    assert (status != 0 and "conf/signer.pem: open: No such file" in said) if signer else (status == 0 and not warnings(said)), said
 
 
 def recipe(handler):
@@ -113,22 +132,20 @@ class Used:
         return httpd.endpoint("backend").calls[-1]
 
 
-class TestLlamaStack(Used):
+class LlamaStack(Used):
     @staticmethod
-    def configure(httpd):
+    def text(httpd):
         httpd.endpoints["backend"] = WebSocketBackend()
+        write_key(httpd, "signer")
         httpd.write_keys("conf/api_keys.json", key_entry(USER, "user", {"roles": ["user"], "teams": ["Zoë, Inc."], "tenant": ["acme"]}),
                          key_entry(ADMIN, "admin", {"roles": ["admin"]}), key_entry(BOTH, "both", {"tenant": ["acme", "other"]}))
         return text_of("llama_stack.conf", LLAMA_BACKEND=f"http://127.0.0.1:{httpd.endpoints['backend'].port}")
 
-    def test_caller_is_told(self, httpd):
+    def told(self, httpd):
+        """What the backend is sent of the caller, over a WebSocket."""
         fields = [("X_Auth_User_Id", "root"), ("X-Auth-Tenant", "other"), ("X-Forwarded-For", "10.0.0.1"), ("Authorization", f"Bearer {USER}")]
         with WebSocket(httpd.port, "/v1/responses", fields) as socket:
-            told = socket.ask("hello")["fields"]
-        assert (told["x-auth-user-id"], told["x-auth-tenant"]) == ("user", "acme")
-        assert json.loads(told["x-auth-attributes"]) == {"roles": ["user"], "teams": ["Zoë, Inc."], "tenant": ["acme"]}
-        assert told["x-auth-attributes"].isascii()
-        assert not {"authorization", "x_auth_user_id", "x-forwarded-for"} & set(told)
+            return socket.ask("hello")["fields"]
 
     def test_tenant_is_never_guessed(self, httpd):
         response = httpd.get("/v1/models", token=BOTH)
@@ -158,6 +175,39 @@ class TestLlamaStack(Used):
         assert set(httpd.get("/v1/models").json["error"]) == {"message"}
         assert set(httpd.get("/v1/providers", token=USER).json["error"]) == {"message"}
         assert httpd.request("POST", "/v1/messages").json["error"]["type"] == "authentication_error"
+
+
+class TestLlamaStack(LlamaStack):
+    configure = LlamaStack.text
+
+    def test_caller_is_told(self, httpd):
+        told = self.told(httpd)
+        said = verify(httpd, bearer(told["authorization"]), "/.well-known/jwks.json")
+        assert (said["iss"], said["aud"], said["sub"]) == ("https://api.example.com", "ogx", "user")
+        assert (said["roles"], said["teams"], said["tenant"]) == (["user"], ["Zoë, Inc."], "acme") and said["exp"] - said["iat"] == 65
+        assert USER not in str(told) and "x-forwarded-for" not in told
+
+    def test_documented(self):
+        """What the comment has OGX demand is what is sent."""
+        text = text_of("llama_stack.conf")
+        assert re.search(r"^#  +issuer: (\S+)", text, re.M)[1] == re.search(r"^Define LLAMA_SIGNER (\S+)", text, re.M)[1]
+        assert re.search(r"^#  +audience: (\S+)", text, re.M)[1] == re.search(r"^ +Audience (\S+)", text, re.M)[1]
+        mapped = re.search(r"claims_mapping: \{(.*)\}", text)[1].split(", ")
+        assert [f"{name}: {name}" for name in re.findall(r"^ +Claim +(\w+) +\1$", text, re.M)] == mapped
+
+
+class TestLlamaStackByHeaders(LlamaStack):
+    @staticmethod
+    def configure(httpd):
+        return without_assertions(LlamaStack.text(httpd))
+
+    def test_caller_is_told(self, httpd):
+        told = self.told(httpd)
+        assert (told["x-auth-user-id"], told["x-auth-tenant"]) == ("user", "acme")
+        assert json.loads(told["x-auth-attributes"]) == {"roles": ["user"], "teams": ["Zoë, Inc."], "tenant": ["acme"]}
+        assert told["x-auth-attributes"].isascii()
+        assert not {"authorization", "x_auth_user_id", "x-forwarded-for"} & set(told)
+        assert httpd.get("/.well-known/jwks.json").status == 401
 
 
 class TestVllm(Used):
@@ -243,6 +293,7 @@ class LimitedModels(Used):
     def configure(cls, httpd):
         httpd.write_keys("conf/api_keys.json", key_entry(USER, "user", {"models": ["meta-llama/*"]}), key_entry(ADMIN, "admin", {"roles": ["admin"]}))
         httpd.write("conf/litellm.key", MASTER + "\n")
+        write_key(httpd, "signer")
         server = backend(httpd)
         httpd.endpoint("backend").default = reply(200, {"object": "list", "data": [{"id": "gpt-4"}, {"id": "meta-llama/Llama-3"}]})
         return with_models(cls.name, LLAMA_BACKEND=server)

@@ -16,7 +16,8 @@ def render(facts, rounds, extras):
     parts += _speed("Cold: a new token with each request", records, cold=True)
     parts += _parallel(extras.get("parallel"))
     parts += _instructions(extras.get("instructions"))
-    parts += _table_lookups(extras.get("table"))
+    parts += _micro("The cache's table alone", extras.get("table"))
+    parts += _micro("An assertion alone", extras.get("assertions"))
     parts += _budgets(records, extras)
     parts += _notes(records, extras)
     return "\n".join(parts) + "\n"
@@ -97,11 +98,11 @@ def _instructions(counts):
         grid(["", "all", "in mod_llama_auth's functions and what they call"], lines)
 
 
-def _table_lookups(values):
+def _micro(title, values):
     if not values:
         return []
     lines = [[name.replace("_", " "), value, unit] for name, value, unit in values]
-    return ["### The cache's table alone", ""] + grid(["", "value", "unit"], lines)
+    return [f"### {title}", ""] + grid(["", "value", "unit"], lines)
 
 
 def _budgets(records, extras):
@@ -145,13 +146,13 @@ def _other_budgets(records, extras):
                 lines.append([f"{ours.row.title}: cheaper than mod_auth_openidc", "at least 1.8 times", f"{ratio:.1f}",
                               _verdict(ratio >= 1.8)])
     lines += _jwt_budgets(records, extras.get("verification") or {})
-    lines += _signing_budgets(records, extras.get("signing") or {})
     plain, cold = records.get("plain"), records.get("cold-tls")
     for title, record in (("cached", hot), ("cold over TLS", cold)):
         if plain and record and record.memory_kb and plain.memory_kb:
             more = statistics.median(record.memory_kb) - statistics.median(plain.memory_kb)
             lines.append(_at_most(f"private memory of a process over httpd's own, {title}: KB", 1024, more, 0))
     lines += _table_budgets({name: float(value) for name, value, _ in extras.get("table") or []})
+    lines += _assertion_budgets({name: float(value) for name, value, _ in extras.get("assertions") or []})
     if extras.get("startup") is not None:
         lines.append(_at_most("start-up over httpd's own: ms", 20, extras["startup"], 1))
     return lines
@@ -174,15 +175,13 @@ def _jwt_budgets(records, verification):
     return lines
 
 
-def _signing_budgets(records, signing):
-    """An assertion that is signed costs its signature and 10 us."""
-    lines = []
-    for record in records.values():
-        if record.row.signs in signing and record.over_us and not record.failure:
-            bare = signing[record.row.signs]
-            lines.append(_at_most(f"{record.row.title}: us beyond the bare signature ({bare:.1f})", 10,
-                                  statistics.median(record.over_us) - bare, 1))
-    return lines
+def _assertion_budgets(values):
+    """From tests/bench/assertion.c: one that is signed costs its signature and 10 us."""
+    if not values:
+        return []
+    return [_at_most("an assertion, reused: us", 2, values["assertion_reused"], 2),
+            _at_most(f"an assertion, signed: us beyond the bare signature ({values['signature_alone']:.1f})", 10,
+                     values["assertion_signed"] - values["signature_alone"], 1)]
 
 
 def _table_budgets(values):

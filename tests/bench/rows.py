@@ -39,7 +39,6 @@ class Row:
     """`setup(lab, endpoint)` for an httpd row, `peer(lab, name, endpoint)` for an nginx row.
 
     base: the row that it is measured against, mostly the one without authentication around it; "" for those. extra: measured only when named.
-    alg: the signature that each request verifies; signs: that it makes.
     """
     name: str
     title: str
@@ -48,7 +47,6 @@ class Row:
     cold: bool = False
     extra: bool = False
     alg: str = ""
-    signs: str = ""
     setup: Callable = None
     peer: Callable = None
     budget: Budget = None
@@ -180,7 +178,7 @@ def all_rows(lab):
         Row("no-assertion", "mod_llama_auth, cached, 5,000 tokens in turn: what the next is measured against",
             Load(mode="many", count=5000), base="", setup=ours(options=CUSTOM)),
         Row("assertion-new", "an assertion, ES256, signed for each request", Load(mode="many", count=5000), base="no-assertion",
-            signs="ES256", setup=ours(options=CUSTOM, rules=ASSERTION, more=SIGNER)),
+            setup=ours(options=CUSTOM, rules=ASSERTION, more=SIGNER)),
         Row("tokens-5000", "mod_llama_auth, cached, 5,000 tokens in turn", Load(mode="many", count=5000),
             setup=ours(options=CUSTOM)),
         Row("tokens-100000", "mod_llama_auth, cached, 100,000 tokens in turn", Load(mode="many", count=100000),

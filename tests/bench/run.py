@@ -19,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / ".build" / "bench.md"
-TABLE = ROOT / ".build" / "release" / "bench" / "table"
-PARTS = ["startup", "parallel", "instructions", "table"]
+MICRO = ROOT / ".build" / "release" / "bench"
+PARTS = ["startup", "parallel", "instructions", "table", "assertions"]
 
 os.chdir(ROOT)
 
@@ -81,8 +81,7 @@ def _run(options, lab, table):
     extras = {"refused": refused, "notes": []}
     _other_parts(options, lab, endpoint, table, chosen, extras)
     rounds.run(options.rounds if wants_rows else 0)
-    if any(row.alg or row.signs for row in chosen):
-        extras["verification"], extras["signing"] = jwts.signature_us()
+    extras["verification"] = jwts.verification_us() if any(row.alg for row in chosen) else {}
     text = report.render(_facts(lab), rounds, extras)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(text)
@@ -97,7 +96,8 @@ def _other_parts(options, lab, endpoint, table, chosen, extras):
         "startup": lambda: startup.run(lab, endpoint, by_name["plain"], by_name["cached-40"]),
         "parallel": lambda: parallel.run(lab),
         "instructions": lambda: instructions.run(lab, endpoint, chosen or [row for row in table if not row.extra]),
-        "table": lambda: _table_lookups(extras["notes"]),
+        "table": lambda: _micro("table", extras["notes"]),
+        "assertions": lambda: _micro("assertion", extras["notes"]),
     }
     for name, measure in parts.items():
         if not options.only or name in options.only:
@@ -105,15 +105,16 @@ def _other_parts(options, lab, endpoint, table, chosen, extras):
             extras[name] = measure()
 
 
-def _table_lookups(notes):
-    """(name, value, unit) from each line of the C micro-benchmark of the table, where it was built."""
-    if not TABLE.exists():
-        notes.append(f"table look-ups: {TABLE.relative_to(ROOT)} is not built")
+def _micro(name, notes):
+    """(name, value, unit) from each line of a C micro-benchmark, where it was built."""
+    program = MICRO / name
+    if not program.exists():
+        notes.append(f"{name}: {program.relative_to(ROOT)} is not built")
         return []
     try:
-        done = subprocess.run([TABLE], stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+        done = subprocess.run([program], stdout=subprocess.PIPE, text=True, timeout=120, check=True)
     except (subprocess.SubprocessError, OSError) as error:
-        notes.append(f"table look-ups: {error}")
+        notes.append(f"{name}: {error}")
         return []
     return [tuple(line.split(None, 2)) for line in done.stdout.splitlines() if len(line.split(None, 2)) == 3]
 

@@ -8,6 +8,7 @@
 #include "httpd/config/config.h"
 #include "httpd/config/quotas.h"
 #include "httpd/config/registry.h"
+#include "httpd/config/signers.h"
 #include "httpd/segments.h"
 #include "io/server.h"
 
@@ -111,6 +112,7 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
                      entry->provider->name, entry->provider->type->name, entry->filename,
                      entry->line);
     }
+    la_signers_announce(s);
     if (providers->nelts == 0) {
         return OK;
     }

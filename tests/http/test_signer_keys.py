@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 from jwcrypto import jwk
@@ -310,6 +311,10 @@ class TestFiles:
         assert not [line for line in httpd.log.since(mark) if "hidden.pem" in line.text]
         httpd.graceful()
         await_until(lambda: self.kid(httpd, "fixed") == self.thumbprint(httpd, "hidden"), "the new key after the restart")
+
+    def test_announced(self, httpd):
+        for name in ("rotating", "fixed"):
+            assert re.search(rf"LA0373: signer {name}, .*test.conf:\d+: ES256, kid [\w-]{{43}}".encode(), httpd.log.everything())
 
     def test_no_key_is_told(self, httpd):
         for name in ("first", "second", "hidden"):

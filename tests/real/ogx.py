@@ -1,4 +1,4 @@
-"""A stock OGX with one `upstream_header` provider, as the comment of conf/llama_stack.conf tells it, and the LLM server behind it."""
+"""A stock OGX, as the comments of conf/llama_stack.conf tell it, with `oauth2_token` or `upstream_header`; and the LLM server behind it."""
 
 import json
 import os
@@ -74,21 +74,24 @@ class Llm(Endpoint):
             peer.send(render(200, MODELS))
 
 
-def documented_server():
-    """The `server:` part that the comment of conf/llama_stack.conf gives."""
+def documented_server(way):
+    """The `server:` part that the comment of conf/llama_stack.conf gives for that type of provider."""
     lines = (ROOT / "conf" / "llama_stack.conf").read_text().split("\n")
-    start = lines.index("#   server:")
-    return "".join(f"{line[4:]}\n" for line in lines[start:lines.index("#", start)])
+    starts = [number for number, line in enumerate(lines) if line == "#   server:"]
+    texts = ["".join(f"{line[4:]}\n" for line in lines[start:lines.index("#", start)]) for start in starts]
+    [text] = [text for text in texts if f" type: {way}\n" in text]
+    return text
 
 
 class Ogx:
-    """Starts `ogx run` and ends it. tls: (certificate, key), or None for --insecure."""
+    """Starts `ogx run` and ends it. way: the type of its provider. gateway: the port of httpd, which has the keys. tls: (certificate, key),
+    or None for --insecure."""
 
-    def __init__(self, root, tls=None):
+    def __init__(self, root, way, gateway, tls=None):
         self.port, self.scheme = free_port(), "https" if tls else "http"
         self.llm = Llm()
         root.mkdir()
-        server = documented_server().replace("server:\n", f"server:\n  port: {self.port}\n", 1)
+        server = documented_server(way).replace("//127.0.0.1/", f"//127.0.0.1:{gateway}/").replace("server:\n", f"server:\n  port: {self.port}\n", 1)
         if tls:
             server = server.replace("server:\n", f"server:\n  tls_certfile: {tls[0]}\n  tls_keyfile: {tls[1]}\n", 1)
         server = re.sub(r"^  auth:\n", "  auth:\n" + POLICY, server, flags=re.M)

@@ -3,9 +3,13 @@
 #include "httpd/config/signers.h"
 
 #include "httpd/config/lines.h"
+#include "io/server.h"
 #include "provider/option.h"
 
 #include <apr_strings.h>
+#include <http_log.h>
+
+APLOG_USE_MODULE(llama_auth);
 
 #define ASSERTION_PREFIX "assertion:"
 
@@ -97,6 +101,20 @@ const char *la_signers_section(cmd_parms *cmd, void *dconf, const char *arg)
                             .filename = cmd->directive->filename,
                             .line = cmd->directive->line_num};
     return NULL;
+}
+
+void la_signers_announce(const server_rec *main_server)
+{
+    for (int i = 0; i < la_collected.signers->nelts; i++) {
+        const la_signer_entry_t *entry = entry_at(i);
+        unsigned held;
+        const la_signing_key_t *key = la_signer_hold(entry->signer, apr_time_now(), &held);
+
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, main_server,
+                     LA_LOGNO(0373) "signer %s, %s:%d: %s, kid %s", entry->signer->name,
+                     entry->filename, entry->line, key->algorithm, key->kid);
+        la_signer_release(entry->signer, held);
+    }
 }
 
 /* ---- a use ---- */

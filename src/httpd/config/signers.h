@@ -13,6 +13,9 @@
 /* Reads a <LlamaAuthSigner NAME> section; a directive's setter. */
 const char *la_signers_section(cmd_parms *cmd, void *dconf, const char *arg);
 
+/* Logs the signers and their keys, once the configuration is read. */
+void la_signers_announce(const server_rec *main_server);
+
 /* Finds the signer that a LlamaAuthForward line names, among those that its server sees.
  *
  * what: the line's second argument. signer: NULL unless it is assertion:SIGNER.

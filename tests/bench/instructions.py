@@ -79,8 +79,8 @@ def _send(port, load_, requests):
     body = load_.file.read_bytes() if load_.mode == "body" else b""
     about = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, connection.makefile("rb") as answers:
-        for token in itertools.islice(load_.tokens(), requests):
-            header = f"Authorization: Bearer {token}\r\n" if token else ""
+        for credential in itertools.islice(load_.credentials(), requests):
+            header = "".join(f"{name}: {value}\r\n" for name, value in credential.items())
             connection.sendall(f"GET {load.PATH} HTTP/1.1\r\nHost: localhost\r\n{header}{about}\r\n".encode() + body)
             status = answers.readline()
             if b" 200 " not in status:

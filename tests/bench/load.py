@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import machine
+from proofs import SLICE, Prover
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 CONNECTIONS = 32
@@ -22,14 +23,18 @@ _serials = itertools.count(1)
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients of a row send. mode: fixed, unique, many, file or body (wrk.lua); no token: no Authorization header."""
+    """What the clients of a row send. mode: fixed, unique, many, file, body or proofs (wrk.lua); no token: no Authorization header.
+    prover: who signs proofs."""
     token: str = ""
     mode: str = "fixed"
     count: int = 0
     file: Path = None
+    prover: Prover = None
 
     def arguments(self):
-        """wrk's arguments for one slice; a `unique` slice gets a prefix that no other slice had."""
+        """wrk's arguments for one slice; a `unique` slice gets a prefix that no other slice had, one of `proofs` new proofs."""
+        if self.mode == "proofs":
+            return [], ["proofs", str(self.prover.write()), str(SLICE), "0"]
         if self.mode == "body":
             return ["-H", f"Authorization: Bearer {self.token}"], ["body", str(self.file)]
         if self.mode == "file":
@@ -48,12 +53,18 @@ class Load:
             return (prefix + f"{serial:0{40 - len(prefix)}}" for serial in serials)
         return itertools.repeat(self.token)
 
+    def credentials(self):
+        """The fields of each request, without end. Proofs are for the scheme's own port."""
+        if self.prover:
+            return (self.prover.fields() for _ in itertools.count())
+        return ({"Authorization": f"Bearer {token}"} if token else {} for token in self.tokens())
+
     def sample(self):
         """A token such as wrk will send, for the proof; None where none is sent."""
         if self.mode == "file":
             with open(self.file) as tokens:
                 return tokens.readline().strip()
-        if self.mode in ("fixed", "body"):
+        if self.mode in ("fixed", "body", "proofs"):
             return self.token or None
         return self.arguments()[1][1].ljust(40, "p")
 
@@ -106,11 +117,11 @@ def _parse(output):
     return Result(raw["requests"], raw["us"] / 1e6, raw["p99_us"] / 1e3, errors)
 
 
-def get(port, path=PATH, token=None, body=None):
+def get(port, path=PATH, token=None, body=None, fields=None):
     """(status, body length, body) of one request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Authorization": f"Bearer {token}"} if token else dict(fields or {})
         connection.request("GET", path, body=body, headers={**headers, "Content-Type": "application/json"} if body else headers)
         response = connection.getresponse()
         body = response.read()
@@ -121,10 +132,11 @@ def get(port, path=PATH, token=None, body=None):
 
 def prove(port, load):
     """"" if the row serves who may and refuses who may not, else what is wrong."""
-    status, length, _ = get(port, token=load.sample(), body=load.file.read_bytes() if load.mode == "body" else None)
+    status, length, _ = get(port, token=load.sample(), body=load.file.read_bytes() if load.mode == "body" else None,
+                            fields=load.prover.fields(f":{port}") if load.prover else None)
     if (status, length) != (200, FILE_BYTES):
         return f"a good request was answered {status}"
-    if load.sample() is not None:
+    if load.sample() is not None or load.prover:
         status, _, _ = get(port)
         if status != 401:
             return f"a request without a token was answered {status}"

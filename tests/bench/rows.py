@@ -15,7 +15,8 @@ import httpd
 import jwts
 import nginx
 from httpd import Setup
-from load import Load
+from load import PATH, Load
+from proofs import Prover
 
 TOKEN_40 = "tok-" + "0123456789abcdefghijklmnopqrstuvwxyz"
 TOKEN_900 = ("tok-" + "0123456789abcdefghijklmnopqrstuvwxyz" * 25)[:900]
@@ -38,6 +39,7 @@ class Budget:
 class Row:
     """`setup(lab, endpoint)` for an httpd row, `peer(lab, name, endpoint)` for an nginx row.
 
+    alg: whose bare verification each request needs; beyond_us: what it may cost beside that.
     base: the row that it is measured against, mostly the one without authentication around it; "" for those. extra: measured only when named.
     """
     name: str
@@ -47,6 +49,7 @@ class Row:
     cold: bool = False
     extra: bool = False
     alg: str = ""
+    beyond_us: float = 15
     setup: Callable = None
     peer: Callable = None
     budget: Budget = None
@@ -101,6 +104,7 @@ def _key_file(lab):
 
 CUSTOM = "    Endpoint {where}/validate\n"
 JWT = "    JwksFile {jwks}\n    Audience bench\n    CacheTTL " + jwts.TTL + "\n"
+BOUND = "    JwksFile {jwks}\n    Audience bench\n"
 CUSTOM_TLS = CUSTOM + "    TLSCAFile {cert}\n"
 
 
@@ -152,6 +156,7 @@ def all_rows(lab):
     short, long, new = Load(TOKEN_40), Load(TOKEN_900), Load(mode="unique")
     jwt = Load(lab.jwt({"iss": "https://idp.example", "sub": "alice", "aud": "bench", "exp": int(time.time()) + 86400,
                         "iat": int(time.time()), "scope": "models.read telemetry.read"}))
+    prover = Prover(lab, PATH)
     unique = {alg: Load(mode="file", count=jwts.COUNT, file=lab.root / f"{alg}.tokens") for alg in ("RS256", "ES256")}
     return [
         Row("plain", "httpd, no authentication", Load(), base="", setup=_plain),
@@ -202,6 +207,10 @@ def all_rows(lab):
         Row("openidc-cold-http", "mod_auth_openidc, introspection over http", new, cold=True,
             setup=openidc(tls=False)),
         Row("openidc-cold-tls", "mod_auth_openidc, introspection over TLS", new, cold=True, setup=openidc()),
+        Row("cached-jwt", "mod_llama_auth, cached ES256 JWT, by Bearer: what the next is measured against",
+            Load(lab.tokens.signer("ES256").token(1)), base="", setup=ours("jwt", BOUND, jwks="ES256")),
+        Row("dpop", "mod_llama_auth, cached ES256 JWT with a new DPoP proof, ES256, each time", Load(mode="proofs", prover=prover),
+            base="cached-jwt", alg="ES256", setup=ours("jwt", BOUND, jwks="ES256"), beyond_us=10),
         *body_rows(lab),
         Row("nginx", "nginx, no authentication", Load(), base="", peer=nginx_peer(protected=False)),
         Row("nginx-40", "nginx, auth_request with proxy_cache, 40-byte token", short, base="nginx",

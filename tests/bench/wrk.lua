@@ -3,6 +3,7 @@
 --   unique   a token that was never sent before in each request: PREFIX and a counter, 40 bytes
 --   file     the COUNT tokens of the file PREFIX in turn, beginning after the one numbered START
 --   many     COUNT tokens in turn, 40 bytes each, beginning after the one numbered START
+--   proofs   the file PREFIX has a token, then COUNT proofs for it (DPoP), which are sent in turn
 --   body     the same request always, with the file PREFIX as its JSON body
 -- Ends with one line of JSON.
 
@@ -24,6 +25,19 @@ function init(args)
       local requests = {}
       for token in io.lines(prefix) do
          requests[#requests + 1] = head .. token .. "\r\n\r\n"
+      end
+      request = function()
+         serial = serial % count + 1
+         return requests[serial]
+      end
+   elseif mode == "proofs" then
+      local requests, start = {}, nil
+      for line in io.lines(prefix) do
+         if start then
+            requests[#requests + 1] = start .. line .. "\r\n\r\n"
+         else
+            start = head:gsub("Bearer $", "DPoP ") .. line .. "\r\nDPoP: "
+         end
       end
       request = function()
          serial = serial % count + 1

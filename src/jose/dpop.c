@@ -253,7 +253,10 @@ static const char *verify_with(apr_pool_t *pool, const la_jwk_t *key, const la_d
     if (fault) {
         return fault;
     }
-    return la_jwt_verify_with(&proof->jwt, key, key->algorithms) ? NULL : "the signature is wrong";
+    if (!la_jwt_verify_with(&proof->jwt, key, key->algorithms)) {
+        return "the signature is wrong";
+    }
+    return la_jwk_check(key); /* last, since it takes so long */
 }
 
 const char *la_dpop_verify(apr_pool_t *pool, la_proof_keys_t *keys, const la_dpop_t *proof,

@@ -26,6 +26,7 @@ typedef struct draft_t {
     const la_json_t *json;
     la_jwa_set_t allowed;
     unsigned int *effort; /* what is left of LA_PUBKEY_EFFORT */
+    int unchecked;        /* OpenSSL does not check an RSA key now */
     la_jwk_t key;
 } draft_t;
 
@@ -150,8 +151,13 @@ static const char *read_rsa(draft_t *draft)
 
     reason = reason ? reason : required_bytes(draft, "n", &modulus);
     reason = reason ? reason : required_bytes(draft, "e", &exponent);
-    return reason ? reason
-                  : la_pubkey_rsa(draft->pool, modulus, exponent, draft->effort, &draft->key.key);
+    if (reason) {
+        return reason;
+    }
+    return draft->unchecked
+               ? la_pubkey_rsa_unchecked(draft->pool, modulus, exponent, draft->effort,
+                                         &draft->key.key)
+               : la_pubkey_rsa(draft->pool, modulus, exponent, draft->effort, &draft->key.key);
 }
 
 typedef struct curve_t {
@@ -326,13 +332,26 @@ const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm
 const char *la_jwk_parse(apr_pool_t *pool, const la_json_t *json, la_jwa_set_t allowed,
                          unsigned int effort, la_jwk_t *key)
 {
-    draft_t draft = {
-        .pool = pool, .scratch = pool, .json = json, .allowed = allowed, .effort = &effort};
+    draft_t draft = {.pool = pool,
+                     .scratch = pool,
+                     .json = json,
+                     .allowed = allowed,
+                     .effort = &effort,
+                     .unchecked = 1};
     const char *reason = read_key(&draft);
 
     reason = reason ? reason : make_verifiers(pool, &draft.key);
     ERR_clear_error();
     *key = draft.key;
+    return reason;
+}
+
+const char *la_jwk_check(const la_jwk_t *key)
+{
+    const char *reason =
+        key->key && EVP_PKEY_is_a(key->key, "RSA") == 1 ? la_pubkey_rsa_check(key->key) : NULL;
+
+    ERR_clear_error();
     return reason;
 }
 

@@ -46,14 +46,18 @@ typedef struct la_jwks_t {
 const char *la_jwks_parse(apr_pool_t *pool, la_slice_t text, la_jwa_set_t allowed,
                           const la_jwks_t **set);
 
-/* Reads one key as la_jwks_parse() does. effort: what the check of an RSA key may cost
- * (la_pubkey_rsa()); oct is refused unless `allowed` has HMAC algorithms.
+/* Reads one key as la_jwks_parse() does, but for OpenSSL's check of an RSA modulus, which is
+ * la_jwk_check()'s. effort: what that check may cost (la_pubkey_rsa()). oct is refused unless
+ * `allowed` has HMAC algorithms.
  *
  * json: any value. pool: holds the key; a cleanup on it frees it. key: zeroed, then its own.
  * Returns NULL, or why it cannot be used. Leaves OpenSSL's error queue empty.
  */
 const char *la_jwk_parse(apr_pool_t *pool, const la_json_t *json, la_jwa_set_t allowed,
                          unsigned int effort, la_jwk_t *key);
+
+/* The rest of the checks; for RSA it takes a hundred times as long as a verification. */
+const char *la_jwk_check(const la_jwk_t *key);
 
 /* The verifier for one of the key's algorithms; NULL for HMAC, which needs only the secret. */
 const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm);

@@ -15,6 +15,8 @@
 
 #define EC_MAX_COORDINATE_BYTES 66
 
+#define UNSOUND "RSA modulus is unsound"
+
 /* ---- OpenSSL ---- */
 
 static apr_status_t free_key(void *key)
@@ -32,16 +34,26 @@ static int passes_check(EVP_PKEY *key)
     return passes;
 }
 
-/* Takes over `made`, which may be NULL. Returns NULL, or `reason` if OpenSSL's check fails. */
-static const char *keep(apr_pool_t *pool, EVP_PKEY *made, const char *reason, EVP_PKEY **key)
+/* Takes over `made`, which may be NULL. Returns NULL, or `reason` if it is. */
+static const char *keep_unchecked(apr_pool_t *pool, EVP_PKEY *made, const char *reason,
+                                  EVP_PKEY **key)
 {
-    if (!made || !passes_check(made)) {
-        EVP_PKEY_free(made);
+    if (!made) {
         return reason;
     }
     apr_pool_cleanup_register(pool, made, free_key, apr_pool_cleanup_null);
     *key = made;
     return NULL;
+}
+
+/* The same, if OpenSSL's check does not fail. */
+static const char *keep(apr_pool_t *pool, EVP_PKEY *made, const char *reason, EVP_PKEY **key)
+{
+    if (made && !passes_check(made)) {
+        EVP_PKEY_free(made);
+        made = NULL;
+    }
+    return keep_unchecked(pool, made, reason, key);
 }
 
 static EVP_PKEY *import(const char *type, OSSL_PARAM *parameters)
@@ -121,8 +133,8 @@ static BIGNUM *number_of(la_slice_t bytes)
     return BN_bin2bn((const unsigned char *)bytes.data, (int)bytes.len, NULL);
 }
 
-const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t exponent,
-                          unsigned int *effort, EVP_PKEY **key)
+const char *la_pubkey_rsa_unchecked(apr_pool_t *pool, la_slice_t modulus, la_slice_t exponent,
+                                    unsigned int *effort, EVP_PKEY **key)
 {
     la_slice_t n_bytes = without_zeros(modulus);
     la_slice_t e_bytes = without_zeros(exponent);
@@ -141,10 +153,27 @@ const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t expon
     e = number_of(e_bytes);
     reason = n && e ? check_modulus(pool, n, effort) : "out of memory";
     if (!reason) {
-        reason = keep(pool, import_rsa(n, e), "RSA modulus is unsound", key);
+        reason = keep_unchecked(pool, import_rsa(n, e), UNSOUND, key);
     }
     BN_free(e);
     BN_free(n);
+    return reason;
+}
+
+const char *la_pubkey_rsa_check(EVP_PKEY *key)
+{
+    return passes_check(key) ? NULL : UNSOUND;
+}
+
+const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t exponent,
+                          unsigned int *effort, EVP_PKEY **key)
+{
+    const char *reason = la_pubkey_rsa_unchecked(pool, modulus, exponent, effort, key);
+
+    reason = reason ? reason : la_pubkey_rsa_check(*key);
+    if (reason) {
+        *key = NULL; /* the pool frees it */
+    }
     return reason;
 }
 

@@ -10,6 +10,8 @@ import pytest
 from behaviour import accept, reply
 from configs import everywhere, location, provider
 from conftest import new_token
+from errorlog import await_until
+from prover import Api, Prover, held, refused
 from server import MODULE, Httpd, key_entry, sanitizer_environment
 from signer import Key, claims
 
@@ -45,6 +47,10 @@ def server(key):
                     location("/v1", "corp") + everywhere(httpd, "/v1") +
                     "<LlamaAuthProvider idp jwt>\nJwksFile conf/jwks.json\nCacheTTL 1d\nLeeway 0\n</LlamaAuthProvider>\n" +
                     location("/jwt", "idp") + everywhere(httpd, "/jwt") +
+                    "<LlamaAuthProvider bound jwt>\nJwksFile conf/jwks.json\nBinding dpop\n</LlamaAuthProvider>\n" +
+                    location("/bound", "bound") + everywhere(httpd, "/bound") +
+                    "<LlamaAuthProvider nonces jwt>\nJwksFile conf/jwks.json\nDPoPNonce on\n</LlamaAuthProvider>\n" +
+                    location("/nonces", "nonces") + everywhere(httpd, "/nonces") +
                     "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n" +
                     location("/keys", "keys") + everywhere(httpd, "/keys") +
                     "".join(f"<LlamaAuthQuota {name}>\nBy client_ip\n{line}\n</LlamaAuthQuota>\n"
@@ -126,3 +132,54 @@ class TestClock:
         if name != "aligned" or jump > 0:  # else it is forward again
             answer = server.get(f"/{name}")
             assert answer.status == 429 and int(answer.header("Retry-After")) <= HOUR
+
+    def proof_of(self, api, prover, token, path="/bound", ahead=0, **changes):
+        """As a client makes it whose clock is so far ahead of ours."""
+        return prover.proof("GET", api.origin + path, token, iat=int(time.time()) + ahead, **changes)
+
+    @pytest.mark.parametrize("jump", [HOUR, YEARS, -HOUR + 60, -HOUR - 60, -YEARS])
+    def test_no_proof_counts_twice(self, server, key, jump):
+        """Wherever the clock goes, and comes back to."""
+        api, prover = Api(server), Prover()
+        server.expect("LA0412: the clock was put back")
+        token = prover.token(key, exp=int(time.time()) + 2 * YEARS)
+        await_until(lambda: api.send("/bound", token, self.proof_of(api, prover, token)).status == 200, "the first proof to be accepted")
+        proof = self.proof_of(api, prover, token)
+        held(api.send("/bound", token, proof))
+        refused(api.send("/bound", token, proof))
+        server.turn(jump)
+        refused(api.send("/bound", token, proof))
+        if jump > 0 or jump < -HOUR:  # else it is before the memory's beginning, which it waits for
+            def works(ahead):
+                return api.send("/bound", token, self.proof_of(api, prover, token, ahead=ahead)).status == 200
+            await_until(lambda: works(jump + 1), "proofs of the new time to be accepted")
+        later = self.proof_of(api, prover, token, ahead=jump + 2)
+        api.send("/bound", token, later)
+        refused(api.send("/bound", token, later))
+        server.turn(0)
+        refused(api.send("/bound", token, proof))
+        refused(api.send("/bound", token, later))
+
+    def test_nonces(self, server, key):
+        """Good for five minutes; a new one comes with answers before that, with good ones too."""
+        api, prover = Api(server), Prover()
+        token = prover.token(key, exp=int(time.time()) + HOUR)
+
+        def ask(nonce, ahead):
+            return api.send("/nonces", token, self.proof_of(api, prover, token, "/nonces", ahead, nonce=nonce))
+        nonce = ask(None, 1).header("DPoP-Nonce")
+        answer = ask(nonce, 1)
+        held(answer)
+        assert answer.header("DPoP-Nonce") is None
+        server.turn(200)
+        answer = ask(nonce, 200)
+        held(answer)
+        newer = answer.header("DPoP-Nonce")
+        assert newer and newer != nonce
+        server.turn(301)
+        refused(ask(nonce, 301), "use_dpop_nonce")
+        held(ask(newer, 301))
+        for jump in (HOUR, YEARS, -HOUR, -YEARS):
+            server.turn(jump)
+            answer = ask(newer, jump)
+            assert answer.status == 401 and answer.proof_challenge["error"] in ("use_dpop_nonce", "invalid_token"), answer

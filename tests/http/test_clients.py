@@ -21,9 +21,9 @@ GOOD, WEAK, BAD = "key-of-a-client-00001", "key-without-scope-001", "key-that-is
 HINT = "Authentication required. Please provide your API key as a Bearer token in the Authorization header"
 
 
-def run(scenario, **arguments):
+def run(scenario, program="clients.mjs", **arguments):
     """What the client said at the end."""
-    done = subprocess.run([*NODE, DIRECTORY / "clients.mjs", scenario, json.dumps(arguments)], capture_output=True, text=True,
+    done = subprocess.run([*NODE, DIRECTORY / program, scenario, json.dumps(arguments)], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 0 and done.stdout, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

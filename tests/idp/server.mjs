@@ -1,5 +1,5 @@
 // The OAuth2 server of the http tests: oidc-provider, with the client credentials and authorization code grants, resource
-// indicators, introspection and revocation, over plain http on the loopback interface. Whoever comes to sign in is `ursula`, who
+// indicators, DPoP, introspection and revocation, over plain http on the loopback interface. Whoever comes to sign in is `ursula`, who
 // consents to everything. tests/http/idp.py starts it and ends it.
 //
 // Its only argument, JSON: {"clients": [client metadata], "claims": {client id: more claims of its tokens}}. A token is asked for
@@ -72,10 +72,12 @@ function rebuild() {
     clientBasedCORS: () => true,
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     ttl: { AccessToken: LIFETIME_S, AuthorizationCode: 60, ClientCredentials: LIFETIME_S, Grant: LIFETIME_S, Interaction: 60, Session: 60 },
+    enabledJWA: { dPoPSigningAlgValues: ['ES256', 'PS256', 'EdDSA'] },
     extraTokenClaims: (ctx, token) => claims[token.clientId],
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      dPoP: { enabled: true }, // a token that is asked for with a proof is bound to its key
       introspection: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: { enabled: true, defaultResource: () => undefined, getResourceServerInfo: describeResource },
       revocation: { enabled: true },

@@ -1,6 +1,7 @@
 """Where a proof and a token under the scheme DPoP may go, and where they may not (spec section 16): the backend, custom endpoints, CGI,
 caches, pages of other origins."""
 
+import re
 import subprocess
 import time
 
@@ -13,6 +14,8 @@ from errorlog import await_until
 from keyserver import jwt, key_server
 from prover import Api, Prover, held
 from signer import claims, key
+from test_recipes import block, chapter
+from tls_client import TlsConnection, context, thumbprint
 
 SECRET = "backend-secret-of-mine"
 ORIGIN = "https://app.example"
@@ -253,3 +256,29 @@ class TestLogs:
         for changes in ({"htm": "POST"}, {"iat": int(time.time()) - 4000}, {"ath": "x"}, {"jti": ""}):
             assert api.call("/v1", prover, token=token, changes=changes).status == 401
         assert token.encode() not in httpd.log.everything()
+
+
+class TestReadme:
+    """The configurations of README.md's chapter."""
+    modules = ("ssl", "socache_shmcb")
+    needs_pki = True
+
+    @staticmethod
+    def configure(httpd):
+        httpd.pki.root("self-signed")
+        httpd.pki.path("self-signed.key").chmod(0o644)
+        httpd.tls_port = httpd.listen()
+        text = re.sub(r"conf/server\.(pem|key)", lambda match: str(httpd.pki.path(f"good.{match.group(1)}")), block("Client certificates"))
+        return (idp(httpd, "Binding mtls").replace(" idp ", " machines ") + everywhere(httpd, "/v1") +
+                text.replace("*:443", f"127.0.0.1:{httpd.tls_port}"))
+
+    @pytest.mark.parametrize("shown, status", [("self-signed", 200), ("client", 401), (None, 401)])
+    def test_client_certificates(self, httpd, shown, status):
+        token = key("ES256").sign(claims(cnf={"x5t#S256": thumbprint(httpd.pki.path("self-signed.pem"))}))
+        with TlsConnection(httpd.tls_port, context(httpd.pki, shown), httpd.secrets) as connection:
+            assert connection.get("/v1/x", token=token, host="api.example.com").status == status
+
+    def test_dpop(self, bare):
+        bare.configure("".join(re.findall(r"^```apache\n(.*?)^```", chapter("DPoP"), re.M | re.S)))
+        status, said = bare.check()
+        assert status == 0 and not re.findall(r":(?:warn|error)\]", said), said

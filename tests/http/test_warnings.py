@@ -27,6 +27,17 @@ CASES = [
     ("TLSVerify off", CUSTOM.format("https://auth.example/\nTLSVerify off"), "LA0001"),
     ("jwt without audience", JWT.format("Audience none"), "LA0071"),
     ("jwt with the default audience", JWT.format(""), None),
+    ("certificates without TLS", JWT.format("Binding mtls") + SECTION.format("Require valid-user"),
+     "LA0046: .*LlamaAuthUse of provider p, which has Binding mtls, and no mod_ssl"),
+    ("certificates without TLS for metadata", JWT.format("Binding mtls") + METADATA.replace(
+        "Require", "LlamaAuthResourceServer https://idp.example\nRequire"), None),
+    ("proofs without TLS", JWT.format("Binding dpop") + SECTION.format("Require valid-user"), None),
+    ("proofs, and tokens from elsewhere", JWT.format("Binding dpop") + SECTION.format("LlamaAuthTokenSource header:x-api-key\nRequire valid-user"),
+     "LA0046: .*provider p, which has Binding dpop beside a LlamaAuthTokenSource without Authorization"),
+    ("proofs, and tokens from elsewhere too", JWT.format("Binding dpop") + SECTION.format(
+        "LlamaAuthTokenSource header:x-api-key authorization\nRequire valid-user"), None),
+    ("tokens that may be bound, from elsewhere", JWT.format("Binding require") + SECTION.format(
+        "LlamaAuthTokenSource header:x-api-key\nRequire valid-user"), None),
     ("no Require", USE.format(SECTION.format("")), "LA0046: "),
     ("Require all granted alone", USE.format(SECTION.format("Require all granted")), "LA0046"),
     ("RequireScope none alone", USE.format(SECTION.format("RequireScope none")), "LA0046"),

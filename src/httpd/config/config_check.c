@@ -4,6 +4,7 @@
  */
 #include "httpd/config/config_check.h"
 
+#include "httpd/config/binding_line.h"
 #include "httpd/config/config.h"
 #include "httpd/config/lines.h"
 #include "httpd/config/place.h"
@@ -107,6 +108,21 @@ static int is_guarded(const ap_directive_t *section)
 
 /* ---- a section with LlamaAuthUse ---- */
 
+static const la_provider_t *find_provider(const char *name)
+{
+    const apr_array_header_t *providers = la_registry_providers();
+    int i;
+
+    for (i = 0; i < providers->nelts; i++) {
+        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
+
+        if (strcmp(provider->name, name) == 0) {
+            return provider;
+        }
+    }
+    return NULL;
+}
+
 /* httpd's own Require in a <Limit> of methods that no client sends: it refuses nobody. */
 static void check_limits(const check_t *c, const ap_directive_t *line)
 {
@@ -119,6 +135,25 @@ static void check_limits(const check_t *c, const ap_directive_t *line)
     }
 }
 
+/* Warns of each provider in use that has to reject every token. */
+static void check_bindings(const check_t *c, const ap_directive_t *use)
+{
+    apr_array_header_t *around = la_lines_around(c->pool, c->tree, use->parent);
+    const ap_directive_t *sources = la_lines_effective(around, "LlamaAuthTokenSource");
+    const char *names = use->args;
+
+    while (*names) {
+        const la_provider_t *provider = find_provider(ap_getword_conf(c->pool, &names));
+        const char *fault = provider ? la_binding_line_fault(c->pool, provider, sources) : NULL;
+
+        if (fault) {
+            warn(c, use,
+                 apr_psprintf(c->pool, "LlamaAuthUse of provider %s, which has %s", provider->name,
+                              fault));
+        }
+    }
+}
+
 static void check_use(const check_t *c, const ap_directive_t *use)
 {
     const ap_directive_t *section = use->parent;
@@ -127,6 +162,9 @@ static void check_use(const check_t *c, const ap_directive_t *use)
         la_lines_effective(la_lines_around(c->pool, c->tree, section), "AuthType");
     int served = is_served_by_us(own);
 
+    if (!served) {
+        check_bindings(c, use);
+    }
     check_limits(c, own);
     if (!served && !is_guarded(section)) {
         warn(c, use,
@@ -143,21 +181,6 @@ static void check_use(const check_t *c, const ap_directive_t *use)
 }
 
 /* ---- a section with LlamaAuthResource ---- */
-
-static const la_provider_t *find_provider(const char *name)
-{
-    const apr_array_header_t *providers = la_registry_providers();
-    int i;
-
-    for (i = 0; i < providers->nelts; i++) {
-        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
-
-        if (strcmp(provider->name, name) == 0) {
-            return provider;
-        }
-    }
-    return NULL;
-}
 
 static int has_issuer(const la_provider_t *provider)
 {

@@ -79,10 +79,9 @@ static void ask_for_purges(apr_pool_t *scratch)
     la_remote_tick(child.shared.remote, apr_time_now(), scratch);
 }
 
-static void look_up_name(apr_pool_t *scratch)
+static void look_for_server(apr_pool_t *scratch)
 {
-    (void)scratch;
-    la_remote_resolve(child.shared.remote);
+    la_remote_watch(child.shared.remote, scratch);
 }
 
 /* What runs about once a second in a thread of its own, in each child: each may wait for a server
@@ -155,8 +154,8 @@ apr_status_t la_child_start_tasks(server_rec *s, apr_pool_t *pconf)
     if (rv == APR_SUCCESS && remote) {
         rv = start_task("_llama_auth_purges_", (task_t){.run = ask_for_purges}, pconf);
     }
-    if (rv == APR_SUCCESS && remote && remote->redis.host) {
-        rv = start_task("_llama_auth_names_", (task_t){.run = look_up_name}, pconf);
+    if (rv == APR_SUCCESS && remote && !remote->redis.path) {
+        rv = start_task("_llama_auth_names_", (task_t){.run = look_for_server}, pconf);
     }
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,

@@ -9,6 +9,12 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
+/* A numeric address; empty while there is none. */
+typedef struct la_redis_address_t {
+    char ip[INET6_ADDRSTRLEN];
+    int port;
+} la_redis_address_t;
+
 /* Finds a host's numeric address.
  *
  * flags: AI_NUMERICHOST keeps it from asking DNS, which may take as long as the resolver does.

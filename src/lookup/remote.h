@@ -66,9 +66,10 @@ const char *la_remote_purge(la_remote_t *remote, const la_purge_t *purge, apr_po
  * From a thread of mod_watchdog that does nothing else. */
 void la_remote_tick(la_remote_t *remote, apr_time_t now, apr_pool_t *scratch);
 
-/* Looks the server's name up again if it did not answer the last tick; may take as long as the
- * resolver does. From a thread of mod_watchdog that does nothing else. */
-void la_remote_resolve(la_remote_t *remote);
+/* Looks the server's name up again if it did not answer the last tick, or asks its sentinels who
+ * the master is; may take as long as the resolver and all sentinels. From a thread of mod_watchdog
+ * that does nothing else. */
+void la_remote_watch(la_remote_t *remote, apr_pool_t *scratch);
 
 /* The name of a count, as status page and metrics have it. */
 const char *la_remote_name(la_remote_e event);

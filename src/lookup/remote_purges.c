@@ -354,9 +354,7 @@ void la_remote_tick(la_remote_t *remote, apr_time_t now, apr_pool_t *scratch)
                                                       scratch, &known));
 }
 
-void la_remote_resolve(la_remote_t *remote)
+void la_remote_watch(la_remote_t *remote, apr_pool_t *scratch)
 {
-    if (atomic_load(&remote->lost)) {
-        la_redis_resolve(remote->redis);
-    }
+    la_redis_watch(remote->redis, !atomic_load(&remote->lost), scratch);
 }

@@ -100,7 +100,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const char *shown = la_mask_redis(pool, count, words);
 
         HOLDS(!shown || strstr(shown, "***"));
-        HOLDS(error || redis.path || (redis.host && redis.port > 0 && redis.port < 65536));
+        HOLDS(error || redis.path || redis.master ||
+              (redis.host.name && redis.host.port > 0 && redis.host.port < 65536));
+        HOLDS(error || !redis.master ||
+              (redis.sentinel_count > 0 && redis.sentinels[0].name && redis.sentinels[0].port > 0));
     }
     free(text);
     apr_pool_destroy(pool);

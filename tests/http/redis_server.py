@@ -22,14 +22,15 @@ class Redis:
         self.process = None
         self.start()
 
+    def command(self):
+        auth = ["--requirepass", self.password, "--masterauth", self.password] if self.password else []
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
+                "--unixsocketperm", "777", "--dir", str(self.root), "--save", "", "--appendonly", "no", *self.options, *auth]
+
     def start(self):
         program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
         assert program, "redis is missing: apt-get install redis-tools"
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
-                   "--unixsocketperm", "777", "--dir", str(self.root), "--save", "", "--appendonly", "no", *self.options]
-        if self.password:
-            command += ["--requirepass", self.password]
-        self.process = subprocess.Popen(command, executable=program, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self.command(), executable=program, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         await_until(lambda: "PONG" in self.cli("PING"), "redis to answer")
 

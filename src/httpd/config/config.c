@@ -437,9 +437,11 @@ const command_rec la_config_commands[] = {
                   "status when no provider could answer: 401 or 503"),
     AP_INIT_TAKE1("LlamaAuthCacheSize", set_cache_size, NULL, RSRC_CONF,
                   "size of the shared-memory cache (K, M, G), or off"),
-    AP_INIT_TAKE_ARGV("LlamaAuthCacheShared", set_cache_shared, NULL, RSRC_CONF,
-                      "redis[s]://[[user]:password@]host[:port][/db] or unix:/path, then timeout=, "
-                      "connect_timeout=, prefix=, cafile=, certfile=, keyfile=; or none"),
+    AP_INIT_TAKE_ARGV(
+        "LlamaAuthCacheShared", set_cache_shared, NULL, RSRC_CONF,
+        "redis[s]://[[user]:password@]host[:port][/db], unix:/path or "
+        "redis+sentinel://[[user]:password@]host[:port],.../NAME[/db], then timeout=, "
+        "connect_timeout=, prefix=, cafile=, certfile=, keyfile=; or none"),
     AP_INIT_TAKE12("LlamaAuthCacheSecret", set_cache_secret, NULL, RSRC_CONF,
                    "file:PATH with the secret for LlamaAuthCacheShared, and file:PATH of an older "
                    "one that still reads"),

@@ -1,9 +1,9 @@
 /* Reads LlamaAuthCacheShared's words. Runs while the configuration is read. */
-#include "io/redis.h"
+#include "io/redis_options.h"
 
 #include "base/units.h"
+#include "io/redis_socket.h"
 #include "io/server.h"
-#include "provider/option.h"
 
 #include <string.h>
 #include <strings.h>
@@ -13,6 +13,9 @@
 #include <apr_uri.h>
 
 #define DEFAULT_PORT       6379
+#define SENTINEL_PORT      26379
+#define SENTINEL_SCHEME    "redis+sentinel://"
+#define MASTER_MAX         200
 #define DEFAULT_PREFIX     "llama_auth:"
 #define DEFAULT_TIMEOUT_US (100 * APR_TIME_C(1000))
 #define DB_MAX             1000000
@@ -108,15 +111,15 @@ static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options
 
 /* ---- the URL ---- */
 
-/* Reads user:password; either may be empty. The password may be a secret's notation. */
-static const char *set_credentials(apr_pool_t *pool, const apr_uri_t *uri,
+/* Reads user and password, NULL or percent-encoded; either may be empty. The password may be a
+ * secret's notation. */
+static const char *set_credentials(apr_pool_t *pool, const char *user, const char *password,
                                    la_redis_options_t *options)
 {
-    const char *user = uri->user ? apr_punescape_url(pool, uri->user, NULL, NULL, 0) : "";
-    const char *password =
-        uri->password ? apr_punescape_url(pool, uri->password, NULL, NULL, 0) : "";
     const char *error;
 
+    user = user ? apr_punescape_url(pool, user, NULL, NULL, 0) : "";
+    password = password ? apr_punescape_url(pool, password, NULL, NULL, 0) : "";
     if (!user || !password) {
         return "the URL's user or password is not well percent-encoded";
     }
@@ -130,23 +133,130 @@ static const char *set_credentials(apr_pool_t *pool, const apr_uri_t *uri,
     return error ? apr_psprintf(pool, "password: %s", error) : NULL;
 }
 
+/* Reads a port, NULL for the default. */
+static const char *set_port(const char *text, int *port)
+{
+    return text && (!parse_number(text, 65535, port) || !*port)
+               ? "the URL's port must be 1 to 65535"
+               : NULL;
+}
+
+static const char *host_and_port(apr_pool_t *pool, const la_redis_host_t *host)
+{
+    return apr_psprintf(pool, strchr(host->name, ':') ? "[%s]:%d" : "%s:%d", host->name,
+                        host->port);
+}
+
 static const char *set_tcp(apr_pool_t *pool, const apr_uri_t *uri, la_redis_options_t *options)
 {
+    const char *error;
+
     if (!uri->hostname || !uri->hostname[0]) {
         return "the URL must be redis://[[user]:password@]host[:port][/db], or with rediss://";
     }
-    if (uri->port_str && (!parse_number(uri->port_str, 65535, &options->port) || !options->port)) {
-        return "the URL's port must be 1 to 65535";
+    options->host = (la_redis_host_t){.name = uri->hostname, .port = DEFAULT_PORT};
+    error = set_port(uri->port_str, &options->host.port);
+    if (error) {
+        return error;
     }
-    options->host = uri->hostname;
-    options->address = apr_psprintf(pool, strchr(options->host, ':') ? "[%s]:%d" : "%s:%d",
-                                    options->host, options->port);
+    options->address = host_and_port(pool, &options->host);
     if (uri->path && strcmp(uri->path, "/") != 0 &&
         !parse_number(uri->path + 1, DB_MAX, &options->db)) {
         return "the URL's path must be the number of a database";
     }
     return NULL;
 }
+
+/* ---- the URL of sentinels ---- */
+
+#define SENTINEL_FORM                                                                              \
+    "the URL must be redis+sentinel://[[user]:password@]host[:port],.../NAME[/db], with the name " \
+    "that the sentinels know the master by"
+
+static const char *add_sentinel(apr_pool_t *pool, const char *text, la_redis_host_t *sentinel)
+{
+    apr_uri_t uri;
+
+    if (apr_uri_parse_hostinfo(pool, text, &uri) != APR_SUCCESS || !uri.hostname ||
+        !uri.hostname[0]) {
+        return SENTINEL_FORM;
+    }
+    *sentinel = (la_redis_host_t){.name = uri.hostname, .port = SENTINEL_PORT};
+    return set_port(uri.port_str, &sentinel->port);
+}
+
+/* Reads host[:port],... */
+static const char *set_sentinels(apr_pool_t *pool, const char *hosts, la_redis_options_t *options)
+{
+    la_redis_host_t *sentinels = apr_pcalloc(pool, sizeof(*sentinels) * LA_REDIS_SENTINELS_MAX);
+    const char *address = "redis+sentinel:/";
+    const char *error = NULL;
+
+    options->sentinels = sentinels;
+    while (hosts && !error) {
+        const char *comma = strchr(hosts, ',');
+        const char *text = comma ? apr_pstrmemdup(pool, hosts, (apr_size_t)(comma - hosts)) : hosts;
+
+        if (options->sentinel_count == LA_REDIS_SENTINELS_MAX) {
+            return "the URL names more than 16 sentinels";
+        }
+        error = add_sentinel(pool, text, &sentinels[options->sentinel_count]);
+        if (!error) {
+            address = apr_pstrcat(pool, address, options->sentinel_count ? "," : "/",
+                                  host_and_port(pool, &sentinels[options->sentinel_count]), NULL);
+            options->sentinel_count++;
+        }
+        hosts = comma ? comma + 1 : NULL;
+    }
+    options->address = address;
+    return error;
+}
+
+/* Reads NAME[/db]. */
+static const char *set_master(apr_pool_t *pool, const char *path, la_redis_options_t *options)
+{
+    apr_size_t len = strcspn(path, "/");
+    const char *name = apr_pstrmemdup(pool, path, len);
+
+    if (len == 0 || len > MASTER_MAX ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != len) {
+        return SENTINEL_FORM;
+    }
+    if (path[len] && path[len + 1] && !parse_number(path + len + 1, DB_MAX, &options->db)) {
+        return "what stands behind the master's name must be the number of a database";
+    }
+    options->master = name;
+    options->address = apr_pstrcat(pool, options->address, "/", name, NULL);
+    return NULL;
+}
+
+/* rest: what stands behind the scheme. */
+static const char *set_sentinel_url(apr_pool_t *pool, const char *rest, la_redis_options_t *options)
+{
+    const char *slash = strchr(rest, '/');
+    char *hosts = apr_pstrmemdup(pool, rest, slash ? (apr_size_t)(slash - rest) : strlen(rest));
+    char *at = strrchr(hosts, '@');
+    char *user = at ? hosts : NULL;
+    char *password = NULL;
+    const char *error;
+
+    if (at) {
+        *at = '\0';
+        hosts = at + 1;
+        password = strchr(user, ':');
+    }
+    if (password) {
+        *password++ = '\0';
+    }
+    if (!slash || (user && strchr(user, '@')) || (password && strchr(password, '@'))) {
+        return SENTINEL_FORM "; a `/` or `@` in a password is written %2F or %40";
+    }
+    error = set_sentinels(pool, hosts, options);
+    error = error ? error : set_master(pool, slash + 1, options);
+    return error ? error : set_credentials(pool, user, password, options);
+}
+
+/* ---- the URL of a socket ---- */
 
 static const char *set_socket(apr_pool_t *pool, const apr_uri_t *uri, la_redis_options_t *options)
 {
@@ -164,7 +274,22 @@ static int has_scheme(const char *url, const char *scheme)
     return strncasecmp(url, scheme, strlen(scheme)) == 0;
 }
 
-static const char *set_url(apr_pool_t *pool, const char *url, la_redis_options_t *options)
+/* Schemes that others have, and we do not. Returns NULL, or what is wrong. */
+static const char *refuse_scheme(const char *url)
+{
+    if (has_scheme(url, "redis+cluster:") || has_scheme(url, "rediss+cluster:") ||
+        has_scheme(url, "redis-cluster:") || has_scheme(url, "rediss-cluster:")) {
+        return "a cluster cannot be used: name one server, or sentinels with redis+sentinel://";
+    }
+    if (has_scheme(url, "rediss+sentinel:") || has_scheme(url, "rediss-sentinel:")) {
+        return "rediss+sentinel:// cannot be used: sentinels are asked without TLS, and what they "
+               "name is too; write redis+sentinel://, or rediss:// and one server";
+    }
+    return has_scheme(url, "redis-sentinel:") ? SENTINEL_FORM : NULL;
+}
+
+/* A URL with one authority. */
+static const char *set_plain_url(apr_pool_t *pool, const char *url, la_redis_options_t *options)
 {
     int is_socket = has_scheme(url, "unix:");
     const char *error;
@@ -172,7 +297,7 @@ static const char *set_url(apr_pool_t *pool, const char *url, la_redis_options_t
 
     if (!is_socket && !has_scheme(url, "redis://") && !has_scheme(url, "rediss://")) {
         return "must be redis://[[user]:password@]host[:port][/db], the same with rediss:// for "
-               "TLS, unix:/path or none";
+               "TLS, redis+sentinel://host,.../NAME, unix:/path or none";
     }
     if (is_socket && strncmp(url + 5, "//", 2) != 0) {
         url = apr_pstrcat(pool, "unix://", url + 5, NULL);
@@ -184,7 +309,19 @@ static const char *set_url(apr_pool_t *pool, const char *url, la_redis_options_t
         return "the URL takes no `?` and no `#`; timeout= and others are words after it";
     }
     error = is_socket ? set_socket(pool, &uri, options) : set_tcp(pool, &uri, options);
-    return error ? error : set_credentials(pool, &uri, options);
+    return error ? error : set_credentials(pool, uri.user, uri.password, options);
+}
+
+static const char *set_url(apr_pool_t *pool, const char *url, la_redis_options_t *options)
+{
+    const char *error = refuse_scheme(url);
+
+    if (error) {
+        return error;
+    }
+    return has_scheme(url, SENTINEL_SCHEME)
+               ? set_sentinel_url(pool, url + strlen(SENTINEL_SCHEME), options)
+               : set_plain_url(pool, url, options);
 }
 
 static const char *set_tls(apr_pool_t *pool, const char *url, const la_redis_tls_files_t *files,
@@ -205,7 +342,7 @@ const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words
     const char *error;
     int i;
 
-    *options = (la_redis_options_t){.port = DEFAULT_PORT};
+    *options = (la_redis_options_t){.db = 0};
     error = set_url(pool, words[0], options);
     for (i = 1; i < count && !error; i++) {
         error = set_word(pool, words[i], options, &files);
@@ -216,4 +353,32 @@ const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words
     options->connect_timeout_us =
         options->connect_timeout_us ? options->connect_timeout_us : DEFAULT_TIMEOUT_US;
     return error;
+}
+
+/* ---- names ---- */
+
+static void resolve(la_redis_host_t *host, apr_pool_t *pool)
+{
+    char ip[INET6_ADDRSTRLEN];
+
+    host->ip = la_redis_address(host->name, 0, ip) ? apr_pstrdup(pool, ip) : NULL;
+}
+
+int la_redis_resolve_options(la_redis_options_t *options, apr_pool_t *pool)
+{
+    la_redis_host_t *sentinels;
+    int found = 0;
+
+    if (options->host.name) {
+        resolve(&options->host, pool);
+        return options->host.ip != NULL;
+    }
+    sentinels = apr_pmemdup(pool, options->sentinels,
+                            sizeof(*sentinels) * (apr_size_t)options->sentinel_count);
+    options->sentinels = sentinels;
+    for (int i = 0; i < options->sentinel_count; i++) {
+        resolve(&sentinels[i], pool);
+        found |= sentinels[i].ip != NULL;
+    }
+    return options->path || found;
 }

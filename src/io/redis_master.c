@@ -1,0 +1,264 @@
+/* Who the master is, and how this process learns of another.
+ *
+ * A request that finds no master where it is thought to be asks the sentinels itself, within its
+ * own deadline. A thread of mod_watchdog asks them once a second whether there is another: an old
+ * master may be there, and answer, for some seconds after a failover. One sentinel is believed if
+ * nothing is known; against a master that answers there must be more than half of those that
+ * answer, since one of them may be late or wrong. Either way the server itself must say that it is
+ * a master (redis_session.c).
+ */
+#include "io/redis_master.h"
+
+#include "base/clock.h"
+#include "io/redis_sentinel.h"
+#include "io/redis_session.h"
+#include "io/server.h"
+
+#include <netdb.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+
+struct la_redis_master_t {
+    const la_redis_options_t *options;
+    apr_thread_mutex_t *lock; /* guards all below */
+    la_redis_known_t known;
+    la_redis_address_t sentinels[LA_REDIS_SENTINELS_MAX];
+    int first; /* the sentinel that is asked first: the last one that answered */
+};
+
+la_redis_known_t la_redis_master_known(la_redis_master_t *master)
+{
+    la_redis_known_t known;
+
+    apr_thread_mutex_lock(master->lock);
+    known = master->known;
+    apr_thread_mutex_unlock(master->lock);
+    return known;
+}
+
+void la_redis_master_doubt(la_redis_master_t *master, const la_redis_known_t *known)
+{
+    if (!master->options->master) {
+        return;
+    }
+    apr_thread_mutex_lock(master->lock);
+    if (master->known.generation == known->generation && master->known.is_sound) {
+        master->known.is_sound = 0;
+        master->first = (master->first + 1) % master->options->sentinel_count;
+    }
+    apr_thread_mutex_unlock(master->lock);
+}
+
+static int is_same(const la_redis_address_t *one, const la_redis_address_t *other)
+{
+    return one->port == other->port && strcmp(one->ip, other->ip) == 0;
+}
+
+/* Takes over what a sentinel named. */
+static la_redis_known_t adopt(la_redis_master_t *master, int sentinel,
+                              const la_redis_address_t *address)
+{
+    la_redis_known_t known;
+    int is_another;
+
+    apr_thread_mutex_lock(master->lock);
+    is_another = !is_same(&master->known.address, address);
+    if (is_another) {
+        master->known.address = *address;
+        master->known.generation++;
+    }
+    master->known.is_sound = 1;
+    master->first = sentinel;
+    known = master->known;
+    apr_thread_mutex_unlock(master->lock);
+    if (is_another) {
+        la_log(LA_LOG_INFO, LA_LOGNO(0450) "second-level cache %s: the master is at %s, port %d",
+               master->options->address, address->ip, address->port);
+    }
+    return known;
+}
+
+/* ---- sentinels ---- */
+
+static la_redis_address_t sentinel_at(la_redis_master_t *master, int index)
+{
+    la_redis_address_t address;
+
+    apr_thread_mutex_lock(master->lock);
+    address = master->sentinels[index];
+    apr_thread_mutex_unlock(master->lock);
+    return address;
+}
+
+static int first_of(la_redis_master_t *master)
+{
+    int first;
+
+    apr_thread_mutex_lock(master->lock);
+    first = master->first;
+    apr_thread_mutex_unlock(master->lock);
+    return first;
+}
+
+int la_redis_master_find(la_redis_master_t *master, la_redis_call_t *call, la_redis_known_t *known)
+{
+    const la_redis_options_t *options = master->options;
+    int first = first_of(master);
+
+    *known = (la_redis_known_t){.is_sound = 0};
+    for (int i = 0; i < options->sentinel_count; i++) {
+        int index = (first + i) % options->sentinel_count;
+        la_redis_address_t at = sentinel_at(master, index);
+        apr_time_t now = la_clock_us();
+        /* The last share is the master's own. */
+        apr_time_t share = (call->deadline_us - now) / (options->sentinel_count - i + 1);
+        la_redis_call_t question = {.deadline_us = now + share, .pool = call->pool};
+        la_redis_address_t named;
+
+        if (la_redis_sentinel_ask(options, index, &at, 0, &question, &named)) {
+            *known = adopt(master, index, &named);
+            return 1;
+        }
+        call->reason = question.reason; /* the last one's */
+    }
+    return 0;
+}
+
+/* ---- in the background ---- */
+
+/* Looks up the name of a sentinel that does not answer. */
+static void resolve_sentinel(la_redis_master_t *master, int index)
+{
+    const la_redis_host_t *host = &master->options->sentinels[index];
+    char ip[INET6_ADDRSTRLEN];
+
+    if (la_redis_address(host->name, AI_NUMERICHOST, ip) || !la_redis_address(host->name, 0, ip)) {
+        return;
+    }
+    apr_thread_mutex_lock(master->lock);
+    apr_cpystrn(master->sentinels[index].ip, ip, INET6_ADDRSTRLEN);
+    apr_thread_mutex_unlock(master->lock);
+}
+
+/* Asks one sentinel, for connect_timeout at most, or as long as the resolver. */
+static int ask_sentinel(la_redis_master_t *master, int index, apr_pool_t *pool,
+                        la_redis_address_t *named)
+{
+    la_redis_address_t at = sentinel_at(master, index);
+    la_redis_call_t call = {.deadline_us = la_clock_us() + master->options->connect_timeout_us,
+                            .pool = pool};
+
+    if (la_redis_sentinel_ask(master->options, index, &at, 1, &call, named)) {
+        return 1;
+    }
+    resolve_sentinel(master, index);
+    return 0;
+}
+
+/* Returns 1 if more than half of the sentinels that answer name that address too. */
+static int has_majority(la_redis_master_t *master, int asked, const la_redis_address_t *named,
+                        apr_pool_t *pool)
+{
+    int answers = 1;
+    int votes = 1;
+
+    for (int i = 0; i < master->options->sentinel_count; i++) {
+        la_redis_address_t other;
+
+        if (i != asked && ask_sentinel(master, i, pool, &other)) {
+            answers++;
+            votes += is_same(&other, named);
+        }
+    }
+    return 2 * votes > answers;
+}
+
+/* Returns 1 if the server says that it is a master. */
+static int is_master(la_redis_master_t *master, const la_redis_address_t *address, apr_pool_t *pool)
+{
+    la_redis_call_t call = {.deadline_us = la_clock_us() + master->options->connect_timeout_us,
+                            .pool = pool};
+    char server[LA_REDIS_SERVER_LEN + 1];
+    la_redis_connection_t connection;
+    int is_one = la_redis_session_open(&connection, master->options, address, &call, server);
+
+    if (is_one) {
+        la_redis_connection_close(&connection);
+    }
+    return is_one;
+}
+
+static void ask_sentinels(la_redis_master_t *master, apr_pool_t *pool)
+{
+    la_redis_known_t known = la_redis_master_known(master);
+    int first = first_of(master);
+
+    for (int i = 0; i < master->options->sentinel_count; i++) {
+        int index = (first + i) % master->options->sentinel_count;
+        la_redis_address_t named;
+
+        if (!ask_sentinel(master, index, pool, &named)) {
+            continue;
+        }
+        if ((known.is_sound && is_same(&named, &known.address)) ||
+            (is_master(master, &named, pool) &&
+             (!known.is_sound || has_majority(master, index, &named, pool)))) {
+            adopt(master, index, &named);
+            return;
+        }
+    }
+}
+
+static void resolve_host(la_redis_master_t *master)
+{
+    const char *name = master->options->host.name;
+    char ip[INET6_ADDRSTRLEN];
+
+    if (la_redis_address(name, AI_NUMERICHOST, ip) || !la_redis_address(name, 0, ip)) {
+        return;
+    }
+    apr_thread_mutex_lock(master->lock);
+    apr_cpystrn(master->known.address.ip, ip, sizeof(master->known.address.ip));
+    apr_thread_mutex_unlock(master->lock);
+}
+
+void la_redis_master_watch(la_redis_master_t *master, int answers, apr_pool_t *pool)
+{
+    if (master->options->master) {
+        ask_sentinels(master, pool);
+    } else if (master->options->host.name && !answers) {
+        resolve_host(master);
+    }
+}
+
+/* ---- the beginning ---- */
+
+/* What was found at startup. */
+static la_redis_address_t address_of(const la_redis_host_t *host)
+{
+    la_redis_address_t address = {.port = host->port};
+
+    if (host->ip) {
+        apr_cpystrn(address.ip, host->ip, sizeof(address.ip));
+    }
+    return address;
+}
+
+apr_status_t la_redis_master_make(apr_pool_t *pool, const la_redis_options_t *options,
+                                  la_redis_master_t **master)
+{
+    la_redis_master_t *made = apr_pcalloc(pool, sizeof(*made));
+    apr_status_t rv = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+
+    made->options = options;
+    if (!options->master) {
+        made->known = (la_redis_known_t){.address = address_of(&options->host), .is_sound = 1};
+    }
+    for (int i = 0; i < options->sentinel_count; i++) {
+        made->sentinels[i] = address_of(&options->sentinels[i]);
+    }
+    *master = rv == APR_SUCCESS ? made : NULL;
+    return rv;
+}

@@ -1,0 +1,244 @@
+"""redis+sentinel:// (spec section 3): the master that Redis Sentinel names. After a failover no purge is lost, nothing cached is believed
+across the change, and a sentinel that hangs, lies or is gone costs its time and no more."""
+
+import pytest
+
+from behaviour import reply
+from conftest import new_token
+from endpoint import Endpoint
+from errorlog import await_until
+from redis_server import Redis
+from sentinel_server import NAME, FakeSentinel, Replicated, Sentinel
+from server import Httpd, client_id, free_port
+from test_second import MODULES, ask, entries, operations, purge, status, text
+from traffic import Load, by_name, check_own
+
+EXPECTED = ("LA0052", "LA0054", "LA0057")
+
+
+@pytest.fixture
+def endpoint():
+    server = Endpoint()
+    server.default = by_name
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start(endpoint):
+    """Starts a machine with this URL of LlamaAuthCacheShared."""
+    made = []
+
+    def start(url, words="timeout=1s connect_timeout=1s", expected=EXPECTED):
+        httpd = Httpd(modules=MODULES, expected=expected)
+        made.append(httpd)
+        httpd.configure(text(httpd, endpoint.url(), url, words=words))
+        httpd.start()
+        return httpd
+    yield start
+    wrong = [line for httpd in made for line in httpd.stop()]
+    for httpd in made:
+        httpd.remove()
+    assert not wrong, wrong
+
+
+@pytest.fixture
+def group(request):
+    made = Replicated(**getattr(request, "param", {}))
+    yield made
+    made.remove()
+
+
+class TestSharing:
+    @pytest.mark.parametrize("group, user", [({}, ""), ({"password": "s3cret"}, ":s3cret@"),
+                                             ({"password": "s3cret", "own_password": "s3cret"}, "default:s3cret@")], indirect=["group"])
+    def test_with_the_master(self, group, start, token, user):
+        one, two = start(group.url(user)), start(group.url(user))
+        assert (ask(one, token), ask(two, token)) == ((200, "miss"), (200, "shared"))
+        assert len(entries(group.first)) == 1
+
+
+@pytest.mark.parametrize("way", ["planned", "killed", "stopped"])
+class TestFailover:
+    def test_under_load(self, group, start, endpoint, way):
+        """No request fails; both machines find the new master, and share again."""
+        one, two = start(group.url()), start(group.url())
+        with Load(one, lambda chance: ("/v1", new_token()), check_own, clients=2, keep=False) as load, \
+                Load(two, lambda chance: ("/v1", new_token()), check_own, clients=2, keep=False):
+            await_until(lambda: load.answers > 20, "some answers")
+            group.fail_over(way)
+            group.await_failover()
+
+            def shared():
+                token = new_token()
+                return ask(one, token)[0] == 200 and ask(two, token) == (200, "shared")
+            await_until(shared, "the machines to share again")
+        assert entries(group.second)
+
+
+class TestTwoMasters:
+    """After a planned failover the old master serves for seconds, and sentinels learn of the new one at different times. Here each machine
+    has a sentinel of its own, and hears of it when the test says so."""
+
+    @pytest.fixture
+    def masters(self):
+        first = Redis()
+        second = Redis(None, ["--replicaof", "127.0.0.1", str(first.port)])
+        await_until(lambda: "master_link_status:up" in second.cli("INFO", "replication"), "the replica to follow")
+        sentinels = [FakeSentinel(first.port) for _ in range(2)]
+        yield first, second, sentinels
+        for server in sentinels:
+            server.stop()
+        second.remove()
+        first.remove()
+
+    @staticmethod
+    def url(sentinel):
+        return f"redis+sentinel://127.0.0.1:{sentinel.port}/{NAME}"
+
+    def changed(self, httpd, redis):
+        """That machine has come to this server."""
+        def stored():
+            before = set(entries(redis))
+            ask(httpd, new_token())
+            return set(entries(redis)) - before
+        await_until(stored, "the machine to use the other master")
+
+    def test_the_old_one_is_left(self, masters, start):
+        """By a machine whose connections to it work, within seconds, and without a request that fails."""
+        first, second, (early, _) = masters
+        one = start(self.url(early))
+        ask(one, new_token())
+        second.cli("REPLICAOF", "NO", "ONE")
+        early.says = second.port
+        self.changed(one, second)
+        assert operations(one)["unavailable"] == 0
+
+    def test_entries_of_the_old_one_are_not_believed(self, masters, start, endpoint):
+        first, second, (early, _) = masters
+        one = start(self.url(early))
+        alice = new_token("alice")
+        ask(one, alice)
+        await_until(lambda: entries(second), "the entry to be replicated")
+        second.cli("REPLICAOF", "NO", "ONE")
+        early.says = second.port
+        self.changed(one, second)
+        endpoint.on(alice, reply(401))
+        assert ask(one, alice)[0] == 401
+
+
+class TestSentinels:
+    """Ways in which sentinels fail, one of them or all."""
+
+    @pytest.fixture
+    def redis(self):
+        server = Redis()
+        yield server
+        server.remove()
+
+    @pytest.fixture
+    def fakes(self):
+        made = []
+
+        def fake(says):
+            made.append(FakeSentinel(says))
+            return made[-1]
+        yield fake
+        for server in made:
+            server.stop()
+
+    @staticmethod
+    def url(*sentinels):
+        return "redis+sentinel://" + ",".join(f"127.0.0.1:{s if isinstance(s, int) else s.port}" for s in sentinels) + f"/{NAME}"
+
+    LIES = {
+        "nothing": lambda test: None,
+        "a port where nobody listens": lambda test: free_port(),
+        "a replica": lambda test: test.replica.port,
+        "no master": lambda test: b"*-1\r\n",
+        "an error": lambda test: b"-ERR no\r\n",
+        "a password": lambda test: b"-NOAUTH Authentication required.\r\n",
+        "no address": lambda test: b"*2\r\n$1\r\nx\r\n$5\r\n99999\r\n",
+        "port 0": lambda test: b"*2\r\n$9\r\n127.0.0.1\r\n$1\r\n0\r\n",
+        "a name that is none": lambda test: b"*2\r\n$12\r\nhost.invalid\r\n$4\r\n6379\r\n",
+        "a host with a NUL": lambda test: b"*2\r\n$11\r\n127.0.0.1\0x\r\n$4\r\n6379\r\n",
+        "too much": lambda test: b"*400000000\r\n",
+        "a list of lists": lambda test: b"*2\r\n*0\r\n*0\r\n",
+        "garbage": lambda test: b"HTTP/1.1 200 OK\r\n\r\n",
+        "itself": lambda test: test.liar.port,
+    }
+
+    @pytest.mark.parametrize("lie", LIES)
+    def test_one_that_lies(self, redis, fakes, start, lie):
+        """The next one is believed, by each request within its time."""
+        self.replica = Redis(None, ["--replicaof", "127.0.0.1", str(redis.port)]) if lie == "a replica" else None
+        self.liar = fakes(None)
+        self.liar.says = self.LIES[lie](self)
+        one = start(self.url(self.liar, fakes(redis.port)))
+        for _ in range(10):
+            assert ask(one, new_token()) == (200, "miss")
+        assert operations(one)["stored"] >= 9 and status(one)["shared_cache"]["breaker"]["state"] == "closed"
+        if self.replica:
+            self.replica.remove()
+
+    @pytest.mark.parametrize("lie", ["nothing", "a port where nobody listens", "no master", "garbage", "a name that is none", "itself"])
+    def test_all_lie(self, fakes, start, lie):
+        """Requests go on without Redis."""
+        self.liar = fakes(None)
+        self.liar.says = self.LIES[lie](self)
+        one = start(self.url(self.liar, fakes(self.liar.says)), words="timeout=100ms connect_timeout=100ms")
+        for _ in range(5):
+            assert ask(one, new_token()) == (200, "miss")
+        assert status(one)["shared_cache"]["breaker"]["state"] == "open"
+
+    def test_gone_while_the_master_serves(self, redis, fakes, start):
+        """What is known is used on; a purge is told."""
+        sentinel = fakes(redis.port)
+        one = start(self.url(sentinel, free_port()))
+        ask(one, new_token())
+        sentinel.stop()
+        for _ in range(5):
+            assert ask(one, new_token()) == (200, "miss")
+        assert purge(one, "all").json["shared_cache"] == "told"
+        assert operations(one)["unavailable"] == 0
+
+    @pytest.mark.parametrize("another", ["agrees with us", "is gone"])
+    def test_one_that_turns_does_not_bring_us_away(self, redis, fakes, start, another):
+        """From a master that serves: more than half of those that answer must name the other one."""
+        other = Redis()
+        sentinels = fakes(redis.port), fakes(redis.port if another == "agrees with us" else b"-ERR no\r\n"), fakes(redis.port)
+        one = start(self.url(*sentinels))
+        await_until(lambda: sum("LA0450" in line.text for line in one.log.since()) == one.processes, "both processes to know the master")
+        sentinels[0].says = other.port
+        asked = sum(len(sentinel.questions) for sentinel in sentinels)
+        await_until(lambda: sum(len(sentinel.questions) for sentinel in sentinels) > asked + 8, "both processes to ask again and again")
+        for _ in range(10):
+            assert ask(one, new_token()) == (200, "miss")
+        assert not entries(other) and not other.cli("GET", "llama_auth:era")
+        other.remove()
+
+    def test_a_master_by_name(self, redis, fakes, start):
+        """Looked up in the background."""
+        one = start(self.url(fakes(b"*2\r\n$9\r\nlocalhost\r\n$%d\r\n%d\r\n" % (len(str(redis.port)), redis.port))))
+
+        def stored():
+            ask(one, new_token())
+            return entries(redis)
+        await_until(stored, "the name to be looked up")
+
+    def test_redis_that_is_a_sentinel(self, redis, start):
+        sentinel = Sentinel(redis, 1)
+        one = start(f"redis://127.0.0.1:{sentinel.port}", expected=(r"LA0052: .*it is a sentinel, .*redis\+sentinel://",))
+        for _ in range(4):
+            assert ask(one, new_token()) == (200, "miss")
+        one.log.await_line("LA0052")
+        sentinel.remove()
+
+    @pytest.mark.parametrize("url", [lambda r, s: f"redis://127.0.0.1:{r.port}", lambda r, s: f"redis+sentinel://127.0.0.1:{s.port}/{NAME}"])
+    def test_a_cluster(self, fakes, start, url):
+        cluster = Redis(None, ["--cluster-enabled", "yes", "--cluster-port", str(free_port())])
+        one = start(url(cluster, fakes(cluster.port)), expected=(r"LA0052: .*it is a cluster, which cannot be used",))
+        for _ in range(4):
+            assert ask(one, new_token()) == (200, "miss")
+        one.log.await_line("LA0052")
+        cluster.remove()

@@ -7,6 +7,10 @@
  * Entries hold the position at which their provider was asked, and are used only while Redis and
  * this machine are both at that position.
  *
+ * After a failover both masters may take purges for some seconds, and machines that have changed
+ * over do not hear of those that the old one took. So a machine that told one of them begins a new
+ * era when it comes to the other.
+ *
  * If Redis lost data, its words are missing, belong to another server process, database or prefix,
  * or are at an earlier position than this machine's. In all these cases a new era begins, later
  * than any before.
@@ -52,6 +56,15 @@ static const char *short_digest(apr_pool_t *pool, const char *text)
         la_token_client_id(digest, id);
     }
     return apr_pstrmemdup(pool, id, HALF);
+}
+
+/* Returns what stands for a server process in the log of purges. */
+static uint64_t number_of_server(apr_pool_t *pool, const char *server)
+{
+    uint64_t number;
+
+    memcpy(&number, short_digest(pool, server), sizeof(number)); /* text, so never 0 */
+    return number;
 }
 
 static state_t read_state(const la_remote_t *remote, const la_redis_answer_t *words,
@@ -225,6 +238,10 @@ int la_remote_settle(la_remote_t *remote, la_purge_position_t least, const la_re
     state_t state = read_state(remote, words, server, pool);
     la_redis_answer_t answer;
 
+    if (la_purge_was_told_elsewhere(la_cache_purges(remote->shared.cache),
+                                    number_of_server(pool, server), apr_time_now())) {
+        least = la_remote_known(remote); /* a new era, so that all machines hear of that purge */
+    }
     if (!read_position(&state, position) || la_purge_compare(*position, least) < 0) {
         if (la_purge_compare(la_remote_known(remote), least) > 0) {
             return 0; /* another thread has learned of a later position meanwhile */
@@ -305,15 +322,17 @@ static const char *tell_redis(la_remote_t *remote, const la_purge_t *purge,
     }
     state = read_state(remote, answer.items, answer.server, pool);
     if (read_position(&state, &position) && la_purge_compare(position, next) == 0) {
-        /* No other machine's purge came in between: only what this one names is dropped, again,
-         * with what came from Redis meanwhile. */
+        /* It is the server of the purge before, to which the era is bound. No other machine's purge
+         * came in between: only what this one names is dropped, again, with what came from Redis
+         * meanwhile. */
         la_cache_purge(remote->shared.cache, purge);
         la_purge_advance(la_cache_purges(remote->shared.cache), position);
-        return NULL;
+    } else if (!la_remote_settle(remote, next, answer.items, answer.server, 1, pool, &position)) {
+        return "it does not begin a new era";
     }
-    return la_remote_settle(remote, next, answer.items, answer.server, 1, pool, &position)
-               ? NULL
-               : "it does not begin a new era";
+    la_purge_note_told(la_cache_purges(remote->shared.cache),
+                       number_of_server(pool, answer.server));
+    return NULL;
 }
 
 const char *la_remote_purge(la_remote_t *remote, const la_purge_t *purge, apr_pool_t *pool)

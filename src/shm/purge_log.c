@@ -1,6 +1,6 @@
 /* The log of purges in shared memory:
  *
- *   generation | era | number | turn | place        8 bytes each
+ *   generation | era | number | turn | place | told        8 bytes each
  *
  *   era      seconds since 1970, 36 bits | random, 28 bits
  *   number   the last 24 bits of its era | the number, 40 bits
@@ -31,6 +31,7 @@ struct la_purge_log_t {
     word_t number;
     word_t turn;
     word_t place;
+    word_t told; /* server at which this machine last told of a purge; 0: none */
 };
 
 apr_size_t la_purge_log_bytes(void)
@@ -157,6 +158,24 @@ int la_purge_bind(la_purge_log_t *log, uint64_t place, apr_time_t now)
         }
     }
     return 0;
+}
+
+void la_purge_note_told(la_purge_log_t *log, uint64_t server)
+{
+    atomic_store(&log->told, server);
+}
+
+int la_purge_was_told_elsewhere(la_purge_log_t *log, uint64_t server, apr_time_t now)
+{
+    uint64_t told = atomic_load(&log->told);
+
+    if (told == 0 || told == server) {
+        return 0;
+    }
+    la_purge_raise(log, now);
+    /* Last: if this process dies before, another one raises again. */
+    atomic_compare_exchange_strong(&log->told, &told, 0);
+    return 1;
 }
 
 int la_purge_turn(la_purge_log_t *log, apr_time_t now, apr_interval_time_t interval)

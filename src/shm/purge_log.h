@@ -67,6 +67,14 @@ int la_purge_is_bound(const la_purge_log_t *log, uint64_t place);
 #define LA_PURGE_ALONE    1
 #define LA_PURGE_CHANGING 2
 
+/* Notes that this machine has told a server of a purge. server: a digest, not 0. */
+void la_purge_note_told(la_purge_log_t *log, uint64_t server);
+
+/* Whether the last purge was told to another server than this one, which may not know of it: an old
+ * master takes purges for as long as it is thought to be one. Raises the known position then, and
+ * forgets it. */
+int la_purge_was_told_elsewhere(la_purge_log_t *log, uint64_t server, apr_time_t now);
+
 /* Whether it is this caller's turn to ask Redis: once in `interval` for all processes together. */
 int la_purge_turn(la_purge_log_t *log, apr_time_t now, apr_interval_time_t interval);
 

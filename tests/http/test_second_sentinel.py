@@ -104,6 +104,24 @@ class TestTwoMasters:
             return set(entries(redis)) - before
         await_until(stored, "the machine to use the other master")
 
+    def test_a_purge_that_the_old_one_took(self, masters, start, endpoint):
+        """It was told, so it holds: also on the machine that had changed over and did not hear of it."""
+        first, second, (early, late) = masters
+        one, two = start(self.url(early)), start(self.url(late))
+        ask(one, new_token()), ask(two, new_token())
+        second.cli("REPLICAOF", "NO", "ONE")
+        early.says = second.port
+        self.changed(one, second)
+        alice = new_token("alice")
+        assert ask(one, alice) == (200, "miss") and ask(one, alice) == (200, "hit")
+        endpoint.on(alice, reply(401))
+        answer = purge(two, f"client_id:{client_id(alice)}")
+        assert answer.status == 200 and answer.json["shared_cache"] == "told"
+        assert ask(one, alice) == (200, "hit")
+        late.says = second.port
+        self.changed(two, second)
+        await_until(lambda: ask(one, alice)[0] == 401, "the purge to arrive")
+
     def test_the_old_one_is_left(self, masters, start):
         """By a machine whose connections to it work, within seconds, and without a request that fails."""
         first, second, (early, _) = masters

@@ -5,12 +5,12 @@
 #define FOREIGN 0x40
 
 #define SEXTET(c)                                                                                  \
-    ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                        \
-     : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                   \
-     : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                   \
-     : (c) == '-'               ? 62                                                               \
-     : (c) == '_'               ? 63                                                               \
-                                : FOREIGN)
+    (unsigned char)((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                         \
+                    : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                    \
+                    : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                    \
+                    : (c) == '-'               ? 62                                                \
+                    : (c) == '_'               ? 63                                                \
+                                               : FOREIGN)
 #define FOUR(first) SEXTET(first), SEXTET((first) + 1), SEXTET((first) + 2), SEXTET((first) + 3)
 #define ROW(first)                                                                                 \
     FOUR(first), FOUR((first) + 4), FOUR((first) + 8), FOUR((first) + 12), FOUR((first) + 16),     \

@@ -338,7 +338,7 @@ static const char *set_tls(apr_pool_t *pool, const char *url, const la_redis_tls
 const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words,
                            la_redis_options_t *options)
 {
-    la_redis_tls_files_t files = {NULL};
+    la_redis_tls_files_t files = {0};
     const char *error;
     int i;
 

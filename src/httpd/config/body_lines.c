@@ -18,12 +18,9 @@ static void *field_of(cmd_parms *cmd, void *dconf)
 
 const la_model_sources_t *la_model_sources_default(void)
 {
-    static const struct {
-        la_model_sources_t head;
-        la_model_source_t body;
-    } sources = {{1, 1}, {LA_MODEL_IN_BODY, "model", NULL}};
+    static const la_model_sources_t sources = {1, 1, {{LA_MODEL_IN_BODY, "model", NULL}}};
 
-    return &sources.head;
+    return &sources;
 }
 
 static const char *compile(apr_pool_t *pool, const char *text, la_model_source_t *source)

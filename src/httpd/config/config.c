@@ -495,4 +495,4 @@ const command_rec la_config_commands[] = {
                       "issuers that the resource's metadata names as its authorization servers"),
     AP_INIT_TAKE2("LlamaAuthResourceMember", set_resource_member, NULL, OR_AUTHCFG,
                   "the name and the value of one more member of the resource's metadata"),
-    {NULL}};
+    {0}};

@@ -86,8 +86,9 @@ static inline const char *write_file(apr_pool_t *pool, const char *name, la_slic
     static int age;
     const char *path = file_path(pool, name);
     FILE *out = fopen(path, "wb");
-    struct timeval times[2] = {{1000000000 + ++age, 0}, {1000000000 + age, 0}};
+    struct timeval times[2] = {{1000000001 + age, 0}, {1000000001 + age, 0}};
 
+    age++;
     assert_non_null(out);
     assert_int_equal(fwrite(content.data, 1, content.len, out), content.len);
     assert_int_equal(fclose(out), 0);

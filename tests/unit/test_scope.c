@@ -236,34 +236,34 @@ static void add_letters(la_implied_scopes_t **implied, unsigned from, unsigned t
 /* Random lines of a main server and a host, against the paths from scope to scope. */
 static void test_random_lines(void **state)
 {
-    enum { SCOPES = 6, LINES = 8 };
+    enum { NAMES = 6, LINES = 8 };
 
     (void)state;
     srandom(1);
     for (int round = 0; round < 300; round++) {
         la_implied_scopes_t *sides[2] = {NULL, NULL};
         la_implied_scopes_t *merged;
-        int reaches[SCOPES][SCOPES] = {{0}};
+        int reaches[NAMES][NAMES] = {{0}};
 
         for (int i = 0; i < LINES; i++) {
-            unsigned from = (unsigned)random() % SCOPES;
-            unsigned to = (unsigned)random() % SCOPES;
+            unsigned from = (unsigned)random() % NAMES;
+            unsigned to = (unsigned)random() % NAMES;
 
             add_letters(&sides[random() & 1], from, to);
             reaches[from][to] = 1;
         }
-        for (int k = 0; k < SCOPES; k++) {
-            for (int i = 0; i < SCOPES * SCOPES; i++) {
-                reaches[i / SCOPES][i % SCOPES] |= reaches[i / SCOPES][k] && reaches[k][i % SCOPES];
+        for (int k = 0; k < NAMES; k++) {
+            for (int i = 0; i < NAMES * NAMES; i++) {
+                reaches[i / NAMES][i % NAMES] |= reaches[i / NAMES][k] && reaches[k][i % NAMES];
             }
         }
         merged = la_implied_scopes_merge(pool, sides[0], sides[1]);
-        for (int i = 0; i < SCOPES * SCOPES; i++) {
-            const la_identity_t *who = caller("scopes", apr_psprintf(pool, "%c", 'a' + i / SCOPES));
-            la_slice_t what = la_slice_of(apr_psprintf(pool, "%c", 'a' + i % SCOPES));
+        for (int i = 0; i < NAMES * NAMES; i++) {
+            const la_identity_t *who = caller("scopes", apr_psprintf(pool, "%c", 'a' + i / NAMES));
+            la_slice_t what = la_slice_of(apr_psprintf(pool, "%c", 'a' + i % NAMES));
 
-            assert_true(i / SCOPES == i % SCOPES || la_implied_scopes_has(merged, who, what) ==
-                                                        reaches[i / SCOPES][i % SCOPES]);
+            assert_true(i / NAMES == i % NAMES ||
+                        la_implied_scopes_has(merged, who, what) == reaches[i / NAMES][i % NAMES]);
         }
     }
 }

@@ -27,6 +27,7 @@ typedef struct draft_t {
     la_jwa_set_t allowed;
     unsigned int *effort; /* what is left of LA_PUBKEY_EFFORT */
     int unchecked;        /* OpenSSL does not check an RSA key now */
+    int other_use;        /* it says that it is for something else than verifying */
     la_jwk_t key;
 } draft_t;
 
@@ -76,7 +77,7 @@ static const char *unexpected(const draft_t *draft, const char *name, la_slice_t
 
 /* ---- what a key is for ---- */
 
-static const char *check_operations(const la_json_t *operations)
+static const char *check_operations(draft_t *draft, const la_json_t *operations)
 {
     int verifies = 0;
 
@@ -92,20 +93,22 @@ static const char *check_operations(const la_json_t *operations)
         }
         verifies |= item && la_slice_is(operation, "verify");
     }
+    draft->other_use = !verifies;
     return verifies ? NULL : "key_ops is without verify";
 }
 
-static const char *check_purpose(const draft_t *draft)
+static const char *check_purpose(draft_t *draft)
 {
     const la_json_t *operations;
     la_slice_t use;
     const char *reason = optional_text(draft, "use", &use);
 
     if (!reason && use.data && !la_slice_is(use, "sig")) {
+        draft->other_use = 1;
         reason = unexpected(draft, "use", use, "sig");
     }
     if (!reason && la_json_member(draft->json, "key_ops", &operations) && operations) {
-        reason = check_operations(operations);
+        reason = check_operations(draft, operations);
     }
     return reason;
 }
@@ -376,6 +379,7 @@ static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t ind
         if (draft->key.kid.data) {
             APR_ARRAY_PUSH(set->skipped_kids, la_slice_t) = draft->key.kid;
         }
+        APR_ARRAY_PUSH(set->skipped_other_use, int) = draft->other_use;
         APR_ARRAY_PUSH(set->skipped, const char *) =
             apr_psprintf(draft->pool, "keys[%" APR_SIZE_T_FMT "]%s: %s", index,
                          draft->key.kid.data
@@ -398,6 +402,7 @@ static const char *read_keys(apr_pool_t *pool, apr_pool_t *scratch, la_json_list
     apr_pool_create(&key_pool, scratch);
     set->keys = keys;
     set->skipped = apr_array_make(pool, 0, sizeof(const char *));
+    set->skipped_other_use = apr_array_make(pool, 0, sizeof(int));
     set->skipped_kids = apr_array_make(pool, 0, sizeof(la_slice_t));
     for (apr_size_t i = 0; i < list->count && !error; i++) {
         draft_t draft = {.pool = pool, .scratch = key_pool, .allowed = allowed, .effort = &effort};

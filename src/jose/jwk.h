@@ -30,6 +30,9 @@ typedef struct la_jwks_t {
     apr_size_t count; /* at least 1 */
     /* Of const char *: why keys were skipped ("keys[3] (kid "a1"): RSA key of 1024 bits, ..."). */
     apr_array_header_t *skipped;
+    /* Of int, one for each of these: whether the key says that it is for something else than
+     * verifying, as Keycloak's for encryption, so that there is nothing wrong with it. */
+    apr_array_header_t *skipped_other_use;
     apr_array_header_t *skipped_kids; /* of la_slice_t: the names of those that have one */
 } la_jwks_t;
 

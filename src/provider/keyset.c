@@ -99,10 +99,14 @@ int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t 
 
 /* ---- editions ---- */
 
+/* A key for another use is none of the operator's worries: it stands in many sets. */
 static void log_skipped(const la_keyset_t *keyset, const la_jwks_t *keys)
 {
     for (int i = 0; i < keys->skipped->nelts; i++) {
-        la_log(LA_LOG_WARNING, LA_LOGNO(0062) "provider %s: key not used: %s", keyset->provider,
+        int other_use = APR_ARRAY_IDX(keys->skipped_other_use, i, int);
+
+        la_log(other_use ? LA_LOG_DEBUG : LA_LOG_WARNING,
+               LA_LOGNO(0062) "provider %s: key not used: %s", keyset->provider,
                APR_ARRAY_IDX(keys->skipped, i, const char *));
     }
 }

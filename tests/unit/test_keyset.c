@@ -177,8 +177,30 @@ static void test_skipped(void **state)
         assert_string_equal(kid(w), "ed");
     }
     assert_int_equal(log_lines, 1);
+    assert_int_equal(log_level, LA_LOG_WARNING);
     assert_non_null(strstr(logged, "LA0062: provider idp: key not used: keys[0] (kid \"bad\"): "));
     drop(w);
+}
+
+/* Keycloak has a key for encryption in each realm's set: nothing that an operator could mend. */
+static void test_key_for_another_use(void **state)
+{
+    static const char *const members[] = {"'use':'enc','alg':'RSA-OAEP'", "'key_ops':['encrypt']"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        world_t *w = from_document();
+
+        served = apr_pstrcat(w->pool, "{'keys':[{'kty':'RSA','kid':'e',", members[i], "},",
+                             strchr(OKP, '[') + 1, NULL);
+        fetch_now(w);
+        forget_log();
+        assert_string_equal(kid(w), "ed");
+        assert_int_equal(log_lines, 1);
+        assert_int_equal(log_level, LA_LOG_DEBUG);
+        assert_non_null(strstr(logged, "key not used: keys[0] (kid \"e\"): "));
+        drop(w);
+    }
 }
 
 /* ---- from a file ---- */
@@ -355,6 +377,7 @@ int main(void)
     add("document: held while it changes", test_hold, NULL);
     add("document: what cannot be used", test_unusable, NULL);
     add("document: skipped keys are said once", test_skipped, NULL);
+    add("document: a key for another use is no fault", test_key_for_another_use, NULL);
     add("file: followed, and kept while it is broken", test_file, NULL);
     add("file: checked at startup", test_check, NULL);
     add("the same keys: when", test_same, NULL);

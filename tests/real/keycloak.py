@@ -12,7 +12,7 @@ import urllib.request
 from program import Program
 from server import ROOT, free_port
 
-HOME = ROOT / ".build" / "keycloak" / "home"
+HOME = ROOT / ".build" / "keycloak" / "dist"
 REALM = "corp"
 ADMIN, ADMIN_SECRET = "test-admin", "secret-of-test-admin-01"
 PASSWORD = "password-of-everybody-01"

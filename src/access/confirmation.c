@@ -37,6 +37,16 @@ static uint32_t take_thumbprint(const la_json_t *value, uint32_t member,
     return member;
 }
 
+/* Keycloak says beside a `jkt` what kind of key it is of. "DPoP" is what a `jkt` means anyway;
+ * "Client-Attestation" is another proof, which we do not know. */
+static uint32_t take_kind(const la_json_t *value)
+{
+    la_slice_t text;
+
+    return la_json_string(value, &text) && la_slice_is(text, "DPoP") ? 0 : LA_CONFIRM_UNKNOWN;
+}
+
+/* Returns the bit of the member; 0 if it says nothing more than the others do. */
 static uint32_t take_member(la_slice_t name, const la_json_t *value,
                             la_confirmation_t *confirmation)
 {
@@ -46,7 +56,7 @@ static uint32_t take_member(la_slice_t name, const la_json_t *value,
     if (la_slice_is(name, "x5t#S256")) {
         return take_thumbprint(value, LA_CONFIRM_X5T, confirmation->x5t_s256);
     }
-    return LA_CONFIRM_UNKNOWN;
+    return la_slice_is(name, "kc-jkt-type") ? take_kind(value) : LA_CONFIRM_UNKNOWN;
 }
 
 int la_confirmation_read(const la_json_t *claims, la_confirmation_t *confirmation)

@@ -27,7 +27,7 @@ typedef struct la_confirmation_t {
 /* Reads the `cnf` of a token or of an answer about one. A `cnf` that is null, empty or no object,
  * a member that we do not know, and a thumbprint that is not 43 characters of base64url are
  * LA_CONFIRM_UNKNOWN: a token whose binding cannot be understood must not count as bound to
- * nothing.
+ * nothing. Keycloak's `"kc-jkt-type": "DPoP"` (26.7) adds nothing to the `jkt` beside it.
  *
  * claims: any value; only an object has a `cnf`.
  * Returns 1 and fills `confirmation` if there is a `cnf`, else 0.

@@ -317,6 +317,10 @@ class LimitedModels(Used):
 class TestVllmModels(LimitedModels):
     name = "vllm.conf"
 
+    def test_websocket(self, httpd):
+        """It names its model in a message."""
+        assert httpd.get("/v1/realtime", token=USER).status == 403
+
 
 class TestLitellmModels(LimitedModels):
     name = "litellm.conf"
@@ -338,6 +342,11 @@ class TestLitellmModels(LimitedModels):
 
 class TestLlamaStackModels(LimitedModels):
     name = "llama_stack.conf"
+
+    def test_rerank(self, httpd):
+        for model, status in (("meta-llama/Llama-3", 200), ("gpt-4", 403)):
+            assert httpd.request("POST", "/v1alpha/inference/rerank", token=USER, headers=[("Content-Type", "application/json")],
+                                 body=json.dumps({"model": model}).encode()).status == status
 
 
 class TestMcp(Used):

@@ -73,7 +73,7 @@ static const char *read_pem(la_slice_t pem, EVP_PKEY **key)
 
 /* ---- what it is ---- */
 
-static const char *find_ec(apr_pool_t *pool, const EVP_PKEY *key, const kind_t **kind)
+static const kind_t *find_ec(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
 {
     char group[64] = "an unknown curve";
     size_t len;
@@ -81,39 +81,42 @@ static const char *find_ec(apr_pool_t *pool, const EVP_PKEY *key, const kind_t *
     (void)EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group),
                                          &len);
     if (strcmp(group, "prime256v1") == 0 || strcmp(group, "P-256") == 0) {
-        *kind = &es256;
-    } else if (strcmp(group, "secp384r1") == 0 || strcmp(group, "P-384") == 0) {
-        *kind = &es384;
+        return &es256;
     }
-    return *kind ? NULL : apr_psprintf(pool, "an EC key of %s, " EXPECTED, group);
-}
-
-static const char *find_rsa(apr_pool_t *pool, const EVP_PKEY *key, const kind_t **kind)
-{
-    int bits = EVP_PKEY_get_bits(key);
-
-    if (bits < RSA_MIN_BITS || bits > RSA_MAX_BITS) {
-        return apr_psprintf(pool, "an RSA key of %d bits, " EXPECTED, bits);
+    if (strcmp(group, "secp384r1") == 0 || strcmp(group, "P-384") == 0) {
+        return &es384;
     }
-    *kind = &rs256;
+    *reason = apr_psprintf(pool, "an EC key of %s, " EXPECTED, group);
     return NULL;
 }
 
-static const char *find_kind(apr_pool_t *pool, const EVP_PKEY *key, const kind_t **kind)
+static const kind_t *find_rsa(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
+{
+    int bits = EVP_PKEY_get_bits(key);
+
+    if (bits >= RSA_MIN_BITS && bits <= RSA_MAX_BITS) {
+        return &rs256;
+    }
+    *reason = apr_psprintf(pool, "an RSA key of %d bits, " EXPECTED, bits);
+    return NULL;
+}
+
+/* Returns NULL, and the reason, for a key that does not sign here. */
+static const kind_t *find_kind(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
 {
     const char *name = EVP_PKEY_get0_type_name(key);
 
-    *kind = NULL;
     if (EVP_PKEY_is_a(key, "EC") == 1) {
-        return find_ec(pool, key, kind);
+        return find_ec(pool, key, reason);
     }
     if (EVP_PKEY_is_a(key, "RSA") == 1) {
-        return find_rsa(pool, key, kind);
+        return find_rsa(pool, key, reason);
     }
-    *kind = EVP_PKEY_is_a(key, "ED25519") == 1 ? &eddsa : NULL;
-    return *kind ? NULL
-                 : apr_psprintf(pool, "a key of type %s, " EXPECTED,
-                                name ? apr_pstrdup(pool, name) : "unknown");
+    if (EVP_PKEY_is_a(key, "ED25519") == 1) {
+        return &eddsa;
+    }
+    *reason = apr_psprintf(pool, "a key of type %s, " EXPECTED, name ? name : "unknown");
+    return NULL;
 }
 
 /* ---- ready to sign ---- */
@@ -218,10 +221,10 @@ static int verifies_itself(apr_pool_t *pool, EVP_PKEY *key, const kind_t *kind,
 
 static const char *take_key(apr_pool_t *pool, EVP_PKEY *key, la_signing_key_t *made)
 {
-    const kind_t *kind;
-    const char *reason = find_kind(pool, key, &kind);
+    const char *reason = NULL;
+    const kind_t *kind = find_kind(pool, key, &reason);
 
-    if (reason) {
+    if (!kind) {
         return reason;
     }
     made->algorithm = kind->algorithm;
@@ -247,18 +250,17 @@ const char *la_signing_key_read(apr_pool_t *pool, la_slice_t pem, const la_signi
     return reason;
 }
 
-const char *la_signing_jwt(const la_signing_key_t *key, la_slice_t claims, const char *prefix,
+const char *la_signing_jwt(const la_signing_key_t *key, la_slice_t claims, la_slice_t prefix,
                            apr_pool_t *pool)
 {
     unsigned char signature[SIGNATURE_BYTES_MAX];
-    apr_size_t before = strlen(prefix);
     apr_size_t len = key->header.len;
-    char *text = apr_palloc(pool, before + len + LA_BASE64URL_CHARS(claims.len) + 1 +
+    char *text = apr_palloc(pool, prefix.len + len + LA_BASE64URL_CHARS(claims.len) + 1 +
                                       LA_BASE64URL_CHARS(key->signature_bytes) + 1);
-    char *token = text + before;
+    char *token = text + prefix.len;
     apr_size_t signed_bytes;
 
-    memcpy(text, prefix, before);
+    memcpy(text, prefix.data, prefix.len);
     memcpy(token, key->header.data, len);
     len += la_base64url_encode(claims, token + len);
     signed_bytes = sign(key, (la_slice_t){token, len}, signature);

@@ -38,7 +38,7 @@ const char *la_signing_key_read(apr_pool_t *pool, la_slice_t pem, const la_signi
  * Returns the text, in `pool`, or NULL when libcrypto fails. Leaves OpenSSL's error queue empty.
  * Any thread.
  */
-const char *la_signing_jwt(const la_signing_key_t *key, la_slice_t claims, const char *prefix,
+const char *la_signing_jwt(const la_signing_key_t *key, la_slice_t claims, la_slice_t prefix,
                            apr_pool_t *pool);
 
 #endif

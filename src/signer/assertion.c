@@ -189,5 +189,6 @@ const char *la_assertion_make(const la_assertion_t *assertion, const la_signing_
     write_text(&writer, "client_id", assertion->client_id);
     write_attributes(&writer, assertion->signer, assertion->identity);
     la_json_write_raw(&writer, LA_SLICE("}"));
-    return la_signing_jwt(key, (la_slice_t){writer.data, writer.len}, LA_ASSERTION_PREFIX, pool);
+    return la_signing_jwt(key, (la_slice_t){writer.data, writer.len}, LA_SLICE(LA_ASSERTION_PREFIX),
+                          pool);
 }

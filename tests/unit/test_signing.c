@@ -132,7 +132,8 @@ static void test_good(void **state)
 
     assert_string_equal(key->algorithm, row->algorithm);
     for (int i = 0; i < times; i++)
-        check_token(key, la_signing_jwt(key, LA_SLICE("{\"sub\":\"alice\"}"), "Bearer ", pool));
+        check_token(
+            key, la_signing_jwt(key, LA_SLICE("{\"sub\":\"alice\"}"), LA_SLICE("Bearer "), pool));
     assert_int_equal(ERR_peek_error(), 0);
 }
 
@@ -141,7 +142,7 @@ static void test_other_key(void **state)
 {
     const la_signing_key_t *key = read_good(pem_of(make("EC P-256"), NULL));
     const la_signing_key_t *other = read_good(pem_of(make("EC P-256"), NULL));
-    const char *text = la_signing_jwt(key, LA_SLICE("{}"), "", pool);
+    const char *text = la_signing_jwt(key, LA_SLICE("{}"), LA_SLICE(""), pool);
     const char *reason;
     la_jwt_t jwt;
 

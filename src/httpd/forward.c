@@ -309,9 +309,6 @@ void la_forward_to_handler(request_rec *r)
         la_credential_remove(r, conf->sources);
         la_backend_token_scrub(r);
     }
-    if (conf->forwards && conf->forwards->replaces_token) {
-        apr_table_unset(r->headers_in, "DPoP"); /* whatever the sources of tokens are */
-    }
     if (caller && conf->forwards) {
         set_headers(r, conf->forwards, caller);
     }

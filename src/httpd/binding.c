@@ -342,11 +342,12 @@ void la_binding_challenge(request_rec *r, const la_use_t *use, la_scheme_e schem
                           la_proof_fault_e fault, la_denial_t *denial)
 {
     int is_due = fault != LA_PROOF_FINE || scheme == LA_SCHEME_DPOP || any(use, demands_key);
+    la_jwa_set_t algorithms = is_due ? algorithms_of(use) : 0;
 
-    if (!is_due || denial->status != HTTP_UNAUTHORIZED || !la_binding_takes_dpop(r, use)) {
+    if (!algorithms || denial->status != HTTP_UNAUTHORIZED || !la_binding_takes_dpop(r, use)) {
         return;
     }
-    denial->proof_algs = la_jwa_names(r->pool, algorithms_of(use));
+    denial->proof_algs = la_jwa_names(r->pool, algorithms);
     denial->proof_error = error_of(scheme, fault);
     if (any(use, demands_nonce)) {
         send_nonce(r, apr_time_now());

@@ -216,7 +216,7 @@ class TestChecks:
 class TestReplay:
     @staticmethod
     def configure(httpd):
-        return sections(httpd, {"a": [], "b": ["Binding dpop"]})
+        return "LimitRequestFieldSize 200000\n" + sections(httpd, {"a": [], "b": ["Binding dpop"]})
 
     @pytest.fixture(scope="class")
     def api(self, httpd):
@@ -248,6 +248,12 @@ class TestReplay:
         refused(api.send("/a", prover.token(), proof))
         assert api.send("/a", "opaque", proof).status == 401
         held(api.send("/a", token, proof))
+
+    @pytest.mark.parametrize("size, good", [(7000, True), (11000, True), (13000, False), (100000, False)])
+    def test_size(self, api, prover, size, good):
+        """Where httpd lets longer fields through; a third of it is base64."""
+        response = api.call("/a", prover, changes={"more": "x" * size})
+        held(response) if good else refused(response)
 
     def test_cached_token(self, httpd, api, prover):
         """What is cached is checked with each request's own proof."""

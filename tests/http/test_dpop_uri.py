@@ -1,7 +1,9 @@
 """Which URI a DPoP proof must name (`htu`): spellings that RFC 3986 makes equal, this server's names and ports, LlamaAuthResource, a
 TLS terminator, TLS of httpd's own, requests that are odd."""
 
+import shutil
 import ssl
+import subprocess
 
 import pytest
 
@@ -190,7 +192,7 @@ class TestNames:
 
 class TestTls:
     """mod_ssl's own TLS: the scheme is https, and nothing else."""
-    modules = ("ssl", "socache_shmcb")
+    modules = ("ssl", "socache_shmcb", "http2")
     needs_pki = True
 
     @classmethod
@@ -200,6 +202,7 @@ class TestTls:
             httpd.write("conf/" + name, httpd.pki.read(name)).chmod(0o600)
         return open_to_all_paths(httpd) + (f"<VirtualHost *:{cls.tls}>\nServerName localhost\nSSLEngine on\n"
                                            "SSLCertificateFile conf/good.pem\nSSLCertificateKeyFile conf/good.key\n"
+                                           "Protocols h2 http/1.1\n"
                                            "UseCanonicalName Off\n</VirtualHost>\n")
 
     def connect(self, httpd):
@@ -218,6 +221,24 @@ class TestTls:
                 response = connection.request("GET", "/a", host=f"localhost:{self.tls}",
                                               headers=api.fields(token, [prover.proof("GET", htu, token)]))
                 held(response) if good else refused(response)
+
+
+    @pytest.mark.skipif(not shutil.which("curl"), reason="curl is missing")
+    def test_http2(self, httpd, prover):
+        """The connection of a stream is not the one that has TLS."""
+        api = Api(httpd, origin=f"https://localhost:{self.tls}", port=self.tls)
+        Api(httpd, ready="/ready")
+
+        def ask(htu):
+            token = prover.token()
+            fields = [f"{name}: {value}" for name, value in api.fields(token, [prover.proof("GET", htu, token)])]
+            command = ["curl", "-s", "-i", "--http2", "--max-time", "20", "--noproxy", "*", "--cacert", httpd.pki.path("ca.pem"),
+                       api.origin + "/a"]
+            done = subprocess.run([*command, *(word for field in fields for word in ("-H", field))], stdout=subprocess.PIPE, timeout=30,
+                                  check=True)
+            return done.stdout.decode().split("\r\n")[0].strip()
+        assert ask(api.origin + "/a") == "HTTP/2 200"
+        assert ask(f"http://localhost:{self.tls}/a") == "HTTP/2 401"
 
 
 class TestSeveralDirectives:

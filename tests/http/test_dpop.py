@@ -143,8 +143,10 @@ class TestChecks:
         refused(api.send("/check", token, proof))
 
     @pytest.mark.parametrize("count", [2, 10])
-    def test_several(self, api, prover, token, count):
+    def test_several(self, httpd, api, prover, token, count):
+        mark = httpd.log.mark()
         refused(api.send("/check", token, *(prover.proof("GET", api.origin + "/check", token) for _ in range(count))))
+        assert httpd.log.await_line("LA0026", mark).text.endswith("the field DPoP came more than once")
 
     def test_twice_the_same(self, api, prover, token):
         proof = prover.proof("GET", api.origin + "/check", token)

@@ -11,6 +11,7 @@
 #include "base/fields.h"
 #include "base/form.h"
 #include "base/params.h"
+#include "base/uri.h"
 #include "lookup/purge.h"
 #include "shm/purge_log.h"
 #include "access/token.h"
@@ -91,6 +92,18 @@ static void read_token(apr_pool_t *pool, const char *text)
     la_token_check(slice_of_text(text));
 }
 
+static void read_path(apr_pool_t *pool, const char *text)
+{
+    la_uri_path(pool, la_slice_of(apr_pstrcat(pool, "/", text, NULL)));
+}
+
+static void read_uri(apr_pool_t *pool, const char *text)
+{
+    la_uri_t uri;
+
+    la_uri_parse(pool, la_slice_of(apr_pstrcat(pool, "https://", text, NULL)), &uri);
+}
+
 /* What `custom` is told of a query string. */
 static void write_params(apr_pool_t *pool, const char *text)
 {
@@ -160,6 +173,17 @@ static row_t rows[] = {
     {"Authorization: a token", read_authorization, "t"},
     {"header: a token", read_token, "t"},
     {"header: joined by commas", read_token, "t, t"},
+    {"path: segments", read_path, "a/"},
+    {"path: empty segments", read_path, "/"},
+    {"path: dots", read_path, "./"},
+    {"path: dots that go up", read_path, "../"},
+    {"path: down and up", read_path, "a/%2e./"},
+    {"path: escapes", read_path, "%41%c3"},
+    {"path: bytes beyond ASCII", read_path, "\xc3\xa9"},
+    {"URI: a long host", read_uri, "a."},
+    {"URI: colons", read_uri, ":"},
+    {"URI: digits", read_uri, "a:1"},
+    {"URI: brackets", read_uri, "[["},
     {"params: one name", write_params, "t=x&"},
     {"params: without a value", write_params, "t&"},
     {"params: escapes", write_params, "%00=%ff&"},

@@ -171,10 +171,9 @@ class TestSources:
         text = idps(httpd, idp=[])
         for path, sources in {"/both": "Authorization header:X-Token", "/header": "header:X-Token", "/query": "query:t"}.items():
             text += location(path, "idp", lines=("Require valid-user", f"LlamaAuthTokenSource {sources}")) + everywhere(httpd, path)
-        return text + ("<IfModule rewrite_module>\nRewriteEngine On\nRewriteRule ^/both/to-header$ /header/x [PT]\n</IfModule>\n"
-                       "<Location /both/moved>\nErrorDocument 404 /header/x\n</Location>\n")
+        return text + "Action la-header /header/x virtual\n<Location /both/to-header>\nSetHandler la-header\n</Location>\n"
 
-    modules = ("rewrite",)
+    modules = ("actions",)
 
     @pytest.fixture(scope="class")
     def api(self, httpd):

@@ -247,22 +247,35 @@ static int rank_table(uint64_t head, apr_time_t now)
     return starts > now + LA_REPLAY_AHEAD_US + SLACK_US;
 }
 
+/* Chooses a table for another minute; of those that go first the one whose minute was over first:
+ * if the clock has only jumped ahead for a moment, it matters least. Returns TABLES when all are in
+ * use. */
+static unsigned choose_table(const header_t *header, apr_time_t now)
+{
+    unsigned chosen = TABLES;
+    uint64_t first = 0;
+    int best = 0;
+
+    for (unsigned i = 0; i < TABLES; i++) {
+        uint64_t head = atomic_load(&header->heads[i]);
+        int rank = rank_table(head, now);
+
+        if (rank > best || (rank > 0 && rank == best && head < first)) {
+            best = rank;
+            first = head;
+            chosen = i;
+        }
+    }
+    return chosen;
+}
+
 /* Gives the minute a table. Returns TABLES when all are in use. */
 static unsigned give_table(la_replay_t *replay, uint64_t minute, apr_time_t now, uint64_t *head)
 {
     header_t *header = replay->header;
-    unsigned chosen = TABLES;
-    int best = 0;
+    unsigned chosen = choose_table(header, now);
     uint64_t old;
 
-    for (unsigned i = 0; i < TABLES; i++) {
-        int rank = rank_table(atomic_load(&header->heads[i]), now);
-
-        if (rank > best) {
-            best = rank;
-            chosen = i;
-        }
-    }
     if (chosen == TABLES) {
         return TABLES;
     }

@@ -159,6 +159,12 @@ class TestClock:
         server.turn(0)
         refused(api.send("/bound", token, proof))
         refused(api.send("/bound", token, later))
+        await_until(lambda: api.send("/bound", token, self.proof_of(api, prover, token, ahead=120)).status == 200,
+                    "new proofs to be accepted")
+        server.turn(400)  # all lives are over, and the clock goes back once more
+        api.send("/bound", token, self.proof_of(api, prover, token, ahead=400))
+        server.turn(0)
+        refused(api.send("/bound", token, proof))
 
     def test_nonces(self, server, key):
         """Good for five minutes; a new one comes with answers before that, with good ones too."""

@@ -160,6 +160,24 @@ static void test_nothing_is_endless(void **state)
     }
 }
 
+/* A busy server's clock jumps ahead for a moment: what is taken now is taken afterwards too. */
+static void test_busy_jump(void **state)
+{
+    apr_time_t now = BEGIN + MINUTES(1);
+    uint64_t number = 0;
+
+    (void)state;
+    for (int minute = 0; minute < 30; minute++) {
+        assert_int_equal(remember(number++, now, now), LA_REPLAY_NEW);
+        now += MINUTES(1);
+    }
+    assert_int_equal(remember(number++, now, now), LA_REPLAY_NEW);
+    assert_int_equal(remember(number++, now + HOURS(1), now + HOURS(1)), LA_REPLAY_NEW);
+    assert_int_equal(remember(number++, now, now), LA_REPLAY_NEW);
+    assert_int_equal(remember(number - 3, now, now), LA_REPLAY_SEEN);
+    assert_int_equal(remember(number - 4, now - MINUTES(1), now), LA_REPLAY_SEEN);
+}
+
 /* ---- room ---- */
 
 static void test_full(void **state)
@@ -335,6 +353,7 @@ int main(void)
         add_in(jump_cases[i].name, test_jumps, &jump_cases[i]);
         add_in(jump_cases[i].name, test_nothing_is_endless, &jump_cases[i]);
     }
+    add_in("a busy server's clock jumps", test_busy_jump, NULL);
     add_in("full", test_full, NULL);
     add_in("as large as in httpd", test_whole_size, NULL);
     add_in("what is not needed is not touched", test_touches_little, NULL);

@@ -60,16 +60,16 @@ void la_nonce_make(const la_shared_t *shared, apr_time_t now, char text[LA_NONCE
 /* Reads the time. Returns 0 when it is not written as la_nonce_make() does. */
 static int read_time(la_slice_t nonce, apr_time_t *at)
 {
-    static const char digits[] = "0123456789abcdef";
     uint64_t time = 0;
 
     for (int i = 0; i < TIME_DIGITS; i++) {
-        const char *digit = memchr(digits, nonce.data[i], 16);
+        char c = nonce.data[i];
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 
-        if (!digit) {
+        if (digit < 0) {
             return 0;
         }
-        time = time << 4 | (uint64_t)(digit - digits);
+        time = time << 4 | (uint64_t)digit;
     }
     *at = (apr_time_t)time;
     return time <= INT64_MAX / 2;

@@ -69,8 +69,8 @@ typedef struct header_t {
 
 _Static_assert(sizeof(word_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "one swap of one plain word");
 _Static_assert(sizeof(header_t) <= HEADER_BYTES, "the header has room");
-_Static_assert(LA_REPLAY_BYTES_OF(1) == HEADER_BYTES + TABLES * 64 * 128 &&
-                   LA_REPLAY_BYTES_OF(2) == HEADER_BYTES + TABLES * 64 * (128 + 512),
+_Static_assert(LA_REPLAY_FIRST_BYTES == TABLES * sizeof(word_t) * LINE_WORDS << FIRST_BITS &&
+                   LA_REPLAY_BYTES_OF(2) == HEADER_BYTES + 5 * LA_REPLAY_FIRST_BYTES,
                "as drawn");
 _Static_assert((LA_REPLAY_AHEAD_US + 2 * SLACK_US) / MINUTE_US + 1 < TABLES,
                "a table for each minute that is not over");
@@ -80,7 +80,7 @@ struct la_replay_t {
     header_t *header;
     word_t *words;
     uint64_t points[2];
-    unsigned levels;
+    unsigned last_level;
     la_holder_t *life;
 };
 
@@ -135,7 +135,7 @@ apr_status_t la_replay_attach(void *bytes, apr_size_t len, const uint64_t points
     replay->header = header;
     replay->words = (word_t *)(void *)((char *)bytes + HEADER_BYTES);
     memcpy(replay->points, points, sizeof(replay->points));
-    replay->levels = count_levels(len);
+    replay->last_level = count_levels(len) - 1;
     replay->life = life;
     *made = replay;
     return APR_SUCCESS;
@@ -152,13 +152,13 @@ static uint64_t count_lines(unsigned levels)
 /* The line at which the way is at its step, from 0. */
 static word_t *find_line(const la_replay_t *replay, unsigned table, uint64_t hash, unsigned step)
 {
-    unsigned level = step < replay->levels ? step : replay->levels - 1;
+    unsigned level = step < replay->last_level ? step : replay->last_level;
     uint64_t mixed = (hash + step) * UINT64_C(0x9e3779b97f4a7c15);
     uint64_t line;
 
     mixed = (mixed ^ mixed >> 32) * UINT64_C(0xbf58476d1ce4e5b9);
     line = count_lines(level) + (mixed >> (64 - FIRST_BITS - 2 * level));
-    return replay->words + (table * count_lines(replay->levels) + line) * LINE_WORDS;
+    return replay->words + (table * count_lines(replay->last_level + 1) + line) * LINE_WORDS;
 }
 
 /* The part of a word that tells whose it is: not 0, which no word was written with. */
@@ -191,7 +191,7 @@ static walk_e walk(la_replay_t *replay, unsigned table, uint64_t head, const way
     uint64_t mine = way->tag << 16 | serial_of(head);
     walk_e found = WALK_FULL;
 
-    for (unsigned step = 0; step < replay->levels + MORE_LINES && found == WALK_FULL; step++) {
+    for (unsigned step = 0; step <= replay->last_level + MORE_LINES && found == WALK_FULL; step++) {
         word_t *line = find_line(replay, table, way->hash, step);
 
         for (unsigned i = 0; i < LINE_WORDS && found == WALK_FULL; i++) {
@@ -433,7 +433,7 @@ void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t
     const header_t *header = replay->header;
 
     *state = (la_replay_state_t){.full = atomic_load(&header->full),
-                                 .capacity = count_lines(replay->levels) * LINE_WORDS};
+                                 .capacity = count_lines(replay->last_level + 1) * LINE_WORDS};
     for (unsigned i = 0; i <= LA_REPLAY_NEW; i++) {
         state->results[i] = atomic_load(&header->results[i]);
     }

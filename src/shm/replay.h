@@ -22,9 +22,10 @@
  * 262,144 digests and all of them 349,184: over 4,000 a second in each of the minutes that are kept
  * at the same time. Lower levels are filled first, so that memory that is not needed is never
  * touched: with less than one digest a second two pages a minute are. */
-#define LA_REPLAY_LEVELS 5
+#define LA_REPLAY_FIRST_BYTES ((apr_size_t)16 * 64 * 128)
+#define LA_REPLAY_LEVELS      5
 #define LA_REPLAY_BYTES_OF(levels)                                                                 \
-    (4096 + 16 * 64 * 128 * (((apr_size_t)1 << 2 * (levels)) - 1) / 3)
+    (4096 + LA_REPLAY_FIRST_BYTES * (((apr_size_t)1 << 2 * (levels)) - 1) / 3)
 #define LA_REPLAY_BYTES     LA_REPLAY_BYTES_OF(LA_REPLAY_LEVELS)
 #define LA_REPLAY_BYTES_MIN LA_REPLAY_BYTES_OF(1)
 

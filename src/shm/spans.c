@@ -37,7 +37,7 @@ int la_spans_has(const la_seqlock_word_t *words, uint64_t number, uint64_t newes
     set_t set;
 
     read_set(words, newest, &set);
-    for (unsigned i = 0; i < LA_SPANS_MAX; i++) {
+    for (size_t i = 0; i < LA_SPANS_MAX; i++) {
         const span_t *span = &set.spans[i];
 
         if (span->last != 0 && span->first <= number && number <= span->last) {
@@ -59,8 +59,8 @@ static int join_closest(set_t *set, uint64_t gap_max)
     span_t *to = NULL;
     span_t *from = NULL;
 
-    for (unsigned i = 0; i <= LA_SPANS_MAX; i++) {
-        for (unsigned j = 0; j < i && set->spans[i].last != 0; j++) {
+    for (size_t i = 0; i <= LA_SPANS_MAX; i++) {
+        for (size_t j = 0; j < i && set->spans[i].last != 0; j++) {
             uint64_t gap = gap_between(&set->spans[i], &set->spans[j]);
 
             if (set->spans[j].last != 0 && gap <= gap_max) {
@@ -80,9 +80,9 @@ static int join_closest(set_t *set, uint64_t gap_max)
 }
 
 /* The first place without a span; LA_SPANS_MAX + 1: there is none. */
-static unsigned find_room(const set_t *set)
+static size_t find_room(const set_t *set)
 {
-    unsigned i = 0;
+    size_t i = 0;
 
     while (i <= LA_SPANS_MAX && set->spans[i].last != 0) {
         i++;

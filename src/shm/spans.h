@@ -10,7 +10,7 @@
 
 #include "shm/seqlock.h"
 
-#define LA_SPANS_MAX 16u
+#define LA_SPANS_MAX ((size_t)16)
 
 /* Words of a set: la_seqlock_word_t spans[LA_SPANS_WORDS]. */
 #define LA_SPANS_WORDS LA_SEQLOCK_WORDS(2 * LA_SPANS_MAX)

@@ -1,5 +1,5 @@
 /* Small parsers of what clients and endpoints send: query strings, cookies, Connection, times,
- * Cache-Control, scopes, origins. */
+ * Cache-Control, scopes, origins, nonces. */
 #include "base/units.h"
 #include "access/origin.h"
 #include "base/fields.h"
@@ -7,6 +7,7 @@
 #include "io/cache_control.h"
 #include "base/json.h"
 #include "base/params.h"
+#include "lookup/nonce.h"
 #include "lookup/purge.h"
 #include "shm/purge_log.h"
 #include "base/timestamp.h"
@@ -75,6 +76,26 @@ static void try_origin(apr_pool_t *pool, const char *text)
     }
 }
 
+/* A foreign text is no nonce; one that was made for its time is, and no other of that time. */
+static void try_nonce(apr_pool_t *pool, const char *text)
+{
+    static const unsigned char key[LA_NONCE_KEY_BYTES] = "a key that the fuzzer cannot use";
+    la_shared_t shared = {.nonce_key = key};
+    char made[LA_NONCE_LEN + 1];
+    uint64_t at = strlen(text) == LA_NONCE_LEN
+                      ? strtoull(apr_pstrmemdup(pool, text, 16), NULL, 16) & (UINT64_MAX >> 2)
+                      : 0;
+
+    if (at == 0) {
+        HOLDS(la_nonce_check(&shared, la_slice_of(text), 0) == LA_NONCE_BAD);
+        return;
+    }
+    la_nonce_make(&shared, (apr_time_t)at, made);
+    HOLDS(la_nonce_check(&shared, la_slice_of(made), (apr_time_t)at) == LA_NONCE_GOOD);
+    HOLDS((la_nonce_check(&shared, la_slice_of(text), (apr_time_t)at) == LA_NONCE_GOOD) ==
+          (strcmp(text, made) == 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *pool = fuzz_pool();
@@ -88,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_form(pool, text);
     try_connection(pool, text);
     try_origin(pool, text);
+    try_nonce(pool, text);
     if (la_timestamp_parse(la_slice_of(text), &time)) {
         HOLDS(time > APR_INT64_C(-62200000000000000) && time < APR_INT64_C(260000000000000000));
     }

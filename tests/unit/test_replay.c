@@ -13,6 +13,33 @@ static void test_once(void **state)
     }
 }
 
+/* ---- threads ---- */
+
+#define THREADS 8
+#define RACED   2000
+
+static _Atomic uint32_t taken[RACED];
+
+static void *race(void *unused)
+{
+    (void)unused;
+    for (uint64_t i = 0; i < RACED; i++) {
+        apr_time_t issued = BEGIN + SECONDS(i / 5 + 1);
+
+        atomic_fetch_add(&taken[i], remember(i, issued, issued + SECONDS(1)) == LA_REPLAY_NEW);
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    run_threads(THREADS, race, NULL);
+    for (int i = 0; i < RACED; i++) {
+        assert_int_equal(atomic_load(&taken[i]), 1);
+    }
+}
+
 /* ---- times ---- */
 
 typedef struct time_case_t {
@@ -346,6 +373,7 @@ static void test_tell(void **state)
 int main(void)
 {
     add_in("a digest is new once", test_once, NULL);
+    add_in("threads", test_threads, NULL);
     for (size_t i = 0; i < ROWS(time_cases); i++) {
         add_in(time_cases[i].name, test_times, &time_cases[i]);
     }

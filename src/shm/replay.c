@@ -54,8 +54,8 @@ typedef _Atomic uint64_t word_t;
 typedef struct header_t {
     word_t layout;
     word_t bytes;
-    word_t begin;
-    word_t unused;
+    word_t begin; /* older items are refused */
+    word_t made;  /* when the memory was made: what was issued shortly before is refused always */
     la_lock_t lock;
     word_t results[LA_REPLAY_NEW + 1];
     word_t full;
@@ -115,6 +115,7 @@ apr_status_t la_replay_format(void *bytes, apr_size_t len, apr_time_t now)
         return APR_EINVAL;
     }
     atomic_store(&header->begin, (uint64_t)now);
+    atomic_store(&header->made, (uint64_t)now);
     atomic_store(&header->bytes, len);
     atomic_store(&header->layout, LAYOUT);
     return APR_SUCCESS;
@@ -328,6 +329,15 @@ static void begin_anew(la_replay_t *replay, apr_time_t now)
     }
 }
 
+/* Whether the item may have been remembered by a memory right before this one, whatever the clock
+ * did since. */
+static int is_of_before(const la_replay_t *replay, const la_replay_item_t *item)
+{
+    apr_time_t made = (apr_time_t)atomic_load(&replay->header->made);
+
+    return item->issued < made && item->until + LA_REPLAY_AHEAD_US >= made;
+}
+
 /* What is known of an item without looking for it. LA_REPLAY_NEW: nothing. */
 static la_replay_e check_times(la_replay_t *replay, const la_replay_item_t *item, apr_time_t now,
                                la_replay_matter_e *matter)
@@ -343,7 +353,7 @@ static la_replay_e check_times(la_replay_t *replay, const la_replay_item_t *item
     }
     begin_anew(replay, now);
     begin = la_replay_begin(replay);
-    if (item->issued >= begin) {
+    if (item->issued >= begin && !is_of_before(replay, item)) {
         return LA_REPLAY_NEW;
     }
     *matter = now < begin ? LA_REPLAY_IS_LATE : LA_REPLAY_NO_MATTER;

@@ -187,6 +187,22 @@ static void test_nothing_is_endless(void **state)
     }
 }
 
+/* Just after the start the clock goes far back, so that the memory begins anew, and ahead again:
+ * what another memory may have known stays refused. */
+static void test_back_and_ahead_after_the_start(void **state)
+{
+    apr_time_t now = BEGIN + SECONDS(5);
+
+    (void)state;
+    assert_int_equal(remember(1, BEGIN - SECONDS(10), now), LA_REPLAY_OLD);
+    remember(2, now - YEARS(10), now - YEARS(10));
+    assert_int_equal(remember(2, now - YEARS(10), now - YEARS(10)), LA_REPLAY_SEEN);
+    assert_int_equal(remember(1, BEGIN - SECONDS(10), now), LA_REPLAY_OLD);
+    assert_int_equal(remember(3, BEGIN - SECONDS(299), now), LA_REPLAY_OLD);
+    assert_int_equal(remember(4, now, now), LA_REPLAY_NEW);
+    assert_int_not_equal(remember(2, now - YEARS(10), now - YEARS(10)), LA_REPLAY_NEW);
+}
+
 /* A busy server's clock jumps ahead for a moment: what is taken now is taken afterwards too. */
 static void test_busy_jump(void **state)
 {
@@ -382,6 +398,7 @@ int main(void)
         add_in(jump_cases[i].name, test_nothing_is_endless, &jump_cases[i]);
     }
     add_in("a busy server's clock jumps", test_busy_jump, NULL);
+    add_in("back and ahead after the start", test_back_and_ahead_after_the_start, NULL);
     add_in("full", test_full, NULL);
     add_in("as large as in httpd", test_whole_size, NULL);
     add_in("what is not needed is not touched", test_touches_little, NULL);

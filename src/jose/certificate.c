@@ -10,22 +10,11 @@
 #include <limits.h>
 #include <string.h>
 
-/* Whether the bytes are one certificate and nothing else. */
-static int is_certificate(const unsigned char *der, long len)
-{
-    const unsigned char *end = der;
-    X509 *certificate = d2i_X509(NULL, &end, len);
-
-    X509_free(certificate);
-    return certificate && end == der + len;
-}
-
 static int write_thumbprint(const unsigned char *der, long len, char *text)
 {
     unsigned char digest[LA_DIGEST_BYTES];
 
-    if (!is_certificate(der, len) ||
-        la_digest_sha256((la_slice_t){(const char *)der, (apr_size_t)len}, digest) != APR_SUCCESS) {
+    if (la_digest_sha256((la_slice_t){(const char *)der, (apr_size_t)len}, digest) != APR_SUCCESS) {
         return 0;
     }
     la_base64url_encode((la_slice_t){(const char *)digest, sizeof(digest)}, text);

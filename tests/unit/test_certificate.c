@@ -43,9 +43,9 @@ static const row_t rows[] = {
     {"certificate: no PEM", "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0", ""},
     {"certificate: other PEM before it", OTHER_PEM RFC_PEM, ""},
     {"certificate: cut", "-----BEGIN CERTIFICATE-----\nMIIBBjCBrAIBAjAKBggq\n", ""},
-    {"certificate: no DER", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ""},
-    {"certificate: an empty sequence",
-     "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", ""},
+    {"certificate: no base64", "-----BEGIN CERTIFICATE-----\nA*AA\n-----END CERTIFICATE-----\n",
+     ""},
+    {"certificate: empty", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", ""},
 };
 
 static void test_thumbprint(void **state)

@@ -15,8 +15,6 @@ from errorlog import await_until
 from introspector import Introspector
 from keyserver import jwt, key_server
 from prover import REJECTED, Prover
-from redis_server import Redis
-from server import Httpd
 from signer import claims, key
 from test_mpm import in_parallel
 from tls_client import TlsConnection, context, thumbprint
@@ -389,46 +387,3 @@ class TestCaches:
         await_until(lambda: Client(httpd, "client").get("/stale", token).note("cache") == "stale", "a stale answer")
         refused(Client(httpd).get("/stale", token))
         held(Client(httpd, "client").get("/stale", token))
-
-
-class TestMachines:
-    """What another machine cached in Redis."""
-
-    @pytest.fixture
-    def redis(self):
-        server = Redis()
-        yield server
-        server.remove()
-
-    @pytest.fixture
-    def machines(self, redis, pki):
-        endpoint = Endpoint()
-        made = []
-        for _ in range(2):
-            httpd = Httpd(modules=("ssl", "socache_shmcb"))
-            httpd.pki = pki
-            httpd.write("conf/secret", "0123456789abcdef0123456789abcdef0123456789")
-            httpd.configure(f"LlamaAuthCacheShared redis://127.0.0.1:{redis.port} timeout=1s connect_timeout=1s\n"
-                            "LlamaAuthCacheSecret file:conf/secret\n" + provider("corp", endpoint.url(), "CacheVary none") +
-                            virtual_host(httpd, "SSLVerifyClient optional_no_ca\n" + location("/corp", "corp")) + everywhere(httpd, "/corp"))
-            httpd.start()
-            made.append(httpd)
-        yield endpoint, *made
-        wrong = [line for httpd in made for line in httpd.stop()]
-        for httpd in made:
-            httpd.remove()
-        endpoint.stop()
-        assert not wrong, wrong
-
-    @pytest.mark.parametrize("first", ["client", None])
-    def test_shared(self, machines, pki, first):
-        endpoint, one, two = machines
-        token = endpoint.on(new_token(), accept("alice", cnf=cnf_of(pki, "client")))
-        (held if first else refused)(Client(one, first).get("/corp", token))
-        response = Client(two).get("/corp", token)
-        refused(response)
-        assert response.note("cache") == "shared"
-        response = Client(two, "client").get("/corp", token)
-        held(response)
-        assert response.note("cache") == "hit"
-        assert len(endpoint.calls_for(token)) == 1

@@ -177,8 +177,8 @@ static const char *add_sentinel(apr_pool_t *pool, const char *text, la_redis_hos
 {
     apr_uri_t uri;
 
-    if (apr_uri_parse_hostinfo(pool, text, &uri) != APR_SUCCESS || !uri.hostname ||
-        !uri.hostname[0]) {
+    if (apr_uri_parse(pool, apr_pstrcat(pool, "redis://", text, NULL), &uri) != APR_SUCCESS ||
+        !uri.hostname || !uri.hostname[0] || uri.user || uri.path || uri.query || uri.fragment) {
         return SENTINEL_FORM;
     }
     *sentinel = (la_redis_host_t){.name = uri.hostname, .port = SENTINEL_PORT};

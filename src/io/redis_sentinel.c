@@ -22,9 +22,8 @@ static int read_port(la_slice_t text)
     return end == text.data + text.len && port <= 65535 ? (int)port : 0;
 }
 
-/* Reads host and port. Returns NULL, or what is wrong. */
-static const char *read_address(const la_redis_answer_t *answer, int may_resolve,
-                                la_redis_address_t *master)
+const char *la_redis_sentinel_read(const la_redis_answer_t *answer, int may_resolve,
+                                   la_redis_address_t *master)
 {
     const la_redis_answer_t *items = answer->items;
 
@@ -80,7 +79,7 @@ static int ask(const la_redis_options_t *options, const la_redis_address_t *at, 
     result = send_question(&connection, options, call, &answer);
     la_redis_connection_close(&connection);
     if (result == LA_REDIS_OK) {
-        error = read_address(&answer, may_resolve, master);
+        error = la_redis_sentinel_read(&answer, may_resolve, master);
     } else if (result == LA_REDIS_ERROR) {
         error = strncmp(answer.text.data, "NOAUTH", 6) == 0 ? "demands a password"
                                                             : "is no sentinel, or refuses to tell";

@@ -16,4 +16,9 @@ int la_redis_sentinel_ask(const la_redis_options_t *options, int sentinel,
                           const la_redis_address_t *at, int may_resolve, la_redis_call_t *call,
                           la_redis_address_t *master);
 
+/* Reads its answer: of get-master-addr-by-name, a list of host and port. Returns NULL, or what is
+ * wrong with it. */
+const char *la_redis_sentinel_read(const la_redis_answer_t *answer, int may_resolve,
+                                   la_redis_address_t *master);
+
 #endif

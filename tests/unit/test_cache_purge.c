@@ -320,6 +320,27 @@ static void test_bind_again(void **state)
     assert_true(la_purge_known(log).era > UINT64_C(1) << 60);
 }
 
+/* A purge that another server than this one was told of raises the known position, once. */
+static void test_told_elsewhere(void **state)
+{
+    la_purge_log_t *log = la_cache_purges(cache);
+    la_purge_position_t here = {la_purge_draw(log, NOW_US), 5};
+    la_purge_position_t raised;
+
+    (void)state;
+    la_purge_advance(log, here);
+    assert_false(la_purge_was_told_elsewhere(log, 7, NOW_US)); /* none was told */
+    la_purge_note_told(log, 7);
+    assert_false(la_purge_was_told_elsewhere(log, 7, NOW_US));
+    assert_known(here.era, here.number);
+    assert_true(la_purge_was_told_elsewhere(log, 8, NOW_US));
+    raised = la_purge_known(log);
+    assert_true(la_purge_compare(raised, here) > 0);
+    assert_false(la_purge_was_told_elsewhere(log, 8, NOW_US));
+    assert_false(la_purge_was_told_elsewhere(log, 7, NOW_US));
+    assert_known(raised.era, raised.number);
+}
+
 static void test_turn(void **state)
 {
     la_purge_log_t *log = la_cache_purges(cache);
@@ -356,6 +377,7 @@ int main(void)
     add_here("a position is raised", test_raise, NULL);
     add_here("a position is bound to a place", test_bind, NULL);
     add_here("a place is left half bound", test_bind_again, NULL);
+    add_here("a purge that another server was told of", test_told_elsewhere, NULL);
     add_here("turns to ask for news", test_turn, NULL);
     return run_added("cache_purge");
 }

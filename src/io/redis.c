@@ -139,13 +139,15 @@ static la_redis_e attempt(exchange_t *e, apr_size_t count, const la_slice_t *wor
                           la_redis_answer_t *answer)
 {
     e->call.closed = 0;
+    e->call.moved = 0;
     e->call.reason = NULL;
     if (!e->session.connection.reader && !open_session(e)) {
         answer->text = la_slice_of(e->call.reason ? e->call.reason : "it failed");
         return LA_REDIS_FAILED;
     }
     e->call.deadline_us = la_clock_us() + e->redis->options->timeout_us;
-    return la_redis_connection_run(&e->session.connection, count, words, &e->call, answer);
+    return la_redis_session_run(&e->session.connection, e->redis->options, count, words, &e->call,
+                                answer);
 }
 
 static la_redis_e exchange(exchange_t *e, apr_size_t count, const la_slice_t *words,
@@ -158,7 +160,10 @@ static la_redis_e exchange(exchange_t *e, apr_size_t count, const la_slice_t *wo
         result = attempt(e, count, words, answer);
         if (result == LA_REDIS_FAILED) {
             la_redis_connection_close(&e->session.connection);
-            tries = e->call.closed ? tries : 0;
+            if (e->call.moved) {
+                la_redis_master_doubt(e->redis->master, &e->session.known);
+            }
+            tries = e->call.closed || e->call.moved ? tries : 0;
         }
     }
     return result;

@@ -117,9 +117,8 @@ static int receive(la_redis_connection_t *connection, redisReply **reply, la_red
     return 1;
 }
 
-/* Runs one command; the caller frees the reply. */
-static int run(la_redis_connection_t *connection, apr_size_t count, const la_slice_t *words,
-               la_redis_call_t *call, redisReply **reply)
+int la_redis_connection_send(la_redis_connection_t *connection, apr_size_t count,
+                             const la_slice_t *words, la_redis_call_t *call)
 {
     const char **texts = apr_palloc(call->pool, count * sizeof(*texts));
     size_t *lens = apr_palloc(call->pool, count * sizeof(*lens));
@@ -128,7 +127,6 @@ static int run(la_redis_connection_t *connection, apr_size_t count, const la_sli
     long long len;
     apr_size_t i;
 
-    *reply = NULL;
     for (i = 0; i < count; i++) {
         texts[i] = words[i].data;
         lens[i] = words[i].len;
@@ -140,9 +138,10 @@ static int run(la_redis_connection_t *connection, apr_size_t count, const la_sli
     error = la_redis_stream_write(&connection->stream, (la_slice_t){command, (apr_size_t)len},
                                   call->deadline_us, call->pool, &call->closed);
     redisFreeCommand(command);
-    return error ? la_redis_call_fail(call, error)
-                 : receive(connection, reply, call) && *reply != NULL;
+    return error ? la_redis_call_fail(call, error) : 1;
 }
+
+/* ---- answers ---- */
 
 static int copy_answer(apr_pool_t *pool, const redisReply *reply, la_redis_answer_t *answer);
 
@@ -184,16 +183,15 @@ static int copy_answer(apr_pool_t *pool, const redisReply *reply, la_redis_answe
            reply->type == REDIS_REPLY_ERROR;
 }
 
-la_redis_e la_redis_connection_run(la_redis_connection_t *connection, apr_size_t count,
-                                   const la_slice_t *words, la_redis_call_t *call,
-                                   la_redis_answer_t *answer)
+la_redis_e la_redis_connection_receive(la_redis_connection_t *connection, la_redis_call_t *call,
+                                       la_redis_answer_t *answer)
 {
     redisReply *reply;
     la_redis_e result;
 
     *answer = (la_redis_answer_t){.text = {"", 0}, .server = ""};
-    if (!run(connection, count, words, call, &reply)) {
-        answer->text = la_slice_of(call->reason ? call->reason : "it failed");
+    if (!receive(connection, &reply, call)) {
+        answer->text = la_slice_of(call->reason);
         return LA_REDIS_FAILED;
     }
     result = reply->type == REDIS_REPLY_ERROR ? LA_REDIS_ERROR : LA_REDIS_OK;
@@ -205,6 +203,17 @@ la_redis_e la_redis_connection_run(la_redis_connection_t *connection, apr_size_t
     answer->server = "";
     freeReplyObject(reply);
     return result;
+}
+
+la_redis_e la_redis_connection_run(la_redis_connection_t *connection, apr_size_t count,
+                                   const la_slice_t *words, la_redis_call_t *call,
+                                   la_redis_answer_t *answer)
+{
+    if (la_redis_connection_send(connection, count, words, call)) {
+        return la_redis_connection_receive(connection, call, answer);
+    }
+    *answer = (la_redis_answer_t){.text = la_slice_of(call->reason), .server = ""};
+    return LA_REDIS_FAILED;
 }
 
 /* ---- the beginning of a session ---- */

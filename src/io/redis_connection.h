@@ -22,6 +22,7 @@ typedef struct la_redis_call_t {
     apr_pool_t *pool;       /* of answers and reasons */
     const char *reason;     /* NULL: none yet */
     int closed;             /* the server closed the connection before it answered */
+    int moved;              /* another server has taken its place: its answer does not count */
 } la_redis_call_t;
 
 /* Keeps the first reason. Returns 0. */
@@ -32,11 +33,19 @@ int la_redis_call_fail(la_redis_call_t *call, const char *reason);
 int la_redis_connection_open(la_redis_connection_t *connection, const la_redis_options_t *options,
                              const la_redis_address_t *address, la_redis_call_t *call);
 
-/* Sends one command and waits for its answer. If it fails, the connection is not to be used again;
- * the answer's text is the reason then too.
+/* Sends a command without waiting: for each, one answer must be received. Returns 1 or 0.
  *
  * words: the command and its arguments.
  */
+int la_redis_connection_send(la_redis_connection_t *connection, apr_size_t count,
+                             const la_slice_t *words, la_redis_call_t *call);
+
+/* Waits for the answer to the command that was sent first. If it fails, the connection is not to be
+ * used again; the answer's text is the reason then too. */
+la_redis_e la_redis_connection_receive(la_redis_connection_t *connection, la_redis_call_t *call,
+                                       la_redis_answer_t *answer);
+
+/* Sends one command and waits for its answer: both of the above. */
 la_redis_e la_redis_connection_run(la_redis_connection_t *connection, apr_size_t count,
                                    const la_slice_t *words, la_redis_call_t *call,
                                    la_redis_answer_t *answer);

@@ -5,7 +5,7 @@
  * master may be there, and answer, for some seconds after a failover. One sentinel is believed if
  * nothing is known; against a master that answers there must be more than half of those that
  * answer, since one of them may be late or wrong. Either way the server itself must say that it is
- * a master (redis_session.c).
+ * a master, whose place no other has taken (redis_session.c).
  */
 #include "io/redis_master.h"
 
@@ -25,7 +25,8 @@ struct la_redis_master_t {
     apr_thread_mutex_t *lock; /* guards all below */
     la_redis_known_t known;
     la_redis_address_t sentinels[LA_REDIS_SENTINELS_MAX];
-    int first; /* the sentinel that is asked first: the last one that answered */
+    int first;                  /* the sentinel that is asked first: the last one that answered */
+    la_redis_address_t watched; /* the last master that la_redis_master_watch() found; its own */
 };
 
 la_redis_known_t la_redis_master_known(la_redis_master_t *master)
@@ -190,23 +191,54 @@ static int is_master(la_redis_master_t *master, const la_redis_address_t *addres
     return is_one;
 }
 
+/* Takes over what a sentinel names, if it is a master, and is not named against one that serves by
+ * a few sentinels only. Leaves word at the old one first, so that nobody's requests are counted
+ * there once others' are counted here. */
+static int change_to(la_redis_master_t *master, int sentinel, const la_redis_address_t *named,
+                     apr_pool_t *pool)
+{
+    la_redis_known_t known = la_redis_master_known(master);
+    la_redis_call_t call = {.pool = pool};
+    la_redis_address_t old;
+    int is_agreed;
+
+    if (!is_master(master, named, pool)) {
+        return 0;
+    }
+    is_agreed = has_majority(master, sentinel, named, pool);
+    if (known.is_sound && !is_same(named, &known.address) && !is_agreed) {
+        return 0;
+    }
+    /* A request may have changed over meanwhile, without leaving word. */
+    old = is_same(named, &known.address) ? master->watched : known.address;
+    if (is_agreed && old.ip[0] && !is_same(named, &old)) {
+        call.deadline_us = la_clock_us() + master->options->connect_timeout_us;
+        la_redis_session_leave_word(master->options, &old, named, &call);
+    }
+    master->watched = *named;
+    adopt(master, sentinel, named);
+    return 1;
+}
+
 static void ask_sentinels(la_redis_master_t *master, apr_pool_t *pool)
 {
     la_redis_known_t known = la_redis_master_known(master);
     int first = first_of(master);
+    int is_done = 0;
 
-    for (int i = 0; i < master->options->sentinel_count; i++) {
+    for (int i = 0; i < master->options->sentinel_count && !is_done; i++) {
         int index = (first + i) % master->options->sentinel_count;
         la_redis_address_t named;
 
         if (!ask_sentinel(master, index, pool, &named)) {
             continue;
         }
-        if ((known.is_sound && is_same(&named, &known.address)) ||
-            (is_master(master, &named, pool) &&
-             (!known.is_sound || has_majority(master, index, &named, pool)))) {
+        is_done =
+            known.is_sound && is_same(&named, &known.address) && is_same(&named, &master->watched);
+        if (is_done) {
             adopt(master, index, &named);
-            return;
+        } else {
+            is_done = change_to(master, index, &named, pool);
         }
     }
 }

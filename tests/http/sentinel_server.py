@@ -59,7 +59,7 @@ class Replicated:
             self.first.kill()
 
     def await_failover(self):
-        await_until(lambda: all(s.named() == self.second.port for s in self.sentinels), "the replica to be the master", patience=40)
+        await_until(lambda: all(s.named() == self.second.port for s in self.sentinels), "the replica to be the master", patience=120)
 
     def remove(self):
         for server in (*self.sentinels, self.second, self.first):

@@ -75,6 +75,37 @@ class TestFailover:
             await_until(shared, "the machines to share again")
         assert entries(group.second)
 
+    def test_no_purge_is_lost(self, group, start, endpoint, way):
+        """Whatever moment it is told at, and on whichever machine."""
+        servers = start(group.url()), start(group.url())
+        purges = [0, 0]
+        told = []
+
+        def purge_one(number):
+            token = new_token("revoked")
+            for server in servers:
+                ask(server, token)
+            endpoint.on(token, reply(401))
+            answer = purge(servers[number % 2], f"client_id:{client_id(token)}")
+            if answer.status == 200:
+                assert answer.json["shared_cache"] == "told"
+                purges[number % 2] += 1
+                told.append(token)
+
+        def changed():
+            return all(server.named() == group.second.port for server in group.sentinels)
+        purge_one(0)
+        group.fail_over(way)
+        number = 0
+        while not changed():
+            purge_one(number := number + 1)
+        purges[:] = [0, 0]
+        while min(purges) < 4:
+            purge_one(number := number + 1)
+        for token in told:
+            for server in servers:
+                await_until(lambda: ask(server, token)[0] == 401, "the purge to arrive")
+
 
 class TestTwoMasters:
     """After a planned failover the old master serves for seconds, and sentinels learn of the new one at different times. Here each machine

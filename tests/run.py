@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+UNIT_SECONDS = 1200 if os.environ.get("LA_EMULATOR") else 300
 BUILT = ROOT / ".build" / os.environ.get("LA_BUILD", "asan")
 UNIT = BUILT / "unit"
 EMULATOR = shlex.split(os.environ.get("LA_EMULATOR", ""))  # what runs programs built for another machine
@@ -21,8 +22,12 @@ EMULATOR = shlex.split(os.environ.get("LA_EMULATOR", ""))  # what runs programs 
 def run_unit(program):
     """Runs one cmocka program; a crash counts as one failure more than it reported."""
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
-    done = subprocess.run([*EMULATOR, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
-                          text=True, errors="replace", timeout=300)
+    try:
+        done = subprocess.run([*EMULATOR, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                              text=True, errors="replace", timeout=UNIT_SECONDS)
+    except subprocess.TimeoutExpired as slow:
+        print((slow.stdout or b"").decode(errors="replace"), f"{program.name}: 0 passed, 1 failed: not done in {UNIT_SECONDS} seconds", flush=True)
+        return 0, 1
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
     failed = len(set(re.findall(r"^\[  FAILED  \] (?!.*\d+ test\(s\))(\S.*)$", done.stdout, re.M)))
     if done.returncode != 0 and failed == 0:
@@ -47,7 +52,7 @@ def replay(corpus):
     files = sorted(str(path.relative_to(ROOT)) for path in corpus.iterdir())
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
     done = subprocess.run([*EMULATOR, BUILT / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=env, text=True, errors="replace", timeout=300)
+                          stderr=subprocess.STDOUT, env=env, text=True, errors="replace", timeout=UNIT_SECONDS)
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
     failed = len(files) - passed or int(done.returncode != 0)
     if failed:

@@ -1,0 +1,50 @@
+# The steps of a system's script, and their count. Sourced by the scripts here and by tests/deb/run.sh.
+passed=0
+failed=0
+skipped=0
+logs=.build/steps-${0##*/} # each step's output, by its number
+log=
+rm -rf "$logs"
+mkdir -p "$logs"
+
+next_log() { log=$logs/$((steps += 1)).log; }
+steps=0
+
+check() { # a sentence, then a command that must succeed
+    local what=$1
+    shift
+    next_log
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok: $what"
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $what"
+        tail -40 "$log"
+        return 1
+    fi
+}
+
+count() { # a sentence, then a command that ends with "N passed, M failed"
+    local what=$1 last
+    shift
+    next_log
+    "$@" >"$log" 2>&1
+    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -1)
+    [ -n "$last" ] || last="0 passed, 1 failed"
+    echo "$what: $last"
+    set -- $last
+    passed=$((passed + $1))
+    failed=$((failed + $3))
+    [ "$3" = 0 ] || { grep -E '^(FAILED|ERROR|\[  FAILED|E  )|^test_.* [1-9][0-9]* failed' "$log" || tail -40 "$log"; return 1; }
+}
+
+skip() { # what, and why
+    skipped=$((skipped + 1))
+    echo "skipped: $1: $2"
+}
+
+closing() {
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ] && [ "$passed" != 0 ]
+}

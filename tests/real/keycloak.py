@@ -67,6 +67,7 @@ class Keycloak(Program):
         self.issuer = f"http://127.0.0.1:{self.port}/realms/{REALM}"
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self.admin_token, self.admin_until = None, 0
+        self.new_secrets = {}
         (root / "data").mkdir(parents=True)
         for name in ("bin", "conf", "lib", "providers", "themes", "version.txt"):
             (root / name).symlink_to(HOME / name)
@@ -87,6 +88,9 @@ class Keycloak(Program):
     def resume(self):
         os.killpg(self.process.pid, signal.SIGCONT)
 
+    def url(self, path):
+        return f"{self.issuer}/protocol/openid-connect/{path}"
+
     # ---- requests ------------------------------------------------------------------------------------
 
     def call(self, method, path, body=None, form=None, **headers):
@@ -104,7 +108,7 @@ class Keycloak(Program):
 
     def post(self, path, name, form, **headers):
         """To an endpoint of the realm as one of its clients; the answer."""
-        basic = base64.b64encode(f"{name}:{secret_of(name)}".encode()).decode()
+        basic = base64.b64encode(f"{name}:{self.secret_of(name)}".encode()).decode()
         status, answer = self.call("POST", f"/realms/{REALM}/protocol/openid-connect/{path}", form=form,
                                    Authorization=f"Basic {basic}", **headers)
         assert status == 200, (path, form, status, answer)
@@ -149,7 +153,12 @@ class Keycloak(Program):
 
     def new_secret(self, name):
         """Another secret for a client; returns it."""
-        return self.administer("POST", f"/{REALM}/clients/{self.id_of('clients', clientId=name)}/client-secret")["value"]
+        path = f"/{REALM}/clients/{self.id_of('clients', clientId=name)}/client-secret"
+        self.new_secrets[name] = self.administer("POST", path)["value"]
+        return self.new_secrets[name]
+
+    def secret_of(self, name):
+        return self.new_secrets.get(name, secret_of(name))
 
     def active_key(self, algorithm="RS256"):
         return self.administer("GET", f"/{REALM}/keys")["active"][algorithm]
@@ -185,10 +194,7 @@ class Keycloak(Program):
         return self.post("token", by, {"grant_type": "client_credentials"})["access_token"]
 
     def revoke(self, token, by=CLI):
-        basic = base64.b64encode(f"{by}:{secret_of(by)}".encode()).decode()
-        status, answer = self.call("POST", f"/realms/{REALM}/protocol/openid-connect/revoke", form={"token": token},
-                                   Authorization=f"Basic {basic}")
-        assert status == 200, answer
+        self.post("revoke", by, {"token": token})
 
     def sign_out(self, name):
         """Ends all sessions of a person, by the administrator."""

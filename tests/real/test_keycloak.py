@@ -6,9 +6,13 @@ import json
 
 import pytest
 
-from crowd import INACTIVE, INVALID, STATUS, Crowd, ask, await_status, backend, forget, refused, revive, sort_lists, told
-from keycloak import AUDIENCE, CLI, GATEWAY, HOME, OTHER, Keycloak, secret_of
+from crowd import INACTIVE, INVALID, PATH, STATUS, Crowd, ask, await_status, backend, forget, refused, revive, sort_lists, told
+from errorlog import await_until
+from keycloak import AUDIENCE, CLI, GATEWAY, HOME, OTHER, Keycloak
+from prover import Api, Prover, held
+from prover import refused as not_held
 from server import client_id
+from test_clients import run
 from test_confs import text_of
 from test_status import guarded
 
@@ -30,6 +34,11 @@ def keycloak(tmp_path_factory):
 def alive(keycloak):
     yield
     revive(keycloak)
+
+
+def bound(keycloak, prover, name="alice"):
+    """An access token of a person, bound to a client's key."""
+    return keycloak.sign_in(name, DPoP=prover.proof("POST", keycloak.url("token"), "", ath=None))["access_token"]
 
 
 def header_of(token):
@@ -168,7 +177,7 @@ class TestIntrospection:
 
     @staticmethod
     def configure(httpd):
-        httpd.write("conf/introspection.secret", secret_of(GATEWAY)).chmod(0o644)
+        httpd.write("conf/introspection.secret", STARTED[0].secret_of(GATEWAY)).chmod(0o644)
         return text_of("introspection.conf", LLAMA_ISSUER=STARTED[0].issuer, LLAMA_BACKEND=backend(httpd)) + guarded(httpd, STATUS)
 
     def test_person(self, httpd, keycloak):
@@ -275,3 +284,62 @@ class TestIntrospection:
                 await_status(httpd, token, 200)
             crowd.end_outages()
             crowd.await_answers()
+
+
+class TestDpop:
+    """Tokens that Keycloak has bound to a client's key, by both configurations: the first host verifies them, the second one asks."""
+    modules = ("proxy", "proxy_http")
+    hosts = pytest.mark.parametrize("host", ["jwt", "introspection"])
+
+    @staticmethod
+    def configure(httpd):
+        httpd.write("conf/introspection.secret", STARTED[0].secret_of(GATEWAY)).chmod(0o644)
+        url, issuer, port = backend(httpd), STARTED[0].issuer, httpd.listen()
+        texts = (text_of("keycloak.conf", LLAMA_ISSUER=issuer, LLAMA_BACKEND=url),
+                 text_of("introspection.conf", LLAMA_ISSUER=issuer, LLAMA_BACKEND=url))
+        return "".join(f"<VirtualHost 127.0.0.1:{number}>\nServerName 127.0.0.1\n{text}</VirtualHost>\n"
+                       for number, text in zip((httpd.port, port), texts))
+
+    @pytest.fixture
+    def api(self, httpd, keycloak, host):
+        """Ready: proofs of the second in which the server began are refused."""
+        api = Api(httpd, port=httpd.ports[host == "introspection"])
+        await_until(lambda: api.call(PATH, prover := Prover(), token=bound(keycloak, prover)).status == 200, "the first proof")
+        return api
+
+    @hosts
+    @pytest.mark.parametrize("algorithm", ["ES256", "PS256", "EdDSA"])
+    def test_proof(self, api, keycloak, algorithm):
+        """Good for one request; the next one needs its own, though the token is known by then."""
+        prover = Prover(algorithm)
+        token = bound(keycloak, prover)
+        for _ in range(2):
+            proof = prover.proof("GET", api.origin + PATH, token)
+            held(api.send(PATH, token, proof))
+            for _ in range(2):
+                not_held(api.send(PATH, token, proof))
+
+    @hosts
+    def test_stolen_token(self, api, httpd, keycloak):
+        prover, thief = Prover(), Prover()
+        token = bound(keycloak, prover)
+        for _ in range(2):
+            not_held(api.call(PATH, thief, token=token))
+            not_held(httpd.get(PATH, token=token, port=api.port))
+            held(api.call(PATH, prover, token=token))
+
+    @hosts
+    def test_token_without_a_key(self, api, keycloak):
+        not_held(api.call(PATH, Prover(), token=keycloak.token("alice")), error="invalid_token")
+
+    @hosts
+    def test_client_of_others(self, api, keycloak):
+        """oauth4webapi, from the discovery of the issuer to two requests; an access token by itself is refused."""
+        url = f"{api.origin}{PATH}"
+        said = run("dpop", issuer=keycloak.issuer, id=CLI, secret=keycloak.secret_of(CLI), resource=url)
+        assert said == {"type": "dpop", "users": [f"service-account-{CLI}"] * 2, "bare": 401}
+
+    def test_introspection_names_the_key(self, keycloak):
+        prover = Prover()
+        said = keycloak.post("token/introspect", GATEWAY, {"token": bound(keycloak, prover)})
+        assert said["cnf"] == {"jkt": prover.jkt, "kc-jkt-type": "DPoP"}

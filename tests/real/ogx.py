@@ -1,14 +1,14 @@
-"""A stock OGX, as the comments of conf/llama_stack.conf tell it, with `oauth2_token` or `upstream_header`; and the LLM server behind it."""
+"""A stock OGX that is told who calls in one of the two ways of conf/llama_stack.conf, as its comments say, and the LLM server behind
+it."""
 
 import json
 import os
 import re
-import subprocess
 import urllib.request
 
 from behaviour import render
 from endpoint import Endpoint
-from errorlog import await_until
+from program import Program, listens
 from server import ROOT, free_port
 
 RESOURCES = """version: 2
@@ -74,44 +74,44 @@ class Llm(Endpoint):
             peer.send(render(200, MODELS))
 
 
+WAYS = ("assertions", "headers")
+
+
 def documented_server(way):
-    """The `server:` part that the comment of conf/llama_stack.conf gives for that type of provider."""
+    """The `server:` part that the comments of conf/llama_stack.conf give for this way."""
     lines = (ROOT / "conf" / "llama_stack.conf").read_text().split("\n")
     starts = [number for number, line in enumerate(lines) if line == "#   server:"]
-    texts = ["".join(f"{line[4:]}\n" for line in lines[start:lines.index("#", start)]) for start in starts]
-    [text] = [text for text in texts if f" type: {way}\n" in text]
-    return text
+    assert len(starts) == len(WAYS)
+    start = starts[WAYS.index(way)]
+    return "".join(f"{line[4:]}\n" for line in lines[start:lines.index("#", start)])
 
 
 class Ogx:
-    """Starts `ogx run` and ends it. way: the type of its provider. gateway: the port of httpd, which has the keys. tls: (certificate, key),
-    or None for --insecure."""
+    """Starts `ogx run` and ends it. tls: (certificate, key), or None for --insecure. keys: where httpd's public keys are."""
 
-    def __init__(self, root, way, gateway, tls=None):
-        self.port, self.scheme = free_port(), "https" if tls else "http"
+    def __init__(self, root, way, keys=None, tls=None):
+        self.root, self.port, self.scheme, self.secrets = root, free_port(), "https" if tls else "http", set()
         self.llm = Llm()
         root.mkdir()
-        server = documented_server(way).replace("//127.0.0.1/", f"//127.0.0.1:{gateway}/").replace("server:\n", f"server:\n  port: {self.port}\n", 1)
+        server = documented_server(way).replace("server:\n", f"server:\n  port: {self.port}\n", 1)
+        if way == "assertions":
+            server, count = re.subn(r"(?<=uri: )\S+", keys, server)
+            assert count == 1
         if tls:
             server = server.replace("server:\n", f"server:\n  tls_certfile: {tls[0]}\n  tls_keyfile: {tls[1]}\n", 1)
         server = re.sub(r"^  auth:\n", "  auth:\n" + POLICY, server, flags=re.M)
         (root / "config.yaml").write_text(RESOURCES % {"root": root, "llm": self.llm.url("")} + server)
-        self.log = root / "log"
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([os.environ["LA_OGX"], "run", root / "config.yaml", *([] if tls else ["--insecure"])],
-                                            stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=root, env={**os.environ, "HOME": str(root)})
-        await_until(self.started, "OGX to serve", 120)
+        command = [os.environ["LA_OGX"], "run", root / "config.yaml", *([] if tls else ["--insecure"])]
+        self.program = Program(root, "ogx", command, self.is_ready)
+
+    def is_ready(self, program):
+        return listens(self.port)
 
     def url(self):
         return f"{self.scheme}://localhost:{self.port}"  # httpd compares names of certificates, not addresses
 
-    def started(self):
-        assert self.process.poll() is None, self.log.read_text()
-        return "Application startup complete" in self.log.read_text()
-
     def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
+        self.program.stop()
         self.llm.stop()
 
 

@@ -269,3 +269,11 @@ void la_reload_look(la_reload_t *reload, apr_time_t now)
     }
     apr_thread_mutex_unlock(reload->lock);
 }
+
+void la_reload_look_now(la_reload_t *reload, apr_time_t now)
+{
+    apr_thread_mutex_lock(reload->lock);
+    look_at_file(reload);
+    atomic_store(&reload->looked_us, now);
+    apr_thread_mutex_unlock(reload->lock);
+}

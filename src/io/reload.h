@@ -43,6 +43,10 @@ void la_reload_check_readable(const la_reload_t *reload, apr_pool_t *pool);
  */
 void la_reload_look(la_reload_t *reload, apr_time_t now);
 
+/* The same, even if somebody looked just before: what is used afterwards is at least as new as what
+ * any other process used when this was called. */
+void la_reload_look_now(la_reload_t *reload, apr_time_t now);
+
 /* Makes a new version of a text, unless it is the text of the last call. Returns NULL, or what is
  * wrong, in `pool`. Any thread.
  */

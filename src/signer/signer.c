@@ -294,17 +294,14 @@ void la_signer_child_init(la_signer_t *signer, apr_pool_t *pool)
     }
 }
 
-static const la_signing_key_t *hold_key(const la_signer_key_t *key, apr_time_t now, unsigned *held)
+const la_signing_key_t *la_signer_hold(const la_signer_t *signer, apr_time_t now, unsigned *held)
 {
+    const la_signer_key_t *key = key_at(signer, 0);
+
     if (key->is_followed) {
         la_reload_look(key->versions, now);
     }
     return la_reload_hold(key->versions, held);
-}
-
-const la_signing_key_t *la_signer_hold(const la_signer_t *signer, apr_time_t now, unsigned *held)
-{
-    return hold_key(key_at(signer, 0), now, held);
 }
 
 void la_signer_release(const la_signer_t *signer, unsigned held)
@@ -312,7 +309,7 @@ void la_signer_release(const la_signer_t *signer, unsigned held)
     la_reload_release(key_at(signer, 0)->versions, held);
 }
 
-static void write_key(la_json_writer_t *writer, const la_signing_key_t *key,
+static void write_jwk(la_json_writer_t *writer, const la_signing_key_t *key,
                       apr_array_header_t *kids)
 {
     for (int i = 0; i < kids->nelts; i++) {
@@ -327,6 +324,19 @@ static void write_key(la_json_writer_t *writer, const la_signing_key_t *key,
     APR_ARRAY_PUSH(kids, const char *) = apr_pstrdup(writer->pool, key->kid);
 }
 
+/* Another process may have signed by a new key already. */
+static void write_key(la_json_writer_t *writer, const la_signer_key_t *key, apr_time_t now,
+                      apr_array_header_t *kids)
+{
+    unsigned held;
+
+    if (key->is_followed) {
+        la_reload_look_now(key->versions, now);
+    }
+    write_jwk(writer, la_reload_hold(key->versions, &held), kids);
+    la_reload_release(key->versions, held);
+}
+
 la_slice_t la_signer_jwks(apr_pool_t *pool, const apr_array_header_t *signers, apr_time_t now)
 {
     apr_array_header_t *kids = apr_array_make(pool, 4, sizeof(const char *));
@@ -338,11 +348,7 @@ la_slice_t la_signer_jwks(apr_pool_t *pool, const apr_array_header_t *signers, a
         const la_signer_t *signer = APR_ARRAY_IDX(signers, i, const la_signer_t *);
 
         for (int j = 0; j < signer->keys->nelts; j++) {
-            const la_signer_key_t *key = key_at(signer, j);
-            unsigned held;
-
-            write_key(&writer, hold_key(key, now, &held), kids);
-            la_reload_release(key->versions, held);
+            write_key(&writer, key_at(signer, j), now, kids);
         }
     }
     la_json_write_raw(&writer, LA_SLICE("]}"));

@@ -77,7 +77,8 @@ int la_signer_reserves(la_slice_t claim);
 const la_signing_key_t *la_signer_hold(const la_signer_t *signer, apr_time_t now, unsigned *held);
 void la_signer_release(const la_signer_t *signer, unsigned held);
 
-/* The public keys of signers as a JWK set (RFC 7517 section 5), each once, in `pool`.
+/* The public keys of signers as a JWK set (RFC 7517 section 5), each once, in `pool`. What any
+ * process of this machine has signed by is among them, as long as a file has it.
  *
  * signers: of const la_signer_t *. now: the wall clock.
  */

@@ -240,7 +240,7 @@ class TestNoSigner:
 
 
 class TestFiles:
-    """One process follows two files. conf/hidden.pem is root's alone."""
+    """One process follows three files. conf/hidden.pem is root's alone."""
 
     modules = ("proxy", "proxy_http")
     processes = 1
@@ -248,10 +248,11 @@ class TestFiles:
     @staticmethod
     def configure(httpd):
         write_key(httpd, "first")
-        write_key(httpd, "second", "es384")
+        write_key(httpd, "next", "es384")
+        httpd.write("conf/old.pem", (httpd.root / "conf/first.pem").read_bytes()).chmod(0o644)
         write_key(httpd, "hidden")
         (httpd.root / "conf/hidden.pem").chmod(0o600)
-        return write_callers(httpd) + (signer_section(httpd, "rotating", "first").replace("first.pem", "first.pem file:conf/second.pem") +
+        return write_callers(httpd) + (signer_section(httpd, "rotating", "first").replace("first.pem", "first.pem file:conf/next.pem file:conf/old.pem") +
                                        signer_section(httpd, "fixed", "hidden") + JWKS) + "".join(
             f"<Location /{name}>\n{KNOWN}LlamaAuthForward Authorization assertion:{name}\nProxyPass {backend_of(httpd)}/\n</Location>\n"
             for name in ("rotating", "fixed"))
@@ -270,18 +271,22 @@ class TestFiles:
     def says_so(self, httpd, mark):
         return self.kid(httpd) and any("LA0002" in line.text for line in httpd.log.since(mark))
 
+    def copy(self, httpd, source, target):
+        httpd.write(f"conf/{target}.pem", (httpd.root / f"conf/{source}.pem").read_bytes()).chmod(0o644)
+
     def test_rotation(self, httpd):
-        """The files change places: what was published before signs, and both are published all the time."""
-        first, second = self.thumbprint(httpd, "first"), self.thumbprint(httpd, "second")
-        published = {key["kid"] for key in httpd.get("/jwks").json["keys"]}
+        """What is published before signs then, and what signed is published still; at each moment the set has both."""
+        first, second = self.thumbprint(httpd, "first"), self.thumbprint(httpd, "next")
+        old, published = self.assertion(httpd), {key["kid"] for key in httpd.get("/jwks").json["keys"]}
         assert {first, second} <= published and self.kid(httpd) == first
-        old = self.assertion(httpd)
-        texts = [(httpd.root / f"conf/{name}.pem").read_bytes() for name in ("second", "first")]
-        httpd.write("conf/first.pem", texts[0]).chmod(0o644)
-        await_until(lambda: self.kid(httpd) == second, "the new key to sign")
-        httpd.write("conf/second.pem", texts[1]).chmod(0o644)
-        await_until(lambda: {key["kid"] for key in httpd.get("/jwks").json["keys"]} == published, "the old key to be published again")
-        assert verify(httpd, old)["sub"] == verify(httpd, self.assertion(httpd))["sub"] == "full"
+        self.copy(httpd, "first", "old")
+        self.copy(httpd, "next", "first")
+
+        def has_turned():
+            assert {key["kid"] for key in httpd.get("/jwks").json["keys"]} == published
+            assert verify(httpd, old)["sub"] == verify(httpd, self.assertion(httpd))["sub"] == "full"
+            return self.kid(httpd) == second
+        await_until(has_turned, "the new key to sign")
 
     def test_broken(self, httpd):
         kid = self.kid(httpd)
@@ -317,6 +322,6 @@ class TestFiles:
             assert re.search(rf"LA0373: signer {name}, .*test.conf:\d+: ES256, kid [\w-]{{43}}".encode(), httpd.log.everything())
 
     def test_no_key_is_told(self, httpd):
-        for name in ("first", "second", "hidden"):
+        for name in ("first", "next", "old", "hidden"):
             secret = (httpd.root / f"conf/{name}.pem").read_text().splitlines()[1]
             assert secret.encode() not in httpd.log.everything() + httpd.get("/jwks").body

@@ -200,6 +200,25 @@ static void test_change(void **state)
     assert_string_equal(kid_of(signer, now + 2 * APR_USEC_PER_SEC), second);
 }
 
+/* The set has a new key at once: another process may have signed by it. */
+static void test_published_at_once(void **state)
+{
+    apr_array_header_t *signers = apr_array_make(pool, 1, sizeof(const la_signer_t *));
+    apr_time_t now = apr_time_now();
+    const la_jwks_t *keys;
+    la_signer_t *signer;
+
+    (void)state;
+    write_key("published.pem", EVP_EC_gen("P-256"));
+    signer = good_signer("Key file:published.pem;Issuer i;Audience a");
+    APR_ARRAY_PUSH(signers, const la_signer_t *) = signer;
+    (void)kid_of(signer, now);
+    write_key("published.pem", EVP_EC_gen("P-384"));
+    keys = published(signers, now);
+    assert_int_equal(keys->keys[0].algorithms, LA_JWA_ES384);
+    assert_true(la_slice_is(keys->keys[0].kid, kid_of(signer, now)));
+}
+
 /* A file that this process cannot open is not looked at. */
 static void test_not_followed(void **state)
 {
@@ -237,6 +256,7 @@ int main(void)
     add("names", test_names, NULL);
     add("jwks", test_jwks, NULL);
     add("a file changes", test_change, NULL);
+    add("a new key is published at once", test_published_at_once, NULL);
     add("a file that cannot be read", test_not_followed, NULL);
     return finish("signer");
 }

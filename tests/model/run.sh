@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks the models of the table's publish protocol and of a purge that meets a store, and that they fail when
-# anything is taken out of the protocol. Needs Debian's spin and gcc.
+# Checks the models of the table's publish protocol, of a purge that meets a store and of the memory of proofs, and that
+# they fail when anything is taken out of the protocol. Needs Debian's spin and gcc.
 #
 # Usage: tests/model/run.sh [directory for what is built]. About a minute, 300 MB. Exits 0 when all is as
 # it should be.
@@ -47,4 +47,5 @@ check() {
 check sweep NO_PUT_FENCE NO_SWEEP_FENCE NO_KILL BLIND_PUBLISH
 check table NO_RECHECK NO_ACQUIRE_FENCE NO_RELEASE_FENCE NO_WRITING NO_RETIRE RELAXED_PUBLISH \
     RELAXED_FIRST_READ STATE_REPEATS NO_LOCK BLIND_REMOVE
+check replay NO_SPAN NO_LOCK NO_HEAD_CHECK RELAXED_WORD BLIND_SWAP
 exit $failed

@@ -190,8 +190,8 @@ la_redis_e la_redis_connection_receive(la_redis_connection_t *connection, la_red
     la_redis_e result;
 
     *answer = (la_redis_answer_t){.text = {"", 0}, .server = ""};
-    if (!receive(connection, &reply, call)) {
-        answer->text = la_slice_of(call->reason);
+    if (!receive(connection, &reply, call) || !reply) {
+        answer->text = la_slice_of(call->reason ? call->reason : "it failed");
         return LA_REDIS_FAILED;
     }
     result = reply->type == REDIS_REPLY_ERROR ? LA_REDIS_ERROR : LA_REDIS_OK;

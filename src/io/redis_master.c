@@ -22,11 +22,15 @@
 
 struct la_redis_master_t {
     const la_redis_options_t *options;
-    apr_thread_mutex_t *lock; /* guards all below */
+    apr_thread_mutex_t *lock; /* guards what follows */
     la_redis_known_t known;
     la_redis_address_t sentinels[LA_REDIS_SENTINELS_MAX];
-    int first;                  /* the sentinel that is asked first: the last one that answered */
-    la_redis_address_t watched; /* the last master that la_redis_master_watch() found; its own */
+    int first; /* the sentinel that is asked first: the last one that answered */
+
+    /* Of la_redis_master_watch() alone: */
+    la_redis_address_t watched; /* the last master that it found */
+    la_redis_connection_t link; /* to the sentinel that it asks; reader NULL: none */
+    int linked;                 /* which one that is */
 };
 
 la_redis_known_t la_redis_master_known(la_redis_master_t *master)
@@ -118,7 +122,7 @@ int la_redis_master_find(la_redis_master_t *master, la_redis_call_t *call, la_re
         la_redis_call_t question = {.deadline_us = now + share, .pool = call->pool};
         la_redis_address_t named;
 
-        if (la_redis_sentinel_ask(options, index, &at, 0, &question, &named)) {
+        if (la_redis_sentinel_ask(options, index, &at, 0, NULL, &question, &named)) {
             *known = adopt(master, index, &named);
             return 1;
         }
@@ -144,18 +148,30 @@ static void resolve_sentinel(la_redis_master_t *master, int index)
 }
 
 /* Asks one sentinel, for connect_timeout at most, or as long as the resolver. */
-static int ask_sentinel(la_redis_master_t *master, int index, apr_pool_t *pool,
-                        la_redis_address_t *named)
+static int ask_sentinel(la_redis_master_t *master, int index, la_redis_connection_t *kept,
+                        apr_pool_t *pool, la_redis_address_t *named)
 {
     la_redis_address_t at = sentinel_at(master, index);
     la_redis_call_t call = {.deadline_us = la_clock_us() + master->options->connect_timeout_us,
                             .pool = pool};
 
-    if (la_redis_sentinel_ask(master->options, index, &at, 1, &call, named)) {
+    if (la_redis_sentinel_ask(master->options, index, &at, 1, kept, &call, named)) {
         return 1;
     }
     resolve_sentinel(master, index);
     return 0;
+}
+
+/* Asks one sentinel over a connection that is kept for it: this happens once a second in each
+ * process, and would leave as many that wait for their end. */
+static int ask_linked(la_redis_master_t *master, int index, apr_pool_t *pool,
+                      la_redis_address_t *named)
+{
+    if (master->linked != index) {
+        la_redis_connection_close(&master->link);
+    }
+    master->linked = index;
+    return ask_sentinel(master, index, &master->link, pool, named);
 }
 
 /* Returns 1 if more than half of the sentinels that answer name that address too. */
@@ -168,7 +184,7 @@ static int has_majority(la_redis_master_t *master, int asked, const la_redis_add
     for (int i = 0; i < master->options->sentinel_count; i++) {
         la_redis_address_t other;
 
-        if (i != asked && ask_sentinel(master, i, pool, &other)) {
+        if (i != asked && ask_sentinel(master, i, NULL, pool, &other)) {
             answers++;
             votes += is_same(&other, named);
         }
@@ -230,7 +246,7 @@ static void ask_sentinels(la_redis_master_t *master, apr_pool_t *pool)
         int index = (first + i) % master->options->sentinel_count;
         la_redis_address_t named;
 
-        if (!ask_sentinel(master, index, pool, &named)) {
+        if (!ask_linked(master, index, pool, &named)) {
             continue;
         }
         is_done =

@@ -65,19 +65,28 @@ static la_redis_e send_question(la_redis_connection_t *connection,
     return result;
 }
 
-static int ask(const la_redis_options_t *options, const la_redis_address_t *at, int may_resolve,
-               la_redis_call_t *call, la_redis_address_t *master)
+/* Begins a connection, unless there is one that can be used again. */
+static int connect_to(la_redis_connection_t *connection, const la_redis_options_t *options,
+                      const la_redis_address_t *at, la_redis_call_t *call)
 {
-    la_redis_connection_t connection;
+    if (connection->reader && la_redis_connection_is_quiet(connection)) {
+        return 1;
+    }
+    la_redis_connection_close(connection);
+    return la_redis_connection_open(connection, options, at, call);
+}
+
+static int ask(const la_redis_options_t *options, const la_redis_address_t *at, int may_resolve,
+               la_redis_connection_t *connection, la_redis_call_t *call, la_redis_address_t *master)
+{
     la_redis_answer_t answer;
     const char *error = NULL;
     la_redis_e result;
 
-    if (!la_redis_connection_open(&connection, options, at, call)) {
+    if (!connect_to(connection, options, at, call)) {
         return 0;
     }
-    result = send_question(&connection, options, call, &answer);
-    la_redis_connection_close(&connection);
+    result = send_question(connection, options, call, &answer);
     if (result == LA_REDIS_OK) {
         error = la_redis_sentinel_read(&answer, may_resolve, master);
     } else if (result == LA_REDIS_ERROR) {
@@ -88,17 +97,24 @@ static int ask(const la_redis_options_t *options, const la_redis_address_t *at, 
 }
 
 int la_redis_sentinel_ask(const la_redis_options_t *options, int sentinel,
-                          const la_redis_address_t *at, int may_resolve, la_redis_call_t *call,
+                          const la_redis_address_t *at, int may_resolve,
+                          la_redis_connection_t *kept, la_redis_call_t *call,
                           la_redis_address_t *master)
 {
     const la_redis_host_t *host = &options->sentinels[sentinel];
+    la_redis_connection_t own = {0};
+    la_redis_connection_t *connection = kept ? kept : &own;
+    int is_told;
 
     *master = (la_redis_address_t){.port = 0};
-    if (ask(options, at, may_resolve, call, master)) {
-        return 1;
+    is_told = ask(options, at, may_resolve, connection, call, master);
+    if (!kept || !is_told) {
+        la_redis_connection_close(connection);
     }
-    call->reason = apr_psprintf(call->pool, "sentinel %s:%d: %s", host->name, host->port,
-                                call->reason ? call->reason : "it failed");
-    *master = (la_redis_address_t){.port = 0};
-    return 0;
+    if (!is_told) {
+        *master = (la_redis_address_t){.port = 0};
+        call->reason = apr_psprintf(call->pool, "sentinel %s:%d: %s", host->name, host->port,
+                                    call->reason ? call->reason : "it failed");
+    }
+    return is_told;
 }

@@ -200,6 +200,11 @@ class TestSentinels:
     def url(*sentinels):
         return "redis+sentinel://" + ",".join(f"127.0.0.1:{s if isinstance(s, int) else s.port}" for s in sentinels) + f"/{NAME}"
 
+    @staticmethod
+    def known_by_all(*servers):
+        for httpd in servers:
+            await_until(lambda: sum("LA0450" in line.text for line in httpd.log.since()) == httpd.processes, "each process to know the master")
+
     LIES = {
         "nothing": lambda test: None,
         "a port where nobody listens": lambda test: free_port(),
@@ -244,12 +249,31 @@ class TestSentinels:
         """What is known is used on; a purge is told."""
         sentinel = fakes(redis.port)
         one = start(self.url(sentinel, free_port()))
-        ask(one, new_token())
+        self.known_by_all(one)
+        sentinel.says = b"-ERR gone\r\n"
         sentinel.stop()
         for _ in range(5):
             assert ask(one, new_token()) == (200, "miss")
         assert purge(one, "all").json["shared_cache"] == "told"
         assert operations(one)["unavailable"] == 0
+
+    def test_a_connection_is_kept(self, redis, fakes, start):
+        """By the thread that asks once a second."""
+        sentinel = fakes(redis.port)
+        one = start(self.url(sentinel))
+        await_until(lambda: max(sentinel.questions, default=0) > 3, "questions over one connection")
+
+    def test_hanging_ones_delay_no_purge(self, redis, fakes, start):
+        """Row 33: purges from another machine arrive while all sentinels hang."""
+        sentinels = [fakes(redis.port) for _ in range(4)]
+        one, two = start(self.url(*sentinels)), start(self.url(*sentinels))
+        token = new_token()
+        self.known_by_all(one, two)
+        assert (ask(one, token), ask(two, token)) == ((200, "miss"), (200, "shared"))
+        for sentinel in sentinels:
+            sentinel.says = None
+        assert purge(one, "all").json["shared_cache"] == "told"
+        await_until(lambda: ask(two, token)[1] != "hit", "the purge to arrive", patience=4)
 
     @pytest.mark.parametrize("another", ["agrees with us", "is gone"])
     def test_one_that_turns_does_not_bring_us_away(self, redis, fakes, start, another):
@@ -257,10 +281,10 @@ class TestSentinels:
         other = Redis()
         sentinels = fakes(redis.port), fakes(redis.port if another == "agrees with us" else b"-ERR no\r\n"), fakes(redis.port)
         one = start(self.url(*sentinels))
-        await_until(lambda: sum("LA0450" in line.text for line in one.log.since()) == one.processes, "both processes to know the master")
+        self.known_by_all(one)
         sentinels[0].says = other.port
-        asked = sum(len(sentinel.questions) for sentinel in sentinels)
-        await_until(lambda: sum(len(sentinel.questions) for sentinel in sentinels) > asked + 8, "both processes to ask again and again")
+        asked = sum(sum(sentinel.questions) for sentinel in sentinels)
+        await_until(lambda: sum(sum(sentinel.questions) for sentinel in sentinels) > asked + 8, "both processes to ask again and again")
         for _ in range(10):
             assert ask(one, new_token()) == (200, "miss")
         assert not entries(other) and not other.cli("GET", "llama_auth:era")

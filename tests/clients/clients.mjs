@@ -16,12 +16,11 @@ import {
 } from '@modelcontextprotocol/sdk/client/auth.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import LlamaStackClient from 'llama-stack-client';
-import * as oauth from 'oauth4webapi';
 import OpenAI from 'openai';
 import { converse, SignIn } from './sign_in.mjs';
 
 const scenario = process.argv[2];
-const { base, key, seen, id, secret, resource, issuer } = JSON.parse(process.argv[3]);
+const { base, key, seen, id, secret, resource } = JSON.parse(process.argv[3]);
 
 // Puts a stream's parts together, by what `part` finds in each.
 async function collect(stream, part) {
@@ -210,27 +209,7 @@ async function mcpRefused() {
   return connect(new URL(`${base}/mcp`), key ? { authorization: `Bearer ${key}` } : {});
 }
 
-// A token that is bound to a new key by an OAuth2 server, and two requests with it.
-async function dpop() {
-  const insecure = { [oauth.allowInsecureRequests]: true };
-  const client = { client_id: id };
-  const server = await oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), insecure));
-  const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'));
-  const answer = await oauth.clientCredentialsGrantRequest(
-    server, client, oauth.ClientSecretBasic(secret), new URLSearchParams(), { DPoP, ...insecure });
-  const { access_token: token, token_type: type } = await oauth.processClientCredentialsResponse(server, client, answer);
-  const users = [];
-  for (let i = 0; i < 2; i++) {
-    const done = await oauth.protectedResourceRequest(token, 'GET', new URL(resource), undefined, null, { DPoP, ...insecure });
-    users.push((await done.json()).user);
-  }
-  const bare = await fetch(resource, { headers: { authorization: `DPoP ${token}` } });
-  return { type, users, bare: bare.status };
-}
-
-const scenarios = {
-  openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused, mcpSignIn, mcpStepUp, mcpTool, openaiModel, dpop,
-};
+const scenarios = { openai, openaiModels, anthropic, llamaStack, llamaStackModels, mcp, mcpRefused, mcpSignIn, mcpStepUp, mcpTool, openaiModel };
 try {
   console.log(JSON.stringify(await scenarios[scenario]()));
 } catch (error) {

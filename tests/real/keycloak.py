@@ -132,9 +132,11 @@ class Keycloak(Program):
         self.admin_until = 0  # a token's rights are those of its time
         for scope, audience in (("llama", AUDIENCE), ("gateway", GATEWAY)):
             self.administer("POST", f"/{REALM}/client-scopes", audience_scope(scope, audience))
+        self.administer("POST", f"/{REALM}/client-scopes", {"name": "models.read", "protocol": "openid-connect"})
         scopes = {scope["name"]: scope["id"] for scope in self.administer("GET", f"/{REALM}/client-scopes")}
-        for scope in ("llama", "gateway"):
-            self.administer("PUT", f"/{REALM}/clients/{self.id_of('clients', clientId=CLI)}/default-client-scopes/{scopes[scope]}")
+        cli = f"/{REALM}/clients/{self.id_of('clients', clientId=CLI)}"
+        for kind, scope in (("default", "llama"), ("default", "gateway"), ("optional", "models.read")):
+            self.administer("PUT", f"{cli}/{kind}-client-scopes/{scopes[scope]}")
 
     def add_client(self, name):
         self.administer("POST", f"/{REALM}/clients", client(name))

@@ -61,8 +61,8 @@ static int is_blank_or_control(la_slice_t text)
     return 0;
 }
 
-/* One spelling of each escape (RFC 3986 sections 6.2.2.1 and 6.2.2.2). A `%` that begins none stays
- * as it is. */
+/* One spelling of each escape (RFC 3986 sections 6.2.2.1 and 6.2.2.2). A `%` that begins none is
+ * escaped: with what is undone behind it, it would become one. */
 static la_slice_t unify_escapes(apr_pool_t *pool, la_slice_t text)
 {
     char *start = apr_palloc(pool, 3 * text.len + 1);
@@ -75,7 +75,7 @@ static la_slice_t unify_escapes(apr_pool_t *pool, la_slice_t text)
         int literal = (unsigned char)*rest.data;
 
         at += byte >= 0 ? 3 : 1;
-        if (byte >= 0 ? is_unreserved(byte) : literal < 0x80) {
+        if (byte >= 0 ? is_unreserved(byte) : literal < 0x80 && literal != '%') {
             *out++ = (char)(byte >= 0 ? byte : literal);
         } else {
             out = write_escape(out, byte >= 0 ? byte : literal);

@@ -96,4 +96,7 @@ def test_under_load(group, servers, way, path, machines):
     asked = load.answers.count(404)
     await_until(lambda: load.answers.count(404) > asked + 200, "each machine to have used it")
     found = load.end()
-    assert set(found) <= {404, 503} and abs(counted(group.second) - found.count(404)) <= CLIENTS, counted(group.second)
+    # What was counted alone is told again if the first time it was not answered: never too little.
+    lost = found.count(404) - counted(group.second)
+    assert set(found) <= {404, 503} and lost <= CLIENTS, lost
+    assert path == "/local" or lost >= -CLIENTS, lost

@@ -11,6 +11,7 @@ import urllib.request
 
 from program import Program
 from server import ROOT, free_port
+from tls_client import context
 
 HOME = ROOT / ".build" / "keycloak" / "dist"
 REALM = "corp"
@@ -59,13 +60,19 @@ def audience_scope(name, audience):
                                 mapper("oidc-group-membership-mapper", **{"claim.name": "groups", "full.path": True})]}
 
 
+def opener_by(context):
+    """Without a proxy; context: for https."""
+    handlers = [urllib.request.HTTPSHandler(context=context)] if context else []
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
+
+
 class Keycloak(Program):
     """Serves the realm `corp` as soon as it is made. kc.sh waits for its java, so signals go to both."""
 
-    def __init__(self, root):
-        self.port = free_port()
+    def __init__(self, root, pki):
+        self.port, self.tls_port, self.pki = free_port(), free_port(), pki
         self.issuer = f"http://127.0.0.1:{self.port}/realms/{REALM}"
-        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.opener = opener_by(None)
         self.admin_token, self.admin_until = None, 0
         self.new_secrets = {}
         (root / "data").mkdir(parents=True)
@@ -73,7 +80,9 @@ class Keycloak(Program):
             (root / name).symlink_to(HOME / name)
         super().__init__(root, "keycloak", [
             HOME / "bin" / "kc.sh", "start", "--optimized", f"-Dkc.home.dir={root}", "--cache=local", "--http-enabled=true",
-            "--http-host=127.0.0.1", f"--http-port={self.port}", f"--hostname=http://127.0.0.1:{self.port}"], Keycloak.boots, {
+            "--http-host=127.0.0.1", f"--http-port={self.port}", f"--hostname=http://127.0.0.1:{self.port}",
+            f"--https-port={self.tls_port}", f"--https-certificate-file={pki.path('good.pem')}",
+            f"--https-certificate-key-file={pki.path('good.key')}", f"--truststore-paths={pki.path('ca.pem')}"], Keycloak.boots, {
                 "KC_BOOTSTRAP_ADMIN_CLIENT_ID": ADMIN, "KC_BOOTSTRAP_ADMIN_CLIENT_SECRET": ADMIN_SECRET,
                 "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1"})
         self.make_realm()
@@ -93,14 +102,16 @@ class Keycloak(Program):
 
     # ---- requests ------------------------------------------------------------------------------------
 
-    def call(self, method, path, body=None, form=None, **headers):
-        """One request: status and JSON, or None where there is none."""
+    def call(self, method, path, body=None, form=None, certificate=None, **headers):
+        """One request: status and JSON, or None where there is none. certificate: over TLS, with that one of the authority's."""
         data = urllib.parse.urlencode(form).encode() if form is not None else None
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers, method=method)
+        place = f"https://127.0.0.1:{self.tls_port}" if certificate else f"http://127.0.0.1:{self.port}"
+        request = urllib.request.Request(f"{place}{path}", data, headers, method=method)
+        opener = opener_by(context(self.pki, certificate)) if certificate else self.opener
         try:
-            with self.opener.open(request, timeout=60) as answer:
+            with opener.open(request, timeout=60) as answer:
                 text = answer.read()
                 return answer.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:
@@ -193,7 +204,7 @@ class Keycloak(Program):
         """An access token of a person; without a name the client's own."""
         if name:
             return self.sign_in(name, by, **more)["access_token"]
-        return self.post("token", by, {"grant_type": "client_credentials"})["access_token"]
+        return self.post("token", by, {"grant_type": "client_credentials"}, **more)["access_token"]
 
     def revoke(self, token, by=CLI):
         self.post("revoke", by, {"token": token})

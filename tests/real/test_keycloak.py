@@ -12,6 +12,8 @@ from keycloak import AUDIENCE, CLI, GATEWAY, HOME, OTHER, Keycloak
 from prover import Api, Prover, held
 from prover import refused as not_held
 from server import client_id
+from test_binding import Client, virtual_host
+from test_binding import refused as not_shown
 from test_clients import run
 from test_confs import text_of
 from test_status import guarded
@@ -23,9 +25,9 @@ STARTED = []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def keycloak(tmp_path_factory):
+def keycloak(tmp_path_factory, pki):
     """One for all classes; `configure` finds it in STARTED."""
-    STARTED[:] = [Keycloak(tmp_path_factory.mktemp("real") / "keycloak")]
+    STARTED[:] = [Keycloak(tmp_path_factory.mktemp("real") / "keycloak", pki)]
     yield STARTED[0]
     STARTED[0].stop()
 
@@ -346,3 +348,26 @@ class TestDpop:
         prover = Prover()
         said = keycloak.post("token/introspect", GATEWAY, {"token": bound(keycloak, prover)})
         assert said["cnf"] == {"jkt": prover.jkt, "kc-jkt-type": "DPoP"}
+
+
+class TestCertificate:
+    """Tokens that Keycloak has bound to a client's TLS certificate, where TLS ends in httpd."""
+    modules = ("proxy", "proxy_http", "ssl", "socache_shmcb")
+    needs_pki = True
+
+    @staticmethod
+    def configure(httpd):
+        text = text_of("keycloak.conf", LLAMA_ISSUER=STARTED[0].issuer, LLAMA_BACKEND=backend(httpd))
+        return virtual_host(httpd, "SSLVerifyClient optional_no_ca\n" + text)
+
+    def test_certificate(self, httpd, keycloak):
+        keycloak.set_attributes(CLI, tls_client_certificate_bound_access_tokens="true")
+        try:
+            token = keycloak.token(certificate="client")
+        finally:
+            keycloak.set_attributes(CLI, tls_client_certificate_bound_access_tokens="false")
+        await_until(lambda: Client(httpd, "client").get(PATH, token).status == 200, "the key set")
+        for _ in range(2):
+            assert Client(httpd, "client").get(PATH, token).json["user"] == f"service-account-{CLI}"
+            for other in ("client-foreign", None):
+                not_shown(Client(httpd, other).get(PATH, token))

@@ -150,7 +150,8 @@ class TestJwt:
 
     def test_person(self, httpd, hydra):
         tokens = hydra.sign_in("alice", "jwt", roles=["admin"])
-        assert told(httpd, tokens["access_token"])["user"] == "alice"
+        response = ask(httpd, tokens["access_token"])
+        assert (response.json["user"], response.note("attribute.scopes")) == ("alice", "openid,models.read,offline")
         refused(httpd, tokens["id_token"], INVALID, 'aud is "jwt", expected one of: llama-stack')
         for token in (tokens["refresh_token"], hydra.token()):
             assert (ask(httpd, token).status, ask(httpd, token).message) == (401, INVALID)

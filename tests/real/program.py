@@ -12,11 +12,11 @@ from errorlog import await_until
 PATIENCE = 180
 
 
-def listens(port):
+def listens(port, host="127.0.0.1"):
     """Whether somebody accepts connections at a port of the loopback interface."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 class Program:

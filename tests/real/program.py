@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 from errorlog import await_until
 
@@ -55,6 +56,12 @@ class Program:
     def pause(self):
         """Accepts connections still, as the kernel does for it, and answers nothing."""
         os.kill(self.process.pid, signal.SIGSTOP)
+        await_until(self.is_stopped, f"{self.name} to stop")
+
+    def is_stopped(self):
+        """Whether each of its threads is: that takes a moment."""
+        states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{self.process.pid}/task").glob("*/stat")]
+        return set(states) == {"T"}
 
     def resume(self):
         os.kill(self.process.pid, signal.SIGCONT)

@@ -333,7 +333,7 @@ static int stop_after(const stop_case_t *row, unsigned steps, unsigned new[2])
 static void test_stops(void **state)
 {
     const stop_case_t *row = *state;
-    unsigned stride = row->has_table ? 9 : 97; /* giving a table has many steps */
+    unsigned stride = row->has_table ? 9 : 389; /* giving a table has many steps */
     unsigned new[2] = {0, 0};
     unsigned steps = 0;
 

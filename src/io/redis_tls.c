@@ -82,6 +82,13 @@ static const char *set_certificate(apr_pool_t *pool, SSL_CTX *context,
     return NULL;
 }
 
+/* At least 1.2, or what the system demands. */
+static int demand_version(SSL_CTX *context)
+{
+    return SSL_CTX_get_min_proto_version(context) >= TLS1_2_VERSION ||
+           SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1;
+}
+
 const char *la_redis_tls_make(apr_pool_t *pool, const la_redis_tls_files_t *files,
                               la_redis_tls_t **tls)
 {
@@ -90,7 +97,7 @@ const char *la_redis_tls_make(apr_pool_t *pool, const la_redis_tls_files_t *file
 
     *tls = NULL;
     made->context = SSL_CTX_new(TLS_client_method());
-    if (!made->context || SSL_CTX_set_min_proto_version(made->context, TLS1_2_VERSION) != 1) {
+    if (!made->context || !demand_version(made->context)) {
         SSL_CTX_free(made->context);
         return "OpenSSL failed to make a context";
     }

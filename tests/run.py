@@ -1,6 +1,6 @@
 """Runs the unit programs, the fuzz corpora, the http and the fault tests and ends with one plain line: "N passed, M failed".
 
-Usage: run.py [unit] [fuzz] [http] [faults] [real] [pytest arguments]. Exits 0 only when something ran and nothing failed.
+Usage: run.py [unit] [fuzz] [http] [faults] [real] [test files] [pytest arguments]. Exits 0 only when something ran and nothing failed.
 """
 
 import os
@@ -93,7 +93,8 @@ def pytest(directory, arguments):
 
 def pytest_file(path, share, shares):
     """One file in a process of its own, which takes its ports from its share of them. Its output is shown when it has ended."""
-    env = dict(os.environ, LA_SHARE=f"{share}/{shares}")
+    outer, others = map(int, os.environ.get("LA_SHARE", "0/1").split("/"))
+    env = dict(os.environ, LA_SHARE=f"{outer + others * share}/{others * shares}")
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", str(path.relative_to(ROOT))],
                           cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env)
     last = ([line for line in done.stdout.splitlines() if line.strip()] or [""])[-1]
@@ -105,8 +106,8 @@ def pytest_file(path, share, shares):
     return count.get("passed", 0), failed
 
 
-def side_by_side(directories):
-    """All test files of the directories, a few at a time: most of them wait for httpd most of the time."""
+def side_by_side(paths):
+    """The test files, a few at a time: most of them wait for httpd most of the time."""
     shares = max(2, min(4, os.cpu_count() or 1))
     free = queue.Queue()
     for share in range(shares):
@@ -118,8 +119,7 @@ def side_by_side(directories):
             return pytest_file(path, share, shares)
         finally:
             free.put(share)
-    paths = [path for directory in directories for path in (ROOT / "tests" / directory).glob("test_*.py")]
-    paths.sort(key=lambda path: -path.stat().st_size)  # long ones first, so that none is left alone at the end
+    paths = sorted(paths, key=lambda path: -path.stat().st_size)  # long ones first, so that none is left alone at the end
     with ThreadPoolExecutor(shares) as pool:
         return list(pool.map(run, paths))
 
@@ -127,7 +127,8 @@ def side_by_side(directories):
 def main():
     kinds = ("unit", "fuzz", "http", "faults", "real")
     which = [a for a in sys.argv[1:] if a in kinds]
-    rest = [a for a in sys.argv[1:] if a not in kinds]
+    files = [ROOT / a for a in sys.argv[1:] if re.match(r"tests/\w+/test_\w+\.py$", a)]
+    rest = [a for a in sys.argv[1:] if a not in kinds and ROOT / a not in files]
     results = []
     if "unit" in which:
         results.append(unit())
@@ -137,7 +138,8 @@ def main():
     if rest or directories == ["real"]:
         results += [pytest(directory, rest) for directory in directories]
     else:
-        results += side_by_side(directories)
+        files += [path for directory in directories for path in (ROOT / "tests" / directory).glob("test_*.py")]
+        results += side_by_side(files)
     passed = sum(r[0] for r in results)
     failed = sum(r[1] for r in results)
     print(f"{passed} passed, {failed} failed")

@@ -6,8 +6,8 @@ cd "$(dirname "$0")/../.."
 . tests/systems/steps.sh
 make=(make --no-print-directory -f Makefile.apxs)
 python=/usr/bin/python3
-http="test_static or test_keys or test_answers or test_chain or test_custom or test_introspection.py or test_jwt_keys or test_tls or test_second.py
-    or test_require or test_forward or test_errors or test_limits or test_mcp or test_model.py or test_http2 or test_confs"
+http=$(printf 'tests/http/test_%s.py ' answers chain confs custom errors forward http2 introspection jwt_keys \
+    keys mcp model quota require second second_tls static tls)
 
 versions() {
     echo "gcc $(gcc -dumpfullversion), clang $(clang -dumpversion), httpd $(apache2 -v | sed -n 's,.*Apache/\([0-9.]*\).*,\1,p'), APR $(apr-1-config --version)," \
@@ -24,7 +24,7 @@ check "clang, warnings as errors" "${make[@]}" -j2 all unit-programs CC=clang BU
 check "gcc with ASan and UBSan" "${make[@]}" -j2 all unit-programs fuzz-replays BUILD=asan
 count "unit tests and corpora by gcc, under ASan and UBSan" $python tests/run.py unit fuzz
 count "unit tests by clang" env LA_BUILD=clang $python tests/run.py unit
-count "http tests of the module by gcc" env LA_MODULE=.build/gcc/mod_llama_auth.so $python tests/run.py http -k "${http//$'\n'/}"
+count "http tests of the module by gcc" env LA_MODULE=.build/gcc/mod_llama_auth.so $python tests/run.py $http
 check "the demo, by gcc" demo .build/gcc/mod_llama_auth.so
 check "the demo, by clang" demo .build/clang/mod_llama_auth.so
 closing

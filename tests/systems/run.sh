@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 . tests/systems/roots.sh
 . tests/systems/steps.sh
 SYSTEMS=${SYSTEMS:-debian12 debian13 arm64 musl}
-SYSTEM_SECONDS=${SYSTEM_SECONDS:-1200}
+SYSTEM_SECONDS=${SYSTEM_SECONDS:-1800}
 table=
 
 [ "$(id -u)" = 0 ] || { echo "test-systems needs root (chroot)" >&2; exit 1; }

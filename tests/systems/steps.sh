@@ -2,7 +2,7 @@
 passed=0
 failed=0
 skipped=0
-logs=.build/steps-${0##*/} # each step's output, by its number
+logs=$PWD/.build/steps-${0##*/} # each step's output, by its number
 log=
 rm -rf "$logs"
 mkdir -p "$logs"

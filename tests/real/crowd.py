@@ -48,16 +48,19 @@ def forget(httpd, what):
     return answer.json["dropped"]
 
 
-def refused(httpd, token, message, reason):
-    """Asks, and looks into the log for why."""
+def refused(httpd, token, message, reason, outage=False):
+    """Asks, and looks into the log for why. outage: asks again while that is the answer, until a fetch has shown that a key is gone."""
     mark = httpd.log.mark()
     response = ask(httpd, token)
+    if outage and response.status == 503:
+        response = await_status(httpd, token, 401)
     assert (response.status, response.message, response.note("user")) == (401, message, None), response
     assert reason in httpd.log.await_line(f"LA0026: .*{client_id(token)[:8]}", mark, level="info").text
 
 
 def await_status(httpd, token, status):
-    return await_until(lambda: ask(httpd, token).status == status, f"a {status}", 90)
+    """The answer, when it comes; others before it do not count."""
+    return await_until(lambda: (response := ask(httpd, token)).status == status and response, f"a {status}", 90)
 
 
 def revive(server):

@@ -172,7 +172,7 @@ class TestJwt:
             hydra.rotate("third")
             await_status(httpd, crowd.add("jwt", hydra.token("jwt")), 200)
             crowd.end_outages()
-            refused(httpd, gone, INVALID, "its key is unknown")
+            refused(httpd, gone, INVALID, "its key is unknown", outage=True)
             crowd.await_answers()
 
     def test_outage(self, httpd, hydra):

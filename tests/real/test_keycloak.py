@@ -136,7 +136,7 @@ class TestJwt:
             keycloak.rotate(301)
             crowd.add("bob", keycloak.token("bob"))
             await_status(httpd, crowd.callers[-1], 200)
-            refused(httpd, gone, INVALID, "its key is unknown")
+            refused(httpd, gone, INVALID, "its key is unknown", outage=True)
             crowd.end_outages()
             crowd.await_answers()
 

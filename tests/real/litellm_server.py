@@ -17,6 +17,8 @@ CONFIG = """model_list:
   litellm_params: {model: openai/m, api_key: unused, api_base: "http://127.0.0.1:9/v1", mock_response: hello from m}
 - model_name: meta-llama/Llama-3
   litellm_params: {model: openai/llama, api_key: unused, api_base: "http://127.0.0.1:9/v1", mock_response: hello from llama}
+- model_name: meta-llama/broken
+  litellm_params: {model: openai/broken, api_key: unused, api_base: "http://127.0.0.1:9/v1"}
 general_settings:
   master_key: os.environ/LITELLM_MASTER_KEY
 litellm_settings:

@@ -87,7 +87,7 @@ class TestLitellm(Site):
 
     def test_clients_list_and_refusal(self, httpd):
         base = f"http://127.0.0.1:{httpd.port}"
-        assert run("openaiModels", base=base, key=USER) == {"models": ["m", LLAMA]}
+        assert run("openaiModels", base=base, key=USER) == {"models": ["m", LLAMA, "meta-llama/broken"]}
         refused = run("openaiModels", base=base, key="not-a-key-0001")
         assert (refused["error"], refused["status"]) == ("AuthenticationError", 401) and "Invalid API key" in refused["message"]
 
@@ -147,6 +147,12 @@ class TestModels(Site):
             assert said(post(httpd, f"{path}?model=m", chat("m"))) == "hello from m"
             await_until(lambda: len(litellm.charged()) > before, "LiteLLM's callback")
         assert [model for _, model in litellm.charged()[before:] if model != "m"] == []
+
+    def test_fallbacks_escape(self, httpd):
+        """As README and conf/litellm.conf warn."""
+        assert post(httpd, "/v1/chat/completions", chat(), token=WEAK).status == 403
+        body = chat("meta-llama/broken", fallbacks=["m"], num_retries=0)
+        assert said(post(httpd, "/v1/chat/completions", body, token=WEAK)) == "hello from m"
 
     def test_other_ways_to_a_model(self, httpd):
         assert httpd.get("/v1/models", token=USER).json["data"][0]["id"] == "m"

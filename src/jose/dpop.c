@@ -240,8 +240,8 @@ static const char *verify_known(apr_pool_t *pool, const la_dpop_t *proof, const 
     return good || fault ? fault : "the signature is wrong";
 }
 
-static const char *verify_with(apr_pool_t *pool, const la_jwk_t *key, const la_dpop_t *proof,
-                               const char *jkt)
+static const char *verify_with(apr_pool_t *pool, la_proof_keys_t *keys, const la_jwk_t *key,
+                               const la_dpop_t *proof, const char *jkt)
 {
     char own[LA_THUMBPRINT_LEN + 1];
     const char *fault;
@@ -256,7 +256,7 @@ static const char *verify_with(apr_pool_t *pool, const la_jwk_t *key, const la_d
     if (!la_jwt_verify_with(&proof->jwt, key, key->algorithms)) {
         return "the signature is wrong";
     }
-    return la_jwk_check(key); /* last, since it takes so long */
+    return la_proof_keys_check(keys, key, jkt); /* last, since it takes so long */
 }
 
 const char *la_dpop_verify(apr_pool_t *pool, la_proof_keys_t *keys, const la_dpop_t *proof,
@@ -274,7 +274,7 @@ const char *la_dpop_verify(apr_pool_t *pool, la_proof_keys_t *keys, const la_dpo
         return apr_psprintf(pool, "jwk cannot be used with alg %s: %s",
                             la_json_quoted(pool, proof->jwt.algorithm), fault);
     }
-    fault = verify_with(pool, &key, proof, jkt);
+    fault = verify_with(pool, keys, &key, proof, jkt);
     if (!fault) {
         la_proof_keys_add(keys, proof->header, key.key, key.algorithms, proof->jwt.algorithm, jkt);
     }

@@ -59,7 +59,8 @@ const char *la_jwks_parse(apr_pool_t *pool, la_slice_t text, la_jwa_set_t allowe
 const char *la_jwk_parse(apr_pool_t *pool, const la_json_t *json, la_jwa_set_t allowed,
                          unsigned int effort, la_jwk_t *key);
 
-/* The rest of the checks; for RSA it takes a hundred times as long as a verification. */
+/* The rest of the checks; for RSA it takes a hundred times as long as a verification. Returns NULL,
+ * or why the key cannot be used, a literal. */
 const char *la_jwk_check(const la_jwk_t *key);
 
 /* The verifier for one of the key's algorithms; NULL for HMAC, which needs only the secret. */

@@ -1,9 +1,13 @@
 /* Keeps keys of proofs. A table of rows: the checksum of a header names the row, where the key that
- * was not used for longest makes room. An entry is freed by the last one that holds it: the table
- * while it keeps it, each request that found it.
+ * was not used for longest makes room. A key has one place: a client that writes each header in
+ * another way takes none of its neighbours'. An entry is freed by the last one that holds it: the
+ * table while it keeps it, each request that found it.
  *
  * Headers are compared by a keyed checksum, which strangers cannot make collide (checksum.h), so
  * that their bytes need not be kept.
+ *
+ * What the check of an RSA key said is kept apart and for longer, good or bad, by the key's
+ * thumbprint, because it takes up to a tenth of a second.
  */
 #include "jose/proof_keys.h"
 
@@ -17,7 +21,10 @@
 #define WAYS 4
 #define ROWS (LA_PROOF_KEYS / WAYS)
 
+#define CHECKED 256 /* keys whose check is known */
+
 _Static_assert(ROWS == 1 << (64 - 59), "row_of() takes so many bits");
+_Static_assert(CHECKED == 1 << (64 - 56), "checked_of() takes so many bits");
 
 typedef struct entry_t {
     la_proof_key_t key; /* first: what is found is the entry */
@@ -27,10 +34,16 @@ typedef struct entry_t {
     la_proof_keys_t *keys;
 } entry_t;
 
+typedef struct checked_t {
+    char jkt[LA_THUMBPRINT_LEN + 1]; /* empty: nothing is known */
+    const char *fault;
+} checked_t;
+
 struct la_proof_keys_t {
     apr_thread_mutex_t *lock; /* guards all below, and holders and used of each entry */
     apr_uint64_t uses;
     entry_t *rows[ROWS][WAYS];
+    checked_t checked[CHECKED];
 };
 
 /* ---- life ---- */
@@ -75,9 +88,14 @@ la_proof_keys_t *la_proof_keys_make(apr_pool_t *pool)
 /* ---- finding ---- */
 
 /* Mixed, because checksums of texts that differ little may differ in a few bits. */
+static apr_uint64_t mix(const la_checksum_t *checksum)
+{
+    return (checksum->sums[0] ^ checksum->sums[1]) * 0x9e3779b97f4a7c15u;
+}
+
 static entry_t **row_of(la_proof_keys_t *keys, const la_checksum_t *header)
 {
-    return keys->rows[(header->sums[0] ^ header->sums[1]) * 0x9e3779b97f4a7c15u >> 59];
+    return keys->rows[mix(header) >> 59];
 }
 
 /* Under the lock. */
@@ -133,14 +151,31 @@ const la_proof_key_t *la_proof_keys_find(la_proof_keys_t *keys, la_slice_t heade
 
 /* ---- adding ---- */
 
-/* The place for a new entry: the header's own, an empty one, or the one not used for longest. */
+static int is_same_key(const entry_t *a, const entry_t *b)
+{
+    return a->key.algorithm == b->key.algorithm && strcmp(a->key.jkt, b->key.jkt) == 0;
+}
+
+/* The place that a key has, under whichever header; NULL if it has none. */
+static entry_t **find_key(la_proof_keys_t *keys, const entry_t *key)
+{
+    for (int i = 0; i < LA_PROOF_KEYS; i++) {
+        entry_t **place = &keys->rows[i / WAYS][i % WAYS];
+
+        if (*place && is_same_key(*place, key)) {
+            return place;
+        }
+    }
+    return NULL;
+}
+
+/* The place for a new entry: an empty one, or the one not used for longest. */
 static entry_t **choose_place(la_proof_keys_t *keys, const la_checksum_t *header)
 {
     entry_t **row = row_of(keys, header);
-    entry_t **own = find(keys, header);
     entry_t **oldest = row;
 
-    for (int i = 0; i < WAYS && !own; i++) {
+    for (int i = 0; i < WAYS; i++) {
         if (!row[i]) {
             return &row[i];
         }
@@ -148,22 +183,35 @@ static entry_t **choose_place(la_proof_keys_t *keys, const la_checksum_t *header
             oldest = &row[i];
         }
     }
-    return own ? own : oldest;
+    return oldest;
 }
 
-static void put(la_proof_keys_t *keys, entry_t *entry)
+/* Puts an entry in its place. freed: those that nobody holds any more. Under the lock. */
+static void put(la_proof_keys_t *keys, entry_t *entry, entry_t *freed[2])
 {
-    entry_t **place;
-    entry_t *former;
+    entry_t **place = find_key(keys, entry);
 
-    apr_thread_mutex_lock(keys->lock);
+    if (place) {
+        freed[0] = let_go(*place);
+        *place = NULL;
+    }
     place = choose_place(keys, &entry->header);
-    former = let_go(*place);
+    freed[1] = let_go(*place);
     entry->used = ++keys->uses;
     *place = entry;
+}
+
+static void keep(la_proof_keys_t *keys, entry_t *entry)
+{
+    entry_t *freed[2] = {NULL, NULL};
+
+    apr_thread_mutex_lock(keys->lock);
+    put(keys, entry, freed);
     apr_thread_mutex_unlock(keys->lock);
-    if (former) {
-        free_entry(former);
+    for (int i = 0; i < 2; i++) {
+        if (freed[i]) {
+            free_entry(freed[i]);
+        }
     }
 }
 
@@ -191,5 +239,36 @@ void la_proof_keys_add(la_proof_keys_t *keys, la_slice_t header, EVP_PKEY *key,
     entry->header = checksum;
     entry->holders = 1;
     entry->keys = keys;
-    put(keys, entry);
+    keep(keys, entry);
+}
+
+/* ---- checking ---- */
+
+static checked_t *checked_of(la_proof_keys_t *keys, const char *jkt)
+{
+    la_slice_t text = la_slice_of(jkt);
+    la_checksum_t checksum;
+
+    return la_checksum_make(&text, 1, &checksum) ? &keys->checked[mix(&checksum) >> 56] : NULL;
+}
+
+const char *la_proof_keys_check(la_proof_keys_t *keys, const la_jwk_t *key, const char *jkt)
+{
+    checked_t *place = keys && EVP_PKEY_is_a(key->key, "RSA") == 1 ? checked_of(keys, jkt) : NULL;
+    checked_t known = {"", NULL};
+
+    if (!place) {
+        return la_jwk_check(key);
+    }
+    apr_thread_mutex_lock(keys->lock);
+    known = *place;
+    apr_thread_mutex_unlock(keys->lock);
+    if (strcmp(known.jkt, jkt) != 0) {
+        memcpy(known.jkt, jkt, LA_THUMBPRINT_LEN);
+        known.fault = la_jwk_check(key);
+        apr_thread_mutex_lock(keys->lock);
+        *place = known;
+        apr_thread_mutex_unlock(keys->lock);
+    }
+    return known.fault;
 }

@@ -8,6 +8,7 @@
 #ifndef LA_PROOF_KEYS_H
 #define LA_PROOF_KEYS_H
 
+#include "jose/jwk.h"
 #include "jose/thumbprint.h"
 #include "jose/verifier.h"
 
@@ -33,12 +34,17 @@ la_proof_keys_t *la_proof_keys_make(apr_pool_t *pool);
 const la_proof_key_t *la_proof_keys_find(la_proof_keys_t *keys, la_slice_t header,
                                          apr_pool_t *pool);
 
-/* Adds what a header came to, in place of the key of its neighbours that was not used for longest.
- * To be called once a proof was verified, so that a stranger's keys take nobody's place.
+/* Adds what a header came to, in place of what another header with the same key came to, and of the
+ * key of its neighbours that was not used for longest. To be called once a proof was verified, so
+ * that a stranger's keys take nobody's place.
  *
  * key: public, referenced. alg: up to 7 characters. Does nothing if there is no memory for it.
  */
 void la_proof_keys_add(la_proof_keys_t *keys, la_slice_t header, EVP_PKEY *key,
                        la_jwa_set_t algorithm, la_slice_t alg, const char *jkt);
+
+/* What la_jwk_check() says of a key, which it is asked once for those of the last keys. jkt: the
+ * key's thumbprint. */
+const char *la_proof_keys_check(la_proof_keys_t *keys, const la_jwk_t *key, const char *jkt);
 
 #endif

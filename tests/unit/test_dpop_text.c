@@ -3,8 +3,6 @@
  */
 #include "dpops.h"
 
-#include <openssl/param_build.h>
-
 /* ---- texts that are no proof ---- */
 
 typedef struct text_case_t {
@@ -123,48 +121,11 @@ static void test_forms(void **state)
 
 /* ---- an RSA key that is none ---- */
 
-/* With a prime as its modulus, so that everybody can compute the private part. */
-static EVP_PKEY *make_unsound(void)
-{
-    BN_CTX *context = BN_CTX_new();
-    BIGNUM *n = BN_new();
-    BIGNUM *e = BN_new();
-    BIGNUM *order = BN_new();
-    BIGNUM *d = NULL;
-    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-    EVP_PKEY_CTX *importer = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    OSSL_PARAM *parameters;
-    EVP_PKEY *key = NULL;
-
-    BN_set_word(e, 65537);
-    while (!d) { /* until e has an inverse */
-        assert_int_equal(BN_generate_prime_ex(n, 2048, 0, NULL, NULL, NULL), 1);
-        BN_sub(order, n, BN_value_one());
-        d = BN_mod_inverse(NULL, e, order, context);
-    }
-    OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n);
-    OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e);
-    OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_D, d);
-    parameters = OSSL_PARAM_BLD_to_param(builder);
-    assert_int_equal(EVP_PKEY_fromdata_init(importer), 1);
-    assert_int_equal(EVP_PKEY_fromdata(importer, &key, EVP_PKEY_KEYPAIR, parameters), 1);
-    OSSL_PARAM_free(parameters);
-    OSSL_PARAM_BLD_free(builder);
-    EVP_PKEY_CTX_free(importer);
-    BN_free(n);
-    BN_free(e);
-    BN_free(order);
-    BN_free(d);
-    BN_CTX_free(context);
-    ERR_clear_error();
-    return key;
-}
-
 static void test_unsound(void **state)
 {
     apr_pool_t *pool = new_pool();
     la_dpop_terms_t terms = terms_of("POST", URI, NOW);
-    EVP_PKEY *key = make_unsound();
+    EVP_PKEY *key = make_unsound_rsa();
     const char *text = make_token(
         pool, with_jwk("{'typ':'dpop+jwt','alg':'RS256','jwk':$J}", rsa_jwk(key, "k", "")),
         CLAIMS(""), key, "RS256", FORM_JOSE);

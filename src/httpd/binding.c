@@ -120,13 +120,17 @@ static la_shown_proof_t *read_proof(request_rec *r)
 
 /* ---- nonces ---- */
 
-/* Puts a new nonce among the fields of the answer, whatever that will be. */
+/* Puts a new nonce among the fields of the answer, whatever that will be. Those of a subrequest
+ * would come beside them (ap_internal_fast_redirect()). */
 static void send_nonce(request_rec *r, apr_time_t now)
 {
     char *nonce = apr_palloc(la_request_first(r)->pool, LA_NONCE_LEN + 1);
 
+    while (r->main) {
+        r = r->main;
+    }
     la_nonce_make(la_shared_get(), now, nonce);
-    for (; r && *nonce; r = r->main) {
+    if (*nonce) {
         apr_table_setn(r->err_headers_out, "DPoP-Nonce", nonce);
     }
 }

@@ -40,6 +40,7 @@ def server(key):
     def turn(seconds):
         httpd.write("clock", f"{seconds:+d}").chmod(0o644)
     httpd.turn = turn
+    httpd.write("htdocs/folder/index.html", "index")
     httpd.write("conf/jwks.json", json.dumps({"keys": [key.public()]}))
     httpd.write_keys("conf/keys.json", key_entry("static-key-that-ends", "ci", expires=time.strftime(
         "%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1800))))
@@ -51,6 +52,7 @@ def server(key):
                     location("/bound", "bound") + everywhere(httpd, "/bound") +
                     "<LlamaAuthProvider nonces jwt>\nJwksFile conf/jwks.json\nDPoPNonce on\n</LlamaAuthProvider>\n" +
                     location("/nonces", "nonces") + everywhere(httpd, "/nonces") +
+                    location("/folder", "nonces") + "<Location /folder/index.html>\nLlamaAuthUse nonces bound\n</Location>\n" +
                     "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n" +
                     location("/keys", "keys") + everywhere(httpd, "/keys") +
                     "".join(f"<LlamaAuthQuota {name}>\nBy client_ip\n{line}\n</LlamaAuthQuota>\n"
@@ -182,6 +184,9 @@ class TestClock:
         held(answer)
         newer = answer.header("DPoP-Nonce")
         assert newer and newer != nonce
+        answer = api.send("/folder/", token, self.proof_of(api, prover, token, "/folder/", 200, nonce=nonce))
+        held(answer)  # in two sections
+        assert answer.header("DPoP-Nonce")
         server.turn(301)
         refused(ask(nonce, 301), "use_dpop_nonce")
         held(ask(newer, 301))

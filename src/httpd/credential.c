@@ -156,7 +156,8 @@ static void remove_cookie(request_rec *r, const char *name)
     }
 }
 
-/* Keeps credentials of another scheme. A proof (RFC 9449) is good for its token only. */
+/* Keeps credentials of another scheme. A proof (RFC 9449) is good for its token only; a forward
+ * proxy takes none, so the one that comes there is about a token for the origin. */
 static void remove_authorization(request_rec *r)
 {
     const char *value = apr_table_get(r->headers_in, credentials_field(r));
@@ -164,7 +165,9 @@ static void remove_authorization(request_rec *r)
     if (value && (strncasecmp(value, "Bearer", 6) == 0 || strncasecmp(value, "DPoP", 4) == 0)) {
         apr_table_unset(r->headers_in, credentials_field(r));
     }
-    apr_table_unset(r->headers_in, "DPoP");
+    if (r->proxyreq != PROXYREQ_PROXY) {
+        apr_table_unset(r->headers_in, "DPoP");
+    }
 }
 
 void la_credential_remove(request_rec *r, const la_sources_t *sources)

@@ -421,12 +421,17 @@ static int weight(const la_result_t *result)
     return 3;
 }
 
+/* What was wrong with the proof is told whichever provider rejects the token after it. */
 int la_chain_add(la_chain_t *chain, const la_provider_t *provider, const la_result_t *result)
 {
+    la_proof_fault_e proof =
+        result->proof > chain->result.proof ? result->proof : chain->result.proof;
+
     if (!chain->provider || weight(result) >= weight(&chain->result)) {
         chain->provider = provider;
         chain->result = *result;
     }
+    chain->result.proof = proof;
     return result->verdict == LA_VERDICT_ACCEPTED;
 }
 

@@ -66,7 +66,8 @@ typedef enum la_source_e {
     LA_SOURCE_SHARED /* the second-level cache */
 } la_source_e;
 
-/* What was wrong with the proof of a bound token (RFC 9449): it decides the challenge. */
+/* What was wrong with the proof of a bound token (RFC 9449): it decides the challenge. Of several
+ * in a chain the last one here counts. */
 typedef enum la_proof_fault_e {
     LA_PROOF_FINE, /* zero: nothing, or no proof was looked at */
     LA_PROOF_BAD,

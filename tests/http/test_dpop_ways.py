@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from configs import everywhere, location
+from behaviour import reply
+from configs import everywhere, location, provider
 from keyserver import jwt, key_server
 from prover import ALGS, REJECTED, Api, Prover, held, refused
 from signer import claims, key
@@ -119,8 +120,10 @@ class TestChains:
     def configure(httpd):
         text = idps(httpd, check=[], dpop=["Binding dpop"], mtls=["Binding mtls"], ignoring=["Binding ignore"],
                     some=["Algorithms ES256"], edd=["Algorithms ES256 EdDSA", "Binding dpop"], nonce=["DPoPNonce on"])
+        httpd.endpoint("keys-of-old").default = reply(401, {})
+        text += provider("others", httpd.endpoint("keys-of-old").url())
         for path, names in {"/cd": "check dpop", "/mc": "mtls check", "/ic": "ignoring check", "/ci": "check ignoring", "/se": "some edd",
-                            "/nc": "nonce check"}.items():
+                            "/nc": "nonce check", "/no": "nonce others", "/on": "others nonce"}.items():
             text += location(path, *names.split()) + everywhere(httpd, path)
         return text
 
@@ -161,6 +164,51 @@ class TestChains:
             response = api.call(path, prover, token=token)
             assert (response.status, response.message) == (401, REJECTED)
             assert response.proof_challenge == {"error": "invalid_token", "algs": ALGS}
+
+    def test_another_rejection_hides_no_challenge(self, api, prover):
+        """A client that is not told `use_dpop_nonce` sends no nonce, so it would never be let in."""
+        for path in ("/no", "/on"):
+            response = api.call(path, prover)
+            assert response.status == 401
+            assert response.proof_challenge == {"error": "use_dpop_nonce", "algs": ALGS}
+            held(api.call(path, prover, changes={"nonce": response.header("DPoP-Nonce")}))
+            response = api.call(path, prover, changes={"nonce": response.header("DPoP-Nonce"), "htm": "PUT"})
+            assert response.proof_challenge == {"error": "invalid_dpop_proof", "algs": ALGS}
+
+
+class TestForwardProxy:
+    """It takes a token in Proxy-Authorization and no proof; the client's proof is about its token for the origin."""
+    modules = ("proxy", "proxy_http")
+
+    @staticmethod
+    def configure(httpd):
+        httpd.endpoint("origin").default = reply(200, {})
+        return idps(httpd, idp=[]) + ("ProxyRequests On\n<Proxy *>\nAuthType Bearer\nAuthName custom\nLlamaAuthUse idp\n"
+                                      "Require valid-user\nLlamaAuthForwardToken off\n</Proxy>\n")
+
+    def ask(self, httpd, *headers):
+        httpd.secrets.update(value.split()[-1].encode() for _, value in headers)
+        origin = httpd.endpoint("origin")
+        return httpd.get(origin.url("/x"), headers=headers, host=f"127.0.0.1:{origin.port}")
+
+    def test_the_proof_is_the_origins(self, httpd):
+        token = key("ES256").sign(claims())
+        response = self.ask(httpd, ("Proxy-Authorization", f"Bearer {token}"), ("Authorization", "DPoP token-for-the-origin"),
+                            ("DPoP", "proof-for-the-origin"))
+        assert response.status == 200
+        call = httpd.endpoint("origin").calls[-1]
+        assert call.header("Proxy-Authorization") is None
+        assert (call.header("Authorization"), call.header("DPoP")) == ("DPoP token-for-the-origin", "proof-for-the-origin")
+
+    def test_bound_tokens(self, httpd, prover):
+        token = prover.token()
+        proof = prover.proof("GET", httpd.endpoint("origin").url("/x"), token)
+        calls = len(httpd.endpoint("origin").calls)
+        for field in ("Authorization", "Proxy-Authorization"):
+            for scheme in ("Bearer", "DPoP"):
+                response = self.ask(httpd, (field, f"{scheme} {token}"), ("DPoP", proof))
+                assert response.status == 407 and not response.all("WWW-Authenticate")
+        assert len(httpd.endpoint("origin").calls) == calls
 
 
 class TestSources:

@@ -53,13 +53,14 @@ static apr_size_t write_rsa(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES])
 {
     number_t e;
     number_t n;
+    int len;
 
     if (!write_number(key, OSSL_PKEY_PARAM_RSA_E, 0, e) ||
         !write_number(key, OSSL_PKEY_PARAM_RSA_N, 0, n)) {
         return 0;
     }
-    return (apr_size_t)snprintf(json, LA_JWK_PUBLIC_BYTES,
-                                "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e, n);
+    len = snprintf(json, LA_JWK_PUBLIC_BYTES, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e, n);
+    return len < LA_JWK_PUBLIC_BYTES ? (apr_size_t)len : 0; /* `e` may be as long as `n` */
 }
 
 static const curve_t *curve_of(const EVP_PKEY *key)
@@ -131,8 +132,10 @@ apr_size_t la_jwk_public(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES])
 {
     apr_size_t len;
 
-    json[0] = '\0';
     len = write_public(key, json);
+    if (len == 0) {
+        json[0] = '\0';
+    }
     ERR_clear_error();
     return len;
 }

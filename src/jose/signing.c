@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
@@ -18,6 +19,8 @@
 
 #define RSA_MIN_BITS 2048
 #define RSA_MAX_BITS 8192
+
+#define RSA_MAX_EXPONENT_BITS 64
 
 /* The longest signature: RSA of 8192 bits. */
 #define SIGNATURE_BYTES_MAX 1024
@@ -90,15 +93,30 @@ static const kind_t *find_ec(apr_pool_t *pool, const EVP_PKEY *key, const char *
     return NULL;
 }
 
+/* Whether verifiers, ours among them, take the exponent; by 1 everybody signs. */
+static int has_good_exponent(const EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+    int good = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && !BN_is_one(e) &&
+               BN_num_bits(e) <= RSA_MAX_EXPONENT_BITS;
+
+    BN_free(e);
+    return good;
+}
+
 static const kind_t *find_rsa(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
 {
     int bits = EVP_PKEY_get_bits(key);
 
-    if (bits >= RSA_MIN_BITS && bits <= RSA_MAX_BITS) {
-        return &rs256;
+    if (bits < RSA_MIN_BITS || bits > RSA_MAX_BITS) {
+        *reason = apr_psprintf(pool, "an RSA key of %d bits, " EXPECTED, bits);
+        return NULL;
     }
-    *reason = apr_psprintf(pool, "an RSA key of %d bits, " EXPECTED, bits);
-    return NULL;
+    if (!has_good_exponent(key)) {
+        *reason = "an RSA key whose public exponent is 1 or longer than 64 bits";
+        return NULL;
+    }
+    return &rs256;
 }
 
 /* Returns NULL, and the reason, for a key that does not sign here. */

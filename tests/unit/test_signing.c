@@ -2,12 +2,16 @@
 #include "support.h"
 
 #include "jose/jwk.h"
+#include "jose/jwk_public.h"
 #include "jose/jwt.h"
 #include "jose/signing.h"
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
@@ -49,8 +53,61 @@ static const char *public_pem_of(EVP_PKEY *key)
     return text;
 }
 
+/* An RSA key with the same factors and other exponents, which are each other's inverses: `e` and
+ * `d`, and `d` once more as the small one for each factor. */
+static EVP_PKEY *with_exponents(EVP_PKEY *key, const BIGNUM *e, const BIGNUM *d)
+{
+    static const char *const same[] = {OSSL_PKEY_PARAM_RSA_N, OSSL_PKEY_PARAM_RSA_FACTOR1,
+                                       OSSL_PKEY_PARAM_RSA_FACTOR2,
+                                       OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    BIGNUM *numbers[ROWS(same)] = {NULL};
+    OSSL_PARAM *parameters;
+    EVP_PKEY *made = NULL;
+
+    for (size_t i = 0; i < ROWS(same); i++) {
+        assert_int_equal(EVP_PKEY_get_bn_param(key, same[i], &numbers[i]), 1);
+        assert_int_equal(OSSL_PARAM_BLD_push_BN(builder, same[i], numbers[i]), 1);
+    }
+    assert_int_equal(OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) &
+                         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_D, d) &
+                         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_EXPONENT1, d) &
+                         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_EXPONENT2, d),
+                     1);
+    parameters = OSSL_PARAM_BLD_to_param(builder);
+    assert_int_equal(EVP_PKEY_fromdata_init(context), 1);
+    assert_int_equal(EVP_PKEY_fromdata(context, &made, EVP_PKEY_KEYPAIR, parameters), 1);
+    for (size_t i = 0; i < ROWS(same); i++)
+        BN_free(numbers[i]);
+    OSSL_PARAM_free(parameters);
+    OSSL_PARAM_BLD_free(builder);
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(key);
+    return made;
+}
+
+/* With the two exponents in each other's place. */
+static EVP_PKEY *make_long_exponent(unsigned int bits)
+{
+    EVP_PKEY *key = EVP_RSA_gen(bits);
+    BIGNUM *e = NULL;
+    BIGNUM *d = NULL;
+
+    assert_int_equal(EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e), 1);
+    assert_int_equal(EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_D, &d), 1);
+    key = with_exponents(key, d, e);
+    BN_free(e);
+    BN_free(d);
+    return key;
+}
+
 static EVP_PKEY *make(const char *name)
 {
+    if (strcmp(name, "RSA with an exponent of 1") == 0)
+        return with_exponents(EVP_RSA_gen(2048), BN_value_one(), BN_value_one());
+    if (strncmp(name, "RSA, long exponent, ", 20) == 0)
+        return make_long_exponent((unsigned int)strtoul(name + 20, NULL, 10));
     if (strncmp(name, "RSA-PSS", 7) == 0) {
         EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
         EVP_PKEY *key = NULL;
@@ -179,6 +236,9 @@ static bad_case_t bad_cases[] = {
     {"EC P-521", NULL, "an EC key of secp521r1, expected EC P-256 or P-384, Ed25519, or RSA"},
     {"EC secp256k1", NULL, "an EC key of secp256k1, expected"},
     {"RSA 1024", NULL, "an RSA key of 1024 bits, expected"},
+    {"RSA with an exponent of 1", NULL, "an RSA key whose public exponent is 1 or longer than 64"},
+    {"RSA, long exponent, 2048", NULL, "an RSA key whose public exponent is 1 or longer than 64"},
+    {"RSA, long exponent, 4608", NULL, "an RSA key whose public exponent is 1 or longer than 64"},
     {"RSA-PSS", NULL, "a key of type RSA-PSS, expected"},
     {"ED448", NULL, "a key of type ED448, expected"},
     {"X25519", NULL, "a key of type X25519, expected"},
@@ -241,6 +301,21 @@ static void test_mismatch(void **state)
     check_bad(pem, "do not belong together");
 }
 
+/* The buffer ends before such a key does. */
+static void test_too_long_to_publish(void **state)
+{
+    char json[LA_JWK_PUBLIC_BYTES];
+    char kid[LA_THUMBPRINT_LEN + 1];
+    EVP_PKEY *key = make_long_exponent(4608);
+
+    (void)state;
+    assert_int_equal(la_jwk_public(key, json), 0);
+    assert_string_equal(json, "");
+    assert_int_equal(la_thumbprint_of(key, kid), 0);
+    assert_string_equal(kid, "");
+    EVP_PKEY_free(key);
+}
+
 int main(void)
 {
     start();
@@ -251,6 +326,7 @@ int main(void)
         add(apr_pstrcat(pool, "bad: ", bad_cases[i].name, NULL), test_bad, &bad_cases[i]);
     add("another key", test_other_key, NULL);
     add("beside the key", test_beside, NULL);
+    add("bad: too long to publish", test_too_long_to_publish, NULL);
     add("bad: encrypted", test_encrypted, NULL);
     add("bad: not one key", test_not_one, NULL);
     add("bad: parts of two keys", test_mismatch, NULL);

@@ -98,13 +98,33 @@ static const char *read_keys(apr_pool_t *pool, la_signer_t *signer, int count,
 
 /* ---- Claim ---- */
 
+/* U+017F, which readers that ignore case take for `s`. */
+#define LONG_S "\xC5\xBF"
+
+/* Whether a reader that matches names without their case takes `claim` for `name`, which is in
+ * small letters. */
+static int reads_as(la_slice_t claim, const char *name)
+{
+    apr_size_t i = 0;
+
+    while (i < claim.len && *name) {
+        int is_long_s = claim.len - i >= 2 && memcmp(claim.data + i, LONG_S, 2) == 0;
+
+        if ((is_long_s ? 's' : apr_tolower(claim.data[i])) != *name++) {
+            return 0;
+        }
+        i += is_long_s ? 2 : 1;
+    }
+    return i == claim.len && !*name;
+}
+
 int la_signer_reserves(la_slice_t claim)
 {
     static const char *const names[] = {"iss", "sub",       "aud",   "exp", "nbf", "iat",
                                         "jti", "client_id", "scope", "cnf", "act", NULL};
     int i = 0;
 
-    while (names[i] && !la_slice_is(claim, names[i])) {
+    while (names[i] && !reads_as(claim, names[i])) {
         i++;
     }
     return names[i] != NULL;

@@ -67,7 +67,8 @@ const char *la_signer_check(apr_pool_t *pool, la_signer_t *signer);
  * read at a restart only. */
 void la_signer_child_init(la_signer_t *signer, apr_pool_t *pool);
 
-/* Whether a claim is set by us alone. */
+/* Whether a claim is set by us alone, in any case: Go's encoding/json matches names without it, and
+ * the last of two members counts. */
 int la_signer_reserves(la_slice_t claim);
 
 /* Takes hold of the current version of the key that signs; la_signer_release() has to follow.

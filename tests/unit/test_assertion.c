@@ -129,6 +129,10 @@ static claims_case_t claims_cases[] = {
     {"categories that are ours", "",
      "iss=x;sub=x;aud=x;exp=x;nbf=x;iat=x;jti=x;client_id=x;scope=x;cnf=x;act=x;roles=r",
      ",'roles':['r']}"},
+    {"those in another case", "",
+     "SUB=x;Aud=x;Scope=x;Client_Id=x;\xc5\xbf"
+     "ub=x;i\xc5\xbf\xc5\xbf=x;subject=r",
+     ",'subject':['r']}"},
     {"Claim", ";Claim roles groups", "roles=admin;teams=core;scopes=a",
      ",'scope':'a','groups':['admin']}"},
     {"Claim of scopes", ";Claim scopes permissions;Claim scopes also", "roles=admin;scopes=a b,c",

@@ -61,6 +61,7 @@ static line_case_t line_cases[] = {
     {"Claim a \xff", "Claim: takes a category and"},
     {"Claim a sub", "Claim: sub is set by the module itself"},
     {"Claim a scope", "Claim: scope is set by the module itself"},
+    {"Claim a Sub", "Claim: Sub is set by the module itself"},
     {"Claim a b;Claim c b", "Claim: two lines make the claim b"},
     {"Kid x", "Kid: is no option of a signer; there are Key, Issuer, Audience, Lifetime, Claim"},
 };
@@ -112,12 +113,27 @@ static void test_reserved(void **state)
 {
     static const char *const names[] = {"iss", "sub", "aud",       "exp",   "nbf", "iat",
                                         "jti", "cnf", "client_id", "scope", "act"};
+    static const char *const folded[] = {"Sub",
+                                         "SUB",
+                                         "\xC5\xBFub",
+                                         "i\xC5\xBF\xC5\xBF",
+                                         "AuD",
+                                         "Client_ID",
+                                         "\xC5\xBF"
+                                         "cope",
+                                         "I\xC5\xBFS"};
 
     (void)state;
     for (size_t i = 0; i < ROWS(names); i++)
         assert_int_equal(la_signer_reserves(la_slice_of(names[i])), 1);
     assert_int_equal(la_signer_reserves(LA_SLICE("scopes")), 0);
-    assert_int_equal(la_signer_reserves(LA_SLICE("Sub")), 0);
+    for (size_t i = 0; i < ROWS(folded); i++)
+        assert_int_equal(la_signer_reserves(la_slice_of(folded[i])), 1);
+    assert_int_equal(la_signer_reserves(LA_SLICE("su")), 0);
+    assert_int_equal(la_signer_reserves(LA_SLICE("subs")), 0);
+    assert_int_equal(la_signer_reserves(LA_SLICE("sub\0")), 0);
+    assert_int_equal(la_signer_reserves(LA_SLICE("\xC5ub")), 0);
+    assert_int_equal(la_signer_reserves(LA_SLICE("i\xC5")), 0);
     assert_int_equal(la_signer_reserves(LA_SLICE("")), 0);
 }
 

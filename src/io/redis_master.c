@@ -107,6 +107,14 @@ static int first_of(la_redis_master_t *master)
     return first;
 }
 
+/* Asks that one first from now on. */
+static void prefer(la_redis_master_t *master, int index)
+{
+    apr_thread_mutex_lock(master->lock);
+    master->first = index;
+    apr_thread_mutex_unlock(master->lock);
+}
+
 int la_redis_master_find(la_redis_master_t *master, la_redis_call_t *call, la_redis_known_t *known)
 {
     const la_redis_options_t *options = master->options;
@@ -252,7 +260,7 @@ static void ask_sentinels(la_redis_master_t *master, apr_pool_t *pool)
         is_done =
             known.is_sound && is_same(&named, &known.address) && is_same(&named, &master->watched);
         if (is_done) {
-            adopt(master, index, &named);
+            prefer(master, index);
         } else {
             is_done = change_to(master, index, &named, pool);
         }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The module for arm64: built on this machine by Debian's cross compiler against packages of this machine's suite, which are unpacked into
 # .build/systems/arm64/root, and run with qemu-user: the unit programs, the corpora, a choice of the http tests, and the demo. qemu is called by
-# name, so no binfmt_misc is needed and nothing of the machine is changed. Ends with "N passed, M failed, K skipped". Called by run.sh.
+# name, so no binfmt_misc is needed and nothing of the machine is changed. Ends with "N passed, M failed, K skipped". Called by
+# run.sh in a copy of the repository; LA_PLACE is where the packages go.
 set -u
 cd "$(dirname "$0")/../.."
 . tests/systems/roots.sh
 . tests/systems/steps.sh
-place=$systems/arm64
+place=${LA_PLACE:-$systems/arm64}
 root=$place/root
 cc=aarch64-linux-gnu-gcc
 emulator="qemu-aarch64-static -L $root"

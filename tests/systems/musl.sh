@@ -13,13 +13,14 @@ http=$(printf 'tests/http/test_%s.py ' answers chain custom errors forward intro
     second static)
 
 # The source packages, in the order in which they are built. Their versions are those of the suite itself, whose sources every mirror has.
-sources=(expat pcre2 apr apr-util json-c openssl hiredis curl cmocka apache2)
+# Debian took crypt() out of its musl.
+sources=(expat pcre2 libxcrypt apr apr-util json-c openssl hiredis curl cmocka apache2)
 
 fetch() {
     local suite
     suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
     sed -n "s/^deb \([^ ]* $suite main\)$/deb-src \1/p" /etc/apt/sources.list >/etc/apt/sources.list.d/sources.list
-    apt-get update -qq && cd $MUSL/source && apt-get source -qq --download-only "${sources[@]/%//$suite}"
+    apt-get update -qq && (cd $MUSL/source && apt-get source -qq --download-only "${sources[@]/%//$suite}")
     local result=$?
     rm /etc/apt/sources.list.d/sources.list
     return $result
@@ -49,6 +50,7 @@ cmake_install() { cmake -B build -DCMAKE_INSTALL_PREFIX=$MUSL -DCMAKE_INSTALL_LI
 
 build_expat() { cd expat && sed -i 's/#cmakedefine XML_DTD/#cmakedefine01 XML_DTD/' expat_config.h.cmake && cmake_install -DEXPAT_BUILD_TESTS=OFF -DEXPAT_BUILD_EXAMPLES=OFF -DEXPAT_BUILD_TOOLS=OFF -DEXPAT_BUILD_DOCS=OFF; }
 build_pcre2() { configure --disable-static && finish; }
+build_libxcrypt() { ./autogen.sh && configure --disable-static --disable-werror --disable-failure-tokens --enable-obsolete-api=no && finish; }
 build_apr() { configure --disable-static && finish; }
 build_apr_util() { configure --disable-static --with-apr=$MUSL --with-expat=$MUSL --without-sqlite3 --without-pgsql && finish; }
 build_json_c() { cmake_install -DBUILD_STATIC_LIBS=OFF -DDISABLE_WERROR=ON -DBUILD_TESTING=OFF; }

@@ -34,7 +34,8 @@ sources_for() {
 
 copy_apt() { # to a root: the machine's certificates, proxies and keys
     local path
-    for path in /etc/apt/apt.conf.d /etc/apt/auth.conf.d /etc/apt/trusted.gpg.d /usr/share/keyrings /usr/local/share/ca-certificates \
+    apt-config dump | grep -E '^Acquire::(http|https|Retries|ForceIP)' >"$1/etc/apt/apt.conf.d/00machine"
+    for path in /etc/apt/auth.conf.d /etc/apt/trusted.gpg.d /usr/share/keyrings /usr/local/share/ca-certificates \
         /etc/ssl/certs /etc/resolv.conf; do
         [ -e "$path" ] && mkdir -p "$1$(dirname "$path")" && cp -rL "$path" "$1$(dirname "$path")/" 2>/dev/null
     done
@@ -79,7 +80,7 @@ build_root() {
     flock -n 9 || { echo "another run is using it"; return 1; }
     [ -f "$place/complete" ] || make_root "$2" "$place/root" || return 1
     rm -f "$place/complete"
-    inside "$place/root" 900 sh -c 'apt-get update -qq && apt-get dist-upgrade -y -qq && apt-get install -y -qq --no-install-recommends make' || return 1
+    inside "$place/root" 900 sh -c 'dpkg --configure -a && apt-get update -qq && apt-get dist-upgrade -y -qq && apt-get install -y -qq --no-install-recommends make' || return 1
     touch "$place/complete"
 }
 

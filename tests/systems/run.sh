@@ -37,10 +37,12 @@ in_root() { # NAME SUITE SCRIPT: runs a script of ours in a root of the suite
     add_up "$1" "$root" $?
 }
 
-beside() { # NAME SCRIPT: runs it on this machine
+beside() { # NAME SCRIPT: runs it on this machine, in a copy of the repository
     mkdir -p "$systems/$1"
     rm -f "$systems/$1/versions"
-    bounded "$SYSTEM_SECONDS" unshare --mount --pid --fork --kill-child --mount-proc "tests/systems/$2" >"$systems/$1.log" 2>&1
+    copy_tree "$systems/$1"
+    LA_PLACE=$systems/$1 bounded "$SYSTEM_SECONDS" unshare --mount --pid --fork --kill-child --mount-proc \
+        "$systems/$1/src/tests/systems/$2" >"$systems/$1.log" 2>&1
     add_up "$1" "$systems/$1" $?
 }
 

@@ -20,6 +20,15 @@ def listens(port, host="127.0.0.1"):
         return probe.connect_ex((host, port)) == 0
 
 
+def is_stopped(pid):
+    """Whether each thread of a process is: that takes a moment."""
+    try:
+        states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):  # a thread that just ended
+        return False
+    return set(states) == {"T"}
+
+
 class Program:
     """One process with its log in `root`/NAME.log. ready(program) says when it serves; it may fail as often as it likes before."""
 
@@ -53,18 +62,20 @@ class Program:
     def tail(self):
         return self.log.read_text("utf-8", "replace")[-4000:]
 
+    def pids(self):
+        """The processes that answer, or wait for those that do."""
+        return [self.process.pid]
+
     def pause(self):
         """Accepts connections still, as the kernel does for it, and answers nothing."""
-        os.kill(self.process.pid, signal.SIGSTOP)
-        await_until(self.is_stopped, f"{self.name} to stop")
-
-    def is_stopped(self):
-        """Whether each of its threads is: that takes a moment."""
-        states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{self.process.pid}/task").glob("*/stat")]
-        return set(states) == {"T"}
+        pids = self.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        await_until(lambda: all(map(is_stopped, pids)), f"{self.name} to stop")
 
     def resume(self):
-        os.kill(self.process.pid, signal.SIGCONT)
+        for pid in self.pids():
+            os.kill(pid, signal.SIGCONT)
 
     def kill(self):
         """At once, and its children with it: it has a session of its own."""

@@ -75,6 +75,35 @@ int la_pattern_matches(la_slice_t pattern, la_slice_t text)
            memcmp(text.data + text.len - part.len, part.data, part.len) == 0;
 }
 
+/* Takes what is in front of the next comma off the text, or all of it. Returns whether there was
+ * one. */
+static int take_to_comma(la_slice_t *text, la_slice_t *taken)
+{
+    const char *comma = memchr(text->data, ',', text->len);
+
+    *taken = (la_slice_t){text->data, comma ? (apr_size_t)(comma - text->data) : text->len};
+    *text = behind(*text, taken->len + (comma ? 1 : 0));
+    return comma != NULL;
+}
+
+/* As la_pattern_matches(), but `*` stands for no comma: LiteLLM takes `a,b` for two models. */
+static int model_matches(la_slice_t pattern, la_slice_t model)
+{
+    la_slice_t pattern_part;
+    la_slice_t model_part;
+    int more_pattern;
+    int more_model;
+
+    do {
+        more_pattern = take_to_comma(&pattern, &pattern_part);
+        more_model = take_to_comma(&model, &model_part);
+        if (!la_pattern_matches(pattern_part, model_part)) {
+            return 0;
+        }
+    } while (more_pattern && more_model);
+    return more_pattern == more_model;
+}
+
 /* ---- operations ---- */
 
 static int is_prefixed(la_slice_t text, const char *prefix)
@@ -283,7 +312,7 @@ static int any_value_matches(la_slice_t category, const la_asked_t *asked)
         la_slice_t value = la_identity_value(asked->subject->identity, index, i);
 
         if (asked->operation ? value_matches(value, asked->operation)
-                             : la_pattern_matches(value, asked->model)) {
+                             : model_matches(value, asked->model)) {
             return 1;
         }
     }
@@ -296,7 +325,7 @@ static int word_matches(la_slice_t word, const la_asked_t *asked)
         return any_value_matches(category_of(word), asked);
     }
     return asked->operation ? operation_matches(word, asked->operation)
-                            : la_pattern_matches(word, asked->model);
+                            : model_matches(word, asked->model);
 }
 
 static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identity_t *identity)

@@ -29,8 +29,8 @@ const char *la_operation_text(apr_pool_t *pool, const la_operation_t *operation)
 /* Whether a URI has a segment `.` or `..`, written as it is or with %2e, %2f or %5c. */
 int la_operation_has_dots(la_slice_t uri);
 
-/* Adds a `RequireModel` line: PATTERN or attribute:CATEGORY, several of them, or none. As
- * la_policy_add_scopes(). */
+/* Adds a `RequireModel` line: PATTERN or attribute:CATEGORY, several of them, or none. In these
+ * patterns `*` stands for no comma. As la_policy_add_scopes(). */
 const char *la_policy_add_models(apr_pool_t *pool, const la_policy_t **policy,
                                  const la_policy_line_t *line);
 

@@ -148,6 +148,12 @@ class TestModels(Site):
             await_until(lambda: len(litellm.charged()) > before, "LiteLLM's callback")
         assert [model for _, model in litellm.charged()[before:] if model != "m"] == []
 
+    @pytest.mark.parametrize("more", [{}, {"fastest_response": True}])
+    @pytest.mark.parametrize("model", ["meta-llama/,m", f"{LLAMA},m", f"m,{LLAMA}", f"{LLAMA}, m"])
+    def test_two_models_in_one(self, httpd, model, more):
+        """LiteLLM asks both."""
+        assert post(httpd, "/v1/chat/completions", chat(model, **more), token=WEAK).status == 403
+
     def test_fallbacks_escape(self, httpd):
         """As README and conf/litellm.conf warn."""
         assert post(httpd, "/v1/chat/completions", chat(), token=WEAK).status == 403

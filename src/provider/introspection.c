@@ -287,6 +287,23 @@ static const char *check_kind(apr_pool_t *pool, const la_json_t *document)
     return NULL;
 }
 
+/* Checks that the answer tells the key of a token that it says is one for DPoP (RFC 9449 section
+ * 6.2): a server that leaves `cnf` out must not make a bearer token of it. Returns NULL, or why it
+ * is refused. */
+static const char *check_bound(const la_provider_t *provider, const la_json_t *document)
+{
+    const la_json_t *member;
+    la_slice_t type;
+
+    if (provider->common.binding == LA_BINDING_IGNORE || la_json_member(document, "cnf", &member) ||
+        !la_json_member(document, "token_type", &member) || !la_json_string(member, &type)) {
+        return NULL;
+    }
+    return type.len == 4 && strncasecmp(type.data, "DPoP", 4) == 0
+               ? "token_type is DPoP, expected a cnf with the key that the token is bound to"
+               : NULL;
+}
+
 /* Returns NULL, or why the token may not be used here and now. */
 static const char *check_claims(const la_answer_t *answer, const la_json_t *document)
 {
@@ -302,6 +319,7 @@ static const char *check_claims(const la_answer_t *answer, const la_json_t *docu
     const char *error = check_active(answer, document);
 
     error = error ? error : check_kind(answer->pool, document);
+    error = error ? error : check_bound(answer->provider, document);
     return error ? error
                  : la_validity_check(answer->pool, document, &terms, &answer->result->expires);
 }

@@ -314,7 +314,32 @@ static bound_case_t bound_cases[] = {
     {"bound: to both", ",'cnf':{'x5t#S256':'" HASH "','jkt':'" HASH "'}", 3},
     {"bound: to what we do not know", ",'cnf':{'kid':'a'}", 4},
     {"bound: to null", ",'cnf':null", 4},
+    {"bound: to nothing, a bearer token", ",'token_type':'Bearer'", 0},
+    {"bound: to a null key", ",'token_type':'DPoP','cnf':null", 4},
 };
+
+/* A token for DPoP whose key is not told. */
+static void test_untold(void **state)
+{
+    static const char *const ignoring[MAX_LINES] = {AT, NONE, "Binding ignore"};
+    static const char *const checking[MAX_LINES] = {AT, NONE};
+    static const char *const types[] = {"DPoP", "dpop"};
+    apr_pool_t *pool = new_pool();
+    la_result_t result;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        la_provider_t *provider = started(pool, i % 2 ? ignoring : checking);
+        const char *body =
+            apr_pstrcat(pool, "{'active':true,'sub':'al','token_type':'", types[i / 2], "'}", NULL);
+
+        out.answer = (la_http_response_t){
+            .outcome = LA_HTTP_ANSWERED, .status = 200, .body = slice_of_text(json(pool, body))};
+        verify(pool, provider, "t", &result);
+        assert_int_equal(result.verdict, i % 2 ? LA_VERDICT_ACCEPTED : LA_VERDICT_REJECTED);
+    }
+    apr_pool_destroy(pool);
+}
 
 static void test_bound(void **state)
 {
@@ -350,6 +375,7 @@ int main(void)
     for (size_t i = 0; i < ROWS(bound_cases); i++) {
         add(bound_cases[i].name, test_bound, &bound_cases[i]);
     }
+    add("bound: to a key that is not told", test_untold, NULL);
     add("identity: too large", test_identity_too_large, NULL);
     return finish("introspection_verdict");
 }

@@ -16,6 +16,11 @@
 #include <apr_strings.h>
 #include <http_protocol.h>
 
+#include <stdlib.h>
+
+/* From this age on an assertion is asked for again before the handler runs. */
+#define RENEWAL_US APR_USEC_PER_SEC
+
 /* ---- headers and environment ---- */
 
 /* The values as a JSON list in ASCII. */
@@ -117,18 +122,56 @@ const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards
 }
 
 /* The client's own fields of these names have been removed. */
-static void set_headers(request_rec *r, const la_forwards_t *forwards, const la_caller_t *caller)
+static void set_headers(request_rec *r, const la_forwards_t *forwards, la_request_t *state)
 {
     int i;
 
+    state->asserted = apr_time_now();
     for (i = 0; i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
-        const char *value = line->what == LA_FORWARD_ASSERTION
-                                ? la_assertions_value(r, line, caller)
-                                : value_of(r->pool, line, caller);
+        int is_assertion = line->what == LA_FORWARD_ASSERTION;
+        const char *value = is_assertion ? la_assertions_value(r, line, state->caller)
+                                         : value_of(r->pool, line, state->caller);
 
         if (value) {
             apr_table_addn(r->headers_in, line->header, value);
+        }
+        if (value && is_assertion) {
+            state->assertions = state->assertions ? state->assertions : apr_table_make(r->pool, 1);
+            apr_table_setn(state->assertions, line->header, value);
+        }
+    }
+}
+
+/* Whether a field still is the assertion that was set: mod_headers may have replaced it. */
+static int is_asserted(const request_rec *r, const la_request_t *state, const char *header)
+{
+    const char *set = apr_table_get(state->assertions, header);
+    const char *field = apr_table_get(r->headers_in, header);
+
+    return set && field && strcmp(set, field) == 0;
+}
+
+/* Between the first fixup and the last the body may be read, which may take longer than an
+ * assertion lives. */
+static void renew_assertions(request_rec *r, const la_forwards_t *forwards, la_request_t *state)
+{
+    apr_time_t now = apr_time_now();
+    int i;
+
+    if (!state->assertions || llabs((long long)(now - state->asserted)) < RENEWAL_US) {
+        return;
+    }
+    state->asserted = now;
+    for (i = 0; i < forwards->lines->nelts; i++) {
+        const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
+        const char *value = is_asserted(r, state, line->header)
+                                ? la_assertions_value(r, line, state->caller)
+                                : NULL;
+
+        if (value) {
+            apr_table_setn(r->headers_in, line->header, value);
+            apr_table_setn(state->assertions, line->header, value);
         }
     }
 }
@@ -294,8 +337,10 @@ void la_forward_to_handler(request_rec *r)
 
     if (state->forwarded_conf == r->per_dir_config) {
         keep_environment(r, state);
+        renew_assertions(r, conf->forwards, state);
         return;
     }
+    state->assertions = NULL;
     if (conf->forwards || (moved && la_forward_any_reserved())) {
         la_scrub_fields(r, conf->forwards); /* of an .htaccess, and of an earlier section */
     }
@@ -310,7 +355,7 @@ void la_forward_to_handler(request_rec *r)
         la_backend_token_scrub(r);
     }
     if (caller && conf->forwards) {
-        set_headers(r, conf->forwards, caller);
+        set_headers(r, conf->forwards, state);
     }
     if (caller && conf->env == LA_ON) {
         set_environment(r, caller);

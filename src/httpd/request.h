@@ -52,6 +52,8 @@ typedef struct la_request_t {
     int authorization_is_ours;            /* a section of this request had an assertion in it */
     int uncacheable;                      /* the answer is for this caller alone (mod_cache) */
     int moved;                            /* another section took over, access was decided again */
+    apr_table_t *assertions;              /* by header, as that section set them; or NULL */
+    apr_time_t asserted;                  /* when */
     const void *forwarded_conf;           /* the section that set headers and environment */
     const apr_table_t *environment;       /* the table that was cleaned then */
 

@@ -13,7 +13,9 @@ from conftest import new_token
 from errorlog import await_until
 from prover import Api, Prover, held, refused
 from server import MODULE, Httpd, key_entry, sanitizer_environment
+from client import build
 from signer import Key, claims
+from signing import KNOWN, backend_of, last_call, payload_of, signer_section
 
 HOUR = 3600
 YEARS = 10 * 365 * 24 * HOUR
@@ -31,7 +33,7 @@ def server(key):
     """An httpd whose clock set() turns."""
     (library,) = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
     preload = ":".join(filter(None, [sanitizer_environment().get("LD_PRELOAD"), library]))
-    httpd = Httpd(expected=("is unavailable",))
+    httpd = Httpd(expected=("is unavailable",), modules=("proxy", "proxy_http"))
     clock = httpd.write("clock", "+0")
     clock.chmod(0o644)
     httpd.env = {"LD_PRELOAD": preload, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
@@ -54,7 +56,9 @@ def server(key):
                     location("/nonces", "nonces") + everywhere(httpd, "/nonces") +
                     location("/folder", "nonces") + "<Location /folder/index.html>\nLlamaAuthUse nonces bound\n</Location>\n" +
                     "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n" +
-                    location("/keys", "keys") + everywhere(httpd, "/keys") +
+                    location("/keys", "keys") + everywhere(httpd, "/keys") + signer_section(httpd) +
+                    f"<Location /signed>\n{KNOWN}RequireModel *\nLlamaAuthForward Authorization assertion:internal\n"
+                    f"LlamaAuthForward X-Assertion assertion:internal\nProxyPass {backend_of(httpd)}/\n</Location>\n" +
                     "".join(f"<LlamaAuthQuota {name}>\nBy client_ip\n{line}\n</LlamaAuthQuota>\n"
                             f"<Location /{name}>\nLlamaAuthQuotaUse {name}\nRequire all granted\n</Location>\n" for name, line in QUOTAS.items()))
     try:
@@ -134,6 +138,22 @@ class TestClock:
         if name != "aligned" or jump > 0:  # else it is forward again
             answer = server.get(f"/{name}")
             assert answer.status == 429 and int(answer.header("Retry-After")) <= HOUR
+
+    @pytest.mark.parametrize("jump", [31, 61, -HOUR])
+    def test_assertion_behind_a_slow_body(self, server, jump):
+        """Who reads it finds it good for half of its Lifetime at least, however long the body took."""
+        body = b'{"model": "m"}'
+        with server.connect() as connection:
+            connection.send(build("POST", "/signed", token="static-key-that-ends", headers=[
+                ("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Expect", "100-continue")]))
+            assert connection.read_head()[1] == 100
+            server.turn(jump)
+            connection.send(body)
+            assert connection.read().status == 200
+        now = time.time() + jump
+        for header in ("Authorization", "X-Assertion"):
+            said = payload_of(last_call(server, "backend").header(header))
+            assert said["iat"] <= now and now + 29 <= said["exp"] <= now + 60
 
     def proof_of(self, api, prover, token, path="/bound", ahead=0, **changes):
         """As a client makes it whose clock is so far ahead of ours."""

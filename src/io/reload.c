@@ -38,7 +38,8 @@ struct la_reload_t {
     la_file_t *file; /* NULL: the caller brings the texts */
     apr_pool_t *pool;
     pid_t owner;
-    apr_thread_mutex_t *lock; /* of who makes a new version; guards `file` and `digest` */
+    apr_thread_mutex_t *lock; /* of who makes a new version; guards `file` and the next two */
+    int is_hidden;            /* this process could not open the file since it began */
     unsigned char digest[LA_DIGEST_BYTES]; /* of the text that was parsed last */
     _Atomic int64_t looked_us;             /* when somebody looked at the file; 0: never */
     _Atomic unsigned current;
@@ -184,6 +185,31 @@ static const char *read_file(la_reload_t *reload, apr_pool_t *scratch, int *is_n
     return error ? error : parse_text(reload, text, scratch, is_new);
 }
 
+/* Returns NULL, or why this process cannot open the file. */
+static const char *try_to_open(const la_reload_t *reload, apr_pool_t *pool)
+{
+    int fd;
+    const char *error = la_file_open(pool, la_file_path(reload->file), &fd);
+
+    if (!error) {
+        close(fd);
+    }
+    return error;
+}
+
+/* Whether the file is still hidden; once it is not, it is followed as all others. */
+static int stays_hidden(la_reload_t *reload)
+{
+    apr_pool_t *scratch;
+
+    if (reload->is_hidden) {
+        scratch = separate_pool(reload);
+        reload->is_hidden = try_to_open(reload, scratch) != NULL;
+        apr_pool_destroy(scratch);
+    }
+    return reload->is_hidden;
+}
+
 static void look_at_file(la_reload_t *reload)
 {
     apr_pool_t *scratch;
@@ -191,7 +217,7 @@ static void look_at_file(la_reload_t *reload)
     int is_new = 0;
 
     (void)empty_spare_slot(reload);
-    if (!la_file_changed(reload->file)) {
+    if (stays_hidden(reload) || !la_file_changed(reload->file)) {
         return;
     }
     scratch = separate_pool(reload);
@@ -233,17 +259,22 @@ const char *la_reload_text(la_reload_t *reload, la_slice_t text, apr_pool_t *poo
 
 void la_reload_check_readable(const la_reload_t *reload, apr_pool_t *pool)
 {
-    int fd;
-    const char *error = la_file_open(pool, la_file_path(reload->file), &fd);
+    const char *error = try_to_open(reload, pool);
 
     if (error) {
         la_log(LA_LOG_WARNING,
                LA_LOGNO(0005) "%s: %s: changes to it, revocations too, will not be seen before a "
                               "restart",
                la_file_path(reload->file), error);
-        return;
     }
-    close(fd);
+}
+
+const char *la_reload_may_be_hidden(la_reload_t *reload, apr_pool_t *pool)
+{
+    const char *error = try_to_open(reload, pool);
+
+    reload->is_hidden = error != NULL;
+    return error;
 }
 
 /* Whether nobody has looked at the file for that long. The clock may have been set back. */

@@ -37,6 +37,11 @@ const char *la_reload_read(la_reload_t *reload, apr_pool_t *pool);
 /* Logs a warning if this process, which runs as httpd's User, cannot read the file. */
 void la_reload_check_readable(const la_reload_t *reload, apr_pool_t *pool);
 
+/* For a file that only the parent may be able to read, in a child before its threads: as long as
+ * this process cannot open it, its last version is used, and nothing is logged. Once it can, it
+ * follows the file as any other. Returns NULL, or why it cannot open it now, in `pool`. */
+const char *la_reload_may_be_hidden(la_reload_t *reload, apr_pool_t *pool);
+
 /* Reads the file again if it has changed; at most one stat() in LA_RELOAD_INTERVAL_US. What is used
  * afterwards was the file's content less than two intervals ago, or is the last good version; the
  * log says why. now: the wall clock. Any thread.

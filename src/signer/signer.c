@@ -5,7 +5,6 @@
 #include "access/policy.h"
 #include "base/json.h"
 #include "base/units.h"
-#include "io/file.h"
 #include "io/server.h"
 
 #include <apr_lib.h>
@@ -16,7 +15,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #define LIFETIME_DEFAULT_US (60 * APR_USEC_PER_SEC)
 #define LIFETIME_MIN_US     (10 * APR_USEC_PER_SEC)
@@ -60,7 +58,7 @@ static int has_path(const la_signer_t *signer, const char *path)
 
 static const char *add_key(apr_pool_t *pool, la_signer_t *signer, const char *word)
 {
-    la_signer_key_t key = {.is_followed = 1};
+    la_signer_key_t key;
     const char *error;
 
     if (strncmp(word, FILE_PREFIX, strlen(FILE_PREFIX)) != 0 || !word[strlen(FILE_PREFIX)]) {
@@ -295,33 +293,27 @@ const char *la_signer_check(apr_pool_t *pool, la_signer_t *signer)
 
 /* ---- serving ---- */
 
-void la_signer_child_init(la_signer_t *signer, apr_pool_t *pool)
+void la_signer_child_init(const la_signer_t *signer, apr_pool_t *pool)
 {
     for (int i = 0; i < signer->keys->nelts; i++) {
-        la_signer_key_t *key = key_at(signer, i);
-        int fd;
-        const char *error = la_file_open(pool, key->path, &fd);
+        const la_signer_key_t *key = key_at(signer, i);
+        const char *error = la_reload_may_be_hidden(key->versions, pool);
 
-        key->is_followed = error == NULL;
         if (error) {
             la_log(LA_LOG_DEBUG,
-                   LA_LOGNO(0370) "signer %s: %s: %s: a change of this key is seen at the next "
-                                  "restart",
+                   LA_LOGNO(0370) "signer %s: %s: %s: until this process can read it, a change of "
+                                  "this key is seen at the next restart",
                    signer->name, key->path, error);
-        } else {
-            close(fd);
         }
     }
 }
 
 const la_signing_key_t *la_signer_hold(const la_signer_t *signer, apr_time_t now, unsigned *held)
 {
-    const la_signer_key_t *key = key_at(signer, 0);
+    la_reload_t *versions = key_at(signer, 0)->versions;
 
-    if (key->is_followed) {
-        la_reload_look(key->versions, now);
-    }
-    return la_reload_hold(key->versions, held);
+    la_reload_look(versions, now);
+    return la_reload_hold(versions, held);
 }
 
 void la_signer_release(const la_signer_t *signer, unsigned held)
@@ -350,9 +342,7 @@ static void write_key(la_json_writer_t *writer, const la_signer_key_t *key, apr_
 {
     unsigned held;
 
-    if (key->is_followed) {
-        la_reload_look_now(key->versions, now);
-    }
+    la_reload_look_now(key->versions, now);
     write_jwk(writer, la_reload_hold(key->versions, &held), kids);
     la_reload_release(key->versions, held);
 }

@@ -23,7 +23,6 @@
 typedef struct la_signer_key_t {
     const char *path;
     la_reload_t *versions; /* of const la_signing_key_t */
-    int is_followed;       /* whether this process looks for changes of the file */
 } la_signer_key_t;
 
 /* One Claim line. */
@@ -63,9 +62,9 @@ const char *la_signer_option(apr_pool_t *pool, la_signer_t *signer, const char *
 /* Checks the section when it ends. Returns NULL, or what is wrong. */
 const char *la_signer_check(apr_pool_t *pool, la_signer_t *signer);
 
-/* Finds out which key files this process, which runs as httpd's User, can follow: the others are
- * read at a restart only. */
-void la_signer_child_init(la_signer_t *signer, apr_pool_t *pool);
+/* Finds out which key files this process, which runs as httpd's User, cannot read: they are
+ * followed once it can. */
+void la_signer_child_init(const la_signer_t *signer, apr_pool_t *pool);
 
 /* Whether a claim is set by us alone, in any case: Go's encoding/json matches names without it, and
  * the last of two members counts. */

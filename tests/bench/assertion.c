@@ -83,7 +83,7 @@ static void make_signer(void)
     }
     assertion.signer = signer;
     unlink(path);
-    la_signer_child_init(signer, pool); /* the file is gone: it is not looked at */
+    la_signer_child_init(signer, pool); /* the file is gone */
 }
 
 static void make_caller(void)

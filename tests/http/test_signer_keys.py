@@ -317,6 +317,15 @@ class TestFiles:
         httpd.graceful()
         await_until(lambda: self.kid(httpd, "fixed") == self.thumbprint(httpd, "hidden"), "the new key after the restart")
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose file it is")
+    def test_no_longer_root_only(self, httpd):
+        """Processes that began before that follow it like those that began after it: else they would sign by two keys for good."""
+        kid = self.kid(httpd, "fixed")
+        write_key(httpd, "hidden")
+        assert (httpd.root / "conf/hidden.pem").stat().st_mode & 0o777 == 0o644
+        await_until(lambda: self.kid(httpd, "fixed") == self.thumbprint(httpd, "hidden"), "the key that httpd's User may read now")
+        assert kid != self.kid(httpd, "fixed") in [key["kid"] for key in httpd.get("/jwks").json["keys"]]
+
     def test_announced(self, httpd):
         for name in ("rotating", "fixed"):
             assert re.search(rf"LA0373: signer {name}, .*test.conf:\d+: ES256, kid [\w-]{{43}}".encode(), httpd.log.everything())

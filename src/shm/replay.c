@@ -15,17 +15,23 @@
  * succeeds. Nothing else has to be done afterwards: whoever is killed before the swap has
  * remembered nothing and taken nothing, and after it all.
  *
+ * The same digest with another end has its way through another table: whoever has swapped his word
+ * in looks for it in all others. Of two who come at once each has swapped before he looks, so one
+ * at most finds nothing.
+ *
  * A minute gets a table once. Before the table goes to another minute, the first one is noted among
  * the spans, and what ends in it is refused from then on. So it does not matter by which clock a
  * minute was thought to be over. A table is free for others when its minute is over by the clock,
  * or lies further ahead than any digest that is taken now, as after the clock was put back.
  *
- * Memory order. A head is stored (release) after the span, and under the lock. Who is about to swap
- * a word loaded it first (acquire), and then the head again: a word that was written under a later
- * head cannot be read without reading that head, or a later one, next. So nobody takes a word of a
- * later serial for a free one. A thread that is stopped between that load and its swap, while the
- * table goes to another minute, either finds the word changed, or leaves a word of an old serial
- * there, which is free, and what it has taken ends in a minute that nobody can take from any more.
+ * Memory order. The swaps and loads of words are sequentially consistent, which is for the look
+ * into other tables; for the rest acquire would do. A head is stored (release) after the span, and
+ * under the lock. Who is about to swap a word loaded it first (acquire), and then the head again: a
+ * word that was written under a later head cannot be read without reading that head, or a later
+ * one, next. So nobody takes a word of a later serial for a free one. A thread that is stopped
+ * between that load and its swap, while the table goes to another minute, either finds the word
+ * changed, or leaves a word of an old serial there, which is free, and what it has taken ends in a
+ * minute that nobody can take from any more.
  */
 #include "shm/replay.h"
 
@@ -169,26 +175,27 @@ static uint64_t serial_of(uint64_t head)
 }
 
 /* Sees whether the item is in a word that is the head's, or takes the word if it is free.
- * Returns WALK_FULL when it is another's. */
-static walk_e try_word(la_replay_t *replay, unsigned table, uint64_t head, word_t *word,
-                       uint64_t mine)
+ * head_now: NULL takes nothing. Returns WALK_FULL when it is another's. */
+static walk_e try_word(const word_t *head_now, uint64_t head, word_t *word, uint64_t mine)
 {
-    uint64_t seen = atomic_load_explicit(word, memory_order_acquire);
+    uint64_t seen = atomic_load(word);
 
     while ((seen & UINT16_MAX) != serial_of(head)) {
-        if (atomic_load_explicit(&replay->header->heads[table], memory_order_acquire) != head) {
+        if (!head_now || atomic_load_explicit(head_now, memory_order_acquire) != head) {
             return WALK_GONE;
         }
-        if (atomic_compare_exchange_strong_explicit(word, &seen, mine, memory_order_acq_rel,
-                                                    memory_order_acquire)) {
+        if (atomic_compare_exchange_strong(word, &seen, mine)) {
             return WALK_NEW;
         }
     }
     return seen == mine ? WALK_SEEN : WALK_FULL;
 }
 
-static walk_e walk(la_replay_t *replay, unsigned table, uint64_t head, const way_t *way)
+/* takes: 0 only looks, and returns WALK_GONE where the item would be taken. */
+static walk_e walk(const la_replay_t *replay, unsigned table, uint64_t head, const way_t *way,
+                   int takes)
 {
+    const word_t *head_now = takes ? &replay->header->heads[table] : NULL;
     uint64_t mine = way->tag << 16 | serial_of(head);
     walk_e found = WALK_FULL;
 
@@ -196,13 +203,26 @@ static walk_e walk(la_replay_t *replay, unsigned table, uint64_t head, const way
         word_t *line = find_line(replay, table, way->hash, step);
 
         for (unsigned i = 0; i < LINE_WORDS && found == WALK_FULL; i++) {
-            found = try_word(replay, table, head, &line[i], mine);
+            found = try_word(head_now, head, &line[i], mine);
         }
     }
     if (found == WALK_NEW) {
         atomic_fetch_add_explicit(&replay->header->held[table], 1, memory_order_relaxed);
     }
     return found;
+}
+
+/* Whether the item is in another table. */
+static int is_elsewhere(const la_replay_t *replay, unsigned table, const way_t *way)
+{
+    for (unsigned i = 0; i < TABLES; i++) {
+        uint64_t head = atomic_load(&replay->header->heads[i]);
+
+        if (i != table && head != 0 && walk(replay, i, head, way, 0) == WALK_SEEN) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* ---- giving tables to minutes ---- */
@@ -386,9 +406,9 @@ static la_replay_e remember(la_replay_t *replay, const la_replay_item_t *item, a
     if (result != LA_REPLAY_NEW) {
         return result;
     }
-    switch (walk(replay, table, head, &way)) {
+    switch (walk(replay, table, head, &way, 1)) {
     case WALK_NEW:
-        return LA_REPLAY_NEW;
+        return is_elsewhere(replay, table, &way) ? LA_REPLAY_SEEN : LA_REPLAY_NEW;
     case WALK_SEEN:
         return LA_REPLAY_SEEN;
     case WALK_GONE:

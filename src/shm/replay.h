@@ -88,12 +88,11 @@ apr_status_t la_replay_attach(void *bytes, apr_size_t len, const uint64_t points
 typedef struct la_replay_item_t {
     const unsigned char *digest; /* LA_DIGEST_BYTES */
     apr_time_t issued;           /* by the wall clock, cut to seconds or not */
-    apr_time_t until;            /* from then on the caller refuses it without asking; always the
-                                  * same for the same digest */
+    apr_time_t until;            /* from then on the caller refuses it without asking */
 } la_replay_item_t;
 
-/* Remembers an item, unless it is remembered. Waits for nobody, but at the first item of a minute
- * for LA_REPLAY_LOCK_US at most.
+/* Remembers an item, unless its digest is remembered, with whatever end. Waits for nobody, but at
+ * the first item of a minute for LA_REPLAY_LOCK_US at most.
  *
  * now: apr_time_now(). matter: of which to tell the log; LA_REPLAY_NO_MATTER: none.
  */

@@ -239,6 +239,8 @@ class TestReplay:
         held(api.call("/a", prover, changes={"jti": jti}))
         refused(api.call("/a", prover, changes={"jti": jti}))
         refused(api.call("/b", prover, changes={"jti": jti}))
+        for seconds in (-250, -70, 70, 250):
+            refused(api.call("/a", prover, changes={"jti": jti, "iat": int(time.time()) + seconds}))
         held(api.call("/a", other, changes={"jti": jti}))
 
     def test_refused_before_it_is_remembered(self, api, prover):

@@ -40,6 +40,51 @@ static void test_threads(void **state)
     }
 }
 
+/* ---- the same digest, another end ---- */
+
+static void test_another_end(void **state)
+{
+    apr_time_t now = BEGIN + MINUTES(20);
+
+    (void)state;
+    for (uint64_t number = 0; number < 100; number++) {
+        assert_int_equal(remember(number, now, now), LA_REPLAY_NEW);
+    }
+    for (uint64_t number = 0; number < 100; number++) {
+        for (int seconds = -299; seconds <= 299; seconds += 13) {
+            assert_int_equal(remember(number, now + SECONDS(seconds), now), LA_REPLAY_SEEN);
+        }
+    }
+}
+
+static _Atomic int arrived;
+
+/* Each of two threads comes with an end of its own, at the same time; they may refuse each other.
+ */
+static void *race_by_ends(void *unused)
+{
+    apr_time_t now = BEGIN + MINUTES(1);
+    apr_time_t ahead = MINUTES(atomic_fetch_add(&arrived, 1));
+
+    (void)unused;
+    for (int i = 0; i < RACED; i++) {
+        while (atomic_load(&arrived) < 2 * i + 2) {}
+        atomic_fetch_add(&taken[i], remember((uint64_t)i, now + ahead, now) == LA_REPLAY_NEW);
+        atomic_fetch_add(&arrived, 1);
+    }
+    return NULL;
+}
+
+static void test_ends_race(void **state)
+{
+    (void)state;
+    memset(taken, 0, sizeof(taken));
+    run_threads(2, race_by_ends, NULL);
+    for (int i = 0; i < RACED; i++) {
+        assert_true(atomic_load(&taken[i]) <= 1);
+    }
+}
+
 /* ---- times ---- */
 
 typedef struct time_case_t {
@@ -390,6 +435,8 @@ int main(void)
 {
     add_in("a digest is new once", test_once, NULL);
     add_in("threads", test_threads, NULL);
+    add_in("the same digest with another end", test_another_end, NULL);
+    add_in("threads with ends of their own", test_ends_race, NULL);
     for (size_t i = 0; i < ROWS(time_cases); i++) {
         add_in(time_cases[i].name, test_times, &time_cases[i]);
     }

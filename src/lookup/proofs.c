@@ -23,7 +23,8 @@
 
 /* ---- what the log is told ---- */
 
-static void tell_matter(la_replay_t *memory, la_replay_matter_e matter, apr_pool_t *pool)
+static void tell_matter(la_replay_t *memory, la_replay_matter_e matter, apr_time_t now,
+                        apr_pool_t *pool)
 {
     if (!la_replay_tell(memory, matter, la_clock_us())) {
         return;
@@ -42,7 +43,7 @@ static void tell_matter(la_replay_t *memory, la_replay_matter_e matter, apr_pool
         la_log(LA_LOG_ERROR,
                LA_LOGNO(0412) "the clock was put back to before the memory of DPoP proofs began: "
                               "proofs are refused until %s, or until httpd is stopped and started",
-               la_timestamp_text(pool, la_replay_begin(memory)));
+               la_timestamp_text(pool, la_replay_ready(memory, now)));
         break;
     case LA_REPLAY_NO_MATTER:
     case LA_REPLAY_IS_ALONE:
@@ -139,7 +140,7 @@ la_replay_e la_proofs_remember(const la_shared_t *shared,
         return LA_REPLAY_REFUSED;
     }
     result = la_replay_remember(memory, &item, now, &matter);
-    tell_matter(memory, matter, pool);
+    tell_matter(memory, matter, now, pool);
     if (result != LA_REPLAY_NEW || !shared->remote) {
         return result;
     }

@@ -372,11 +372,11 @@ static la_replay_e check_times(la_replay_t *replay, const la_replay_item_t *item
         return LA_REPLAY_OLD;
     }
     begin_anew(replay, now);
-    begin = la_replay_begin(replay);
+    begin = (apr_time_t)atomic_load(&replay->header->begin);
     if (item->issued >= begin && !is_of_before(replay, item)) {
         return LA_REPLAY_NEW;
     }
-    *matter = now < begin ? LA_REPLAY_IS_LATE : LA_REPLAY_NO_MATTER;
+    *matter = now < la_replay_ready(replay, now) ? LA_REPLAY_IS_LATE : LA_REPLAY_NO_MATTER;
     return LA_REPLAY_OLD;
 }
 
@@ -453,9 +453,11 @@ void la_replay_note(la_replay_t *replay, la_replay_e elsewhere)
 
 /* ---- what is told of it ---- */
 
-apr_time_t la_replay_begin(const la_replay_t *replay)
+apr_time_t la_replay_ready(const la_replay_t *replay, apr_time_t now)
 {
-    return (apr_time_t)atomic_load(&replay->header->begin);
+    apr_time_t begin = (apr_time_t)atomic_load(&replay->header->begin);
+
+    return now < begin ? begin : (apr_time_t)atomic_load(&replay->header->made);
 }
 
 void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t *state)

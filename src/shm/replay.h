@@ -34,7 +34,8 @@
 #define LA_REPLAY_AHEAD_US (APR_TIME_C(660) * APR_USEC_PER_SEC)
 
 /* If the clock is put back to before the memory's beginning, all is refused until it gets there
- * again; but if that would take longer than this, the memory begins at the clock's time. */
+ * again; but if that would take longer than this, the memory begins at the clock's time, and waits
+ * only when what was issued right before it was made would be taken. */
 #define LA_REPLAY_BACK_US (APR_TIME_C(3600) * APR_USEC_PER_SEC)
 
 typedef struct la_replay_t la_replay_t;
@@ -107,8 +108,8 @@ void la_replay_note(la_replay_t *replay, la_replay_e elsewhere);
  * holder is stopped. */
 #define LA_REPLAY_LOCK_US 100000
 
-/* The wall clock's time from which on the memory is complete. */
-apr_time_t la_replay_begin(const la_replay_t *replay);
+/* The wall clock's time for which the memory waits after LA_REPLAY_IS_LATE. now: as it was then. */
+apr_time_t la_replay_ready(const la_replay_t *replay, apr_time_t now);
 
 void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t *state);
 

@@ -248,6 +248,31 @@ static void test_back_and_ahead_after_the_start(void **state)
     assert_int_not_equal(remember(2, now - YEARS(10), now - YEARS(10)), LA_REPLAY_NEW);
 }
 
+/* The clock was 2 h ahead when the memory was made: what waits for the time to come again says so.
+ */
+static void test_ahead_at_the_start(void **state)
+{
+    uint64_t number = 0;
+    int waits = 0;
+
+    (void)state;
+    for (apr_time_t now = BEGIN - HOURS(2); now < BEGIN + MINUTES(20); now += SECONDS(20)) {
+        unsigned char digest[LA_DIGEST_BYTES] = {0};
+        la_replay_item_t item = {digest, now, now + SECONDS(300)};
+        la_replay_matter_e matter;
+
+        memcpy(digest, &number, sizeof(number));
+        number++;
+        if (la_replay_remember(replay, &item, now, &matter) != LA_REPLAY_NEW) {
+            assert_in_range(BEGIN - now, 1, MINUTES(16));
+            assert_int_equal(matter, LA_REPLAY_IS_LATE);
+            assert_int_equal(la_replay_ready(replay, now), BEGIN);
+            waits++;
+        }
+    }
+    assert_in_range(waits, 1, 48);
+}
+
 /* A busy server's clock jumps ahead for a moment: what is taken now is taken afterwards too. */
 static void test_busy_jump(void **state)
 {
@@ -446,6 +471,7 @@ int main(void)
     }
     add_in("a busy server's clock jumps", test_busy_jump, NULL);
     add_in("back and ahead after the start", test_back_and_ahead_after_the_start, NULL);
+    add_in("ahead at the start", test_ahead_at_the_start, NULL);
     add_in("full", test_full, NULL);
     add_in("as large as in httpd", test_whole_size, NULL);
     add_in("what is not needed is not touched", test_touches_little, NULL);

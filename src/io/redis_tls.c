@@ -146,6 +146,7 @@ static long refuse_late_reads(BIO *bio, int operation, const char *buffer, size_
     (void)argument;
     (void)done;
     if (operation == BIO_CB_READ && deadline_us && la_clock_us() >= *deadline_us) {
+        BIO_clear_retry_flags(bio); /* of the read before: this one did not see that nothing came */
         errno = ETIMEDOUT;
         return -1;
     }
@@ -172,7 +173,10 @@ SSL *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd, apr
 
 void la_redis_tls_end(SSL *session)
 {
-    SSL_free(session);
+    if (session) {
+        SSL_free(session);
+        ERR_clear_error(); /* mod_ssl uses the same thread's queue */
+    }
 }
 
 /* ---- steps ---- */

@@ -65,7 +65,7 @@ int la_redis_tls_has_pending(const struct ssl_st *session);
  * handshake, whose certificate was not accepted; else NULL. */
 const char *la_redis_tls_reason(const struct ssl_st *session, const char *host, apr_pool_t *pool);
 
-/* Frees it; NULL is fine. */
+/* Frees it, and forgets what OpenSSL noted for this thread; NULL is fine. */
 void la_redis_tls_end(struct ssl_st *session);
 
 #endif

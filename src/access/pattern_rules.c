@@ -86,7 +86,8 @@ static int take_to_comma(la_slice_t *text, la_slice_t *taken)
     return comma != NULL;
 }
 
-/* As la_pattern_matches(), but `*` stands for no comma: LiteLLM takes `a,b` for two models. */
+/* As la_pattern_matches(), but a `*` that limits something stands for no comma: LiteLLM takes `a,b`
+ * for two models. */
 static int model_matches(la_slice_t pattern, la_slice_t model)
 {
     la_slice_t pattern_part;
@@ -94,6 +95,9 @@ static int model_matches(la_slice_t pattern, la_slice_t model)
     int more_pattern;
     int more_model;
 
+    if (la_slice_is(pattern, "*")) {
+        return 1;
+    }
     do {
         more_pattern = take_to_comma(&pattern, &pattern_part);
         more_model = take_to_comma(&model, &model_part);

@@ -30,7 +30,7 @@ const char *la_operation_text(apr_pool_t *pool, const la_operation_t *operation)
 int la_operation_has_dots(la_slice_t uri);
 
 /* Adds a `RequireModel` line: PATTERN or attribute:CATEGORY, several of them, or none. In these
- * patterns `*` stands for no comma. As la_policy_add_scopes(). */
+ * patterns `*` stands for no comma, unless it is all of the pattern. As la_policy_add_scopes(). */
 const char *la_policy_add_models(apr_pool_t *pool, const la_policy_t **policy,
                                  const la_policy_line_t *line);
 

@@ -156,7 +156,7 @@ static case_t cases[] = {
     {"value or pattern", "attribute:x b", "a", "b", 0, 1},
     {"a value is no attribute word", "attribute:x", "attribute:x", "a", 0, 0},
     {"two models for one star", "a*", NULL, "a,b", 0, 0},
-    {"two models for a star alone", "*", NULL, "a,b", 0, 0},
+    {"two models for a star alone", "*", NULL, "a,b", 0, 1},
     {"two models for a value", "attribute:x", "a*", "a,b", 0, 0},
     {"two models that the pattern names", "a*,b", NULL, "ax,b", 0, 1},
     {"two models for two stars", "*,*", NULL, "a,b", 0, 1},

@@ -200,12 +200,12 @@ static int has_majority(la_redis_master_t *master, int asked, const la_redis_add
     return 2 * votes > answers;
 }
 
-/* Returns 1 if the server says that it is a master. */
-static int is_master(la_redis_master_t *master, const la_redis_address_t *address, apr_pool_t *pool)
+/* Returns 1 if the server says that it is a master. server: which one. */
+static int is_master(la_redis_master_t *master, const la_redis_address_t *address, apr_pool_t *pool,
+                     char server[LA_REDIS_SERVER_LEN + 1])
 {
     la_redis_call_t call = {.deadline_us = la_clock_us() + master->options->connect_timeout_us,
                             .pool = pool};
-    char server[LA_REDIS_SERVER_LEN + 1];
     la_redis_connection_t connection;
     int is_one = la_redis_session_open(&connection, master->options, address, &call, server);
 
@@ -223,10 +223,11 @@ static int change_to(la_redis_master_t *master, int sentinel, const la_redis_add
 {
     la_redis_known_t known = la_redis_master_known(master);
     la_redis_call_t call = {.pool = pool};
+    char server[LA_REDIS_SERVER_LEN + 1];
     la_redis_address_t old;
     int is_agreed;
 
-    if (!is_master(master, named, pool)) {
+    if (!is_master(master, named, pool, server)) {
         return 0;
     }
     is_agreed = has_majority(master, sentinel, named, pool);
@@ -237,7 +238,7 @@ static int change_to(la_redis_master_t *master, int sentinel, const la_redis_add
     old = is_same(named, &known.address) ? master->watched : known.address;
     if (is_agreed && old.ip[0] && !is_same(named, &old)) {
         call.deadline_us = la_clock_us() + master->options->connect_timeout_us;
-        la_redis_session_leave_word(master->options, &old, named, &call);
+        la_redis_session_leave_word(master->options, &old, named, server, &call);
     }
     master->watched = *named;
     adopt(master, sentinel, named);

@@ -152,19 +152,22 @@ int la_redis_session_open(la_redis_connection_t *connection, const la_redis_opti
 }
 
 void la_redis_session_leave_word(const la_redis_options_t *options, const la_redis_address_t *old,
-                                 const la_redis_address_t *successor, la_redis_call_t *call)
+                                 const la_redis_address_t *successor, const char *server,
+                                 la_redis_call_t *call)
 {
     la_slice_t words[5] = {
         LA_SLICE("SET"), name_of_word(options, call->pool),
         la_slice_of(apr_psprintf(call->pool, "%s %d", successor->ip, successor->port)),
         LA_SLICE("PX"), LA_SLICE(WORD_MS)};
+    char own[LA_REDIS_SERVER_LEN + 1];
     la_redis_connection_t connection;
 
     if (!la_redis_connection_open(&connection, options, old, call)) {
         return;
     }
     if (la_redis_connection_log_in(&connection, options, call) &&
-        choose_db(&connection, options, call)) {
+        choose_db(&connection, options, call) && identify(&connection, old, call, own) &&
+        strcmp(own, server) != 0) {
         la_redis_connection_greet(&connection, 5, words, "it is no master any more", call);
     }
     la_redis_connection_close(&connection);

@@ -30,8 +30,10 @@ la_redis_e la_redis_session_run(la_redis_connection_t *connection,
                                 const la_slice_t *words, la_redis_call_t *call,
                                 la_redis_answer_t *answer);
 
-/* Leaves word at an old master, if it can be reached. */
+/* Leaves word at an old master, if it can be reached, and is not the same server at another
+ * address. server: of the successor, by la_redis_session_open(). */
 void la_redis_session_leave_word(const la_redis_options_t *options, const la_redis_address_t *old,
-                                 const la_redis_address_t *successor, la_redis_call_t *call);
+                                 const la_redis_address_t *successor, const char *server,
+                                 la_redis_call_t *call);
 
 #endif

@@ -11,6 +11,7 @@ from redis_server import Redis
 from sentinel_server import NAME, FakeSentinel, Replicated, Sentinel
 from server import Httpd, client_id, free_port
 from test_second import MODULES, ask, entries, operations, purge, status, text
+from test_second_hostile import array
 from traffic import Load, by_name, check_own
 
 EXPECTED = ("LA0052", "LA0054", "LA0057")
@@ -320,6 +321,23 @@ class TestSentinels:
             ask(one, new_token())
             return entries(redis)
         await_until(stored, "the name to be looked up")
+        redis.remove()
+
+    def test_the_same_master_at_another_address(self, fakes, start):
+        """As of a name with several addresses: nobody has taken its place."""
+        redis = Redis(None, ["--bind", "127.0.0.1", "127.0.0.2"])
+
+        def says(host):
+            return array(host, b"%d" % redis.port)
+        sentinel = fakes(says(b"127.0.0.1"))
+        one = start(self.url(sentinel))
+        self.known_by_all(one)
+        sentinel.says = says(b"127.0.0.2")
+        await_until(lambda: sum("at 127.0.0.2" in line.text for line in one.log.since()) == one.processes, "each process to change over")
+        assert redis.cli("EXISTS", "llama_auth:moved").split()[-1] == "0"
+        for _ in range(5):
+            assert ask(one, new_token()) == (200, "miss")
+        assert operations(one)["stored"] == 5
         redis.remove()
 
     def test_redis_that_is_a_sentinel(self, redis, start):

@@ -78,6 +78,8 @@ class FakeRedis:
                 pass
 
     def stop(self):
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)  # else it takes one more, while a thread waits in accept()
         self.listener.close()
 
 

@@ -2,10 +2,10 @@
  *
  * A request that finds no master where it is thought to be asks the sentinels itself, within its
  * own deadline. A thread of mod_watchdog asks them once a second whether there is another: an old
- * master may be there, and answer, for some seconds after a failover. One sentinel is believed if
- * nothing is known; against a master that answers there must be more than half of those that
- * answer, since one of them may be late or wrong. Either way the server itself must say that it is
- * a master, whose place no other has taken (redis_session.c).
+ * master may be there, and answer, for some seconds after a failover. A request believes one
+ * sentinel; the thread believes more than half of those that answer, since one of them may be late
+ * or wrong, and brings back what a request took over from such a one. Either way the server itself
+ * must say that it is a master, whose place no other has taken (redis_session.c).
  */
 #include "io/redis_master.h"
 
@@ -182,22 +182,20 @@ static int ask_linked(la_redis_master_t *master, int index, apr_pool_t *pool,
     return ask_sentinel(master, index, &master->link, pool, named);
 }
 
-/* Returns 1 if more than half of the sentinels that answer name that address too. */
-static int has_majority(la_redis_master_t *master, int asked, const la_redis_address_t *named,
-                        apr_pool_t *pool)
+/* Returns how many sentinels more name that address than another one. */
+static int count_votes(la_redis_master_t *master, int asked, const la_redis_address_t *named,
+                       apr_pool_t *pool)
 {
-    int answers = 1;
     int votes = 1;
 
     for (int i = 0; i < master->options->sentinel_count; i++) {
         la_redis_address_t other;
 
         if (i != asked && ask_sentinel(master, i, NULL, pool, &other)) {
-            answers++;
-            votes += is_same(&other, named);
+            votes += is_same(&other, named) ? 1 : -1;
         }
     }
-    return 2 * votes > answers;
+    return votes;
 }
 
 /* Returns 1 if the server says that it is a master. server: which one. */
@@ -215,9 +213,9 @@ static int is_master(la_redis_master_t *master, const la_redis_address_t *addres
     return is_one;
 }
 
-/* Takes over what a sentinel names, if it is a master, and is not named against one that serves by
- * a few sentinels only. Leaves word at the old one first, so that nobody's requests are counted
- * there once others' are counted here. */
+/* Takes over what a sentinel names, if it is a master that more than half name; if none serves,
+ * that half of them do. A request may have taken over what one alone names. Leaves word at the old
+ * one first, so that nobody's requests are counted there once others' are counted here. */
 static int change_to(la_redis_master_t *master, int sentinel, const la_redis_address_t *named,
                      apr_pool_t *pool)
 {
@@ -225,18 +223,18 @@ static int change_to(la_redis_master_t *master, int sentinel, const la_redis_add
     la_redis_call_t call = {.pool = pool};
     char server[LA_REDIS_SERVER_LEN + 1];
     la_redis_address_t old;
-    int is_agreed;
+    int votes;
 
     if (!is_master(master, named, pool, server)) {
         return 0;
     }
-    is_agreed = has_majority(master, sentinel, named, pool);
-    if (known.is_sound && !is_same(named, &known.address) && !is_agreed) {
+    votes = count_votes(master, sentinel, named, pool);
+    if (votes < (known.is_sound ? 1 : 0)) {
         return 0;
     }
     /* A request may have changed over meanwhile, without leaving word. */
     old = is_same(named, &known.address) ? master->watched : known.address;
-    if (is_agreed && old.ip[0] && !is_same(named, &old)) {
+    if (votes > 0 && old.ip[0] && !is_same(named, &old)) {
         call.deadline_us = la_clock_us() + master->options->connect_timeout_us;
         la_redis_session_leave_word(master->options, &old, named, server, &call);
     }

@@ -312,6 +312,25 @@ class TestSentinels:
         assert not entries(other) and not other.cli("GET", "llama_auth:era")
         other.remove()
 
+    def test_one_that_turns_while_the_master_is_slow(self, redis, fakes, start):
+        """It may bring a process away for a moment, not for good."""
+        other = Redis()
+        sentinels = [fakes(redis.port) for _ in range(3)]
+        one = start(self.url(*sentinels), words="timeout=100ms connect_timeout=100ms")
+        self.known_by_all(one)
+        sentinels[1].says = other.port
+        redis.pause()
+        await_until(lambda: ask(one, new_token()) and operations(one)["unavailable"] >= 3, "three failures")
+        redis.resume()
+
+        def shared():
+            before = len(entries(redis))
+            for _ in range(10):
+                ask(one, new_token())
+            return len(entries(redis)) == before + 10
+        await_until(shared, "all processes to be back")
+        other.remove()
+
     def test_a_master_by_name(self, fakes, start):
         """Looked up in the background."""
         redis = Redis(None, ["--bind", "127.0.0.1", "-::1"])

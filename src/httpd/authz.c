@@ -360,10 +360,24 @@ static int check_body(request_rec *r)
     return status == OK ? la_model_check(r) : status;
 }
 
+/* httpd serves a request that asks for HTTP/2 by Upgrade twice, the second time as the first one
+ * left it: without the token that was removed, with a proof that was seen before, and counted again
+ * by quotas. So where there is a caller or a quota it is answered by HTTP/1.1. */
+static void keep_protocol(request_rec *r)
+{
+    const char *upgrade = apr_table_get(r->headers_in, "Upgrade");
+
+    if (upgrade && ap_find_token(r->pool, upgrade, "h2c") &&
+        (la_request_caller(r) || la_config_dir(r)->quotas)) {
+        apr_table_unset(r->headers_in, "Upgrade");
+    }
+}
+
 int la_authz_last_fixup(request_rec *r)
 {
     int status = ensure_decided(r, decide);
 
+    keep_protocol(r);
     status = status == OK ? check_backend_token(r) : status;
     if (status != OK) {
         return status;

@@ -11,6 +11,7 @@ from configs import everywhere, location, provider
 from keyserver import jwt, key_server
 from prover import ALGS, REJECTED, Api, Prover, held, refused
 from signer import claims, key
+from test_quota import quota
 
 INDEX = b"the protected page"
 
@@ -255,16 +256,34 @@ class TestHttp2:
 
     @staticmethod
     def configure(httpd):
-        return "Protocols h2c http/1.1\n" + idps(httpd, idp=["Binding dpop"]) + location("/h2", "idp") + everywhere(httpd, "/h2")
+        return ("Protocols h2c http/1.1\n" + idps(httpd, idp=["Binding dpop"]) + quota("n", "Requests 100/1h") +
+                location("/h2", "idp", lines=("Require valid-user", "LlamaAuthQuotaUse n")) + everywhere(httpd, "/h2") +
+                everywhere(httpd, "/open") + "<Location /counted>\nLlamaAuthQuotaUse n\n</Location>\n" + everywhere(httpd, "/counted"))
 
-    def test_http2(self, httpd, prover):
-        api = Api(httpd, ready="/h2")
+    @pytest.fixture(scope="class")
+    def api(self, httpd):
+        return Api(httpd, ready="/h2")
 
+    @staticmethod
+    def curl(api, how, path, fields=(), method="GET"):
+        command = ["curl", "-s", "-i", how, "--max-time", "20", "--noproxy", "*", "-X", method, api.origin + path]
+        words = (word for name, value in fields for word in ("-H", f"{name}: {value}"))
+        return subprocess.run([*command, *words], stdout=subprocess.PIPE, timeout=30, check=True).stdout.decode()
+
+    def test_upgrade(self, api, prover):
+        """httpd would serve such a request twice, and the proof would be seen before."""
+        token = prover.token()
+        fields = api.fields(token, [prover.proof("GET", api.origin + "/h2/x", token)])
+        assert self.curl(api, "--http2", "/open/x").startswith("HTTP/1.1 101")  # this httpd does it
+        before = int(api.call("/h2/x", prover).header("x-ratelimit-remaining-requests"))
+        answer = self.curl(api, "--http2", "/h2/x", fields)
+        assert answer.startswith("HTTP/1.1 200") and f"x-ratelimit-remaining-requests: {before - 1}\r\n" in answer
+        assert self.curl(api, "--http2", "/h2/x", fields).startswith("HTTP/1.1 401")
+        assert self.curl(api, "--http2", "/counted/x").startswith("HTTP/1.1 200")
+
+    def test_http2(self, api, prover):
         def ask(token, *proofs, method="GET"):
-            fields = [f"{name}: {value}" for name, value in api.fields(token, proofs)]
-            command = ["curl", "-s", "-i", "--http2-prior-knowledge", "--max-time", "20", "--noproxy", "*", "-X", method, api.origin + "/h2/x?a=b"]
-            done = subprocess.run([*command, *(word for field in fields for word in ("-H", field))], stdout=subprocess.PIPE, timeout=30, check=True)
-            return done.stdout.decode()
+            return self.curl(api, "--http2-prior-knowledge", "/h2/x?a=b", api.fields(token, proofs), method)
         token = prover.token()
         proof = prover.proof("GET", api.origin + "/h2/x", token)
         assert ask(token, proof).startswith("HTTP/2 200")

@@ -206,6 +206,18 @@ class TestSentinels:
         server.remove()
 
     @pytest.fixture
+    def more(self):
+        """Makes real servers that end with the test."""
+        made = []
+
+        def make(kind, *arguments):
+            made.append(kind(*arguments))
+            return made[-1]
+        yield make
+        for server in made:
+            server.remove()
+
+    @pytest.fixture
     def fakes(self):
         made = []
 
@@ -243,17 +255,15 @@ class TestSentinels:
     }
 
     @pytest.mark.parametrize("lie", LIES)
-    def test_one_that_lies(self, redis, fakes, start, lie):
+    def test_one_that_lies(self, redis, more, fakes, start, lie):
         """The next one is believed, by each request within its time."""
-        self.replica = Redis(None, ["--replicaof", "127.0.0.1", str(redis.port)]) if lie == "a replica" else None
+        self.replica = more(Redis, None, ["--replicaof", "127.0.0.1", str(redis.port)]) if lie == "a replica" else None
         self.liar = fakes(None)
         self.liar.says = self.LIES[lie](self)
         one = start(self.url(self.liar, fakes(redis.port)))
         for _ in range(10):
             assert ask(one, new_token()) == (200, "miss")
         assert operations(one)["stored"] >= 9 and status(one)["shared_cache"]["breaker"]["state"] == "closed"
-        if self.replica:
-            self.replica.remove()
 
     @pytest.mark.parametrize("lie", ["nothing", "a port where nobody listens", "no master", "garbage", "a name that is none", "itself"])
     def test_all_lie(self, fakes, start, lie):
@@ -298,9 +308,9 @@ class TestSentinels:
         await_until(lambda: ask(two, token)[1] != "hit", "the purge to arrive", patience=4)
 
     @pytest.mark.parametrize("another", ["agrees with us", "is gone"])
-    def test_one_that_turns_does_not_bring_us_away(self, redis, fakes, start, another):
+    def test_one_that_turns_does_not_bring_us_away(self, redis, more, fakes, start, another):
         """From a master that serves: more than half of those that answer must name the other one."""
-        other = Redis()
+        other = more(Redis)
         sentinels = fakes(redis.port), fakes(redis.port if another == "agrees with us" else b"-ERR no\r\n"), fakes(redis.port)
         one = start(self.url(*sentinels))
         self.known_by_all(one)
@@ -310,11 +320,10 @@ class TestSentinels:
         for _ in range(10):
             assert ask(one, new_token()) == (200, "miss")
         assert not entries(other) and not other.cli("GET", "llama_auth:era")
-        other.remove()
 
-    def test_one_that_turns_while_the_master_is_slow(self, redis, fakes, start):
+    def test_one_that_turns_while_the_master_is_slow(self, redis, more, fakes, start):
         """It may bring a process away for a moment, not for good."""
-        other = Redis()
+        other = more(Redis)
         sentinels = [fakes(redis.port) for _ in range(3)]
         one = start(self.url(*sentinels), words="timeout=100ms connect_timeout=100ms")
         self.known_by_all(one)
@@ -329,22 +338,20 @@ class TestSentinels:
                 ask(one, new_token())
             return len(entries(redis)) == before + 10
         await_until(shared, "all processes to be back")
-        other.remove()
 
-    def test_a_master_by_name(self, fakes, start):
+    def test_a_master_by_name(self, more, fakes, start):
         """Looked up in the background."""
-        redis = Redis(None, ["--bind", "127.0.0.1", "-::1"])
+        redis = more(Redis, None, ["--bind", "127.0.0.1", "-::1"])
         one = start(self.url(fakes(b"*2\r\n$9\r\nlocalhost\r\n$%d\r\n%d\r\n" % (len(str(redis.port)), redis.port))))
 
         def stored():
             ask(one, new_token())
             return entries(redis)
         await_until(stored, "the name to be looked up")
-        redis.remove()
 
-    def test_the_same_master_at_another_address(self, fakes, start):
+    def test_the_same_master_at_another_address(self, more, fakes, start):
         """As of a name with several addresses: nobody has taken its place."""
-        redis = Redis(None, ["--bind", "127.0.0.1", "127.0.0.2"])
+        redis = more(Redis, None, ["--bind", "127.0.0.1", "127.0.0.2"])
 
         def says(host):
             return array(host, b"%d" % redis.port)
@@ -357,21 +364,18 @@ class TestSentinels:
         for _ in range(5):
             assert ask(one, new_token()) == (200, "miss")
         assert operations(one)["stored"] == 5
-        redis.remove()
 
-    def test_redis_that_is_a_sentinel(self, redis, start):
-        sentinel = Sentinel(redis, 1)
+    def test_redis_that_is_a_sentinel(self, redis, more, start):
+        sentinel = more(Sentinel, redis, 1)
         one = start(f"redis://127.0.0.1:{sentinel.port}", expected=(r"LA0052: .*it is a sentinel, .*redis\+sentinel://",))
         for _ in range(4):
             assert ask(one, new_token()) == (200, "miss")
         one.log.await_line("LA0052")
-        sentinel.remove()
 
     @pytest.mark.parametrize("url", [lambda r, s: f"redis://127.0.0.1:{r.port}", lambda r, s: f"redis+sentinel://127.0.0.1:{s.port}/{NAME}"])
-    def test_a_cluster(self, fakes, start, url):
-        cluster = Redis(None, ["--cluster-enabled", "yes", "--cluster-port", str(free_port())])
+    def test_a_cluster(self, more, fakes, start, url):
+        cluster = more(Redis, None, ["--cluster-enabled", "yes", "--cluster-port", str(free_port())])
         one = start(url(cluster, fakes(cluster.port)), expected=(r"LA0052: .*it is a cluster, which cannot be used",))
         for _ in range(4):
             assert ask(one, new_token()) == (200, "miss")
         one.log.await_line("LA0052")
-        cluster.remove()

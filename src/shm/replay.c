@@ -464,13 +464,14 @@ void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t
 {
     const header_t *header = replay->header;
 
+    /* What is part of another count is counted after it, and read before it. */
     *state = (la_replay_state_t){.full = atomic_load(&header->full),
+                                 .alone = atomic_load(&header->alone),
+                                 .elsewhere = atomic_load(&header->elsewhere),
                                  .capacity = count_lines(replay->last_level + 1) * LINE_WORDS};
     for (unsigned i = 0; i <= LA_REPLAY_NEW; i++) {
         state->results[i] = atomic_load(&header->results[i]);
     }
-    state->alone = atomic_load(&header->alone);
-    state->elsewhere = atomic_load(&header->elsewhere);
     for (unsigned i = 0; i < TABLES; i++) {
         uint64_t head = atomic_load(&header->heads[i]);
 

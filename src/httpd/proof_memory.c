@@ -14,8 +14,8 @@
 
 #include <string.h>
 
-/* Under this name httpd keeps the memory over restarts; another layout needs another name. */
-#define RETAINED_KEY "mod_llama_auth proofs 1"
+/* Under this name httpd keeps the memory over restarts, also into another version of the module. */
+#define RETAINED_KEY "mod_llama_auth proofs " APR_STRINGIFY(LA_REPLAY_LAYOUT)
 
 /* What outlives a restart. */
 typedef struct retained_t {

@@ -40,7 +40,7 @@
 
 #include <string.h>
 
-#define LAYOUT       UINT64_C(0x6c617265706c6131)
+#define LAYOUT       (UINT64_C(0x6c617265706c6130) + LA_REPLAY_LAYOUT)
 #define TABLES       16u
 #define HEADER_BYTES 4096u
 #define LINE_WORDS   8u

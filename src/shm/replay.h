@@ -15,6 +15,10 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
+/* Another one for each change of what the bytes mean. Whoever keeps them over a change of the
+ * module finds them by it. */
+#define LA_REPLAY_LAYOUT 1
+
 /* What the bytes must be aligned to. */
 #define LA_REPLAY_ALIGN 64
 

@@ -67,7 +67,7 @@ int la_confirmation_read(const la_json_t *claims, la_confirmation_t *confirmatio
     la_slice_t name;
 
     *confirmation = (la_confirmation_t){0};
-    if (!la_json_member(claims, "cnf", &cnf)) {
+    if (!la_json_member(claims, "cnf", &cnf) || la_json_type(cnf) == LA_JSON_NULL) {
         return 0;
     }
     while (la_json_next(cnf, &it, &name, &value)) {

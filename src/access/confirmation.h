@@ -24,13 +24,13 @@ typedef struct la_confirmation_t {
     char x5t_s256[LA_CONFIRM_LEN + 1];
 } la_confirmation_t;
 
-/* Reads the `cnf` of a token or of an answer about one. A `cnf` that is null, empty or no object,
- * a member that we do not know, and a thumbprint that is not 43 characters of base64url are
+/* Reads the `cnf` of a token or of an answer about one. A `cnf` that is empty or no object, a
+ * member that we do not know, and a thumbprint that is not 43 characters of base64url are
  * LA_CONFIRM_UNKNOWN: a token whose binding cannot be understood must not count as bound to
  * nothing. Keycloak's `"kc-jkt-type": "DPoP"` (26.7) adds nothing to the `jkt` beside it.
  *
  * claims: any value; only an object has a `cnf`.
- * Returns 1 and fills `confirmation` if there is a `cnf`, else 0.
+ * Returns 1 and fills `confirmation` if there is a `cnf` that is not null, else 0.
  */
 int la_confirmation_read(const la_json_t *claims, la_confirmation_t *confirmation);
 

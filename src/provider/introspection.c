@@ -292,10 +292,12 @@ static const char *check_kind(apr_pool_t *pool, const la_json_t *document)
  * is refused. */
 static const char *check_bound(const la_provider_t *provider, const la_json_t *document)
 {
+    la_confirmation_t confirmation;
     const la_json_t *member;
     la_slice_t type;
 
-    if (provider->common.binding == LA_BINDING_IGNORE || la_json_member(document, "cnf", &member) ||
+    if (provider->common.binding == LA_BINDING_IGNORE ||
+        la_confirmation_read(document, &confirmation) ||
         !la_json_member(document, "token_type", &member) || !la_json_string(member, &type)) {
         return NULL;
     }

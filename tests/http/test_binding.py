@@ -297,7 +297,7 @@ class TestWithoutTls:
 
 GOOD = {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
 SHAPES = {
-    "nobody's": GOOD, "empty": {}, "null": None, "a list": [GOOD], "a string": GOOD["jkt"], "true": True, "kid": {"kid": "1"},
+    "nobody's": GOOD, "empty": {}, "a list": [GOOD], "a string": GOOD["jkt"], "true": True, "kid": {"kid": "1"},
     "jwk": {"jwk": {"kty": "EC"}}, "x5t": {"x5t": GOOD["jkt"]}, "jkt null": {"jkt": None}, "jkt short": {"jkt": GOOD["jkt"][1:]},
     "jkt padded": {"jkt": GOOD["jkt"] + "="}, "jkt a list": {"jkt": [GOOD["jkt"]]}, "x5t#S256 of 64 digits": {"x5t#S256": "0" * 64},
 }
@@ -333,6 +333,10 @@ class TestSources:
     @pytest.mark.parametrize("kind", ["jwt", "custom", "introspection"])
     def test_bound_to_nothing(self, httpd, kind):
         held(httpd.get(f"/{kind}", token=self.token(httpd, kind)))
+
+    @pytest.mark.parametrize("kind", ["jwt", "custom", "introspection"])
+    def test_null_is_absent(self, httpd, kind):
+        held(httpd.get(f"/{kind}", token=self.token(httpd, kind, cnf=None)))
 
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("kind", ["jwt", "custom", "introspection"])

@@ -33,7 +33,7 @@ def server(key):
     """An httpd whose clock set() turns."""
     (library,) = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
     preload = ":".join(filter(None, [sanitizer_environment().get("LD_PRELOAD"), library]))
-    httpd = Httpd(expected=("is unavailable",), modules=("proxy", "proxy_http"))
+    httpd = Httpd(expected=("is unavailable",), modules=("proxy", "proxy_http", "headers"))
     clock = httpd.write("clock", "+0")
     clock.chmod(0o644)
     httpd.env = {"LD_PRELOAD": preload, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
@@ -58,7 +58,8 @@ def server(key):
                     "<LlamaAuthProvider keys static>\nFile conf/keys.json\n</LlamaAuthProvider>\n" +
                     location("/keys", "keys") + everywhere(httpd, "/keys") + signer_section(httpd) +
                     f"<Location /signed>\n{KNOWN}RequireModel *\nLlamaAuthForward Authorization assertion:internal\n"
-                    f"LlamaAuthForward X-Assertion assertion:internal\nProxyPass {backend_of(httpd)}/\n</Location>\n" +
+                    f"LlamaAuthForward X-Assertion assertion:internal\nLlamaAuthForward X-Other assertion:internal\n"
+                    f"RequestHeader set X-Other other\nProxyPass {backend_of(httpd)}/\n</Location>\n" +
                     "".join(f"<LlamaAuthQuota {name}>\nBy client_ip\n{line}\n</LlamaAuthQuota>\n"
                             f"<Location /{name}>\nLlamaAuthQuotaUse {name}\nRequire all granted\n</Location>\n" for name, line in QUOTAS.items()))
     try:
@@ -154,6 +155,7 @@ class TestClock:
         for header in ("Authorization", "X-Assertion"):
             said = payload_of(last_call(server, "backend").header(header))
             assert said["iat"] <= now and now + 29 <= said["exp"] <= now + 60
+        assert last_call(server, "backend").header("X-Other") == "other"  # mod_headers put it in an assertion's place
 
     def proof_of(self, api, prover, token, path="/bound", ahead=0, **changes):
         """As a client makes it whose clock is so far ahead of ours."""

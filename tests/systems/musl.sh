@@ -59,7 +59,7 @@ build_hiredis() { make -j2 CC=cc-musl PREFIX=$MUSL install; }
 build_curl() { configure --disable-static --with-openssl=$MUSL --without-zlib --without-brotli --without-zstd --without-libpsl --without-libidn2 --without-nghttp2 \
     --without-librtmp --disable-ldap --disable-manual && finish; }
 build_cmocka() { cmake_install -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF; }
-build_apache2() { configure --with-apr=$MUSL --with-apr-util=$MUSL --with-pcre=$MUSL/bin/pcre2-config --disable-ssl --enable-unixd=static --enable-log-config=static \
+build_apache2() { sed -i 's/BUILD_DATETIME/__DATE__/' server/buildmark.c && configure --with-apr=$MUSL --with-apr-util=$MUSL --with-pcre=$MUSL/bin/pcre2-config --disable-ssl --enable-unixd=static --enable-log-config=static \
     --enable-logio=static --enable-version=static --enable-watchdog=static --enable-mpms-shared=all --enable-mods-shared=most \
     --disable-lua --disable-luajit --disable-http2 --disable-brotli --disable-deflate --disable-proxy-html --disable-xml2enc --disable-md --disable-systemd && finish; }
 

@@ -10,13 +10,13 @@ import pytest
 from jwcrypto.common import base64url_decode
 from jwcrypto.jwk import JWK
 
+from backend_load import BackendLoad
 from behaviour import reply
 from errorlog import await_until
 from ogx import Ogx, ask_directly
 from program import listens
 from server import ROOT, key_entry
 from signer import Key, assemble, claims
-from traffic import Load
 from websockets_client import WebSocket
 
 PLAIN, MEMBER, ADMIN, OTHER, NO_TENANT, OWNER, BOTH = (f"key-of-{name}-0000000001" for name in (
@@ -192,7 +192,7 @@ def swap_payload(one, other):
 class TestOgx(Common):
     """Told by assertions, as shipped. Beside it, a place that shows the tests what is sent."""
 
-    expected = (*Common.expected, r"AH00898", r"AH01114", r"AH0095[79]", r"AH00940", r"AH01102", r"AH10451")
+    expected = (*Common.expected, r"AH00898", r"AH01110", r"AH01114", r"AH0095[79]", r"AH00940", r"AH01102", r"AH10451")
 
     @staticmethod
     def configure(httpd):
@@ -245,7 +245,7 @@ class TestOgx(Common):
         def judge(token, response):
             seen.add(response.status)
             assert response.status in (502, 503) or models(response) == EXPECTED[token], response
-        with Load(httpd, self.choose, judge, clients=3, may_break=True):
+        with BackendLoad(httpd, self.choose, judge, clients=3, may_break=True):
             ogx.program.kill()
             await_until(lambda: not listens(ogx.port) and 503 in seen, "an answer without OGX")
             assert httpd.get("/v1/models", token="not-a-key-0001").status == 401
@@ -277,7 +277,7 @@ class TestOgx(Common):
         def signs(key):
             return json.loads(base64url_decode(self.shown(httpd, PLAIN).split(".")[0]))["kid"] == key.kid
         httpd.write("conf/next.pem", new.pem())
-        with Load(httpd, self.choose, judge, clients=3, may_break=True) as load:
+        with BackendLoad(httpd, self.choose, judge, clients=3, may_break=True) as load:
             for names, key in ((("signer", "next"), old), (("next", "signer"), new), (("next",), new)):
                 configure(*names)
                 await_until(lambda: signs(key), f"{names[0]} to sign")

@@ -231,11 +231,12 @@ void la_claims_map_texts(const apr_array_header_t *texts, const la_claim_map_t *
     }
 }
 
-void la_claims_confirmation(const la_json_t *document, la_identity_builder_t *builder)
+void la_claims_confirmation(const la_json_t *document, int null_is_absent,
+                            la_identity_builder_t *builder)
 {
     la_confirmation_t confirmation;
 
-    if (la_confirmation_read(document, &confirmation)) {
+    if (la_confirmation_read(document, null_is_absent, &confirmation)) {
         la_identity_set_confirmation(builder, &confirmation);
     }
 }
@@ -258,7 +259,7 @@ const char *la_claims_identity(const la_claims_t *claims, const apr_array_header
         return error;
     }
     la_claims_map(claims, maps, builder, pool);
-    la_claims_confirmation(claims->first, builder);
+    la_claims_confirmation(claims->first, claims->null_is_absent, builder);
     return la_identity_build(builder, pool, identity);
 }
 

@@ -27,6 +27,7 @@ typedef struct la_claim_map_t {
 typedef struct la_claims_t {
     const la_json_t *first;
     const la_json_t *second;
+    int null_is_absent; /* of `cnf`, see la_confirmation_read() */
 } la_claims_t;
 
 /* Finds a claim: a member with that literal name in either object, else a path of names joined by
@@ -61,8 +62,10 @@ void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
 void la_claims_map_texts(const apr_array_header_t *texts, const la_claim_map_t *map,
                          la_identity_builder_t *builder);
 
-/* Takes what the document's token is bound to: its `cnf`, if it has one. */
-void la_claims_confirmation(const la_json_t *document, la_identity_builder_t *builder);
+/* Takes what the document's token is bound to: its `cnf`, if it has one. null_is_absent: see
+ * la_confirmation_read(). */
+void la_claims_confirmation(const la_json_t *document, int null_is_absent,
+                            la_identity_builder_t *builder);
 
 /* Makes the identity of a document that must name a principal; `first` may have a `cnf`.
  *

@@ -59,7 +59,8 @@ static uint32_t take_member(la_slice_t name, const la_json_t *value,
     return la_slice_is(name, "kc-jkt-type") ? take_kind(value) : LA_CONFIRM_UNKNOWN;
 }
 
-int la_confirmation_read(const la_json_t *claims, la_confirmation_t *confirmation)
+int la_confirmation_read(const la_json_t *claims, int null_is_absent,
+                         la_confirmation_t *confirmation)
 {
     la_json_iterator_t it = {0};
     const la_json_t *cnf;
@@ -67,7 +68,7 @@ int la_confirmation_read(const la_json_t *claims, la_confirmation_t *confirmatio
     la_slice_t name;
 
     *confirmation = (la_confirmation_t){0};
-    if (!la_json_member(claims, "cnf", &cnf) || la_json_type(cnf) == LA_JSON_NULL) {
+    if (!la_json_member(claims, "cnf", &cnf) || (!cnf && null_is_absent)) {
         return 0;
     }
     while (la_json_next(cnf, &it, &name, &value)) {

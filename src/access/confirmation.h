@@ -29,10 +29,12 @@ typedef struct la_confirmation_t {
  * LA_CONFIRM_UNKNOWN: a token whose binding cannot be understood must not count as bound to
  * nothing. Keycloak's `"kc-jkt-type": "DPoP"` (26.7) adds nothing to the `jkt` beside it.
  *
- * claims: any value; only an object has a `cnf`.
- * Returns 1 and fills `confirmation` if there is a `cnf` that is not null, else 0.
+ * claims: any value; only an object has a `cnf`. null_is_absent: a null `cnf` counts as missing,
+ * else as one of the wrong type.
+ * Returns 1 and fills `confirmation` if there is a `cnf`, else 0.
  */
-int la_confirmation_read(const la_json_t *claims, la_confirmation_t *confirmation);
+int la_confirmation_read(const la_json_t *claims, int null_is_absent,
+                         la_confirmation_t *confirmation);
 
 /* Whether bytes of unknown origin are what la_confirmation_read() makes. */
 int la_confirmation_check(const la_confirmation_t *confirmation);

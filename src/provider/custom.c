@@ -155,7 +155,7 @@ static const char *take_principal(const la_provider_common_t *common, const la_c
     }
     own = apr_array_make(pool, 1, sizeof(const char *));
     APR_ARRAY_PUSH(own, const char *) = "principal";
-    return la_claims_principal(&(la_claims_t){claims->first, NULL}, own, builder, pool, &found);
+    return la_claims_principal(&(la_claims_t){.first = claims->first}, own, builder, pool, &found);
 }
 
 /* Takes what Claim lines name; without any, all attributes as they are. */
@@ -219,13 +219,13 @@ static const char *make_identity(const la_answer_t *answer, const la_json_t *doc
 {
     const la_provider_common_t *common = &answer->provider->common;
     la_identity_builder_t *builder = la_identity_builder_make(answer->pool);
-    la_claims_t claims = {document, find_attributes(document)};
+    la_claims_t claims = {.first = document, .second = find_attributes(document)};
     const char *error = take_principal(common, &claims, builder, answer->pool);
 
     error = error ? error : take_attributes(common, &claims, builder, answer->pool);
     error = error ? error : take_expires_in(document, answer->pool, answer->result);
     take_message(document, builder);
-    la_claims_confirmation(document, builder);
+    la_claims_confirmation(document, 1, builder);
     return error ? error : la_identity_build(builder, answer->pool, &answer->result->identity);
 }
 

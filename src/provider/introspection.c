@@ -297,7 +297,7 @@ static const char *check_bound(const la_provider_t *provider, const la_json_t *d
     la_slice_t type;
 
     if (provider->common.binding == LA_BINDING_IGNORE ||
-        la_confirmation_read(document, &confirmation) ||
+        la_confirmation_read(document, 1, &confirmation) ||
         !la_json_member(document, "token_type", &member) || !la_json_string(member, &type)) {
         return NULL;
     }
@@ -339,7 +339,7 @@ static void judge_body(la_answer_t *answer)
     if (error) {
         reject(answer, error);
     } else {
-        la_claims_t claims = {document, NULL};
+        la_claims_t claims = {.first = document, .null_is_absent = 1};
 
         la_answer_conclude(answer,
                            la_claims_identity(&claims, common->principal_claims, common->claims,

@@ -315,7 +315,7 @@ static void check_claims(const token_check_t *c)
 {
     const jwt_conf_t *conf = c->provider->conf;
     const la_provider_common_t *common = &c->provider->common;
-    la_claims_t claims = {c->jwt.claims, NULL};
+    la_claims_t claims = {.first = c->jwt.claims};
     la_validity_terms_t terms = {.now = c->call->now,
                                  .leeway_us = conf->leeway_us,
                                  .audiences = c->call->resource ? conf->audiences : conf->elsewhere,

@@ -201,7 +201,7 @@ static int is_anonymous(const la_json_t *user)
 static void accept_user(const la_answer_t *answer, const la_json_t *user)
 {
     const la_provider_common_t *common = &answer->provider->common;
-    la_claims_t claims = {user, NULL};
+    la_claims_t claims = {.first = user};
 
     if (is_anonymous(user)) {
         reject(answer, "the API server calls the caller " ANONYMOUS);

@@ -323,7 +323,7 @@ static const char *read_identity(const reading_t *reading, const la_json_t *entr
                                  la_api_key_t *key)
 {
     la_identity_builder_t *builder = la_identity_builder_make(reading->entry_pool);
-    la_claims_t claims = {entry, NULL};
+    la_claims_t claims = {.first = entry};
     const char *error;
 
     (void)la_json_member(entry, "attributes", &claims.second);

@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     APR_ARRAY_PUSH(names, const char *) = "sub";
     APR_ARRAY_PUSH(names, const char *) = "a.b";
     if (!la_json_parse(pool, rest, &document)) {
-        la_claims_t claims = {document, document};
+        la_claims_t claims = {.first = document, .second = document};
 
         if (!la_claims_principal(&claims, names, builder, pool, &found)) {
             la_claims_map(&claims, maps, builder, pool);

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const la_json_t *cnf;
 
     if (!la_json_parse(pool, (la_slice_t){bytes, size}, &claims)) {
-        int found = la_confirmation_read(claims, &confirmation);
+        int found = la_confirmation_read(claims, 0, &confirmation);
 
         HOLDS(found == la_json_member(claims, "cnf", &cnf));
         HOLDS(found == la_confirmation_check(&confirmation));

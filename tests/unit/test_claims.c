@@ -35,7 +35,8 @@ static const la_json_t *parsed(apr_pool_t *pool, const char *text)
 /* Claims of two JSON texts; NULL stands for no object. */
 static la_claims_t claims_of(apr_pool_t *pool, const char *first, const char *second)
 {
-    la_claims_t claims = {first ? parsed(pool, first) : NULL, second ? parsed(pool, second) : NULL};
+    la_claims_t claims = {.first = first ? parsed(pool, first) : NULL,
+                          .second = second ? parsed(pool, second) : NULL};
 
     return claims;
 }

@@ -54,8 +54,12 @@ def replay(corpus):
     """One fuzz target over its corpus: each file is a test; a crash ends the target."""
     files = sorted(str(path.relative_to(ROOT)) for path in corpus.iterdir())
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1")
-    done = subprocess.run([*EMULATOR, BUILT / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=env, text=True, errors="replace", timeout=UNIT_SECONDS)
+    try:
+        done = subprocess.run([*EMULATOR, BUILT / "fuzz" / corpus.name, *files], cwd=ROOT, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, env=env, text=True, errors="replace", timeout=UNIT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"fuzz corpus {corpus.name}: 0 passed, {len(files)} failed: {error}", flush=True)
+        return 0, len(files)
     passed = len(re.findall(r"^\[ +OK \]", done.stdout, re.M))
     failed = len(files) - passed or int(done.returncode != 0)
     if failed:

@@ -10,6 +10,11 @@ mkdir -p "$logs"
 next_log() { log=$logs/$((steps += 1)).log; }
 steps=0
 
+show_end() {
+    grep -E '\b(error|undefined reference)\b' "$log" | tail -10
+    tail -30 "$log"
+} | cut -c1-300
+
 check() { # a sentence, then a command that must succeed
     local what=$1
     shift
@@ -20,7 +25,7 @@ check() { # a sentence, then a command that must succeed
     else
         failed=$((failed + 1))
         echo "FAILED: $what"
-        tail -40 "$log"
+        show_end
         return 1
     fi
 }
@@ -36,7 +41,7 @@ count() { # a sentence, then a command that ends with "N passed, M failed"
     set -- $last
     passed=$((passed + $1))
     failed=$((failed + $3))
-    [ "$3" = 0 ] || { grep -E '^(FAILED|ERROR|\[  FAILED|E  )|^test_.* [1-9][0-9]* failed' "$log" || tail -40 "$log"; return 1; }
+    [ "$3" = 0 ] || { grep -E '^(FAILED|ERROR|\[  FAILED|E  )|^test_.* [1-9][0-9]* failed' "$log" || show_end; return 1; }
 }
 
 skip() { # what, and why

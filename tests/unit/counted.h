@@ -4,6 +4,7 @@
 #ifndef LA_COUNTED_H
 #define LA_COUNTED_H
 
+#include <sched.h> /* which says in musl what memcpy() is */
 #include <string.h>
 
 #include <apr_strings.h>

@@ -255,7 +255,7 @@ static checked_t *checked_of(la_proof_keys_t *keys, const char *jkt)
 const char *la_proof_keys_check(la_proof_keys_t *keys, const la_jwk_t *key, const char *jkt)
 {
     checked_t *place = keys && EVP_PKEY_is_a(key->key, "RSA") == 1 ? checked_of(keys, jkt) : NULL;
-    checked_t known = {"", NULL};
+    checked_t known;
 
     if (!place) {
         return la_jwk_check(key);

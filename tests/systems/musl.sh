@@ -55,9 +55,13 @@ build_libxcrypt() { ./autogen.sh && configure --disable-static --disable-werror 
 build_apr() { configure --disable-static && finish; }
 build_apr_util() { configure --disable-static --with-apr=$MUSL --with-expat=$MUSL --without-sqlite3 --without-pgsql && finish; }
 build_json_c() { cmake_install -DBUILD_STATIC_LIBS=OFF -DDISABLE_WERROR=ON -DBUILD_TESTING=OFF; }
-build_openssl() { CC=cc-musl ./Configure linux-x86_64 --prefix=$MUSL --libdir=lib --openssldir=/etc/ssl no-tests no-shared && make -j2 build_libs && make install_dev; }
+# cc-musl knows the folder. If pkg-config names it, curl's configure has the system's own programs look there for their libraries.
+build_openssl() {
+    CC=cc-musl ./Configure linux-x86_64 --prefix=$MUSL --libdir=lib --openssldir=/etc/ssl no-tests no-shared && make -j2 build_libs && make install_dev &&
+        sed -i 's,-L[^ ]* ,,' $MUSL/lib/pkgconfig/libssl.pc $MUSL/lib/pkgconfig/libcrypto.pc
+}
 build_hiredis() { make -j2 CC=cc-musl PREFIX=$MUSL install; }
-build_curl() { configure --disable-static --with-openssl=$MUSL --without-zlib --without-brotli --without-zstd --without-libpsl --without-libidn2 --without-nghttp2 \
+build_curl() { configure --disable-static --with-openssl --without-zlib --without-brotli --without-zstd --without-libpsl --without-libidn2 --without-nghttp2 \
     --without-librtmp --disable-ldap --disable-manual && finish; }
 build_cmocka() { cmake_install -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF; }
 build_apache2() { sed -i 's/BUILD_DATETIME/__DATE__/' server/buildmark.c && configure --with-apr=$MUSL --with-apr-util=$MUSL --with-pcre=$MUSL/bin/pcre2-config --disable-ssl --enable-unixd=static --enable-log-config=static \

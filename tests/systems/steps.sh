@@ -11,9 +11,8 @@ next_log() { log=$logs/$((steps += 1)).log; }
 steps=0
 
 show_end() {
-    grep -E '\b(error|undefined reference)\b' "$log" | tail -10
-    tail -30 "$log"
-} | cut -c1-300
+    { grep -E '\b(error|undefined reference)\b' "$log" | tail -10; tail -30 "$log"; } | cut -c1-300
+}
 
 check() { # a sentence, then a command that must succeed
     local what=$1

@@ -3,9 +3,16 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+
+/* OpenSSL 3.0.3: before it a context that was used cannot start again with its key, and does not
+ * say so (its issue 17811). */
+#define STARTS_AGAIN 0x30000030ul
 
 /* SHA-256, fetched once, because that takes longer than a digest. When two threads fetch, one copy
  * is freed. A failure is not remembered. The reference is never given back: libcrypto keeps the
@@ -46,20 +53,53 @@ void la_digest_hex(const unsigned char *bytes, apr_size_t len, char *hex)
     hex[2 * len] = '\0';
 }
 
-la_hmac_t *la_hmac_make(const unsigned char *key, apr_size_t len)
+struct la_hmac_t {
+    EVP_MAC_CTX *keyed;           /* copied, never used itself */
+    _Atomic(EVP_MAC_CTX *) spare; /* a copy that is ready: copying takes longer than an HMAC */
+};
+
+static EVP_MAC_CTX *make_keyed(const unsigned char *key, apr_size_t len)
 {
     char digest[] = "SHA256";
     OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                                OSSL_PARAM_construct_end()};
     EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-    la_hmac_t *hmac = mac ? EVP_MAC_CTX_new(mac) : NULL;
+    EVP_MAC_CTX *keyed = mac ? EVP_MAC_CTX_new(mac) : NULL;
 
     EVP_MAC_free(mac);
-    if (hmac && EVP_MAC_init(hmac, key, len, parameters) == 1) {
-        return hmac;
+    if (keyed && EVP_MAC_init(keyed, key, len, parameters) == 1) {
+        return keyed;
     }
-    EVP_MAC_CTX_free(hmac);
+    EVP_MAC_CTX_free(keyed);
     return NULL;
+}
+
+static EVP_MAC_CTX *take_copy(la_hmac_t *hmac)
+{
+    EVP_MAC_CTX *spare = atomic_exchange(&hmac->spare, NULL);
+
+    return spare ? spare : EVP_MAC_CTX_dup(hmac->keyed);
+}
+
+static void give_copy(la_hmac_t *hmac, EVP_MAC_CTX *copy)
+{
+    EVP_MAC_CTX *none = NULL;
+
+    if (OpenSSL_version_num() < STARTS_AGAIN || EVP_MAC_init(copy, NULL, 0, NULL) != 1 ||
+        !atomic_compare_exchange_strong(&hmac->spare, &none, copy)) {
+        EVP_MAC_CTX_free(copy);
+    }
+}
+
+la_hmac_t *la_hmac_make(const unsigned char *key, apr_size_t len)
+{
+    la_hmac_t *hmac = calloc(1, sizeof(*hmac));
+
+    if (hmac && !(hmac->keyed = make_keyed(key, len))) {
+        free(hmac);
+        return NULL;
+    }
+    return hmac;
 }
 
 static int add_part(EVP_MAC_CTX *mac, la_slice_t part)
@@ -71,10 +111,10 @@ static int add_part(EVP_MAC_CTX *mac, la_slice_t part)
             EVP_MAC_update(mac, (const unsigned char *)part.data, part.len) == 1);
 }
 
-apr_status_t la_hmac_parts(const la_hmac_t *hmac, const la_slice_t *parts, apr_size_t count,
+apr_status_t la_hmac_parts(la_hmac_t *hmac, const la_slice_t *parts, apr_size_t count,
                            unsigned char digest[LA_DIGEST_BYTES])
 {
-    EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(hmac);
+    EVP_MAC_CTX *mac = take_copy(hmac);
     apr_size_t len = 0;
     apr_size_t i;
     int ok = mac != NULL;
@@ -83,11 +123,19 @@ apr_status_t la_hmac_parts(const la_hmac_t *hmac, const la_slice_t *parts, apr_s
         ok = add_part(mac, parts[i]);
     }
     ok = ok && EVP_MAC_final(mac, digest, &len, LA_DIGEST_BYTES) == 1 && len == LA_DIGEST_BYTES;
-    EVP_MAC_CTX_free(mac);
+    if (ok) {
+        give_copy(hmac, mac);
+    } else {
+        EVP_MAC_CTX_free(mac);
+    }
     return ok ? APR_SUCCESS : APR_EGENERAL;
 }
 
 void la_hmac_free(la_hmac_t *hmac)
 {
-    EVP_MAC_CTX_free(hmac);
+    if (hmac) {
+        EVP_MAC_CTX_free(hmac->spare);
+        EVP_MAC_CTX_free(hmac->keyed);
+        free(hmac);
+    }
 }

@@ -15,7 +15,7 @@ apr_status_t la_digest_sha256(la_slice_t bytes, unsigned char digest[LA_DIGEST_B
 void la_digest_hex(const unsigned char *bytes, apr_size_t len, char *hex);
 
 /* HMAC-SHA256 (RFC 2104) with a key. */
-typedef struct evp_mac_ctx_st la_hmac_t;
+typedef struct la_hmac_t la_hmac_t;
 
 /* Makes it, or returns NULL when libcrypto fails. la_hmac_free() takes NULL too. */
 la_hmac_t *la_hmac_make(const unsigned char *key, apr_size_t len);
@@ -25,7 +25,7 @@ void la_hmac_free(la_hmac_t *hmac);
  * part with data NULL is absent, not empty. Returns APR_SUCCESS, or APR_EGENERAL when libcrypto
  * fails. Any number of threads may use one `hmac`.
  */
-apr_status_t la_hmac_parts(const la_hmac_t *hmac, const la_slice_t *parts, apr_size_t count,
+apr_status_t la_hmac_parts(la_hmac_t *hmac, const la_slice_t *parts, apr_size_t count,
                            unsigned char digest[LA_DIGEST_BYTES]);
 
 #endif

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-#define GATE_LAYOUT 0x32474c4cu /* "LLG2" */
+#define GATE_LAYOUT 0x33474c4cu /* "LLG3" */
 
 #define GATE_MAX_GATES   4096u
 #define GATE_MAX_PERMITS 65536u
@@ -32,6 +32,9 @@
 #define TICKS_MOST     864000u
 #define MARK_TURN      (0xffffffffu >> TICK_BITS)
 #define QUEUE_SLACK_US APR_USEC_PER_SEC
+
+/* Memory order: a sleeper counts itself before the kernel compares `wake`, a waker steps `wake`
+ * before it reads the count: both are sequentially consistent, so one of them sees the other. */
 
 /* ---- geometry -------------------------------------------------------------------- */
 
@@ -166,7 +169,9 @@ static int wait_queued(la_gates_t *gates, la_gate_t *gate, const la_gate_terms_t
         if (take_permit(gates, gate, terms, permit)) {
             return 1;
         }
+        atomic_fetch_add(&gate->sleepers, 1);
         la_futex_wait(&gate->wake, wake, ends - now < GATE_SLICE_US ? ends - now : GATE_SLICE_US);
+        atomic_fetch_sub(&gate->sleepers, 1);
         now = la_clock_us();
     }
     return take_permit(gates, gate, terms, permit);
@@ -214,7 +219,9 @@ void la_gate_leave(la_gates_t *gates, uint32_t index, const la_gate_permit_t *pe
 
     if (la_place_leave(gates->life, &gate->places[permit->index], permit->mark)) {
         atomic_fetch_add(&gate->wake, 1);
-        la_futex_wake(&gate->wake, 1);
+        if (atomic_load(&gate->sleepers) != 0) {
+            la_futex_wake(&gate->wake, 1);
+        }
     }
 }
 

@@ -21,9 +21,10 @@ typedef struct la_gate_t {
     la_gate_word_t openings;
     la_gate_word_t refusals;
     la_gate_word_t exhaustions;
-    _Atomic uint32_t wake; /* changes when a permit is given back */
-    _Atomic uint32_t turn; /* distinguishes the permits that one process takes in turn */
-    uint64_t unused[3];
+    _Atomic uint32_t wake;     /* changes when a permit is given back */
+    _Atomic uint32_t turn;     /* distinguishes the permits that one process takes in turn */
+    _Atomic uint32_t sleepers; /* those that were killed in their sleep included */
+    uint32_t unused[5];
     la_place_t places[]; /* permits, then queue */
 } la_gate_t;
 

@@ -1,5 +1,5 @@
-/* The HTTP client over libcurl. Only this file and url.c know curl, and nothing of curl exists
- * before the fork. Any request thread calls.
+/* The HTTP client over libcurl. Only this file, http_handle.c and url.c know curl, and nothing of
+ * curl exists before the fork. Any request thread calls.
  *
  * One thread owns a handle during a call; otherwise the handle rests in `idle` with its connection.
  * The handle that came back last goes out first, so that few connections stay warm. A caller
@@ -9,9 +9,9 @@
 #include "io/http.h"
 
 #include "base/clock.h"
+#include "io/http_handle.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,8 +19,6 @@
 #include <apr_errno.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
-
-#include <curl/curl.h>
 
 /* All header fields of an answer together; curl limits only one line. */
 #define HEADER_LIMIT_BYTES ((apr_size_t)64 * 1024)
@@ -30,15 +28,11 @@
 /* First size of a body's buffer. */
 #define BODY_FIRST_BYTES ((apr_size_t)4096)
 
-/* How much curl reads at a time. Answers are short, and each connection has its own buffer. */
-#define READ_BYTES 4096L
-
 struct la_http_t {
     const la_http_options_t *options;
     apr_thread_mutex_t *lock; /* guards `idle` */
     apr_array_header_t *idle; /* of CURL *, the one used last at the end; at most max_idle */
     int max_idle;
-    int ca_bundle; /* curl has a file of the system's authorities */
 };
 
 /* One call under way, in the caller's pool, whose cleanup frees the body. */
@@ -101,51 +95,12 @@ apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, 
     made->options = options;
     made->max_idle = max_handles;
     made->idle = apr_array_make(pchild, made->max_idle, sizeof(CURL *));
-    made->ca_bundle = curl_version_info(CURLVERSION_NOW)->cainfo != NULL;
     apr_pool_cleanup_register(pchild, made, close_idle, apr_pool_cleanup_null);
     *http = made;
     return APR_SUCCESS;
 }
 
-/* Takes or makes a handle for one call; NULL on failure. */
-static CURL *acquire(la_http_t *http)
-{
-    CURL **idle;
-    CURL *handle;
-
-    if (apr_thread_mutex_lock(http->lock) != APR_SUCCESS) {
-        return NULL;
-    }
-    idle = apr_array_pop(http->idle);
-    handle = idle ? *idle : NULL; /* before the unlock: the array's memory is used again */
-    apr_thread_mutex_unlock(http->lock);
-    return handle ? handle : curl_easy_init();
-}
-
-/* Takes a handle back, and resets it at once: its options point into the call's memory, and curl
- * may write to the error buffer even while it closes an idle connection. */
-static void release(la_http_t *http, CURL *handle)
-{
-    curl_easy_reset(handle);
-    if (apr_thread_mutex_lock(http->lock) == APR_SUCCESS) {
-        if (http->idle->nelts < http->max_idle) {
-            APR_ARRAY_PUSH(http->idle, CURL *) = handle;
-            handle = NULL;
-        }
-        apr_thread_mutex_unlock(http->lock);
-    }
-    curl_easy_cleanup(handle);
-}
-
 /* ---- what curl calls back ---- */
-
-/* Makes the socket close-on-exec at once: another thread may fork a CGI at any moment. */
-static curl_socket_t open_socket(void *unused, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    (void)unused;
-    (void)purpose;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
 
 /* Makes room for `needed` bytes, at most the limit. */
 static int reserve(exchange_t *x, apr_size_t needed)
@@ -202,18 +157,37 @@ static size_t take_header(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
-/* ---- setting a handle up ---- */
+/* ---- handles ---- */
 
-/* Whether curl took an option. Without any of them the call is not safe. */
-#define SET(x, option, value) (curl_easy_setopt((x)->handle, option, value) == CURLE_OK)
-
-/* Rounds up, because 0 means no limit to curl, which takes no more than an int. */
-static long milliseconds(apr_interval_time_t us)
+/* Takes or makes a handle for one call; NULL on failure. */
+static CURL *acquire(la_http_t *http)
 {
-    apr_interval_time_t ms = us / 1000 + (us % 1000 != 0);
+    CURL **idle;
+    CURL *handle;
 
-    return ms > INT_MAX ? INT_MAX : ms < 1 ? 1 : (long)ms;
+    if (apr_thread_mutex_lock(http->lock) != APR_SUCCESS) {
+        return NULL;
+    }
+    idle = apr_array_pop(http->idle);
+    handle = idle ? *idle : NULL; /* before the unlock: the array's memory is used again */
+    apr_thread_mutex_unlock(http->lock);
+    return handle ? handle : la_http_handle_make(http->options);
 }
+
+/* Takes a handle back, after a call of which it knows nothing any more. */
+static void release(la_http_t *http, CURL *handle)
+{
+    if (apr_thread_mutex_lock(http->lock) == APR_SUCCESS) {
+        if (http->idle->nelts < http->max_idle) {
+            APR_ARRAY_PUSH(http->idle, CURL *) = handle;
+            handle = NULL;
+        }
+        apr_thread_mutex_unlock(http->lock);
+    }
+    curl_easy_cleanup(handle);
+}
+
+/* ---- setting a call up ---- */
 
 static apr_interval_time_t time_left(const exchange_t *x)
 {
@@ -222,19 +196,6 @@ static apr_interval_time_t time_left(const exchange_t *x)
         x->request->deadline_us ? x->request->deadline_us - la_clock_us() : timeout;
 
     return left < timeout ? left : timeout;
-}
-
-/* QUICK_EXIT: at the deadline curl does not wait for a name resolution that hangs. */
-static int set_limits(exchange_t *x)
-{
-    return SET(x, CURLOPT_TIMEOUT_MS, milliseconds(time_left(x))) &&
-           SET(x, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(x->http->options->connect_timeout_us)) &&
-           SET(x, CURLOPT_BUFFERSIZE, READ_BYTES) && SET(x, CURLOPT_NOSIGNAL, 1L) &&
-           SET(x, CURLOPT_QUICK_EXIT, 1L) &&
-           SET(x, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->limit) &&
-           SET(x, CURLOPT_WRITEFUNCTION, take_body) && SET(x, CURLOPT_WRITEDATA, x) &&
-           SET(x, CURLOPT_HEADERFUNCTION, take_header) && SET(x, CURLOPT_HEADERDATA, x) &&
-           SET(x, CURLOPT_ERRORBUFFER, x->error);
 }
 
 /* Whether the handle's last connection cannot be used again: the endpoint has closed it, or has
@@ -252,53 +213,43 @@ static int is_spoilt(CURL *handle)
            (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-/* An empty PROXY and NOPROXY override the environment. */
-static int set_transport(const exchange_t *x)
-{
-    const char *proxy = x->http->options->proxy;
-
-    return SET(x, CURLOPT_PROTOCOLS_STR, "http,https") &&
-           SET(x, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
-           SET(x, CURLOPT_FOLLOWLOCATION, 0L) && SET(x, CURLOPT_MAXCONNECTS, 1L) &&
-           SET(x, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
-           SET(x, CURLOPT_FRESH_CONNECT, (long)is_spoilt(x->handle)) &&
-           SET(x, CURLOPT_PROXY, proxy ? proxy : "") && SET(x, CURLOPT_NOPROXY, "");
-}
-
-/* Sets whom to trust. With a file, CAPATH goes: else curl would trust the system's authorities
- * beside ours, and load the file for each connection. */
-static int set_authorities(const exchange_t *x)
-{
-    const char *file = x->http->options->tls_ca_file;
-
-    return (!file || SET(x, CURLOPT_CAINFO, file)) &&
-           ((!file && !x->http->ca_bundle) || SET(x, CURLOPT_CAPATH, NULL));
-}
-
-static int set_tls(const exchange_t *x)
-{
-    const la_http_options_t *options = x->http->options;
-    const char *key = options->tls_key_file ? options->tls_key_file : options->tls_cert_file;
-
-    return SET(x, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
-           SET(x, CURLOPT_SSL_VERIFYPEER, options->tls_verify ? 1L : 0L) &&
-           SET(x, CURLOPT_SSL_VERIFYHOST, options->tls_verify ? 2L : 0L) && set_authorities(x) &&
-           (!options->tls_cert_file ||
-            (SET(x, CURLOPT_SSLCERT, options->tls_cert_file) && SET(x, CURLOPT_SSLKEY, key)));
-}
-
-static int set_request(const exchange_t *x, struct curl_slist *fields)
+static int set_method(const exchange_t *x)
 {
     const la_http_request_t *request = x->request;
-    int set = SET(x, CURLOPT_URL, request->url) && SET(x, CURLOPT_HTTPHEADER, fields) &&
-              SET(x, CURLOPT_USERAGENT, "mod_llama_auth");
 
     if (strcmp(request->method, "POST") != 0) {
-        return set && SET(x, CURLOPT_HTTPGET, 1L);
+        return LA_CURL_SET(x->handle, CURLOPT_HTTPGET, 1L);
     }
-    return set && SET(x, CURLOPT_POST, 1L) &&
-           SET(x, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
-           SET(x, CURLOPT_POSTFIELDS, request->body.len > 0 ? request->body.data : "");
+    return LA_CURL_SET(x->handle, CURLOPT_POST, 1L) &&
+           LA_CURL_SET(x->handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
+           LA_CURL_SET(x->handle, CURLOPT_POSTFIELDS,
+                       request->body.len > 0 ? request->body.data : "");
+}
+
+static int set_call(exchange_t *x, struct curl_slist *fields)
+{
+    CURL *handle = x->handle;
+
+    return LA_CURL_SET(handle, CURLOPT_TIMEOUT_MS, la_http_milliseconds(time_left(x))) &&
+           LA_CURL_SET(handle, CURLOPT_FRESH_CONNECT, (long)is_spoilt(handle)) &&
+           LA_CURL_SET(handle, CURLOPT_WRITEFUNCTION, take_body) &&
+           LA_CURL_SET(handle, CURLOPT_WRITEDATA, x) &&
+           LA_CURL_SET(handle, CURLOPT_HEADERFUNCTION, take_header) &&
+           LA_CURL_SET(handle, CURLOPT_HEADERDATA, x) &&
+           LA_CURL_SET(handle, CURLOPT_ERRORBUFFER, x->error) &&
+           LA_CURL_SET(handle, CURLOPT_URL, x->request->url) &&
+           LA_CURL_SET(handle, CURLOPT_HTTPHEADER, fields) && set_method(x);
+}
+
+/* Takes the call's memory from the handle: curl may write to the error buffer even while it closes
+ * an idle connection. Setting POSTFIELDS makes the method POST; the next call sets its own. */
+static void forget_call(CURL *handle)
+{
+    (void)curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, NULL);
+    (void)curl_easy_setopt(handle, CURLOPT_WRITEDATA, NULL);
+    (void)curl_easy_setopt(handle, CURLOPT_HEADERDATA, NULL);
+    (void)curl_easy_setopt(handle, CURLOPT_HTTPHEADER, NULL);
+    (void)curl_easy_setopt(handle, CURLOPT_POSTFIELDS, NULL);
 }
 
 /* Appends a line to the list. Returns 0 if memory is out or the line would become two. */
@@ -457,8 +408,7 @@ static void perform(exchange_t *x)
     struct curl_slist *fields = NULL;
     CURLcode code;
 
-    if (make_fields(x, &fields) && set_limits(x) && set_transport(x) && set_tls(x) &&
-        set_request(x, fields)) {
+    if (make_fields(x, &fields) && set_call(x, fields)) {
         code = curl_easy_perform(x->handle);
         if (code == CURLE_OK) {
             take_answer(x);
@@ -468,6 +418,7 @@ static void perform(exchange_t *x)
     } else {
         x->response->reason = "curl took not all of the call's options";
     }
+    forget_call(x->handle);
     curl_slist_free_all(fields);
 }
 

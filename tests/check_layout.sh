@@ -76,7 +76,7 @@ paths_of_one_machine() {
 none 'a lower floor includes httpd' lower_floors_with_httpd
 none 'a folder uses what its row does not name' strange_uses
 none 'files that include each other in a circle' circles
-none 'curl outside io/http.c, io/http_handle.c and io/url.c' found_outside 'src/io/(http(_handle)?|url)\.[ch]' '#include +<curl/'
+none 'curl outside io/http*.c and io/url.c' found_outside 'src/io/(http(_handle|_tls)?|url)\.[ch]' '#include +<curl/'
 none 'hiredis outside io/redis_connection.c' found_outside 'src/io/redis_connection\.c' '#include +<hiredis/'
 none 'json-c outside base/json.c' found_outside 'src/base/json\.c' '#include +<json'
 none 'a banned call' grep -rnE '\b(atoi|strcpy|strcat|sprintf|sscanf|strtok|json_tokener_parse)\(' src mod_llama_auth.c

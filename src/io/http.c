@@ -1,5 +1,5 @@
-/* The HTTP client over libcurl. Only this file, http_handle.c and url.c know curl, and nothing of
- * curl exists before the fork. Any request thread calls.
+/* The HTTP client over libcurl. Only this file, http_handle.c, http_tls.c and url.c know curl, and
+ * nothing of curl exists before the fork. Any request thread calls.
  *
  * One thread owns a handle during a call; otherwise the handle rests in `idle` with its connection.
  * The handle that came back last goes out first, so that few connections stay warm. A caller
@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "io/http_handle.h"
+#include "io/http_tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -403,18 +404,25 @@ static void take_answer(const exchange_t *x)
     response->headers = take_fields(x);
 }
 
+static void take_result(const exchange_t *x, CURLcode code)
+{
+    if (la_http_tls_was_late() && code != CURLE_OPERATION_TIMEDOUT) {
+        x->response->outcome = LA_HTTP_TIMEOUT;
+        x->response->reason = "TLS records without end (Timeout)";
+    } else if (code == CURLE_OK) {
+        take_answer(x);
+    } else {
+        take_failure(x, code);
+    }
+}
+
 static void perform(exchange_t *x)
 {
     struct curl_slist *fields = NULL;
-    CURLcode code;
 
     if (make_fields(x, &fields) && set_call(x, fields)) {
-        code = curl_easy_perform(x->handle);
-        if (code == CURLE_OK) {
-            take_answer(x);
-        } else {
-            take_failure(x, code);
-        }
+        la_http_tls_read_until(la_clock_us() + time_left(x));
+        take_result(x, curl_easy_perform(x->handle));
     } else {
         x->response->reason = "curl took not all of the call's options";
     }
@@ -447,4 +455,5 @@ void la_http_call(la_http_t *http, const la_http_request_t *request, apr_pool_t 
     apr_pool_cleanup_register(pool, x, free_body, apr_pool_cleanup_null);
     perform(x);
     release(http, x->handle);
+    la_http_tls_read_until(0);
 }

@@ -1,6 +1,8 @@
 /* Options of curl that are the same for all calls of a client. Any thread. */
 #include "io/http_handle.h"
 
+#include "io/http_tls.h"
+
 #include <limits.h>
 #include <sys/socket.h>
 
@@ -47,24 +49,11 @@ static int set_transport(CURL *handle, const la_http_options_t *options)
            LA_CURL_SET(handle, CURLOPT_USERAGENT, "mod_llama_auth");
 }
 
-/* Sets whom to trust. With a file, CAPATH goes: else curl would trust the system's authorities
- * beside ours, and load the file for each connection. */
-static int set_authorities(CURL *handle, const char *file)
-{
-    int has_file = file || curl_version_info(CURLVERSION_NOW)->cainfo;
-
-    return (!file || LA_CURL_SET(handle, CURLOPT_CAINFO, file)) &&
-           (!has_file || LA_CURL_SET(handle, CURLOPT_CAPATH, NULL));
-}
-
 static int set_tls(CURL *handle, const la_http_options_t *options)
 {
     const char *key = options->tls_key_file ? options->tls_key_file : options->tls_cert_file;
 
-    return LA_CURL_SET(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
-           LA_CURL_SET(handle, CURLOPT_SSL_VERIFYPEER, options->tls_verify ? 1L : 0L) &&
-           LA_CURL_SET(handle, CURLOPT_SSL_VERIFYHOST, options->tls_verify ? 2L : 0L) &&
-           set_authorities(handle, options->tls_ca_file) &&
+    return la_http_tls_set(handle, options->tls_verify, options->tls_ca_file) &&
            (!options->tls_cert_file ||
             (LA_CURL_SET(handle, CURLOPT_SSLCERT, options->tls_cert_file) &&
              LA_CURL_SET(handle, CURLOPT_SSLKEY, key)));

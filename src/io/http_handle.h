@@ -6,9 +6,6 @@
 
 #include <curl/curl.h>
 
-/* Whether curl took an option. Without any of them a call is not safe. */
-#define LA_CURL_SET(handle, option, value) (curl_easy_setopt(handle, option, value) == CURLE_OK)
-
 /* Makes a handle with all that the client's calls have in common; curl copies the texts. Returns
  * NULL if memory is out or an option was refused. The caller owns it. */
 CURL *la_http_handle_make(const la_http_options_t *options);

@@ -8,6 +8,7 @@ import outages
 from behaviour import tunnel
 from configs import location, provider
 from conftest import new_token
+from endpoint import Endpoint
 from outages import both_statuses
 
 ERROR = "Authentication service error"
@@ -120,3 +121,31 @@ class TestTls:
         for name in ("off", "offname", "offexpired"):
             assert f"provider {name}: TLSVerify is off" in said
         assert "provider good: TLSVerify" not in said
+
+
+class Greeter(Endpoint):
+    """Greets with HelloRequests (RFC 5246, 7.4.1.1) without end, as fast as they are taken. A client passes over them in a handshake."""
+
+    def serve(self, connection):
+        with connection:
+            try:
+                while not self.stopping.is_set():
+                    connection.sendall((b"\x16\x03\x03\x00\x04" + bytes(4)) * 10000)
+            except OSError:
+                pass
+
+
+class TestEndlessHandshake:
+    """Who stands in an endpoint's place needs no certificate for that."""
+    expected = (r"\[llama_auth:error\].*is unavailable",)
+
+    @staticmethod
+    def configure(httpd):
+        httpd.endpoints["greeter"] = greeter = Greeter()
+        url = greeter.url().replace("http:", "https:")
+        return provider("greeter", url, "Timeout 500ms", "TLSVerify off") + location("/", "greeter")
+
+    def test_deadline(self, httpd, token):
+        assert httpd.get("/", token=token).message == "Authentication service timeout"
+        line = httpd.log.await_line("LA0024: provider greeter is unavailable", 0)
+        assert line.text.endswith("TLS records without end (Timeout)")

@@ -48,6 +48,7 @@ typedef struct collected_t {
     char *data; /* NULL: nothing yet */
     apr_size_t len;
     apr_size_t capacity;
+    int is_refused; /* nothing more of it is shown */
 } collected_t;
 
 void la_model_list_insert_filter(request_rec *r)
@@ -86,8 +87,11 @@ static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
+/* Returns an error, so that the handler stops: where the answer is a part of a page (mod_include),
+ * the filters behind this one do not say so. */
 static apr_status_t refuse(ap_filter_t *f, apr_bucket_brigade *bb, const char *reason)
 {
+    collected_t *collected = f->ctx;
     request_rec *r = f->r;
     int status;
 
@@ -97,9 +101,14 @@ static apr_status_t refuse(ap_filter_t *f, apr_bucket_brigade *bb, const char *r
                   r->uri, reason);
     status = la_respond_fail(r, la_denial_make(LA_DENIAL_MODEL_LIST, NULL));
     apr_brigade_cleanup(bb);
-    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(status, NULL, r->pool, bb->bucket_alloc));
+    if (!r->main) { /* a page goes on without this part */
+        APR_BRIGADE_INSERT_TAIL(bb,
+                                ap_bucket_error_create(status, NULL, r->pool, bb->bucket_alloc));
+    }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    return pass(f, bb);
+    collected->is_refused = 1;
+    (void)ap_pass_brigade(f->next, bb);
+    return AP_FILTER_ERROR;
 }
 
 static void collect(apr_pool_t *pool, collected_t *collected, la_slice_t part)
@@ -169,6 +178,12 @@ static const char *read_brigade(request_rec *r, apr_bucket_brigade *bb, collecte
     return NULL;
 }
 
+/* An error page has the status of the request that it is shown for. */
+static int is_success(const request_rec *r)
+{
+    return (r->status >= 200 && r->status < 300) || (r->prev && r->status == r->prev->status);
+}
+
 static apr_status_t list_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
@@ -177,7 +192,11 @@ static apr_status_t list_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     const char *error;
     int ended = 0;
 
-    if (r->status < 200 || r->status >= 300) {
+    if (collected->is_refused) {
+        apr_brigade_cleanup(bb);
+        return AP_FILTER_ERROR;
+    }
+    if (!is_success(r)) {
         return pass(f, bb);
     }
     set_fields(r);

@@ -22,7 +22,7 @@ ANSWERS = {
     "/v1/models": (200, LIST, FIELDS), "/v1/both": (200, BOTH, []), "/v1/text": (200, b"gpt-4 claude", [("Content-Type", "text/plain")]),
     "/v1/html": (200, b"<html>", []), "/v1/other": (200, {"result": ["claude"]}, []), "/v1/list": (200, [{"id": "claude"}], []),
     "/v1/twice": (200, b'{"data": [], "data": [{"id": "claude"}]}', []), "/v1/gzip": (200, gzip.compress(b'{"data": []}'), [("Content-Encoding", "gzip")]),
-    "/v1/large": (200, {"data": [{"id": "gpt-4", "pad": "x" * 1024 * 1024}]}, []), "/v1/most": (200, {"data": [{"id": "gpt-4", "pad": "x" * 1000000}]}, []),
+    "/v1/large": (200, {"data": [{"id": "gpt-4", "pad": "x" * 2 * 1024 * 1024}]}, []), "/v1/most": (200, {"data": [{"id": "gpt-4", "pad": "x" * 1000000}]}, []),
     "/v1/partial": (206, b'{"data": [{"id": "claude"}', [("Content-Range", "bytes 0-25/100")]), "/v1/error": (500, {"error": "claude"}, []),
     "/v1/missing": (404, {"error": "x"}, []), "/v1/models/gpt-4": (200, {"id": "gpt-4"}, []),
     "/v1/models/meta-llama%2FLlama-3": (200, {"id": "meta-llama/Llama-3"}, []),
@@ -142,6 +142,35 @@ class TestLists:
         with httpd.connect() as connection:
             for path, status in (("/v1/other", 502), ("/v1/models", 200), ("/v1/large", 502), ("/v1/models", 200)):
                 assert connection.get(path, token=httpd.keys["alice"]).status == status
+
+
+class TestInPages:
+    """A list that is a part of a page, or an error page."""
+    modules = (*PROXY, "include")
+    expected = ("LA0284", r"AH01110|AH01102|AH10410")
+
+    @staticmethod
+    def configure(httpd):
+        callers(httpd)
+        backend = httpd.endpoints["backend"] = Lists()
+        for name in ("models", "large"):
+            httpd.write(f"htdocs/page/{name}.shtml", f'head <!--#include virtual="/v1/{name}" --> tail')
+        httpd.write("htdocs/file/models.json", json.dumps(LIST))
+        filtered = ("RequireModel attribute:models", "LlamaAuthModelList filter")
+        return (PROVIDER + place("/v1", *filtered, backend=backend) + place("/file", *filtered) +
+                place("/page", "Options +Includes", "SetOutputFilter INCLUDES") + '<Location "/error">\nErrorDocument 404 /file/models.json\n</Location>\n')
+
+    def test_included(self, httpd):
+        text = httpd.get("/page/models.shtml", token=httpd.keys["alice"]).body.decode()
+        assert text.startswith("head ") and text.endswith(" tail") and json.loads(text[5:-5]) == KEPT
+
+    def test_nothing_of_what_cannot_be_filtered(self, httpd):
+        """Neither what came before it was known, nor the rest."""
+        assert httpd.get("/page/large.shtml", token=httpd.keys["alice"]).body == b"head  tail"
+
+    def test_error_page(self, httpd):
+        response = httpd.get("/error/x", token=httpd.keys["alice"])
+        assert (response.status, response.json) == (404, KEPT)
 
 
 # (what a body says, what is reserved)

@@ -51,17 +51,28 @@ void la_scrub_fields(request_rec *r, const la_forwards_t *forwards)
 
 static ap_filter_rec_t *filter_handle;
 
-/* Ours, and those that say how to read the request (RFC 9110 section 6.5.1): they come too late to
- * be checked. */
-static int is_no_trailer(const void *forwards, la_slice_t name)
+/* How fields begin that say how to read or to answer a request, or who sends it (RFC 9110 section
+ * 6.5.1). */
+static const char *const no_trailers[] = {"Accept-", "Authorization", "Connection", "Content-",
+                                          "Cookie",  "DPoP",          "If-",        "Mcp-",
+                                          "Range",   "Upgrade",       "X-HTTP-",    "X-Method-"};
+
+/* Ours, those, and those that may hold a token: they come too late to be checked or removed. */
+static int is_no_trailer(const void *data, la_slice_t name)
 {
-    return la_forward_is_ours(forwards, name) || strcasecmp(name.data, "Connection") == 0 ||
-           strncasecmp(name.data, "Content-", 8) == 0 || strncasecmp(name.data, "Mcp-", 4) == 0;
+    const la_dir_conf_t *conf = data;
+
+    for (unsigned i = 0; i < sizeof(no_trailers) / sizeof(no_trailers[0]); i++) {
+        if (strncasecmp(name.data, no_trailers[i], strlen(no_trailers[i])) == 0) {
+            return 1;
+        }
+    }
+    return la_forward_is_ours(conf->forwards, name) || la_sources_are_in(conf->sources, name);
 }
 
 static void scrub_trailers(request_rec *r, apr_table_t *fields, int first)
 {
-    la_fields_remove(fields, first, is_no_trailer, la_config_dir(r)->forwards, r->pool);
+    la_fields_remove(fields, first, is_no_trailer, la_config_dir(r), r->pool);
 }
 
 /* ap_http_filter() makes a new table of the fields and, behind them, the trailers. */

@@ -17,9 +17,9 @@ env
 """
 
 
-def chunked(path, trailers, token=None):
+def chunked(path, trailers, token=None, fields=()):
     """The bytes of a request whose body ends in trailers."""
-    head = [f"POST {path} HTTP/1.1", "Host: x", "Transfer-Encoding: chunked"]
+    head = [f"POST {path} HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", *(f"{name}: {value}" for name, value in fields)]
     if token:
         head.append(f"Authorization: Bearer {token}")
     lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
@@ -91,6 +91,12 @@ Protocols h2c http/1.1
     {forward}
     ProxyPass "fcgi://127.0.0.1:{cls.fcgi.port}/"
 </Location>
+<Location /hidden>
+    {forward}
+    LlamaAuthTokenSource header:x-api-key
+    LlamaAuthForwardToken off
+    ProxyPass "fcgi://127.0.0.1:{cls.fcgi.port}/"
+</Location>
 <Location /open>
     Require all granted
     ProxyPass "fcgi://127.0.0.1:{cls.fcgi.port}/"
@@ -105,9 +111,9 @@ Protocols h2c http/1.1
 """
 
     @staticmethod
-    def send(httpd, path, trailers, token=key_of("full")):
+    def send(httpd, path, trailers, token=key_of("full"), fields=()):
         with httpd.connect() as connection:
-            connection.send(chunked(path, trailers, token))
+            connection.send(chunked(path, trailers, token, fields))
             response = connection.read()
         assert response.status == 200, response
         return response
@@ -140,6 +146,13 @@ Protocols h2c http/1.1
     def test_a_name_of_an_htaccess(self, httpd):
         self.send(httpd, "/app/x", [("X-Htaccess-User", "root"), ("X_Htaccess-User", "root")])
         assert self.fcgi.all("HTTP_X_HTACCESS_USER") == ["full"]
+
+    @pytest.mark.parametrize("name", ["Authorization", "x-api-key", "DPoP", "Cookie", "Accept-Encoding", "Range", "If-None-Match", "Upgrade",
+                                      "X-HTTP-Method-Override"])
+    def test_too_late(self, httpd, name):
+        """What was removed, or decided by, does not come back."""
+        self.send(httpd, "/hidden/x", [("X-A", "1"), (name, "late")], token=None, fields=[("X-API-Key", key_of("full"))])
+        assert self.fcgi.all("HTTP_X_A") == ["1"] and self.fcgi.all("HTTP_" + name.upper().replace("-", "_")) == []
 
     @pytest.mark.parametrize("trailers", [[(name, "root")] for name in NAMES] + [[("Connection", "X-Auth-User-Id")]],
                              ids=lambda trailers: ": ".join(trailers[0]))

@@ -63,6 +63,8 @@ REFUSED = {
     "LlamaAuthModelSource that is no regex": (located(">>LlamaAuthModelSource path:(("), "LlamaAuthModelSource: path:.*is no regular expression"),
     "LlamaAuthModelSource twice": (located("LlamaAuthModelSource query:a", ">>LlamaAuthModelSource query:b"), "LlamaAuthModelSource: may be given only once"),
     "LlamaAuthModelSource of a long name": (located(">>LlamaAuthModelSource body:" + "x" * 65), "LlamaAuthModelSource: the name in .* is longer than 64"),
+    "LlamaAuthModelSource for a method": (located("<Limit GET>\n>>LlamaAuthModelSource query:a\n</Limit>"), "LlamaAuthModelSource cannot occur within <Limit"),
+    "LlamaAuthModelList for a method": (located("<Limit GET>\n>>LlamaAuthModelList off\n</Limit>"), "LlamaAuthModelList cannot occur within <Limit"),
     "LlamaAuthModelList on": (located(">>LlamaAuthModelList on"), "LlamaAuthModelList: takes filter or off"),
     "LlamaAuthModelRefusal 402": (located(">>LlamaAuthModelRefusal 402"), "LlamaAuthModelRefusal: must be 403 or 404"),
     "LlamaAuthBodyLimit 0": (located(">>LlamaAuthBodyLimit 0"), "LlamaAuthBodyLimit: takes a size above 0"),

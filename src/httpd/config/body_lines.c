@@ -66,10 +66,14 @@ const char *la_body_set_sources(cmd_parms *cmd, void *dconf, int argc, char *con
     const la_model_sources_t **field = field_of(cmd, dconf);
     la_model_sources_t *sources =
         apr_pcalloc(cmd->pool, sizeof(*sources) + (apr_size_t)argc * sizeof(la_model_source_t));
-    const char *error = *field      ? "may be given only once in a section"
-                        : argc == 0 ? "takes body:NAME, path:REGEX, query:NAME"
-                                    : NULL;
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
 
+    if (error) {
+        return error;
+    }
+    error = *field      ? "may be given only once in a section"
+            : argc == 0 ? "takes body:NAME, path:REGEX, query:NAME"
+                        : NULL;
     for (int i = 0; i < argc && !error; i++) {
         error = parse_source(cmd->pool, argv[i], &sources->sources[i]);
         sources->in_body += sources->sources[i].kind == LA_MODEL_IN_BODY;

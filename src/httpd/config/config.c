@@ -412,10 +412,11 @@ static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char
 static const char *set_model_list(cmd_parms *cmd, void *dconf, const char *arg)
 {
     la_switch_e *field = &((la_dir_conf_t *)dconf)->model_list;
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
+    int is_known = strcasecmp(arg, "filter") == 0 || strcasecmp(arg, "off") == 0;
 
     *field = strcasecmp(arg, "filter") == 0 ? LA_ON : LA_OFF;
-    return in_directive(
-        cmd, *field == LA_ON || strcasecmp(arg, "off") == 0 ? NULL : "takes filter or off");
+    return error ? error : in_directive(cmd, is_known ? NULL : "takes filter or off");
 }
 
 #define FIELD(field) (void *)offsetof(la_dir_conf_t, field)

@@ -26,6 +26,7 @@ struct la_usage_reader_t {
     unsigned field_len;
     int after_return; /* the last byte was a CR */
     int has_text;     /* of this event or line */
+    unsigned mark;    /* bytes of a byte order mark that have passed; all, if there is none */
     uint64_t events;
 };
 
@@ -168,8 +169,24 @@ la_usage_reader_t *la_usage_reader_make(apr_pool_t *pool, la_usage_form_e form)
     return reader;
 }
 
+/* Passes over a byte order mark at the beginning (RFC 8259 section 8.1), which .NET may write. */
+static la_slice_t behind_mark(la_usage_reader_t *reader, la_slice_t bytes)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+
+    while (bytes.len > 0 && mark[reader->mark] && *bytes.data == mark[reader->mark]) {
+        bytes = (la_slice_t){bytes.data + 1, bytes.len - 1};
+        reader->mark++;
+    }
+    if (bytes.len > 0) {
+        reader->mark = sizeof(mark) - 1;
+    }
+    return bytes;
+}
+
 void la_usage_read(la_usage_reader_t *reader, la_slice_t bytes)
 {
+    bytes = behind_mark(reader, bytes);
     switch (reader->form) {
     case LA_USAGE_FORM_OTHER:
         break;

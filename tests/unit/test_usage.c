@@ -88,6 +88,13 @@ static usage_case_t cases[] = {
      "tokens\":4}}",
      0, TOLD(0, 4, 4)},
     {"json: a list at the top", JSON, "[{\"usage\":{\"output_tokens\":4}}]", 0, NOTHING},
+    {"json: a byte order mark", JSON, "\xEF\xBB\xBF{\"eval_count\":4}", 0, TOLD(0, 4, 4)},
+    {"json: two of them", JSON, "\xEF\xBB\xBF\xEF\xBB\xBF{\"eval_count\":4}", 0, NOTHING},
+    {"sse: a byte order mark", SSE,
+     "\xEF\xBB\xBF"
+     "data: {\"usage\":{\"output_tokens\":4}}\n\n",
+     0, TOLD(0, 4, 4)},
+    {"ndjson: a byte order mark", NDJSON, "\xEF\xBB\xBF{\"eval_count\":4}\n", 0, TOLD(0, 4, 4)},
     {"json: empty", JSON, "", 0, NOTHING},
     {"json: broken", JSON, "{\"usage\"}:{\"output_tokens\":4}", 0, NOTHING},
     {"json: cut off before", JSON, "{\"choices\":[", 1, GUESS(0, 0)},

@@ -1,4 +1,3 @@
-/* Strict base64url to bytes, and bytes to base64url. Any thread. */
 #include "base/base64url.h"
 
 /* No sextet: a bit that no six bits have. */

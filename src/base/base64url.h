@@ -7,12 +7,8 @@
 #include <apr_pools.h>
 
 /* Refuses foreign characters (`+`, `/`, `=`, white space), impossible lengths and unused bits that
- * are not zero, so that bytes have one spelling.
- *
- * bytes: in `pool`, closed with a NUL that is not counted; empty on failure. An empty text is no
- * bytes.
- * Returns 1, else 0.
- */
+ * are not zero, so that bytes have one spelling. bytes: in `pool`, closed with a NUL that is not
+ * counted; empty on failure. An empty text is no bytes. Returns 1, else 0. */
 int la_base64url_decode(apr_pool_t *pool, la_slice_t text, la_slice_t *bytes);
 
 /* Characters that so many bytes take, without a closing NUL. A constant if `bytes` is one. */

@@ -1,7 +1,6 @@
 /* NH of UMAC (RFC 4418, section 5.2) with words of 64 bits: a sum of products, each of one block's
  * two words after two words of the key were added. A second sum takes the key two words later. For
- * lists of the same number of blocks each sum collides with a probability of at most 2^-64.
- */
+ * lists of the same number of blocks each sum collides with a probability of at most 2^-64. */
 #include "base/checksum.h"
 
 #include <apr_general.h>

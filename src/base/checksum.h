@@ -1,6 +1,5 @@
 /* A keyed checksum that tells whether bytes are the same as before, for a tenth of what SHA-256
- * costs and without keeping the bytes.
- */
+ * costs and without keeping the bytes. */
 #ifndef LA_CHECKSUM_H
 #define LA_CHECKSUM_H
 

@@ -1,4 +1,3 @@
-/* Reads the clock. No state; any thread. */
 #include "base/clock.h"
 
 #include <time.h>

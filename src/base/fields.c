@@ -1,4 +1,3 @@
-/* Header fields in tables. Called by request threads. */
 #include "base/fields.h"
 
 #include <apr_lib.h>

@@ -16,11 +16,9 @@ void la_fields_remove(apr_table_t *fields, int first, la_fields_test_fn *test, c
                       apr_pool_t *pool);
 
 /* The value of a Connection field without the options that the test names; NULL when none is left.
- * In `pool`, or `value` itself when nothing is removed.
- *
- * Options end as in mod_proxy, which removes the fields that they name from a request: at commas,
- * semicolons and white space, but not inside quotes.
- */
+ * In `pool`, or `value` itself when nothing is removed. Options end as in mod_proxy, which removes
+ * the fields that they name from a request: at commas, semicolons and white space, but not inside
+ * quotes. */
 const char *la_fields_connection_without(apr_pool_t *pool, const char *value,
                                          la_fields_test_fn *test, const void *context);
 

@@ -1,5 +1,3 @@
-/* Query strings to JSON. Owns the gathering of repeated names. Called by request threads on bytes
- * from the client. */
 #include "base/form.h"
 
 #include "base/hash.h"

@@ -1,9 +1,7 @@
 /* The keyed hash: a polynomial over the prime 2^61 - 1 whose coefficients are the key's bytes,
  * seven at a time, at a random point. Two keys of n bytes that were chosen without knowing the
- * point fall into the same of 2^b buckets with a probability of at most about n/3 in 2^b.
- *
- * APR's hash function takes no context, so the point is a static, drawn once. Any thread.
- */
+ * point fall into the same of 2^b buckets with a probability of at most about n/3 in 2^b. APR's
+ * hash function takes no context, so the point is a static, drawn once. Any thread. */
 #include "base/hash.h"
 
 #include <apr_general.h>

@@ -70,23 +70,17 @@ const char *la_json_parse_list(apr_pool_t *pool, la_slice_t text, const char *na
 const char *la_json_cut_list(apr_pool_t *pool, la_slice_t text, const char *name, la_slice_t *rest,
                              la_json_list_t *list);
 
-/* Parses the list's next item. Call it `count` times.
- *
- * pool: owns the item; may be cleared before the next one.
- * item: NULL for a JSON null, and on failure.
- * Returns NULL, or the reason as la_json_parse() does, in `pool`.
- */
+/* Parses the list's next item. Call it `count` times. pool: owns the item; may be cleared before
+ * the next one. item: NULL for a JSON null, and on failure. Returns NULL, or the reason as
+ * la_json_parse() does, in `pool`. */
 const char *la_json_list_next(la_json_list_t *list, apr_pool_t *pool, const la_json_t **item);
 
 /* The type of a value; a NULL pointer is LA_JSON_NULL, as json-c stores it. */
 la_json_e la_json_type(const la_json_t *value);
 
-/* Looks a member up by its exact name.
- *
- * object: any value; only an object has members.
- * member: the value (NULL for a JSON null), or NULL when there is none.
- * Returns 1 when the member exists, else 0.
- */
+/* Looks a member up by its exact name. object: any value; only an object has members. member: the
+ * value (NULL for a JSON null), or NULL when there is none. Returns 1 when the member exists, else
+ * 0. */
 int la_json_member(const la_json_t *object, const char *name, const la_json_t **member);
 
 /* Walks an object's members in the order of the text. `it` is opaque and starts zeroed. `name`

@@ -1,6 +1,5 @@
 /* The reader is a state machine that takes a byte at a time, except inside strings. It keeps a bit
- * for each open array or object and the name or value that it reads. Any thread, one at a time.
- */
+ * for each open array or object and the name or value that it reads. Any thread, one at a time. */
 #include "base/json_members.h"
 
 #include "base/json_text.h"

@@ -1,9 +1,7 @@
 /* Finds a few members of a JSON object that arrives in parts, with memory for these members alone.
- *
  * Whoever decides by a body and whoever acts on it must find the same values in it, so the text is
  * read strictly (RFC 8259, UTF-8 without a byte order mark), and a member whose name differs from a
- * wanted one only by case is noticed: Go's readers take both for one.
- */
+ * wanted one only by case is noticed: Go's readers take both for one. */
 #ifndef LA_JSON_MEMBERS_H
 #define LA_JSON_MEMBERS_H
 
@@ -39,10 +37,8 @@ typedef struct la_member_t {
 /* The reader of one text. Opaque. */
 typedef struct la_members_t la_members_t;
 
-/* Begins a text.
- *
- * pool: for the reader and the values. members: wanted; changed while the text is read.
- */
+/* Begins a text. pool: for the reader and the values. members: wanted; changed while the text is
+ * read. */
 la_members_t *la_members_make(apr_pool_t *pool, la_member_t *members, int count);
 
 /* Reads the next part. Returns NULL, or what is wrong with the text: a constant. After an error no

@@ -1,6 +1,5 @@
 /* The grammar of JSON (RFC 8259) and of UTF-8. Decides whether a text is JSON, and rewrites what
- * json-c would misread in a sound one. Any thread.
- */
+ * json-c would misread in a sound one. Any thread. */
 #include "base/json_scan.h"
 
 #include <string.h>

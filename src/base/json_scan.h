@@ -38,19 +38,14 @@ typedef struct la_json_scan_t {
 } la_json_scan_t;
 
 /* Checks that `text` is exactly one JSON text (RFC 8259) of at most LA_JSON_MAX_DEPTH levels, in
- * UTF-8, with no NUL in a member name.
- *
- * list: the name, written without escapes, of a member of the outermost object. If its value is an
- * array, `members` and `tree` do not count what is in it. NULL: none.
- * Returns 1 when it is, else 0 with the reason in `scan`.
- */
+ * UTF-8, with no NUL in a member name. list: the name, written without escapes, of a member of the
+ * outermost object. If its value is an array, `members` and `tree` do not count what is in it.
+ * NULL: none. Returns 1 when it is, else 0 with the reason in `scan`. */
 int la_json_scan(la_slice_t text, const char *list, la_json_scan_t *scan);
 
 /* Checks one value at the start of `text`, which ends with the text or before a comma: an item of a
- * list that la_json_scan() found sound. `at` is behind the value and its white space.
- *
- * Returns 1 when it is one, else 0 with the reason in `scan`.
- */
+ * list that la_json_scan() found sound. `at` is behind the value and its white space. Returns 1
+ * when it is one, else 0 with the reason in `scan`. */
 int la_json_scan_item(la_slice_t text, la_json_scan_t *scan);
 
 /* Walks over the member names of a sound text. Returns the offset of the name for which `on_name`
@@ -59,21 +54,16 @@ apr_size_t la_json_scan_names(la_slice_t text, la_json_name_t *on_name, void *ba
 
 /* Replaces each surrogate pair written as two escapes by the character's UTF-8: json-c 0.16 turns
  * U+1D800 to U+1DFFF, and the same part of the higher planes, into U+FFFD, so that different names
- * would become one.
- *
- * text: one that la_json_scan() found sound.
- * Returns the new text, in `pool`, no longer than `text`.
- */
+ * would become one. text: one that la_json_scan() found sound. Returns the new text, in `pool`, no
+ * longer than `text`. */
 la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text);
 
 /* The code point of bytes that are not UTF-8; no character is this large. */
 #define LA_NOT_UTF8 0xFFFFFFFFu
 
-/* Decodes the first character of `bytes` (Unicode 15, table 3-7).
- *
- * len: bytes available, at least 1. code: the code point, or LA_NOT_UTF8.
- * Returns how many bytes it takes, or the length of the maximal invalid part.
- */
+/* Decodes the first character of `bytes` (Unicode 15, table 3-7). len: bytes available, at least 1.
+ * code: the code point, or LA_NOT_UTF8. Returns how many bytes it takes, or the length of the
+ * maximal invalid part. */
 apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *code);
 
 #endif

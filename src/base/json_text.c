@@ -1,4 +1,3 @@
-/* Text that is kept while JSON is read. Any thread, one at a time. */
 #include "base/json_text.h"
 
 #include <string.h>

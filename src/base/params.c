@@ -1,6 +1,5 @@
 /* Named values in query strings and Cookie fields. Both are lists of parts, each a name, a `=` and
- * a value. Texts in, texts out; any thread.
- */
+ * a value. Texts in, texts out; any thread. */
 #include "base/params.h"
 
 #include <string.h>

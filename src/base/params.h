@@ -20,10 +20,8 @@ la_slice_t la_params_decode(apr_pool_t *pool, la_slice_t text);
 int la_params_next(const char **rest, la_slice_t *name, la_slice_t *value);
 
 /* How many parameters of a query string have that name, decoded, and a value that is not empty.
- *
- * query: without `?`; NULL is empty.
- * value: of the first one, decoded, in `pool`; it may hold any byte. Empty when there is none.
- */
+ * query: without `?`; NULL is empty. value: of the first one, decoded, in `pool`; it may hold any
+ * byte. Empty when there is none. */
 int la_params_query(apr_pool_t *pool, const char *query, const char *name, la_slice_t *value);
 
 /* The query string without the parameters of those names; NULL when none is left. In `pool`, or
@@ -32,10 +30,8 @@ const char *la_params_query_without(apr_pool_t *pool, const char *query,
                                     const apr_array_header_t *names);
 
 /* How many cookies of a Cookie field (RFC 6265 section 4.2.1) have exactly that name and a value
- * that is not empty.
- *
- * field: NULL is empty. value: of the first one, without the quotes around it; points into `field`.
- */
+ * that is not empty. field: NULL is empty. value: of the first one, without the quotes around it;
+ * points into `field`. */
 int la_params_cookie(const char *field, const char *name, la_slice_t *value);
 
 /* The Cookie field without the cookies of that name; NULL when none is left. In `pool`, or `field`

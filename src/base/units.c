@@ -1,4 +1,3 @@
-/* Reads numbers with units. No state; any thread. */
 #include "base/units.h"
 
 #include <string.h>

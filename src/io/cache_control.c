@@ -1,4 +1,3 @@
-/* Reads how long an HTTP answer is fresh. Any thread. */
 #include "io/cache_control.h"
 
 #include <string.h>

@@ -1,9 +1,7 @@
 /* Reads files and tells their versions apart. A version is what fstat() says of the open file, so a
- * file that replaces it meanwhile is seen as another version later.
- *
- * The configuration's files are read while the configuration is read, in one thread; reload.c reads
- * them again in request threads, one thread at a time.
- */
+ * file that replaces it meanwhile is seen as another version later. The configuration's files are
+ * read while the configuration is read, in one thread; reload.c reads them again in request
+ * threads, one thread at a time. */
 #include "io/file.h"
 
 #include <errno.h>

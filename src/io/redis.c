@@ -1,9 +1,7 @@
-/* The client of Redis: its connections, and how a command gets to one of them.
- *
- * One thread owns a connection during a command; between commands it is in `idle`. A connection
- * with anything left to read after a reply is closed, since that would be taken for the next
- * command's reply. Threads of requests and of mod_watchdog use this file at the same time.
- */
+/* The client of Redis: its connections, and how a command gets to one of them. One thread owns a
+ * connection during a command; between commands it is in `idle`. A connection with anything left to
+ * read after a reply is closed, since that would be taken for the next command's reply. Threads of
+ * requests and of mod_watchdog use this file at the same time. */
 #include "io/redis.h"
 
 #include "base/clock.h"

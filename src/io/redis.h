@@ -1,9 +1,7 @@
 /* A client of Redis, or of anything that speaks its protocol: single commands, each with a deadline
- * that holds.
- *
- * Life cycle: la_redis_parse() while the configuration is read, la_redis_make() in each child; then
- * any number of threads. Connections are kept between commands, and replaced when they fail.
- */
+ * that holds. Life cycle: la_redis_parse() while the configuration is read, la_redis_make() in each
+ * child; then any number of threads. Connections are kept between commands, and replaced when they
+ * fail. */
 #ifndef LA_REDIS_H
 #define LA_REDIS_H
 
@@ -18,9 +16,7 @@ apr_status_t la_redis_make(apr_pool_t *pool, const la_redis_options_t *options, 
 
 /* Sends one command and waits for its answer, connect_timeout and timeout at most. If the server
  * has closed an idle connection, the command is sent again over a new one; it may so run twice.
- *
- * words: the command and its arguments.
- */
+ * words: the command and its arguments. */
 la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_t *words,
                             apr_pool_t *pool, la_redis_answer_t *answer);
 

@@ -1,8 +1,6 @@
-/* The only file that includes hiredis, which formats commands and parses replies.
- *
- * redis_socket.c connects, redis_stream.c reads and writes, and a reply goes to hiredis only after
- * redis_reply.c has found it complete and small.
- */
+/* The only file that includes hiredis, which formats commands and parses replies. redis_socket.c
+ * connects, redis_stream.c reads and writes, and a reply goes to hiredis only after redis_reply.c
+ * has found it complete and small. */
 #include "io/redis_connection.h"
 
 #include "io/redis_reply.h"

@@ -1,6 +1,5 @@
 /* A connection to a server that speaks Redis's protocol (RESP 2): single commands, each with a
- * deadline. One thread at a time uses it.
- */
+ * deadline. One thread at a time uses it. */
 #ifndef LA_REDIS_CONNECTION_H
 #define LA_REDIS_CONNECTION_H
 
@@ -33,10 +32,8 @@ int la_redis_call_fail(la_redis_call_t *call, const char *reason);
 int la_redis_connection_open(la_redis_connection_t *connection, const la_redis_options_t *options,
                              const la_redis_address_t *address, la_redis_call_t *call);
 
-/* Sends a command without waiting: for each, one answer must be received. Returns 1 or 0.
- *
- * words: the command and its arguments.
- */
+/* Sends a command without waiting: for each, one answer must be received. Returns 1 or 0. words:
+ * the command and its arguments. */
 int la_redis_connection_send(la_redis_connection_t *connection, apr_size_t count,
                              const la_slice_t *words, la_redis_call_t *call);
 

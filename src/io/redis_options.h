@@ -37,10 +37,8 @@ typedef struct la_redis_options_t {
 
 /* Reads LlamaAuthCacheShared's words: the URL, then timeout=, connect_timeout=, prefix=, and for
  * rediss:// cafile=, certfile= and keyfile=, in any order. The password is percent-decoded, and
- * then a secret's notation: file:PATH, env:NAME or literally.
- *
- * Returns NULL, or what is wrong, never with a password in it.
- */
+ * then a secret's notation: file:PATH, env:NAME or literally. Returns NULL, or what is wrong, never
+ * with a password in it. */
 const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words,
                            la_redis_options_t *options);
 

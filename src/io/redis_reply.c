@@ -1,8 +1,6 @@
-/* Checks the shape of Redis replies. No state, no memory of its own; any thread.
- *
- * hiredis allocates what a header announces (`*2000000000` is 16 GB of pointers), so it gets a
- * reply only after all of it has arrived and was found to be small.
- */
+/* Checks the shape of Redis replies. No state, no memory of its own; any thread. hiredis allocates
+ * what a header announces (`*2000000000` is 16 GB of pointers), so it gets a reply only after all
+ * of it has arrived and was found to be small. */
 #include "io/redis_reply.h"
 
 #include <string.h>

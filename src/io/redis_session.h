@@ -14,11 +14,9 @@
 #define LA_REDIS_SERVER_LEN 63
 
 /* Opens one. A cluster and a sentinel are refused; where sentinels name the server, also a replica,
- * and a master whose place another has taken.
- *
- * address: NULL for the options' socket. server: run_id of the server process; where it does not
- * tell, its address if sentinels name it, else empty. Returns 1, or 0 and the connection is closed.
- */
+ * and a master whose place another has taken. address: NULL for the options' socket. server: run_id
+ * of the server process; where it does not tell, its address if sentinels name it, else empty.
+ * Returns 1, or 0 and the connection is closed. */
 int la_redis_session_open(la_redis_connection_t *connection, const la_redis_options_t *options,
                           const la_redis_address_t *address, la_redis_call_t *call,
                           char server[LA_REDIS_SERVER_LEN + 1]);

@@ -1,7 +1,6 @@
 /* Connects to Redis and waits for sockets. hiredis could do both, but its sockets become
  * close-on-exec only after they are made, and its timeouts limit each system call, not the command:
- * a server that sends a byte now and then could hold a worker for any time.
- */
+ * a server that sends a byte now and then could hold a worker for any time. */
 #include "io/redis_socket.h"
 
 #include "base/clock.h"

@@ -1,6 +1,5 @@
 /* Reads from and writes to a socket, or a TLS session over it. A session does both in either
- * direction: it may want to write when we read.
- */
+ * direction: it may want to write when we read. */
 #include "io/redis_stream.h"
 
 #include "base/clock.h"

@@ -1,6 +1,5 @@
 /* Bytes to and from Redis, plain or by TLS, each step with a deadline of la_clock_us(). One thread
- * at a time uses a stream; no other state.
- */
+ * at a time uses a stream; no other state. */
 #ifndef LA_REDIS_STREAM_H
 #define LA_REDIS_STREAM_H
 
@@ -14,11 +13,9 @@ typedef struct la_redis_stream_t {
     struct ssl_st *tls; /* NULL: plain */
 } la_redis_stream_t;
 
-/* Takes over a connected socket, and begins TLS on it.
- *
- * tls: NULL for none. host: whose certificate the server must show. Returns NULL, or why nothing
- * may be sent, in `pool` or a literal; the socket is closed then.
- */
+/* Takes over a connected socket, and begins TLS on it. tls: NULL for none. host: whose certificate
+ * the server must show. Returns NULL, or why nothing may be sent, in `pool` or a literal; the
+ * socket is closed then. */
 const char *la_redis_stream_open(la_redis_stream_t *stream, int fd, const la_redis_tls_t *tls,
                                  const char *host, apr_time_t deadline_us, apr_pool_t *pool);
 

@@ -1,6 +1,5 @@
 /* TLS to Redis, with OpenSSL: reads the files at startup, and runs sessions. hiredis_ssl could do
- * neither: it leaves the names of hosts to its caller, and its handshake knows no deadline.
- */
+ * neither: it leaves the names of hosts to its caller, and its handshake knows no deadline. */
 #ifdef LA_REDIS_TLS
 #include "io/redis_tls.h"
 

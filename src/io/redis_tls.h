@@ -1,9 +1,7 @@
 /* TLS to Redis: certificates and keys, and sessions that verify the server. A server whose
- * certificate is not accepted gets no byte; there is no way to turn that off.
- *
- * It is there where hiredis has TLS (LA_REDIS_TLS, set by Makefile.apxs); elsewhere
- * la_redis_tls_make() refuses, and nothing else is called.
- */
+ * certificate is not accepted gets no byte; there is no way to turn that off. It is there where
+ * hiredis has TLS (LA_REDIS_TLS, set by Makefile.apxs); elsewhere la_redis_tls_make() refuses, and
+ * nothing else is called. */
 #ifndef LA_REDIS_TLS_H
 #define LA_REDIS_TLS_H
 
@@ -34,19 +32,14 @@ typedef enum la_redis_step_e {
 } la_redis_step_e;
 
 /* Reads the files, in the parent, which may read what its children may not. Children inherit the
- * result.
- *
- * tls: lives in `pool`; NULL on failure. Returns NULL, or what is wrong, beginning with the word of
- * the configuration: "cafile: ...".
- */
+ * result. tls: lives in `pool`; NULL on failure. Returns NULL, or what is wrong, beginning with the
+ * word of the configuration: "cafile: ...". */
 const char *la_redis_tls_make(apr_pool_t *pool, const la_redis_tls_files_t *files,
                               la_redis_tls_t **tls);
 
-/* Begins a session over a connected socket that is not blocking. Any thread.
- *
- * host: a name or an address; the handshake fails unless the certificate is of it. Returns NULL
- * when there is no memory. The caller ends it, and closes the socket afterwards.
- */
+/* Begins a session over a connected socket that is not blocking. Any thread. host: a name or an
+ * address; the handshake fails unless the certificate is of it. Returns NULL when there is no
+ * memory. The caller ends it, and closes the socket afterwards. */
 struct ssl_st *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd,
                                   apr_pool_t *pool);
 

@@ -1,7 +1,6 @@
 /* Values made of a text that changes while requests use them: secrets, key files, key sets. One
  * thread makes a new version; the others go on with the old one and take no lock. The old version
- * stays until the last request that uses it is done. A text that is broken changes nothing.
- */
+ * stays until the last request that uses it is done. A text that is broken changes nothing. */
 #ifndef LA_RELOAD_H
 #define LA_RELOAD_H
 
@@ -15,19 +14,15 @@
 
 typedef struct la_reload_t la_reload_t;
 
-/* Makes a value of a text. Called by one thread at a time.
- *
- * pool: holds the value. scratch: destroyed afterwards, with the text.
- * Returns NULL, or what is wrong, in either pool or a literal; never with a secret in it.
- */
+/* Makes a value of a text. Called by one thread at a time. pool: holds the value. scratch:
+ * destroyed afterwards, with the text. Returns NULL, or what is wrong, in either pool or a literal;
+ * never with a secret in it. */
 typedef const char *la_reload_parse_fn(void *context, la_slice_t text, apr_pool_t *pool,
                                        apr_pool_t *scratch, const void **value);
 
-/* Makes a value without a version yet. Children inherit it, its versions too.
- *
- * path: of the file to follow, absolute; NULL: the caller brings the texts (la_reload_text()).
- * limit_bytes: of the file. context: for `parse`. pool: all versions end with it.
- */
+/* Makes a value without a version yet. Children inherit it, its versions too. path: of the file to
+ * follow, absolute; NULL: the caller brings the texts (la_reload_text()). limit_bytes: of the file.
+ * context: for `parse`. pool: all versions end with it. */
 la_reload_t *la_reload_make(apr_pool_t *pool, const char *path, apr_size_t limit_bytes,
                             la_reload_parse_fn *parse, void *context);
 
@@ -44,8 +39,7 @@ const char *la_reload_may_be_hidden(la_reload_t *reload, apr_pool_t *pool);
 
 /* Reads the file again if it has changed; at most one stat() in LA_RELOAD_INTERVAL_US. What is used
  * afterwards was the file's content less than two intervals ago, or is the last good version; the
- * log says why. now: the wall clock. Any thread.
- */
+ * log says why. now: the wall clock. Any thread. */
 void la_reload_look(la_reload_t *reload, apr_time_t now);
 
 /* The same, even if somebody looked just before: what is used afterwards is at least as new as what
@@ -53,15 +47,12 @@ void la_reload_look(la_reload_t *reload, apr_time_t now);
 void la_reload_look_now(la_reload_t *reload, apr_time_t now);
 
 /* Makes a new version of a text, unless it is the text of the last call. Returns NULL, or what is
- * wrong, in `pool`. Any thread.
- */
+ * wrong, in `pool`. Any thread. */
 const char *la_reload_text(la_reload_t *reload, la_slice_t text, apr_pool_t *pool);
 
 /* Takes hold of the current version; it stays whole until la_reload_release(). NULL while there is
- * none, to be released all the same. Nobody may wait for anything while holding one.
- *
- * held: for la_reload_release(). Any thread.
- */
+ * none, to be released all the same. Nobody may wait for anything while holding one. held: for
+ * la_reload_release(). Any thread. */
 const void *la_reload_hold(la_reload_t *reload, unsigned *held);
 
 void la_reload_release(la_reload_t *reload, unsigned held);

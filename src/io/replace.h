@@ -22,11 +22,9 @@ typedef struct la_replace_t {
     struct stat info; /* of the file, or of the folder if there is no file */
 } la_replace_t;
 
-/* Follows links, and waits for the lock. The file need not exist, but its folder must.
- *
- * pool: the lock is given back with it. patience_us: how long to wait; -1: until it is free.
- * Returns NULL, or what is wrong, in `pool`: la_replace_busy if the time was too short.
- */
+/* Follows links, and waits for the lock. The file need not exist, but its folder must. pool: the
+ * lock is given back with it. patience_us: how long to wait; -1: until it is free. Returns NULL, or
+ * what is wrong, in `pool`: la_replace_busy if the time was too short. */
 const char *la_replace_open(apr_pool_t *pool, const char *path, apr_interval_time_t patience_us,
                             la_replace_t *file);
 

@@ -13,17 +13,13 @@
 typedef struct la_secret_t la_secret_t;
 
 /* Reads a secret for the first time. White space around it in a file, or a byte order mark before
- * it, does not belong to it.
- *
- * secret: lives in `pool`, NULL on failure. Children inherit it.
- * Returns NULL, or the reason (empty, unset variable, unreadable file, control characters inside),
- * which never holds the value.
- */
+ * it, does not belong to it. secret: lives in `pool`, NULL on failure. Children inherit it. Returns
+ * NULL, or the reason (empty, unset variable, unreadable file, control characters inside), which
+ * never holds the value. */
 const char *la_secret_make(apr_pool_t *pool, const char *spec, la_secret_t **secret);
 
 /* The secret's value now, NUL-terminated, in `pool` or constant. A file is read again when it has
- * changed, as reload.h describes. Any thread.
- */
+ * changed, as reload.h describes. Any thread. */
 const char *la_secret_get(la_secret_t *secret, apr_time_t now, apr_pool_t *pool);
 
 /* Takes the white space around a file's secret away. Returns NULL, or why it can be none. */

@@ -1,4 +1,3 @@
-/* Keeps the server's functions, and formats what is logged. */
 #include "io/server.h"
 
 #include <stdarg.h>

@@ -1,6 +1,5 @@
 /* What the floors below httpd/ need of the server: a log, paths, regular expressions, how many
- * requests run at once. httpd/lifecycle.c sets it before any configuration is read.
- */
+ * requests run at once. httpd/lifecycle.c sets it before any configuration is read. */
 #ifndef LA_SERVER_H
 #define LA_SERVER_H
 

@@ -1,6 +1,5 @@
 /* Bytes are copied: what comes from a network holds 8 KB for a byte, if bytes come one by one. One
- * thread at a time.
- */
+ * thread at a time. */
 #include "io/spool.h"
 
 #include <apr_file_io.h>

@@ -78,8 +78,7 @@ const char *la_dpop_verify(apr_pool_t *pool, la_proof_keys_t *keys, const la_dpo
 
 /* What a proof is remembered by: SHA-256 of its key's thumbprint and its jti, each after its
  * length. jkt: that la_dpop_verify() agreed to. Returns APR_SUCCESS, or APR_EGENERAL when libcrypto
- * fails.
- */
+ * fails. */
 apr_status_t la_dpop_digest(const la_dpop_t *proof, const char *jkt,
                             unsigned char digest[LA_DIGEST_BYTES]);
 

@@ -1,4 +1,3 @@
-/* The table of signature algorithms. */
 #include "jose/jwa.h"
 
 #include <string.h>

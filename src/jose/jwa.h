@@ -1,7 +1,6 @@
 /* Signature algorithms by their JOSE names (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864).
  * A set of them is a word of bits: a token is verified with an algorithm that the configuration
- * lists, its header names and its key can do, which is the `&` of three sets.
- */
+ * lists, its header names and its key can do, which is the `&` of three sets. */
 #ifndef LA_JWA_H
 #define LA_JWA_H
 

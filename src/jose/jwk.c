@@ -1,10 +1,7 @@
 /* Reads JWK sets. Owns what a key may be used for, and the secrets of oct keys; pubkey.c checks the
- * numbers of public keys.
- *
- * Called while the configuration is read, and once per version by the thread that takes a new set.
- * A set comes from outside, so the work for one is limited. What json-c held of an oct key's text
- * is freed, but not overwritten.
- */
+ * numbers of public keys. Called while the configuration is read, and once per version by the
+ * thread that takes a new set. A set comes from outside, so the work for one is limited. What
+ * json-c held of an oct key's text is freed, but not overwritten. */
 #include "jose/jwk.h"
 
 #include "base/base64url.h"

@@ -1,7 +1,6 @@
 /* Signed JSON Web Tokens. Owns how they are parsed and which key verifies them; jwk.c reads keys,
  * verifier.c verifies, validity.c checks the claims. Any request thread; keys are shared and
- * constant.
- */
+ * constant. */
 #include "jose/jwt.h"
 
 #include "base/base64url.h"

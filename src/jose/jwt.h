@@ -1,6 +1,5 @@
 /* Signed JSON Web Tokens in compact form (RFC 7515, RFC 7519, with the cautions of RFC 8725):
- * parse, choose a key, verify. Any thread.
- */
+ * parse, choose a key, verify. Any thread. */
 #ifndef LA_JWT_H
 #define LA_JWT_H
 
@@ -51,10 +50,8 @@ typedef enum la_jwt_verified_e {
 
 /* Verifies the signature, with an algorithm that the header, the key and `allowed` have in common.
  * Tries each key that has the token's `kid` and fits; without a `kid` the first 4 keys that fit by
- * type (RFC 7515 section 4.1.4 and RFC 7517 section 4.5 make both optional).
- *
- * Leaves OpenSSL's error queue empty. pool: for the reason. reason: as above; NULL if verified.
- */
+ * type (RFC 7515 section 4.1.4 and RFC 7517 section 4.5 make both optional). Leaves OpenSSL's error
+ * queue empty. pool: for the reason. reason: as above; NULL if verified. */
 la_jwt_verified_e la_jwt_verify(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
                                 la_jwa_set_t allowed, const char **reason);
 

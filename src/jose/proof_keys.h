@@ -36,10 +36,8 @@ const la_proof_key_t *la_proof_keys_find(la_proof_keys_t *keys, la_slice_t heade
 
 /* Adds what a header came to, in place of what another header with the same key came to, and of the
  * key of its neighbours that was not used for longest. To be called once a proof was verified, so
- * that a stranger's keys take nobody's place.
- *
- * key: public, referenced. alg: up to 7 characters. Does nothing if there is no memory for it.
- */
+ * that a stranger's keys take nobody's place. key: public, referenced. alg: up to 7 characters.
+ * Does nothing if there is no memory for it. */
 void la_proof_keys_add(la_proof_keys_t *keys, la_slice_t header, EVP_PKEY *key,
                        la_jwa_set_t algorithm, la_slice_t alg, const char *jkt);
 

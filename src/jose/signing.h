@@ -32,12 +32,9 @@ typedef struct la_signing_key_t {
  */
 const char *la_signing_key_read(apr_pool_t *pool, la_slice_t pem, const la_signing_key_t **key);
 
-/* Makes a signed token.
- *
- * claims: a JSON object. prefix: what the text begins with, before the token; may be "".
- * Returns the text, in `pool`, or NULL when libcrypto fails. Leaves OpenSSL's error queue empty.
- * Any thread.
- */
+/* Makes a signed token. claims: a JSON object. prefix: what the text begins with, before the token;
+ * may be "". Returns the text, in `pool`, or NULL when libcrypto fails. Leaves OpenSSL's error
+ * queue empty. Any thread. */
 const char *la_signing_jwt(const la_signing_key_t *key, la_slice_t claims, la_slice_t prefix,
                            apr_pool_t *pool);
 

@@ -14,10 +14,8 @@
 /* Constant once made; any number of threads may use it at once. */
 typedef struct la_verifier_t la_verifier_t;
 
-/* key: fits the algorithm; referenced. algorithm: one of RSA, EC or EdDSA.
- *
- * verifier: in `pool`, which gets a cleanup. NULL when libcrypto fails.
- */
+/* key: fits the algorithm; referenced. algorithm: one of RSA, EC or EdDSA. verifier: in `pool`,
+ * which gets a cleanup. NULL when libcrypto fails. */
 la_verifier_t *la_verifier_make(apr_pool_t *pool, EVP_PKEY *key, la_jwa_set_t algorithm);
 
 /* The same outside of any pool, for la_verifier_free(), which takes NULL too. */

@@ -45,11 +45,9 @@ typedef struct la_key_options_t {
 
 extern const char la_key_help[];
 
-/* Reads the words behind the program's name. All texts are UTF-8 without control characters.
- *
- * now: whole seconds; what durations count from.
- * Returns NULL, or what is wrong, in `pool`; it does not repeat what may be a key.
- */
+/* Reads the words behind the program's name. All texts are UTF-8 without control characters. now:
+ * whole seconds; what durations count from. Returns NULL, or what is wrong, in `pool`; it does not
+ * repeat what may be a key. */
 const char *la_key_options_parse(apr_pool_t *pool, int count, const char *const *words,
                                  apr_time_t now, la_key_options_t *options);
 

@@ -5,41 +5,25 @@
 
 #include <string.h>
 
-static int goes(const apr_table_entry_t *entry, la_fields_test_fn *test, const void *context)
-{
-    return test(context, la_slice_of(entry->key));
-}
-
-/* The number of the first entry to remove, from `first` on; the number of entries when there is
- * none. */
-static int find(const apr_table_t *fields, int first, la_fields_test_fn *test, const void *context)
-{
-    const apr_array_header_t *array = apr_table_elts(fields);
-
-    for (int i = first; i < array->nelts; i++) {
-        if (goes(&APR_ARRAY_IDX(array, i, apr_table_entry_t), test, context)) {
-            return i;
-        }
-    }
-    return array->nelts;
-}
-
 /* apr_table_unset() reads the whole table for each name; filling the table again reads it once. */
 void la_fields_remove(apr_table_t *fields, int first, la_fields_test_fn *test, const void *context,
                       apr_pool_t *pool)
 {
     const apr_array_header_t *array = apr_table_elts(fields);
-    int kept = find(fields, first, test, context);
+    const apr_table_entry_t *entries = (const apr_table_entry_t *)array->elts;
     int count = array->nelts;
-    const apr_table_entry_t *entries;
+    int kept = first;
 
+    while (kept < count && !test(context, la_slice_of(entries[kept].key))) {
+        kept++;
+    }
     if (kept == count) {
         return;
     }
-    entries = apr_pmemdup(pool, array->elts, (apr_size_t)count * sizeof(*entries));
+    entries = apr_pmemdup(pool, entries, (apr_size_t)count * sizeof(*entries));
     apr_table_clear(fields);
     for (int i = 0; i < count; i++) {
-        if (i < kept || !goes(&entries[i], test, context)) {
+        if (i < kept || !test(context, la_slice_of(entries[i].key))) {
             apr_table_addn(fields, entries[i].key, entries[i].val);
         }
     }

@@ -293,22 +293,13 @@ static struct json_object *tree_of(const la_json_t *value)
 
 la_json_e la_json_type(const la_json_t *value)
 {
-    switch (json_object_get_type(tree_of(value))) {
-    case json_type_null:
-        return LA_JSON_NULL;
-    case json_type_boolean:
-        return LA_JSON_BOOLEAN;
-    case json_type_double:
-    case json_type_int:
-        return LA_JSON_NUMBER;
-    case json_type_object:
-        return LA_JSON_OBJECT;
-    case json_type_array:
-        return LA_JSON_ARRAY;
-    case json_type_string:
-        return LA_JSON_STRING;
-    }
-    return LA_JSON_NULL;
+    static const la_json_e types[] = {
+        [json_type_null] = LA_JSON_NULL,     [json_type_boolean] = LA_JSON_BOOLEAN,
+        [json_type_double] = LA_JSON_NUMBER, [json_type_int] = LA_JSON_NUMBER,
+        [json_type_object] = LA_JSON_OBJECT, [json_type_array] = LA_JSON_ARRAY,
+        [json_type_string] = LA_JSON_STRING};
+
+    return types[json_object_get_type(tree_of(value))];
 }
 
 int la_json_member(const la_json_t *object, const char *name, const la_json_t **member)
@@ -336,8 +327,7 @@ int la_json_next(const la_json_t *object, la_json_iterator_t *it, la_slice_t *na
     } else if (entry) {
         entry = lh_entry_next(entry);
     }
-    it->started = 1;
-    it->entry = entry;
+    *it = (la_json_iterator_t){entry, 1};
     if (!entry) {
         return 0;
     }
@@ -387,18 +377,11 @@ int la_json_boolean(const la_json_t *value, int *out)
 
 int la_json_number(const la_json_t *value, double *out)
 {
-    double number;
+    double number =
+        la_json_type(value) == LA_JSON_NUMBER ? json_object_get_double(tree_of(value)) : NAN;
 
-    *out = 0;
-    if (la_json_type(value) != LA_JSON_NUMBER) {
-        return 0;
-    }
-    number = json_object_get_double(tree_of(value));
-    if (!isfinite(number)) {
-        return 0;
-    }
-    *out = number;
-    return 1;
+    *out = isfinite(number) ? number : 0;
+    return isfinite(number) != 0;
 }
 
 /* The text of a number, or NULL when json-c may have changed it: it clamps integers to 64 bits, and
@@ -423,26 +406,17 @@ static const char *number_text(apr_pool_t *pool, struct json_object *number)
 
 int la_json_scalar_text(apr_pool_t *pool, const la_json_t *value, la_slice_t *text)
 {
+    la_json_e type = la_json_type(value);
     const char *chars = NULL;
 
-    *text = (la_slice_t){"", 0};
-    switch (la_json_type(value)) {
-    case LA_JSON_STRING:
+    if (type == LA_JSON_STRING) {
         return la_json_string(value, text);
-    case LA_JSON_BOOLEAN:
-        chars = json_object_get_boolean(tree_of(value)) ? "true" : "false";
-        break;
-    case LA_JSON_NUMBER:
-        chars = number_text(pool, tree_of(value));
-        break;
-    case LA_JSON_NULL:
-    case LA_JSON_ARRAY:
-    case LA_JSON_OBJECT:
-        break;
     }
-    if (!chars) {
-        return 0;
+    if (type == LA_JSON_BOOLEAN) {
+        chars = json_object_get_boolean(tree_of(value)) ? "true" : "false";
+    } else if (type == LA_JSON_NUMBER) {
+        chars = number_text(pool, tree_of(value));
     }
     *text = la_slice_of(chars);
-    return 1;
+    return chars != NULL;
 }

@@ -4,8 +4,6 @@
 
 #include "base/json_scan.h"
 
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define REPLACEMENT_CHAR 0xFFFDu
@@ -27,24 +25,15 @@ void la_json_writer_init(la_json_writer_t *writer, apr_pool_t *pool)
  * the pool is smaller than the final text. */
 static void writer_reserve(la_json_writer_t *writer, apr_size_t extra)
 {
-    apr_size_t needed, capacity;
-    char *data;
+    apr_size_t needed = writer->len + extra + 1;
+    const char *old = writer->data;
 
-    if (extra >= SIZE_MAX - writer->len) {
-        abort();
-    }
-    needed = writer->len + extra + 1;
     if (needed <= writer->capacity) {
         return;
     }
-    capacity = writer->capacity > SIZE_MAX / 2 ? SIZE_MAX : writer->capacity * 2;
-    if (capacity < needed) {
-        capacity = needed;
-    }
-    data = apr_palloc(writer->pool, capacity);
-    memcpy(data, writer->data, writer->len);
-    writer->data = data;
-    writer->capacity = capacity;
+    writer->capacity = needed > 2 * writer->capacity ? needed : 2 * writer->capacity;
+    writer->data = apr_palloc(writer->pool, writer->capacity);
+    memcpy(writer->data, old, writer->len);
 }
 
 void la_json_write_raw(la_json_writer_t *writer, la_slice_t text)

@@ -1,8 +1,9 @@
-/* RFC 3339 to microseconds and back, by arithmetic alone: without locale and time zone. Any thread.
- */
+/* RFC 3339 to microseconds and back, without locale and time zone. Any thread. */
 #include "base/timestamp.h"
 
+#include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <apr_strings.h>
 
@@ -38,42 +39,22 @@ static int take_number(reader_t *reader, int digits, int low, int high, int *num
     return *number >= low && *number <= high;
 }
 
-static int is_leap(int year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static int days_in_month(int year, int month)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-    return days[month - 1] + (month == 2 && is_leap(year));
-}
-
-/* Days from the first of January of the year 0 to that of `year`. */
-static int64_t days_before_year(int year)
-{
-    /* The year 0 is a leap year itself, so each of these counts the one at its start. */
-    return (int64_t)year * 365 + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400;
-}
-
-/* "2027-01-31" as days since 1970. */
-static int take_date(reader_t *reader, int64_t *days)
+/* "2027-01-31" as seconds since 1970. timegm() makes another day of one that does not exist. */
+static int take_date(reader_t *reader, int64_t *seconds)
 {
     int year;
     int month;
-    int day;
+    struct tm date = {0};
 
     if (!take_number(reader, 4, 0, 9999, &year) || !take_char(reader, "-") ||
         !take_number(reader, 2, 1, 12, &month) || !take_char(reader, "-") ||
-        !take_number(reader, 2, 1, days_in_month(year, month), &day)) {
+        !take_number(reader, 2, 1, 31, &date.tm_mday)) {
         return 0;
     }
-    *days = days_before_year(year) - days_before_year(1970) + day - 1;
-    for (int m = 1; m < month; m++) {
-        *days += days_in_month(year, m);
-    }
-    return 1;
+    date.tm_year = year - 1900;
+    date.tm_mon = month - 1;
+    *seconds = timegm(&date);
+    return date.tm_mon == month - 1;
 }
 
 /* "23:59:60" as seconds; 60 is checked by the caller, who knows the offset. */
@@ -133,7 +114,6 @@ static int take_offset(reader_t *reader, int *seconds)
 int la_timestamp_parse(la_slice_t text, apr_time_t *at)
 {
     reader_t reader = {text.data, text.data + text.len};
-    int64_t days;
     int64_t utc;
     int seconds;
     int second;
@@ -141,12 +121,12 @@ int la_timestamp_parse(la_slice_t text, apr_time_t *at)
     int offset;
 
     *at = 0;
-    if (!take_date(&reader, &days) || !take_char(&reader, "Tt") ||
+    if (!take_date(&reader, &utc) || !take_char(&reader, "Tt") ||
         !take_time(&reader, &seconds, &second) || !take_fraction(&reader, &us) ||
         !take_offset(&reader, &offset) || reader.p != reader.end) {
         return 0;
     }
-    utc = days * SECONDS_PER_DAY + seconds - offset;
+    utc += seconds - offset;
     if (second == 60 && utc % SECONDS_PER_DAY != 0) {
         return 0;
     }

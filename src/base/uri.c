@@ -7,6 +7,8 @@
 
 #include <strings.h>
 
+#include <openssl/crypto.h>
+
 #define PORT_MAX 65535
 
 int la_uri_default_port(const char *scheme)
@@ -22,19 +24,12 @@ static int is_unreserved(int c)
            c == '.' || c == '_' || c == '~';
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* The byte that the escape at the start of the text stands for, or -1 if none begins there. */
 static int escaped_byte(la_slice_t text)
 {
-    int high = text.len >= 3 && text.data[0] == '%' ? hex_value(text.data[1]) : -1;
-    int low = high >= 0 ? hex_value(text.data[2]) : -1;
+    const unsigned char *p = (const unsigned char *)text.data;
+    int high = text.len >= 3 && p[0] == '%' ? OPENSSL_hexchar2int(p[1]) : -1;
+    int low = high >= 0 ? OPENSSL_hexchar2int(p[2]) : -1;
 
     return low >= 0 ? high * 16 + low : -1;
 }

@@ -37,12 +37,6 @@ typedef struct exchange_t {
 
 /* ---- idle connections ---- */
 
-/* Whether it still goes to the server that is thought to be the master. */
-static int is_current(const la_redis_known_t *known, const session_t *session)
-{
-    return known->is_sound && known->generation == session->known.generation;
-}
-
 /* Takes an idle connection to the master that has nothing to read. Returns 0 when there is none. */
 static int take_idle(la_redis_t *redis, session_t *taken)
 {
@@ -58,7 +52,8 @@ static int take_idle(la_redis_t *redis, session_t *taken)
         if (!taken->connection.reader) {
             return 0;
         }
-        if (is_current(&known, taken) && la_redis_connection_is_quiet(&taken->connection)) {
+        if (known.is_sound && known.generation == taken->known.generation &&
+            la_redis_connection_is_quiet(&taken->connection)) {
             return 1;
         }
         la_redis_connection_close(&taken->connection);
@@ -84,50 +79,32 @@ static void give_back(la_redis_t *redis, session_t *session)
 
 /* ---- new ones ---- */
 
-static int begin(exchange_t *e)
+/* Begins a session with the server, or with the master: the known one, or who the sentinels name,
+ * one after the other while there is time. */
+static int open_session(exchange_t *e)
 {
     const la_redis_options_t *options = e->redis->options;
+    la_redis_master_t *master = e->redis->master;
     session_t *made = &e->session;
 
-    return la_redis_session_open(&made->connection, options,
-                                 options->path ? NULL : &made->known.address, &e->call,
-                                 made->server);
-}
-
-/* Begins a session with the master: the known one, or who the sentinels name, one after the other
- * while there is time. */
-static int begin_with_master(exchange_t *e)
-{
-    la_redis_master_t *master = e->redis->master;
-
-    for (int tries = 0; tries <= e->redis->options->sentinel_count; tries++) {
+    e->call.deadline_us = la_clock_us() + options->connect_timeout_us;
+    for (int tries = 0; tries <= options->sentinel_count; tries++) {
         e->call.reason = NULL;
-        e->session.known = la_redis_master_known(master);
-        if (!e->session.known.is_sound &&
-            !la_redis_master_find(master, &e->call, &e->session.known)) {
+        made->known = la_redis_master_known(master);
+        if (!made->known.is_sound && !la_redis_master_find(master, &e->call, &made->known)) {
             return 0;
         }
-        if (begin(e)) {
+        if (la_redis_session_open(&made->connection, options,
+                                  options->path ? NULL : &made->known.address, &e->call,
+                                  made->server)) {
             return 1;
         }
-        la_redis_master_doubt(master, &e->session.known);
+        la_redis_master_doubt(master, &made->known);
         if (la_clock_us() >= e->call.deadline_us) {
             return 0;
         }
     }
     return 0;
-}
-
-static int open_session(exchange_t *e)
-{
-    const la_redis_options_t *options = e->redis->options;
-
-    e->call.deadline_us = la_clock_us() + options->connect_timeout_us;
-    if (options->master) {
-        return begin_with_master(e);
-    }
-    e->session.known = la_redis_master_known(e->redis->master);
-    return begin(e);
 }
 
 /* ---- commands ---- */

@@ -69,12 +69,13 @@ int la_redis_connection_is_quiet(la_redis_connection_t *connection)
 
 /* ---- commands ---- */
 
-/* Reads until there is a whole reply, and no more. */
-static int await_reply(la_redis_connection_t *connection, la_redis_call_t *call)
+/* Reads until there is a whole reply, and no more. Returns NULL if there is none. */
+static redisReply *receive(la_redis_connection_t *connection, la_redis_call_t *call)
 {
     redisReader *reader = connection->reader;
     la_redis_reply_e state;
     char chunk[CHUNK_BYTES];
+    void *reply = NULL;
     apr_size_t len;
 
     for (;;) {
@@ -89,30 +90,20 @@ static int await_reply(la_redis_connection_t *connection, la_redis_call_t *call)
                                      call->pool, &len, &call->closed);
         if (error) {
             call->closed = call->closed && bytes.len == 0;
-            return la_redis_call_fail(call, error);
+            la_redis_call_fail(call, error);
+            return NULL;
         }
         if (redisReaderFeed(reader, chunk, len) != REDIS_OK) {
-            return la_redis_call_fail(call, "out of memory");
+            la_redis_call_fail(call, "out of memory");
+            return NULL;
         }
     }
-    return state == LA_REDIS_REPLY_WHOLE ||
-           la_redis_call_fail(call, state == LA_REDIS_REPLY_TOO_LARGE ? "its answer is too large"
-                                                                      : "its answer is malformed");
-}
-
-static int receive(la_redis_connection_t *connection, redisReply **reply, la_redis_call_t *call)
-{
-    void *got = NULL;
-
-    *reply = NULL;
-    if (!await_reply(connection, call)) {
-        return 0;
+    if (state != LA_REDIS_REPLY_WHOLE || redisReaderGetReply(reader, &reply) != REDIS_OK ||
+        !reply) {
+        la_redis_call_fail(call, state == LA_REDIS_REPLY_TOO_LARGE ? "its answer is too large"
+                                                                   : "its answer is malformed");
     }
-    if (redisReaderGetReply(connection->reader, &got) != REDIS_OK || !got) {
-        return la_redis_call_fail(call, "its answer is malformed");
-    }
-    *reply = got;
-    return 1;
+    return reply;
 }
 
 int la_redis_connection_send(la_redis_connection_t *connection, apr_size_t count,
@@ -162,7 +153,7 @@ static int copy_list(apr_pool_t *pool, const redisReply *reply, la_redis_answer_
 /* The depth of a reply is bounded: LA_REDIS_REPLY_MAX_DEPTH. */
 static int copy_answer(apr_pool_t *pool, const redisReply *reply, la_redis_answer_t *answer)
 {
-    *answer = (la_redis_answer_t){.kind = LA_REDIS_NIL, .text = {"", 0}};
+    *answer = (la_redis_answer_t){.kind = LA_REDIS_NIL, .text = {"", 0}, .server = ""};
     if (reply->type == REDIS_REPLY_NIL) {
         return 1;
     }
@@ -181,24 +172,26 @@ static int copy_answer(apr_pool_t *pool, const redisReply *reply, la_redis_answe
            reply->type == REDIS_REPLY_ERROR;
 }
 
+static la_redis_e failed(const la_redis_call_t *call, la_redis_answer_t *answer)
+{
+    *answer = (la_redis_answer_t){.text = la_slice_of(call->reason), .server = ""};
+    return LA_REDIS_FAILED;
+}
+
 la_redis_e la_redis_connection_receive(la_redis_connection_t *connection, la_redis_call_t *call,
                                        la_redis_answer_t *answer)
 {
-    redisReply *reply;
+    redisReply *reply = receive(connection, call);
     la_redis_e result;
 
-    *answer = (la_redis_answer_t){.text = {"", 0}, .server = ""};
-    if (!receive(connection, &reply, call) || !reply) {
-        answer->text = la_slice_of(call->reason ? call->reason : "it failed");
-        return LA_REDIS_FAILED;
+    if (!reply) {
+        return failed(call, answer);
     }
     result = reply->type == REDIS_REPLY_ERROR ? LA_REDIS_ERROR : LA_REDIS_OK;
     if (!copy_answer(call->pool, reply, answer)) {
         la_redis_call_fail(call, "its answer is of an unknown kind");
-        answer->text = la_slice_of(call->reason);
-        result = LA_REDIS_FAILED;
+        result = failed(call, answer);
     }
-    answer->server = "";
     freeReplyObject(reply);
     return result;
 }
@@ -207,11 +200,9 @@ la_redis_e la_redis_connection_run(la_redis_connection_t *connection, apr_size_t
                                    const la_slice_t *words, la_redis_call_t *call,
                                    la_redis_answer_t *answer)
 {
-    if (la_redis_connection_send(connection, count, words, call)) {
-        return la_redis_connection_receive(connection, call, answer);
-    }
-    *answer = (la_redis_answer_t){.text = la_slice_of(call->reason), .server = ""};
-    return LA_REDIS_FAILED;
+    return la_redis_connection_send(connection, count, words, call)
+               ? la_redis_connection_receive(connection, call, answer)
+               : failed(call, answer);
 }
 
 /* ---- the beginning of a session ---- */

@@ -141,17 +141,16 @@ int la_redis_master_find(la_redis_master_t *master, la_redis_call_t *call, la_re
 
 /* ---- in the background ---- */
 
-/* Looks up the name of a sentinel that does not answer. */
-static void resolve_sentinel(la_redis_master_t *master, int index)
+/* Looks a name up, unless it is an address itself. */
+static void resolve(la_redis_master_t *master, const char *name, la_redis_address_t *address)
 {
-    const la_redis_host_t *host = &master->options->sentinels[index];
     char ip[INET6_ADDRSTRLEN];
 
-    if (la_redis_address(host->name, AI_NUMERICHOST, ip) || !la_redis_address(host->name, 0, ip)) {
+    if (la_redis_address(name, AI_NUMERICHOST, ip) || !la_redis_address(name, 0, ip)) {
         return;
     }
     apr_thread_mutex_lock(master->lock);
-    apr_cpystrn(master->sentinels[index].ip, ip, INET6_ADDRSTRLEN);
+    apr_cpystrn(address->ip, ip, sizeof(address->ip));
     apr_thread_mutex_unlock(master->lock);
 }
 
@@ -166,7 +165,7 @@ static int ask_sentinel(la_redis_master_t *master, int index, la_redis_connectio
     if (la_redis_sentinel_ask(master->options, index, &at, 1, kept, &call, named)) {
         return 1;
     }
-    resolve_sentinel(master, index);
+    resolve(master, master->options->sentinels[index].name, &master->sentinels[index]);
     return 0;
 }
 
@@ -266,25 +265,12 @@ static void ask_sentinels(la_redis_master_t *master, apr_pool_t *pool)
     }
 }
 
-static void resolve_host(la_redis_master_t *master)
-{
-    const char *name = master->options->host.name;
-    char ip[INET6_ADDRSTRLEN];
-
-    if (la_redis_address(name, AI_NUMERICHOST, ip) || !la_redis_address(name, 0, ip)) {
-        return;
-    }
-    apr_thread_mutex_lock(master->lock);
-    apr_cpystrn(master->known.address.ip, ip, sizeof(master->known.address.ip));
-    apr_thread_mutex_unlock(master->lock);
-}
-
 void la_redis_master_watch(la_redis_master_t *master, int answers, apr_pool_t *pool)
 {
     if (master->options->master) {
         ask_sentinels(master, pool);
     } else if (master->options->host.name && !answers) {
-        resolve_host(master);
+        resolve(master, master->options->host.name, &master->known.address);
     }
 }
 

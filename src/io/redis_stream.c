@@ -76,7 +76,7 @@ static const char *shake_hands(const la_redis_stream_t *stream, const char *host
     return reason;
 }
 
-const char *la_redis_stream_open(la_redis_stream_t *stream, int fd, const la_redis_tls_t *tls,
+const char *la_redis_stream_open(la_redis_stream_t *stream, int fd, la_redis_tls_t *tls,
                                  const char *host, apr_time_t deadline_us, apr_pool_t *pool)
 {
     const char *reason = NULL;

@@ -16,7 +16,7 @@ typedef struct la_redis_stream_t {
 /* Takes over a connected socket, and begins TLS on it. tls: NULL for none. host: whose certificate
  * the server must show. Returns NULL, or why nothing may be sent, in `pool` or a literal; the
  * socket is closed then. */
-const char *la_redis_stream_open(la_redis_stream_t *stream, int fd, const la_redis_tls_t *tls,
+const char *la_redis_stream_open(la_redis_stream_t *stream, int fd, la_redis_tls_t *tls,
                                  const char *host, apr_time_t deadline_us, apr_pool_t *pool);
 
 /* Sends all bytes. Returns NULL, or why it could not. closed: 1 when the server has closed. */

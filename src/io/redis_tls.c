@@ -15,15 +15,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-struct la_redis_tls_t {
-    SSL_CTX *context;
-};
-
-static apr_status_t free_context(void *data)
+static apr_status_t free_context(void *context)
 {
-    la_redis_tls_t *tls = data;
-
-    SSL_CTX_free(tls->context);
+    SSL_CTX_free(context);
     return APR_SUCCESS;
 }
 
@@ -91,25 +85,23 @@ static int demand_version(SSL_CTX *context)
 const char *la_redis_tls_make(apr_pool_t *pool, const la_redis_tls_files_t *files,
                               la_redis_tls_t **tls)
 {
-    la_redis_tls_t *made = apr_palloc(pool, sizeof(*made));
+    SSL_CTX *made = SSL_CTX_new(TLS_client_method());
     const char *error;
 
     *tls = NULL;
-    made->context = SSL_CTX_new(TLS_client_method());
-    if (!made->context || !demand_version(made->context)) {
-        SSL_CTX_free(made->context);
+    if (!made || !demand_version(made)) {
+        SSL_CTX_free(made);
         return "OpenSSL failed to make a context";
     }
     apr_pool_cleanup_register(pool, made, free_context, apr_pool_cleanup_null);
-    SSL_CTX_set_verify(made->context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_options(made->context, SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_session_cache_mode(made->context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_mode(made->context,
-                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_default_passwd_cb(made->context, no_passphrase);
+    SSL_CTX_set_verify(made, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_default_passwd_cb(made, no_passphrase);
     ERR_clear_error();
-    error = set_authorities(pool, made->context, files->ca);
-    error = error ? error : set_certificate(pool, made->context, files);
+    error = set_authorities(pool, made, files->ca);
+    error = error ? error : set_certificate(pool, made, files);
     *tls = error ? NULL : made;
     return error;
 }
@@ -152,10 +144,10 @@ static long refuse_late_reads(BIO *bio, int operation, const char *buffer, size_
     return result;
 }
 
-SSL *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd, apr_pool_t *pool)
+SSL *la_redis_tls_begin(la_redis_tls_t *tls, const char *host, int fd, apr_pool_t *pool)
 {
     apr_size_t len = strlen(host);
-    SSL *session = SSL_new(tls->context);
+    SSL *session = SSL_new(tls);
 
     if (len > 1 && host[len - 1] == '.') { /* the root's dot is in no certificate */
         host = apr_pstrmemdup(pool, host, len - 1);

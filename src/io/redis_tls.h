@@ -20,7 +20,8 @@ typedef struct la_redis_tls_files_t {
     const char *key;  /* NULL: in `cert` */
 } la_redis_tls_files_t;
 
-typedef struct la_redis_tls_t la_redis_tls_t;
+/* What sessions are made of, OpenSSL's SSL_CTX. */
+typedef struct ssl_ctx_st la_redis_tls_t;
 
 /* How one call on a stream ended. */
 typedef enum la_redis_step_e {
@@ -40,8 +41,7 @@ const char *la_redis_tls_make(apr_pool_t *pool, const la_redis_tls_files_t *file
 /* Begins a session over a connected socket that is not blocking. Any thread. host: a name or an
  * address; the handshake fails unless the certificate is of it. Returns NULL when there is no
  * memory. The caller ends it, and closes the socket afterwards. */
-struct ssl_st *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd,
-                                  apr_pool_t *pool);
+struct ssl_st *la_redis_tls_begin(la_redis_tls_t *tls, const char *host, int fd, apr_pool_t *pool);
 
 /* One step each; none reads on after the deadline, of la_clock_us(). len: bytes that were read or
  * written. */

@@ -11,8 +11,7 @@ const char *la_redis_tls_make(apr_pool_t *pool, const la_redis_tls_files_t *file
     return "rediss:// needs hiredis with TLS (hiredis_ssl), and this module was built without it";
 }
 
-struct ssl_st *la_redis_tls_begin(const la_redis_tls_t *tls, const char *host, int fd,
-                                  apr_pool_t *pool)
+struct ssl_st *la_redis_tls_begin(la_redis_tls_t *tls, const char *host, int fd, apr_pool_t *pool)
 {
     (void)tls;
     (void)host;

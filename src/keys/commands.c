@@ -1,5 +1,5 @@
 /* The commands that change a file, and the two that judge one; list.c shows them. */
-#include "keys/commands.h"
+#include "keys/run.h"
 
 #include "base/digest.h"
 #include "base/json.h"
@@ -101,43 +101,16 @@ static void write_time(const la_key_run_t *run, la_json_writer_t *w, const char 
     write_text(w, name, at ? la_timestamp_text(run->pool, at) : NULL);
 }
 
-static int is_first(const apr_array_header_t *values, int index)
+static void write_attributes(la_json_writer_t *w, const apr_array_header_t *attributes)
 {
-    for (int i = 0; i < index; i++) {
-        if (strcmp(APR_ARRAY_IDX(values, i, la_key_value_t).category,
-                   APR_ARRAY_IDX(values, index, la_key_value_t).category) == 0) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static void write_category(const la_key_run_t *run, la_json_writer_t *w, const char *category)
-{
-    const apr_array_header_t *values = run->options->attributes;
-    apr_array_header_t *texts = apr_array_make(run->pool, 4, sizeof(const char *));
-
-    for (int i = 0; i < values->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(values, i, la_key_value_t).category, category) == 0) {
-            APR_ARRAY_PUSH(texts, const char *) = APR_ARRAY_IDX(values, i, la_key_value_t).value;
-        }
-    }
-    la_json_write_string(w, la_slice_of(category));
-    la_json_write_raw(w, LA_SLICE(": "));
-    la_json_write_strings(w, texts);
-}
-
-static void write_attributes(const la_key_run_t *run, la_json_writer_t *w)
-{
-    const apr_array_header_t *values = run->options->attributes;
-
     write_member(w, "attributes");
-    la_json_write_raw(w, LA_SLICE("{"));
-    for (int i = 0; i < values->nelts; i++) {
-        if (is_first(values, i)) {
-            la_json_write_raw(w, la_slice_of(i > 0 ? ", " : ""));
-            write_category(run, w, APR_ARRAY_IDX(values, i, la_key_value_t).category);
-        }
+    for (int i = 0; i < attributes->nelts; i++) {
+        const la_key_attribute_t *attribute = &APR_ARRAY_IDX(attributes, i, la_key_attribute_t);
+
+        la_json_write_raw(w, la_slice_of(i > 0 ? ", " : "{"));
+        la_json_write_string(w, la_slice_of(attribute->category));
+        la_json_write_raw(w, LA_SLICE(": "));
+        la_json_write_strings(w, attribute->values);
     }
     la_json_write_raw(w, LA_SLICE("}"));
 }
@@ -153,7 +126,7 @@ static const char *make_entry(const la_key_run_t *run, const char *sha256)
     write_text(&w, "sha256", sha256);
     write_text(&w, "principal", options->principal);
     if (options->attributes->nelts > 0) {
-        write_attributes(run, &w);
+        write_attributes(&w, options->attributes);
     }
     write_time(run, &w, "not_before", options->not_before);
     write_time(run, &w, "expires", options->expires);

@@ -118,8 +118,7 @@ static la_slice_t take_name(la_slice_t *rest)
     return take(rest, len < rest->len ? len + 1 : rest->len);
 }
 
-/* Looks for a member. value: of that member, or of the last one. */
-static int find_member(apr_pool_t *pool, la_slice_t object, const char *name, la_slice_t *value)
+int la_edit_member(apr_pool_t *pool, la_slice_t object, const char *name, la_slice_t *value)
 {
     la_slice_t rest = {object.data + 1, object.len - 2};
     la_slice_t quoted;
@@ -145,15 +144,10 @@ static int find_member(apr_pool_t *pool, la_slice_t object, const char *name, la
     }
 }
 
-int la_edit_member(apr_pool_t *pool, la_slice_t object, const char *name, la_slice_t *value)
-{
-    return find_member(pool, object, name, value);
-}
-
 la_slice_t la_edit_set(apr_pool_t *pool, la_slice_t object, const char *name, const char *value)
 {
     la_slice_t old;
-    int found = find_member(pool, object, name, &old);
+    int found = la_edit_member(pool, object, name, &old);
     const char *end = old.data + old.len;
     la_json_writer_t w;
 

@@ -30,7 +30,8 @@ const char *la_edit_open(apr_pool_t *pool, la_slice_t text, la_edit_t *edit);
 /* The item of that position. */
 la_edit_item_t *la_edit_item(const la_edit_t *edit, int position);
 
-/* The JSON text of a member of an object. Returns 1, or 0 if there is none. */
+/* Looks for a member of an object. value: its JSON text, or that of the last member. Returns 1, or
+ * 0 if there is none. */
 int la_edit_member(apr_pool_t *pool, la_slice_t object, const char *name, la_slice_t *value);
 
 /* The object with that member set to a JSON text, in `pool`. */

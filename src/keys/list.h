@@ -1,4 +1,3 @@
-/* Shows keys. */
 #ifndef LA_KEY_LIST_H
 #define LA_KEY_LIST_H
 

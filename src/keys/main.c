@@ -1,5 +1,5 @@
 /* llama-auth-keys: makes, lists, rotates and revokes the keys of `static` key files. */
-#include "keys/commands.h"
+#include "keys/run.h"
 
 #include <signal.h>
 #include <stdlib.h>

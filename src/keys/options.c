@@ -134,9 +134,19 @@ static const char *set_sha256(const parser_t *parser, const char *value, void *f
 
 static const char *add_value(const parser_t *parser, const char *category, const char *value)
 {
-    la_key_value_t *added = apr_array_push(parser->options->attributes);
+    apr_array_header_t *all = parser->options->attributes;
+    la_key_attribute_t *attribute = (la_key_attribute_t *)all->elts;
+    const la_key_attribute_t *end = attribute + all->nelts;
 
-    *added = (la_key_value_t){category, value};
+    while (attribute < end && strcmp(attribute->category, category) != 0) {
+        attribute++;
+    }
+    if (attribute == end) {
+        attribute = apr_array_push(all);
+        attribute->category = category;
+        attribute->values = apr_array_make(parser->pool, 2, sizeof(const char *));
+    }
+    APR_ARRAY_PUSH(attribute->values, const char *) = value;
     return check_text(value);
 }
 
@@ -407,7 +417,7 @@ const char *la_key_options_parse(apr_pool_t *pool, int count, const char *const 
                                   .prefix = PREFIX,
                                   .overlap_us = OVERLAP_US,
                                   .expiring_us = -1,
-                                  .attributes = apr_array_make(pool, 4, sizeof(la_key_value_t)),
+                                  .attributes = apr_array_make(pool, 4, sizeof(la_key_attribute_t)),
                                   .from = apr_array_make(pool, 2, sizeof(const char *))};
     if (count == 0) {
         return "a command is missing";

@@ -19,11 +19,10 @@ typedef enum la_key_verb_e {
     LA_KEYS_HELP = 256
 } la_key_verb_e;
 
-/* One value of an attribute. */
-typedef struct la_key_value_t {
+typedef struct la_key_attribute_t {
     const char *category;
-    const char *value;
-} la_key_value_t;
+    apr_array_header_t *values; /* of const char * */
+} la_key_attribute_t;
 
 typedef struct la_key_options_t {
     la_key_verb_e verb;
@@ -34,7 +33,7 @@ typedef struct la_key_options_t {
     const char *prefix;
     const char *group;              /* or NULL */
     const char *sha256;             /* 64 hex digits, or NULL */
-    apr_array_header_t *attributes; /* of la_key_value_t */
+    apr_array_header_t *attributes; /* of la_key_attribute_t */
     apr_array_header_t *from;       /* of const char *: networks */
     apr_time_t expires;             /* 0: never */
     apr_time_t not_before;          /* 0: always */

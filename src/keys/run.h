@@ -22,4 +22,7 @@ typedef struct la_key_run_t {
     FILE *err;
 } la_key_run_t;
 
+/* Does what the options say. */
+la_key_exit_e la_key_run(const la_key_run_t *run);
+
 #endif

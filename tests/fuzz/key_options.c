@@ -33,8 +33,13 @@ static void check_add(const la_key_options_t *options)
         check_text(options->note);
     }
     for (int i = 0; i < options->attributes->nelts; i++) {
-        check_text(APR_ARRAY_IDX(options->attributes, i, la_key_value_t).category);
-        check_text(APR_ARRAY_IDX(options->attributes, i, la_key_value_t).value);
+        const la_key_attribute_t *attribute =
+            &APR_ARRAY_IDX(options->attributes, i, la_key_attribute_t);
+
+        check_text(attribute->category);
+        for (int j = 0; j < attribute->values->nelts; j++) {
+            check_text(APR_ARRAY_IDX(attribute->values, j, const char *));
+        }
     }
 }
 

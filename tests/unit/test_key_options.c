@@ -138,6 +138,7 @@ static void test_nothing(void **state)
 static void test_values(void **state)
 {
     apr_pool_t *pool = new_pool();
+    const la_key_attribute_t *roles;
     la_key_options_t options;
 
     (void)state;
@@ -152,9 +153,11 @@ static void test_values(void **state)
     assert_string_equal(options.prefix, "lla_");
     assert_true(options.expires == NOW + 90 * DAY);
     assert_true(options.not_before == NOW + DAY);
-    assert_int_equal(options.attributes->nelts, 4);
-    assert_string_equal(APR_ARRAY_IDX(options.attributes, 2, la_key_value_t).category, "roles");
-    assert_string_equal(APR_ARRAY_IDX(options.attributes, 2, la_key_value_t).value, "y");
+    assert_int_equal(options.attributes->nelts, 2);
+    roles = &APR_ARRAY_IDX(options.attributes, 1, la_key_attribute_t);
+    assert_string_equal(roles->category, "roles");
+    assert_int_equal(roles->values->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(roles->values, 1, const char *), "y");
     assert_string_equal(APR_ARRAY_IDX(options.from, 0, const char *), "::1");
     assert_null(parse(pool, "rotate|f|ci", &options));
     assert_true(options.overlap_us == 7 * DAY);

@@ -104,33 +104,24 @@ static const char *parse_object(apr_pool_t *pool, la_slice_t text, const char *w
                : apr_psprintf(pool, "the %s is not an object", what);
 }
 
-static const char *read_claims(apr_pool_t *pool, la_slice_t part, la_jwt_t *jwt)
-{
-    la_slice_t text;
-
-    if (!la_base64url_decode(pool, part, &text)) {
-        return "the claims are not base64url";
-    }
-    return parse_object(pool, text, "claims part", &jwt->claims);
-}
-
-static const char *read_signature(apr_pool_t *pool, la_slice_t part, la_jwt_t *jwt)
-{
-    if (!la_base64url_decode(pool, part, &jwt->signature)) {
-        return "the signature is not base64url";
-    }
-    return jwt->signature.len > 0 ? NULL : "it is not signed";
-}
-
 /* Returns NULL, or the reason. */
 static const char *read_rest(apr_pool_t *pool, la_slice_t token, const la_slice_t parts[3],
                              la_jwt_t *jwt)
 {
-    const char *reason = read_signature(pool, parts[2], jwt);
+    la_slice_t text;
 
     jwt->signing_input =
         (la_slice_t){token.data, (apr_size_t)(parts[1].data + parts[1].len - token.data)};
-    return reason ? reason : read_claims(pool, parts[1], jwt);
+    if (!la_base64url_decode(pool, parts[2], &jwt->signature)) {
+        return "the signature is not base64url";
+    }
+    if (jwt->signature.len == 0) {
+        return "it is not signed";
+    }
+    if (!la_base64url_decode(pool, parts[1], &text)) {
+        return "the claims are not base64url";
+    }
+    return parse_object(pool, text, "claims part", &jwt->claims);
 }
 
 la_slice_t la_jwt_first_part(la_slice_t token)
@@ -202,11 +193,6 @@ int la_jwt_verify_with(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t al
 
 /* ---- choosing a key ---- */
 
-static int is_named(const la_jwk_t *key, la_slice_t kid)
-{
-    return key->kid.data && la_slice_equals(key->kid, kid);
-}
-
 /* A token's algorithm, a known one, for the log. */
 static const char *algorithm_of(apr_pool_t *pool, const la_jwt_t *jwt)
 {
@@ -262,7 +248,7 @@ static la_jwt_verified_e verify_named(apr_pool_t *pool, const la_jwt_t *jwt, con
     for (apr_size_t i = 0; i < keys->count; i++) {
         const la_jwk_t *key = &keys->keys[i];
 
-        if (is_named(key, jwt->kid)) {
+        if (key->kid.data && la_slice_equals(key->kid, jwt->kid)) {
             named |= key->algorithms;
             if ((key->algorithms & wanted) && la_jwt_verify_with(jwt, key, wanted)) {
                 return LA_JWT_VERIFIED;

@@ -50,8 +50,10 @@ struct la_proof_keys_t {
 
 static void free_entry(entry_t *entry)
 {
-    la_verifier_free(entry->key.verifier);
-    free(entry);
+    if (entry) {
+        la_verifier_free(entry->key.verifier);
+        free(entry);
+    }
 }
 
 /* Returns the entry if nobody holds it any more; to be freed without the lock. Under it. */
@@ -65,11 +67,7 @@ static apr_status_t free_all(void *data)
     la_proof_keys_t *keys = data;
 
     for (int i = 0; i < LA_PROOF_KEYS; i++) {
-        entry_t *entry = let_go(keys->rows[i / WAYS][i % WAYS]);
-
-        if (entry) {
-            free_entry(entry);
-        }
+        free_entry(let_go(keys->rows[i / WAYS][i % WAYS]));
     }
     return APR_SUCCESS;
 }
@@ -119,9 +117,7 @@ static apr_status_t release(void *data)
     apr_thread_mutex_lock(lock);
     entry = let_go(entry);
     apr_thread_mutex_unlock(lock);
-    if (entry) {
-        free_entry(entry);
-    }
+    free_entry(entry);
     return APR_SUCCESS;
 }
 
@@ -186,33 +182,26 @@ static entry_t **choose_place(la_proof_keys_t *keys, const la_checksum_t *header
     return oldest;
 }
 
-/* Puts an entry in its place. freed: those that nobody holds any more. Under the lock. */
-static void put(la_proof_keys_t *keys, entry_t *entry, entry_t *freed[2])
+/* Puts an entry in its place. */
+static void keep(la_proof_keys_t *keys, entry_t *entry)
 {
-    entry_t **place = find_key(keys, entry);
+    entry_t *same = NULL;
+    entry_t *oldest;
+    entry_t **place;
 
+    apr_thread_mutex_lock(keys->lock);
+    place = find_key(keys, entry);
     if (place) {
-        freed[0] = let_go(*place);
+        same = let_go(*place);
         *place = NULL;
     }
     place = choose_place(keys, &entry->header);
-    freed[1] = let_go(*place);
+    oldest = let_go(*place);
     entry->used = ++keys->uses;
     *place = entry;
-}
-
-static void keep(la_proof_keys_t *keys, entry_t *entry)
-{
-    entry_t *freed[2] = {NULL, NULL};
-
-    apr_thread_mutex_lock(keys->lock);
-    put(keys, entry, freed);
     apr_thread_mutex_unlock(keys->lock);
-    for (int i = 0; i < 2; i++) {
-        if (freed[i]) {
-            free_entry(freed[i]);
-        }
-    }
+    free_entry(same);
+    free_entry(oldest);
 }
 
 void la_proof_keys_add(la_proof_keys_t *keys, la_slice_t header, EVP_PKEY *key,

@@ -3,7 +3,7 @@
  */
 #include "httpd/client_certificate.h"
 
-#include "jose/certificate.h"
+#include "jose/thumbprint.h"
 
 #include <http_ssl.h>
 

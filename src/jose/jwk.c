@@ -23,7 +23,6 @@ typedef struct draft_t {
     const la_json_t *json;
     la_jwa_set_t allowed;
     unsigned int *effort; /* what is left of LA_PUBKEY_EFFORT */
-    int unchecked;        /* OpenSSL does not check an RSA key now */
     int other_use;        /* it says that it is for something else than verifying */
     la_jwk_t key;
 } draft_t;
@@ -151,52 +150,30 @@ static const char *read_rsa(draft_t *draft)
 
     reason = reason ? reason : required_bytes(draft, "n", &modulus);
     reason = reason ? reason : required_bytes(draft, "e", &exponent);
-    if (reason) {
-        return reason;
-    }
-    return draft->unchecked
-               ? la_pubkey_rsa_unchecked(draft->pool, modulus, exponent, draft->effort,
-                                         &draft->key.key)
-               : la_pubkey_rsa(draft->pool, modulus, exponent, draft->effort, &draft->key.key);
+    return reason ? reason
+                  : la_pubkey_rsa(draft->pool, modulus, exponent, draft->effort, &draft->key.key);
 }
 
-typedef struct curve_t {
-    const char *name;
-    la_jwa_set_t algorithm;
-} curve_t;
-
-static const curve_t ec_curves[] = {
-    {"P-256", LA_JWA_ES256}, {"P-384", LA_JWA_ES384}, {"P-521", LA_JWA_ES512}, {NULL, 0}};
-
-static const curve_t okp_curves[] = {
-    {"Ed25519", LA_JWA_ED25519}, {"Ed448", LA_JWA_ED448}, {NULL, 0}};
-
-/* Finds the curve that `crv` names, and leaves the curve's algorithms. */
-static const char *take_curve(draft_t *draft, const curve_t *curves, const char **name)
+/* Finds the curve that `crv` names, one of `known`, and leaves the curve's algorithms. */
+static const char *take_curve(draft_t *draft, la_jwa_set_t family, const char *known,
+                              const la_curve_t **curve)
 {
-    const char *known = "";
     la_slice_t crv;
     const char *reason = required_text(draft, "crv", &crv);
 
-    if (reason) {
-        return reason;
+    *curve = reason ? NULL : la_curve_named(crv);
+    if (*curve && (*curve)->algorithm & family) {
+        return narrow(draft, (*curve)->algorithm);
     }
-    for (; curves->name; curves++) {
-        if (la_slice_is(crv, curves->name)) {
-            *name = curves->name;
-            return narrow(draft, curves->algorithm);
-        }
-        known = apr_pstrcat(draft->pool, known, *known ? " " : "", curves->name, NULL);
-    }
-    return unexpected(draft, "crv", crv, known);
+    return reason ? reason : unexpected(draft, "crv", crv, known);
 }
 
 static const char *read_ec(draft_t *draft)
 {
-    const char *curve;
+    const la_curve_t *curve;
     la_slice_t x;
     la_slice_t y;
-    const char *reason = take_curve(draft, ec_curves, &curve);
+    const char *reason = take_curve(draft, LA_JWA_EC, "P-256 P-384 P-521", &curve);
 
     reason = reason ? reason : required_bytes(draft, "x", &x);
     reason = reason ? reason : required_bytes(draft, "y", &y);
@@ -205,9 +182,9 @@ static const char *read_ec(draft_t *draft)
 
 static const char *read_okp(draft_t *draft)
 {
-    const char *curve = NULL;
+    const la_curve_t *curve;
     la_slice_t x;
-    const char *reason = take_curve(draft, okp_curves, &curve);
+    const char *reason = take_curve(draft, LA_JWA_OKP, "Ed25519 Ed448", &curve);
 
     reason = reason ? reason : required_bytes(draft, "x", &x);
     return reason ? reason : la_pubkey_okp(draft->pool, curve, x, &draft->key.key);
@@ -332,12 +309,8 @@ const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm
 const char *la_jwk_parse(apr_pool_t *pool, const la_json_t *json, la_jwa_set_t allowed,
                          unsigned int effort, la_jwk_t *key)
 {
-    draft_t draft = {.pool = pool,
-                     .scratch = pool,
-                     .json = json,
-                     .allowed = allowed,
-                     .effort = &effort,
-                     .unchecked = 1};
+    draft_t draft = {
+        .pool = pool, .scratch = pool, .json = json, .allowed = allowed, .effort = &effort};
     const char *reason = read_key(&draft);
 
     reason = reason ? reason : make_verifiers(pool, &draft.key);
@@ -369,6 +342,7 @@ static const char *take_key(draft_t *draft, la_json_list_t *list, apr_size_t ind
         return NULL; /* null */
     }
     reason = read_key(draft);
+    reason = reason ? reason : la_jwk_check(&draft->key);
     reason = reason ? reason : make_verifiers(draft->pool, &draft->key);
     if (!reason) {
         keys[set->count++] = draft->key;

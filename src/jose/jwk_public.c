@@ -3,6 +3,7 @@
 #include "jose/jwk_public.h"
 
 #include "base/base64url.h"
+#include "jose/curve.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -17,28 +18,16 @@
 
 typedef char number_t[NUMBER_CHARS + 1];
 
-typedef struct curve_t {
-    const char *name;    /* JOSE's */
-    const char *openssl; /* the group's or the type's name */
-    int bytes;           /* of a coordinate, or of the encoded point */
-} curve_t;
-
-static const curve_t ec_curves[] = {
-    {"P-256", "prime256v1", 32}, {"P-384", "secp384r1", 48}, {"P-521", "secp521r1", 66}};
-static const curve_t okp_curves[] = {{"Ed25519", "ED25519", 32}, {"Ed448", "ED448", 57}};
-
-#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-
 /* Writes a number that the key has by that name. bytes: its length with leading zeros; 0: as many
  * as it takes. */
-static int write_number(const EVP_PKEY *key, const char *name, int bytes, number_t text)
+static int write_number(const EVP_PKEY *key, const char *name, apr_size_t bytes, number_t text)
 {
     unsigned char number[NUMBER_BYTES];
     BIGNUM *value = NULL;
     int len = 0;
 
     if (EVP_PKEY_get_bn_param(key, name, &value) == 1) {
-        len = bytes > 0 ? bytes : BN_num_bytes(value);
+        len = bytes > 0 ? (int)bytes : BN_num_bytes(value);
         len = len <= NUMBER_BYTES ? BN_bn2binpad(value, number, len) : 0;
     }
     BN_free(value);
@@ -63,30 +52,13 @@ static apr_size_t write_rsa(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES])
     return len < LA_JWK_PUBLIC_BYTES ? (apr_size_t)len : 0; /* `e` may be as long as `n` */
 }
 
-static const curve_t *curve_of(const EVP_PKEY *key)
+static apr_size_t write_ec(const EVP_PKEY *key, const la_curve_t *curve,
+                           char json[LA_JWK_PUBLIC_BYTES])
 {
-    char group[32];
-    size_t len;
-
-    if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group),
-                                       &len) != 1) {
-        return NULL;
-    }
-    for (size_t i = 0; i < COUNT(ec_curves); i++) {
-        if (strcmp(group, ec_curves[i].openssl) == 0 || strcmp(group, ec_curves[i].name) == 0) {
-            return &ec_curves[i];
-        }
-    }
-    return NULL;
-}
-
-static apr_size_t write_ec(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES])
-{
-    const curve_t *curve = curve_of(key);
     number_t x;
     number_t y;
 
-    if (!curve || !write_number(key, OSSL_PKEY_PARAM_EC_PUB_X, curve->bytes, x) ||
+    if (!write_number(key, OSSL_PKEY_PARAM_EC_PUB_X, curve->bytes, x) ||
         !write_number(key, OSSL_PKEY_PARAM_EC_PUB_Y, curve->bytes, y)) {
         return 0;
     }
@@ -95,7 +67,7 @@ static apr_size_t write_ec(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES])
                                 curve->name, x, y);
 }
 
-static apr_size_t write_okp(const EVP_PKEY *key, const curve_t *curve,
+static apr_size_t write_okp(const EVP_PKEY *key, const la_curve_t *curve,
                             char json[LA_JWK_PUBLIC_BYTES])
 {
     unsigned char point[57];
@@ -104,7 +76,7 @@ static apr_size_t write_okp(const EVP_PKEY *key, const curve_t *curve,
 
     if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &len) !=
             1 ||
-        len != (size_t)curve->bytes) {
+        len != curve->bytes) {
         return 0;
     }
     la_base64url_encode((la_slice_t){(const char *)point, len}, x);
@@ -114,25 +86,22 @@ static apr_size_t write_okp(const EVP_PKEY *key, const curve_t *curve,
 
 static apr_size_t write_public(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES])
 {
+    const la_curve_t *curve;
+
     if (EVP_PKEY_is_a(key, "RSA") == 1) {
         return write_rsa(key, json);
     }
-    if (EVP_PKEY_is_a(key, "EC") == 1) {
-        return write_ec(key, json);
+    curve = la_curve_of(key);
+    if (!curve) {
+        return 0;
     }
-    for (size_t i = 0; i < COUNT(okp_curves); i++) {
-        if (EVP_PKEY_is_a(key, okp_curves[i].openssl) == 1) {
-            return write_okp(key, &okp_curves[i], json);
-        }
-    }
-    return 0;
+    return curve->algorithm & LA_JWA_EC ? write_ec(key, curve, json) : write_okp(key, curve, json);
 }
 
 apr_size_t la_jwk_public(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES])
 {
-    apr_size_t len;
+    apr_size_t len = write_public(key, json);
 
-    len = write_public(key, json);
     if (len == 0) {
         json[0] = '\0';
     }

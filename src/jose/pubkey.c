@@ -13,7 +13,7 @@
 #define RSA_MAX_BITS           8192
 #define RSA_MAX_EXPONENT_BYTES 8
 
-#define EC_MAX_COORDINATE_BYTES 66
+#define EC_MAX_COORDINATE_BYTES 66 /* P-521 */
 
 #define UNSOUND "RSA modulus is unsound"
 
@@ -133,8 +133,8 @@ static BIGNUM *number_of(la_slice_t bytes)
     return BN_bin2bn((const unsigned char *)bytes.data, (int)bytes.len, NULL);
 }
 
-const char *la_pubkey_rsa_unchecked(apr_pool_t *pool, la_slice_t modulus, la_slice_t exponent,
-                                    unsigned int *effort, EVP_PKEY **key)
+const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t exponent,
+                          unsigned int *effort, EVP_PKEY **key)
 {
     la_slice_t n_bytes = without_zeros(modulus);
     la_slice_t e_bytes = without_zeros(exponent);
@@ -165,18 +165,6 @@ const char *la_pubkey_rsa_check(EVP_PKEY *key)
     return passes_check(key) ? NULL : UNSOUND;
 }
 
-const char *la_pubkey_rsa(apr_pool_t *pool, la_slice_t modulus, la_slice_t exponent,
-                          unsigned int *effort, EVP_PKEY **key)
-{
-    const char *reason = la_pubkey_rsa_unchecked(pool, modulus, exponent, effort, key);
-
-    reason = reason ? reason : la_pubkey_rsa_check(*key);
-    if (reason) {
-        *key = NULL; /* the pool frees it */
-    }
-    return reason;
-}
-
 /* ---- EC ---- */
 
 static const char *check_length(apr_pool_t *pool, const char *name, la_slice_t bytes,
@@ -188,20 +176,13 @@ static const char *check_length(apr_pool_t *pool, const char *name, la_slice_t b
                               name, bytes.len, expected);
 }
 
-static apr_size_t coordinate_bytes(const char *curve)
-{
-    return strcmp(curve, "P-256") == 0   ? 32
-           : strcmp(curve, "P-384") == 0 ? 48
-                                         : EC_MAX_COORDINATE_BYTES;
-}
-
-static EVP_PKEY *import_ec(const char *curve, la_slice_t x, la_slice_t y)
+static EVP_PKEY *import_ec(const la_curve_t *curve, la_slice_t x, la_slice_t y)
 {
     char group[] = "P-...";
     unsigned char point[1 + 2 * EC_MAX_COORDINATE_BYTES] = {4}; /* uncompressed */
     OSSL_PARAM parameters[3];
 
-    apr_cpystrn(group, curve, sizeof(group));
+    apr_cpystrn(group, curve->name, sizeof(group));
     memcpy(point + 1, x.data, x.len);
     memcpy(point + 1 + x.len, y.data, y.len);
     parameters[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
@@ -211,36 +192,31 @@ static EVP_PKEY *import_ec(const char *curve, la_slice_t x, la_slice_t y)
     return import("EC", parameters);
 }
 
-const char *la_pubkey_ec(apr_pool_t *pool, const char *curve, la_slice_t x, la_slice_t y,
+const char *la_pubkey_ec(apr_pool_t *pool, const la_curve_t *curve, la_slice_t x, la_slice_t y,
                          EVP_PKEY **key)
 {
-    const char *reason = check_length(pool, "x", x, coordinate_bytes(curve));
+    const char *reason = check_length(pool, "x", x, curve->bytes);
 
     *key = NULL;
-    if (!reason) {
-        reason = check_length(pool, "y", y, coordinate_bytes(curve));
-    }
+    reason = reason ? reason : check_length(pool, "y", y, curve->bytes);
     return reason ? reason
                   : keep(pool, import_ec(curve, x, y), "the point is not on the curve", key);
 }
 
 /* ---- EdDSA ---- */
 
-#define ED25519_BYTES 32
-#define ED448_BYTES   57
-
 /* Neither this nor OpenSSL checks the point: who can put a key of small order into a set can put
  * their own there. */
-const char *la_pubkey_okp(apr_pool_t *pool, const char *curve, la_slice_t point, EVP_PKEY **key)
+const char *la_pubkey_okp(apr_pool_t *pool, const la_curve_t *curve, la_slice_t point,
+                          EVP_PKEY **key)
 {
-    int is_25519 = strcmp(curve, "Ed25519") == 0;
-    const char *reason = check_length(pool, "x", point, is_25519 ? ED25519_BYTES : ED448_BYTES);
+    const char *reason = check_length(pool, "x", point, curve->bytes);
 
     *key = NULL;
     return reason
                ? reason
                : keep(pool,
-                      EVP_PKEY_new_raw_public_key_ex(NULL, is_25519 ? "ED25519" : "ED448", NULL,
+                      EVP_PKEY_new_raw_public_key_ex(NULL, curve->openssl, NULL,
                                                      (const unsigned char *)point.data, point.len),
                       "OpenSSL refuses it", key);
 }

@@ -3,6 +3,7 @@
 #include "jose/signing.h"
 
 #include "base/base64url.h"
+#include "jose/curve.h"
 #include "jose/jwk_public.h"
 #include "jose/verifier.h"
 
@@ -26,19 +27,6 @@
 #define SIGNATURE_BYTES_MAX 1024
 
 #define EXPECTED "expected EC P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits"
-
-/* What a key is, and how it signs. */
-typedef struct kind_t {
-    const char *algorithm;
-    la_jwa_set_t set;
-    const char *digest;
-    apr_size_t half;
-} kind_t;
-
-static const kind_t es256 = {"ES256", LA_JWA_ES256, "SHA256", 32};
-static const kind_t es384 = {"ES384", LA_JWA_ES384, "SHA384", 48};
-static const kind_t eddsa = {"EdDSA", LA_JWA_ED25519, NULL, 0};
-static const kind_t rs256 = {"RS256", LA_JWA_RS256, "SHA256", 0};
 
 /* ---- PEM ---- */
 
@@ -76,21 +64,18 @@ static const char *read_pem(la_slice_t pem, EVP_PKEY **key)
 
 /* ---- what it is ---- */
 
-static const kind_t *find_ec(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
+/* Returns the algorithm, or 0 and the reason. */
+static la_jwa_set_t find_ec(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
 {
+    const la_curve_t *curve = la_curve_of(key);
     char group[64] = "an unknown curve";
-    size_t len;
 
-    (void)EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group),
-                                         &len);
-    if (strcmp(group, "prime256v1") == 0 || strcmp(group, "P-256") == 0) {
-        return &es256;
+    if (curve && curve->algorithm & (LA_JWA_ES256 | LA_JWA_ES384)) {
+        return curve->algorithm;
     }
-    if (strcmp(group, "secp384r1") == 0 || strcmp(group, "P-384") == 0) {
-        return &es384;
-    }
+    (void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
     *reason = apr_psprintf(pool, "an EC key of %s, " EXPECTED, group);
-    return NULL;
+    return 0;
 }
 
 /* Whether verifiers, ours among them, take the exponent; by 1 everybody signs. */
@@ -104,23 +89,22 @@ static int has_good_exponent(const EVP_PKEY *key)
     return good;
 }
 
-static const kind_t *find_rsa(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
+static la_jwa_set_t find_rsa(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
 {
     int bits = EVP_PKEY_get_bits(key);
 
     if (bits < RSA_MIN_BITS || bits > RSA_MAX_BITS) {
         *reason = apr_psprintf(pool, "an RSA key of %d bits, " EXPECTED, bits);
-        return NULL;
+        return 0;
     }
     if (!has_good_exponent(key)) {
         *reason = "an RSA key whose public exponent is 1 or longer than 64 bits";
-        return NULL;
+        return 0;
     }
-    return &rs256;
+    return LA_JWA_RS256;
 }
 
-/* Returns NULL, and the reason, for a key that does not sign here. */
-static const kind_t *find_kind(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
+static la_jwa_set_t find_algorithm(apr_pool_t *pool, const EVP_PKEY *key, const char **reason)
 {
     const char *name = EVP_PKEY_get0_type_name(key);
 
@@ -131,10 +115,10 @@ static const kind_t *find_kind(apr_pool_t *pool, const EVP_PKEY *key, const char
         return find_rsa(pool, key, reason);
     }
     if (EVP_PKEY_is_a(key, "ED25519") == 1) {
-        return &eddsa;
+        return LA_JWA_ED25519;
     }
     *reason = apr_psprintf(pool, "a key of type %s, " EXPECTED, name ? name : "unknown");
-    return NULL;
+    return 0;
 }
 
 /* ---- ready to sign ---- */
@@ -145,17 +129,18 @@ static apr_status_t free_context(void *context)
     return APR_SUCCESS;
 }
 
-static int make_ready(apr_pool_t *pool, EVP_PKEY *key, const kind_t *kind, la_signing_key_t *made)
+static int make_ready(apr_pool_t *pool, EVP_PKEY *key, la_jwa_set_t algorithm,
+                      la_signing_key_t *made)
 {
-    const EVP_MD *digest = kind->digest ? EVP_get_digestbyname(kind->digest) : NULL;
+    const char *name = la_jwa_digest(algorithm);
+    const EVP_MD *digest = name ? EVP_get_digestbyname(name) : NULL; /* EdDSA has its own */
     int size = EVP_PKEY_get_size(key);
 
-    made->half = kind->half;
+    made->half = algorithm & LA_JWA_EC ? la_curve_for(algorithm)->bytes : 0;
     made->signature_bytes = size > 0 ? (apr_size_t)size : 0;
     made->ready = EVP_MD_CTX_new();
     if (!made->ready || made->signature_bytes == 0 || made->signature_bytes > SIGNATURE_BYTES_MAX ||
-        (kind->digest && !digest) ||
-        EVP_DigestSignInit(made->ready, NULL, digest, NULL, key) != 1) {
+        (name && !digest) || EVP_DigestSignInit(made->ready, NULL, digest, NULL, key) != 1) {
         EVP_MD_CTX_free(made->ready);
         return 0;
     }
@@ -225,13 +210,13 @@ static apr_size_t sign(const la_signing_key_t *key, la_slice_t input,
 }
 
 /* Whether the key verifies what it signs: its two parts may not belong together. */
-static int verifies_itself(apr_pool_t *pool, EVP_PKEY *key, const kind_t *kind,
+static int verifies_itself(apr_pool_t *pool, EVP_PKEY *key, la_jwa_set_t algorithm,
                            const la_signing_key_t *made)
 {
     unsigned char signature[SIGNATURE_BYTES_MAX];
     la_slice_t input = LA_SLICE("a signature to see whether the key can");
     apr_size_t len = sign(made, input, signature);
-    const la_verifier_t *verifier = la_verifier_make(pool, key, kind->set);
+    const la_verifier_t *verifier = la_verifier_make(pool, key, algorithm);
 
     return len > 0 && verifier &&
            la_verifier_check(verifier, input, (la_slice_t){(const char *)signature, len});
@@ -240,17 +225,17 @@ static int verifies_itself(apr_pool_t *pool, EVP_PKEY *key, const kind_t *kind,
 static const char *take_key(apr_pool_t *pool, EVP_PKEY *key, la_signing_key_t *made)
 {
     const char *reason = NULL;
-    const kind_t *kind = find_kind(pool, key, &reason);
+    la_jwa_set_t algorithm = find_algorithm(pool, key, &reason);
 
-    if (!kind) {
+    if (!algorithm) {
         return reason;
     }
-    made->algorithm = kind->algorithm;
-    if (!make_ready(pool, key, kind, made) || !write_jwk(pool, key, made)) {
+    made->algorithm = algorithm == LA_JWA_ED25519 ? "EdDSA" : la_jwa_names(pool, algorithm);
+    if (!make_ready(pool, key, algorithm, made) || !write_jwk(pool, key, made)) {
         return "libcrypto cannot sign with it";
     }
     write_header(pool, made);
-    return verifies_itself(pool, key, kind, made)
+    return verifies_itself(pool, key, algorithm, made)
                ? NULL
                : "its private and its public part do not belong together";
 }

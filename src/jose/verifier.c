@@ -1,5 +1,6 @@
-/* Verifies signatures with OpenSSL. */
 #include "jose/verifier.h"
+
+#include "jose/curve.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 struct la_verifier_t {
     EVP_MD_CTX *ready; /* never used itself */
-    la_jwa_set_t algorithm;
+    apr_size_t half;   /* ECDSA: bytes of each of the two numbers (RFC 7518 section 3.4); else 0 */
 };
 
 /* RFC 7518 section 3.5: MGF1 with the same digest, a salt of the digest's length. */
@@ -44,7 +45,7 @@ la_verifier_t *la_verifier_new(EVP_PKEY *key, la_jwa_set_t algorithm)
     if (!made) {
         return NULL;
     }
-    made->algorithm = algorithm;
+    made->half = algorithm & LA_JWA_EC ? la_curve_for(algorithm)->bytes : 0;
     made->ready = EVP_MD_CTX_new();
     if (!made->ready || !make_ready(made->ready, key, algorithm)) {
         la_verifier_free(made);
@@ -89,12 +90,6 @@ static int check(const la_verifier_t *verifier, la_slice_t input, const unsigned
     return good;
 }
 
-/* Bytes of one coordinate: half of a signature (RFC 7518 section 3.4). */
-static apr_size_t coordinate_bytes(la_jwa_set_t algorithm)
-{
-    return algorithm == LA_JWA_ES256 ? 32 : algorithm == LA_JWA_ES384 ? 48 : 66;
-}
-
 /* Turns r and s side by side into the form that OpenSSL wants. Returns its length, or 0. */
 static apr_size_t to_der(la_slice_t signature, unsigned char der[ECDSA_DER_MAX_BYTES])
 {
@@ -122,7 +117,7 @@ static int check_ecdsa(const la_verifier_t *verifier, la_slice_t input, la_slice
     unsigned char der[ECDSA_DER_MAX_BYTES];
     apr_size_t len;
 
-    if (signature.len != 2 * coordinate_bytes(verifier->algorithm)) {
+    if (signature.len != 2 * verifier->half) {
         return 0;
     }
     len = to_der(signature, der);
@@ -131,7 +126,7 @@ static int check_ecdsa(const la_verifier_t *verifier, la_slice_t input, la_slice
 
 int la_verifier_check(const la_verifier_t *verifier, la_slice_t input, la_slice_t signature)
 {
-    return verifier->algorithm & LA_JWA_EC
+    return verifier->half
                ? check_ecdsa(verifier, input, signature)
                : check(verifier, input, (const unsigned char *)signature.data, signature.len);
 }

@@ -1,5 +1,5 @@
-/* Tests of src/jose/certificate.c. The expected thumbprints are computed here by other means. */
-#include "jose/certificate.h"
+/* Tests of src/jose/thumbprint.c. The expected thumbprints are computed here by other means. */
+#include "jose/thumbprint.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>

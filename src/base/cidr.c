@@ -11,7 +11,6 @@
 
 static const unsigned char v4_prefix[V4_OFFSET] = {[10] = 0xff, [11] = 0xff};
 
-/* Clears the bits behind the prefix. */
 static void mask(la_cidr_t *cidr)
 {
     for (int i = 0; i < BYTES; i++) {

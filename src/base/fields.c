@@ -54,7 +54,6 @@ static int next_option(const char **rest, la_slice_t *option)
     return option->len > 0;
 }
 
-/* The options that stay, separated by commas. */
 static const char *join_others(apr_pool_t *pool, const char *value, la_fields_test_fn *test,
                                const void *context)
 {

@@ -204,7 +204,6 @@ const char *la_json_parse(apr_pool_t *pool, la_slice_t text, const la_json_t **v
 
 /* ---- lists ---- */
 
-/* The text without what is in the list. */
 static la_slice_t cut_out(apr_pool_t *pool, la_slice_t text, la_slice_t list)
 {
     apr_size_t before = (apr_size_t)(list.data - text.data);

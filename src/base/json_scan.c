@@ -58,6 +58,18 @@ apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *
     return lead->following + 1u;
 }
 
+apr_size_t la_utf8_encode(unsigned code, char bytes[4])
+{
+    static const unsigned char leads[] = {0, 0xC0, 0xE0, 0xF0};
+    unsigned following = (code >= 0x80) + (code >= 0x800) + (code >= 0x10000);
+
+    bytes[0] = (char)(leads[following] | code >> 6 * following);
+    for (unsigned i = 1; i <= following; i++) {
+        bytes[i] = (char)(0x80 | (code >> 6 * (following - i) & 0x3F));
+    }
+    return following + 1;
+}
+
 /* The scan: recursive descent over the text, at most LA_JSON_MAX_DEPTH deep. Its functions return
  * 1 and leave `at` behind what they read, or 0 with `error` set and `at` where it is. */
 typedef la_json_scan_t scan_t;
@@ -245,7 +257,6 @@ static int scan_list(scan_t *scan)
     return 1;
 }
 
-/* Whether a name, in its quotes, is that of the list asked for. */
 static int is_list_name(const scan_t *scan, la_slice_t quoted)
 {
     return scan->depth == 1 && scan->list_name && strlen(scan->list_name) == quoted.len - 2 &&
@@ -418,14 +429,6 @@ static unsigned pair_character(unsigned high, unsigned low)
     return 0x10000 + ((high & 0x3FFu) << 10 | (low & 0x3FFu));
 }
 
-static void encode_four(unsigned code, char *out)
-{
-    out[0] = (char)(0xF0 | code >> 18);
-    out[1] = (char)(0x80 | (code >> 12 & 0x3F));
-    out[2] = (char)(0x80 | (code >> 6 & 0x3F));
-    out[3] = (char)(0x80 | (code & 0x3F));
-}
-
 la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text)
 {
     const unsigned char *in = (const unsigned char *)text.data;
@@ -439,8 +442,7 @@ la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text)
             high ? pair_character(high, escaped_unit(in + at + 6, text.len - at - 6)) : 0;
 
         if (code) {
-            encode_four(code, out);
-            out += 4;
+            out += la_utf8_encode(code, out);
             at += 12;
             continue;
         }

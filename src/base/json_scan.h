@@ -1,5 +1,4 @@
-/* The strict scan behind la_json_parse(), for those who need places in a text; and the UTF-8
- * decoder. */
+/* The strict scan behind la_json_parse(), for those who need places in a text; and UTF-8. */
 #ifndef LA_JSON_SCAN_H
 #define LA_JSON_SCAN_H
 
@@ -65,5 +64,8 @@ la_slice_t la_json_join_surrogates(apr_pool_t *pool, la_slice_t text);
  * code: the code point, or LA_NOT_UTF8. Returns how many bytes it takes, or the length of the
  * maximal invalid part. */
 apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *code);
+
+/* Encodes a code point. Returns how many bytes it takes. */
+apr_size_t la_utf8_encode(unsigned code, char bytes[4]);
 
 #endif

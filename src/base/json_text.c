@@ -1,5 +1,7 @@
 #include "base/json_text.h"
 
+#include "base/json_scan.h"
+
 #include <string.h>
 
 static void add(la_json_text_t *kept, const char *data, apr_size_t len)
@@ -24,30 +26,11 @@ static void add(la_json_text_t *kept, const char *data, apr_size_t len)
     kept->len += len;
 }
 
-static void add_byte(la_json_text_t *text, unsigned byte)
-{
-    char data = (char)byte;
-
-    add(text, &data, 1);
-}
-
 static void add_character(la_json_text_t *text, unsigned code)
 {
-    if (code < 0x80) {
-        add_byte(text, code);
-        return;
-    }
-    if (code < 0x800) {
-        add_byte(text, 0xC0 | code >> 6);
-    } else if (code < 0x10000) {
-        add_byte(text, 0xE0 | code >> 12);
-        add_byte(text, 0x80 | (code >> 6 & 0x3F));
-    } else {
-        add_byte(text, 0xF0 | code >> 18);
-        add_byte(text, 0x80 | (code >> 12 & 0x3F));
-        add_byte(text, 0x80 | (code >> 6 & 0x3F));
-    }
-    add_byte(text, 0x80 | (code & 0x3F));
+    char bytes[4];
+
+    add(text, bytes, la_utf8_encode(code, bytes));
 }
 
 /* Half of a pair is no character, and readers disagree on what it becomes. */

@@ -28,7 +28,6 @@ struct la_redis_t {
     int connections;
 };
 
-/* A command that runs. */
 typedef struct exchange_t {
     la_redis_t *redis;
     session_t session;

@@ -9,7 +9,6 @@
 
 #include <hiredis/hiredis.h>
 
-/* Bytes that are read at once. */
 #define CHUNK_BYTES 16384
 
 int la_redis_call_fail(la_redis_call_t *call, const char *reason)

@@ -15,6 +15,7 @@
 #include "io/server.h"
 
 #include <netdb.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -22,10 +23,11 @@
 
 struct la_redis_master_t {
     const la_redis_options_t *options;
-    apr_thread_mutex_t *lock; /* guards what follows */
+    apr_thread_mutex_t *lock; /* guards the next two */
     la_redis_known_t known;
     la_redis_address_t sentinels[LA_REDIS_SENTINELS_MAX];
-    int first; /* the sentinel that is asked first: the last one that answered */
+
+    _Atomic int first; /* the sentinel that is asked first: the last one that answered */
 
     /* Of la_redis_master_watch() alone: */
     la_redis_address_t watched; /* the last master that it found */
@@ -51,7 +53,8 @@ void la_redis_master_doubt(la_redis_master_t *master, const la_redis_known_t *kn
     apr_thread_mutex_lock(master->lock);
     if (master->known.generation == known->generation && master->known.is_sound) {
         master->known.is_sound = 0;
-        master->first = (master->first + 1) % master->options->sentinel_count;
+        atomic_store(&master->first,
+                     (atomic_load(&master->first) + 1) % master->options->sentinel_count);
     }
     apr_thread_mutex_unlock(master->lock);
 }
@@ -75,7 +78,7 @@ static la_redis_known_t adopt(la_redis_master_t *master, int sentinel,
         master->known.generation++;
     }
     master->known.is_sound = 1;
-    master->first = sentinel;
+    atomic_store(&master->first, sentinel);
     known = master->known;
     apr_thread_mutex_unlock(master->lock);
     if (is_another) {
@@ -97,28 +100,10 @@ static la_redis_address_t sentinel_at(la_redis_master_t *master, int index)
     return address;
 }
 
-static int first_of(la_redis_master_t *master)
-{
-    int first;
-
-    apr_thread_mutex_lock(master->lock);
-    first = master->first;
-    apr_thread_mutex_unlock(master->lock);
-    return first;
-}
-
-/* Asks that one first from now on. */
-static void prefer(la_redis_master_t *master, int index)
-{
-    apr_thread_mutex_lock(master->lock);
-    master->first = index;
-    apr_thread_mutex_unlock(master->lock);
-}
-
 int la_redis_master_find(la_redis_master_t *master, la_redis_call_t *call, la_redis_known_t *known)
 {
     const la_redis_options_t *options = master->options;
-    int first = first_of(master);
+    int first = atomic_load(&master->first);
 
     *known = (la_redis_known_t){.is_sound = 0};
     for (int i = 0; i < options->sentinel_count; i++) {
@@ -245,7 +230,7 @@ static int change_to(la_redis_master_t *master, int sentinel, const la_redis_add
 static void ask_sentinels(la_redis_master_t *master, apr_pool_t *pool)
 {
     la_redis_known_t known = la_redis_master_known(master);
-    int first = first_of(master);
+    int first = atomic_load(&master->first);
     int is_done = 0;
 
     for (int i = 0; i < master->options->sentinel_count && !is_done; i++) {
@@ -258,7 +243,7 @@ static void ask_sentinels(la_redis_master_t *master, apr_pool_t *pool)
         is_done =
             known.is_sound && is_same(&named, &known.address) && is_same(&named, &master->watched);
         if (is_done) {
-            prefer(master, index);
+            atomic_store(&master->first, index);
         } else {
             is_done = change_to(master, index, &named, pool);
         }

@@ -78,7 +78,6 @@ static const char *set_file(apr_pool_t *pool, const char *name, const char *text
     return *path ? NULL : apr_psprintf(pool, "%s names no path", name);
 }
 
-/* Reads one NAME=VALUE. */
 static const char *set_word(apr_pool_t *pool, const char *word, la_redis_options_t *options,
                             la_redis_tls_files_t *files)
 {

@@ -75,7 +75,6 @@ static la_redis_reply_e read_length(la_slice_t text, apr_size_t max, apr_size_t 
     return *length <= max ? LA_REDIS_REPLY_WHOLE : LA_REDIS_REPLY_TOO_LARGE;
 }
 
-/* Takes the bytes of a bulk string. */
 static la_redis_reply_e take_bulk(scan_t *scan, la_slice_t header)
 {
     apr_size_t length;

@@ -6,7 +6,6 @@
 
 #include <apr_strings.h>
 
-/* Longest name of a host. */
 #define HOST_MAX 253
 
 /* Reads the port, which is a text. Returns 0 if it is none. */

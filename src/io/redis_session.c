@@ -90,7 +90,6 @@ static const char *info_of(apr_pool_t *pool, const la_redis_answer_t *answer, co
     return apr_pstrmemdup(pool, found, strcspn(found, "\r\n"));
 }
 
-/* Asks which server this is. */
 static int identify(la_redis_connection_t *connection, const la_redis_address_t *named,
                     la_redis_call_t *call, char server[LA_REDIS_SERVER_LEN + 1])
 {

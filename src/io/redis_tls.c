@@ -114,7 +114,6 @@ static int is_address(const char *host)
     return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
 }
 
-/* Demands a certificate of that host. */
 static int expect_host(SSL *session, const char *host)
 {
     if (is_address(host)) {

@@ -1,4 +1,3 @@
-/* Secrets: where they are written, and which values are refused. */
 #include "io/secret.h"
 
 #include "io/reload.h"

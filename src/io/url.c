@@ -1,4 +1,3 @@
-/* Checks URLs of the configuration and of metadata. Any thread. */
 #include "io/http.h"
 
 #include <string.h>

@@ -1,4 +1,3 @@
-/* Reads, compares and verifies DPoP proofs. jwt.c takes a JWS apart, jwk.c reads a key. */
 #include "jose/dpop.h"
 
 #include "base/base64url.h"

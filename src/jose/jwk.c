@@ -16,7 +16,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* One key being read. */
 typedef struct draft_t {
     apr_pool_t *pool;    /* the set's */
     apr_pool_t *scratch; /* cleared after the key */
@@ -280,7 +279,6 @@ static const char *read_key(draft_t *draft)
     return reason ? reason : read_by_type(draft);
 }
 
-/* Makes a verifier for each algorithm of a public key. */
 static const char *make_verifiers(apr_pool_t *pool, la_jwk_t *key)
 {
     for (int bit = 0; key->key && bit < LA_JWA_ASYMMETRIC; bit++) {

@@ -104,7 +104,6 @@ static const char *parse_object(apr_pool_t *pool, la_slice_t text, const char *w
                : apr_psprintf(pool, "the %s is not an object", what);
 }
 
-/* Returns NULL, or the reason. */
 static const char *read_rest(apr_pool_t *pool, la_slice_t token, const la_slice_t parts[3],
                              la_jwt_t *jwt)
 {
@@ -239,7 +238,6 @@ static la_jwt_verified_e miss(apr_pool_t *pool, const la_jwt_t *jwt, const la_jw
     return LA_JWT_UNKNOWN_KEY;
 }
 
-/* Tries each key of that name that fits. */
 static la_jwt_verified_e verify_named(apr_pool_t *pool, const la_jwt_t *jwt, const la_jwks_t *keys,
                                       la_jwa_set_t wanted, const char **reason)
 {

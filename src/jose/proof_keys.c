@@ -182,7 +182,6 @@ static entry_t **choose_place(la_proof_keys_t *keys, const la_checksum_t *header
     return oldest;
 }
 
-/* Puts an entry in its place. */
 static void keep(la_proof_keys_t *keys, entry_t *entry)
 {
     entry_t *same = NULL;

@@ -152,7 +152,6 @@ static void warn_of_times(const la_key_run_t *run)
     }
 }
 
-/* Finds the group of --group. Returns 0 if there is no such group. */
 static int find_group(const la_key_run_t *run, gid_t *gid)
 {
     const struct group *group = run->options->group ? getgrnam(run->options->group) : NULL;

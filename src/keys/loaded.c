@@ -40,7 +40,6 @@ static const char *parse(const la_key_run_t *run, la_slice_t text, int strict,
     return error;
 }
 
-/* Takes the text apart, if there is one. */
 static int finish(const la_key_run_t *run, int strict, const char *error, la_key_loaded_t *loaded)
 {
     error = error ? error : parse(run, loaded->text, strict, &loaded->keys);

@@ -311,6 +311,14 @@ int la_json_member(const la_json_t *object, const char *name, const la_json_t **
     return exists;
 }
 
+const la_json_t *la_json_get(const la_json_t *object, const char *name)
+{
+    const la_json_t *member;
+
+    la_json_member(object, name, &member);
+    return member;
+}
+
 int la_json_next(const la_json_t *object, la_json_iterator_t *it, la_slice_t *name,
                  const la_json_t **value)
 {

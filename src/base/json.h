@@ -83,6 +83,9 @@ la_json_e la_json_type(const la_json_t *value);
  * 0. */
 int la_json_member(const la_json_t *object, const char *name, const la_json_t **member);
 
+/* The member; NULL for a JSON null, and when there is none. */
+const la_json_t *la_json_get(const la_json_t *object, const char *name);
+
 /* Walks an object's members in the order of the text. `it` is opaque and starts zeroed. `name`
  * points into the document. Returns 1, or 0 after the last member and for any other value. */
 typedef struct la_json_iterator_t {

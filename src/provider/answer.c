@@ -8,12 +8,6 @@
 /* A text of the answer that holds so many bytes of the token in a row is not shown. */
 #define TOKEN_PART_BYTES ((apr_size_t)12)
 
-/* Whether an answer's status is about the endpoint's health, and not about the token. */
-static int is_failure(int status)
-{
-    return status == 0 || status == 429 || status >= 500;
-}
-
 static const char *with_url(const la_answer_t *answer, const char *separator, const char *what)
 {
     return apr_pstrcat(answer->pool, la_url_without_query(answer->pool, answer->url), separator,
@@ -28,7 +22,10 @@ int la_answer_ask(la_answer_t *answer, const la_http_request_t *request, apr_poo
     answer->url = request->url;
     la_http_call(answer->provider->child->http, request, scratch, response);
     result->status = response->status;
-    result->cause = is_failure(response->status) ? LA_CAUSE_PROVIDER : LA_CAUSE_ANSWER;
+    /* These are about the endpoint's health, and not about the token. */
+    result->cause = result->status == 0 || result->status == 429 || result->status >= 500
+                        ? LA_CAUSE_PROVIDER
+                        : LA_CAUSE_ANSWER;
     if (response->outcome == LA_HTTP_ANSWERED) {
         return 1;
     }
@@ -70,9 +67,8 @@ const la_json_t *la_answer_parse(la_answer_t *answer, la_json_e expected, apr_po
 static int shows_token(la_slice_t text, la_slice_t token)
 {
     apr_size_t part = token.len < TOKEN_PART_BYTES ? token.len : TOKEN_PART_BYTES;
-    apr_size_t i;
 
-    for (i = 0; i + part <= text.len; i++) {
+    for (apr_size_t i = 0; i + part <= text.len; i++) {
         if (memmem(token.data, token.len, text.data + i, part)) {
             return 1;
         }
@@ -83,12 +79,10 @@ static int shows_token(la_slice_t text, la_slice_t token)
 const char *la_answer_quote(const la_answer_t *answer, const la_json_t *object)
 {
     static const char *const members[] = {"error_description", "message", "error"};
-    const la_json_t *member;
     la_slice_t text;
-    apr_size_t i;
 
-    for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        if (la_json_member(object, members[i], &member) && la_json_string(member, &text)) {
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        if (la_json_string(la_json_get(object, members[i]), &text)) {
             text.len = text.len < LA_JSON_QUOTED_BYTES ? text.len : LA_JSON_QUOTED_BYTES;
             return shows_token(text, answer->call->token)
                        ? ""

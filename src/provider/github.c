@@ -27,7 +27,6 @@ typedef struct github_conf_t {
     la_url_t base;
     int organizations;
     int teams;
-    const char *root; /* the base without a slash at its end */
 } github_conf_t;
 
 typedef enum claim_e { LOGIN, ID, ORGANIZATIONS, TEAMS, SCOPES, CLAIMS } claim_e;
@@ -57,38 +56,26 @@ static const char *github_finish(la_provider_t *provider, apr_pool_t *pool)
     github_conf_t *conf = provider->conf;
 
     (void)pool;
-    conf->root = conf->base.url ? conf->base.url : DEFAULT_BASE;
     la_provider_warn_of_plain_http(provider, "ApiBase", &conf->base);
+    conf->base.url = conf->base.url ? conf->base.url : DEFAULT_BASE;
     return NULL;
 }
 
 /* ---- one call ---- */
 
-static int malformed(const session_t *s, const char *what)
-{
-    la_answer_set_malformed(&s->answer, what);
-    return 0;
-}
-
 /* Whether a 403 refuses everybody for a while, which some say in their text only. */
 static int mentions_limit(la_slice_t body, apr_pool_t *pool)
 {
-    static const char *const phrases[] = {"rate limit", "login attempts exceeded", NULL};
-    const char *const *phrase;
     const la_json_t *answer;
-    const la_json_t *member;
+    const char *message;
     la_slice_t text;
 
-    if (la_json_parse(pool, body, &answer) || !la_json_member(answer, "message", &member) ||
-        !la_json_string(member, &text)) {
+    if (la_json_parse(pool, body, &answer) ||
+        !la_json_string(la_json_get(answer, "message"), &text)) {
         return 0;
     }
-    for (phrase = phrases; *phrase; phrase++) {
-        if (strcasestr(apr_pstrmemdup(pool, text.data, text.len), *phrase)) {
-            return 1;
-        }
-    }
-    return 0;
+    message = apr_pstrmemdup(pool, text.data, text.len);
+    return strcasestr(message, "rate limit") || strcasestr(message, "login attempts exceeded");
 }
 
 /* Whether a 403 means too many calls (docs.github.com, "Rate limits for the REST API"). */
@@ -139,7 +126,7 @@ static const la_json_t *get(session_t *s, const char *path, la_json_e expected, 
                                          "GitHub-Authentication-Token-Expiration", NULL};
     const github_conf_t *conf = s->answer.provider->conf;
     la_http_request_t request = {.method = "GET",
-                                 .url = apr_pstrcat(s->answer.pool, conf->root, path, NULL),
+                                 .url = apr_pstrcat(s->answer.pool, conf->base.url, path, NULL),
                                  .headers = s->headers,
                                  .wanted = wanted,
                                  .deadline_us = s->deadline_us};
@@ -156,15 +143,12 @@ static const la_json_t *get(session_t *s, const char *path, la_json_e expected, 
  * an organization and its team. NULL if it is anything else. */
 static const char *read_name(const session_t *s, const la_json_t *object, const char *member)
 {
-    const la_json_t *value;
     la_slice_t name;
-    apr_size_t i;
 
-    la_json_member(object, member, &value);
-    if (!la_json_string(value, &name) || name.len == 0) {
+    if (!la_json_string(la_json_get(object, member), &name) || name.len == 0) {
         return NULL;
     }
-    for (i = 0; i < name.len; i++) {
+    for (apr_size_t i = 0; i < name.len; i++) {
         if (name.data[i] <= ' ' || name.data[i] >= 0x7f || name.data[i] == '/') {
             return NULL;
         }
@@ -184,14 +168,14 @@ static apr_array_header_t *list_of(const session_t *s, const char *text)
 static const char *read_user(session_t *s, const la_json_t *user)
 {
     const char *login = read_name(s, user, "login");
-    const la_json_t *id;
+    const la_json_t *id = la_json_get(user, "id");
     la_slice_t text;
 
     if (!login) {
         return "login is not a name";
     }
     s->claims[LOGIN] = list_of(s, login);
-    if (!la_json_member(user, "id", &id) || !id) {
+    if (!id) {
         return NULL;
     }
     if (la_json_type(id) != LA_JSON_NUMBER || !la_json_scalar_text(s->answer.pool, id, &text)) {
@@ -255,26 +239,22 @@ static const char *read_organization(const session_t *s, const la_json_t *entry)
 
 static const char *read_team(const session_t *s, const la_json_t *entry)
 {
-    const la_json_t *organization;
-    const char *owner;
     const char *slug = read_name(s, entry, "slug");
+    const char *owner = read_name(s, la_json_get(entry, "organization"), "login");
 
-    la_json_member(entry, "organization", &organization);
-    owner = read_name(s, organization, "login");
     return owner && slug ? apr_pstrcat(s->answer.pool, owner, "/", slug, NULL) : NULL;
 }
 
 static int read_entries(const session_t *s, const la_json_t *list, entry_fn *read,
                         apr_array_header_t *values)
 {
-    apr_size_t i;
-
-    for (i = 0; i < la_json_count(list); i++) {
+    for (apr_size_t i = 0; i < la_json_count(list); i++) {
         const la_json_t *entry = la_json_item(list, i);
         const char *value = entry ? read(s, entry) : NULL;
 
         if (entry && !value) {
-            return malformed(s, "an entry has no name");
+            la_answer_set_malformed(&s->answer, "an entry has no name");
+            return 0;
         }
         if (value) {
             APR_ARRAY_PUSH(values, const char *) = value;
@@ -305,10 +285,9 @@ static int read_list(session_t *s, const char *path, entry_fn *read, claim_e cla
 {
     apr_array_header_t *values = apr_array_make(s->answer.pool, 8, sizeof(const char *));
     int full = 1;
-    int page;
 
     s->claims[claim] = values;
-    for (page = 1; full && page <= PAGES_MAX; page++) {
+    for (int page = 1; full && page <= PAGES_MAX; page++) {
         const char *target =
             apr_psprintf(s->answer.pool, "%s?per_page=%d&page=%d", path, PAGE_ENTRIES, page);
 
@@ -323,14 +302,6 @@ static int read_list(session_t *s, const char *path, entry_fn *read, claim_e cla
                s->answer.provider->name, path, PAGE_ENTRIES * PAGES_MAX);
     }
     return 1;
-}
-
-static int ask_memberships(session_t *s)
-{
-    const github_conf_t *conf = s->answer.provider->conf;
-
-    return (!conf->organizations || read_list(s, "/user/orgs", read_organization, ORGANIZATIONS)) &&
-           (!conf->teams || read_list(s, "/user/teams", read_team, TEAMS));
 }
 
 /* ---- the identity ---- */
@@ -350,9 +321,8 @@ static claim_e find_claim(const session_t *s, const char *name)
 static const char *set_principal(const session_t *s, la_identity_builder_t *builder)
 {
     const apr_array_header_t *names = s->answer.provider->common.principal_claims;
-    int i;
 
-    for (i = 0; i < names->nelts; i++) {
+    for (int i = 0; i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         claim_e claim = find_claim(s, name);
 
@@ -373,9 +343,8 @@ static const char *make_identity(const session_t *s)
     const apr_array_header_t *maps = s->answer.provider->common.claims;
     la_identity_builder_t *builder = la_identity_builder_make(s->answer.pool);
     const char *error = set_principal(s, builder);
-    int i;
 
-    for (i = 0; !error && i < maps->nelts; i++) {
+    for (int i = 0; !error && i < maps->nelts; i++) {
         const la_claim_map_t *map = &APR_ARRAY_IDX(maps, i, la_claim_map_t);
         claim_e claim = find_claim(s, map->source);
 
@@ -401,11 +370,14 @@ static const apr_table_t *make_headers(la_slice_t token, apr_pool_t *pool)
 static void github_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                           la_result_t *result)
 {
+    const github_conf_t *conf = provider->conf;
     session_t s = {.answer = {provider, call, pool, result, .malformed = LA_MESSAGE_ERROR},
                    .headers = make_headers(call->token, pool),
                    .deadline_us = la_clock_us() + provider->common.http.timeout_us};
 
-    if (ask_user(&s) && ask_memberships(&s)) {
+    if (ask_user(&s) &&
+        (!conf->organizations || read_list(&s, "/user/orgs", read_organization, ORGANIZATIONS)) &&
+        (!conf->teams || read_list(&s, "/user/teams", read_team, TEAMS))) {
         la_answer_conclude(&s.answer, make_identity(&s));
     }
 }

@@ -65,23 +65,18 @@ static const la_option_t introspection_options[] = {
 /* Checks that we have the credentials that ClientAuth sends, and no others. */
 static const char *check_credentials(const introspection_conf_t *conf)
 {
-    switch (conf->auth) {
-    case AUTH_BASIC:
-    case AUTH_POST:
-        if (!conf->client_id || !conf->client_secret) {
-            return "ClientId and ClientSecret are needed; an endpoint that asks for neither has "
-                   "ClientAuth none";
-        }
-        return NULL;
-    case AUTH_BEARER:
-        if (!conf->client_secret) {
-            return "ClientAuth bearer needs ClientSecret";
-        }
-        return conf->client_id ? "ClientAuth bearer has no use for ClientId" : NULL;
-    case AUTH_NONE:
+    if (conf->auth == AUTH_NONE) {
         return conf->client_secret ? "ClientAuth none has no use for ClientSecret" : NULL;
     }
-    return "ClientAuth is unknown";
+    if (conf->auth == AUTH_BEARER) {
+        return !conf->client_secret ? "ClientAuth bearer needs ClientSecret"
+               : conf->client_id    ? "ClientAuth bearer has no use for ClientId"
+                                    : NULL;
+    }
+    return conf->client_id && conf->client_secret
+               ? NULL
+               : "ClientId and ClientSecret are needed; an endpoint that asks for neither has "
+                 "ClientAuth none";
 }
 
 /* Fetches the document, which is the endpoint's URL. */
@@ -211,11 +206,6 @@ static int ask(la_answer_t *answer, const char *url, apr_time_t deadline_us)
 
 /* ---- the verdict ---- */
 
-static void reject(const la_answer_t *answer, const char *reason)
-{
-    la_result_set(answer->result, LA_VERDICT_REJECTED, MESSAGE_INACTIVE, reason);
-}
-
 /* Checks `active`: "true", 1 and null are not true. Returns NULL, or why the token is refused. */
 static const char *check_active(const la_answer_t *answer, const la_json_t *document)
 {
@@ -237,9 +227,8 @@ static const char *check_active(const la_answer_t *answer, const la_json_t *docu
 static void shorten_kind(la_slice_t text, char kind[KIND_BYTES])
 {
     apr_size_t len = 0;
-    apr_size_t i;
 
-    for (i = 0; i < text.len && len < KIND_BYTES - 1; i++) {
+    for (apr_size_t i = 0; i < text.len && len < KIND_BYTES - 1; i++) {
         if (text.data[i] == ':') {
             len = 0;
         } else if (apr_isalpha(text.data[i])) {
@@ -255,10 +244,9 @@ static int is_other_kind(la_slice_t text)
     static const char *const others[] = {"refresh",      "refreshtoken", "offline",
                                          "offlinetoken", "id",           "idtoken"};
     char kind[KIND_BYTES];
-    apr_size_t i;
 
     shorten_kind(text, kind);
-    for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (strcmp(kind, others[i]) == 0) {
             return 1;
         }
@@ -272,14 +260,11 @@ static int is_other_kind(la_slice_t text)
 static const char *check_kind(apr_pool_t *pool, const la_json_t *document)
 {
     static const char *const members[] = {"token_use", "token_type", "typ"};
-    apr_size_t i;
 
-    for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        const la_json_t *member;
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         la_slice_t text;
 
-        if (la_json_member(document, members[i], &member) && la_json_string(member, &text) &&
-            is_other_kind(text)) {
+        if (la_json_string(la_json_get(document, members[i]), &text) && is_other_kind(text)) {
             return apr_pstrcat(pool, members[i], " is ", la_json_quoted(pool, text),
                                ", expected an access token", NULL);
         }
@@ -293,12 +278,11 @@ static const char *check_kind(apr_pool_t *pool, const la_json_t *document)
 static const char *check_bound(const la_provider_t *provider, const la_json_t *document)
 {
     la_confirmation_t confirmation;
-    const la_json_t *member;
     la_slice_t type;
 
     if (provider->common.binding == LA_BINDING_IGNORE ||
         la_confirmation_read(document, 1, &confirmation) ||
-        !la_json_member(document, "token_type", &member) || !la_json_string(member, &type)) {
+        !la_json_string(la_json_get(document, "token_type"), &type)) {
         return NULL;
     }
     return type.len == 4 && strncasecmp(type.data, "DPoP", 4) == 0
@@ -337,7 +321,7 @@ static void judge_body(la_answer_t *answer)
     }
     error = check_claims(answer, document);
     if (error) {
-        reject(answer, error);
+        la_result_set(answer->result, LA_VERDICT_REJECTED, MESSAGE_INACTIVE, error);
     } else {
         la_claims_t claims = {.first = document, .null_is_absent = 1};
 
@@ -347,17 +331,15 @@ static void judge_body(la_answer_t *answer)
     }
 }
 
-/* Whether the server says that it does not introspect tokens of this kind (RFC 7009 section 2.2.1).
- */
+/* Whether the server says that it introspects no tokens of this kind (RFC 7009 section 2.2.1). */
 static int is_unsupported_type(const la_answer_t *answer)
 {
     const la_json_t *body;
-    const la_json_t *member;
     la_slice_t text;
 
     return answer->response.status == 400 &&
            !la_json_parse(answer->pool, answer->response.body, &body) &&
-           la_json_member(body, "error", &member) && la_json_string(member, &text) &&
+           la_json_string(la_json_get(body, "error"), &text) &&
            la_slice_is(text, "unsupported_token_type");
 }
 
@@ -398,8 +380,6 @@ static void introspection_verify(const la_provider_t *provider, const la_call_t 
     }
 }
 
-static const char *const principal_claims[] = {"sub", "username", "client_id", NULL};
-
 const la_provider_type_t la_introspection_type = {
     .name = "introspection",
     .options = introspection_options,
@@ -409,7 +389,7 @@ const la_provider_type_t la_introspection_type = {
     .checks_audience = 1,
     .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,
-    .principal_claims = principal_claims,
+    .principal_claims = la_oauth_principal_claims,
     .shared_bytes = la_remote_doc_bytes,
     .finish = introspection_finish,
     .child_init = introspection_child_init,

@@ -112,13 +112,12 @@ static const char *kubernetes_finish(la_provider_t *provider, apr_pool_t *pool)
 static la_slice_t token_review(const kubernetes_conf_t *conf, la_slice_t token, apr_pool_t *pool)
 {
     la_json_writer_t writer;
-    int i;
 
     la_json_writer_init(&writer, pool);
     la_json_write_raw(&writer, LA_SLICE("{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":"
                                         "\"TokenReview\",\"spec\":{\"token\":"));
     la_json_write_string(&writer, token);
-    for (i = 0; conf->audiences && i < conf->audiences->nelts; i++) {
+    for (int i = 0; conf->audiences && i < conf->audiences->nelts; i++) {
         la_json_write_raw(&writer, i > 0 ? LA_SLICE(",") : LA_SLICE(",\"audiences\":["));
         la_json_write_string(&writer, la_slice_of(APR_ARRAY_IDX(conf->audiences, i, const char *)));
     }
@@ -173,27 +172,17 @@ static apr_time_t read_end(la_slice_t token, apr_pool_t *pool)
     const char *signature =
         payload ? memchr(payload + 1, '.', (apr_size_t)(end - payload - 1)) : NULL;
     const la_json_t *claims;
-    const la_json_t *member;
     la_slice_t json;
     double seconds;
 
     if (!signature ||
         !la_base64url_decode(pool, (la_slice_t){payload + 1, (apr_size_t)(signature - payload - 1)},
                              &json) ||
-        la_json_parse(pool, json, &claims) || !la_json_member(claims, "exp", &member) ||
-        !la_json_number(member, &seconds) || seconds > 1e12) {
+        la_json_parse(pool, json, &claims) ||
+        !la_json_number(la_json_get(claims, "exp"), &seconds) || seconds > 1e12) {
         return 0;
     }
     return seconds < 1 ? 1 : (apr_time_t)(seconds * APR_USEC_PER_SEC);
-}
-
-static int is_anonymous(const la_json_t *user)
-{
-    const la_json_t *member;
-    la_slice_t name;
-
-    la_json_member(user, "username", &member);
-    return la_json_string(member, &name) && la_slice_is(name, ANONYMOUS);
 }
 
 /* Accepts the user that the API server named, unless that is the one for requests without
@@ -202,8 +191,9 @@ static void accept_user(const la_answer_t *answer, const la_json_t *user)
 {
     const la_provider_common_t *common = &answer->provider->common;
     la_claims_t claims = {.first = user};
+    la_slice_t name;
 
-    if (is_anonymous(user)) {
+    if (la_json_string(la_json_get(user, "username"), &name) && la_slice_is(name, ANONYMOUS)) {
         reject(answer, "the API server calls the caller " ANONYMOUS);
         return;
     }
@@ -218,12 +208,11 @@ static const char *check_audiences(const la_answer_t *answer, const la_json_t *s
 {
     const kubernetes_conf_t *conf = answer->provider->conf;
     la_validity_terms_t terms = {.audiences = conf->audiences, .null_is_absent = 1};
-    const la_json_t *audiences;
+    const la_json_t *audiences = la_json_get(status, "audiences");
 
     if (!conf->audiences) {
         return NULL;
     }
-    la_json_member(status, "audiences", &audiences);
     return la_json_type(audiences) == LA_JSON_ARRAY
                ? la_validity_audience(answer->pool, "status.audiences", audiences, &terms)
                : expected(answer, "status.audiences", audiences, "a list");
@@ -232,11 +221,10 @@ static const char *check_audiences(const la_answer_t *answer, const la_json_t *s
 /* `authenticated` is left out if it is false. */
 static void judge_token_review(const la_answer_t *answer, const la_json_t *status)
 {
-    const la_json_t *member;
+    const la_json_t *member = la_json_get(status, "authenticated");
     const char *error;
     int authenticated;
 
-    la_json_member(status, "authenticated", &member);
     if (!la_json_boolean(member, &authenticated) && member) {
         la_answer_set_malformed(answer, la_claims_wrong_kind(answer->pool, "status.authenticated",
                                                              member, "a boolean"));
@@ -251,8 +239,7 @@ static void judge_token_review(const la_answer_t *answer, const la_json_t *statu
     if (error) {
         reject(answer, error);
     } else {
-        la_json_member(status, "user", &member);
-        accept_user(answer, member);
+        accept_user(answer, la_json_get(status, "user"));
     }
 }
 
@@ -260,20 +247,17 @@ static void judge_body(la_answer_t *answer)
 {
     const kubernetes_conf_t *conf = answer->provider->conf;
     const la_json_t *document = la_answer_parse(answer, LA_JSON_OBJECT, answer->pool);
-    const la_json_t *status;
-    const la_json_t *user;
+    const la_json_t *status = la_json_get(document, "status");
 
     if (!document) {
         return;
     }
-    la_json_member(document, "status", &status);
     if (la_json_type(status) != LA_JSON_OBJECT) { /* a failure's Status has a string there */
         la_answer_set_malformed(answer, expected(answer, "status", status, "an object"));
     } else if (conf->review == REVIEW_TOKEN) {
         judge_token_review(answer, status);
     } else {
-        la_json_member(status, "userInfo", &user);
-        accept_user(answer, user);
+        accept_user(answer, la_json_get(status, "userInfo"));
     }
 }
 

@@ -14,12 +14,6 @@ static int begins(const char *text, const char *prefix)
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Whether it says where the secret is, and not the secret. */
-static int is_reference(const char *word)
-{
-    return strncmp(word, "file:", 5) == 0 || strncmp(word, "env:", 4) == 0;
-}
-
 /* Whether the word in that place is a SECRET in the option's help, as in "NAME SECRET". */
 static int is_secret(const char *help, int place)
 {
@@ -45,8 +39,8 @@ static const char *mask_url(apr_pool_t *pool, const char *url)
 
 static const char *mask_word(apr_pool_t *pool, const char *help, int place, const char *word)
 {
-    if (is_secret(help, place)) {
-        return is_reference(word) ? word : MASK;
+    if (is_secret(help, place)) { /* file: and env: only say where it is */
+        return strncmp(word, "file:", 5) == 0 || strncmp(word, "env:", 4) == 0 ? word : MASK;
     }
     if (begins(word, "http://") || begins(word, "https://")) {
         return mask_url(pool, word);
@@ -68,29 +62,19 @@ static const char *mask_userinfo(apr_pool_t *pool, const char *word)
                        NULL);
 }
 
-/* Adds a word to the line, in quotes if httpd would need them. Sets `changed` if a part is hidden.
- */
-static void add_word(apr_pool_t *pool, apr_array_header_t *line, const char *word,
-                     const char *shown, int *changed)
-{
-    int quoted = !*shown || strpbrk(shown, " \t");
-
-    APR_ARRAY_PUSH(line, const char *) =
-        quoted ? apr_pstrcat(pool, "\"", shown, "\"", NULL) : shown;
-    *changed |= strcmp(word, shown) != 0;
-}
-
 const char *la_mask_option(apr_pool_t *pool, const char *help, int count, const char *const *words)
 {
     apr_array_header_t *line = apr_array_make(pool, count + 1, sizeof(const char *));
     int changed = 0;
-    int i;
 
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         const char *shown =
             help ? mask_word(pool, help, i, words[i]) : mask_userinfo(pool, words[i]);
+        int quoted = !*shown || strpbrk(shown, " \t"); /* as httpd would need it */
 
-        add_word(pool, line, words[i], shown, &changed);
+        APR_ARRAY_PUSH(line, const char *) =
+            quoted ? apr_pstrcat(pool, "\"", shown, "\"", NULL) : shown;
+        changed |= strcmp(words[i], shown) != 0;
     }
     return changed ? apr_array_pstrcat(pool, line, ' ') : NULL;
 }

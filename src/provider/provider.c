@@ -1,5 +1,4 @@
-/* What all providers share: the registry of types, common options, results, the verdict of a chain.
- */
+/* What all providers share: the registry of types, common options, results, a chain's verdict. */
 #include "provider/provider.h"
 
 #include "io/server.h"
@@ -19,6 +18,8 @@
 #define DEFAULT_BREAKER            ((la_breaker_t){5, 10 * APR_USEC_PER_SEC})
 
 const la_vary_t la_vary_nothing = {0};
+
+const char *const la_oauth_principal_claims[] = {"sub", "username", "client_id", NULL};
 
 /* Only scopes are split: a user name with a blank in it is not two roles. */
 const la_claim_map_t la_oauth_claims[] = {{"sub", "roles", LA_CLAIM_WHOLE},
@@ -80,11 +81,9 @@ static const la_option_t binding_options[] = {
 
 const la_provider_type_t *la_provider_type_find(const char *name)
 {
-    const la_provider_type_t *const *type;
-
-    for (type = types; *type; type++) {
-        if (strcasecmp((*type)->name, name) == 0) {
-            return *type;
+    for (int i = 0; types[i]; i++) {
+        if (strcasecmp(types[i]->name, name) == 0) {
+            return types[i];
         }
     }
     return NULL;
@@ -93,10 +92,9 @@ const la_provider_type_t *la_provider_type_find(const char *name)
 apr_array_header_t *la_provider_type_names(apr_pool_t *pool)
 {
     apr_array_header_t *names = apr_array_make(pool, 8, sizeof(const char *));
-    const la_provider_type_t *const *type;
 
-    for (type = types; *type; type++) {
-        APR_ARRAY_PUSH(names, const char *) = (*type)->name;
+    for (int i = 0; types[i]; i++) {
+        APR_ARRAY_PUSH(names, const char *) = types[i]->name;
     }
     return names;
 }
@@ -153,10 +151,9 @@ static const la_option_t *find_option(la_provider_t *provider, const char *name,
 {
     const la_option_t *tables[TABLES];
     const la_option_t *option = NULL;
-    int i;
 
     list_tables(provider->type, tables);
-    for (i = 0; i < TABLES && !option; i++) {
+    for (int i = 0; i < TABLES && !option; i++) {
         option = la_option_find(tables[i], name);
         *base = i == 0 ? provider->conf : &provider->common;
     }
@@ -167,13 +164,11 @@ static const char *unknown_option(const la_provider_t *provider, apr_pool_t *poo
 {
     apr_array_header_t *names = apr_array_make(pool, 32, sizeof(const char *));
     const la_option_t *tables[TABLES];
-    const la_option_t *option;
     const char *nearest;
-    int i;
 
     list_tables(provider->type, tables);
-    for (i = 0; i < TABLES; i++) {
-        for (option = tables[i]; option->name; option++) {
+    for (int i = 0; i < TABLES; i++) {
+        for (const la_option_t *option = tables[i]; option->name; option++) {
             APR_ARRAY_PUSH(names, const char *) = option->name;
         }
     }
@@ -188,11 +183,10 @@ static const char *unknown_option(const la_provider_t *provider, apr_pool_t *poo
 
 int la_provider_is_set(const la_provider_t *provider, const char *name)
 {
-    int i;
+    const apr_array_header_t *seen = provider->options_seen;
 
-    for (i = 0; i < provider->options_seen->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(provider->options_seen, i, const la_option_t *)->name, name) ==
-            0) {
+    for (int i = 0; i < seen->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(seen, i, const la_option_t *)->name, name) == 0) {
             return 1;
         }
     }
@@ -203,10 +197,8 @@ int la_provider_is_set(const la_provider_t *provider, const char *name)
 static void add_to_definition(la_provider_t *provider, apr_pool_t *pool, const la_option_t *option,
                               int count, const char *const *words)
 {
-    int i;
-
     provider->definition = apr_pstrcat(pool, provider->definition, option->name, NULL);
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         provider->definition = apr_psprintf(pool, "%s %" APR_SIZE_T_FMT ":%s", provider->definition,
                                             strlen(words[i]), words[i]);
     }
@@ -273,18 +265,15 @@ const char *la_provider_shown(la_provider_t *provider, apr_pool_t *pool, const c
 static void set_default_claims(la_provider_common_t *common, const la_provider_type_t *type,
                                apr_pool_t *pool)
 {
-    const la_claim_map_t *map;
-    const char *const *name;
-
     if (type->claims && !common->claims) {
         common->claims = apr_array_make(pool, 16, sizeof(la_claim_map_t));
-        for (map = type->claims; map->source; map++) {
+        for (const la_claim_map_t *map = type->claims; map->source; map++) {
             APR_ARRAY_PUSH(common->claims, la_claim_map_t) = *map;
         }
     }
     if (type->principal_claims && !common->principal_claims) {
         common->principal_claims = apr_array_make(pool, 4, sizeof(const char *));
-        for (name = type->principal_claims; *name; name++) {
+        for (const char *const *name = type->principal_claims; *name; name++) {
             APR_ARRAY_PUSH(common->principal_claims, const char *) = *name;
         }
     }

@@ -227,8 +227,9 @@ extern const la_provider_type_t la_static_type;
 /* CacheVary's default of most types: a verdict depends on the token alone. */
 extern const la_vary_t la_vary_nothing;
 
-/* Claims that introspection and jwt map by default. */
+/* What introspection and jwt map by default. */
 extern const la_claim_map_t la_oauth_claims[];
+extern const char *const la_oauth_principal_claims[];
 
 /* The type of that name (any case), or NULL. */
 const la_provider_type_t *la_provider_type_find(const char *name);

@@ -48,8 +48,7 @@ apr_size_t la_remote_doc_bytes(void);
 la_remote_doc_t *la_remote_doc_attach(const la_provider_t *provider,
                                       const la_remote_doc_source_t *source, apr_pool_t *pchild);
 
-/* The version of a text: a part of its digest, so the same on all machines; 0 if libcrypto fails.
- */
+/* The version of a text: a part of its digest, the same on all machines; 0 if libcrypto fails. */
 apr_uint64_t la_remote_doc_version_of(la_slice_t text);
 
 /* The current version; 0 while there is no document. One atomic load. */

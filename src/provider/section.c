@@ -100,21 +100,19 @@ static const char *check_audiences(const la_provider_t *provider, apr_pool_t *po
 {
     const la_option_t *option = la_option_find(provider->type->options, "Audience");
     const apr_array_header_t *names;
-    int has_none;
-    int i;
 
     if (!option) {
         return NULL;
     }
     names =
         *(apr_array_header_t *const *)(const void *)((const char *)provider->conf + option->offset);
-    has_none = strstr(option->help, "none") != NULL;
-    for (i = 0; names && i < names->nelts; i++) {
+    for (int i = 0; names && i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
 
         if (strcmp(name, "*") == 0 || strcasecmp(name, "none") == 0) {
             return apr_psprintf(pool, "Audience %s is no audience; if any will do, %s", name,
-                                has_none ? "write Audience none" : "leave the line out");
+                                strstr(option->help, "none") ? "write Audience none"
+                                                             : "leave the line out");
         }
     }
     return NULL;

@@ -140,10 +140,10 @@ static const char *check_members(const reading_t *reading, const la_json_t *entr
 
 static const char *read_id(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
-    const la_json_t *member;
+    const la_json_t *member = la_json_get(entry, "id");
     la_slice_t id;
 
-    if (!la_json_member(entry, "id", &member) || !member) {
+    if (!member) {
         return NULL;
     }
     if (!la_json_string(member, &id) || id.len == 0) {
@@ -207,10 +207,10 @@ static int hash_digest(la_api_key_t *key)
 
 static const char *read_digest(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
-    const la_json_t *member;
+    const la_json_t *member = la_json_get(entry, "sha256");
     la_slice_t hex;
 
-    if (!la_json_member(entry, "sha256", &member) || !member) {
+    if (!member) {
         return "no sha256";
     }
     if (!la_json_string(member, &hex) || !decode_digest(hex, key->digest)) {
@@ -226,10 +226,10 @@ static const char *read_digest(const reading_t *reading, const la_json_t *entry,
 static const char *read_time(const reading_t *reading, const la_json_t *entry, const char *name,
                              apr_time_t *at)
 {
-    const la_json_t *member;
+    const la_json_t *member = la_json_get(entry, name);
     la_slice_t text;
 
-    if (!la_json_member(entry, name, &member) || !member) {
+    if (!member) {
         return NULL;
     }
     if (!la_json_string(member, &text) || !la_timestamp_parse(text, at)) {
@@ -242,10 +242,10 @@ static const char *read_time(const reading_t *reading, const la_json_t *entry, c
 
 static const char *read_from(const reading_t *reading, const la_json_t *entry, la_api_key_t *key)
 {
-    const la_json_t *member;
+    const la_json_t *member = la_json_get(entry, "from");
     apr_array_header_t *from;
 
-    if (!la_json_member(entry, "from", &member) || !member) {
+    if (!member) {
         return NULL;
     }
     if (la_json_type(member) != LA_JSON_ARRAY) {
@@ -268,14 +268,13 @@ static const char *read_from(const reading_t *reading, const la_json_t *entry, l
 static const char *read_switches(const reading_t *reading, const la_json_t *entry,
                                  la_api_key_t *key)
 {
-    const la_json_t *member;
+    const la_json_t *disabled = la_json_get(entry, "disabled");
+    const la_json_t *note = la_json_get(entry, "note");
 
-    if (la_json_member(entry, "disabled", &member) && member &&
-        !la_json_boolean(member, &key->disabled)) {
+    if (disabled && !la_json_boolean(disabled, &key->disabled)) {
         return "disabled is neither true nor false";
     }
-    if (la_json_member(entry, "note", &member) && member &&
-        la_json_type(member) != LA_JSON_STRING) {
+    if (note && la_json_type(note) != LA_JSON_STRING) {
         return "note is not a string";
     }
     return read_from(reading, entry, key);
@@ -286,10 +285,10 @@ static const char *read_principal(const reading_t *reading, const la_claims_t *c
                                   la_identity_builder_t *builder)
 {
     const apr_array_header_t *names = reading->form->common->principal_claims;
-    const la_json_t *member;
+    const la_json_t *member = la_json_get(claims->first, "principal");
     const char *error;
     la_slice_t text;
-    int found = la_json_member(claims->first, "principal", &member) && member;
+    int found = member != NULL;
 
     if (found && !la_json_string(member, &text)) {
         return "the principal is not a string";
@@ -323,14 +322,10 @@ static const char *read_identity(const reading_t *reading, const la_json_t *entr
                                  la_api_key_t *key)
 {
     la_identity_builder_t *builder = la_identity_builder_make(reading->entry_pool);
-    la_claims_t claims = {.first = entry};
-    const char *error;
+    la_claims_t claims = {.first = entry, .second = la_json_get(entry, "attributes")};
+    const char *error = read_principal(reading, &claims, builder);
 
-    (void)la_json_member(entry, "attributes", &claims.second);
-    error = read_principal(reading, &claims, builder);
-    if (!error) {
-        error = read_attributes(reading, &claims, builder);
-    }
+    error = error ? error : read_attributes(reading, &claims, builder);
     error = error ? error : la_identity_build(builder, reading->pool, &key->identity);
     if (!error) {
         key->identity = la_identity_ending(reading->pool, key->identity, key->expires);
@@ -391,7 +386,7 @@ static const char *read_top(const reading_t *reading, const la_json_t *top, la_j
     if (la_json_type(top) != LA_JSON_OBJECT) {
         return "not a JSON object";
     }
-    if (!la_json_member(top, "keys", &member) || la_json_type(member) != LA_JSON_ARRAY) {
+    if (la_json_type(la_json_get(top, "keys")) != LA_JSON_ARRAY) {
         return "no list named \"keys\"";
     }
     while (la_json_next(top, &it, &name, &member)) {

@@ -180,7 +180,7 @@ static void test_option(void **state)
         assert_null(strstr(error, "hunter2"));
     } else {
         assert_null(error);
-        assert_string_equal(((github_conf_t *)provider->conf)->root, row->root);
+        assert_string_equal(((github_conf_t *)provider->conf)->base.url, row->root);
         assert_non_null(strstr(provider->hint, "valid GitHub access token ("));
     }
     apr_pool_destroy(pool);

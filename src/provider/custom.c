@@ -1,21 +1,33 @@
 /* The `custom` provider: asks the administrator's own endpoint about each token, as Llama Stack's
- * middleware does. question.c makes the question.
+ * middleware does: with the token, and the request's path, query and some of its header fields.
  */
 #include "provider/answer.h"
 
 #include "access/claims.h"
+#include "base/form.h"
 #include "base/params.h"
 #include "io/cache_control.h"
 #include "io/secret.h"
-#include "provider/question.h"
 
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include <apr_strings.h>
 
 /* Message for the client. */
 #define MESSAGE_MALFORMED "Invalid authentication response format"
+
+/* Largest question. A request's fields come from anybody, and JSON makes up to six bytes of one. */
+#define QUESTION_MAX_BYTES ((apr_size_t)256 * 1024)
+
+/* Which of the request's header fields the endpoint sees. */
+typedef enum send_e { SEND_ALL, SEND_NONE, SEND_NAMED } send_e;
+
+typedef struct send_headers_t {
+    send_e which;
+    apr_array_header_t *names; /* of const char *, for SEND_NAMED */
+} send_headers_t;
 
 typedef struct secret_header_t {
     const char *name; /* NULL when the endpoint wants none */
@@ -24,7 +36,7 @@ typedef struct secret_header_t {
 
 typedef struct custom_conf_t {
     la_url_t endpoint;
-    la_send_headers_t send_headers;
+    send_headers_t send_headers;
     secret_header_t secret_header;
 } custom_conf_t;
 
@@ -40,7 +52,31 @@ static int in_list(const char *name, const char *const *list)
     return 0;
 }
 
-static const char *add_name(apr_pool_t *pool, la_send_headers_t *send, const char *name)
+static int is_among(const apr_array_header_t *names, const char *name)
+{
+    for (int i = 0; names && i < names->nelts; i++) {
+        if (strcasecmp(name, APR_ARRAY_IDX(names, i, const char *)) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whether a field of that name holds credentials or a proof of them, which are never sent. */
+static int is_credential(const char *name)
+{
+    static const char *const names[] = {"authorization", "proxy-authorization", "dpop", NULL};
+
+    return in_list(name, names);
+}
+
+/* Whether a field of that name is sent, unless the call hides it. */
+static int is_sent(const send_headers_t *send, const char *name)
+{
+    return send->which == SEND_ALL || (send->which == SEND_NAMED && is_among(send->names, name));
+}
+
+static const char *add_name(apr_pool_t *pool, send_headers_t *send, const char *name)
 {
     static const char *const switches[] = {"on", "off", "any", "*", NULL};
 
@@ -57,7 +93,7 @@ static const char *add_name(apr_pool_t *pool, la_send_headers_t *send, const cha
     if (!la_params_is_name(name)) {
         return apr_psprintf(pool, "'%s' is no name of a header field", name);
     }
-    if (la_question_is_credential(name)) {
+    if (is_credential(name)) {
         return apr_psprintf(pool, "%s is never sent; the token is in api_key", name);
     }
     APR_ARRAY_PUSH(send->names, const char *) = apr_pstrdup(pool, name);
@@ -66,18 +102,17 @@ static const char *add_name(apr_pool_t *pool, la_send_headers_t *send, const cha
 
 static const char *parse_send_headers(const la_option_line_t *line)
 {
-    la_send_headers_t *send = LA_OPTION_FIELD(la_send_headers_t, line);
+    send_headers_t *send = LA_OPTION_FIELD(send_headers_t, line);
     const char *error = NULL;
-    int i;
 
     if (line->count == 1 && strcasecmp(line->words[0], "all") == 0) {
-        send->which = LA_SEND_ALL;
+        send->which = SEND_ALL;
     } else if (line->count == 1 && strcasecmp(line->words[0], "none") == 0) {
-        send->which = LA_SEND_NONE;
+        send->which = SEND_NONE;
     } else {
-        send->which = LA_SEND_NAMED;
+        send->which = SEND_NAMED;
         send->names = apr_array_make(line->pool, line->count, sizeof(const char *));
-        for (i = 0; i < line->count && !error; i++) {
+        for (int i = 0; i < line->count && !error; i++) {
             error = add_name(line->pool, send, line->words[i]);
         }
     }
@@ -116,8 +151,7 @@ static void set_default_vary(const custom_conf_t *conf, la_provider_t *provider,
 {
     la_vary_t *vary = &provider->common.vary;
 
-    if (!la_provider_is_set(provider, "CacheVary") &&
-        la_question_has_field(&conf->send_headers, "Host")) {
+    if (!la_provider_is_set(provider, "CacheVary") && is_sent(&conf->send_headers, "Host")) {
         vary->headers = apr_array_make(pool, 1, sizeof(const char *));
         APR_ARRAY_PUSH(vary->headers, const char *) = "Host";
     }
@@ -138,6 +172,113 @@ static const char *custom_finish(la_provider_t *provider, apr_pool_t *pool)
     set_default_vary(conf, provider, pool);
     la_provider_warn_of_plain_http(provider, "Endpoint", &conf->endpoint);
     return NULL;
+}
+
+/* ---- the question ---- */
+
+typedef struct field_filter_t {
+    const send_headers_t *send;
+    const la_call_t *call;
+    apr_table_t *fields;
+} field_filter_t;
+
+static int add_field(void *data, const char *name, const char *value)
+{
+    field_filter_t *filter = data;
+    const send_headers_t *send = filter->send;
+
+    if (!is_credential(name) && !is_among(filter->call->hidden[0], name) &&
+        !is_among(filter->call->hidden[1], name) && is_sent(send, name)) {
+        apr_table_addn(filter->fields, name, value);
+    }
+    return 1;
+}
+
+/* A name in lower case, in ASCII whatever the locale. */
+static la_slice_t to_lower(apr_pool_t *pool, const char *name)
+{
+    char *copy = apr_pstrdup(pool, name);
+    char *p;
+
+    for (p = copy; *p; p++) {
+        if (*p >= 'A' && *p <= 'Z') {
+            *p = (char)(*p + ('a' - 'A'));
+        }
+    }
+    return (la_slice_t){copy, (apr_size_t)(p - copy)};
+}
+
+/* Whether the question has room for `len` bytes more, which JSON may make longer. */
+static int has_room(const la_json_writer_t *writer, apr_size_t len)
+{
+    return writer->len <= QUESTION_MAX_BYTES && len <= QUESTION_MAX_BYTES - writer->len;
+}
+
+/* Appends a string. Returns 0 if the question gets too large. */
+static int write_bounded(la_json_writer_t *writer, la_slice_t text)
+{
+    if (!has_room(writer, text.len)) {
+        return 0;
+    }
+    la_json_write_string(writer, text);
+    return 1;
+}
+
+static int write_field(la_json_writer_t *writer, const apr_table_entry_t *field, apr_pool_t *pool)
+{
+    if (!write_bounded(writer, to_lower(pool, field->key))) {
+        return 0;
+    }
+    la_json_write_raw(writer, LA_SLICE(":"));
+    return write_bounded(writer, la_slice_of(field->val));
+}
+
+static int write_headers(la_json_writer_t *writer, const send_headers_t *send,
+                         const la_call_t *call, apr_pool_t *pool)
+{
+    field_filter_t filter = {send, call, apr_table_make(pool, 16)};
+    const apr_array_header_t *fields;
+
+    if (send->which != SEND_NONE) {
+        apr_table_do(add_field, &filter, call->headers, NULL);
+    }
+    /* Repeated fields become one, joined by ", " (RFC 9110 section 5.3). */
+    apr_table_compress(filter.fields, APR_OVERLAP_TABLES_MERGE);
+    fields = apr_table_elts(filter.fields);
+    la_json_write_raw(writer, LA_SLICE("{"));
+    for (int i = 0; i < fields->nelts; i++) {
+        la_json_write_raw(writer, i > 0 ? LA_SLICE(",") : LA_SLICE(""));
+        if (!write_field(writer, &APR_ARRAY_IDX(fields, i, apr_table_entry_t), pool)) {
+            return 0;
+        }
+    }
+    la_json_write_raw(writer, LA_SLICE("}"));
+    return 1;
+}
+
+/* Returns 0 if the question would be too large. */
+static int make_question(const send_headers_t *send, const la_call_t *call, apr_pool_t *pool,
+                         la_slice_t *question)
+{
+    const char *query = call->query ? call->query : "";
+    la_json_writer_t writer;
+
+    la_json_writer_init(&writer, pool);
+    la_json_write_raw(&writer, LA_SLICE("{\"api_key\":"));
+    la_json_write_string(&writer, call->token);
+    la_json_write_raw(&writer, LA_SLICE(",\"request\":{\"path\":"));
+    if (!write_bounded(&writer, la_slice_of(call->path))) {
+        return 0;
+    }
+    la_json_write_raw(&writer, LA_SLICE(",\"headers\":"));
+    if (!write_headers(&writer, send, call, pool) || !has_room(&writer, strlen(query))) {
+        return 0;
+    }
+    la_json_write_raw(&writer, LA_SLICE(",\"params\":"));
+    la_form_write(&writer, query, pool);
+    la_json_write_raw(&writer, LA_SLICE("}}"));
+    *question = (la_slice_t){writer.data, writer.len};
+    return has_room(&writer, 0);
 }
 
 /* ---- the verdict ---- */
@@ -172,24 +313,14 @@ static const char *take_attributes(const la_provider_common_t *common, const la_
     return NULL;
 }
 
-static void take_message(const la_json_t *answer, la_identity_builder_t *builder)
-{
-    const la_json_t *member;
-    la_slice_t text;
-
-    if (la_json_member(answer, "message", &member) && la_json_string(member, &text)) {
-        la_identity_set_message(builder, text);
-    }
-}
-
 /* Bounds the caching by `expires_in`. Returns NULL, or what is wrong. */
 static const char *take_expires_in(const la_json_t *answer, apr_pool_t *pool, la_result_t *result)
 {
-    const la_json_t *member;
+    const la_json_t *member = la_json_get(answer, "expires_in");
     apr_interval_time_t us;
     double seconds;
 
-    if (!la_json_member(answer, "expires_in", &member) || !member) {
+    if (!member) {
         return NULL;
     }
     if (!la_json_number(member, &seconds)) {
@@ -203,28 +334,24 @@ static const char *take_expires_in(const la_json_t *answer, apr_pool_t *pool, la
     return NULL;
 }
 
-/* The attributes; `access_attributes` is their older name. */
-static const la_json_t *find_attributes(const la_json_t *answer)
-{
-    const la_json_t *attributes;
-
-    if (!la_json_member(answer, "attributes", &attributes) || !attributes) {
-        la_json_member(answer, "access_attributes", &attributes);
-    }
-    return attributes;
-}
-
 /* Makes the identity. Returns NULL, or what is of the wrong form. */
 static const char *make_identity(const la_answer_t *answer, const la_json_t *document)
 {
     const la_provider_common_t *common = &answer->provider->common;
     la_identity_builder_t *builder = la_identity_builder_make(answer->pool);
-    la_claims_t claims = {.first = document, .second = find_attributes(document)};
-    const char *error = take_principal(common, &claims, builder, answer->pool);
+    la_claims_t claims = {.first = document, .second = la_json_get(document, "attributes")};
+    const char *error;
+    la_slice_t message;
 
+    if (!claims.second) {
+        claims.second = la_json_get(document, "access_attributes"); /* the older name */
+    }
+    error = take_principal(common, &claims, builder, answer->pool);
     error = error ? error : take_attributes(common, &claims, builder, answer->pool);
     error = error ? error : take_expires_in(document, answer->pool, answer->result);
-    take_message(document, builder);
+    if (la_json_string(la_json_get(document, "message"), &message)) {
+        la_identity_set_message(builder, message);
+    }
     la_claims_confirmation(document, 1, builder);
     return error ? error : la_identity_build(builder, answer->pool, &answer->result->identity);
 }
@@ -282,7 +409,7 @@ static void custom_verify(const la_provider_t *provider, const la_call_t *call, 
     la_answer_t answer = {provider, call, pool, result, .malformed = MESSAGE_MALFORMED};
     la_slice_t question;
 
-    if (!la_question_make(&conf->send_headers, call, pool, &question)) {
+    if (!make_question(&conf->send_headers, call, pool, &question)) {
         la_result_set(result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR,
                       "a request's path, query and fields make a question of more than 256 KB: "
                       "SendHeaders names the fields that are worth sending");

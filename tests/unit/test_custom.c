@@ -1,4 +1,4 @@
-/* custom.c and question.c: the options, and the question. */
+/* custom.c: the options, and the question. */
 #include "customs.h"
 
 /* ---- options ---- */
@@ -228,7 +228,7 @@ static void test_bound(void **state)
     assert_int_equal(asked.body != NULL, row->asked);
     assert_int_equal(result.verdict, row->asked ? LA_VERDICT_ACCEPTED : LA_VERDICT_UNAVAILABLE);
     if (row->asked) {
-        assert_true(strlen(asked.body) <= LA_QUESTION_MAX_BYTES);
+        assert_true(strlen(asked.body) <= QUESTION_MAX_BYTES);
     } else {
         assert_int_equal(result.cause, LA_CAUSE_REQUEST);
         assert_string_equal(result.message, LA_MESSAGE_ERROR);

@@ -53,12 +53,11 @@ const char *la_option_word(const la_option_line_t *line)
 const char *la_option_words(const la_option_line_t *line)
 {
     apr_array_header_t **list = LA_OPTION_FIELD(apr_array_header_t *, line);
-    int i;
 
     if (!*list) {
         *list = apr_array_make(line->pool, line->count, sizeof(const char *));
     }
-    for (i = 0; i < line->count; i++) {
+    for (int i = 0; i < line->count; i++) {
         const char *error = find_fault(line->words[i]);
 
         if (error) {
@@ -83,9 +82,8 @@ const char *la_option_on_off(const la_option_line_t *line)
 const char *la_option_choice(const la_option_line_t *line)
 {
     const char *choice = line->option->help;
-    int index;
 
-    for (index = 0; *choice; index++) {
+    for (int index = 0; *choice; index++) {
         apr_size_t len = strcspn(choice, "|");
 
         if (strlen(line->words[0]) == len && strncasecmp(line->words[0], choice, len) == 0) {
@@ -194,9 +192,8 @@ const char *la_option_certificates(const la_option_line_t *line)
 const char *la_option_url(const la_option_line_t *line)
 {
     la_url_t *url = LA_OPTION_FIELD(la_url_t, line);
-    const char *error;
+    const char *error = la_url_check(line->pool, line->words[0], &url->authority);
 
-    error = la_url_check(line->pool, line->words[0], &url->authority);
     url->url = error ? NULL : apr_pstrdup(line->pool, line->words[0]);
     return error;
 }
@@ -286,10 +283,9 @@ const char *la_option_vary(const la_option_line_t *line)
 {
     la_vary_t vary = {0};
     const char *error = NULL;
-    int i;
 
     if (line->count > 1 || strcasecmp(line->words[0], "none") != 0) {
-        for (i = 0; i < line->count && !error; i++) {
+        for (int i = 0; i < line->count && !error; i++) {
             error = add_vary(line->pool, &vary, line->words[i]);
         }
     }
@@ -375,4 +371,60 @@ const la_option_t *la_option_find(const la_option_t *table, const char *name)
         }
     }
     return NULL;
+}
+
+/* ---- what a misspelled name may mean ---- */
+
+/* Longest name that is compared. */
+#define NAME_MAX_BYTES 40
+
+static int least(int a, int b, int c)
+{
+    int ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance in any case, with two rows of the table in one. */
+static int distance(const char *a, const char *b)
+{
+    int row[NAME_MAX_BYTES + 1];
+    int width = (int)strlen(b);
+
+    for (int j = 0; j <= width; j++) {
+        row[j] = j;
+    }
+    for (int i = 0; a[i]; i++) {
+        int diagonal = row[0];
+
+        row[0] = i + 1;
+        for (int j = 1; j <= width; j++) {
+            int same = apr_tolower(a[i]) == apr_tolower(b[j - 1]);
+            int above = row[j];
+
+            row[j] = least(above + 1, row[j - 1] + 1, diagonal + !same);
+            diagonal = above;
+        }
+    }
+    return row[width];
+}
+
+const char *la_option_nearest(const apr_array_header_t *names, const char *name)
+{
+    const char *best = NULL;
+    int best_distance = (int)strlen(name) / 2 + 1;
+
+    if (strlen(name) > NAME_MAX_BYTES) {
+        return NULL;
+    }
+    for (int i = 0; i < names->nelts; i++) {
+        const char *candidate = APR_ARRAY_IDX(names, i, const char *);
+        int d = strlen(candidate) <= NAME_MAX_BYTES ? distance(name, candidate) : best_distance;
+
+        if (d < best_distance) {
+            best = candidate;
+            best_distance = d;
+        }
+    }
+    return best;
 }

@@ -1,5 +1,4 @@
-/* Options of a <LlamaAuthProvider> section: rows of a table, each with a parser that fills a field.
- */
+/* Options of a <LlamaAuthProvider> section: rows of a table, each with the parser of a field. */
 #ifndef LA_OPTION_H
 #define LA_OPTION_H
 

@@ -1,6 +1,6 @@
 /* The `jwt` provider: JSON Web Tokens that are verified in process. Owns its options, how its key
- * set is fetched, and the order in which a token is checked: form, issuer, type, signature
- * (signature.c), other claims (validity.c).
+ * set is fetched and when a newer one is asked for, and the order in which a token is checked:
+ * form, issuer, type, signature, other claims (validity.c).
  */
 #include "provider/provider.h"
 
@@ -12,7 +12,6 @@
 #include "io/secret.h"
 #include "io/server.h"
 #include "provider/keyset.h"
-#include "provider/signature.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -22,6 +21,9 @@
 #define DEFAULT_AUDIENCE   "llama-stack"
 #define DEFAULT_REFRESH_US (3600 * APR_USEC_PER_SEC)
 #define DEFAULT_LEEWAY_US  (60 * APR_USEC_PER_SEC)
+
+/* What a client is told of each token that is refused. */
+#define MESSAGE_REJECTED "Invalid JWT token"
 
 typedef struct jwt_conf_t {
     la_url_t jwks_uri;
@@ -40,6 +42,12 @@ typedef struct jwt_conf_t {
     la_remote_doc_source_t source; /* of the key set, unless it is a file */
     la_keyset_t *file_keys;        /* of JwksFile; or NULL */
 } jwt_conf_t;
+
+/* The keys in one process. */
+typedef struct jwt_keys_t {
+    la_keyset_t *keyset;
+    la_remote_doc_t *document; /* NULL: the keys are in a file */
+} jwt_keys_t;
 
 /* ---- options ---- */
 
@@ -189,25 +197,20 @@ static const char *check_source(const la_provider_t *provider)
                : NULL;
 }
 
-static const char *read_file_keys(const la_provider_t *provider, apr_pool_t *pool)
-{
-    jwt_conf_t *conf = provider->conf;
-    const char *error =
-        la_keyset_read(provider->name, conf->jwks_file, conf->algorithms, pool, &conf->file_keys);
-
-    return error ? apr_pstrcat(pool, "JwksFile: ", error, NULL) : NULL;
-}
-
 static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 {
     jwt_conf_t *conf = provider->conf;
     const char *error = check_source(provider);
 
-    if (!error && conf->jwks_file) {
-        error = read_file_keys(provider, pool);
-    }
     if (error) {
         return error;
+    }
+    if (conf->jwks_file) {
+        error = la_keyset_read(provider->name, conf->jwks_file, conf->algorithms, pool,
+                               &conf->file_keys);
+        if (error) {
+            return apr_pstrcat(pool, "JwksFile: ", error, NULL);
+        }
     }
     conf->elsewhere = conf->audiences;
     if (!conf->audiences && !conf->any_audience) {
@@ -226,10 +229,9 @@ static const char *jwt_finish(la_provider_t *provider, apr_pool_t *pool)
 static apr_status_t jwt_child_init(const la_provider_t *provider, apr_pool_t *pchild, void **made)
 {
     const jwt_conf_t *conf = provider->conf;
-    la_signature_keys_t *state = apr_pcalloc(pchild, sizeof(*state));
+    jwt_keys_t *state = apr_pcalloc(pchild, sizeof(*state));
 
     *made = state;
-    state->algorithms = conf->algorithms;
     if (conf->file_keys) {
         la_keyset_check_readable(conf->file_keys, pchild);
         state->keyset = conf->file_keys;
@@ -242,14 +244,14 @@ static apr_status_t jwt_child_init(const la_provider_t *provider, apr_pool_t *pc
 
 static apr_uint64_t jwt_epoch(const la_provider_t *provider, apr_time_t now)
 {
-    const la_signature_keys_t *state = provider->child->state;
+    const jwt_keys_t *state = provider->child->state;
 
     return la_keyset_epoch(state->keyset, now);
 }
 
 static void jwt_tick(const la_provider_t *provider, apr_pool_t *scratch)
 {
-    const la_signature_keys_t *state = provider->child->state;
+    const jwt_keys_t *state = provider->child->state;
 
     if (state->document) {
         la_remote_doc_tick(state->document, scratch);
@@ -272,13 +274,14 @@ typedef struct token_check_t {
     const la_provider_t *provider;
     const la_call_t *call;
     apr_pool_t *pool;
+    const jwt_keys_t *keys;
     la_jwt_t jwt;
     la_result_t *result;
 } token_check_t;
 
 static int refuse(const token_check_t *c, la_verdict_e verdict, const char *reason)
 {
-    la_result_set(c->result, verdict, LA_SIGNATURE_MESSAGE, reason);
+    la_result_set(c->result, verdict, MESSAGE_REJECTED, reason);
     return 0;
 }
 
@@ -310,6 +313,106 @@ static int is_ours(token_check_t *c)
                   apr_psprintf(c->pool, "typ is %s, expected %s", reason, conf->require_type));
 }
 
+/* ---- the signature ----
+ *
+ * Strangers may make up a key's name at any time, and an issuer may begin to use a key at any time.
+ * So an unknown key is a rejection only if a fetch has shown that there is no such key.
+ */
+
+static int give_up(const token_check_t *c, const char *reason)
+{
+    la_result_set(c->result, LA_VERDICT_UNAVAILABLE, LA_MESSAGE_ERROR, reason);
+    return 0;
+}
+
+/* Verifies with the current keys. Sets the result, which stands unless the key is unknown. */
+static la_jwt_verified_e try_keys(const token_check_t *c)
+{
+    const jwt_conf_t *conf = c->provider->conf;
+    la_jwt_verified_e verified;
+    la_keyset_hold_t hold;
+    const char *reason;
+
+    if (!la_keyset_hold(c->keys->keyset, c->call->now, c->pool, &hold)) {
+        give_up(c, "there is no key set yet");
+        return LA_JWT_BAD;
+    }
+    verified = la_jwt_verify(c->pool, &c->jwt, hold.keys, conf->algorithms, &reason);
+    c->result->epoch = hold.version;
+    la_keyset_release(c->keys->keyset, &hold);
+    if (verified != LA_JWT_VERIFIED) {
+        refuse(c, LA_VERDICT_REJECTED, reason);
+    }
+    return verified;
+}
+
+/* What tells the token's key from others that the set may lack: its name, or without one the token.
+ * 0 if libcrypto fails. */
+static apr_uint64_t name_of_key(const token_check_t *c)
+{
+    unsigned char digest[LA_DIGEST_BYTES];
+    apr_uint64_t name = 0;
+
+    if (!c->jwt.kid.data) {
+        memcpy(&name, c->call->digest, sizeof(name));
+    } else if (la_digest_sha256(c->jwt.kid, digest) == APR_SUCCESS) {
+        memcpy(&name, digest, sizeof(name));
+    }
+    return name;
+}
+
+/* Nobody can tell yet whether the token's key exists. */
+static int ask_later(const token_check_t *c, const char *reason)
+{
+    c->result->cause = LA_CAUSE_TOKEN;
+    c->result->retry_after_s = la_remote_doc_retry_s(c->keys->document);
+    return give_up(c, c->jwt.kid.data ? apr_pstrcat(c->pool, reason, ": kid ",
+                                                    la_json_quoted(c->pool, c->jwt.kid), NULL)
+                                      : reason);
+}
+
+/* The key may be newer than the set: tries the token once more with a newer one. */
+static int try_newer_keys(const token_check_t *c)
+{
+    /* Before the keys are read again: what is known of one set says nothing of a later one. */
+    la_remote_doc_e answer =
+        la_remote_doc_renew(c->keys->document, c->result->epoch, name_of_key(c), c->pool);
+    la_jwt_verified_e verified = try_keys(c);
+
+    if (verified != LA_JWT_UNKNOWN_KEY) {
+        return verified == LA_JWT_VERIFIED;
+    }
+    switch (answer) {
+    case LA_REMOTE_DOC_CURRENT:
+        return 0;
+    case LA_REMOTE_DOC_RECENT:
+        return ask_later(c, "its key is not in the key set, which was fetched a moment ago");
+    case LA_REMOTE_DOC_BUSY:
+        return ask_later(c, "its key is not in the key set, which is being fetched");
+    case LA_REMOTE_DOC_FAILED:
+        break;
+    }
+    /* Without the key's name: the log tells an outage once for each reason, and strangers choose
+     * names. */
+    return give_up(c, "its key is not in the key set, and fetching a newer one failed");
+}
+
+/* Whether the signature is right, by the current keys or by newer ones; else the result is set. */
+static int is_signed(const token_check_t *c)
+{
+    la_jwt_verified_e verified;
+
+    if (c->keys->document) {
+        (void)la_remote_doc_ensure(c->keys->document,
+                                   c->pool); /* try_keys() sees what came of it */
+    }
+    verified = try_keys(c);
+    return verified == LA_JWT_UNKNOWN_KEY && c->keys->document ? try_newer_keys(c)
+                                                               : verified == LA_JWT_VERIFIED;
+}
+
+/* ---- the claims ---- */
+
 /* Decides about a token whose signature is right. */
 static void check_claims(const token_check_t *c)
 {
@@ -338,16 +441,18 @@ static void check_claims(const token_check_t *c)
 static void jwt_verify(const la_provider_t *provider, const la_call_t *call, apr_pool_t *pool,
                        la_result_t *result)
 {
-    token_check_t c = {.provider = provider, .call = call, .pool = pool, .result = result};
+    token_check_t c = {.provider = provider,
+                       .call = call,
+                       .pool = pool,
+                       .keys = provider->child->state,
+                       .result = result};
 
     /* For what is refused before any key is asked for. */
     result->epoch = jwt_epoch(provider, call->now);
-    if (is_ours(&c) && la_signature_check(provider->child->state, &c.jwt, call, pool, result)) {
+    if (is_ours(&c) && is_signed(&c)) {
         check_claims(&c);
     }
 }
-
-static const char *const principal_claims[] = {"sub", "username", "client_id", NULL};
 
 const la_provider_type_t la_jwt_type = {
     .name = "jwt",
@@ -359,7 +464,7 @@ const la_provider_type_t la_jwt_type = {
     .checks_audience = 1,
     .cache_vary = &la_vary_nothing,
     .claims = la_oauth_claims,
-    .principal_claims = principal_claims,
+    .principal_claims = la_oauth_principal_claims,
     .shared_bytes = la_remote_doc_bytes,
     .defaults = jwt_defaults,
     .finish = jwt_finish,

@@ -112,7 +112,6 @@ static inline void fake_keyset_release(la_keyset_t *keyset, const la_keyset_hold
 #define la_keyset_hold        fake_keyset_hold
 #define la_keyset_release     fake_keyset_release
 #define la_keyset_make        fake_keyset_make
-#include "provider/signature.c"
 #include "provider/jwt.c"
 
 /* ---- keys and tokens ---- */

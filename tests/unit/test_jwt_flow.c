@@ -1,4 +1,4 @@
-/* jwt.c and signature.c: tokens whose keys come, go, or do not exist. */
+/* jwt.c: tokens whose keys come, go, or do not exist. */
 #include "jwts.h"
 
 /* ---- the verdict, with a document that changes ---- */

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "httpd/child.h"
-#include "lookup/remote_counters.h"
+#include "lookup/remote_options.h"
 
 #define RETRY_MAX_S 30
 

@@ -9,10 +9,15 @@
 
 #include <apr_strings.h>
 
+#include <openssl/crypto.h>
+
 /* The breaker has no options: going on without Redis is always possible. */
 #define FAILURES 3
 #define OPEN_US  (5 * APR_USEC_PER_SEC)
 #define SLACK_US APR_TIME_C(100000)
+
+/* Of the name of a quota, in hex digits: it only groups counters. */
+#define QUOTA_DIGITS 16
 
 void la_remote_count(const la_remote_t *remote, la_remote_e event)
 {
@@ -49,17 +54,12 @@ static void log_change(const la_remote_t *remote, la_gate_change_e change, const
 {
     const char *address = remote->options->redis.address;
 
-    switch (change) {
-    case LA_GATE_SAME:
-        break;
-    case LA_GATE_OPENED:
+    if (change == LA_GATE_OPENED) {
         la_log(LA_LOG_ERROR,
                LA_LOGNO(0052) "second-level cache %s is unavailable: %s; going on without it",
                address, reason);
-        break;
-    case LA_GATE_CLOSED:
+    } else if (change == LA_GATE_CLOSED) {
         la_log(LA_LOG_NOTICE, LA_LOGNO(0053) "second-level cache %s is available again", address);
-        break;
     }
 }
 
@@ -124,9 +124,7 @@ void la_remote_keys(const la_remote_t *remote, int i, la_seal_keys_t *keys)
 la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const char *kind,
                           const char *name)
 {
-    const char *text = apr_pstrcat(pool, remote->options->redis.prefix, kind, name, NULL);
-
-    return la_slice_of(text);
+    return la_slice_of(apr_pstrcat(pool, remote->options->redis.prefix, kind, name, NULL));
 }
 
 /* Derives the keys of a secret: all that is kept of it. */
@@ -165,6 +163,68 @@ const char *la_remote_secret(apr_pool_t *pool, const char *name, la_remote_optio
         options->secrets[options->secret_count++] = secret;
     }
     return error;
+}
+
+/* ---- for quotas ---- */
+
+la_redis_e la_remote_send(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
+                          apr_pool_t *pool, la_redis_answer_t *answer)
+{
+    return la_remote_command(remote, count, words, LA_REMOTE_WRITES, pool, answer);
+}
+
+apr_interval_time_t la_remote_retry_us(la_remote_t *remote, apr_time_t now)
+{
+    la_gate_terms_t terms = la_remote_terms(remote->options);
+    la_gate_state_t state;
+
+    la_gate_read(remote->shared.gates, remote->shared.gate, &terms, now, &state);
+    return state.retry_us;
+}
+
+/* The prefix as a pattern that matches it alone. */
+static const char *escape_prefix(apr_pool_t *pool, const char *prefix)
+{
+    char *pattern = apr_palloc(pool, 2 * strlen(prefix) + 1);
+    char *at = pattern;
+
+    for (; *prefix; prefix++) {
+        if (strchr("*?[]\\^", *prefix)) {
+            *at++ = '\\';
+        }
+        *at++ = *prefix;
+    }
+    *at = '\0';
+    return pattern;
+}
+
+const char *la_remote_counter(la_remote_t *remote, la_slice_t quota, const la_slice_t *counter,
+                              apr_pool_t *pool)
+{
+    const char *prefix = remote->options->redis.prefix;
+    la_slice_t parts[4] = {LA_SLICE("quota"), quota};
+    char group[LA_SEAL_NAME_LEN + 1];
+    char name[LA_SEAL_NAME_LEN + 1];
+    la_seal_keys_t keys;
+    int holds;
+
+    if (!counter && quota.len == 0) {
+        return apr_pstrcat(pool, escape_prefix(pool, prefix), "q:*", NULL);
+    }
+    la_remote_keys(remote, 0, &keys);
+    if (counter) {
+        parts[2] = counter[0];
+        parts[3] = counter[1];
+    }
+    holds = la_seal_name(&keys, parts, 2, group) == APR_SUCCESS &&
+            (!counter || la_seal_name(&keys, parts, 4, name) == APR_SUCCESS);
+    OPENSSL_cleanse(&keys, sizeof(keys));
+    if (!holds) {
+        return NULL;
+    }
+    group[QUOTA_DIGITS] = '\0';
+    return apr_pstrcat(pool, counter ? prefix : escape_prefix(pool, prefix), "q:", group, ":",
+                       counter ? name : "*", NULL);
 }
 
 /* ---- the process's handle ---- */

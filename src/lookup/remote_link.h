@@ -1,4 +1,4 @@
-/* How remote.c (entries), remote_purges.c and remote_counters.c reach Redis and their keys. */
+/* How remote.c (entries), remote_purges.c and proofs.c reach Redis and their keys. */
 #ifndef LA_REMOTE_LINK_H
 #define LA_REMOTE_LINK_H
 

@@ -50,17 +50,12 @@ static int seconds_to_retry(apr_interval_time_t us)
 
 static void log_breaker(const la_provider_t *provider, la_gate_change_e change)
 {
-    switch (change) {
-    case LA_GATE_SAME:
-        break;
-    case LA_GATE_OPENED:
+    if (change == LA_GATE_OPENED) {
         la_log(LA_LOG_WARNING,
                LA_LOGNO(0050) "provider %s: no calls for a while, its breaker opened",
                provider->name);
-        break;
-    case LA_GATE_CLOSED:
+    } else if (change == LA_GATE_CLOSED) {
         la_log(LA_LOG_NOTICE, LA_LOGNO(0051) "provider %s: its breaker closed", provider->name);
-        break;
     }
 }
 
@@ -69,22 +64,15 @@ int la_result_concerns_provider(const la_result_t *result)
     return result->cause == LA_CAUSE_PROVIDER || result->cause == LA_CAUSE_ANSWER;
 }
 
-/* What an outage means for the breaker. */
-static la_gate_result_e outage_result(const la_result_t *result)
-{
-    if (!la_result_concerns_provider(result)) {
-        return LA_GATE_NO_CALL;
-    }
-    return result->cause == LA_CAUSE_ANSWER ? LA_GATE_SUCCESS : LA_GATE_OUTAGE;
-}
-
-/* What a result means for the breaker; a request that is not about the provider may not have
- * called. */
+/* What a result means for the breaker. */
 static la_gate_result_e gate_result(const la_result_t *result)
 {
     switch (result->verdict) {
     case LA_VERDICT_UNAVAILABLE:
-        return outage_result(result);
+        if (!la_result_concerns_provider(result)) {
+            return LA_GATE_NO_CALL;
+        }
+        return result->cause == LA_CAUSE_ANSWER ? LA_GATE_SUCCESS : LA_GATE_OUTAGE;
     case LA_VERDICT_NOT_MINE:
         return LA_GATE_NO_CALL;
     case LA_VERDICT_REJECTED:

@@ -149,11 +149,6 @@ apr_status_t la_cache_key(const la_cache_t *cache, const la_slice_t *parts, apr_
 
 /* ---- whom an entry concerns ---- */
 
-typedef struct tags_t {
-    unsigned char client[LA_TABLE_PURGE_TAG_BYTES];
-    unsigned char principal[LA_TABLE_PURGE_TAG_BYTES];
-} tags_t;
-
 /* Makes the tag of what nobody may guess, since it comes of a token: a client id, or the principal
  * that is made of one. If libcrypto fails, the tag is zero, and the entry is only purged with all.
  */
@@ -165,12 +160,6 @@ static void make_secret_tag(const la_cache_t *cache, la_slice_t kind, la_slice_t
 
     (void)la_hmac_parts(cache->hmac, parts, 2, digest);
     memcpy(tag, digest, LA_TABLE_PURGE_TAG_BYTES);
-}
-
-static void make_client_tag(const la_cache_t *cache, la_slice_t id,
-                            unsigned char tag[LA_TABLE_PURGE_TAG_BYTES])
-{
-    make_secret_tag(cache, LA_SLICE("client"), id, tag);
 }
 
 /* Makes the tag of a principal. A provider's name for him stands in the entry anyway, so a hash is
@@ -189,31 +178,25 @@ static void make_principal_tag(const la_cache_t *cache, la_slice_t principal,
     memcpy(tag, &hash, sizeof(hash));
 }
 
-/* identity: NULL for a rejection, which has no principal. */
-static void make_tags(const la_cache_t *cache, const unsigned char *digest,
-                      const la_identity_t *identity, tags_t *tags)
+/* identity: NULL for a rejection, which has no principal. meta: its tags are zero. */
+static void set_tags(const la_cache_t *cache, const unsigned char *digest,
+                     const la_identity_t *identity, la_table_meta_t *meta)
 {
     char id[LA_CLIENT_ID_LEN + 1];
     char anonymous[LA_TOKEN_PRINCIPAL_LEN + 1];
-    la_slice_t principal = {NULL, 0};
+    la_slice_t principal;
 
-    memset(tags, 0, sizeof(*tags));
     la_token_client_id(digest, id);
-    make_client_tag(cache, (la_slice_t){id, LA_CLIENT_ID_LEN}, tags->client);
+    make_secret_tag(cache, LA_SLICE("client"), (la_slice_t){id, LA_CLIENT_ID_LEN},
+                    meta->client_tag);
     if (identity) {
         principal = la_identity_principal(identity);
         if (principal.len == 0) {
             la_token_principal(id, anonymous);
             principal = (la_slice_t){anonymous, LA_TOKEN_PRINCIPAL_LEN};
         }
-        make_principal_tag(cache, principal, tags->principal);
+        make_principal_tag(cache, principal, meta->principal_tag);
     }
-}
-
-static void set_tags(la_table_meta_t *meta, const tags_t *tags)
-{
-    memcpy(meta->client_tag, tags->client, sizeof(meta->client_tag));
-    memcpy(meta->principal_tag, tags->principal, sizeof(meta->principal_tag));
 }
 
 /* ---- look-ups ---- */
@@ -307,7 +290,6 @@ int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
                     const la_cache_times_t *times, apr_time_t now)
 {
     la_table_meta_t meta = {.stored_us = now};
-    tags_t tags;
 
     meta.expires_us = la_cache_until(now, times->ttl_us, times->end);
     meta.stale_until_us = la_cache_until(meta.expires_us, times->stale_us, times->end);
@@ -316,8 +298,7 @@ int la_cache_accept(const la_cache_t *cache, const la_cache_key_t *key,
         la_table_remove(cache->accepted, key->bytes);
         return 0;
     }
-    make_tags(cache, asked->digest, identity, &tags);
-    set_tags(&meta, &tags);
+    set_tags(cache, asked->digest, identity, &meta);
     return store(cache, cache->accepted, key, asked, &meta,
                  (la_slice_t){(const char *)identity, la_identity_size(identity)});
 }
@@ -327,13 +308,11 @@ void la_cache_reject(const la_cache_t *cache, const la_cache_key_t *key,
                      apr_time_t now)
 {
     la_table_meta_t meta = {.stored_us = now};
-    tags_t tags;
 
     la_table_remove(cache->accepted, key->bytes);
     if (ttl_us > 0) {
         meta.expires_us = la_cache_until(now, ttl_us, 0);
-        make_tags(cache, asked->digest, NULL, &tags);
-        set_tags(&meta, &tags);
+        set_tags(cache, asked->digest, NULL, &meta);
         store(cache, cache->rejected, key, asked, &meta,
               (la_slice_t){message, strlen(message) + 1});
     }
@@ -350,38 +329,21 @@ static int purged(void *context, const la_table_meta_t *meta)
 {
     const wanted_t *wanted = context;
 
-    switch (wanted->kind) {
-    case LA_PURGE_ALL:
-        return 1;
-    case LA_PURGE_PRINCIPAL:
-        return memcmp(meta->principal_tag, wanted->tag, sizeof(wanted->tag)) == 0;
-    case LA_PURGE_CLIENT_ID:
-        return memcmp(meta->client_tag, wanted->tag, sizeof(wanted->tag)) == 0;
-    }
-    return 1;
-}
+    const unsigned char *tag =
+        wanted->kind == LA_PURGE_PRINCIPAL ? meta->principal_tag : meta->client_tag;
 
-static wanted_t wanted_by(const la_cache_t *cache, const la_purge_t *purge)
-{
-    wanted_t wanted = {.kind = purge->kind};
-
-    switch (purge->kind) {
-    case LA_PURGE_ALL:
-        break;
-    case LA_PURGE_PRINCIPAL:
-        make_principal_tag(cache, purge->name, wanted.tag);
-        break;
-    case LA_PURGE_CLIENT_ID:
-        make_client_tag(cache, purge->name, wanted.tag);
-        break;
-    }
-    return wanted;
+    return wanted->kind == LA_PURGE_ALL || memcmp(tag, wanted->tag, sizeof(wanted->tag)) == 0;
 }
 
 apr_size_t la_cache_purge(const la_cache_t *cache, const la_purge_t *purge)
 {
-    wanted_t wanted = wanted_by(cache, purge);
+    wanted_t wanted = {.kind = purge->kind};
 
+    if (purge->kind == LA_PURGE_PRINCIPAL) {
+        make_principal_tag(cache, purge->name, wanted.tag);
+    } else if (purge->kind == LA_PURGE_CLIENT_ID) {
+        make_secret_tag(cache, LA_SLICE("client"), purge->name, wanted.tag);
+    }
     la_purge_begin(cache->log);
     return la_table_sweep(cache->accepted, purged, &wanted) +
            la_table_sweep(cache->rejected, purged, &wanted);

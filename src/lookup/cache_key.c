@@ -14,7 +14,6 @@ apr_size_t la_cache_key_parts(const la_provider_t *provider, const la_call_t *ca
     const la_provider_type_t *type = provider->type;
     const la_vary_t *vary = &provider->common.vary;
     apr_size_t count = 0;
-    int i;
 
     parts[count++] = (la_slice_t){(const char *)provider->fingerprint, LA_DIGEST_BYTES};
     parts[count++] = (la_slice_t){(const char *)call->digest, LA_DIGEST_BYTES};
@@ -33,7 +32,7 @@ apr_size_t la_cache_key_parts(const la_provider_t *provider, const la_call_t *ca
     if (type->epoch) {
         parts[count++] = (la_slice_t){(const char *)epoch, sizeof(*epoch)};
     }
-    for (i = 0; vary->headers && i < vary->headers->nelts; i++) {
+    for (int i = 0; vary->headers && i < vary->headers->nelts; i++) {
         const char *name = APR_ARRAY_IDX(vary->headers, i, const char *);
 
         parts[count++] = text(apr_table_get(call->headers, name));

@@ -132,11 +132,12 @@ static int keep(lookup_t *l, const la_result_t *result)
     return 0;
 }
 
-static void verify_and_keep(lookup_t *l, la_result_t *result, int *shareable)
+/* Returns what keep() does. */
+static int verify_and_keep(lookup_t *l, la_result_t *result)
 {
     verify(l, result);
     result->source = LA_SOURCE_MISS;
-    *shareable = keep(l, result);
+    return keep(l, result);
 }
 
 /* ---- the second-level cache ---- */
@@ -174,8 +175,7 @@ static int from_remote(lookup_t *l, la_result_t *result)
     return 1;
 }
 
-/* Stores what the provider accepted for other machines, unless this process was stopped meanwhile.
- */
+/* Stores an acceptance for other machines, unless this process was stopped meanwhile. */
 static void to_remote(const lookup_t *l)
 {
     apr_time_t now = apr_time_now(); /* read before the other clock, which then shows any stop */
@@ -216,7 +216,7 @@ static void lead(lookup_t *l, const la_flight_ticket_t *ticket, la_result_t *res
 
     /* The last leader may have ended after our miss. */
     if (!from_cache(l, result) && !from_remote(l, result)) {
-        verify_and_keep(l, result, &shareable);
+        shareable = verify_and_keep(l, result);
     }
     end_flight(l, ticket, result, shareable);
     to_remote(l);
@@ -267,7 +267,6 @@ static void fly(lookup_t *l, la_result_t *result)
     la_flight_terms_t terms = flight_terms(l);
     la_flight_outcome_t outcome;
     la_flight_ticket_t ticket;
-    int shareable;
 
     switch (la_flight_begin(l->shared->flight, l->key.bytes, &terms, &ticket, &outcome)) {
     case LA_FLIGHT_LEADER:
@@ -285,17 +284,15 @@ static void fly(lookup_t *l, la_result_t *result)
         result->source = LA_SOURCE_COALESCED;
         return;
     }
-    verify_and_keep(l, result, &shareable);
+    verify_and_keep(l, result);
 }
 
 /* Asks without waiting for others. While the breaker is not closed it lets one request call; a
  * request that waited for that one would hold a worker for as long as the endpoint hangs. */
 static void go_alone(lookup_t *l, la_result_t *result)
 {
-    int shareable;
-
     if (!from_remote(l, result)) {
-        verify_and_keep(l, result, &shareable);
+        verify_and_keep(l, result);
     }
     to_remote(l);
 }
@@ -309,8 +306,7 @@ static int breaker_is_closed(const lookup_t *l)
 
 /* ---- workers ---- */
 
-/* Returns the longest time of a look-up: it waits for a flight, then for a permit, then it calls.
- */
+/* The longest time of a look-up: it waits for a flight, then for a permit, then it calls. */
 static apr_interval_time_t longest_us(const lookup_t *l)
 {
     const la_http_options_t *http = &l->provider->common.http;
@@ -360,10 +356,8 @@ static void fall_back(lookup_t *l, la_result_t *result)
 /* Gets a verdict that is not in the cache. */
 static void through_flight(lookup_t *l, la_result_t *result)
 {
-    int shareable;
-
     if (l->provider->common.cache_ttl_us == 0 || l->provider->type->judges_alone) {
-        verify_and_keep(l, result, &shareable); /* no acceptance may serve another request */
+        verify_and_keep(l, result); /* no acceptance may serve another request */
     } else if (breaker_is_closed(l)) {
         fly(l, result);
     } else {

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define TIME_DIGITS 16
 #define MAC_DIGITS  (LA_NONCE_LEN - TIME_DIGITS)
@@ -60,19 +61,13 @@ void la_nonce_make(const la_shared_t *shared, apr_time_t now, char text[LA_NONCE
 /* Reads the time. Returns 0 when it is not written as la_nonce_make() does. */
 static int read_time(la_slice_t nonce, apr_time_t *at)
 {
-    uint64_t time = 0;
+    char digits[TIME_DIGITS + 1] = "";
+    unsigned long long time;
 
-    for (int i = 0; i < TIME_DIGITS; i++) {
-        char c = nonce.data[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-
-        if (digit < 0) {
-            return 0;
-        }
-        time = time << 4 | (uint64_t)digit;
-    }
+    memcpy(digits, nonce.data, TIME_DIGITS);
+    time = strtoull(digits, NULL, 16);
     *at = (apr_time_t)time;
-    return time <= INT64_MAX / 2;
+    return strspn(digits, "0123456789abcdef") == TIME_DIGITS && time <= INT64_MAX / 2;
 }
 
 la_nonce_e la_nonce_check(const la_shared_t *shared, la_slice_t nonce, apr_time_t now)

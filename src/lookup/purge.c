@@ -19,9 +19,7 @@ static int strip(la_slice_t *text, const char *prefix)
 
 static int is_client_id(la_slice_t text)
 {
-    apr_size_t i;
-
-    for (i = 0; i < text.len; i++) {
+    for (apr_size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
 
         if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {

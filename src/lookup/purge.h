@@ -13,8 +13,7 @@ typedef struct la_purge_t {
     la_slice_t name;
 } la_purge_t;
 
-/* Reads `all`, `principal:NAME` or `client_id:ID`. Returns 1, or 0 when the text is none of these.
- */
+/* Reads `all`, `principal:NAME` or `client_id:ID`. Returns 1, or 0 if the text is none of these. */
 int la_purge_parse(la_slice_t text, la_purge_t *purge);
 
 #endif

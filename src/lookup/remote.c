@@ -33,25 +33,16 @@ _Static_assert(sizeof(entry_t) == 40, "an identity behind it is aligned");
 
 const char *la_remote_name(la_remote_e event)
 {
-    switch (event) {
-    case LA_REMOTE_HIT:
-        return "hit";
-    case LA_REMOTE_MISS:
-        return "miss";
-    case LA_REMOTE_PURGED:
-        return "purged";
-    case LA_REMOTE_UNREADABLE:
-        return "unreadable";
-    case LA_REMOTE_UNAVAILABLE:
-        return "unavailable";
-    case LA_REMOTE_SKIPPED:
-        return "skipped";
-    case LA_REMOTE_STORED:
-        return "stored";
-    case LA_REMOTE_STORE_FAILED:
-        return "store_failed";
-    }
-    return "unknown";
+    static const char *const names[] = {[LA_REMOTE_HIT] = "hit",
+                                        [LA_REMOTE_MISS] = "miss",
+                                        [LA_REMOTE_PURGED] = "purged",
+                                        [LA_REMOTE_UNREADABLE] = "unreadable",
+                                        [LA_REMOTE_UNAVAILABLE] = "unavailable",
+                                        [LA_REMOTE_SKIPPED] = "skipped",
+                                        [LA_REMOTE_STORED] = "stored",
+                                        [LA_REMOTE_STORE_FAILED] = "store_failed"};
+
+    return names[event];
 }
 
 static void tell_unreadable(const la_remote_t *remote, la_unseal_e result)
@@ -123,11 +114,10 @@ static int make_question(la_remote_t *remote, const la_slice_t *parts, apr_size_
                          apr_pool_t *pool, la_remote_asked_t *asked, question_t *question)
 {
     char name[LA_SEAL_NAME_LEN + 1];
-    int i;
 
     question->words[0] = LA_SLICE("MGET");
     question->words_count = 1;
-    for (i = 0; i < remote->options->secret_count; i++) {
+    for (int i = 0; i < remote->options->secret_count; i++) {
         la_remote_keys(remote, i, &question->keys[i]);
         if (la_seal_name(&question->keys[i], parts, parts_count, name) != APR_SUCCESS) {
             return 0;
@@ -167,10 +157,9 @@ static void ask_until_no_news(la_remote_t *remote, const question_t *question, a
                               la_remote_asked_t *asked)
 {
     apr_time_t ends_us = since->ends_us;
-    int tries;
     int news = 1;
 
-    for (tries = 0; tries < 2 && news; tries++) {
+    for (int tries = 0; tries < 2 && news; tries++) {
         *since = la_cache_asked(remote->shared.cache, since->digest);
         since->ends_us = ends_us;
         news = send_question(remote, question, pool, answer, asked);
@@ -183,15 +172,14 @@ int la_remote_get(la_remote_t *remote, const la_slice_t *parts, apr_size_t count
     la_remote_e event = LA_REMOTE_MISS;
     la_redis_answer_t answer = {0};
     question_t question = {.words_count = 0};
-    int i;
 
     *asked = (la_remote_asked_t){.usable = 0};
     *found = (la_remote_found_t){0};
     if (make_question(remote, parts, count, pool, asked, &question)) {
         ask_until_no_news(remote, &question, pool, since, &answer, asked);
     }
-    for (i = 0; asked->usable && answer.items && i < remote->options->secret_count &&
-                event != LA_REMOTE_HIT;
+    for (int i = 0; asked->usable && answer.items && i < remote->options->secret_count &&
+                    event != LA_REMOTE_HIT;
          i++) {
         event = open_entry(remote, &question.keys[i], question.words[1 + i], &answer.items[i],
                            asked->position, apr_time_now(), pool, found);
@@ -226,15 +214,16 @@ static apr_int64_t make_entry(const la_remote_asked_t *asked, const la_identity_
 static int store(la_remote_t *remote, const la_remote_asked_t *asked, la_slice_t plain,
                  apr_int64_t ms, apr_pool_t *pool)
 {
-    la_slice_t words[5] = {LA_SLICE("SET"), la_remote_word(remote, pool, "e:", asked->name)};
+    la_slice_t words[5] = {LA_SLICE("SET"),
+                           la_remote_word(remote, pool, "e:", asked->name),
+                           {0},
+                           LA_SLICE("PX"),
+                           la_slice_of(apr_psprintf(pool, "%" APR_INT64_T_FMT, ms))};
     la_redis_answer_t answer;
     la_seal_keys_t keys;
     int stored;
 
     la_remote_keys(remote, 0, &keys);
-    words[3] = LA_SLICE("PX");
-    words[4].data = apr_psprintf(pool, "%" APR_INT64_T_FMT, ms);
-    words[4].len = strlen(words[4].data);
     stored = la_seal(&keys, words[1], plain, pool, &words[2]) == APR_SUCCESS &&
              la_remote_command(remote, 5, words, LA_REMOTE_WRITES, pool, &answer) == LA_REDIS_OK;
     OPENSSL_cleanse(&keys, sizeof(keys));

@@ -118,10 +118,10 @@ static int read_position(const state_t *state, la_purge_position_t *position)
 
 /* Runs a script on both words, which returns them. It bypasses the breaker: it is rare, and the
  * caller must know whether it ran. */
-static la_redis_e run_script(la_remote_t *remote, la_slice_t script, const la_slice_t *arguments,
+static la_redis_e run_script(la_remote_t *remote, const char *script, const la_slice_t *arguments,
                              apr_size_t count, apr_pool_t *pool, la_redis_answer_t *answer)
 {
-    la_slice_t words[8] = {LA_SLICE("EVAL"), script, LA_SLICE("2"),
+    la_slice_t words[8] = {LA_SLICE("EVAL"), la_slice_of(script), LA_SLICE("2"),
                            la_remote_word(remote, pool, "era", ""),
                            la_remote_word(remote, pool, "epoch", "")};
     la_redis_e result;
@@ -150,15 +150,13 @@ static const char *begin_era(la_remote_t *remote, const state_t *seen, apr_pool_
                                  "redis.call('MSET', KEYS[1], ARGV[3], KEYS[2], '1') end "
                                  "return redis.call('MGET', KEYS[1], KEYS[2])";
     apr_uint64_t era = la_purge_draw(la_cache_purges(remote->shared.cache), apr_time_now());
-    la_slice_t arguments[3] = {seen->era, seen->epoch};
+    const char *word = apr_psprintf(pool, "%016" APR_UINT64_T_HEX_FMT "%s", era, seen->bound);
+    la_slice_t arguments[3] = {seen->era, seen->epoch, la_slice_of(word)};
 
     if (!era) {
         return "there are no random numbers";
     }
-    arguments[2].data = apr_psprintf(pool, "%016" APR_UINT64_T_HEX_FMT "%s", era, seen->bound);
-    arguments[2].len = strlen(arguments[2].data);
-    return run_script(remote, (la_slice_t){script, sizeof(script) - 1}, arguments, 3, pool,
-                      answer) == LA_REDIS_OK
+    return run_script(remote, script, arguments, 3, pool, answer) == LA_REDIS_OK
                ? NULL
                : answer->text.data;
 }
@@ -298,11 +296,10 @@ static const char *count_purge(la_remote_t *remote, apr_pool_t *pool, la_redis_a
                                 "if v[1] and v[2] then redis.call('INCR', KEYS[2]) end "
                                 "return redis.call('MGET', KEYS[1], KEYS[2])";
     static const char look[] = "return redis.call('MGET', KEYS[1], KEYS[2])";
-    la_redis_e result =
-        run_script(remote, (la_slice_t){count, sizeof(count) - 1}, NULL, 0, pool, answer);
+    la_redis_e result = run_script(remote, count, NULL, 0, pool, answer);
 
     if (result == LA_REDIS_ERROR) { /* it is no number: the caller begins a new era */
-        result = run_script(remote, (la_slice_t){look, sizeof(look) - 1}, NULL, 0, pool, answer);
+        result = run_script(remote, look, NULL, 0, pool, answer);
     }
     return result == LA_REDIS_OK ? NULL : answer->text.data;
 }

@@ -102,22 +102,13 @@ int la_gate_is_closed(const la_gates_t *gates, uint32_t index, const la_gate_ter
 static la_gate_change_e report_probe(la_gate_t *gate, uint64_t probing, la_gate_result_e result,
                                      apr_time_t now)
 {
-    la_gate_change_e change = LA_GATE_SAME;
-    uint64_t next = 0;
+    int closes = result == LA_GATE_SUCCESS;
+    uint64_t opened = result == LA_GATE_OUTAGE ? ms_of(now) : BREAKER_NEVER;
+    uint64_t next = closes ? next_breaker(probing, LA_GATE_PHASE_CLOSED, 0)
+                           : next_breaker(probing, LA_GATE_PHASE_OPEN, opened);
 
-    switch (result) {
-    case LA_GATE_SUCCESS:
-        next = next_breaker(probing, LA_GATE_PHASE_CLOSED, 0);
-        change = LA_GATE_CLOSED;
-        break;
-    case LA_GATE_OUTAGE:
-        next = next_breaker(probing, LA_GATE_PHASE_OPEN, ms_of(now));
-        break;
-    case LA_GATE_NO_CALL:
-        next = next_breaker(probing, LA_GATE_PHASE_OPEN, BREAKER_NEVER);
-        break;
-    }
-    return atomic_compare_exchange_strong(&gate->breaker, &probing, next) ? change : LA_GATE_SAME;
+    return atomic_compare_exchange_strong(&gate->breaker, &probing, next) && closes ? LA_GATE_CLOSED
+                                                                                    : LA_GATE_SAME;
 }
 
 static la_gate_change_e report_call(la_gate_t *gate, const la_gate_terms_t *terms, uint64_t allowed,
@@ -150,18 +141,11 @@ la_gate_change_e la_gate_report(la_gates_t *gates, uint32_t index, const la_gate
 {
     la_gate_t *gate = la_gate_at(gates, index);
 
-    if (terms->failures == 0) {
+    if (terms->failures == 0 || pass->kind == LA_GATE_REFUSED) {
         return LA_GATE_SAME;
     }
-    switch (pass->kind) {
-    case LA_GATE_REFUSED:
-        return LA_GATE_SAME;
-    case LA_GATE_CALL:
-        return report_call(gate, terms, pass->word, result, now);
-    case LA_GATE_PROBE:
-        return report_probe(gate, pass->word, result, now);
-    }
-    return LA_GATE_SAME;
+    return pass->kind == LA_GATE_PROBE ? report_probe(gate, pass->word, result, now)
+                                       : report_call(gate, terms, pass->word, result, now);
 }
 
 void la_gate_close(la_gate_t *gate)

@@ -65,20 +65,17 @@ apr_status_t la_gates_format(void *bytes, uint32_t gates, uint32_t permits)
     return APR_SUCCESS;
 }
 
-static int is_formatted(const la_gate_header_t *header, uint32_t gates, uint32_t permits)
-{
-    return atomic_load(&header->layout) == GATE_LAYOUT && atomic_load(&header->gates) == gates &&
-           atomic_load(&header->permits) == permits;
-}
-
 apr_status_t la_gates_attach(void *bytes, uint32_t gates, uint32_t permits, la_holder_t *life,
                              apr_pool_t *pool, la_gates_t **made)
 {
+    const la_gate_header_t *header = bytes;
+
     *made = NULL;
     if (!is_usable(bytes, gates, permits)) {
         return APR_EINVAL;
     }
-    if (!is_formatted(bytes, gates, permits)) {
+    if (atomic_load(&header->layout) != GATE_LAYOUT || atomic_load(&header->gates) != gates ||
+        atomic_load(&header->permits) != permits) {
         return APR_EGENERAL;
     }
     *made = apr_palloc(pool, sizeof(**made));

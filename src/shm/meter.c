@@ -196,15 +196,10 @@ static try_e try_rate(la_meter_t *meter, const la_meter_key_t *key, const la_met
 
 /* ---- windows ---- */
 
-static uint64_t period_ms(const la_meter_terms_t *terms)
-{
-    return (uint64_t)terms->period_us / 1000;
-}
-
 /* When a window that begins now ends. */
 static uint64_t end_from(const la_meter_terms_t *terms, uint64_t at)
 {
-    uint64_t period = period_ms(terms);
+    uint64_t period = (uint64_t)terms->period_us / 1000;
 
     return terms->aligned ? at - at % period + period : at + period;
 }
@@ -358,14 +353,6 @@ void la_meter_return_alone(la_meters_t *meters, const la_meter_key_t *key,
 
 /* ---- charging ---- */
 
-static try_e try_charge(la_meter_t *meter, const la_meter_key_t *key, const la_meter_terms_t *terms,
-                        const la_meter_now_t *now, la_meter_receipt_t *receipt,
-                        la_meter_reading_t *reading)
-{
-    return terms->burst > 0 ? try_rate(meter, key, terms, now, reading)
-                            : try_window(meter, key, terms, now, receipt, reading);
-}
-
 la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
                            const la_meter_terms_t *terms, const la_meter_now_t *now,
                            la_meter_receipt_t *receipt, la_meter_reading_t *reading)
@@ -381,7 +368,8 @@ la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
 
         la_meter_store(&meter->limit, terms->burst > 0 ? terms->burst : terms->limit);
         la_meter_store(&meter->unit, terms->burst > 0 ? la_meter_unit(terms) : 0);
-        switch (try_charge(meter, key, terms, now, receipt, reading)) {
+        switch (terms->burst > 0 ? try_rate(meter, key, terms, now, reading)
+                                 : try_window(meter, key, terms, now, receipt, reading)) {
         case TRY_GONE:
             break;
         case TRY_REFUSED:

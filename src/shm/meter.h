@@ -165,8 +165,7 @@ void la_meters_visit(const la_meters_t *meters, const la_meter_now_t *now, la_me
  * time was a minute ago. evictions: how many in all. */
 int la_meters_tell(la_meters_t *meters, const la_meter_now_t *now, uint64_t *evictions);
 
-/* Copies the meters that are not as new, before children use `to`; for a segment of another size.
- */
+/* Copies the meters that are not as new to a segment of another size, before children use it. */
 void la_meters_copy(la_meters_t *to, const la_meters_t *from, const la_meter_now_t *now);
 
 #endif

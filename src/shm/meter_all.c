@@ -15,11 +15,6 @@
 
 #define TELL_AGAIN_US (60 * UINT64_C(1000000))
 
-static apr_size_t group_count(apr_size_t len)
-{
-    return (len - sizeof(la_meter_header_t)) / sizeof(la_meter_group_t);
-}
-
 apr_status_t la_meters_format(void *bytes, apr_size_t len)
 {
     la_meter_header_t *header = bytes;
@@ -47,7 +42,7 @@ apr_status_t la_meters_attach(void *bytes, apr_size_t len, la_holder_t *life, ap
     meters = apr_palloc(pool, sizeof(*meters));
     meters->header = header;
     meters->groups = (la_meter_group_t *)(void *)(header + 1);
-    meters->count = group_count(len);
+    meters->count = (len - sizeof(la_meter_header_t)) / sizeof(la_meter_group_t);
     meters->apart = meters->count - meters->count / 4;
     meters->life = life;
     *made = meters;

@@ -18,20 +18,14 @@ static uint32_t mix(uint32_t hash, uint32_t value)
 static uint32_t hash_of(const la_outage_reason_t *reason, uint64_t epoch)
 {
     uint32_t hash = mix(2166136261u, (uint32_t)reason->status);
-    const char *p;
 
-    for (p = reason->text; *p; p++) {
+    for (const char *p = reason->text; *p; p++) {
         if (*p < '0' || *p > '9') {
             hash = mix(hash, (unsigned char)*p);
         }
     }
     hash = mix(hash, reason->of_caller ? 0 : (uint32_t)epoch + 1);
     return hash ? hash : 1;
-}
-
-static uint32_t seconds(apr_time_t now)
-{
-    return (uint32_t)(now / APR_USEC_PER_SEC);
 }
 
 /* Seconds since a reason was logged; a future time counts as long ago. */
@@ -82,7 +76,7 @@ int la_outage_begin(la_outage_t *outage, const la_outage_reason_t *reason, apr_t
 {
     uint64_t state = atomic_load(&outage->state);
 
-    if (!is_due(outage, hash_of(reason, state >> 1), seconds(now))) {
+    if (!is_due(outage, hash_of(reason, state >> 1), (uint32_t)apr_time_sec(now))) {
         return 0;
     }
     if (!reason->of_caller) {

@@ -33,8 +33,7 @@ typedef struct la_outage_reason_t {
 /* Notes an outage. now: la_clock_us(). Returns 1 to the one caller who should log it. */
 int la_outage_begin(la_outage_t *outage, const la_outage_reason_t *reason, apr_time_t now);
 
-/* Notes that the provider answers. Returns 1 to the one caller who should log the end of an outage.
- */
+/* Notes that the provider answers. Returns 1 to the one caller who should log an outage's end. */
 int la_outage_end(la_outage_t *outage);
 
 #endif

@@ -41,8 +41,7 @@ int la_purge_compare(la_purge_position_t a, la_purge_position_t b);
  * always a later one. */
 int la_purge_era_is_sound(uint64_t era, apr_time_t now);
 
-/* The known position: every purge up to it has been carried out here. May be too low for a moment.
- */
+/* The known position: every purge up to it was carried out here. May be too low for a moment. */
 la_purge_position_t la_purge_known(const la_purge_log_t *log);
 
 /* Notes that every purge up to the position has been carried out here. Ignores a lower position

@@ -16,31 +16,25 @@ typedef struct span_t {
 _Static_assert(sizeof(span_t) == 16, "two words of the record");
 
 /* The set, and room for one more. */
-typedef struct set_t {
-    span_t spans[LA_SPANS_MAX + 1];
-} set_t;
+typedef span_t set_t[LA_SPANS_MAX + 1];
 
-static void read_set(const la_seqlock_word_t *words, uint64_t newest, set_t *set)
+static void read_set(const la_seqlock_word_t *words, uint64_t newest, set_t spans)
 {
-    if (la_seqlock_read(words, (uint64_t *)set->spans, 2 * LA_SPANS_MAX)) {
-        set->spans[LA_SPANS_MAX] = (span_t){0, 0};
-        return;
-    }
-    *set = (set_t){{{0, 0}}};
-    if (atomic_load(&words[0]) != 0) {
-        set->spans[0] = (span_t){1, newest};
+    if (!la_seqlock_read(words, (uint64_t *)spans, 2 * LA_SPANS_MAX)) {
+        memset(spans, 0, sizeof(set_t));
+        if (atomic_load(&words[0]) != 0) {
+            spans[0] = (span_t){1, newest};
+        }
     }
 }
 
 int la_spans_has(const la_seqlock_word_t *words, uint64_t number, uint64_t newest)
 {
-    set_t set;
+    set_t spans;
 
-    read_set(words, newest, &set);
+    read_set(words, newest, spans);
     for (size_t i = 0; i < LA_SPANS_MAX; i++) {
-        const span_t *span = &set.spans[i];
-
-        if (span->last != 0 && span->first <= number && number <= span->last) {
+        if (spans[i].last != 0 && spans[i].first <= number && number <= spans[i].last) {
             return 1;
         }
     }
@@ -54,19 +48,19 @@ static uint64_t gap_between(const span_t *a, const span_t *b)
 }
 
 /* Joins the two spans that are closest, if they are no farther apart than that. Returns 1 then. */
-static int join_closest(set_t *set, uint64_t gap_max)
+static int join_closest(set_t spans, uint64_t gap_max)
 {
     span_t *to = NULL;
     span_t *from = NULL;
 
     for (size_t i = 0; i <= LA_SPANS_MAX; i++) {
-        for (size_t j = 0; j < i && set->spans[i].last != 0; j++) {
-            uint64_t gap = gap_between(&set->spans[i], &set->spans[j]);
+        for (size_t j = 0; j < i && spans[i].last != 0; j++) {
+            uint64_t gap = gap_between(&spans[i], &spans[j]);
 
-            if (set->spans[j].last != 0 && gap <= gap_max) {
+            if (spans[j].last != 0 && gap <= gap_max) {
                 gap_max = gap;
-                to = &set->spans[j];
-                from = &set->spans[i];
+                to = &spans[j];
+                from = &spans[i];
             }
         }
     }
@@ -80,11 +74,11 @@ static int join_closest(set_t *set, uint64_t gap_max)
 }
 
 /* The first place without a span; LA_SPANS_MAX + 1: there is none. */
-static size_t find_room(const set_t *set)
+static size_t find_room(const set_t spans)
 {
     size_t i = 0;
 
-    while (i <= LA_SPANS_MAX && set->spans[i].last != 0) {
+    while (i <= LA_SPANS_MAX && spans[i].last != 0) {
         i++;
     }
     return i;
@@ -92,14 +86,14 @@ static size_t find_room(const set_t *set)
 
 void la_spans_note(la_seqlock_word_t *words, uint64_t number, uint64_t newest)
 {
-    set_t set;
+    set_t spans;
 
-    read_set(words, newest, &set);
-    set.spans[LA_SPANS_MAX] = (span_t){number, number};
-    while (join_closest(&set, LA_SPANS_GAP)) {}
-    if (find_room(&set) > LA_SPANS_MAX) {
-        join_closest(&set, UINT64_MAX);
+    read_set(words, newest, spans);
+    spans[LA_SPANS_MAX] = (span_t){number, number};
+    while (join_closest(spans, LA_SPANS_GAP)) {}
+    if (find_room(spans) > LA_SPANS_MAX) {
+        join_closest(spans, UINT64_MAX);
     }
-    set.spans[find_room(&set)] = set.spans[LA_SPANS_MAX];
-    la_seqlock_write(words, (const uint64_t *)set.spans, 2 * LA_SPANS_MAX);
+    spans[find_room(spans)] = spans[LA_SPANS_MAX];
+    la_seqlock_write(words, (const uint64_t *)spans, 2 * LA_SPANS_MAX);
 }

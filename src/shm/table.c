@@ -184,8 +184,7 @@ static la_table_sum_t copy_words(const la_table_word_t *from, unsigned char *to,
     return sum;
 }
 
-/* Follows the chain from `way`. A wrong link leads to some chunk of the group; `len` ends the walk.
- */
+/* Follows the chain from `way`. A wrong link leads to a chunk of the group; `len` ends the walk. */
 static la_table_sum_t copy_tails(const la_table_t *table, uint32_t group, uint32_t way,
                                  unsigned char *to, apr_size_t len, la_table_sum_t sum)
 {

@@ -131,11 +131,6 @@ static call_t make_call(apr_pool_t *pool, const char *script, int keys, int argu
     return call;
 }
 
-static void add_word(call_t *call, const char *word)
-{
-    call->words[call->count++] = la_slice_of(word);
-}
-
 static void add_number(call_t *call, apr_int64_t number)
 {
     char *digits = apr_palloc(call->pool, LA_UNITS_DIGITS + 1);
@@ -180,7 +175,7 @@ static int add_names(call_t *call, const la_quota_store_t *store, const la_admis
             if (!name) {
                 return 0;
             }
-            add_word(call, name);
+            call->words[call->count++] = la_slice_of(name);
         }
     }
     return 1;
@@ -265,8 +260,7 @@ static int read_answer(const la_redis_answer_t *answer, la_admission_t *admissio
     return 1;
 }
 
-/* Adds what each counter is asked. alone: what each item was charged alone, taken from its meter.
- */
+/* Adds what each counter is asked. alone: what each item was charged alone, from its meter. */
 static void add_all_terms(call_t *call, const la_quota_memory_t *memory, const la_meter_now_t *now,
                           const la_admission_t *admission, uint64_t *alone)
 {
@@ -383,15 +377,63 @@ static int forget_pattern(const la_quota_store_t *store, const char *pattern, ap
     return holds;
 }
 
-int la_quota_store_forget(const la_quota_store_t *store, const la_limit_t *limit,
-                          const la_slice_t *name, const char *quota, apr_pool_t *pool)
+/* Forgets in Redis: one name (of a limit), one quota, or all (both NULL). Returns 0 when Redis does
+ * not answer. */
+static int forget_there(const la_quota_store_t *store, const la_limit_t *limit,
+                        const la_slice_t *name, const char *quota, apr_pool_t *pool)
 {
-    const char *text = limit && name ? name_of(store, limit, name, pool)
-                                     : store->name(store->baton, la_slice_of(quota), NULL, pool);
+    const char *text = limit ? name_of(store, limit, name, pool)
+                             : store->name(store->baton, la_slice_of(quota), NULL, pool);
     la_slice_t word = la_slice_of(text);
 
     if (!text) {
         return 0;
     }
     return limit ? forget_names(store, &word, 1, pool) : forget_pattern(store, text, pool);
+}
+
+static uint64_t forget_here(const la_limit_t *limit, const la_slice_t *principal,
+                            const la_quota_memory_t *memory)
+{
+    la_slice_t name = principal ? *principal : LA_SLICE("");
+    uint64_t kind;
+    la_meter_key_t key = la_admission_key(memory, limit, name, &kind);
+
+    return la_meters_forget(memory->meters, principal ? &key : NULL, kind);
+}
+
+static int forget_quota(const la_quota_reset_t *reset, const la_quota_t *quota,
+                        const la_quota_memory_t *memory, const la_quota_store_t *store,
+                        apr_pool_t *pool, uint64_t *counters)
+{
+    int is_shared = store && quota->shared;
+    int is_told = 1;
+
+    for (int i = 0; i < quota->limits->nelts; i++) {
+        const la_limit_t *limit = &APR_ARRAY_IDX(quota->limits, i, la_limit_t);
+
+        *counters += memory ? forget_here(limit, reset->principal, memory) : 0;
+        if (is_shared && (reset->principal || i == 0)) {
+            is_told &= forget_there(store, reset->principal ? limit : NULL, reset->principal,
+                                    limit->quota, pool);
+        }
+    }
+    return is_told;
+}
+
+int la_quota_reset(const la_quota_reset_t *reset, const la_quota_memory_t *memory,
+                   const la_quota_store_t *store, apr_pool_t *pool, uint64_t *counters)
+{
+    int is_told = 1;
+
+    *counters = 0;
+    if (!reset->quotas) {
+        *counters = memory ? la_meters_forget(memory->meters, NULL, 0) : 0;
+        return !store || forget_there(store, NULL, NULL, NULL, pool);
+    }
+    for (int i = 0; i < reset->quotas->nelts; i++) {
+        is_told &= forget_quota(reset, APR_ARRAY_IDX(reset->quotas, i, const la_quota_t *), memory,
+                                store, pool, counters);
+    }
+    return is_told;
 }

@@ -1,9 +1,9 @@
-/* reset.c, and forgetting in store.c, with a Redis that answers what the test says: which counters
+/* Forgetting in store.c, with a Redis that answers what the test says: which counters
  * go here, which are named there, and that a walk goes on to its end. What the script does in Redis
  * is in tests/http/test_quota_reset.py. */
 #include "quotas.h"
 
-#include "quota/reset.h"
+#include "quota/store.h"
 
 /* Sends, one after another: the command, and what of it tells them apart. */
 static struct fake_t {

@@ -9,7 +9,7 @@
 
 #include "base/params.h"
 #include "io/server.h"
-#include "quota/reset.h"
+#include "quota/store.h"
 
 #include <apr_strings.h>
 #include <http_core.h>

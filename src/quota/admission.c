@@ -159,18 +159,9 @@ static int go_on_alone(la_admission_t *admission)
         }
         item->is_remote = 0;
         item->is_told = 0;
-        switch (item->quota->outage) {
-        case LA_QUOTA_OUTAGE_LOCAL:
-            item->terms.is_alone = 1;
-            break;
-        case LA_QUOTA_OUTAGE_ALLOW:
-            item->is_ignored = 1;
-            break;
-        case LA_QUOTA_OUTAGE_DENY:
-            item->is_ignored = 1;
-            goes_on = 0;
-            break;
-        }
+        item->terms.is_alone = item->quota->outage == LA_QUOTA_OUTAGE_LOCAL;
+        item->is_ignored = !item->terms.is_alone;
+        goes_on &= item->quota->outage != LA_QUOTA_OUTAGE_DENY;
     }
     return goes_on;
 }
@@ -204,27 +195,15 @@ la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory
 
 static uint64_t tokens_of(const la_quota_item_t *item, const la_usage_t *usage)
 {
-    uint64_t tokens = usage->total;
+    uint64_t tokens = item->limit->tokens == LA_TOKENS_INPUT    ? usage->input
+                      : item->limit->tokens == LA_TOKENS_OUTPUT ? usage->output
+                                                                : usage->total;
 
-    switch (item->limit->tokens) {
-    case LA_TOKENS_TOTAL:
-        break;
-    case LA_TOKENS_INPUT:
-        tokens = usage->input;
-        break;
-    case LA_TOKENS_OUTPUT:
-        tokens = usage->output;
-        break;
-    }
-    switch (usage->source) {
-    case LA_USAGE_NONE:
+    if (usage->source == LA_USAGE_NONE) {
         return 0;
-    case LA_USAGE_ESTIMATE:
-        return tokens > item->terms.cost ? tokens : item->terms.cost;
-    case LA_USAGE_RESPONSE:
-        break;
     }
-    return tokens;
+    return usage->source == LA_USAGE_ESTIMATE && tokens < item->terms.cost ? item->terms.cost
+                                                                           : tokens;
 }
 
 void la_admission_settle(la_admission_t *admission, const la_quota_memory_t *memory,
@@ -234,16 +213,12 @@ void la_admission_settle(la_admission_t *admission, const la_quota_memory_t *mem
     int differs = 0;
 
     for (int i = 0; i < admission->count; i++) {
-        const la_quota_item_t *item = &admission->items[i];
+        la_quota_item_t *item = &admission->items[i];
 
         if (item->limit->kind == LA_LIMIT_TOKENS) {
             amounts[i] = tokens_of(item, usage);
             differs |= item->is_remote && amounts[i] != item->terms.cost;
-        }
-    }
-    for (int i = 0; i < admission->count; i++) {
-        if (admission->items[i].limit->kind == LA_LIMIT_TOKENS) {
-            la_meter_settle(memory->meters, &admission->items[i].receipt, amounts[i]);
+            la_meter_settle(memory->meters, &item->receipt, amounts[i]);
         }
     }
     /* Here first: an answer of Redis that knows of it already must not be settled again here. */

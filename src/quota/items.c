@@ -75,11 +75,6 @@ static uint64_t number_of(la_admission_t *admission, const la_limit_t *limit,
     return number;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* What a meter is asked; of Concurrent only the name and the kind are used. */
 static la_meter_terms_t terms_of(const la_quota_item_t *item, uint64_t reserve, uint64_t kind)
 {
@@ -97,7 +92,8 @@ static la_meter_terms_t terms_of(const la_quota_item_t *item, uint64_t reserve, 
         terms.burst = limit->burst > 0 ? (uint64_t)limit->burst : item->number;
     } else if (limit->kind == LA_LIMIT_TOKENS) {
         terms.cost = (uint64_t)item->quota->reserve;
-        terms.cost = smaller(terms.cost > 0 && reserve > 0 ? reserve : terms.cost, item->number);
+        terms.cost = terms.cost > 0 && reserve > 0 ? reserve : terms.cost;
+        terms.cost = terms.cost < item->number ? terms.cost : item->number;
         terms.room = terms.cost > 0 ? terms.cost : 1;
     }
     return terms;

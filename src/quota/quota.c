@@ -18,9 +18,20 @@
 
 /* ---- words ---- */
 
-static const char *const by_names[] = {"principal", "client_id",
-                                       "provider",  NULL, /* attribute:CATEGORY */
-                                       "client_ip", "all"};
+/* The place of a word, in any case, among names that end with NULL; -1: it is none of them. */
+static int place_of(const char *word, const char *const *names)
+{
+    for (int i = 0; names[i]; i++) {
+        if (strcasecmp(word, names[i]) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static const char *const by_names[] = {"principal",      "client_id", "provider",
+                                       ATTRIBUTE_PREFIX, /* and a category */
+                                       "client_ip",      "all",       NULL};
 
 static const char *category_of(const char *word)
 {
@@ -34,17 +45,12 @@ static const char *category_of(const char *word)
 static const char *read_by(apr_pool_t *pool, la_quota_t *quota, const char *const *words)
 {
     const char *category = category_of(words[0]);
+    int place = category ? LA_QUOTA_BY_ATTRIBUTE : place_of(words[0], by_names);
 
-    if (category) {
-        quota->by = LA_QUOTA_BY_ATTRIBUTE;
+    if (place >= 0 && (category || place != LA_QUOTA_BY_ATTRIBUTE)) {
+        quota->by = (la_quota_by_e)place;
         quota->category = apr_pstrdup(pool, category);
         return NULL;
-    }
-    for (unsigned i = 0; i < sizeof(by_names) / sizeof(by_names[0]); i++) {
-        if (by_names[i] && strcasecmp(words[0], by_names[i]) == 0) {
-            quota->by = (la_quota_by_e)i;
-            return NULL;
-        }
     }
     return apr_psprintf(pool,
                         "By: '%s' is none of principal, client_id, provider, attribute:CATEGORY, "
@@ -78,15 +84,14 @@ static const char *read_shared(apr_pool_t *pool, la_quota_t *quota, const char *
 
 static const char *read_outage(apr_pool_t *pool, la_quota_t *quota, const char *const *words)
 {
-    static const char *const names[] = {"local", "allow", "deny"};
+    static const char *const names[] = {"local", "allow", "deny", NULL};
+    int place = place_of(words[0], names);
 
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(words[0], names[i]) == 0) {
-            quota->outage = (la_quota_outage_e)i;
-            return NULL;
-        }
+    if (place < 0) {
+        return apr_psprintf(pool, "Outage: '%s' is none of local, allow, deny", words[0]);
     }
-    return apr_psprintf(pool, "Outage: '%s' is none of local, allow, deny", words[0]);
+    quota->outage = (la_quota_outage_e)place;
+    return NULL;
 }
 
 /* Options that stand once and take one word. */
@@ -139,19 +144,6 @@ static const char *read_amount(apr_pool_t *pool, la_limit_t *limit, const char *
     return NULL;
 }
 
-static int read_tokens_word(la_limit_t *limit, const char *word)
-{
-    static const char *const names[] = {"total", "input", "output"};
-
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(word, names[i]) == 0) {
-            limit->tokens = (la_tokens_e)i;
-            return 1;
-        }
-    }
-    return 0;
-}
-
 static const char *read_burst(apr_pool_t *pool, la_limit_t *limit, const char *word)
 {
     const char *text = word + strlen("burst=");
@@ -164,7 +156,9 @@ static const char *read_burst(apr_pool_t *pool, la_limit_t *limit, const char *w
 /* One of the words after N/PERIOD. */
 static const char *read_word(apr_pool_t *pool, la_limit_t *limit, const char *word)
 {
+    static const char *const tokens[] = {"total", "input", "output", NULL};
     int is_window = limit->kind == LA_LIMIT_REQUESTS || limit->kind == LA_LIMIT_TOKENS;
+    int place = limit->kind == LA_LIMIT_TOKENS ? place_of(word, tokens) : -1;
 
     if (strncasecmp(word, "from=", 5) == 0) {
         limit->from = category_of(word + 5);
@@ -178,10 +172,11 @@ static const char *read_word(apr_pool_t *pool, la_limit_t *limit, const char *wo
         limit->aligned = 1;
         return NULL;
     }
-    if (limit->kind == LA_LIMIT_TOKENS && read_tokens_word(limit, word)) {
-        return NULL;
+    if (place < 0) {
+        return broken(pool, limit, word, "is not known here");
     }
-    return broken(pool, limit, word, "is not known here");
+    limit->tokens = (la_tokens_e)place;
+    return NULL;
 }
 
 static const char *read_limit(apr_pool_t *pool, la_quota_t *quota, la_limit_e kind, int count,

@@ -31,7 +31,7 @@ typedef enum state_e {
     STATE_VALUE, /* a value, or the end of an empty list */
     STATE_NAME,  /* a member's name, or the end of an object */
     STATE_COLON,
-    STATE_AFTER, /* a comma, or the end of an object or a list */
+    STATE_AFTER, /* a comma, or the end of an object or a list; the last that passes blanks over */
     STATE_STRING,
     STATE_STRING_ESCAPE,
     STATE_IN_NAME,
@@ -157,11 +157,16 @@ static void open_container(la_usage_json_t *reader, int is_object)
     reader->state = is_object ? STATE_NAME : STATE_VALUE;
 }
 
+static void end_value(la_usage_json_t *reader)
+{
+    reader->member = MEMBER_OTHER;
+    reader->state = reader->level > 0 ? STATE_AFTER : STATE_DONE;
+}
+
 static void close_container(la_usage_json_t *reader)
 {
     reader->level--;
-    reader->member = MEMBER_OTHER;
-    reader->state = reader->level > 0 ? STATE_AFTER : STATE_DONE;
+    end_value(reader);
 }
 
 static void begin_value(la_usage_json_t *reader, char c)
@@ -179,12 +184,6 @@ static void begin_value(la_usage_json_t *reader, char c)
     } else {
         reader->state = STATE_DONE;
     }
-}
-
-static void end_value(la_usage_json_t *reader)
-{
-    reader->member = MEMBER_OTHER;
-    reader->state = reader->level > 0 ? STATE_AFTER : STATE_DONE;
 }
 
 /* What may stand behind a value. */
@@ -252,8 +251,7 @@ static void read_name_escape(la_usage_json_t *reader, char c)
     reader->hex_len = 0;
     reader->hex = 0;
     if (c != 'u') {
-        /* No name that is looked for has a control character, so which one it is does not matter.
-         */
+        /* No name that is looked for has a control character: any will do. */
         add_to_name(reader, (char)(c == '"' || c == '\\' || c == '/' ? c : '\n'));
     }
 }
@@ -284,26 +282,21 @@ static void read_deep(la_usage_json_t *reader, char c)
 
 static void read_byte(la_usage_json_t *reader, char c)
 {
+    if (reader->state <= STATE_AFTER && is_blank(c)) {
+        return;
+    }
     switch ((state_e)reader->state) {
     case STATE_VALUE:
-        if (!is_blank(c)) {
-            begin_value(reader, c);
-        }
+        begin_value(reader, c);
         break;
     case STATE_NAME:
-        if (!is_blank(c)) {
-            begin_name(reader, c);
-        }
+        begin_name(reader, c);
         break;
     case STATE_COLON:
-        if (!is_blank(c)) {
-            reader->state = c == ':' ? STATE_VALUE : STATE_DONE;
-        }
+        reader->state = c == ':' ? STATE_VALUE : STATE_DONE;
         break;
     case STATE_AFTER:
-        if (!is_blank(c)) {
-            after_value(reader, c);
-        }
+        after_value(reader, c);
         break;
     case STATE_STRING:
         if (c == '"') {

@@ -101,9 +101,7 @@ static const la_denial_form_t presets[] = {
 
 const la_denial_form_t *la_denial_form_preset(const char *name)
 {
-    apr_size_t i;
-
-    for (i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
+    for (apr_size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
         if (strcasecmp(presets[i].name, name) == 0) {
             return &presets[i];
         }

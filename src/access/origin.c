@@ -88,9 +88,8 @@ static int is_default_port(const char *scheme, const char *port)
         const char *scheme;
         const char *port;
     } defaults[] = {{"http", ":80"}, {"https", ":443"}, {"ws", ":80"}, {"wss", ":443"}};
-    apr_size_t i;
 
-    for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+    for (apr_size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
         if (strcasecmp(scheme, defaults[i].scheme) == 0) {
             return strcmp(port, defaults[i].port) == 0;
         }

@@ -114,12 +114,11 @@ const char *la_implied_scopes_add(apr_pool_t *pool, la_implied_scopes_t **implie
                                   const char *const *words)
 {
     const char *scope;
-    int i;
 
     if (count < 2) {
         return "takes a scope and the scopes that it implies";
     }
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         const char *fault = la_scope_fault(pool, words[i]);
 
         if (fault) {
@@ -128,7 +127,7 @@ const char *la_implied_scopes_add(apr_pool_t *pool, la_implied_scopes_t **implie
     }
     *implied = *implied ? *implied : make_empty(pool);
     scope = apr_pstrdup(pool, words[0]);
-    for (i = 1; i < count; i++) {
+    for (int i = 1; i < count; i++) {
         add_pair(pool, *implied, &(pair_t){scope, apr_pstrdup(pool, words[i])});
     }
     return NULL;
@@ -151,13 +150,12 @@ la_implied_scopes_t *la_implied_scopes_merge(apr_pool_t *pool, la_implied_scopes
                                              la_implied_scopes_t *host)
 {
     la_implied_scopes_t *merged;
-    int i;
 
     if (!main_server || !host) {
         return host ? host : main_server;
     }
     merged = copy(pool, main_server);
-    for (i = 0; i < host->pairs->nelts; i++) {
+    for (int i = 0; i < host->pairs->nelts; i++) {
         add_pair(pool, merged, &APR_ARRAY_IDX(host->pairs, i, pair_t));
     }
     return merged;
@@ -170,14 +168,13 @@ int la_implied_scopes_has(const la_implied_scopes_t *implied, const la_identity_
         implied ? apr_hash_get(implied->implied, scope.data, (apr_ssize_t)scope.len) : NULL;
     apr_size_t index;
     apr_size_t count;
-    apr_size_t i;
 
     if (!set || !identity) {
         return 0;
     }
     index = la_identity_find(identity, LA_SLICE(LA_CATEGORY_SCOPES));
     count = la_identity_value_count(identity, index);
-    for (i = 0; i < count; i++) {
+    for (apr_size_t i = 0; i < count; i++) {
         la_slice_t value = la_identity_value(identity, index, i);
 
         if (apr_hash_get(set, value.data, (apr_ssize_t)value.len)) {

@@ -113,12 +113,10 @@ static int is_demanded(const la_validity_terms_t *terms)
 
 static int is_ours(apr_pool_t *pool, la_slice_t audience, const la_validity_terms_t *terms)
 {
-    int i;
-
     if (terms->resource && la_origin_is_same_url(pool, audience, la_slice_of(terms->resource))) {
         return 1;
     }
-    for (i = 0; terms->audiences && i < terms->audiences->nelts; i++) {
+    for (int i = 0; terms->audiences && i < terms->audiences->nelts; i++) {
         if (la_slice_is(audience, APR_ARRAY_IDX(terms->audiences, i, const char *))) {
             return 1;
         }
@@ -143,10 +141,9 @@ static int read_audiences(apr_pool_t *pool, const la_json_t *claim,
                           const la_validity_terms_t *terms, int *ours, const la_json_t **wrong)
 {
     la_slice_t text;
-    apr_size_t i;
 
     *ours = 0;
-    for (i = 0; i < count_audiences(claim); i++) {
+    for (apr_size_t i = 0; i < count_audiences(claim); i++) {
         *wrong = audience_at(claim, i);
         if (*wrong || !terms->null_is_absent) {
             if (!la_json_string(*wrong, &text)) {
@@ -164,9 +161,8 @@ static const char *show_audiences(apr_pool_t *pool, const la_json_t *claim)
     const char *shown = NULL;
     apr_size_t count = 0;
     la_slice_t text;
-    apr_size_t i;
 
-    for (i = 0; i < count_audiences(claim); i++) {
+    for (apr_size_t i = 0; i < count_audiences(claim); i++) {
         if (la_json_string(audience_at(claim, i), &text) && count++ < SHOWN_MAX) {
             const char *quoted = la_json_quoted(pool, text);
 

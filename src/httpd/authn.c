@@ -213,12 +213,11 @@ static void log_question(request_rec *r, const la_use_t *use, const la_call_t *c
                          const char *client_id)
 {
     const char *names = "";
-    int i;
 
     if (!APLOGrdebug(r)) {
         return;
     }
-    for (i = 0; i < use->count; i++) {
+    for (int i = 0; i < use->count; i++) {
         names = apr_pstrcat(r->pool, names, " ", use->providers[i]->name, NULL);
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
@@ -232,9 +231,8 @@ static void ask(request_rec *r, const la_caller_t *asked, const la_call_t *call,
 {
     apr_pool_t *pool =
         la_request_first(r)->pool; /* the whole chain of requests uses the identity */
-    int i;
 
-    for (i = 0; i < asked->use.count; i++) {
+    for (int i = 0; i < asked->use.count; i++) {
         const la_provider_t *provider = asked->use.providers[i];
         la_result_t result;
 
@@ -338,9 +336,8 @@ static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *cal
 {
     la_caller_t asked = {
         .use = *conf->use, .token = call->token, .scheme = scheme, .resource = call->resource};
-    int i;
 
-    for (i = 0; i < conf->use->count; i++) {
+    for (int i = 0; i < conf->use->count; i++) {
         const la_vary_t *vary = &conf->use->providers[i]->common.vary;
 
         asked.path = vary->path ? call->path : asked.path;

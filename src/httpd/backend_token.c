@@ -102,10 +102,9 @@ static int takes_token(const char *url)
 {
     static const char *const schemes[] = {"http:", "https:", "ws:", "wss:", "balancer:"};
     const char *socket_end = strncmp(url, "unix:", 5) == 0 ? strchr(url, '|') : NULL;
-    apr_size_t i;
 
     url = socket_end ? socket_end + 1 : url;
-    for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+    for (apr_size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) {
             return 1;
         }

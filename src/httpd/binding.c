@@ -33,9 +33,7 @@ typedef struct la_shown_proof_t {
 
 int la_binding_takes_dpop(const request_rec *r, const la_use_t *use)
 {
-    int i;
-
-    for (i = 0; i < use->count; i++) {
+    for (int i = 0; i < use->count; i++) {
         if (use->providers[i]->common.binding != LA_BINDING_IGNORE) {
             return r->proxyreq != PROXYREQ_PROXY;
         }
@@ -61,9 +59,8 @@ static int demands_key(const la_provider_t *provider)
 static la_jwa_set_t algorithms_of(const la_use_t *use)
 {
     la_jwa_set_t set = 0;
-    int i;
 
-    for (i = 0; i < use->count; i++) {
+    for (int i = 0; i < use->count; i++) {
         if (use->providers[i]->common.binding != LA_BINDING_IGNORE) {
             set |= la_provider_proof_algorithms(use->providers[i]);
         }

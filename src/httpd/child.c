@@ -173,7 +173,6 @@ static apr_status_t ready_providers(server_rec *s)
 {
     const apr_array_header_t *providers = la_registry_providers();
     apr_status_t rv = apr_pool_create_unmanaged_ex(&child.pool, NULL, NULL);
-    int i;
 
     if (rv == APR_SUCCESS && providers->nelts > 0) {
         rv = la_http_child_init(child.pool);
@@ -182,7 +181,7 @@ static apr_status_t ready_providers(server_rec *s)
     if (rv == APR_SUCCESS) {
         rv = la_shared_attach(child.pool, s, &child.shared);
     }
-    for (i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
+    for (int i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
         rv = la_provider_child_init(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider,
                                     child.pool, child.shared.gates, child.shared.workers);
     }

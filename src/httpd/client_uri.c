@@ -65,9 +65,8 @@ static int is_host(apr_pool_t *pool, la_slice_t host, const char *name)
 static int is_alias(apr_pool_t *pool, la_slice_t host, const apr_array_header_t *names, int wild)
 {
     const char *text = apr_pstrmemdup(pool, host.data, host.len);
-    int i;
 
-    for (i = 0; names && i < names->nelts; i++) {
+    for (int i = 0; names && i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
 
         if (name && (wild ? ap_strcasecmp_match(text, name) == 0 : is_host(pool, host, name))) {

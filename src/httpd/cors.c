@@ -37,9 +37,8 @@ static const char *origin_field(request_rec *r)
 {
     const apr_array_header_t *fields = apr_table_elts(la_request_fields(r));
     const char *found = NULL;
-    int i;
 
-    for (i = 0; i < fields->nelts; i++) {
+    for (int i = 0; i < fields->nelts; i++) {
         const apr_table_entry_t *field = &APR_ARRAY_IDX(fields, i, apr_table_entry_t);
 
         if (strcasecmp(field->key, "Origin") == 0) {

@@ -90,13 +90,12 @@ la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
 {
     const search_t search = {r, fields, dpop};
     la_token_e result = LA_TOKEN_MISSING;
-    int i;
 
     *found = (la_credential_t){0};
     if (!sources) {
         return find_in_authorization(&search, found);
     }
-    for (i = 0; i < sources->count; i++) {
+    for (int i = 0; i < sources->count; i++) {
         la_credential_t more;
         la_token_e here = find_in(&search, &sources->sources[i], &more);
 
@@ -172,13 +171,11 @@ static void remove_authorization(request_rec *r)
 
 void la_credential_remove(request_rec *r, const la_sources_t *sources)
 {
-    int i;
-
     if (!sources) {
         remove_authorization(r);
         return;
     }
-    for (i = 0; i < sources->count; i++) {
+    for (int i = 0; i < sources->count; i++) {
         const la_token_source_t *source = &sources->sources[i];
 
         switch (source->kind) {

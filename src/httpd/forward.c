@@ -27,10 +27,9 @@
 static const char *write_list(apr_pool_t *pool, const la_identity_t *identity, apr_size_t index)
 {
     la_json_writer_t writer;
-    apr_size_t i;
 
     la_json_writer_init(&writer, pool);
-    for (i = 0; i < la_identity_value_count(identity, index); i++) {
+    for (apr_size_t i = 0; i < la_identity_value_count(identity, index); i++) {
         la_json_write_raw(&writer, i == 0 ? LA_SLICE("[") : LA_SLICE(","));
         la_json_write_string(&writer, la_identity_value(identity, index, i));
     }
@@ -92,9 +91,8 @@ static int is_ambiguous(const la_forward_line_t *line, const la_identity_t *iden
                         la_slice_t *category)
 {
     const apr_array_header_t *claims = line->signer ? line->signer->claims : NULL;
-    int i;
 
-    for (i = 0; claims && i < claims->nelts; i++) {
+    for (int i = 0; claims && i < claims->nelts; i++) {
         const la_signer_claim_t *claim = &APR_ARRAY_IDX(claims, i, la_signer_claim_t);
 
         if (claim->is_one && has_several(identity, claim->category)) {
@@ -109,9 +107,7 @@ static int is_ambiguous(const la_forward_line_t *line, const la_identity_t *iden
 const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards,
                                                    const la_caller_t *caller, la_slice_t *category)
 {
-    int i;
-
-    for (i = 0; i < forwards->lines->nelts; i++) {
+    for (int i = 0; i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
 
         if (is_ambiguous(line, caller->identity, category)) {
@@ -124,10 +120,8 @@ const la_forward_line_t *la_forward_find_ambiguous(const la_forwards_t *forwards
 /* The client's own fields of these names have been removed. */
 static void set_headers(request_rec *r, const la_forwards_t *forwards, la_request_t *state)
 {
-    int i;
-
     state->asserted = apr_time_now();
-    for (i = 0; i < forwards->lines->nelts; i++) {
+    for (int i = 0; i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
         int is_assertion = line->what == LA_FORWARD_ASSERTION;
         const char *value = is_assertion ? la_assertions_value(r, line, state->caller)
@@ -157,13 +151,12 @@ static int is_asserted(const request_rec *r, const la_request_t *state, const ch
 static void renew_assertions(request_rec *r, const la_forwards_t *forwards, la_request_t *state)
 {
     apr_time_t now = apr_time_now();
-    int i;
 
     if (!state->assertions || llabs((long long)(now - state->asserted)) < RENEWAL_US) {
         return;
     }
     state->asserted = now;
-    for (i = 0; i < forwards->lines->nelts; i++) {
+    for (int i = 0; i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
         const char *value = is_asserted(r, state, line->header)
                                 ? la_assertions_value(r, line, state->caller)
@@ -278,13 +271,12 @@ static void set_environment(request_rec *r, const la_caller_t *caller)
     const la_identity_t *identity = caller->identity;
     apr_table_t *env = r->subprocess_env;
     apr_hash_t *named = apr_hash_make_custom(r->pool, la_hash_keyed);
-    apr_size_t i;
 
     apr_table_setn(env, "LLAMA_AUTH_PRINCIPAL", caller->principal);
     apr_table_setn(env, "LLAMA_AUTH_CLIENT_ID", caller->client_id);
     apr_table_setn(env, "LLAMA_AUTH_PROVIDER", caller->provider->name);
     apr_table_setn(env, "LLAMA_AUTH_ATTRIBUTES", la_identity_attributes_json(identity).data);
-    for (i = 0; i < la_identity_count(identity); i++) {
+    for (apr_size_t i = 0; i < la_identity_count(identity); i++) {
         const char *note;
         const char *value;
         const char *name;
@@ -423,7 +415,6 @@ void la_forward_caller(request_rec *r, const la_caller_t *caller)
 {
     const la_identity_t *identity = caller->identity;
     la_slice_t message = la_identity_message(identity);
-    apr_size_t i;
 
     if (apr_table_get(r->notes, LA_NOTE_CLIENT_ID)) { /* each noted caller has one */
         unset_notes(r);
@@ -438,7 +429,7 @@ void la_forward_caller(request_rec *r, const la_caller_t *caller)
     if (message.len) {
         apr_table_addn(r->notes, LA_NOTE_MESSAGE, message.data);
     }
-    for (i = 0; i < la_identity_count(identity); i++) {
+    for (apr_size_t i = 0; i < la_identity_count(identity); i++) {
         const char *name;
         const char *value;
 

@@ -15,9 +15,7 @@ static void collect(ap_conf_vector_t *section);
 
 static void collect_all(const apr_array_header_t *sections)
 {
-    int i;
-
-    for (i = 0; sections && i < sections->nelts; i++) {
+    for (int i = 0; sections && i < sections->nelts; i++) {
         collect(APR_ARRAY_IDX(sections, i, ap_conf_vector_t *));
     }
 }

@@ -93,7 +93,6 @@ static void resolve_remote(server_rec *s, apr_pool_t *pconf)
 int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     const apr_array_header_t *providers = la_registry_providers();
-    int i;
 
     (void)plog;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
@@ -104,7 +103,7 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     if (la_shared_create(ptemp, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    for (i = 0; i < providers->nelts; i++) {
+    for (int i = 0; i < providers->nelts; i++) {
         const la_provider_entry_t *entry = &APR_ARRAY_IDX(providers, i, la_provider_entry_t);
 
         entry->provider->index = i;

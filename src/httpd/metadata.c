@@ -20,9 +20,8 @@ APLOG_USE_MODULE(llama_auth);
 static apr_array_header_t *list_issuers(apr_pool_t *pool, const la_use_t *use)
 {
     apr_array_header_t *found = apr_array_make(pool, 2, sizeof(const char *));
-    int i;
 
-    for (i = 0; use && i < use->count; i++) {
+    for (int i = 0; use && i < use->count; i++) {
         const char *issuer = use->providers[i]->issuer;
 
         if (issuer && !ap_array_str_contains(found, issuer)) {
@@ -34,9 +33,7 @@ static apr_array_header_t *list_issuers(apr_pool_t *pool, const la_use_t *use)
 
 static void write_members(la_json_writer_t *writer, const apr_array_header_t *members)
 {
-    int i;
-
-    for (i = 0; members && i < members->nelts; i++) {
+    for (int i = 0; members && i < members->nelts; i++) {
         const la_resource_member_t *member = &APR_ARRAY_IDX(members, i, la_resource_member_t);
 
         la_json_write_raw(writer, LA_SLICE(", "));
@@ -57,9 +54,8 @@ typedef struct bindings_t {
 static bindings_t sum_bindings(const la_use_t *use)
 {
     bindings_t sum = {.is_proof_always_due = use != NULL};
-    int i;
 
-    for (i = 0; use && i < use->count; i++) {
+    for (int i = 0; use && i < use->count; i++) {
         const la_provider_t *provider = use->providers[i];
         la_binding_e binding = provider->common.binding;
 

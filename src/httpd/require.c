@@ -59,7 +59,6 @@ static const char *parse_scope(cmd_parms *cmd, const char *line, const void **pa
     apr_array_header_t *words = apr_array_make(cmd->pool, 4, sizeof(const char *));
     const char *first;
     const char *fault;
-    apr_size_t i;
 
     APR_ARRAY_PUSH(words, const char *) = "any";
     add_words(cmd->pool, words, line);
@@ -67,7 +66,7 @@ static const char *parse_scope(cmd_parms *cmd, const char *line, const void **pa
         return "Require llama-scope takes scopes, of which the caller must have one";
     }
     first = APR_ARRAY_IDX(words, 1, const char *);
-    for (i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
+    for (apr_size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
         if (strcasecmp(first, keywords[i]) == 0) {
             return apr_psprintf(
                 cmd->pool,
@@ -123,14 +122,13 @@ static apr_array_header_t *attribute_list(ap_expr_eval_ctx_t *context, const voi
     apr_array_header_t *values = apr_array_make(context->p, 4, sizeof(const char *));
     const la_identity_t *identity = context->r ? identity_of(context->r) : NULL;
     apr_size_t index;
-    apr_size_t i;
 
     (void)data;
     if (!identity) {
         return values;
     }
     index = la_identity_find(identity, la_slice_of(category));
-    for (i = 0; i < la_identity_value_count(identity, index); i++) {
+    for (apr_size_t i = 0; i < la_identity_value_count(identity, index); i++) {
         APR_ARRAY_PUSH(values, const char *) = la_identity_value(identity, index, i).data;
     }
     return values;

@@ -156,9 +156,7 @@ int la_respond_deny(request_rec *r, la_denial_t denial)
 
 void la_respond_without_error_page(request_rec *r)
 {
-    int status;
-
-    for (status = HTTP_BAD_REQUEST; status < 600; status++) {
+    for (int status = HTTP_BAD_REQUEST; status < 600; status++) {
         if (ap_response_code_string(r, ap_index_of_response(status))) {
             ap_custom_response(r, status, "");
         }

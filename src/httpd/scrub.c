@@ -20,9 +20,8 @@ static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
     int seen = 0;
     int left = 0;
-    int i;
 
-    for (i = 0; i < fields->nelts; i++) {
+    for (int i = 0; i < fields->nelts; i++) {
         apr_table_entry_t *field = &APR_ARRAY_IDX(fields, i, apr_table_entry_t);
 
         if (strcasecmp(field->key, "Connection") == 0) {

@@ -44,9 +44,8 @@ static int has_field(const request_rec *r, const char *name)
 int la_section_overrides_method(const request_rec *r)
 {
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
-    int i;
 
-    for (i = 0; i < fields->nelts; i++) {
+    for (int i = 0; i < fields->nelts; i++) {
         const char *name = APR_ARRAY_IDX(fields, i, apr_table_entry_t).key;
 
         if ((ap_strcasestr(name, "method") || ap_strcasestr(name, "override")) &&

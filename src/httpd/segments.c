@@ -126,13 +126,11 @@ static apr_size_t segment_size(const la_provider_t *provider)
 /* Gives a provider its part, with what a provider of the same definition had. */
 static void fill_segment(segment_t *segment, la_provider_t *provider, char *bytes)
 {
-    int i;
-
     memcpy(segment->fingerprint, provider->fingerprint, sizeof(segment->fingerprint));
     segment->size = segment_size(provider);
     segment->bytes = bytes;
     provider->segment = bytes;
-    for (i = 0; i < server->segment_count; i++) {
+    for (int i = 0; i < server->segment_count; i++) {
         const segment_t *old = &server->segment[i];
 
         if (old->size == segment->size &&
@@ -178,12 +176,10 @@ static apr_status_t create_segments(server_rec *s)
 /* Returns 1 when the counters are of the same providers, in the same order. */
 static int has_same_labels(void)
 {
-    int i;
-
     if (!server->counters.pool || (int)server->label_count != provider_count()) {
         return 0;
     }
-    for (i = 0; i < provider_count(); i++) {
+    for (int i = 0; i < provider_count(); i++) {
         if (strcmp(server->labels[i], entry_at(i)->label) != 0) {
             return 0;
         }
@@ -197,12 +193,11 @@ static void copy_counters(const la_memory_t *made, apr_uint32_t count)
     la_counters_t *to = la_counters_attach(made->bytes, count + 1, made->pool);
     la_counters_t *from =
         la_counters_attach(server->counters.bytes, server->label_count + 1, made->pool);
-    apr_uint32_t i;
     apr_uint32_t old;
 
     la_counters_copy_requests(to, from);
     la_counters_copy(to, count, from, server->label_count);
-    for (i = 0; i < count; i++) {
+    for (apr_uint32_t i = 0; i < count; i++) {
         for (old = 0; old < server->label_count; old++) {
             if (strcmp(entry_at((int)i)->label, server->labels[old]) == 0) {
                 la_counters_copy(to, i, from, old);
@@ -219,7 +214,6 @@ static apr_status_t keep_or_create_counters(server_rec *s)
     apr_size_t size = la_counters_bytes(count + 1);
     la_memory_t memory;
     apr_status_t rv;
-    apr_uint32_t i;
 
     if (has_same_labels()) {
         return APR_SUCCESS;
@@ -235,7 +229,7 @@ static apr_status_t keep_or_create_counters(server_rec *s)
     server->counters = memory;
     server->label_count = count;
     server->labels = apr_pcalloc(memory.pool, (count + 1) * sizeof(*server->labels));
-    for (i = 0; i < count; i++) {
+    for (apr_uint32_t i = 0; i < count; i++) {
         server->labels[i] = apr_pstrdup(memory.pool, entry_at((int)i)->label);
     }
     return APR_SUCCESS;

@@ -42,7 +42,6 @@ const char *la_backend_parse(apr_pool_t *pool, int count, char *const words[],
 {
     la_backend_token_t *made = apr_pcalloc(pool, sizeof(*made));
     const char *error = NULL;
-    int i;
 
     made->header = "Authorization";
     made->prefix = "Bearer ";
@@ -54,7 +53,7 @@ const char *la_backend_parse(apr_pool_t *pool, int count, char *const words[],
     if (strcasecmp(words[0], "none") == 0) {
         return count == 1 ? NULL : "none stands alone";
     }
-    for (i = 1; i < count && !error; i++) {
+    for (int i = 1; i < count && !error; i++) {
         error = parse_word(pool, words[i], made);
     }
     return error ? error : la_secret_make(pool, words[0], &made->secret);
@@ -63,9 +62,7 @@ const char *la_backend_parse(apr_pool_t *pool, int count, char *const words[],
 const la_forward_line_t *la_backend_clash(const la_backend_token_t *token,
                                           const la_forwards_t *forwards)
 {
-    int i;
-
-    for (i = 0; token && token->secret && forwards && i < forwards->lines->nelts; i++) {
+    for (int i = 0; token && token->secret && forwards && i < forwards->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(forwards->lines, i, la_forward_line_t);
 
         if (la_field_is_same(line->header, "Authorization") ||

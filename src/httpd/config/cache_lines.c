@@ -61,9 +61,8 @@ const char *la_cache_lines_secret(apr_pool_t *pool, const char *first, const cha
 {
     const char *const specs[LA_REMOTE_SECRETS] = {first, older};
     const char *error = conf->remote.secret_count > 0 ? "may be given only once" : NULL;
-    int i;
 
-    for (i = 0; i < LA_REMOTE_SECRETS && specs[i] && !error; i++) {
+    for (int i = 0; i < LA_REMOTE_SECRETS && specs[i] && !error; i++) {
         error = strncmp(specs[i], "file:", 5) == 0
                     ? la_remote_secret(pool, specs[i] + 5, &conf->remote)
                     : "takes file:PATH, and file:PATH of an older one";

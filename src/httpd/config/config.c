@@ -166,9 +166,7 @@ static int at_startup(cmd_parms *cmd)
 /* Headers that carry the caller are removed from every request, with tokens in them. */
 static const char *clash_with_forward(cmd_parms *cmd, const apr_array_header_t *headers)
 {
-    int i;
-
-    for (i = 0; i < headers->nelts; i++) {
+    for (int i = 0; i < headers->nelts; i++) {
         const char *name = APR_ARRAY_IDX(headers, i, const char *);
 
         if (la_forward_is_reserved(la_slice_of(name))) {
@@ -197,9 +195,8 @@ static const char *set_sources(cmd_parms *cmd, void *dconf, int argc, char *cons
 static const char *clash_with_source(cmd_parms *cmd, const char *header)
 {
     const apr_array_header_t *names = la_sources_all_headers();
-    int i;
 
-    for (i = 0; i < names->nelts; i++) {
+    for (int i = 0; i < names->nelts; i++) {
         if (la_field_is_same(APR_ARRAY_IDX(names, i, const char *), header)) {
             return apr_psprintf(cmd->pool,
                                 "%s is the header of a LlamaAuthTokenSource; the token in it would "

@@ -111,9 +111,8 @@ static int is_guarded(const ap_directive_t *section)
 static const la_provider_t *find_provider(const char *name)
 {
     const apr_array_header_t *providers = la_registry_providers();
-    int i;
 
-    for (i = 0; i < providers->nelts; i++) {
+    for (int i = 0; i < providers->nelts; i++) {
         const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
 
         if (strcmp(provider->name, name) == 0) {
@@ -226,9 +225,7 @@ static const ap_directive_t *find_backend_token(apr_pool_t *pool, const apr_arra
 /* Whether an assertion takes the token's place. */
 static int is_token_replaced(apr_pool_t *pool, const apr_array_header_t *around)
 {
-    int i;
-
-    for (i = 0; i < around->nelts; i++) {
+    for (int i = 0; i < around->nelts; i++) {
         const ap_directive_t *line = APR_ARRAY_IDX(around, i, const ap_directive_t *);
 
         for (; (line = la_lines_find(line, "LlamaAuthForward")) != NULL; line = line->next) {
@@ -314,9 +311,7 @@ static const char *header_of(apr_pool_t *pool, const ap_directive_t *line)
 static const ap_directive_t *find_clash(apr_pool_t *pool, const apr_array_header_t *around,
                                         const ap_directive_t *token)
 {
-    int i;
-
-    for (i = 0; i < around->nelts; i++) {
+    for (int i = 0; i < around->nelts; i++) {
         const ap_directive_t *line = APR_ARRAY_IDX(around, i, const ap_directive_t *);
 
         for (; (line = la_lines_find(line, "LlamaAuthForward")) != NULL; line = line->next) {

@@ -8,7 +8,6 @@
 const char *la_cors_parse(apr_pool_t *pool, int count, char *const words[], const la_cors_t **line)
 {
     la_cors_t *parsed = apr_pcalloc(pool, sizeof(*parsed));
-    int i;
 
     if (count == 0) {
         return "takes origins, * or off";
@@ -16,7 +15,7 @@ const char *la_cors_parse(apr_pool_t *pool, int count, char *const words[], cons
     parsed->off = count == 1 && strcasecmp(words[0], "off") == 0;
     parsed->any = count == 1 && strcmp(words[0], "*") == 0;
     parsed->origins = apr_array_make(pool, count, sizeof(const char *));
-    for (i = 0; i < count && !parsed->off && !parsed->any; i++) {
+    for (int i = 0; i < count && !parsed->off && !parsed->any; i++) {
         const char *fault =
             strcmp(words[i], "*") == 0
                 ? "* stands alone, since it is every origin"

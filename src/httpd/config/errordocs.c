@@ -107,13 +107,12 @@ const la_errordocs_t *la_errordocs_merge(apr_pool_t *pool, const la_errordocs_t 
                                          const la_errordocs_t *section)
 {
     la_errordocs_t *merged;
-    apr_size_t i;
 
     if (!parent || !section || section->fallback) {
         return section ? section : parent;
     }
     merged = apr_pmemdup(pool, parent, sizeof(*merged));
-    for (i = 0; i < STATUSES; i++) {
+    for (apr_size_t i = 0; i < STATUSES; i++) {
         merged->forms[i] = section->forms[i] ? section->forms[i] : parent->forms[i];
     }
     return merged;

@@ -22,13 +22,11 @@ static apr_uint64_t length_bit(apr_size_t len)
 
 int la_forward_is_reserved(la_slice_t name)
 {
-    int i;
-
     /* Most names differ from the reserved ones in length. */
     if (!(la_collected.forwarded_lengths & length_bit(name.len))) {
         return 0;
     }
-    for (i = 0; i < la_collected.forwarded->nelts; i++) {
+    for (int i = 0; i < la_collected.forwarded->nelts; i++) {
         if (la_field_has_name(name, APR_ARRAY_IDX(la_collected.forwarded, i, const char *))) {
             return 1;
         }
@@ -66,9 +64,8 @@ static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_lin
                  {"json:", LA_FORWARD_JSON},
                  {"one:", LA_FORWARD_ONE},
                  {"assertion:", LA_FORWARD_ASSERTION}};
-    apr_size_t i;
 
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (apr_size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         apr_size_t len = strlen(names[i].name);
         int has_category = names[i].name[len - 1] == ':';
 
@@ -86,9 +83,7 @@ static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_lin
 
 static const la_forward_line_t *find_line(const apr_array_header_t *lines, la_slice_t header)
 {
-    int i;
-
-    for (i = 0; i < lines->nelts; i++) {
+    for (int i = 0; i < lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(lines, i, la_forward_line_t);
 
         if (la_field_has_name(header, line->header)) {
@@ -145,7 +140,6 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
                                        const la_forwards_t *section)
 {
     la_forwards_t *made;
-    int i;
 
     if (!parent || !section) {
         return section ? section : parent;
@@ -154,7 +148,7 @@ const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *pa
     made->lines = apr_array_copy(pool, section->lines);
     made->sends_one = section->sends_one || parent->sends_one;
     made->replaces_token = section->replaces_token || parent->replaces_token;
-    for (i = 0; i < parent->lines->nelts; i++) {
+    for (int i = 0; i < parent->lines->nelts; i++) {
         const la_forward_line_t *line = &APR_ARRAY_IDX(parent->lines, i, la_forward_line_t);
 
         if (!find_line(section->lines, la_slice_of(line->header))) {

@@ -124,9 +124,8 @@ apr_array_header_t *la_lines_around(apr_pool_t *pool, const ap_directive_t *tree
 const ap_directive_t *la_lines_effective(const apr_array_header_t *sections, const char *name)
 {
     const ap_directive_t *found = NULL;
-    int i;
 
-    for (i = sections->nelts - 1; i >= 0 && !found; i--) {
+    for (int i = sections->nelts - 1; i >= 0 && !found; i--) {
         found = la_lines_find(APR_ARRAY_IDX(sections, i, const ap_directive_t *), name);
     }
     return found;

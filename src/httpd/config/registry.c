@@ -23,9 +23,7 @@ const apr_array_header_t *la_registry_providers(void)
 static const la_provider_entry_t *find_entry(const server_rec *server, const char *name,
                                              int both_ways)
 {
-    int i;
-
-    for (i = 0; i < la_collected.providers->nelts; i++) {
+    for (int i = 0; i < la_collected.providers->nelts; i++) {
         const la_provider_entry_t *entry =
             &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 
@@ -41,9 +39,7 @@ static const la_provider_entry_t *find_entry(const server_rec *server, const cha
 /* Whether one of the first `count` providers has the label. */
 static int is_label_taken(const char *label, int count)
 {
-    int i;
-
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         if (strcmp(APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t).label, label) ==
             0) {
             return 1;
@@ -54,9 +50,7 @@ static int is_label_taken(const char *label, int count)
 
 void la_registry_label(apr_pool_t *pconf)
 {
-    int i;
-
-    for (i = 0; i < la_collected.providers->nelts; i++) {
+    for (int i = 0; i < la_collected.providers->nelts; i++) {
         la_provider_entry_t *entry = &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
         const char *host = entry->server->server_hostname;
 
@@ -198,9 +192,8 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
 static const char *refuse_name(cmd_parms *cmd, const char *name)
 {
     apr_array_header_t *names = apr_array_make(cmd->temp_pool, 8, sizeof(const char *));
-    int i;
 
-    for (i = 0; i < la_collected.providers->nelts; i++) {
+    for (int i = 0; i < la_collected.providers->nelts; i++) {
         const la_provider_entry_t *entry =
             &APR_ARRAY_IDX(la_collected.providers, i, la_provider_entry_t);
 

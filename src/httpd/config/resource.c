@@ -27,9 +27,7 @@ static const char *metadata_url(apr_pool_t *pool, const char *url)
 static const char *add_scopes(apr_pool_t *pool, int count, char *const words[],
                               apr_array_header_t *scopes)
 {
-    int i;
-
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         const char *fault = la_scope_fault(pool, words[i]);
 
         if (fault) {
@@ -69,9 +67,8 @@ const char *la_resource_parse_servers(apr_pool_t *pool, int count, char *const w
                                       const apr_array_header_t **servers)
 {
     apr_array_header_t *made = apr_array_make(pool, count, sizeof(const char *));
-    int i;
 
-    for (i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         const char *authority;
         const char *error = la_discovery_issuer_check(pool, words[i], &authority);
 
@@ -103,9 +100,7 @@ static int is_ours(const char *name)
 
 static const la_resource_member_t *find_member(const apr_array_header_t *members, const char *name)
 {
-    int i;
-
-    for (i = 0; members && i < members->nelts; i++) {
+    for (int i = 0; members && i < members->nelts; i++) {
         const la_resource_member_t *member = &APR_ARRAY_IDX(members, i, la_resource_member_t);
 
         if (strcmp(member->name, name) == 0) {
@@ -165,13 +160,12 @@ const apr_array_header_t *la_resource_merge_members(apr_pool_t *pool,
                                                     const apr_array_header_t *section)
 {
     apr_array_header_t *made;
-    int i;
 
     if (!parent || !section) {
         return section ? section : parent;
     }
     made = apr_array_copy(pool, section);
-    for (i = 0; i < parent->nelts; i++) {
+    for (int i = 0; i < parent->nelts; i++) {
         const la_resource_member_t *member = &APR_ARRAY_IDX(parent, i, la_resource_member_t);
 
         if (!find_member(section, member->name)) {

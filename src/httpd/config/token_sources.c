@@ -16,13 +16,12 @@ static const char *parse_source(apr_pool_t *pool, const char *word, la_token_sou
     } kinds[] = {{"header:", {LA_PLACE_HEADER, NULL, NULL}},
                  {"query:", {LA_PLACE_QUERY, NULL, NULL}},
                  {"cookie:", {LA_PLACE_COOKIE, NULL, "Cookie"}}};
-    apr_size_t i;
 
     if (strcasecmp(word, "Authorization") == 0) {
         *source = (la_token_source_t){LA_PLACE_AUTHORIZATION, "", "Authorization"};
         return NULL;
     }
-    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+    for (apr_size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         apr_size_t len = strlen(kinds[i].prefix);
 
         if (strncasecmp(word, kinds[i].prefix, len) == 0) {
@@ -48,7 +47,6 @@ static const char *add_source(apr_pool_t *pool, la_sources_t *sources, const cha
 {
     la_token_source_t source = {LA_PLACE_AUTHORIZATION, "", NULL};
     const char *error = parse_source(pool, word, &source);
-    int i;
 
     if (error) {
         return error;
@@ -58,7 +56,7 @@ static const char *add_source(apr_pool_t *pool, la_sources_t *sources, const cha
         return apr_psprintf(pool, "header:%s cannot hold a bare token: the request needs it itself",
                             source.name);
     }
-    for (i = 0; i < sources->count; i++) {
+    for (int i = 0; i < sources->count; i++) {
         if (is_same_source(&sources->sources[i], &source)) {
             return apr_psprintf(pool, "%s is named twice", word);
         }
@@ -77,12 +75,11 @@ const char *la_sources_parse(apr_pool_t *pool, int count, char *const words[],
 {
     la_sources_t *made = apr_pcalloc(pool, sizeof(*made));
     const char *error = count > 0 ? NULL : "takes the places where a token may be";
-    int i;
 
     made->sources = apr_pcalloc(pool, (apr_size_t)(count + 1) * sizeof(la_token_source_t));
     made->headers = apr_array_make(pool, 2, sizeof(const char *));
     made->queries = apr_array_make(pool, 2, sizeof(const char *));
-    for (i = 0; i < count && !error; i++) {
+    for (int i = 0; i < count && !error; i++) {
         error = add_source(pool, made, words[i]);
     }
     *sources = made;
@@ -120,9 +117,7 @@ int la_sources_are_in(const la_sources_t *sources, la_slice_t field)
 /* Adds each name once: every request is searched for each of them. */
 static void add_names(apr_array_header_t *names, const apr_array_header_t *more)
 {
-    int i;
-
-    for (i = 0; i < more->nelts; i++) {
+    for (int i = 0; i < more->nelts; i++) {
         const char *name = APR_ARRAY_IDX(more, i, const char *);
 
         if (!ap_array_str_contains(names, name)) {
@@ -151,9 +146,8 @@ apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources
 {
     apr_array_header_t *methods = apr_array_make(pool, 2, sizeof(const char *));
     int in_authorization = !sources;
-    int i;
 
-    for (i = 0; sources && i < sources->count; i++) {
+    for (int i = 0; sources && i < sources->count; i++) {
         in_authorization |= sources->sources[i].kind == LA_PLACE_AUTHORIZATION;
     }
     if (in_authorization) {

@@ -18,7 +18,7 @@ apr_status_t la_assertions_child_init(apr_pool_t *pool, la_holder_t *life)
     const apr_array_header_t *signers = la_collected.signers;
 
     for (int i = 0; i < signers->nelts; i++) {
-        la_signer_child_init(APR_ARRAY_IDX(signers, i, la_signer_entry_t).signer, pool);
+        la_signer_child_init(APR_ARRAY_IDX(signers, i, la_entry_t).signer, pool);
     }
     return life && signers->nelts > 0 ? la_reuse_make(pool, life, &reuse) : APR_SUCCESS;
 }

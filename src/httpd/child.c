@@ -123,11 +123,10 @@ static apr_status_t start_task(const char *thread, task_t task, apr_pool_t *pcon
 
 static apr_status_t start_provider_tasks(apr_pool_t *pconf)
 {
-    const apr_array_header_t *providers = la_registry_providers();
     apr_status_t rv = APR_SUCCESS;
 
-    for (int i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
-        task_t task = {.provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider};
+    for (int i = 0; i < la_registry_count() && rv == APR_SUCCESS; i++) {
+        task_t task = {.provider = la_registry_at(i)->provider};
 
         if (task.provider->type->tick) {
             rv = start_task(apr_psprintf(pconf, "_llama_auth_%d_", i), task, pconf);
@@ -171,22 +170,22 @@ apr_status_t la_child_start_tasks(server_rec *s, apr_pool_t *pconf)
  * inside a signal handler), and the kernel takes everything back a moment later. */
 static apr_status_t ready_providers(server_rec *s)
 {
-    const apr_array_header_t *providers = la_registry_providers();
     apr_status_t rv = apr_pool_create_unmanaged_ex(&child.pool, NULL, NULL);
 
-    if (rv == APR_SUCCESS && providers->nelts > 0) {
+    if (rv == APR_SUCCESS && la_registry_count() > 0) {
         rv = la_http_child_init(child.pool);
         child.proof_keys = la_proof_keys_make(child.pool);
     }
     if (rv == APR_SUCCESS) {
         rv = la_shared_attach(child.pool, s, &child.shared);
     }
-    for (int i = 0; i < providers->nelts && rv == APR_SUCCESS; i++) {
-        rv = la_provider_child_init(APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider,
-                                    child.pool, child.shared.gates, child.shared.workers);
+    for (int i = 0; i < la_registry_count() && rv == APR_SUCCESS; i++) {
+        rv = la_provider_child_init(la_registry_at(i)->provider, child.pool, child.shared.gates,
+                                    child.shared.workers);
     }
     if (rv == APR_SUCCESS) {
-        rv = la_assertions_child_init(child.pool, providers->nelts > 0 ? la_shared_life() : NULL);
+        rv =
+            la_assertions_child_init(child.pool, la_registry_count() > 0 ? la_shared_life() : NULL);
     }
     return rv;
 }

@@ -4,8 +4,8 @@
 #include "httpd/lifecycle.h"
 
 #include "httpd/child.h"
-#include "httpd/config/collected.h"
 #include "httpd/config/config.h"
+#include "httpd/config/entries.h"
 #include "httpd/config/quotas.h"
 #include "httpd/config/registry.h"
 #include "httpd/config/signers.h"
@@ -92,19 +92,17 @@ static void resolve_remote(server_rec *s, apr_pool_t *pconf)
 
 int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
-    const apr_array_header_t *providers = la_registry_providers();
-
     (void)plog;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
-    la_registry_label(pconf);
+    la_entries_label(pconf, la_collected.providers);
     la_quotas_label(pconf);
     if (la_shared_create(ptemp, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    for (int i = 0; i < providers->nelts; i++) {
-        const la_provider_entry_t *entry = &APR_ARRAY_IDX(providers, i, la_provider_entry_t);
+    for (int i = 0; i < la_registry_count(); i++) {
+        const la_entry_t *entry = la_registry_at(i);
 
         entry->provider->index = i;
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, LA_LOGNO(0041) "provider %s (%s), %s:%d",
@@ -112,7 +110,7 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
                      entry->line);
     }
     la_signers_announce(s);
-    if (providers->nelts == 0) {
+    if (la_registry_count() == 0) {
         return OK;
     }
     resolve_remote(s, pconf);

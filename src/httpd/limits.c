@@ -39,14 +39,9 @@ typedef struct la_limits_slot_t {
     apr_uint32_t generation; /* the last that used it; 0: none */
 } slot_t;
 
-static const la_provider_entry_t *entry_at(apr_uint32_t i)
-{
-    return &APR_ARRAY_IDX(la_registry_providers(), (int)i, la_provider_entry_t);
-}
-
 static apr_uint32_t provider_count(void)
 {
-    return (apr_uint32_t)la_registry_providers()->nelts;
+    return (apr_uint32_t)la_registry_count();
 }
 
 static apr_uint32_t gate_of_slot(apr_uint32_t slot)
@@ -64,7 +59,7 @@ static apr_uint32_t permits_needed(void)
     apr_uint32_t most = workers < QUEUE_MAX ? (apr_uint32_t)workers : QUEUE_MAX;
 
     for (apr_uint32_t i = 0; i < provider_count(); i++) {
-        apr_uint32_t limit = entry_at(i)->provider->common.max_concurrent;
+        apr_uint32_t limit = la_registry_at((int)i)->provider->common.max_concurrent;
 
         most = limit > most ? limit : most;
     }
@@ -228,17 +223,17 @@ static apr_status_t assign_all(la_limits_t *limits, la_holder_t *life, apr_pool_
     for (apr_uint32_t i = 0; i < provider_count() && rv == APR_SUCCESS; i++) {
         slot_t *slot;
 
-        rv = la_digest_sha256(la_slice_of(entry_at(i)->label), names[i]);
+        rv = la_digest_sha256(la_slice_of(la_registry_at((int)i)->label), names[i]);
         slot = rv == APR_SUCCESS ? find_slot(limits, names[i]) : NULL;
         if (slot) {
-            keep_slot(limits, gates, slot, entry_at(i)->provider);
+            keep_slot(limits, gates, slot, la_registry_at((int)i)->provider);
         }
     }
     for (apr_uint32_t i = 0; i < provider_count() && rv == APR_SUCCESS; i++) {
         slot_t *slot = find_slot(limits, names[i]);
 
         if (!slot && (slot = find_unused(limits)) != NULL) {
-            take_slot(limits, gates, slot, names[i], entry_at(i)->provider);
+            take_slot(limits, gates, slot, names[i], la_registry_at((int)i)->provider);
         }
         rv = slot ? APR_SUCCESS : APR_ENOSPC; /* else it would take the first gate for its own */
     }

@@ -27,7 +27,7 @@ typedef struct la_limits_t {
 } la_limits_t;
 
 /* Keeps the memory of the generation before or makes it, and gives each provider its gates
- * (provider->gate and document_gate). In the parent, after la_registry_label().
+ * (provider->gate and document_gate). In the parent, once they have labels.
  *
  * life: of this server. ptemp: for the time of the call. Returns APR_SUCCESS, or what failed.
  */

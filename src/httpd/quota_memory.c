@@ -169,8 +169,7 @@ apr_status_t la_quota_memory_attach(la_holder_t *life, apr_pool_t *pool)
         return APR_SUCCESS;
     }
     for (int i = 0; i < la_collected.quotas->nelts; i++) {
-        la_quota_seed(APR_ARRAY_IDX(la_collected.quotas, i, la_quota_entry_t).quota,
-                      retained->points);
+        la_quota_seed(APR_ARRAY_IDX(la_collected.quotas, i, la_entry_t).quota, retained->points);
     }
     return attach(retained, life, pool, &quota_memory.handle);
 }

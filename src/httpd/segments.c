@@ -62,16 +62,6 @@ typedef struct server_t {
 
 static server_t *server;
 
-static int provider_count(void)
-{
-    return la_registry_providers()->nelts;
-}
-
-static const la_provider_entry_t *entry_at(int i)
-{
-    return &APR_ARRAY_IDX(la_registry_providers(), i, la_provider_entry_t);
-}
-
 static apr_status_t failed(server_rec *s, apr_status_t rv, const char *what)
 {
     if (rv != APR_SUCCESS) {
@@ -143,7 +133,7 @@ static void fill_segment(segment_t *segment, la_provider_t *provider, char *byte
 
 static apr_status_t create_segments(server_rec *s)
 {
-    int count = provider_count();
+    int count = la_registry_count();
     apr_size_t size = 0;
     la_memory_t memory;
     segment_t *made;
@@ -151,7 +141,7 @@ static apr_status_t create_segments(server_rec *s)
     int i;
 
     for (i = 0; i < count; i++) {
-        size += segment_size(entry_at(i)->provider);
+        size += segment_size(la_registry_at(i)->provider);
     }
     rv = la_memory_make(&memory, size, s->process->pool);
     if (rv != APR_SUCCESS) {
@@ -159,8 +149,8 @@ static apr_status_t create_segments(server_rec *s)
     }
     made = apr_pcalloc(memory.pool, sizeof(*made) * (apr_size_t)count);
     for (size = 0, i = 0; i < count; i++) {
-        if (segment_size(entry_at(i)->provider) > 0) {
-            fill_segment(&made[i], entry_at(i)->provider, memory.bytes + size);
+        if (segment_size(la_registry_at(i)->provider) > 0) {
+            fill_segment(&made[i], la_registry_at(i)->provider, memory.bytes + size);
             size += made[i].size;
         }
     }
@@ -176,11 +166,11 @@ static apr_status_t create_segments(server_rec *s)
 /* Returns 1 when the counters are of the same providers, in the same order. */
 static int has_same_labels(void)
 {
-    if (!server->counters.pool || (int)server->label_count != provider_count()) {
+    if (!server->counters.pool || (int)server->label_count != la_registry_count()) {
         return 0;
     }
-    for (int i = 0; i < provider_count(); i++) {
-        if (strcmp(server->labels[i], entry_at(i)->label) != 0) {
+    for (int i = 0; i < la_registry_count(); i++) {
+        if (strcmp(server->labels[i], la_registry_at(i)->label) != 0) {
             return 0;
         }
     }
@@ -199,7 +189,7 @@ static void copy_counters(const la_memory_t *made, apr_uint32_t count)
     la_counters_copy(to, count, from, server->label_count);
     for (apr_uint32_t i = 0; i < count; i++) {
         for (old = 0; old < server->label_count; old++) {
-            if (strcmp(entry_at((int)i)->label, server->labels[old]) == 0) {
+            if (strcmp(la_registry_at((int)i)->label, server->labels[old]) == 0) {
                 la_counters_copy(to, i, from, old);
                 break;
             }
@@ -210,7 +200,7 @@ static void copy_counters(const la_memory_t *made, apr_uint32_t count)
 /* Keeps the counters of the same providers, so that children of both generations count there. */
 static apr_status_t keep_or_create_counters(server_rec *s)
 {
-    apr_uint32_t count = (apr_uint32_t)provider_count();
+    apr_uint32_t count = (apr_uint32_t)la_registry_count();
     apr_size_t size = la_counters_bytes(count + 1);
     la_memory_t memory;
     apr_status_t rv;
@@ -230,7 +220,7 @@ static apr_status_t keep_or_create_counters(server_rec *s)
     server->label_count = count;
     server->labels = apr_pcalloc(memory.pool, (count + 1) * sizeof(*server->labels));
     for (apr_uint32_t i = 0; i < count; i++) {
-        server->labels[i] = apr_pstrdup(memory.pool, entry_at((int)i)->label);
+        server->labels[i] = apr_pstrdup(memory.pool, la_registry_at((int)i)->label);
     }
     return APR_SUCCESS;
 }
@@ -261,7 +251,7 @@ static apr_status_t open_life(server_rec *s)
 /* Makes gates, flights and what the log was told. */
 static apr_status_t create_limits(apr_pool_t *ptemp, server_rec *s)
 {
-    apr_size_t size = (apr_size_t)provider_count() * sizeof(la_outage_t);
+    apr_size_t size = (apr_size_t)la_registry_count() * sizeof(la_outage_t);
     apr_status_t rv;
 
     la_memory_free(&server->outages);
@@ -278,7 +268,7 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
 
     find_server();
     rv = keep_or_create_counters(main_server);
-    if (rv == APR_SUCCESS && (provider_count() > 0 || la_collected.quotas->nelts > 0)) {
+    if (rv == APR_SUCCESS && (la_registry_count() > 0 || la_collected.quotas->nelts > 0)) {
         rv = open_life(main_server);
     }
     if (rv == APR_SUCCESS) {
@@ -286,7 +276,7 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
                                     ptemp);
         rv = failed(main_server, rv, "the memory of quotas");
     }
-    if (rv != APR_SUCCESS || provider_count() == 0) {
+    if (rv != APR_SUCCESS || la_registry_count() == 0) {
         return rv;
     }
     if (rv == APR_SUCCESS) {
@@ -347,7 +337,7 @@ apr_status_t la_shared_attach(apr_pool_t *pool, server_rec *main_server, la_shar
 
     *shared = (la_shared_t){
         .stats = la_counters_attach(server->counters.bytes, server->label_count + 1, pool)};
-    if (provider_count() > 0) {
+    if (la_registry_count() > 0) {
         rv = attach_providers(pool, main_server, shared);
     }
     if (rv == APR_SUCCESS) {

@@ -9,35 +9,24 @@
 
 #include <httpd.h>
 
-/* One <LlamaAuthProvider> section. */
-typedef struct la_provider_entry_t {
-    la_provider_t *provider;
+/* One <LlamaAuthProvider>, <LlamaAuthQuota> or <LlamaAuthSigner> section. */
+typedef struct la_entry_t {
+    union {
+        la_provider_t *provider;
+        la_quota_t *quota;
+        la_signer_t *signer;
+    };
+    const char *name;
     const server_rec *server;
     const char *filename;
     int line;
-    const char *label; /* the name, with its virtual host where several have providers of one name;
-                          for metrics */
-} la_provider_entry_t;
-
-/* One <LlamaAuthQuota> section. */
-typedef struct la_quota_entry_t {
-    la_quota_t *quota;
-    const server_rec *server;
-    const char *label; /* the name, and the virtual host where it is one's */
-} la_quota_entry_t;
-
-/* One <LlamaAuthSigner> section. */
-typedef struct la_signer_entry_t {
-    la_signer_t *signer;
-    const server_rec *server;
-    const char *filename;
-    int line;
-} la_signer_entry_t;
+    const char *label; /* the name, and the virtual host where it is one's; not of signers */
+} la_entry_t, la_provider_entry_t, la_quota_entry_t;
 
 typedef struct la_collected_t {
-    apr_array_header_t *providers;     /* registry.c: of la_provider_entry_t */
-    apr_array_header_t *quotas;        /* quotas.c: of la_quota_entry_t */
-    apr_array_header_t *signers;       /* signers.c: of la_signer_entry_t */
+    apr_array_header_t *providers;     /* registry.c: of la_entry_t */
+    apr_array_header_t *quotas;        /* quotas.c: of la_entry_t */
+    apr_array_header_t *signers;       /* signers.c: of la_entry_t */
     apr_array_header_t *forwarded;     /* forward_rules.c: header names, of const char * */
     uint64_t forwarded_lengths;        /* a bit for each of their lengths modulo 64 */
     apr_array_header_t *token_headers; /* token_sources.c: of const char * */

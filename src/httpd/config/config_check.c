@@ -110,13 +110,9 @@ static int is_guarded(const ap_directive_t *section)
 
 static const la_provider_t *find_provider(const char *name)
 {
-    const apr_array_header_t *providers = la_registry_providers();
-
-    for (int i = 0; i < providers->nelts; i++) {
-        const la_provider_t *provider = APR_ARRAY_IDX(providers, i, la_provider_entry_t).provider;
-
-        if (strcmp(provider->name, name) == 0) {
-            return provider;
+    for (int i = 0; i < la_registry_count(); i++) {
+        if (strcmp(la_registry_at(i)->name, name) == 0) {
+            return la_registry_at(i)->provider;
         }
     }
     return NULL;

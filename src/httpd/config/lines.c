@@ -2,7 +2,6 @@
  * before that is said here. */
 #include "httpd/config/lines.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 int la_line_is(const ap_directive_t *line, const char *name)
@@ -20,35 +19,6 @@ int la_line_has_word(apr_pool_t *pool, const ap_directive_t *line, const char *w
         }
     }
     return 0;
-}
-
-apr_array_header_t *la_line_words(apr_pool_t *pool, const char *arguments)
-{
-    apr_array_header_t *words = apr_array_make(pool, 4, sizeof(const char *));
-
-    while (*arguments) {
-        APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(pool, &arguments);
-    }
-    return words;
-}
-
-const ap_directive_t *la_line_blamed(const ap_directive_t *section, const char *error)
-{
-    const ap_directive_t *line;
-
-    for (line = section->first_child; line; line = line->next) {
-        apr_size_t len = strlen(line->directive);
-
-        if (strncasecmp(line->directive, error, len) == 0 && !apr_isalnum(error[len])) {
-            return line;
-        }
-    }
-    return section;
-}
-
-int la_line_is_visible(const server_rec *defined_on, const server_rec *server)
-{
-    return defined_on == server || !defined_on->is_virtual;
 }
 
 const ap_directive_t *la_lines_find(const ap_directive_t *lines, const char *name)

@@ -11,17 +11,6 @@ int la_line_is(const ap_directive_t *line, const char *name);
 /* Whether one of the line's arguments is `word`, in any case. */
 int la_line_has_word(apr_pool_t *pool, const ap_directive_t *line, const char *word);
 
-/* A line's arguments, split as httpd splits them: white space, quotes, backslashes; of const char
- * *.
- */
-apr_array_header_t *la_line_words(apr_pool_t *pool, const char *arguments);
-
-/* The line of a section whose option an error begins with; else the section's own line. */
-const ap_directive_t *la_line_blamed(const ap_directive_t *section, const char *error);
-
-/* Whether what one server defines can be used on another: its own and the main server's can. */
-int la_line_is_visible(const server_rec *defined_on, const server_rec *server);
-
 /* The first of these lines that is of that directive, or NULL. */
 const ap_directive_t *la_lines_find(const ap_directive_t *lines, const char *name);
 

@@ -2,9 +2,8 @@
  */
 #include "httpd/config/quotas.h"
 
-#include "httpd/config/lines.h"
+#include "httpd/config/entries.h"
 #include "base/units.h"
-#include "provider/option.h"
 #include "shm/meter.h"
 
 #include <ap_expr.h>
@@ -16,37 +15,16 @@ APLOG_USE_MODULE(llama_auth);
 
 #define BYTES_MAX ((apr_size_t)1 << 36)
 
-static la_quota_entry_t *entry_at(int i)
+static la_entry_t *entry_at(int i)
 {
-    return &APR_ARRAY_IDX(la_collected.quotas, i, la_quota_entry_t);
-}
-
-static int is_label_taken(const char *label, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (strcmp(entry_at(i)->label, label) == 0) {
-            return 1;
-        }
-    }
-    return 0;
+    return &APR_ARRAY_IDX(la_collected.quotas, i, la_entry_t);
 }
 
 void la_quotas_label(apr_pool_t *pconf)
 {
+    la_entries_label(pconf, la_collected.quotas);
     for (int i = 0; i < la_collected.quotas->nelts; i++) {
-        la_quota_entry_t *entry = entry_at(i);
-        const server_rec *server = entry->server;
-
-        entry->label = entry->quota->name;
-        if (server->is_virtual) {
-            entry->label =
-                apr_psprintf(pconf, "%s@%s:%d", entry->label,
-                             server->server_hostname ? server->server_hostname : "", server->port);
-        }
-        if (is_label_taken(entry->label, i)) {
-            entry->label = apr_psprintf(pconf, "%s#%d", entry->label, i);
-        }
-        la_quota_name_limits(pconf, entry->quota, entry->label);
+        la_quota_name_limits(pconf, entry_at(i)->quota, entry_at(i)->label);
     }
 }
 
@@ -74,57 +52,32 @@ const apr_array_header_t *la_quotas_by(apr_pool_t *pool, la_quota_by_e by)
     return found;
 }
 
-static const la_quota_entry_t *find(const server_rec *server, const char *name)
-{
-    for (int i = 0; i < la_collected.quotas->nelts; i++) {
-        if (la_line_is_visible(entry_at(i)->server, server) &&
-            strcmp(entry_at(i)->quota->name, name) == 0) {
-            return entry_at(i);
-        }
-    }
-    return NULL;
-}
-
 /* ---- a section ---- */
 
 /* The name that a section's first line announces: "NAME>". */
 static const char *read_name(cmd_parms *cmd, const char *arg, const char **name)
 {
-    const char *end = ap_strrchr_c(arg, '>');
-    apr_array_header_t *words;
+    const apr_array_header_t *words = la_entries_words(cmd, arg);
     const char *error;
 
-    if (!end || end[1 + strspn(end + 1, " \t")]) {
+    if (!words) {
         return "<LlamaAuthQuota NAME> takes a name and ends with '>'; each option stands on a line "
                "of its own";
     }
-    words =
-        la_line_words(cmd->temp_pool, apr_pstrmemdup(cmd->temp_pool, arg, (apr_size_t)(end - arg)));
     if (words->nelts != 1) {
         return "<LlamaAuthQuota> takes one name: <LlamaAuthQuota fair>";
     }
     *name = APR_ARRAY_IDX(words, 0, const char *);
     error = la_quota_check_name(cmd->pool, *name);
-    for (int i = 0; i < la_collected.quotas->nelts && !error; i++) {
-        const la_quota_entry_t *other = entry_at(i);
-
-        if ((la_line_is_visible(other->server, cmd->server) || !cmd->server->is_virtual) &&
-            strcmp(other->quota->name, *name) == 0) {
-            error = apr_psprintf(cmd->pool, "%s is already defined", *name);
-        }
+    if (!error && la_entries_find(cmd, la_collected.quotas, *name, 1)) {
+        error = apr_psprintf(cmd->pool, "%s is already defined", *name);
     }
     return error ? apr_psprintf(cmd->pool, "<LlamaAuthQuota>: %s", error) : NULL;
 }
 
-static const char *set_option(cmd_parms *cmd, la_quota_t *quota, const ap_directive_t *line)
+static const char *set_option(cmd_parms *cmd, void *quota, ap_directive_t *line,
+                              const apr_array_header_t *words)
 {
-    apr_array_header_t *words;
-
-    if (line->first_child || *line->directive == '<') {
-        return apr_psprintf(cmd->pool, "%s: a section cannot stand inside <LlamaAuthQuota>",
-                            line->directive);
-    }
-    words = la_line_words(cmd->temp_pool, line->args);
     return la_quota_option(cmd->pool, quota, line->directive, words->nelts,
                            (const char *const *)words->elts);
 }
@@ -152,44 +105,21 @@ const char *la_quotas_section(cmd_parms *cmd, void *dconf, const char *arg)
         return error;
     }
     quota = la_quota_make(cmd->pool, name);
-    for (const ap_directive_t *line = cmd->directive->first_child; line; line = line->next) {
-        error = set_option(cmd, quota, line);
-        if (error) {
-            cmd->err_directive = line;
-            return error;
-        }
+    error = la_entries_read(cmd, set_option, quota);
+    if (error) {
+        return error;
     }
     error = compile_when(cmd, quota);
     error = error ? error : la_quota_check(cmd->pool, quota);
     if (error) {
-        cmd->err_directive = la_line_blamed(cmd->directive, error);
+        la_entries_blame(cmd, error);
         return apr_psprintf(cmd->pool, "<LlamaAuthQuota %s>: %s", name, error);
     }
-    APR_ARRAY_PUSH(la_collected.quotas, la_quota_entry_t) =
-        (la_quota_entry_t){.quota = quota, .server = cmd->server};
+    la_entries_add(cmd, la_collected.quotas, quota->name)->quota = quota;
     return NULL;
 }
 
 /* ---- a use ---- */
-
-static const char *find_unknown(cmd_parms *cmd, const char *name)
-{
-    apr_array_header_t *names = apr_array_make(cmd->temp_pool, 8, sizeof(const char *));
-    const char *nearest;
-
-    for (int i = 0; i < la_collected.quotas->nelts; i++) {
-        if (la_line_is_visible(entry_at(i)->server, cmd->server)) {
-            APR_ARRAY_PUSH(names, const char *) = entry_at(i)->quota->name;
-        }
-    }
-    nearest = la_option_nearest(names, name);
-    return nearest
-               ? apr_psprintf(cmd->pool, "there is no quota %s, did you mean %s?", name, nearest)
-               : apr_psprintf(cmd->pool,
-                              "there is no quota %s; a <LlamaAuthQuota> must stand before its "
-                              "use",
-                              name);
-}
 
 const char *la_quotas_use(cmd_parms *cmd, int argc, char *const argv[], const la_quota_use_t **use)
 {
@@ -209,15 +139,16 @@ const char *la_quotas_use(cmd_parms *cmd, int argc, char *const argv[], const la
         return NULL;
     }
     for (int i = 0; i < argc; i++) {
-        const la_quota_entry_t *entry = find(cmd->server, argv[i]);
+        const la_entry_t *entry = la_entries_find(cmd, la_collected.quotas, argv[i], 0);
 
         if (!entry) {
-            return find_unknown(cmd, argv[i]);
+            return apr_pstrcat(cmd->pool, "there is no quota ", argv[i],
+                               la_entries_suggest(cmd, la_collected.quotas, argv[i],
+                                                  "; a <LlamaAuthQuota> must stand before its use"),
+                               NULL);
         }
-        for (int j = 0; j < i; j++) {
-            if (named[j] == entry->quota) {
-                return apr_psprintf(cmd->pool, "%s is named twice", argv[i]);
-            }
+        if (la_entries_is_repeated(argv, i)) {
+            return apr_psprintf(cmd->pool, "%s is named twice", argv[i]);
         }
         named[i] = entry->quota;
     }

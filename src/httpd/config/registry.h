@@ -12,14 +12,12 @@ typedef struct la_use_t {
     la_provider_t *const *providers;
 } la_use_t;
 
-/* Gives every provider a label of its own; once the configuration is read. */
-void la_registry_label(apr_pool_t *pconf);
-
-/* All providers: array of la_provider_entry_t. */
+/* All providers: array of la_entry_t; their number, and one of them. */
 const apr_array_header_t *la_registry_providers(void);
+int la_registry_count(void);
+const la_entry_t *la_registry_at(int i);
 
-/* Setter of <LlamaAuthProvider NAME TYPE>. Its lines are options, not directives: a directive of
- * httpd inside is an error, and takes no effect on the server. */
+/* Setter of <LlamaAuthProvider NAME TYPE>. */
 const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg);
 
 /* Reads the arguments of a LlamaAuthUse line, names of providers as the server of `cmd` sees them.

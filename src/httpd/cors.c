@@ -13,7 +13,6 @@
 #include "httpd/section.h"
 #include "io/server.h"
 
-#include <apr_strings.h>
 #include <http_log.h>
 #include <http_protocol.h>
 #include <util_filter.h>
@@ -122,11 +121,12 @@ static const la_cors_t *line_of(request_rec *r)
 static const char *allowed_origin(request_rec *r, const la_cors_t *line)
 {
     const char *field = origin_field(r);
+    const char *origin = field && !line->any ? la_origin_normalize(r->pool, field) : NULL;
 
     if (field && line->any) {
         return "*";
     }
-    return field && la_cors_lists(line, la_origin_normalize(r->pool, field)) ? field : NULL;
+    return origin && ap_array_str_contains(line->origins, origin) ? field : NULL;
 }
 
 int la_cors_begin(request_rec *r)

@@ -7,6 +7,7 @@
 #include "httpd/model_list.h"
 
 #include "access/model_list.h"
+#include "base/json.h"
 #include "httpd/model.h"
 #include "httpd/request.h"
 #include "httpd/respond.h"
@@ -45,9 +46,7 @@ void la_model_list_prepare(request_rec *r)
 
 /* What the filter has of an answer. */
 typedef struct collected_t {
-    char *data; /* NULL: nothing yet */
-    apr_size_t len;
-    apr_size_t capacity;
+    la_json_writer_t text;
     int is_refused; /* nothing more of it is shown */
 } collected_t;
 
@@ -56,8 +55,10 @@ void la_model_list_insert_filter(request_rec *r)
     const la_request_t *state = la_request_get(r);
 
     if (state && state->is_model_list) {
-        ap_add_output_filter_handle(filter_handle, apr_pcalloc(r->pool, sizeof(collected_t)), r,
-                                    r->connection);
+        collected_t *collected = apr_pcalloc(r->pool, sizeof(*collected));
+
+        la_json_writer_init(&collected->text, r->pool);
+        ap_add_output_filter_handle(filter_handle, collected, r, r->connection);
     }
 }
 
@@ -111,26 +112,10 @@ static apr_status_t refuse(ap_filter_t *f, apr_bucket_brigade *bb, const char *r
     return AP_FILTER_ERROR;
 }
 
-static void collect(apr_pool_t *pool, collected_t *collected, la_slice_t part)
-{
-    if (part.len > collected->capacity - collected->len) {
-        char *grown;
-
-        collected->capacity = 2 * (collected->len + part.len);
-        grown = apr_palloc(pool, collected->capacity);
-        if (collected->len > 0) {
-            memcpy(grown, collected->data, collected->len);
-        }
-        collected->data = grown;
-    }
-    memcpy(collected->data + collected->len, part.data, part.len);
-    collected->len += part.len;
-}
-
 /* Sends the filtered list, when all of it came. What filtering took is given back before. */
 static apr_status_t answer(ap_filter_t *f, apr_bucket_brigade *bb, const collected_t *collected)
 {
-    la_slice_t text = {collected->data, collected->len};
+    la_slice_t text = {collected->text.data, collected->text.len};
     apr_pool_t *scratch;
     const char *error;
     la_slice_t list;
@@ -151,8 +136,7 @@ static apr_status_t answer(ap_filter_t *f, apr_bucket_brigade *bb, const collect
 }
 
 /* Collects a brigade. Returns NULL, or why there is no list. */
-static const char *read_brigade(request_rec *r, apr_bucket_brigade *bb, collected_t *collected,
-                                int *ended)
+static const char *read_brigade(apr_bucket_brigade *bb, la_json_writer_t *text, int *ended)
 {
     apr_bucket *bucket;
 
@@ -168,12 +152,10 @@ static const char *read_brigade(request_rec *r, apr_bucket_brigade *bb, collecte
             apr_bucket_read(bucket, &part.data, &part.len, APR_BLOCK_READ) != APR_SUCCESS) {
             return "it cannot be read";
         }
-        if (part.len > LIST_BYTES - collected->len) {
+        if (part.len > LIST_BYTES - text->len) {
             return "it is larger than 1 MB";
         }
-        if (part.len > 0) {
-            collect(r->pool, collected, part);
-        }
+        la_json_write_raw(text, part);
     }
     return NULL;
 }
@@ -206,7 +188,7 @@ static apr_status_t list_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     if (encoding && strcasecmp(encoding, "identity") != 0) {
         return refuse(f, bb, "it has a Content-Encoding");
     }
-    error = read_brigade(r, bb, collected, &ended);
+    error = read_brigade(bb, &collected->text, &ended);
     if (error) {
         return refuse(f, bb, error);
     }

@@ -160,21 +160,11 @@ static apr_status_t usage_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 
 /* ---- afterwards ---- */
 
-static const char *source_name(la_usage_e source)
-{
-    switch (source) {
-    case LA_USAGE_NONE:
-        return "none";
-    case LA_USAGE_ESTIMATE:
-        return "estimate";
-    case LA_USAGE_RESPONSE:
-        return "response";
-    }
-    return "none";
-}
-
 static void set_notes(request_rec *r, const la_usage_t *usage)
 {
+    static const char *const sources[] = {[LA_USAGE_NONE] = "none",
+                                          [LA_USAGE_ESTIMATE] = "estimate",
+                                          [LA_USAGE_RESPONSE] = "response"};
     const struct {
         const char *name;
         uint64_t value;
@@ -188,7 +178,7 @@ static void set_notes(request_rec *r, const la_usage_t *usage)
         *la_units_write(digits, notes[i].value) = '\0';
         apr_table_addn(r->notes, notes[i].name, digits);
     }
-    apr_table_addn(r->notes, NOTE_PREFIX "source", source_name(usage->source));
+    apr_table_addn(r->notes, NOTE_PREFIX "source", sources[usage->source]);
 }
 
 _Static_assert(LA_USAGE_RESPONSE < LA_COUNTERS_USAGES, "every source has a counter");
@@ -198,7 +188,7 @@ _Static_assert(LA_USAGE_RESPONSE < LA_COUNTERS_USAGES, "every source has a count
 static void count_usage(const request_rec *r, const la_usage_t *usage)
 {
     const la_request_t *state = la_request_decided(r);
-    int provider = la_registry_providers()->nelts;
+    int provider = la_registry_count();
 
     if (state && state->denial) {
         return;

@@ -28,14 +28,3 @@ const char *la_cors_parse(apr_pool_t *pool, int count, char *const words[], cons
     *line = parsed;
     return NULL;
 }
-
-int la_cors_lists(const la_cors_t *line, const char *origin)
-{
-    int i = 0;
-
-    while (origin && i < line->origins->nelts &&
-           strcmp(APR_ARRAY_IDX(line->origins, i, const char *), origin) != 0) {
-        i++;
-    }
-    return origin && i < line->origins->nelts;
-}

@@ -15,7 +15,4 @@ typedef struct la_cors_t {
 /* Parses ORIGIN..., `*` or `off`. Returns NULL, or what is wrong with the line. */
 const char *la_cors_parse(apr_pool_t *pool, int count, char *const words[], const la_cors_t **line);
 
-/* Whether the line lists an origin in its normal form; NULL is an origin that no line lists. */
-int la_cors_lists(const la_cors_t *line, const char *origin);
-
 #endif

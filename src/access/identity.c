@@ -5,8 +5,6 @@
 
 #include "access/identity_layout.h"
 
-#include <string.h>
-
 static const span_t *values_of(const la_identity_t *identity)
 {
     return (const span_t *)(const void *)(identity->categories + identity->category_count);

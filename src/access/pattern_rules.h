@@ -31,16 +31,13 @@ int la_operation_has_dots(la_slice_t uri);
 
 /* Adds a `RequireModel` line: PATTERN or attribute:CATEGORY, several of them, or none. In these
  * patterns `*` stands for no comma, unless it is all of the pattern. As la_policy_add_scopes(). */
-const char *la_policy_add_models(apr_pool_t *pool, const la_policy_t **policy,
-                                 const la_policy_line_t *line);
+la_policy_add_fn la_policy_add_models;
 
 /* Adds a `RequireMcp` line: OPERATION or attribute:CATEGORY, several of them, or none. */
-const char *la_policy_add_operations(apr_pool_t *pool, const la_policy_t **policy,
-                                     const la_policy_line_t *line);
+la_policy_add_fn la_policy_add_operations;
 
 /* Adds a `LlamaAuthMcpScope` line: OPERATION SCOPE..., or none. */
-const char *la_policy_add_operation_scopes(apr_pool_t *pool, const la_policy_t **policy,
-                                           const la_policy_line_t *line);
+la_policy_add_fn la_policy_add_operation_scopes;
 
 /* Who asks for what. */
 typedef struct la_asked_t {

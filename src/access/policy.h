@@ -31,25 +31,24 @@ typedef struct la_policy_line_t {
 /* Whether a word is UTF-8. Categories and values always are, so no other word equals one. */
 int la_policy_is_text(const char *word);
 
-/* Adds a `RequireScope` line, [all|any] SCOPE... or none, to a section's policy.
- *
- * policy: the policy so far, replaced by one with the line; may point to NULL.
- * Returns NULL, or what is wrong with the line: no scope, a character that RFC 6749 section 3.3
- * forbids in one, `none` beside other words, `none` beside other lines of the section for the same
- * methods (a second `none` is harmless), a first word that is a keyword in another case (`None`).
- */
-const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy,
-                                 const la_policy_line_t *line);
+/* Adds a line to a section's policy. policy: the policy so far, replaced by one with the line; may
+ * point to NULL. Returns NULL, or what is wrong with the line. */
+typedef const char *la_policy_add_fn(apr_pool_t *pool, const la_policy_t **policy,
+                                     const la_policy_line_t *line);
+
+/* Adds a `RequireScope` line, [all|any] SCOPE... or none,. Wrong are no scope, a
+ * character that RFC 6749 section 3.3 forbids in one, `none` beside other words or beside other
+ * lines of the section for the same methods (a second `none` is harmless), and a first word that is
+ * a keyword in another case (`None`). */
+la_policy_add_fn la_policy_add_scopes;
 
 /* Adds a `RequireAttribute` line: CATEGORY VALUE..., CATEGORY * or none, as la_policy_add_scopes().
  * Empty words are refused; `none VALUE` is a category of that name. */
-const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
-                                    const la_policy_line_t *line);
+la_policy_add_fn la_policy_add_attribute;
 
 /* Adds a `RequireOrigin` line: ORIGIN... or none, as la_policy_add_scopes(). A line that shares no
  * origin with another one for the same methods is refused: no page could satisfy both. */
-const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
-                                  const la_policy_line_t *line);
+la_policy_add_fn la_policy_add_origins;
 
 /* The policy of a section nested in another: for each method that any line of `section`
  * covers (`none` too) section's lines, for the others `parent`'s. Either may be NULL. Lines are

@@ -9,8 +9,6 @@
 #include "access/origin.h"
 #include "base/timestamp.h"
 
-#include <string.h>
-
 #include <apr_strings.h>
 
 /* How many of a token's audiences the log shows. */

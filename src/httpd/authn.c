@@ -18,7 +18,6 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_log.h>
-#include <http_protocol.h>
 
 APLOG_USE_MODULE(llama_auth);
 
@@ -358,7 +357,7 @@ static int authenticate(request_rec *r, const la_dir_conf_t *conf, const la_cred
                       .query = la_credential_query(r, conf->sources),
                       .client_ip = r->useragent_ip,
                       .headers = la_request_fields(r),
-                      .hidden = {la_sources_all_headers(), la_sources_headers(conf->sources)},
+                      .hidden = {la_collected.token_headers, la_sources_headers(conf->sources)},
                       .resource = conf->resource ? conf->resource->url : NULL};
     la_caller_t asked = make_question(conf, &call, found->scheme);
     const la_caller_t *known = la_request_find_caller(r, &asked);

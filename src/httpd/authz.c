@@ -14,7 +14,6 @@
  */
 #include "httpd/authz.h"
 
-#include "httpd/authn.h"
 #include "httpd/cors.h"
 #include "httpd/credential.h"
 #include "httpd/forward.h"

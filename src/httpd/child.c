@@ -10,7 +10,6 @@
 #include "io/server.h"
 
 #include <http_log.h>
-#include <http_main.h>
 #include <mod_watchdog.h>
 #include <mpm_common.h>
 

@@ -8,7 +8,6 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_ssl.h>
-#include <mod_core.h>
 
 /* ---- the path ---- */
 

@@ -3,8 +3,6 @@
 
 #include <apr_lib.h>
 
-#include <string.h>
-
 char la_field_cgi_char(char c)
 {
     return apr_isalnum(c) ? (char)apr_toupper(c) : '_';

@@ -5,7 +5,6 @@
 #include "base/fields.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/params.h"
 #include "httpd/assertions.h"
 #include "httpd/backend_token.h"
 #include "httpd/credential.h"
@@ -14,9 +13,6 @@
 #include "httpd/scrub.h"
 
 #include <apr_strings.h>
-#include <http_protocol.h>
-
-#include <stdlib.h>
 
 /* From this age on an assertion is asked for again before the handler runs. */
 #define RENEWAL_US APR_USEC_PER_SEC
@@ -333,7 +329,7 @@ void la_forward_to_handler(request_rec *r)
         return;
     }
     state->assertions = NULL;
-    if (conf->forwards || (moved && la_forward_any_reserved())) {
+    if (conf->forwards || (moved && la_collected.forwarded->nelts > 0)) {
         la_scrub_fields(r, conf->forwards); /* of an .htaccess, and of an earlier section */
     }
     if (had_assertion(r)) {

@@ -9,7 +9,6 @@
 #include "httpd/handler.h"
 #include "io/server.h"
 
-#include <apr_strings.h>
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>

@@ -38,7 +38,7 @@ static const la_model_sources_t *sources_of(request_rec *r)
 {
     const la_model_sources_t *sources = la_config_dir(r)->model_sources;
 
-    return sources ? sources : la_model_sources_default();
+    return sources ? sources : &la_model_sources_default;
 }
 
 static void note_model(found_t *found, la_slice_t model)

@@ -2,7 +2,7 @@
 #include "httpd/query.h"
 
 #include "base/params.h"
-#include "httpd/config/token_sources.h"
+#include "httpd/config/collected.h"
 #include "httpd/request.h"
 
 #include <apr_lib.h>
@@ -85,7 +85,7 @@ void la_query_redact(request_rec *r, const apr_array_header_t *names)
 
 void la_query_hide(request_rec *r)
 {
-    la_query_redact(r, la_sources_all_queries());
+    la_query_redact(r, la_collected.token_queries);
 }
 
 int la_query_read(request_rec *r)
@@ -99,7 +99,7 @@ int la_query_read(request_rec *r)
 
 int la_query_hide_from_log(request_rec *r)
 {
-    const apr_array_header_t *names = la_sources_all_queries();
+    const apr_array_header_t *names = la_collected.token_queries;
 
     for (; r && names && names->nelts > 0; r = r->next) {
         la_query_hide(r);
@@ -165,7 +165,7 @@ void la_query_restore(request_rec *r)
     if (!query) {
         return;
     }
-    shown = la_params_query_without(r->pool, query, la_sources_all_queries());
+    shown = la_params_query_without(r->pool, query, la_collected.token_queries);
     if (shown == query) {
         return;
     }

@@ -16,7 +16,6 @@
 #include "shm/memory.h"
 
 #include <apr_general.h>
-#include <http_core.h>
 
 #include <string.h>
 

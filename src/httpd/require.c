@@ -29,12 +29,9 @@ static const la_identity_t *identity_of(const request_rec *r)
     return caller ? caller->identity : NULL;
 }
 
-typedef const char *add_rule_fn(apr_pool_t *pool, const la_policy_t **policy,
-                                const la_policy_line_t *line);
-
 /* Parses a line as a policy of one rule. words: of const char *. */
-static const char *parse_rule(cmd_parms *cmd, const apr_array_header_t *words, add_rule_fn *add,
-                              const void **parsed)
+static const char *parse_rule(cmd_parms *cmd, const apr_array_header_t *words,
+                              la_policy_add_fn *add, const void **parsed)
 {
     const la_policy_line_t rule = {LA_METHODS_ALL, la_place_of_line(cmd), words->nelts,
                                    (const char *const *)words->elts};

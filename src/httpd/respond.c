@@ -15,7 +15,6 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_connection.h>
-#include <http_request.h>
 #include <mod_core.h>
 #include <util_filter.h>
 

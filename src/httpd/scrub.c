@@ -6,10 +6,9 @@
 #include "httpd/scrub.h"
 
 #include "base/fields.h"
-#include "httpd/config/forward_rules.h"
+#include "httpd/config/collected.h"
 
 #include <apr_strings.h>
-#include <http_config.h>
 #include <util_filter.h>
 
 /* ---- fields ---- */
@@ -124,7 +123,7 @@ void la_scrub_insert_filter(request_rec *r)
 
 int la_scrub_read(request_rec *r)
 {
-    if (la_forward_any_reserved()) {
+    if (la_collected.forwarded->nelts > 0) {
         la_scrub_fields(r, NULL);
     }
     la_scrub_insert_filter(r);

@@ -92,7 +92,7 @@ static apr_status_t create_cache(server_rec *s, apr_size_t size, apr_pool_t *pte
 
 static apr_status_t keep_or_create_cache(server_rec *s, apr_pool_t *ptemp)
 {
-    apr_size_t size = la_config_cache_bytes(s);
+    apr_size_t size = la_config_server(s)->cache.bytes;
 
     if (server->cache.size == size) {
         return APR_SUCCESS;
@@ -272,8 +272,8 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
         rv = open_life(main_server);
     }
     if (rv == APR_SUCCESS) {
-        rv = la_quota_memory_create(main_server, la_config_quota_bytes(main_server), &server->life,
-                                    ptemp);
+        rv = la_quota_memory_create(main_server, la_config_server(main_server)->quota_bytes,
+                                    &server->life, ptemp);
         rv = failed(main_server, rv, "the memory of quotas");
     }
     if (rv != APR_SUCCESS || la_registry_count() == 0) {

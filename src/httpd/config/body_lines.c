@@ -3,25 +3,11 @@
 
 #include "base/json_members.h"
 #include "base/units.h"
+#include "httpd/config/place.h"
 
 #include <apr_strings.h>
 
-static const char *in_directive(cmd_parms *cmd, const char *error)
-{
-    return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
-}
-
-static void *field_of(cmd_parms *cmd, void *dconf)
-{
-    return (char *)dconf + (apr_size_t)cmd->info;
-}
-
-const la_model_sources_t *la_model_sources_default(void)
-{
-    static const la_model_sources_t sources = {1, 1, {{LA_MODEL_IN_BODY, "model", NULL}}};
-
-    return &sources;
-}
+const la_model_sources_t la_model_sources_default = {1, 1, {{LA_MODEL_IN_BODY, "model", NULL}}};
 
 static const char *compile(apr_pool_t *pool, const char *text, la_model_source_t *source)
 {
@@ -63,7 +49,7 @@ static const char *parse_source(apr_pool_t *pool, const char *word, la_model_sou
 
 const char *la_body_set_sources(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
-    const la_model_sources_t **field = field_of(cmd, dconf);
+    const la_model_sources_t **field = la_place_field(cmd, dconf);
     la_model_sources_t *sources =
         apr_pcalloc(cmd->pool, sizeof(*sources) + (apr_size_t)argc * sizeof(la_model_source_t));
     const char *error = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
@@ -80,15 +66,15 @@ const char *la_body_set_sources(cmd_parms *cmd, void *dconf, int argc, char *con
     }
     sources->count = argc;
     *field = sources;
-    return in_directive(cmd, error);
+    return la_place_error(cmd, error);
 }
 
 const char *la_body_set_refusal(cmd_parms *cmd, void *dconf, const char *arg)
 {
-    int *status = field_of(cmd, dconf);
+    int *status = la_place_field(cmd, dconf);
 
     if (strcmp(arg, "403") != 0 && strcmp(arg, "404") != 0) {
-        return in_directive(cmd, "must be 403 or 404");
+        return la_place_error(cmd, "must be 403 or 404");
     }
     *status = arg[2] == '3' ? HTTP_FORBIDDEN : HTTP_NOT_FOUND;
     return NULL;
@@ -96,13 +82,13 @@ const char *la_body_set_refusal(cmd_parms *cmd, void *dconf, const char *arg)
 
 const char *la_body_set_limit(cmd_parms *cmd, void *dconf, const char *arg)
 {
-    apr_size_t *limit = field_of(cmd, dconf);
+    apr_size_t *limit = la_place_field(cmd, dconf);
     const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | NOT_IN_LIMIT);
 
     if (error) {
         return error;
     }
-    return in_directive(cmd, la_units_size(arg, limit) && *limit > 0
-                                 ? NULL
-                                 : "takes a size above 0, as 8M (K, M, G)");
+    return la_place_error(cmd, la_units_size(arg, limit) && *limit > 0
+                                   ? NULL
+                                   : "takes a size above 0, as 8M (K, M, G)");
 }

@@ -26,7 +26,7 @@ typedef struct la_model_sources_t {
 } la_model_sources_t;
 
 /* Where the model is if no line says so: body:model. */
-const la_model_sources_t *la_model_sources_default(void);
+extern const la_model_sources_t la_model_sources_default;
 
 #define LA_BODY_LIMIT_BYTES ((apr_size_t)8 * 1024 * 1024)
 

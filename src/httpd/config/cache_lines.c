@@ -4,7 +4,6 @@
 
 #include "base/units.h"
 #include "lookup/cache.h"
-#include "provider/option.h"
 
 #include <apr_strings.h>
 

@@ -4,13 +4,13 @@
  */
 #include "httpd/config/config.h"
 
+#include "access/pattern_rules.h"
 #include "httpd/field.h"
-#include "httpd/config/registry.h"
+#include "httpd/config/place.h"
 #include "httpd/config/rule_lines.h"
 #include "httpd/config/signers.h"
 #include "provider/mask.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include <stddef.h>
@@ -109,16 +109,6 @@ int la_config_outage_status(const server_rec *server)
     return status ? status : DEFAULT_OUTAGE_STATUS;
 }
 
-apr_size_t la_config_cache_bytes(const server_rec *main_server)
-{
-    return la_config_server(main_server)->cache.bytes;
-}
-
-apr_size_t la_config_quota_bytes(const server_rec *main_server)
-{
-    return la_config_server(main_server)->quota_bytes;
-}
-
 la_remote_options_t *la_config_remote(const server_rec *main_server)
 {
     la_server_conf_t *conf = ap_get_module_config(main_server->module_config, &llama_auth_module);
@@ -126,14 +116,9 @@ la_remote_options_t *la_config_remote(const server_rec *main_server)
     return conf->cache.remote_on ? &conf->cache.remote : NULL;
 }
 
-static const char *in_directive(cmd_parms *cmd, const char *error)
-{
-    return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
-}
-
 static const char *set_use(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
-    return in_directive(cmd, la_registry_use(cmd, argc, argv, &((la_dir_conf_t *)dconf)->use));
+    return la_place_error(cmd, la_registry_use(cmd, argc, argv, &((la_dir_conf_t *)dconf)->use));
 }
 
 static const char *set_scope_implies(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
@@ -141,8 +126,8 @@ static const char *set_scope_implies(cmd_parms *cmd, void *dconf, int argc, char
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
 
     (void)dconf;
-    return in_directive(cmd, la_implied_scopes_add(cmd->pool, &conf->implied_scopes, argc,
-                                                   (const char *const *)argv));
+    return la_place_error(cmd, la_implied_scopes_add(cmd->pool, &conf->implied_scopes, argc,
+                                                     (const char *const *)argv));
 }
 
 static const char *set_cors(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
@@ -153,8 +138,8 @@ static const char *set_cors(cmd_parms *cmd, void *dconf, int argc, char *const a
     if (error) {
         return error;
     }
-    return in_directive(cmd,
-                        conf->cors ? ONLY_ONCE : la_cors_parse(cmd->pool, argc, argv, &conf->cors));
+    return la_place_error(cmd, conf->cors ? ONLY_ONCE
+                                          : la_cors_parse(cmd->pool, argc, argv, &conf->cors));
 }
 
 /* Whether the line is read at startup, and not for a request that met an .htaccess. */
@@ -189,12 +174,12 @@ static const char *set_sources(cmd_parms *cmd, void *dconf, int argc, char *cons
     if (!error && at_startup(cmd)) {
         la_sources_announce(conf->sources);
     }
-    return in_directive(cmd, error);
+    return la_place_error(cmd, error);
 }
 
 static const char *clash_with_source(cmd_parms *cmd, const char *header)
 {
-    const apr_array_header_t *names = la_sources_all_headers();
+    const apr_array_header_t *names = la_collected.token_headers;
 
     for (int i = 0; i < names->nelts; i++) {
         if (la_field_is_same(APR_ARRAY_IDX(names, i, const char *), header)) {
@@ -222,7 +207,7 @@ static const char *set_forward(cmd_parms *cmd, void *dconf, const char *header, 
     if (!error && at_startup(cmd)) {
         la_forward_reserve(apr_pstrdup(cmd->pool, header));
     }
-    return in_directive(cmd, error);
+    return la_place_error(cmd, error);
 }
 
 static const char *set_document(cmd_parms *cmd, void *dconf, const char *status, const char *what)
@@ -230,26 +215,26 @@ static const char *set_document(cmd_parms *cmd, void *dconf, const char *status,
     la_dir_conf_t *conf = dconf;
 
     if (!at_startup(cmd) && la_errordocs_is_file(what)) {
-        return in_directive(cmd, "file: is for the server's own configuration, since httpd reads "
-                                 "more than an .htaccess may show; write the JSON text itself");
+        return la_place_error(cmd, "file: is for the server's own configuration, since httpd reads "
+                                   "more than an .htaccess may show; write the JSON text itself");
     }
-    return in_directive(cmd, la_errordocs_add(cmd->pool, &conf->documents, status, what));
+    return la_place_error(cmd, la_errordocs_add(cmd->pool, &conf->documents, status, what));
 }
 
 static const char *set_resource(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_dir_conf_t *conf = dconf;
 
-    return in_directive(cmd, conf->resource
-                                 ? ONLY_ONCE
-                                 : la_resource_parse(cmd->pool, argc, argv, &conf->resource));
+    return la_place_error(cmd, conf->resource
+                                   ? ONLY_ONCE
+                                   : la_resource_parse(cmd->pool, argc, argv, &conf->resource));
 }
 
 static const char *set_resource_servers(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
 {
     la_dir_conf_t *conf = dconf;
 
-    return in_directive(
+    return la_place_error(
         cmd, conf->resource_servers
                  ? ONLY_ONCE
                  : la_resource_parse_servers(cmd->pool, argc, argv, &conf->resource_servers));
@@ -260,8 +245,8 @@ static const char *set_resource_member(cmd_parms *cmd, void *dconf, const char *
 {
     la_dir_conf_t *conf = dconf;
 
-    return in_directive(cmd,
-                        la_resource_add_member(cmd->pool, &conf->resource_members, name, value));
+    return la_place_error(cmd,
+                          la_resource_add_member(cmd->pool, &conf->resource_members, name, value));
 }
 
 /* httpd looks at the first word of a switch only. */
@@ -276,13 +261,13 @@ static int is_one_word(cmd_parms *cmd)
 /* For on|off of directory scope; cmd->info is where in la_dir_conf_t. */
 static const char *set_switch(cmd_parms *cmd, void *dconf, int on)
 {
-    la_switch_e *field = (la_switch_e *)(void *)((char *)dconf + (apr_size_t)cmd->info);
+    la_switch_e *field = la_place_field(cmd, dconf);
 
     if (!is_one_word(cmd)) {
-        return in_directive(cmd, "takes on or off, and no more");
+        return la_place_error(cmd, "takes on or off, and no more");
     }
     if (*field == (on ? LA_OFF : LA_ON)) {
-        return in_directive(cmd, "is on and off in one section");
+        return la_place_error(cmd, "is on and off in one section");
     }
     *field = on ? LA_ON : LA_OFF;
     return NULL;
@@ -293,13 +278,10 @@ static const char *set_outage_status(cmd_parms *cmd, void *dconf, const char *ar
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
 
     (void)dconf;
-    if (strcmp(arg, "401") == 0) {
-        conf->outage_status = HTTP_UNAUTHORIZED;
-    } else if (strcmp(arg, "503") == 0) {
-        conf->outage_status = HTTP_SERVICE_UNAVAILABLE;
-    } else {
+    if (strcmp(arg, "401") != 0 && strcmp(arg, "503") != 0) {
         return "LlamaAuthOutageStatus must be 401 or 503";
     }
+    conf->outage_status = *arg == '4' ? HTTP_UNAUTHORIZED : HTTP_SERVICE_UNAVAILABLE;
     return NULL;
 }
 
@@ -308,9 +290,10 @@ static const char *set_quota_size(cmd_parms *cmd, void *dconf, const char *arg)
     la_server_conf_t *conf = ap_get_module_config(cmd->server->module_config, &llama_auth_module);
 
     (void)dconf;
-    return in_directive(cmd, cmd->server->is_virtual
-                                 ? "belongs to the main server: there is one memory for all quotas"
-                                 : la_quotas_size(cmd->pool, arg, &conf->quota_bytes));
+    return la_place_error(cmd,
+                          cmd->server->is_virtual
+                              ? "belongs to the main server: there is one memory for all quotas"
+                              : la_quotas_size(cmd->pool, arg, &conf->quota_bytes));
 }
 
 static const char *set_quota_use(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
@@ -321,8 +304,8 @@ static const char *set_quota_use(cmd_parms *cmd, void *dconf, int argc, char *co
     if (error) {
         return error;
     }
-    return in_directive(cmd, at_startup(cmd) ? la_quotas_use(cmd, argc, argv, use)
-                                             : "is for the server's own configuration");
+    return la_place_error(cmd, at_startup(cmd) ? la_quotas_use(cmd, argc, argv, use)
+                                               : "is for the server's own configuration");
 }
 
 /* Finds the line in the tree that mod_info shows; cmd->directive is const. */
@@ -365,7 +348,7 @@ static const char *set_cache_size(cmd_parms *cmd, void *dconf, const char *arg)
     la_cache_conf_t *conf = get_cache_conf(cmd);
 
     (void)dconf;
-    return conf ? in_directive(cmd, la_cache_lines_size(cmd->pool, arg, conf))
+    return conf ? la_place_error(cmd, la_cache_lines_size(cmd->pool, arg, conf))
                 : refuse_in_host(cmd);
 }
 
@@ -375,7 +358,7 @@ static const char *set_cache_shared(cmd_parms *cmd, void *dconf, int argc, char 
 
     (void)dconf;
     hide_secret(cmd, la_mask_redis(cmd->pool, argc, (const char *const *)argv));
-    return conf ? in_directive(cmd, la_cache_lines_shared(cmd->pool, argc, argv, conf))
+    return conf ? la_place_error(cmd, la_cache_lines_shared(cmd->pool, argc, argv, conf))
                 : refuse_in_host(cmd);
 }
 
@@ -385,7 +368,7 @@ static const char *set_cache_secret(cmd_parms *cmd, void *dconf, const char *fir
     la_cache_conf_t *conf = get_cache_conf(cmd);
 
     (void)dconf;
-    return conf ? in_directive(cmd, la_cache_lines_secret(cmd->pool, first, older, conf))
+    return conf ? la_place_error(cmd, la_cache_lines_secret(cmd->pool, first, older, conf))
                 : refuse_in_host(cmd);
 }
 
@@ -402,7 +385,7 @@ static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char
     if (!error && conf->backend_token->secret) {
         hide_secret(cmd, la_mask_option(cmd->pool, "SECRET", argc, (const char *const *)argv));
     }
-    return in_directive(cmd, error);
+    return la_place_error(cmd, error);
 }
 
 /* LlamaAuthModelList filter|off. */
@@ -413,10 +396,15 @@ static const char *set_model_list(cmd_parms *cmd, void *dconf, const char *arg)
     int is_known = strcasecmp(arg, "filter") == 0 || strcasecmp(arg, "off") == 0;
 
     *field = strcasecmp(arg, "filter") == 0 ? LA_ON : LA_OFF;
-    return error ? error : in_directive(cmd, is_known ? NULL : "takes filter or off");
+    return error ? error : la_place_error(cmd, is_known ? NULL : "takes filter or off");
 }
 
 #define FIELD(field) (void *)offsetof(la_dir_conf_t, field)
+#define RULE(field, add, is_servers)                                                               \
+    &(la_rule_t)                                                                                   \
+    {                                                                                              \
+        offsetof(la_dir_conf_t, field), add, is_servers                                            \
+    }
 
 const command_rec la_config_commands[] = {
     AP_INIT_RAW_ARGS("<LlamaAuthProvider", la_registry_section, NULL, RSRC_CONF,
@@ -446,13 +434,15 @@ const command_rec la_config_commands[] = {
     AP_INIT_TAKE_ARGV("LlamaAuthScopeImplies", set_scope_implies, NULL, RSRC_CONF,
                       "a scope, and the scopes that whoever has it has too"),
     AP_INIT_TAKE_ARGV("LlamaAuthUse", set_use, NULL, OR_AUTHCFG, "the providers to ask, in order"),
-    AP_INIT_TAKE_ARGV("RequireScope", la_rules_set_scopes, FIELD(scopes), OR_AUTHCFG,
-                      "[all|any] and the scopes a caller must have, or none"),
-    AP_INIT_TAKE_ARGV("RequireAttribute", la_rules_set_attribute, FIELD(attributes), OR_AUTHCFG,
+    AP_INIT_TAKE_ARGV("RequireScope", la_rules_set, RULE(scopes, la_policy_add_scopes, 0),
+                      OR_AUTHCFG, "[all|any] and the scopes a caller must have, or none"),
+    AP_INIT_TAKE_ARGV("RequireAttribute", la_rules_set,
+                      RULE(attributes, la_policy_add_attribute, 0), OR_AUTHCFG,
                       "a category and values of which a caller must have one, or none"),
-    AP_INIT_TAKE_ARGV("RequireOrigin", la_rules_set_origins, FIELD(origins),
+    AP_INIT_TAKE_ARGV("RequireOrigin", la_rules_set, RULE(origins, la_policy_add_origins, 1),
                       RSRC_CONF | ACCESS_CONF, "origins of pages that may send requests, or none"),
-    AP_INIT_TAKE_ARGV("RequireModel", la_rules_set_models, FIELD(models), OR_AUTHCFG,
+    AP_INIT_TAKE_ARGV("RequireModel", la_rules_set, RULE(models, la_policy_add_models, 0),
+                      OR_AUTHCFG,
                       "patterns of the models that may be named, attribute:CATEGORY, or none"),
     AP_INIT_TAKE_ARGV("LlamaAuthModelSource", la_body_set_sources, FIELD(model_sources), OR_AUTHCFG,
                       "where a request names its model: body:NAME, path:REGEX, query:NAME"),
@@ -460,9 +450,10 @@ const command_rec la_config_commands[] = {
                   "filter: lists of models show what RequireModel allows; or off"),
     AP_INIT_TAKE1("LlamaAuthModelRefusal", la_body_set_refusal, FIELD(model_refusal), OR_AUTHCFG,
                   "status when a model is not allowed: 403 or 404"),
-    AP_INIT_TAKE_ARGV("RequireMcp", la_rules_set_mcp, FIELD(mcp), OR_AUTHCFG,
-                      "MCP operations that may be called, attribute:CATEGORY, or none"),
-    AP_INIT_TAKE_ARGV("LlamaAuthMcpScope", la_rules_set_mcp_scope, FIELD(mcp_scopes), OR_AUTHCFG,
+    AP_INIT_TAKE_ARGV("RequireMcp", la_rules_set, RULE(mcp, la_policy_add_operations, 0),
+                      OR_AUTHCFG, "MCP operations that may be called, attribute:CATEGORY, or none"),
+    AP_INIT_TAKE_ARGV("LlamaAuthMcpScope", la_rules_set,
+                      RULE(mcp_scopes, la_policy_add_operation_scopes, 0), OR_AUTHCFG,
                       "an MCP operation and the scopes that it needs, or none"),
     AP_INIT_TAKE1("LlamaAuthBodyLimit", la_body_set_limit, FIELD(body_limit),
                   RSRC_CONF | ACCESS_CONF,

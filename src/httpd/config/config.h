@@ -16,7 +16,6 @@
 #include "httpd/config/resource.h"
 #include "httpd/config/token_sources.h"
 #include "httpd/config/errordocs.h"
-#include "provider/provider.h"
 
 #include <httpd.h>
 #include <http_config.h>
@@ -76,12 +75,6 @@ static inline const la_dir_conf_t *la_config_dir(const request_rec *r)
 }
 
 const la_server_conf_t *la_config_server(const server_rec *server);
-
-/* LlamaAuthCacheSize in bytes; 0 is off. */
-apr_size_t la_config_cache_bytes(const server_rec *main_server);
-
-/* LlamaAuthQuotaSize in bytes. */
-apr_size_t la_config_quota_bytes(const server_rec *main_server);
 
 /* LlamaAuthCacheShared with its secrets, or NULL when there is none. */
 la_remote_options_t *la_config_remote(const server_rec *main_server);

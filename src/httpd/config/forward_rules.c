@@ -34,11 +34,6 @@ int la_forward_is_reserved(la_slice_t name)
     return 0;
 }
 
-int la_forward_any_reserved(void)
-{
-    return la_collected.forwarded->nelts > 0;
-}
-
 void la_forward_reserve(const char *header)
 {
     if (!la_field_is_same(header, "Authorization") &&

@@ -53,7 +53,6 @@ void la_forward_reserve(const char *header);
 /* Whether a field's name is a reserved one, as CGI would see it: any case, every character except
  * letters and digits as `_`. */
 int la_forward_is_reserved(la_slice_t name);
-int la_forward_any_reserved(void);
 
 /* Whether only we send fields of that name: a reserved one, or one of a section's own lines, which
  * an .htaccess may have. For fields.h; forwards: a la_forwards_t, or NULL. */

@@ -2,8 +2,6 @@
  * before that is said here. */
 #include "httpd/config/lines.h"
 
-#include <apr_strings.h>
-
 int la_line_is(const ap_directive_t *line, const char *name)
 {
     return strcasecmp(line->directive, name) == 0;

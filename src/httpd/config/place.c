@@ -93,3 +93,8 @@ const char *la_place_of_line(cmd_parms *cmd)
 
     return line ? apr_psprintf(cmd->pool, "%s:%d", line->filename, line->line_num) : NULL;
 }
+
+const char *la_place_error(cmd_parms *cmd, const char *error)
+{
+    return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
+}

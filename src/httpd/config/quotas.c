@@ -7,9 +7,8 @@
 #include "shm/meter.h"
 
 #include <ap_expr.h>
-#include <apr_lib.h>
-#include <apr_strings.h>
 #include <http_log.h>
+#include <apr_strings.h>
 
 APLOG_USE_MODULE(llama_auth);
 

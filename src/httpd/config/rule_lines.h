@@ -1,16 +1,19 @@
-/* The setters of RequireScope and the other rules on callers. Where in the section's configuration
- * a rule's policy is says the command's row: cmd->info is the offset of a const la_policy_t *. */
+/* The setter of RequireScope and the other rules. */
 #ifndef LA_RULE_LINES_H
 #define LA_RULE_LINES_H
+
+#include "access/policy.h"
 
 #include <httpd.h>
 #include <http_config.h>
 
-const char *la_rules_set_scopes(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
-const char *la_rules_set_attribute(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
-const char *la_rules_set_origins(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
-const char *la_rules_set_models(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
-const char *la_rules_set_mcp(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
-const char *la_rules_set_mcp_scope(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
+/* What a rule's row in the command table has as its cmd->info. */
+typedef struct la_rule_t {
+    apr_size_t offset; /* of its const la_policy_t * in the section's configuration */
+    la_policy_add_fn *add;
+    int is_servers; /* not for an .htaccess */
+} la_rule_t;
+
+const char *la_rules_set(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
 
 #endif

@@ -132,16 +132,6 @@ void la_sources_announce(const la_sources_t *sources)
     add_names(la_collected.token_queries, sources->queries);
 }
 
-const apr_array_header_t *la_sources_all_headers(void)
-{
-    return la_collected.token_headers;
-}
-
-const apr_array_header_t *la_sources_all_queries(void)
-{
-    return la_collected.token_queries;
-}
-
 apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources_t *sources)
 {
     apr_array_header_t *methods = apr_array_make(pool, 2, sizeof(const char *));

@@ -43,11 +43,8 @@ const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
  * it. sources: NULL is Authorization. */
 int la_sources_are_in(const la_sources_t *sources, la_slice_t field);
 
-/* Header fields and query parameters of all sections together: added to while the configuration is
- * read. */
+/* Adds the names to those of all sections (collected.h), while the configuration is read. */
 void la_sources_announce(const la_sources_t *sources);
-const apr_array_header_t *la_sources_all_headers(void);
-const apr_array_header_t *la_sources_all_queries(void);
 
 /* How a client may send its token, in RFC 9728's words: `header`, `query`. Array of const char * in
  * `pool`. */

@@ -11,21 +11,21 @@
 
 /* ---- names ---- */
 
-static int has_control(const char *text, apr_size_t len)
+int la_pattern_has_control(la_slice_t text)
 {
     apr_size_t i = 0;
 
-    while (i < len && (unsigned char)text[i] >= 0x20 && text[i] != 0x7F) {
+    while (i < text.len && (unsigned char)text.data[i] >= 0x20 && text.data[i] != 0x7F) {
         i++;
     }
-    return i < len;
+    return i < text.len;
 }
 
 int la_model_is_name(la_slice_t text)
 {
     char copy[LA_MODEL_BYTES + 1];
 
-    if (text.len == 0 || text.len > LA_MODEL_BYTES || has_control(text.data, text.len)) {
+    if (text.len == 0 || text.len > LA_MODEL_BYTES || la_pattern_has_control(text)) {
         return 0;
     }
     memcpy(copy, text.data, text.len);
@@ -110,13 +110,6 @@ static int model_matches(la_slice_t pattern, la_slice_t model)
 
 /* ---- operations ---- */
 
-static int is_prefixed(la_slice_t text, const char *prefix)
-{
-    apr_size_t len = strlen(prefix);
-
-    return text.len >= len && memcmp(text.data, prefix, len) == 0;
-}
-
 const char *la_operation_text(apr_pool_t *pool, const la_operation_t *operation)
 {
     const char *method = apr_pstrmemdup(pool, operation->method.data, operation->method.len);
@@ -177,7 +170,7 @@ static int is_basic(const la_operation_t *operation)
     return operation->method.len == 0 || la_slice_is(operation->method, "initialize") ||
            la_slice_is(operation->method, "ping") ||
            la_slice_is(operation->method, "server/discover") ||
-           is_prefixed(operation->method, "notifications/");
+           la_slice_begins(operation->method, "notifications/");
 }
 
 /* The method and the name of a pattern. Returns whether it has a name. */
@@ -211,8 +204,8 @@ static int names_basic(la_slice_t pattern, const la_operation_t *operation)
     la_slice_t name;
 
     (void)split_pattern(pattern, &method, &name);
-    return operation->method.len > 0 &&
-           (la_slice_equals(method, operation->method) || is_prefixed(method, "notifications/"));
+    return operation->method.len > 0 && (la_slice_equals(method, operation->method) ||
+                                         la_slice_begins(method, "notifications/"));
 }
 
 /* A value of the caller's: a pattern, or a tool's name. */
@@ -230,7 +223,7 @@ static const char *word_fault(const char *word)
     if (word[0] == '\0') {
         return "a word is empty";
     }
-    if (!la_policy_is_text(word) || has_control(word, strlen(word))) {
+    if (!la_policy_is_text(word) || la_pattern_has_control(la_slice_of(word))) {
         return "the words are UTF-8 without control characters";
     }
     if (strcmp(word, ATTRIBUTE) == 0) {
@@ -249,14 +242,12 @@ static const char *add_patterns(apr_pool_t *pool, const la_policy_t **policy, ru
     const char *fault = line->count == 0 ? "a pattern is missing, or none" : NULL;
 
     if (la_policy_is_none(line)) {
-        return la_policy_add_rule(pool, policy, line->methods, NULL);
+        return la_policy_add_none(pool, policy, line);
     }
     for (int i = 0; i < line->count && !fault; i++) {
         fault = word_fault(line->words[i]);
     }
-    return fault ? fault
-                 : la_policy_add_rule(pool, policy, line->methods,
-                                      la_policy_make_rule(pool, kind, "", line));
+    return fault ? fault : la_policy_add_rule(pool, policy, kind, "", line);
 }
 
 const char *la_policy_add_models(apr_pool_t *pool, const la_policy_t **policy,
@@ -278,7 +269,7 @@ const char *la_policy_add_operation_scopes(apr_pool_t *pool, const la_policy_t *
     const char *fault = line->count < 2 ? "takes an operation and scopes, or none" : NULL;
 
     if (la_policy_is_none(line)) {
-        return la_policy_add_rule(pool, policy, line->methods, NULL);
+        return la_policy_add_none(pool, policy, line);
     }
     fault = fault ? fault : word_fault(line->words[0]);
     if (!fault && strncmp(line->words[0], ATTRIBUTE, ATTRIBUTE_LEN) == 0) {
@@ -288,32 +279,24 @@ const char *la_policy_add_operation_scopes(apr_pool_t *pool, const la_policy_t *
         fault = la_scope_fault(pool, scopes.words[i]);
     }
     return fault ? fault
-                 : la_policy_add_rule(
-                       pool, policy, line->methods,
-                       la_policy_make_rule(pool, RULE_OPERATION_SCOPE, line->words[0], &scopes));
+                 : la_policy_add_rule(pool, policy, RULE_OPERATION_SCOPE, line->words[0], &scopes);
 }
 
 /* ---- checking ---- */
 
-static int is_about_attribute(la_slice_t word)
-{
-    return is_prefixed(word, ATTRIBUTE);
-}
-
 static la_slice_t category_of(la_slice_t word)
 {
-    return (la_slice_t){word.data + ATTRIBUTE_LEN, word.len - ATTRIBUTE_LEN};
+    return behind(word, ATTRIBUTE_LEN);
 }
 
 static int any_value_matches(la_slice_t category, const la_asked_t *asked)
 {
-    apr_size_t index =
-        asked->subject->identity ? la_identity_find(asked->subject->identity, category) : 0;
-    apr_size_t count =
-        asked->subject->identity ? la_identity_value_count(asked->subject->identity, index) : 0;
+    const la_identity_t *identity = asked->subject->identity;
+    apr_size_t index = identity ? la_identity_find(identity, category) : 0;
+    apr_size_t count = identity ? la_identity_value_count(identity, index) : 0;
 
     for (apr_size_t i = 0; i < count; i++) {
-        la_slice_t value = la_identity_value(asked->subject->identity, index, i);
+        la_slice_t value = la_identity_value(identity, index, i);
 
         if (asked->operation ? value_matches(value, asked->operation)
                              : model_matches(value, asked->model)) {
@@ -325,7 +308,7 @@ static int any_value_matches(la_slice_t category, const la_asked_t *asked)
 
 static int word_matches(la_slice_t word, const la_asked_t *asked)
 {
-    if (is_about_attribute(word)) {
+    if (la_slice_begins(word, ATTRIBUTE)) {
         return any_value_matches(category_of(word), asked);
     }
     return asked->operation ? operation_matches(word, asked->operation)
@@ -334,12 +317,11 @@ static int word_matches(la_slice_t word, const la_asked_t *asked)
 
 static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identity_t *identity)
 {
-    const char *text =
-        apr_psprintf(pool, "the line at %s allows", rule->place ? rule->place : "an unknown place");
+    const char *text = apr_psprintf(pool, "the line at %s allows", la_policy_place(rule));
 
     for (apr_size_t i = 0; i < rule->count; i++) {
         text = apr_pstrcat(pool, text, i ? ", " : " ", rule->words[i].data, NULL);
-        if (is_about_attribute(rule->words[i])) {
+        if (la_slice_begins(rule->words[i], ATTRIBUTE)) {
             text = apr_psprintf(pool, "%s (%." LA_SHOWN "s)", text,
                                 la_policy_values(identity, category_of(rule->words[i])));
         }
@@ -370,14 +352,11 @@ static int check_lines(apr_pool_t *pool, const la_policy_t *policy, la_methods_t
 int la_policy_check_model(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
                           const la_asked_t *asked, la_policy_refusal_t *refusal)
 {
-    const char *model;
-
     if (check_lines(pool, policy, method, asked, refusal)) {
         return 1;
     }
-    model = apr_pstrmemdup(pool, asked->model.data, asked->model.len);
-    refusal->message =
-        apr_pstrcat(pool, "Access denied: user does not have access to model: ", model, NULL);
+    refusal->message = apr_psprintf(pool, "Access denied: user does not have access to model: %.*s",
+                                    (int)asked->model.len, asked->model.data);
     return 0;
 }
 
@@ -411,7 +390,7 @@ static int check_scopes(apr_pool_t *pool, const rule_t *rule, const la_asked_t *
                 NULL);
             refusal->reason = apr_psprintf(
                 pool, "the line at %s needs it for %s, and the caller has %." LA_SHOWN "s",
-                rule->place ? rule->place : "an unknown place", rule->category.data,
+                la_policy_place(rule), rule->category.data,
                 la_policy_values(asked->subject->identity, LA_SLICE(LA_CATEGORY_SCOPES)));
             return 0;
         }

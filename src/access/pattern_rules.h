@@ -13,6 +13,9 @@
  * characters of ASCII. */
 int la_model_is_name(la_slice_t text);
 
+/* Whether there are control characters of ASCII in a text. */
+int la_pattern_has_control(la_slice_t text);
+
 /* Whether a pattern matches all of the text. `*` stands for any characters or none, everything else
  * for itself. */
 int la_pattern_matches(la_slice_t pattern, la_slice_t text);

@@ -42,8 +42,14 @@ static void append_entries(la_policy_t *policy, const la_policy_t *from, la_meth
 
 /* ---- lines ------------------------------------------------------------------ */
 
-rule_t *la_policy_make_rule(apr_pool_t *pool, rule_e kind, const char *category,
-                            const la_policy_line_t *line)
+const char *la_policy_place(const rule_t *rule)
+{
+    return rule->place ? rule->place : "an unknown place";
+}
+
+/* Makes a rule of a line. In `pool`, with copies of all texts. */
+static rule_t *make_rule(apr_pool_t *pool, rule_e kind, const char *category,
+                         const la_policy_line_t *line)
 {
     rule_t *rule = apr_palloc(pool, sizeof(*rule) + (apr_size_t)line->count * sizeof(la_slice_t));
 
@@ -57,8 +63,9 @@ rule_t *la_policy_make_rule(apr_pool_t *pool, rule_e kind, const char *category,
     return rule;
 }
 
-const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
-                               const rule_t *rule)
+/* Adds a line; a NULL rule is `none`. */
+static const char *add_rule(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
+                            const rule_t *rule)
 {
     const la_policy_t *before = *policy;
     la_policy_t *after = make_policy(pool, (before ? before->count : 0) + 1);
@@ -78,6 +85,18 @@ const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, la_
     after->covered |= methods;
     *policy = after;
     return NULL;
+}
+
+const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, rule_e kind,
+                               const char *category, const la_policy_line_t *line)
+{
+    return add_rule(pool, policy, line->methods, make_rule(pool, kind, category, line));
+}
+
+const char *la_policy_add_none(apr_pool_t *pool, const la_policy_t **policy,
+                               const la_policy_line_t *line)
+{
+    return add_rule(pool, policy, line->methods, NULL);
 }
 
 int la_policy_is_text(const char *word)
@@ -164,22 +183,16 @@ const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy,
     int any = line->count > 0 && strcmp(line->words[0], "any") == 0;
     int all = line->count > 0 && strcmp(line->words[0], "all") == 0;
     la_policy_line_t scopes = all || any ? rest_of(line) : *line;
-    const char *fault = NULL;
+    const char *fault;
 
     if (la_policy_is_none(line)) {
-        return la_policy_add_rule(pool, policy, line->methods, NULL);
+        return la_policy_add_none(pool, policy, line);
     }
-    if (!all && !any) {
-        fault = keyword_fault(pool, line);
-    }
-    if (!fault) {
-        fault = scopes_fault(pool, &scopes);
-    }
+    fault = all || any ? NULL : keyword_fault(pool, line);
+    fault = fault ? fault : scopes_fault(pool, &scopes);
     return fault ? fault
-                 : la_policy_add_rule(pool, policy, line->methods,
-                                      la_policy_make_rule(pool,
-                                                          any ? RULE_ANY_SCOPE : RULE_ALL_SCOPES,
-                                                          LA_CATEGORY_SCOPES, &scopes));
+                 : la_policy_add_rule(pool, policy, any ? RULE_ANY_SCOPE : RULE_ALL_SCOPES,
+                                      LA_CATEGORY_SCOPES, &scopes);
 }
 
 const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy,
@@ -189,17 +202,16 @@ const char *la_policy_add_attribute(apr_pool_t *pool, const la_policy_t **policy
     la_policy_line_t values;
 
     if (la_policy_is_none(line)) {
-        return la_policy_add_rule(pool, policy, line->methods, NULL);
+        return la_policy_add_none(pool, policy, line);
     }
     fault = attribute_fault(line->count, line->words);
     if (fault) {
         return fault;
     }
     values = rest_of(line);
-    return la_policy_add_rule(
-        pool, policy, line->methods,
-        la_policy_make_rule(pool, is_any_value(values.words[0]) ? RULE_ANY_VALUE : RULE_ATTRIBUTE,
-                            line->words[0], &values));
+    return la_policy_add_rule(pool, policy,
+                              is_any_value(values.words[0]) ? RULE_ANY_VALUE : RULE_ATTRIBUTE,
+                              line->words[0], &values);
 }
 
 static int lists_word(const rule_t *rule, const char *word)
@@ -243,7 +255,7 @@ const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
     const rule_t *rule;
 
     if (la_policy_is_none(line)) {
-        return la_policy_add_rule(pool, policy, line->methods, NULL);
+        return la_policy_add_none(pool, policy, line);
     }
     if (line->count == 0) {
         return "an origin is missing, or none";
@@ -255,12 +267,12 @@ const char *la_policy_add_origins(apr_pool_t *pool, const la_policy_t **policy,
             return fault;
         }
     }
-    rule = la_policy_make_rule(pool, RULE_ORIGIN, "", &parsed);
+    rule = make_rule(pool, RULE_ORIGIN, "", &parsed);
     if (excludes_all(*policy, line->methods, rule)) {
         return "no origin is in this line and in another one of the section for the same methods, "
                "and all must hold: write one line with all origins";
     }
-    return la_policy_add_rule(pool, policy, line->methods, rule);
+    return add_rule(pool, policy, line->methods, rule);
 }
 
 const la_policy_t *la_policy_merge(apr_pool_t *pool, const la_policy_t *parent,
@@ -352,16 +364,15 @@ const char *la_policy_values(const la_identity_t *identity, la_slice_t category)
 /* What the line says and what the caller has, for the log. */
 static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identity_t *identity)
 {
-    static const char *const demands[] = {
-        [RULE_ALL_SCOPES] = "all of", [RULE_ANY_SCOPE] = "one of",
-        [RULE_ATTRIBUTE] = "one of",  [RULE_ANY_VALUE] = "any value:",
-        [RULE_ORIGIN] = "one of",     [RULE_MODEL] = "one of",
-        [RULE_OPERATION] = "one of",  [RULE_OPERATION_SCOPE] = "all of"};
+    static const char *const demands[] = {[RULE_ALL_SCOPES] = "all of",
+                                          [RULE_ANY_SCOPE] = "one of",
+                                          [RULE_ATTRIBUTE] = "one of",
+                                          [RULE_ANY_VALUE] = "any value:"};
 
-    return apr_psprintf(
-        pool, "the line at %s needs %s %s in %s, and the caller has %." LA_SHOWN "s",
-        rule->place ? rule->place : "an unknown place", demands[rule->kind], join_words(pool, rule),
-        rule->category.data, la_policy_values(identity, rule->category));
+    return apr_psprintf(pool,
+                        "the line at %s needs %s %s in %s, and the caller has %." LA_SHOWN "s",
+                        la_policy_place(rule), demands[rule->kind], join_words(pool, rule),
+                        rule->category.data, la_policy_values(identity, rule->category));
 }
 
 static int rule_holds(const rule_t *rule, const la_subject_t *subject)
@@ -373,23 +384,12 @@ static int rule_holds(const rule_t *rule, const la_subject_t *subject)
 /* The message for the client of a rule that does not hold. */
 static const char *refuse(apr_pool_t *pool, const rule_t *rule, const la_subject_t *subject)
 {
-    static const char start[] = "Access denied: user does not have required ";
+    const char *what = !is_about_scopes(rule)          ? rule->category.data
+                       : rule->kind == RULE_ALL_SCOPES ? find_word(rule, subject, 0)
+                                                       : join_words(pool, rule);
 
-    switch (rule->kind) {
-    case RULE_ALL_SCOPES:
-        return apr_pstrcat(pool, start, "scope: ", find_word(rule, subject, 0), NULL);
-    case RULE_ANY_SCOPE:
-        return apr_pstrcat(pool, start, "scope: ", join_words(pool, rule), NULL);
-    case RULE_ATTRIBUTE:
-    case RULE_ANY_VALUE:
-        return apr_pstrcat(pool, start, "attribute: ", rule->category.data, NULL);
-    case RULE_ORIGIN: /* la_policy_origin_fault() and pattern_rules.c check these */
-    case RULE_MODEL:
-    case RULE_OPERATION:
-    case RULE_OPERATION_SCOPE:
-        break;
-    }
-    return "Access denied";
+    return apr_pstrcat(pool, "Access denied: user does not have required ",
+                       is_about_scopes(rule) ? "scope: " : "attribute: ", what, NULL);
 }
 
 int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
@@ -415,8 +415,7 @@ const char *la_policy_origin_fault(apr_pool_t *pool, const la_policy_t *policy, 
         const rule_t *rule = policy->entries[i].rule;
 
         if ((policy->entries[i].methods & method) != 0 && (!origin || !lists_word(rule, origin))) {
-            return apr_psprintf(pool, "the line at %s lists %." LA_SHOWN "s",
-                                rule->place ? rule->place : "an unknown place",
+            return apr_psprintf(pool, "the line at %s lists %." LA_SHOWN "s", la_policy_place(rule),
                                 join_words(pool, rule));
         }
     }

@@ -38,13 +38,15 @@ struct la_policy_t {
     entry_t entries[]; /* in the order of the lines */
 };
 
-/* Makes a rule of a line. In `pool`, with copies of all texts. */
-rule_t *la_policy_make_rule(apr_pool_t *pool, rule_e kind, const char *category,
-                            const la_policy_line_t *line);
+/* The place of the rule's line, for the log. */
+const char *la_policy_place(const rule_t *rule);
 
-/* Adds a line; a NULL rule is `none`. Returns NULL, or why it cannot stand beside the others. */
-const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, la_methods_t methods,
-                               const rule_t *rule);
+/* Adds a rule that a line makes, or one for `none`. Texts are copied. Returns NULL, or why it
+ * cannot stand beside the others. */
+const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, rule_e kind,
+                               const char *category, const la_policy_line_t *line);
+const char *la_policy_add_none(apr_pool_t *pool, const la_policy_t **policy,
+                               const la_policy_line_t *line);
 
 /* Whether the line is the one word `none`. */
 int la_policy_is_none(const la_policy_line_t *line);

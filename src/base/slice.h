@@ -31,6 +31,14 @@ static inline int la_slice_is(la_slice_t slice, const char *text)
     return la_slice_equals(slice, la_slice_of(text));
 }
 
+/* Whether a slice begins with the bytes of `prefix`, which ends in NUL. */
+static inline int la_slice_begins(la_slice_t slice, const char *prefix)
+{
+    apr_size_t len = strlen(prefix);
+
+    return slice.len >= len && memcmp(slice.data, prefix, len) == 0;
+}
+
 /* Whether two texts are the same: both NULL, or both there and equal. */
 static inline int la_text_is_same(const char *a, const char *b)
 {

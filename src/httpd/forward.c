@@ -186,11 +186,6 @@ typedef struct inherited_t {
     int had_assertion;         /* likewise, in Authorization */
 } inherited_t;
 
-static int has_prefix(la_slice_t name, const char *prefix)
-{
-    return strncmp(name.data, prefix, strlen(prefix)) == 0;
-}
-
 /* Whether CGI or mod_include makes this variable of the query string. */
 static int is_query(la_slice_t name)
 {
@@ -208,14 +203,14 @@ static int is_left_over(const void *context, la_slice_t name)
     const inherited_t *inherited = context;
     const la_dir_conf_t *conf = inherited->conf;
 
-    while (has_prefix(name, redirect)) {
+    while (la_slice_begins(name, redirect)) {
         name.data += sizeof(redirect) - 1;
         name.len -= sizeof(redirect) - 1;
     }
     if (inherited->hides_token && la_sources_queries(conf->sources) && is_query(name)) {
         return 1;
     }
-    if (has_prefix(name, http)) {
+    if (la_slice_begins(name, http)) {
         la_slice_t field = {name.data + sizeof(http) - 1, name.len - (sizeof(http) - 1)};
 
         return la_forward_is_ours(conf->forwards, field) ||
@@ -223,7 +218,7 @@ static int is_left_over(const void *context, la_slice_t name)
                 (la_slice_is(field, "AUTHORIZATION") || la_slice_is(field, "DPOP"))) ||
                (inherited->hides_token && la_sources_are_in(conf->sources, field));
     }
-    return has_prefix(name, "LLAMA_AUTH_") ||
+    return la_slice_begins(name, "LLAMA_AUTH_") ||
            (inherited->had_caller &&
             (strcmp(name.data, "REMOTE_USER") == 0 || strcmp(name.data, "AUTH_TYPE") == 0));
 }
@@ -289,7 +284,7 @@ static void set_environment(request_rec *r, const la_caller_t *caller)
 /* For fields.h. */
 static int is_prefixed(const void *prefix, la_slice_t name)
 {
-    return has_prefix(name, prefix);
+    return la_slice_begins(name, prefix);
 }
 
 /* Between the first fixup and the last, SetEnv replaces the environment's table. */

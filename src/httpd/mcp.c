@@ -38,18 +38,13 @@ static void prepare(la_member_t *parts)
     parts[TASK] = (la_member_t){.name = "taskId", .within = params, .limit_bytes = NAME_BYTES};
 }
 
-static int begins(la_slice_t text, const char *prefix)
-{
-    return strncmp(text.data, prefix, strlen(prefix)) == 0;
-}
-
 /* The member that names what a method is about. */
 static part_e name_part(la_slice_t method)
 {
-    if (begins(method, "resources/")) {
+    if (la_slice_begins(method, "resources/")) {
         return URI;
     }
-    return begins(method, "tasks/") ? TASK : NAME;
+    return la_slice_begins(method, "tasks/") ? TASK : NAME;
 }
 
 static const char *id_text(apr_pool_t *pool, const la_member_t *id)
@@ -70,16 +65,6 @@ static const char *id_text(apr_pool_t *pool, const la_member_t *id)
 
 /* ---- what a message says ---- */
 
-static int has_control(la_slice_t text)
-{
-    apr_size_t i = 0;
-
-    while (i < text.len && (unsigned char)text.data[i] >= 0x20 && text.data[i] != 0x7F) {
-        i++;
-    }
-    return i < text.len;
-}
-
 /* What is wrong with a member that may be absent, and is a string if it is there; or NULL. */
 static const char *string_fault(apr_pool_t *pool, const la_member_t *member)
 {
@@ -90,7 +75,7 @@ static const char *string_fault(apr_pool_t *pool, const la_member_t *member)
     if (member->kind != LA_MEMBER_ABSENT && member->kind != LA_MEMBER_STRING) {
         return apr_psprintf(pool, "'%s' in the request body is no string", member->name);
     }
-    return member->is_unusable || has_control(member->value)
+    return member->is_unusable || la_pattern_has_control(member->value)
                ? apr_psprintf(pool, "'%s' in the request body is too long or no plain text",
                               member->name)
                : NULL;

@@ -1,8 +1,6 @@
 /* mod_llama_auth: Bearer tokens in front of LLM and MCP servers, for Apache httpd 2.4.
- *
  * The module record and the hook registrations: start here. Each hook's file says what it does,
- * authz.c why there are so many.
- */
+ * authz.c why there are so many. */
 #include "httpd/authn.h"
 #include "httpd/authz.h"
 #include "httpd/backend_token.h"

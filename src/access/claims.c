@@ -1,6 +1,4 @@
-/* Finds claims and makes a principal and attributes of them. Which objects hold claims, and which
- * claims map to which category, the providers say. Any thread.
- */
+/* Finds claims, and makes a principal and attributes of them, as the providers say. Any thread. */
 #include "access/claims.h"
 
 #include <string.h>

@@ -1,6 +1,4 @@
-/* Claims: members of a provider's answer or of a token, and the table that maps them to categories
- * of attributes.
- */
+/* Claims: members of an answer or of a token, and how they become categories of attributes. */
 #ifndef LA_CLAIMS_H
 #define LA_CLAIMS_H
 
@@ -36,15 +34,12 @@ typedef struct la_claims_t {
  * shorter one. `\.` is a dot inside a name. A member that is null counts as absent.
  *
  * claim: the value, NULL if not found.
- * Returns 1 if found, else 0.
- */
+ * Returns 1 if found, else 0. */
 int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t **claim);
 
 /* Takes the principal from the first of `names` that is present: a string, or a number as text.
- *
  * names: array of const char *. found: whether any of them is present.
- * Returns NULL, or why the claim is no principal, for the log, in `pool`.
- */
+ * Returns NULL, or why the claim is no principal, for the log, in `pool`. */
 const char *la_claims_principal(const la_claims_t *claims, const apr_array_header_t *names,
                                 la_identity_builder_t *builder, apr_pool_t *pool, int *found);
 
@@ -53,8 +48,7 @@ const char *la_claims_principal(const la_claims_t *claims, const apr_array_heade
  * member names to a map with `keys`. Several claims may add to one category. A string, list or
  * object without any value still makes its category; an absent claim makes none.
  *
- * maps: array of la_claim_map_t.
- */
+ * maps: array of la_claim_map_t. */
 void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
                    la_identity_builder_t *builder, apr_pool_t *pool);
 
@@ -62,16 +56,13 @@ void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
 void la_claims_map_texts(const apr_array_header_t *texts, const la_claim_map_t *map,
                          la_identity_builder_t *builder);
 
-/* Takes what the document's token is bound to: its `cnf`, if it has one. null_is_absent: see
- * la_confirmation_read(). */
+/* Takes the document's `cnf`, if it has one. null_is_absent: see la_confirmation_read(). */
 void la_claims_confirmation(const la_json_t *document, int null_is_absent,
                             la_identity_builder_t *builder);
 
 /* Makes the identity of a document that must name a principal; `first` may have a `cnf`.
- *
  * identity: in `pool`, NULL on failure.
- * Returns NULL, or why there is none, for the log, in `pool` or a literal.
- */
+ * Returns NULL, or why there is none, for the log, in `pool` or a literal. */
 const char *la_claims_identity(const la_claims_t *claims, const apr_array_header_t *names,
                                const apr_array_header_t *maps, apr_pool_t *pool,
                                const la_identity_t **identity);
@@ -81,8 +72,7 @@ const char *la_claims_identity(const la_claims_t *claims, const apr_array_header
  * `scalars` a number or boolean as text. A null is skipped.
  *
  * attributes: NULL has no categories.
- * Returns NULL, or what is wrong, for the log, in `pool`; the builder then holds a part.
- */
+ * Returns NULL, or what is wrong, for the log, in `pool`; the builder then holds a part. */
 const char *la_claims_attributes(const la_json_t *attributes, int scalars,
                                  la_identity_builder_t *builder, apr_pool_t *pool);
 

@@ -1,6 +1,4 @@
-/* What a token says of the key that its holder must prove to have: `cnf` (RFC 7800 section 3). Any
- * thread.
- */
+/* What a token says of the key that its holder must prove to have: `cnf` (RFC 7800 section 3). */
 #ifndef LA_CONFIRMATION_H
 #define LA_CONFIRMATION_H
 
@@ -31,8 +29,7 @@ typedef struct la_confirmation_t {
  *
  * claims: any value; only an object has a `cnf`. null_is_absent: a null `cnf` counts as missing,
  * else as one of the wrong type.
- * Returns 1 and fills `confirmation` if there is a `cnf`, else 0.
- */
+ * Returns 1 and fills `confirmation` if there is a `cnf`, else 0. */
 int la_confirmation_read(const la_json_t *claims, int null_is_absent,
                          la_confirmation_t *confirmation);
 

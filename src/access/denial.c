@@ -1,8 +1,5 @@
-/* Refusals: the code, the status and the texts of each kind, and its challenge.
- *
- * The table is spec section 8 in C. Whoever refuses says the kind and may change the status (an
- * outage as 503, httpd's own denial as 401). Called on denials only, from any thread.
- */
+/* The table is spec section 8 in C. Whoever refuses says the kind and may change the status (an
+ * outage as 503, httpd's own denial as 401). Called on denials only, from any thread. */
 #include "access/denial.h"
 
 #include <apr_strings.h>

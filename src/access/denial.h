@@ -44,24 +44,19 @@ typedef struct la_denial_t {
 } la_denial_t;
 
 /* A denial with the kind's own status; no scope, Retry-After 1 second.
- *
- * message: borrowed; NULL for the kind's own text.
- */
+ * message: borrowed; NULL for the kind's own text. */
 la_denial_t la_denial_make(la_denial_e kind, const char *message);
 
 /* The code of spec section 8: "missing_token", "invalid_request" ... A constant. */
 const char *la_denial_code(la_denial_e kind);
 
-/* Whether the default document has the message as "detail" (Llama Stack's 403) and not "message".
- */
+/* Whether the default document has the message as "detail" (Llama Stack's 403). */
 int la_denial_has_detail(la_denial_e kind);
 
 /* The WWW-Authenticate value (RFC 6750 section 3), or NULL: a 401 and an insufficient_scope have
  * one. It has `error` and `error_description` unless no token was sent or the denial is an outage.
- *
  * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4),
- * without control characters.
- */
+ * without control characters. */
 const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
 
 /* The second WWW-Authenticate value, for DPoP (RFC 9449 section 7.1), or NULL if the denial asks

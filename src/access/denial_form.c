@@ -1,8 +1,5 @@
-/* Error documents: JSON texts with placeholders, the presets' and an administrator's own.
- *
- * A text is checked once, while the configuration is read; placeholders are replaced each time it
- * is written. Any thread.
- */
+/* JSON texts with placeholders: checked once, while the configuration is read, and filled in each
+ * time one is written. Any thread. */
 #include "access/denial_form.h"
 
 #include "base/json.h"
@@ -131,8 +128,7 @@ static int is_name(const char *quote, const char *end)
     return p < end && *p == ':';
 }
 
-/* The next `%{` in a value at or after `p`; `end` if there is none. Names and escapes are skipped.
- */
+/* The next `%{` in a value at or after `p`, or `end`. Names and escapes are skipped. */
 static const char *find_placeholder(const char *p, const char *end, int *in_string)
 {
     for (; p < end && !(p[0] == '%' && p[1] == '{'); p++) {

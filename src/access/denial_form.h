@@ -1,5 +1,4 @@
-/* The forms of an error document: the presets of spec section 8, and an administrator's templates.
- */
+/* The forms of an error document: the presets of spec section 8, and administrators' templates. */
 #ifndef LA_DENIAL_FORM_H
 #define LA_DENIAL_FORM_H
 
@@ -26,17 +25,14 @@ const la_denial_form_t *la_denial_form_preset(const char *name);
  * for what they name.
  *
  * text: copied. form: in `pool`, NULL on failure. Returns NULL, or what is wrong: no JSON, no
- * object, a placeholder that does not exist or does not end.
- */
+ * object, a placeholder that does not exist or does not end. */
 const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form);
 
 /* A copy of the form in `pool`; presets and NULL are returned as they are. */
 const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_form_t *form);
 
 /* Writes a document, which is valid JSON whatever the values hold.
- *
- * form: NULL is `llama`. content_type: a constant. Returns the text, in `pool`, NUL-terminated.
- */
+ * form: NULL is `llama`. content_type: a constant. Returns the text, in `pool`, NUL-terminated. */
 la_slice_t la_denial_form_write(apr_pool_t *pool, const la_denial_form_t *form,
                                 const la_denial_t *denial, const la_denial_context_t *context,
                                 const char **content_type);

@@ -1,6 +1,5 @@
 /* Reads the flat block that stands for a caller, and checks one of unknown origin.
- * identity_build.c makes blocks; identity_layout.h draws them. Any thread.
- */
+ * identity_build.c makes blocks; identity_layout.h draws them. Any thread. */
 #include "access/identity.h"
 
 #include "access/identity_layout.h"

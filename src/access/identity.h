@@ -4,8 +4,7 @@
  * that the token is bound to.
  *
  * A builder collects in a pool; la_identity_build() makes the block, which never changes. Bytes of
- * unknown origin pass la_identity_check() first. Any thread may read a block.
- */
+ * unknown origin pass la_identity_check() first. Any thread may read a block. */
 #ifndef LA_IDENTITY_H
 #define LA_IDENTITY_H
 
@@ -32,20 +31,15 @@ la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool);
 
 /* Sets the principal. If none is set, readers make one of the client id, so that no digest of a
  * token enters the block.
- *
  * Returns NULL, or why it is refused: it is empty, holds control characters (C0, DEL, C1), or
- * begins or ends with a blank.
- */
+ * begins or ends with a blank. */
 const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal);
 
 /* Sets the provider's message to the caller; control characters become spaces. */
 void la_identity_set_message(la_identity_builder_t *builder, la_slice_t message);
 
-/* Sets the key that the token is bound to. Without it the identity says: bound to nothing.
- *
- * confirmation: as la_confirmation_read() makes it; one that la_confirmation_check() refuses
- * becomes LA_CONFIRM_UNKNOWN.
- */
+/* Sets the key that the token is bound to; unset, it is bound to nothing. One that
+ * la_confirmation_check() refuses becomes LA_CONFIRM_UNKNOWN. */
 void la_identity_set_confirmation(la_identity_builder_t *builder,
                                   const la_confirmation_t *confirmation);
 
@@ -60,24 +54,19 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
 #define LA_IDENTITY_MAX_BYTES ((apr_size_t)4 * 1024 * 1024)
 
 /* Builds the block in `pool`.
- *
  * identity: the block, NULL on failure.
- * Returns NULL, or the reason: it is too large.
- */
+ * Returns NULL, or the reason: it is too large. */
 const char *la_identity_build(la_identity_builder_t *builder, apr_pool_t *pool,
                               const la_identity_t **identity);
 
 /* The identity with the time when the caller's own token ends, its provider's leeway included; 0:
- * never. Kept in whole seconds, rounded down. A copy in `pool`, or `identity` itself if it has that
- * end already. */
+ * never. Rounded down to seconds. A copy in `pool`, or `identity` itself if it has that end. */
 const la_identity_t *la_identity_ending(apr_pool_t *pool, const la_identity_t *identity,
                                         apr_time_t end);
 
 /* Checks every offset and length of a block of unknown origin, so that the functions below may read
  * it.
- *
- * bytes: 8-byte aligned; len: bytes available. Returns 1 if the block is sound, else 0.
- */
+ * bytes: 8-byte aligned; len: bytes available. Returns 1 if the block is sound, else 0. */
 int la_identity_check(const void *bytes, apr_size_t len);
 
 /* Size of the block in bytes. */

@@ -1,5 +1,4 @@
-/* Collects a principal and attributes, and makes the flat block of them. One thread uses a builder.
- */
+/* Collects who a caller is, and makes the flat block of it. One thread uses a builder. */
 #include "access/identity.h"
 
 #include "base/hash.h"

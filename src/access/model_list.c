@@ -1,7 +1,5 @@
 /* The lists are cut out of the text and read an item at a time, since a tree of all items would
- * take too much memory. Then the rest of the text is read, and what may stay is put into it. Any
- * thread.
- */
+ * take too much memory. Then the rest is read, and what may stay is put into it. Any thread. */
 #include "access/model_list.h"
 
 #include "access/pattern_rules.h"

@@ -14,8 +14,7 @@ typedef int la_model_allowed_t(void *baton, apr_pool_t *pool, la_slice_t model);
  * usable name, go. `first_id` and `last_id` become those of `data`. All else stays as it is
  * written.
  *
- * filtered: in `pool`. Returns NULL, or why the text is no such answer.
- */
+ * filtered: in `pool`. Returns NULL, or why the text is no such answer. */
 const char *la_model_list_filter(apr_pool_t *pool, la_slice_t text, la_model_allowed_t *allowed,
                                  void *baton, la_slice_t *filtered);
 

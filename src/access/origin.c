@@ -1,5 +1,4 @@
-/* Parses origins. Browsers send them in one form; administrators also write capitals and default
- * ports. */
+/* Browsers send origins in one form; administrators also write capitals and default ports. */
 #include "access/origin.h"
 
 #include <apr_lib.h>

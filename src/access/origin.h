@@ -1,6 +1,5 @@
 /* Web origins (RFC 6454): a scheme, a host and a port, as an Origin field or a line of the
- * configuration names them. Text only; any thread.
- */
+ * configuration names them. Text only; any thread. */
 #ifndef LA_ORIGIN_H
 #define LA_ORIGIN_H
 
@@ -10,7 +9,6 @@
 
 /* The form in which two origins are compared: `null`, or scheme://host[:port] in lower case and
  * without the scheme's default port. IPv6 addresses get inet_ntop()'s form.
- *
  * Returns NULL if the text is anything else than one origin: a list, an origin with a path or a
  * user, a host that is not ASCII, a text of more than 300 characters. The result lives in `pool`.
  */

@@ -75,8 +75,7 @@ int la_pattern_matches(la_slice_t pattern, la_slice_t text)
            memcmp(text.data + text.len - part.len, part.data, part.len) == 0;
 }
 
-/* Takes what is in front of the next comma off the text, or all of it. Returns whether there was
- * one. */
+/* Takes what is before the next comma off the text, or all. Returns whether there was one. */
 static int take_to_comma(la_slice_t *text, la_slice_t *taken)
 {
     const char *comma = memchr(text->data, ',', text->len);

@@ -1,6 +1,5 @@
 /* RequireModel, RequireMcp and LlamaAuthMcpScope: which models and MCP operations a caller may
- * name. Their lines make policies, which nest as those of RequireScope do.
- */
+ * name. Their lines make policies, which nest as those of RequireScope do. */
 #ifndef LA_PATTERN_RULES_H
 #define LA_PATTERN_RULES_H
 
@@ -16,8 +15,7 @@ int la_model_is_name(la_slice_t text);
 /* Whether there are control characters of ASCII in a text. */
 int la_pattern_has_control(la_slice_t text);
 
-/* Whether a pattern matches all of the text. `*` stands for any characters or none, everything else
- * for itself. */
+/* Whether a pattern matches all of the text. `*` stands for any characters or none. */
 int la_pattern_matches(la_slice_t pattern, la_slice_t text);
 
 /* What an MCP message asks for. */
@@ -64,9 +62,7 @@ int la_policy_check_operation_scopes(apr_pool_t *pool, const la_policy_t *policy
                                      la_policy_refusal_t *refusal);
 
 /* The scopes that an operation needs, each once, joined by a space.
- *
- * others: what the request needs beside these, likewise, or NULL; they come first.
- */
+ * others: what the request needs beside these, likewise, or NULL; they come first. */
 const char *la_policy_operation_scopes(apr_pool_t *pool, const la_policy_t *policy,
                                        la_methods_t method, const la_operation_t *operation,
                                        const char *others);

@@ -1,9 +1,5 @@
-/* RequireScope, RequireAttribute and RequireOrigin: reading a line, merging sections, checking a
- * caller or an origin.
- *
- * Lines are added while the configuration (or an .htaccess) is read. Merges and checks run in
- * requests, on any thread; they change no policy.
- */
+/* Lines are added while the configuration (or an .htaccess) is read. Merges and checks run in
+ * requests, on any thread; they change no policy. */
 #include "access/policy_layout.h"
 
 #include "access/origin.h"

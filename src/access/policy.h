@@ -1,9 +1,7 @@
 /* RequireScope, RequireAttribute and RequireOrigin: their lines, how a nested section's lines
  * replace its parent's, and whether a caller or an origin satisfies them.
- *
  * A policy is built while the configuration is read and never changed; adding and merging make a
- * new one that shares the lines.
- */
+ * new one that shares the lines. */
 #ifndef LA_POLICY_H
 #define LA_POLICY_H
 
@@ -16,8 +14,7 @@
 typedef apr_uint64_t la_methods_t;
 #define LA_METHODS_ALL (~(la_methods_t)0)
 
-/* The lines of one section: scopes, attributes or origins. Opaque; NULL is a policy without lines.
- */
+/* The lines of one section: scopes, attributes or origins. NULL is a policy without lines. */
 typedef struct la_policy_t la_policy_t;
 
 /* A line as it is written. Texts are copied by whoever takes it. */
@@ -36,7 +33,7 @@ int la_policy_is_text(const char *word);
 typedef const char *la_policy_add_fn(apr_pool_t *pool, const la_policy_t **policy,
                                      const la_policy_line_t *line);
 
-/* Adds a `RequireScope` line, [all|any] SCOPE... or none,. Wrong are no scope, a
+/* Adds a `RequireScope` line, [all|any] SCOPE... or none. Wrong are no scope, a
  * character that RFC 6749 section 3.3 forbids in one, `none` beside other words or beside other
  * lines of the section for the same methods (a second `none` is harmless), and a first word that is
  * a keyword in another case (`None`). */
@@ -68,8 +65,7 @@ typedef struct la_subject_t {
 /* Whether the caller has a scope, or one that implies it. */
 int la_policy_has_scope(const la_subject_t *subject, la_slice_t scope);
 
-/* The values that the caller has in a category, for the log, or `nothing`. identity: may be NULL.
- */
+/* The values that a caller has in a category, for the log, or `nothing`. identity: or NULL. */
 const char *la_policy_values(const la_identity_t *identity, la_slice_t category);
 
 /* How much of a list of values a log line shows, in bytes, for a format. */
@@ -91,9 +87,8 @@ int la_policy_check(apr_pool_t *pool, const la_policy_t *policy, la_methods_t me
 const char *la_policy_origin_fault(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method,
                                    const char *origin);
 
-/* The scopes that a caller needs for `method`, each once, joined by a space, as a challenge has
- * them (RFC 6750 section 3): all of each line, of a line with `any` the first. NULL if there is
- * none. */
+/* The scopes that a caller needs for `method`, each once, joined by a space (RFC 6750 section 3):
+ * all of each line, of a line with `any` the first. NULL for none. */
 const char *la_policy_scopes(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method);
 
 #endif

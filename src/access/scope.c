@@ -1,6 +1,4 @@
-/* What a scope is, and which scopes imply others: for each scope that others imply, the set of
- * those others. A check costs one look-up for each scope of the caller.
- */
+/* Keeps for each scope the set of those that imply it. */
 #include "access/scope.h"
 
 #include "base/hash.h"

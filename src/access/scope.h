@@ -15,9 +15,7 @@ const char *la_scope_fault(apr_pool_t *pool, const char *word);
 typedef struct la_implied_scopes_t la_implied_scopes_t;
 
 /* Adds a line: a scope, and one or more that it implies. The words are copied.
- *
- * implied: the lines so far, changed; may point to NULL. Returns NULL, or what is wrong.
- */
+ * implied: the lines so far, changed; may point to NULL. Returns NULL, or what is wrong. */
 const char *la_implied_scopes_add(apr_pool_t *pool, la_implied_scopes_t **implied, int count,
                                   const char *const *words);
 

@@ -1,8 +1,4 @@
-/* The token: finding it in the Authorization field, and the texts made of its digest.
- *
- * Decides what a well-formed credential is. Every request calls it, from any thread; only
- * la_token_fault() allocates.
- */
+/* Every request calls these, from any thread; only la_token_fault() allocates. */
 #include "access/token.h"
 
 #include <apr_strings.h>

@@ -1,6 +1,4 @@
-/* The token: how it is found in the Authorization field, and the digest that stands for it
- * where the token itself must not appear.
- */
+/* The token: how it is found in the Authorization field, and what stands for it in logs. */
 #ifndef LA_TOKEN_H
 #define LA_TOKEN_H
 

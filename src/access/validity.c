@@ -1,8 +1,5 @@
-/* Checks the claims that bound a token's use. Any thread.
- *
- * Times stay doubles until they are known to be in range: NumericDate is any JSON number, 1e300
- * too.
- */
+/* Times stay doubles until they are in range: NumericDate is any JSON number, 1e300 too. Any
+ * thread. */
 #include "access/validity.h"
 
 #include "access/claims.h"

@@ -1,7 +1,5 @@
-/* Whether what a token says of itself allows its use here and now: `exp`, `nbf`, `iat`, `aud`,
- * `iss` (RFC 7519 section 4.1, RFC 7662 section 2.2). For claims in a JWT and in an introspection
- * answer alike.
- */
+/* Whether what a JWT or an introspection answer says allows a token's use here and now: `exp`,
+ * `nbf`, `iat`, `aud`, `iss` (RFC 7519 section 4.1, RFC 7662 section 2.2). */
 #ifndef LA_VALIDITY_H
 #define LA_VALIDITY_H
 
@@ -29,22 +27,17 @@ typedef struct la_validity_terms_t {
  *
  * expires: `exp` and the leeway, never 0; 0 if there is no `exp`. Set on success.
  * Returns NULL, or the reason for the log, a literal or in `pool`: what came and what was expected
- * (`aud is "account", expected one of: api`), as la_json_quoted() shows it.
- */
+ * (`aud is "account", expected one of: api`), as la_json_quoted() shows it. */
 const char *la_validity_check(apr_pool_t *pool, const la_json_t *claims,
                               const la_validity_terms_t *terms, apr_time_t *expires);
 
 /* Checks an audience alone, by terms->audiences, resource and null_is_absent.
- *
- * name: of the claim, for the reason. Returns as la_validity_check() does.
- */
+ * name: of the claim, for the reason. Returns as la_validity_check() does. */
 const char *la_validity_audience(apr_pool_t *pool, const char *name, const la_json_t *claim,
                                  const la_validity_terms_t *terms);
 
 /* Whether `iss` is a string other than `issuer`: then another provider may know the token.
- *
- * issuer: NULL: no token is another's. Returns NULL if it is not, else the reason for the log.
- */
+ * issuer: NULL: no token is another's. Returns NULL if it is not, else the reason for the log. */
 const char *la_validity_foreign(apr_pool_t *pool, const la_json_t *claims, const char *issuer);
 
 #endif

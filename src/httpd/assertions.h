@@ -6,10 +6,8 @@
 #include "shm/holder.h"
 
 /* Readies the signers of the configuration in a child, before its threads start.
- *
  * life: of this server; NULL: nobody is authenticated. pool: lives as long as the process. Returns
- * APR_SUCCESS, or what failed.
- */
+ * APR_SUCCESS, or what failed. */
 apr_status_t la_assertions_child_init(apr_pool_t *pool, la_holder_t *life);
 
 /* The value of a line `assertion:SIGNER` for a caller; NULL where none is sent: for a TRACE, which

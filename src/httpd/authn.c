@@ -1,6 +1,5 @@
-/* Authentication: finds the token, asks the providers in order and keeps the verdict in the
- * request. authz.c checks what the caller may do, respond.c answers a denial. In request threads.
- */
+/* Finds the token, asks the providers in order, and keeps the verdict in the request. authz.c
+ * checks what the caller may do, respond.c answers a denial. In request threads. */
 #include "httpd/authn.h"
 
 #include "base/clock.h"
@@ -52,8 +51,7 @@ static int deny(request_rec *r, la_denial_e kind, const char *message)
     return deny_for(r, kind, message, RETRY_AFTER_S);
 }
 
-/* Refuses what the client can mend, and says by which proof, if one is needed. scheme: of its
- * credential. */
+/* Refuses what the client can mend, and says by which proof. scheme: of its credential. */
 static int deny_credential(request_rec *r, const la_use_t *use, la_denial_t denial,
                            la_scheme_e scheme, la_proof_fault_e fault)
 {
@@ -328,8 +326,7 @@ static int conclude(request_rec *r, const la_caller_t *asked, la_chain_t *chain)
                     result->retry_after_s ? result->retry_after_s : RETRY_AFTER_S);
 }
 
-/* The question to the providers. It has the path and the query only if a verdict may depend on
- * them. */
+/* The question. It has the path and the query only if a verdict may depend on them. */
 static la_caller_t make_question(const la_dir_conf_t *conf, const la_call_t *call,
                                  la_scheme_e scheme)
 {

@@ -1,7 +1,5 @@
-/* Sends the backend's own credential. mod_proxy calls its fixups hook on a copy of the header
- * fields that exists only until it has written them to the backend: neither logs, filters, caches
- * and error pages nor the subrequests and redirects of this request ever see the credential. In
- * request threads. */
+/* mod_proxy calls its fixups hook on a copy of the header fields that exists only until it has
+ * written them to the backend: nothing else ever sees the credential. In request threads. */
 #include "httpd/backend_token.h"
 
 #include "base/fields.h"
@@ -84,8 +82,7 @@ static int add_token(request_rec *r)
     return DECLINED;
 }
 
-/* The URL of a proxied request, or NULL. mod_proxy makes a file name of `SetHandler proxy:` later.
- */
+/* The URL of a proxied request, or NULL. `SetHandler proxy:` becomes a file name later. */
 static const char *proxied_url(const request_rec *r)
 {
     if (r->handler && strncmp(r->handler, "proxy:", 6) == 0) {
@@ -96,8 +93,7 @@ static const char *proxied_url(const request_rec *r)
                : NULL;
 }
 
-/* Whether mod_proxy's module for this URL calls its fixups hook. A balancer has members of any
- * scheme. */
+/* Whether mod_proxy's module for this URL calls its fixups hook; a balancer's may. */
 static int takes_token(const char *url)
 {
     static const char *const schemes[] = {"http:", "https:", "ws:", "wss:", "balancer:"};

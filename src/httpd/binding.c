@@ -1,6 +1,5 @@
 /* Checks bindings. dpop.c says whether a proof is right, client_uri.c what the client asked for,
- * lookup/proofs.c whether the proof was shown before. In request threads.
- */
+ * lookup/proofs.c whether the proof was shown before. In request threads. */
 #include "httpd/binding.h"
 
 #include "httpd/child.h"

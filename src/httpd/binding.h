@@ -16,17 +16,14 @@ int la_binding_takes_dpop(const request_rec *r, const la_use_t *use);
  *
  * A new nonce is put among the answer's header fields if the client's ends soon.
  *
- * call: that the provider was asked. scheme: that the token came by.
- */
+ * call: that the provider was asked. scheme: that the token came by. */
 void la_binding_check(request_rec *r, const la_provider_t *provider, const la_call_t *call,
                       la_scheme_e scheme, la_result_t *result);
 
 /* Adds the challenge for DPoP to a 401, where one is due (RFC 9449 sections 7.1 and 7.2): the proof
  * was bad, the token came with a proof, or a provider in use demands that tokens are bound. With it
  * goes a nonce, if a provider in use demands one.
- *
- * scheme: of the credential, LA_SCHEME_OTHER if there was none.
- */
+ * scheme: of the credential, LA_SCHEME_OTHER if there was none. */
 void la_binding_challenge(request_rec *r, const la_use_t *use, la_scheme_e scheme,
                           la_proof_fault_e fault, la_denial_t *denial);
 

@@ -3,8 +3,7 @@
  * handler see what they would see without us. Time-outs are httpd's own (Timeout,
  * RequestReadTimeout).
  *
- * In request threads.
- */
+ * In request threads. */
 #include "httpd/body.h"
 
 #include "httpd/request.h"

@@ -1,6 +1,4 @@
-/* What a child has: its handles on shared memory, its providers' clients, and what runs in the
- * background. child_init runs before the child's threads.
- */
+/* child_init runs before the child's threads. */
 #include "httpd/child.h"
 
 #include "httpd/assertions.h"

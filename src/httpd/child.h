@@ -7,16 +7,14 @@
 
 #include <httpd.h>
 
-/* Returns this child's handles. Without providers there are the counters only, and all others are
- * NULL. */
+/* Returns this child's handles. Without providers all but the counters are NULL. */
 const la_shared_t *la_shared_get(void);
 
 /* Returns this child's keys of proofs, or NULL if it keeps none. */
 la_proof_keys_t *la_child_proof_keys(void);
 
 /* Has mod_watchdog run the background tasks that this configuration needs, in each child. In the
- * parent. Returns APR_SUCCESS; else it has logged what failed.
- */
+ * parent. Returns APR_SUCCESS; else it has logged what failed. */
 apr_status_t la_child_start_tasks(server_rec *s, apr_pool_t *pconf);
 
 /* Hook. */

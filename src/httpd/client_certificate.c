@@ -1,6 +1,4 @@
-/* Asks whoever makes TLS for httpd, mod_ssl or another module, for the client's certificate. In
- * request threads.
- */
+/* Asks whoever makes TLS for httpd for the client's certificate. In request threads. */
 #include "httpd/client_certificate.h"
 
 #include "jose/thumbprint.h"

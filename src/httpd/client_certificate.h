@@ -13,8 +13,7 @@
  * session has the certificate of the session that it resumes. It is read again for each request,
  * because `SSLVerifyClient` of a section can ask for one while the connection lives.
  *
- * text: empty if there is none. Returns 1, or 0: no TLS here, no mod_ssl, or no certificate.
- */
+ * text: empty if there is none. Returns 1, or 0: no TLS here, no mod_ssl, or no certificate. */
 int la_client_certificate_thumbprint(request_rec *r, char text[LA_THUMBPRINT_LEN + 1]);
 
 #endif

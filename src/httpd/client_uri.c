@@ -1,6 +1,5 @@
 /* Knows by which names clients call this server. What a client says of itself (Host) is believed in
- * its port, and where a wildcard leaves the host open. In request threads.
- */
+ * its port, and where a wildcard leaves the host open. In request threads. */
 #include "httpd/client_uri.h"
 
 #include "httpd/request.h"

@@ -13,8 +13,7 @@
  * ends here, or where `UseCanonicalName On` and `ServerName https://...` say so; then ServerName's
  * port counts too.
  *
- * request: a request_rec, the one whose section holds. For la_dpop_terms_t.
- */
+ * request: a request_rec, the one whose section holds. For la_dpop_terms_t. */
 int la_client_uri_is(const void *request, const la_uri_t *uri);
 
 /* One of the URIs that la_client_uri_is() agrees to, for the log. In the request's pool. */

@@ -1,7 +1,6 @@
 /* Keeps a connection's memory in its conn_config: of a fixed size, since a connection may live for
  * days. One request of a connection is worked on at a time, so nothing is locked. No token and no
- * verdict is kept.
- */
+ * verdict is kept. */
 #include "httpd/conn_memo.h"
 
 #include "base/checksum.h"
@@ -19,8 +18,7 @@ typedef struct conn_memo_t {
 
 _Static_assert(sizeof(conn_memo_t) <= 256, "an idle connection costs little");
 
-/* Returns the connection's memory, or NULL for a stream of HTTP/2: its thread is not the
- * connection's. */
+/* NULL for a stream of HTTP/2: its thread is not the connection's. */
 static conn_memo_t *memo_of(conn_rec *c)
 {
     conn_memo_t *memo = ap_get_module_config(c->conn_config, &llama_auth_module);

@@ -3,8 +3,7 @@
  * mod_cache, which keeps an answer for each origin because of Vary.
  *
  * The LlamaAuthCors of the section that the client asked for also covers error pages and the
- * targets of internal redirects: the browser's preflight was answered by that section.
- */
+ * targets of internal redirects: the browser's preflight was answered by that section. */
 #include "httpd/cors.h"
 
 #include "access/origin.h"
@@ -95,8 +94,7 @@ static const char *asked_method(const request_rec *r)
     return method && !*ap_scan_http_token(method) ? method : NULL;
 }
 
-/* The fields that a preflight asks for, "" if it asks for none; NULL if they are not a list of
- * names. */
+/* The fields that a preflight asks for, "" for none; NULL if they are no list of names. */
 static const char *asked_fields(const request_rec *r)
 {
     const char *names = apr_table_get(r->headers_in, "Access-Control-Request-Headers");

@@ -8,9 +8,8 @@
 /* Checks RequireOrigin. Returns OK, or the status of a denial that is recorded. */
 int la_cors_check_origin(request_rec *r);
 
-/* Remembers the LlamaAuthCors line of the section that the client's request meets first, and
- * answers a preflight of an origin that the line lists. Returns DECLINED, or the answer's status.
- */
+/* Remembers the LlamaAuthCors line of the first section, and answers a preflight of an origin that
+ * it lists. Returns DECLINED, or the answer's status. */
 int la_cors_begin(request_rec *r);
 
 /* Sets the fields that let every page read this answer, instead of LlamaAuthCors's. For handlers

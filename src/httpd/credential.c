@@ -1,6 +1,4 @@
-/* Finds the token in each kind of source, and removes it. base/params.c takes query strings and
- * cookies apart, access/token.c says what a token is. In request threads.
- */
+/* Finds the token in each kind of source, and removes it. In request threads. */
 #include "httpd/credential.h"
 
 #include "base/params.h"
@@ -11,8 +9,7 @@
 
 /* ---- finding ---- */
 
-/* The field with credentials for this server; a forward proxy has another one (RFC 9110 section
- * 11.7.1). */
+/* The field with credentials for this server (RFC 9110 section 11.7.1 for a forward proxy). */
 static const char *credentials_field(const request_rec *r)
 {
     return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";

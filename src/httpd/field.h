@@ -10,8 +10,7 @@ char la_field_cgi_char(char c);
 /* Whether a field has a name that is the same variable for CGI. */
 int la_field_has_name(la_slice_t field, const char *name);
 
-/* Whether two fields are one variable for CGI: any case, every character except letters and digits
- * as `_`. */
+/* Whether two fields are one variable for CGI: in any case, `_` for all but letters and digits. */
 int la_field_is_same(const char *a, const char *b);
 
 /* Whether HTTP, the connection, a proxy or authentication needs the field, so that it can carry

@@ -1,5 +1,4 @@
-/* Tells the rest of the server who the caller is: notes, headers for the backend, environment. In
- * request threads. */
+/* Sets them, in request threads. */
 #include "httpd/forward.h"
 
 #include "base/fields.h"
@@ -142,8 +141,7 @@ static int is_asserted(const request_rec *r, const la_request_t *state, const ch
     return set && field && strcmp(set, field) == 0;
 }
 
-/* Between the first fixup and the last the body may be read, which may take longer than an
- * assertion lives. */
+/* Between the first fixup and the last the body may be read, while an assertion may end. */
 static void renew_assertions(request_rec *r, const la_forwards_t *forwards, la_request_t *state)
 {
     apr_time_t now = apr_time_now();

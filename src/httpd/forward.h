@@ -1,5 +1,4 @@
-/* What others see of the caller: notes, headers for the backend (LlamaAuthForward), environment
- * variables (LlamaAuthEnv). */
+/* What others see of the caller: notes, LlamaAuthForward's headers, LlamaAuthEnv's variables. */
 #ifndef LA_FORWARD_H
 #define LA_FORWARD_H
 

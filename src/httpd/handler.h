@@ -1,12 +1,10 @@
-/* Which handler answers a request, and whether the server's own configuration or an .htaccess says
- * so. */
+/* Which handler answers a request, and whether an .htaccess says so. */
 #ifndef LA_HANDLER_H
 #define LA_HANDLER_H
 
 #include <httpd.h>
 
-/* Whether the handler of that name answers this request: SetHandler, AddHandler or RewriteRule
- * names it. */
+/* Whether SetHandler, AddHandler or RewriteRule names this handler for the request. */
 int la_handler_is(const request_rec *r, const char *name);
 
 /* Whether a SetHandler in the server's configuration names this handler for the request. An

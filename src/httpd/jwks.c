@@ -1,5 +1,4 @@
-/* Publishes keys (RFC 7517 section 5), so that backends can check assertions. The document is
- * public and the same for everybody. In request threads. */
+/* Publishes keys (RFC 7517 section 5), so that backends can check assertions. */
 #include "httpd/jwks.h"
 
 #include "httpd/config/signers.h"

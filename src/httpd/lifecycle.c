@@ -1,6 +1,5 @@
 /* The module's life in the parent: lends the lower floors httpd's functions, resets what the
- * configuration builds, and has shared memory made. post_config runs twice at startup.
- */
+ * configuration builds, and has shared memory made. post_config runs twice at startup. */
 #include "httpd/lifecycle.h"
 
 #include "httpd/child.h"

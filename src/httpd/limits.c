@@ -8,8 +8,7 @@
  *
  * When the memory is too small (more workers, a larger MaxConcurrent, more providers) or of another
  * layout, it is made again. Breakers and calls under way are copied; a copied call counts until its
- * deadline, since the process that made it gives its permit back in the old memory.
- */
+ * deadline, since the process that made it gives its permit back in the old memory. */
 #include "httpd/limits.h"
 
 #include "httpd/config/registry.h"
@@ -51,8 +50,7 @@ static apr_uint32_t gate_of_slot(apr_uint32_t slot)
 
 /* ---- how large ---- */
 
-/* A gate has permits for the largest MaxConcurrent, and for as many waiting requests as there are
- * workers. */
+/* A gate has permits for the largest MaxConcurrent, and a waiting request for each worker. */
 static apr_uint32_t permits_needed(void)
 {
     int workers = la_host()->workers();

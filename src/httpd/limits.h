@@ -1,7 +1,6 @@
 /* The memory of gates and flights. It is the server's, not a generation's: after a graceful restart
  * the children of both generations use the same, so that MaxConcurrent, breakers and single flight
- * hold over all of them.
- */
+ * hold over all of them. */
 #ifndef LA_LIMITS_H
 #define LA_LIMITS_H
 
@@ -28,9 +27,7 @@ typedef struct la_limits_t {
 
 /* Keeps the memory of the generation before or makes it, and gives each provider its gates
  * (provider->gate and document_gate). In the parent, once they have labels.
- *
- * life: of this server. ptemp: for the time of the call. Returns APR_SUCCESS, or what failed.
- */
+ * life: of this server. ptemp: for the time of the call. Returns APR_SUCCESS, or what failed. */
 apr_status_t la_limits_create(server_rec *s, la_holder_t *life, apr_pool_t *ptemp,
                               la_limits_t *limits);
 

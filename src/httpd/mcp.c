@@ -1,6 +1,4 @@
-/* Reads one JSON-RPC message, as MCP's Streamable HTTP sends it, and compares it with the fields
- * that repeat what it says. In request threads.
- */
+/* Reads one JSON-RPC message of MCP, and compares it with the fields that repeat what it says. */
 #include "httpd/mcp.h"
 
 #include "access/pattern_rules.h"

@@ -1,5 +1,4 @@
-/* RequireMcp and LlamaAuthMcpScope: finds the operation that an MCP message asks for, and decides
- * on it. */
+/* RequireMcp and LlamaAuthMcpScope: the operation that an MCP message asks for. */
 #ifndef LA_MCP_H
 #define LA_MCP_H
 
@@ -8,10 +7,8 @@
 #define LA_NOTE_MCP "llama_auth.mcp"
 
 /* Checks the operation. For the last fixup, when all rules that do without the body hold.
- *
  * Returns OK, or the status of a denial that is recorded. Notes the operation, and the request's id
- * for an error document.
- */
+ * for an error document. */
 int la_mcp_check(request_rec *r);
 
 #endif

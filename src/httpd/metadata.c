@@ -1,6 +1,4 @@
-/* RFC 9728: tells clients which authorization server to get a token from. The document is public
- * and the same for everybody; the configuration says where it is served.
- */
+/* Tells clients which authorization server to get a token from. The document is public. */
 #include "httpd/metadata.h"
 
 #include "base/json.h"

@@ -1,6 +1,4 @@
-/* Looks for a model in the path, the query and the body, as LlamaAuthModelSource says. In request
- * threads.
- */
+/* Looks for a model where LlamaAuthModelSource says. In request threads. */
 #include "httpd/model.h"
 
 #include "access/pattern_rules.h"
@@ -249,8 +247,7 @@ static int deny(request_rec *r, const la_policy_refusal_t *refusal)
     return la_respond_deny(r, denial);
 }
 
-/* Whether the request is a GET of a place whose lists are filtered, and names no model in its path.
- */
+/* Whether it is a GET of a place whose lists are filtered, and names no model in its path. */
 static int is_list(request_rec *r, const found_t *found)
 {
     return la_config_dir(r)->model_list == LA_ON && !found->in_path && r->method_number == M_GET &&

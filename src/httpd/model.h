@@ -9,10 +9,8 @@
 #define LA_NOTE_MODEL "llama_auth.model"
 
 /* Checks the model. For the last fixup, when all other rules but the quotas hold.
- *
  * Returns OK, or the status of a denial that is recorded. Notes the model, what the body says of
- * max_tokens and the like, and whether the answer is a list to be filtered.
- */
+ * max_tokens and the like, and whether the answer is a list to be filtered. */
 int la_model_check(request_rec *r);
 
 /* Tells the backend of the model (LlamaAuthForward X model). */

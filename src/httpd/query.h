@@ -3,15 +3,13 @@
  *
  * The first hook removes the tokens from the request line, the unparsed URI and Referer. r->args
  * keeps them until the handler's section is known: mod_cache's keys and rewriting need whole query
- * strings, and in other sections a parameter of that name may be no token.
- */
+ * strings, and in other sections a parameter of that name may be no token. */
 #ifndef LA_QUERY_H
 #define LA_QUERY_H
 
 #include <httpd.h>
 
-/* Hook post_read_request: keeps the query string, and hides the tokens of all `query:` sources of
- * the configuration. */
+/* Hook post_read_request: keeps the query string, and hides the tokens of all `query:` sources. */
 int la_query_read(request_rec *r);
 
 /* Hooks insert_error_filter and log_transaction: the same for requests that failed before it; the

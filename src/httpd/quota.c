@@ -1,8 +1,6 @@
 /* Quotas of requests. What a request was charged is kept with the first request of its chain, and
  * given back or settled when that one is logged; if it never is, its pool gives the permits back.
- *
- * In request threads.
- */
+ * In request threads. */
 #include "httpd/quota.h"
 
 #include "base/clock.h"

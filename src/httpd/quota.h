@@ -6,7 +6,6 @@
 
 /* Charges the request to the quotas of its section; each quota charges a client's request once,
  * wherever it leads. For the last fixup, when all rules have let the caller through.
- *
  * Returns OK, or the status of a denial that is recorded. */
 int la_quota_admit(request_rec *r);
 

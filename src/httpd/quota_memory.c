@@ -22,8 +22,7 @@
 /* Under this name httpd keeps the memory over restarts; another layout needs another name. */
 #define RETAINED_KEY "mod_llama_auth quotas 3"
 
-/* Requests in flight may be more than workers: those that only wait for the client are no worker's.
- */
+/* More requests than workers may be in flight: some only wait for the client. */
 #define PERMITS_PER_WORKER 8
 #define PERMITS_MIN        256u
 #define PERMITS_MAX        65536u

@@ -3,8 +3,7 @@
  * caller.
  *
  * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: else httpd would run
- * all checks again for each internal redirect.
- */
+ * all checks again for each internal redirect. */
 #include "httpd/require.h"
 
 #include "access/policy.h"

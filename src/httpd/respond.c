@@ -3,8 +3,7 @@
  * Header always and keep-alive.
  *
  * A denial keeps out an ErrorDocument (a custom response of the request outranks it) and does not
- * wait for a large request body.
- */
+ * wait for a large request body. */
 #include "httpd/respond.h"
 
 #include "httpd/forward.h"

@@ -1,8 +1,6 @@
 /* Removes what clients may not send. forward_rules.c knows the names that are ours.
- *
  * An input filter next to httpd's own reader of chunks removes trailers, because mod_proxy_fcgi
- * reads the body before the header fields. In request threads.
- */
+ * reads the body before the header fields. In request threads. */
 #include "httpd/scrub.h"
 
 #include "base/fields.h"

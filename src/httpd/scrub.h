@@ -8,8 +8,7 @@
 /* Registers the filter of trailers. */
 void la_scrub_register(void);
 
-/* Hook post_read_request: removes what no client may send, and adds the filter to a body that may
- * have trailers. */
+/* Hook post_read_request: removes what no client may send, and adds the filter of trailers. */
 int la_scrub_read(request_rec *r);
 
 /* Hook insert_filter: the same filter, for a redirect's request. */

@@ -8,8 +8,7 @@
 #include <httpd.h>
 
 /* Makes the shared memory or keeps that of the generation before; in the parent, after the
- * configuration was read. Returns APR_SUCCESS; else it has logged what failed.
- */
+ * configuration was read. Returns APR_SUCCESS; else it has logged what failed. */
 apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server);
 
 /* Makes a child's handles, in `pool`. Returns APR_SUCCESS; else it has logged what failed. */

@@ -1,8 +1,6 @@
 /* The filter stands nearest to the handler, in front of mod_deflate and of what may change the
  * answer. It passes on what it is given, in the same brigades.
- *
- * In request threads.
- */
+ * In request threads. */
 #include "httpd/usage_filter.h"
 
 #include "base/clock.h"
@@ -109,9 +107,7 @@ static apr_status_t pass_before(ap_filter_t *f, apr_bucket_brigade *bb, apr_buck
 
 /* Reads a bucket. If its bytes are not there yet (a pipe), what stands before it is passed on
  * first. Bytes that come from a pipe or a file are passed on at once, so they do not pile up.
- *
- * next: the bucket behind it.
- */
+ * next: the bucket behind it. */
 static apr_status_t read_bucket(ap_filter_t *f, apr_bucket_brigade *bb, apr_bucket *bucket,
                                 apr_bucket **next)
 {

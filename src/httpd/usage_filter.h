@@ -13,8 +13,7 @@ void la_usage_filter_want(request_rec *r);
  * INFLATE, which is of the same type. */
 void la_usage_filter_insert(request_rec *r);
 
-/* What the answer told, once it has passed or was cut off; noted for the access log where it was
- * wanted. */
+/* What the answer told, once it has passed or was cut off; also noted for the access log. */
 la_usage_t la_usage_filter_end(request_rec *r);
 
 /* Registers the output filter; once, with the hooks. */

@@ -14,9 +14,7 @@ typedef struct la_backend_token_t {
 } la_backend_token_t;
 
 /* Reads the arguments of LlamaAuthBackendToken: a secret, then header:NAME and always; or none.
- *
- * Returns NULL, or what is wrong, which never holds the secret.
- */
+ * Returns NULL, or what is wrong, which never holds the secret. */
 const char *la_backend_parse(apr_pool_t *pool, int count, char *const words[],
                              const la_backend_token_t **token);
 

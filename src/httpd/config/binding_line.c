@@ -1,6 +1,4 @@
-/* Looks at a provider's Binding beside the lines of a section that uses it. In the parent, once the
- * configuration is read.
- */
+/* Looks at a provider's Binding beside the lines of a section that uses it. */
 #include "httpd/config/binding_line.h"
 
 #include "httpd/config/lines.h"

@@ -9,9 +9,7 @@
 
 /* Why nobody can show what this provider's tokens have to be bound to; NULL if somebody can, as far
  * as the configuration tells.
- *
- * sources: the LlamaAuthTokenSource that holds in the section, or NULL.
- */
+ * sources: the LlamaAuthTokenSource that holds in the section, or NULL. */
 const char *la_binding_line_fault(apr_pool_t *pool, const la_provider_t *provider,
                                   const ap_directive_t *sources);
 

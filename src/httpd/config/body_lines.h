@@ -1,5 +1,4 @@
-/* LlamaAuthModelSource, LlamaAuthModelRefusal and LlamaAuthBodyLimit: their lines and setters.
- * cmd->info is the offset of the field in the section's configuration. */
+/* LlamaAuthModelSource, LlamaAuthModelRefusal and LlamaAuthBodyLimit: their lines and setters. */
 #ifndef LA_BODY_LINES_H
 #define LA_BODY_LINES_H
 

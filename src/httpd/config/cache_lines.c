@@ -1,5 +1,4 @@
-/* Reads lines of LlamaAuthCacheSize, LlamaAuthCacheShared and LlamaAuthCacheSecret, while the
- * configuration is read. */
+/* Reads lines of LlamaAuthCacheSize, LlamaAuthCacheShared and LlamaAuthCacheSecret. */
 #include "httpd/config/cache_lines.h"
 
 #include "base/units.h"

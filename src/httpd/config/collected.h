@@ -1,5 +1,4 @@
-/* What reading the configuration collects from all its sections. Filled in the parent, constant
- * from then on. */
+/* What is collected from all sections while the configuration is read; constant afterwards. */
 #ifndef LA_COLLECTED_H
 #define LA_COLLECTED_H
 

@@ -1,7 +1,6 @@
 /* The configuration: create, merge, every directive's setter and the command table. What a line
  * means is in a file of its own. Runs while httpd reads its files; setters of directory scope also
- * when a request meets an .htaccess.
- */
+ * when a request meets an .htaccess. */
 #include "httpd/config/config.h"
 
 #include "access/pattern_rules.h"

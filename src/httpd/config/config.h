@@ -1,7 +1,6 @@
 /* The configuration: one struct per server, one per directory section, and the command table.
  * Constant once httpd has read its files. A new field needs a line here, a row in the command table
- * and a line in the merge; tests/http/test_guards.py fails when one is missing.
- */
+ * and a line in the merge; tests/http/test_guards.py fails when one is missing. */
 #ifndef LA_CONFIG_H
 #define LA_CONFIG_H
 

@@ -4,8 +4,7 @@
 
 #include <httpd.h>
 
-/* Hook check_config, which `httpd -t` runs too. Returns OK, or a status after it logged what is
- * wrong. */
+/* Hook check_config, which `httpd -t` runs too. Logs what is wrong. */
 int la_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 
 #endif

@@ -1,5 +1,4 @@
-/* What the sections that define something by name have in common. Runs while httpd reads its
- * files. */
+/* What the sections that define something by name have in common. */
 #include "httpd/config/entries.h"
 
 #include "provider/option.h"

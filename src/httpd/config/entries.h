@@ -1,6 +1,5 @@
 /* What sections define by name: <LlamaAuthProvider>, <LlamaAuthQuota> and <LlamaAuthSigner>. Their
- * lines are options, not directives: httpd's directives inside are errors and take no effect.
- */
+ * lines are options, not directives: httpd's directives inside are errors and take no effect. */
 #ifndef LA_ENTRIES_H
 #define LA_ENTRIES_H
 
@@ -15,8 +14,7 @@ apr_array_header_t *la_entries_words(cmd_parms *cmd, const char *arg);
 typedef const char *la_entries_set_fn(cmd_parms *cmd, void *defined, ap_directive_t *line,
                                       const apr_array_header_t *words);
 
-/* Gives each line of the section to `set`. Returns NULL, or what is wrong with the line that httpd
- * will name. */
+/* Gives each line of the section to `set`. Returns NULL, or what is wrong with one of them. */
 const char *la_entries_read(cmd_parms *cmd, la_entries_set_fn *set, void *defined);
 
 /* Has httpd name the line of the section that an error of its options together begins with; else
@@ -30,10 +28,8 @@ la_entry_t *la_entries_add(cmd_parms *cmd, apr_array_header_t *entries, const ch
 int la_entries_sees(const server_rec *server, const la_entry_t *entry);
 
 /* The entry of that name that the server of `cmd` sees, or NULL. Names keep their case.
- *
  * both_ways: also a virtual host's, if `cmd` is the main server's. A main server's may not have the
- * name of one: which of them a line meant would depend on the order of lines.
- */
+ * name of one: which of them a line meant would depend on the order of lines. */
 const la_entry_t *la_entries_find(cmd_parms *cmd, const apr_array_header_t *entries,
                                   const char *name, int both_ways);
 

@@ -1,5 +1,4 @@
-/* Reads lines of LlamaAuthErrorDocument. Templates are parsed here, so that a wrong one stops the
- * start. */
+/* Parses templates, so that a wrong one stops the start. */
 #include "httpd/config/errordocs.h"
 
 #include "io/file.h"

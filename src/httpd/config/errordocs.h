@@ -8,16 +8,13 @@
 typedef struct la_errordocs_t la_errordocs_t;
 
 /* Adds one line to a section's.
- *
  * documents: the lines so far, replaced; may point to NULL. status: 400, 401, 403, 404, 413,
  * 415, 429, 500, 502, 503 or `default`. what: a JSON text, file:PATH (relative to ServerRoot, read
- * now) or a preset's name. Returns NULL, or what is wrong.
- */
+ * now) or a preset's name. Returns NULL, or what is wrong. */
 const char *la_errordocs_add(apr_pool_t *pool, const la_errordocs_t **documents, const char *status,
                              const char *what);
 
-/* Whether a line's last word names a file. An .htaccess may not: its author may not read all that
- * httpd may. */
+/* Whether a line's last word names a file. An .htaccess may not, since httpd reads more files. */
 int la_errordocs_is_file(const char *what);
 
 /* A nested section's lines over its parent's; its `default` line replaces all of the parent's.

@@ -34,10 +34,8 @@ typedef struct la_forwards_t {
 } la_forwards_t;
 
 /* Adds one line to a section's.
- *
  * forwards: the lines so far, replaced; may point to NULL. signer: of assertion:SIGNER, else NULL.
- * Returns NULL, or what is wrong.
- */
+ * Returns NULL, or what is wrong. */
 const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, const char *header,
                             const char *what, const la_signer_t *signer);
 
@@ -45,9 +43,8 @@ const char *la_forwards_add(apr_pool_t *pool, const la_forwards_t **forwards, co
 const la_forwards_t *la_forwards_merge(apr_pool_t *pool, const la_forwards_t *parent,
                                        const la_forwards_t *section);
 
-/* Reserves one more header, while the configuration is read: no request may bring it, since some
- * section sends it. Authorization is not for us alone: it is reserved in the sections that send it.
- */
+/* Reserves one more header, while the configuration is read: no request may bring it. Authorization
+ * is reserved in the sections that send it only. */
 void la_forward_reserve(const char *header);
 
 /* Whether a field's name is a reserved one, as CGI would see it: any case, every character except

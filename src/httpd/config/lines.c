@@ -1,5 +1,4 @@
-/* Walks httpd's tree of lines. httpd merges sections when it serves a request; what can be said
- * before that is said here. */
+/* httpd merges sections when it serves a request; what can be said before that is said here. */
 #include "httpd/config/lines.h"
 
 int la_line_is(const ap_directive_t *line, const char *name)

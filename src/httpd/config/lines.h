@@ -16,10 +16,8 @@ const ap_directive_t *la_lines_find(const ap_directive_t *lines, const char *nam
 
 /* The lines that hold in a section, as far as the configuration alone shows: its own, those of the
  * sections that it stands in, and those of <Location> and <Directory> sections of a path above it.
- *
  * tree: of the section's server. Returns an array of const ap_directive_t *, each the first line of
- * a section; a later section overrides an earlier one.
- */
+ * a section; a later section overrides an earlier one. */
 apr_array_header_t *la_lines_around(apr_pool_t *pool, const ap_directive_t *tree,
                                     const ap_directive_t *section);
 

@@ -1,6 +1,4 @@
-/* Refuses rules in places where httpd would take the line for something else. While the
- * configuration is read, or an .htaccess.
- */
+/* Refuses rules where httpd would take the line for something else. */
 #include "httpd/config/place.h"
 
 #include "httpd/config/lines.h"

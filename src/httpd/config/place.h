@@ -7,13 +7,10 @@
 
 /* Checks where a rule that holds for a whole section stands: not in <RequireAny> and its like, not
  * in a provider alias, and not in a <Limit> of methods that no client sends.
- *
- * Returns NULL, or what is wrong.
- */
+ * Returns NULL, or what is wrong. */
 const char *la_place_of_rule(cmd_parms *cmd);
 
-/* The same for Require llama-scope and llama-attribute, which may stand in <RequireAny> and its
- * like. */
+/* The same for Require llama-scope and llama-attribute, which may stand in <RequireAny>. */
 const char *la_place_of_require(cmd_parms *cmd);
 
 /* What is wrong with the methods of a section, if it is a <Limit> or <LimitExcept>; else NULL. */

@@ -1,5 +1,4 @@
-/* Reads <LlamaAuthQuota> sections and LlamaAuthQuotaUse lines. Runs while httpd reads its files.
- */
+/* Reads <LlamaAuthQuota> sections and LlamaAuthQuotaUse lines. */
 #include "httpd/config/quotas.h"
 
 #include "httpd/config/entries.h"
@@ -81,8 +80,7 @@ static const char *set_option(cmd_parms *cmd, void *quota, ap_directive_t *line,
                            (const char *const *)words->elts);
 }
 
-/* Compiles `When`. Attributes are read while a request is served, so no module may answer before.
- */
+/* Compiles `When`, which is evaluated while a request is served. */
 static const char *compile_when(cmd_parms *cmd, la_quota_t *quota)
 {
     const char *error = NULL;

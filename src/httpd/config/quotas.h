@@ -1,6 +1,5 @@
 /* The quotas of the configuration: <LlamaAuthQuota> sections, and LlamaAuthQuotaUse lines. What an
- * option means is in src/quota. Filled while httpd reads its files, constant afterwards.
- */
+ * option means is in src/quota. Filled while httpd reads its files, constant afterwards. */
 #ifndef LA_CONFIG_QUOTAS_H
 #define LA_CONFIG_QUOTAS_H
 
@@ -15,8 +14,7 @@ typedef struct la_quota_use_t {
     const la_quota_t *const *quotas;
 } la_quota_use_t;
 
-/* Gives the limits of all quotas their names; once the configuration is read, when the servers have
- * theirs. */
+/* Names the limits of all quotas; once the configuration is read, when the servers have names. */
 void la_quotas_label(apr_pool_t *pconf);
 
 /* The quotas of that name, on any virtual host, or with that label; and those that count by the

@@ -1,6 +1,4 @@
-/* Reads <LlamaAuthProvider> sections, and finds their providers by name. src/provider knows what an
- * option means.
- */
+/* Reads <LlamaAuthProvider> sections. What an option means is in src/provider. */
 #include "httpd/config/registry.h"
 
 #include "httpd/config/entries.h"

@@ -1,5 +1,4 @@
-/* Reads lines of LlamaAuthResource, LlamaAuthResourceServer and LlamaAuthResourceMember. While the
- * configuration is read, or an .htaccess. */
+/* Reads lines of LlamaAuthResource, LlamaAuthResourceServer and LlamaAuthResourceMember. */
 #include "httpd/config/resource.h"
 
 #include "access/policy.h"

@@ -1,6 +1,4 @@
-/* Reads lines of rules, while the configuration is read or an .htaccess. What a line means is in
- * access/.
- */
+/* Reads lines of rules. What they mean is in access/. */
 #include "httpd/config/rule_lines.h"
 
 #include "httpd/config/place.h"

@@ -1,5 +1,4 @@
-/* Reads <LlamaAuthSigner> sections, and finds their signers by name. Runs while httpd reads its
- * files. */
+/* Reads <LlamaAuthSigner> sections. */
 #include "httpd/config/signers.h"
 
 #include "httpd/config/entries.h"

@@ -1,5 +1,4 @@
-/* Reads lines of LlamaAuthTokenSource, and keeps the names of all of them. Runs while the
- * configuration or an .htaccess is read; the names are constant afterwards. */
+/* Reads lines of LlamaAuthTokenSource, and keeps the names of all of them. */
 #include "httpd/config/token_sources.h"
 
 #include "base/params.h"

@@ -35,8 +35,7 @@ const char *la_sources_parse(apr_pool_t *pool, int count, char *const words[],
  * array of const char *; NULL for NULL. */
 const apr_array_header_t *la_sources_headers(const la_sources_t *sources);
 
-/* The names of the parameters of a query string that the sources are: array of const char *; NULL
- * for NULL. */
+/* The names of the query parameters that the sources are, likewise. */
 const apr_array_header_t *la_sources_queries(const la_sources_t *sources);
 
 /* Whether a token, or the proof for one, may be in a field of that name, compared as CGI would see
@@ -46,8 +45,7 @@ int la_sources_are_in(const la_sources_t *sources, la_slice_t field);
 /* Adds the names to those of all sections (collected.h), while the configuration is read. */
 void la_sources_announce(const la_sources_t *sources);
 
-/* How a client may send its token, in RFC 9728's words: `header`, `query`. Array of const char * in
- * `pool`. */
+/* How a client may send its token (RFC 9728: `header`, `query`), of const char *, in `pool`. */
 apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources_t *sources);
 
 #endif

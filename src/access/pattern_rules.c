@@ -33,12 +33,12 @@ int la_model_is_name(la_slice_t text)
     return la_policy_is_text(copy);
 }
 
-/* The part of a pattern in front of its next `*`, or all of it. */
-static la_slice_t part_of(la_slice_t pattern)
+/* The part of a text in front of the next such character, or all of it. */
+static la_slice_t before(la_slice_t text, char stop)
 {
-    la_slice_t part = {pattern.data, 0};
+    la_slice_t part = {text.data, 0};
 
-    while (part.len < pattern.len && pattern.data[part.len] != '*') {
+    while (part.len < text.len && text.data[part.len] != stop) {
         part.len++;
     }
     return part;
@@ -52,7 +52,7 @@ static la_slice_t behind(la_slice_t text, apr_size_t len)
 /* Finds each part where it comes first, so that the time is linear. */
 int la_pattern_matches(la_slice_t pattern, la_slice_t text)
 {
-    la_slice_t part = part_of(pattern);
+    la_slice_t part = before(pattern, '*');
 
     if (part.len == pattern.len) {
         return la_slice_equals(pattern, text);
@@ -62,7 +62,7 @@ int la_pattern_matches(la_slice_t pattern, la_slice_t text)
     }
     text = behind(text, part.len);
     pattern = behind(pattern, part.len + 1);
-    while ((part = part_of(pattern)).len < pattern.len) {
+    while ((part = before(pattern, '*')).len < pattern.len) {
         const char *found = memmem(text.data, text.len, part.data, part.len);
 
         if (!found) {
@@ -78,11 +78,12 @@ int la_pattern_matches(la_slice_t pattern, la_slice_t text)
 /* Takes what is before the next comma off the text, or all. Returns whether there was one. */
 static int take_to_comma(la_slice_t *text, la_slice_t *taken)
 {
-    const char *comma = memchr(text->data, ',', text->len);
+    int has_comma;
 
-    *taken = (la_slice_t){text->data, comma ? (apr_size_t)(comma - text->data) : text->len};
-    *text = behind(*text, taken->len + (comma ? 1 : 0));
-    return comma != NULL;
+    *taken = before(*text, ',');
+    has_comma = taken->len < text->len;
+    *text = behind(*text, taken->len + (apr_size_t)has_comma);
+    return has_comma;
 }
 
 /* As la_pattern_matches(), but a `*` that limits something stands for no comma: LiteLLM takes `a,b`
@@ -410,18 +411,6 @@ int la_policy_check_operation_scopes(apr_pool_t *pool, const la_policy_t *policy
     return 1;
 }
 
-/* Whether a scope is among those, which are joined by spaces. */
-static int is_listed(const char *scopes, la_slice_t scope)
-{
-    const char *at = scopes;
-
-    while ((at = strstr(at, scope.data)) != NULL &&
-           !((at == scopes || at[-1] == ' ') && (at[scope.len] == '\0' || at[scope.len] == ' '))) {
-        at++;
-    }
-    return at != NULL;
-}
-
 const char *la_policy_operation_scopes(apr_pool_t *pool, const la_policy_t *policy,
                                        la_methods_t method, const la_operation_t *operation,
                                        const char *others)
@@ -433,9 +422,7 @@ const char *la_policy_operation_scopes(apr_pool_t *pool, const la_policy_t *poli
 
         for (apr_size_t j = 0;
              needs_scopes(&policy->entries[i], method, operation) && j < rule->count; j++) {
-            if (!is_listed(scopes, rule->words[j])) {
-                scopes = apr_pstrcat(pool, scopes, *scopes ? " " : "", rule->words[j].data, NULL);
-            }
+            scopes = la_policy_join_scope(pool, scopes, rule->words[j]);
         }
     }
     return scopes;

@@ -418,21 +418,20 @@ const char *la_policy_origin_fault(apr_pool_t *pool, const la_policy_t *policy, 
     return NULL;
 }
 
-static void add_scope(apr_array_header_t *scopes, const char *scope)
+const char *la_policy_join_scope(apr_pool_t *pool, const char *scopes, la_slice_t scope)
 {
-    int at = 0;
+    const char *at = scopes;
 
-    while (at < scopes->nelts && strcmp(APR_ARRAY_IDX(scopes, at, const char *), scope) != 0) {
+    while ((at = strstr(at, scope.data)) != NULL &&
+           !((at == scopes || at[-1] == ' ') && (at[scope.len] == '\0' || at[scope.len] == ' '))) {
         at++;
     }
-    if (at == scopes->nelts) {
-        APR_ARRAY_PUSH(scopes, const char *) = scope;
-    }
+    return at ? scopes : apr_pstrcat(pool, scopes, *scopes ? " " : "", scope.data, NULL);
 }
 
 const char *la_policy_scopes(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method)
 {
-    apr_array_header_t *scopes = apr_array_make(pool, 4, sizeof(const char *));
+    const char *scopes = "";
 
     for (apr_size_t i = 0; la_policy_applies(policy, method) && i < policy->count; i++) {
         const rule_t *rule = policy->entries[i].rule;
@@ -440,8 +439,8 @@ const char *la_policy_scopes(apr_pool_t *pool, const la_policy_t *policy, la_met
         apr_size_t count = rule->kind == RULE_ANY_SCOPE ? 1 : rule->count;
 
         for (apr_size_t j = 0; holds && j < count; j++) {
-            add_scope(scopes, rule->words[j].data);
+            scopes = la_policy_join_scope(pool, scopes, rule->words[j]);
         }
     }
-    return scopes->nelts > 0 ? apr_array_pstrcat(pool, scopes, ' ') : NULL;
+    return *scopes ? scopes : NULL;
 }

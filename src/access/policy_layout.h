@@ -48,6 +48,9 @@ const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, rul
 const char *la_policy_add_none(apr_pool_t *pool, const la_policy_t **policy,
                                const la_policy_line_t *line);
 
+/* The scopes, which are joined by spaces, and one more unless it is among them. */
+const char *la_policy_join_scope(apr_pool_t *pool, const char *scopes, la_slice_t scope);
+
 /* Whether the line is the one word `none`. */
 int la_policy_is_none(const la_policy_line_t *line);
 

@@ -223,11 +223,11 @@ static int check(request_rec *r, apr_pool_t *pool, la_slice_t model, la_policy_r
                                  refusal);
 }
 
-int la_model_is_allowed(request_rec *r, apr_pool_t *pool, la_slice_t model)
+int la_model_is_allowed(void *request, apr_pool_t *pool, la_slice_t model)
 {
     la_policy_refusal_t refusal;
 
-    return check(r, pool, model, &refusal);
+    return check(request, pool, model, &refusal);
 }
 
 static int deny(request_rec *r, const la_policy_refusal_t *refusal)

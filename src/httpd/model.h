@@ -16,7 +16,8 @@ int la_model_check(request_rec *r);
 /* Tells the backend of the model (LlamaAuthForward X model). */
 void la_model_forward(request_rec *r);
 
-/* Whether the rules of the request's section allow the caller a model. pool: for the work. */
-int la_model_is_allowed(request_rec *r, apr_pool_t *pool, la_slice_t model);
+/* Whether the rules of the section of a request_rec allow its caller a model: a la_model_allowed_t.
+ */
+int la_model_is_allowed(void *request, apr_pool_t *pool, la_slice_t model);
 
 #endif

@@ -60,12 +60,6 @@ void la_model_list_insert_filter(request_rec *r)
     }
 }
 
-/* For la_model_list_filter(). */
-static int is_allowed(void *baton, apr_pool_t *pool, la_slice_t model)
-{
-    return la_model_is_allowed(baton, pool, model);
-}
-
 /* What is true of the whole list only. */
 static void set_fields(request_rec *r)
 {
@@ -119,7 +113,7 @@ static apr_status_t answer(ap_filter_t *f, apr_bucket_brigade *bb, const collect
     la_slice_t list;
 
     apr_pool_create(&scratch, f->r->pool);
-    error = la_model_list_filter(scratch, text, is_allowed, f->r, &list);
+    error = la_model_list_filter(scratch, text, la_model_is_allowed, f->r, &list);
     apr_brigade_cleanup(bb);
     if (error) {
         error = apr_pstrdup(f->r->pool, error);

@@ -3,15 +3,16 @@
 #include "httpd/binding.h"
 
 #include "httpd/child.h"
-#include "httpd/client_certificate.h"
 #include "httpd/client_uri.h"
 #include "io/server.h"
 #include "jose/dpop.h"
+#include "jose/thumbprint.h"
 #include "lookup/nonce.h"
 #include "lookup/proofs.h"
 
 #include <apr_strings.h>
 #include <http_log.h>
+#include <http_ssl.h>
 
 APLOG_USE_MODULE(llama_auth);
 
@@ -42,16 +43,8 @@ int la_binding_takes_dpop(const request_rec *r, const la_use_t *use)
 
 static int demands_key(const la_provider_t *provider)
 {
-    switch (provider->common.binding) {
-    case LA_BINDING_REQUIRE:
-    case LA_BINDING_DPOP:
-        return 1;
-    case LA_BINDING_CHECK:
-    case LA_BINDING_MTLS:
-    case LA_BINDING_IGNORE:
-        break;
-    }
-    return 0;
+    return provider->common.binding == LA_BINDING_REQUIRE ||
+           provider->common.binding == LA_BINDING_DPOP;
 }
 
 /* The algorithms of all providers in use that look at bindings. */
@@ -219,11 +212,27 @@ static const char *check_proof(request_rec *r, const la_provider_t *provider, co
 
 /* ---- the binding ---- */
 
+/* The TLS client certificate; NULL without TLS, without mod_ssl or its like, and without one.
+ *
+ * The handshake has proven that the client has the certificate's key, whoever signed it: mod_ssl's
+ * `SSLVerifyClient optional_no_ca` lets self-signed ones through (RFC 8705 section 2.2). A resumed
+ * session has the certificate of the session that it resumes. It is read again for each request,
+ * because `SSLVerifyClient` of a section can ask for one while the connection lives. */
+static const char *certificate_of(request_rec *r)
+{
+    conn_rec *c =
+        r->connection; /* a stream of HTTP/2 has its own, and mod_ssl finds the client's */
+
+    return ap_ssl_conn_is_ssl(c->master ? c->master : c)
+               ? ap_ssl_var_lookup(r->pool, r->server, c, r, "SSL_CLIENT_CERT")
+               : NULL;
+}
+
 static const char *check_certificate(request_rec *r, const char *expected)
 {
     char own[LA_THUMBPRINT_LEN + 1];
 
-    if (!la_client_certificate_thumbprint(r, own)) {
+    if (!la_certificate_thumbprint(la_slice_of(certificate_of(r)), own)) {
         return "there is no TLS client certificate, and the token is bound to one";
     }
     return strcmp(own, expected) == 0

@@ -325,22 +325,12 @@ static apr_status_t replay_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_inp
     return APR_ENOTIMPL;
 }
 
-static int has_filter(const request_rec *r)
-{
-    const ap_filter_t *f = r->input_filters;
-
-    while (f && f->frec != filter_handle) {
-        f = f->next;
-    }
-    return f != NULL;
-}
-
 void la_body_insert_filter(request_rec *r)
 {
     const la_request_t *first = la_request_get(la_request_first(r));
     apr_bucket_brigade *kept;
 
-    if (!first || !first->body_is_read || has_filter(r)) {
+    if (!first || !first->body_is_read || la_request_has_input(r, filter_handle)) {
         return;
     }
     kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);

@@ -74,19 +74,14 @@ static int is_alias(apr_pool_t *pool, la_slice_t host, const apr_array_header_t 
     return 0;
 }
 
-/* Whether the client named this host; httpd takes it from Host or from the request line. */
-static int is_named(request_rec *r, la_slice_t host)
-{
-    return is_host(r->pool, host, la_request_first(r)->hostname);
-}
-
 static int is_own_host(request_rec *r, la_slice_t host)
 {
     const server_rec *server = r->server;
 
     return is_host(r->pool, host, server->server_hostname) ||
            is_alias(r->pool, host, server->names, 0) ||
-           (is_named(r, host) && is_alias(r->pool, host, server->wild_names, 1));
+           (is_host(r->pool, host, la_request_first(r)->hostname) &&
+            is_alias(r->pool, host, server->wild_names, 1));
 }
 
 /* The port that the client named. */

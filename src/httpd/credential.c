@@ -15,11 +15,6 @@ static const char *credentials_field(const request_rec *r)
     return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
 }
 
-static const char *authorization_of(const request_rec *r, const apr_table_t *fields)
-{
-    return apr_table_get(fields, credentials_field(r));
-}
-
 /* A query string or a Cookie field may name a source more than once. */
 static la_token_e check_only(int count, la_slice_t text)
 {
@@ -35,8 +30,8 @@ typedef struct search_t {
 
 static la_token_e find_in_authorization(const search_t *search, la_credential_t *found)
 {
-    return la_token_from_authorization(authorization_of(search->r, search->fields), search->dpop,
-                                       &found->token, &found->scheme);
+    return la_token_from_authorization(apr_table_get(search->fields, credentials_field(search->r)),
+                                       search->dpop, &found->token, &found->scheme);
 }
 
 static la_token_e find_in(const search_t *search, const la_token_source_t *source,

@@ -50,6 +50,16 @@ int la_request_method(request_rec *r)
     return state ? state->method_number : r->method_number;
 }
 
+int la_request_has_input(const request_rec *r, const ap_filter_rec_t *filter)
+{
+    const ap_filter_t *f = r->input_filters;
+
+    while (f && f->frec != filter) {
+        f = f->next;
+    }
+    return f != NULL;
+}
+
 void la_request_keep_fields(request_rec *r)
 {
     request_rec *first = la_request_first(r);

@@ -10,6 +10,8 @@
 #include "access/token.h"
 #include "httpd/config/config.h"
 
+#include <util_filter.h>
+
 /* Who the client is for the providers of one section, and the question they were asked. Constant,
  * in the pool of the first request. */
 typedef struct la_caller_t {
@@ -110,6 +112,9 @@ int la_request_begin(request_rec *r);
 
 /* The number of the method that the client sent; HEAD counts as GET. */
 int la_request_method(request_rec *r);
+
+/* Whether the request has that input filter. */
+int la_request_has_input(const request_rec *r, const ap_filter_rec_t *filter);
 
 /* Copies the client's header fields before authentication and fixups change them. Later calls for
  * the same chain do nothing. */

@@ -202,16 +202,11 @@ int la_respond_fail(request_rec *r, la_denial_t denial)
     return la_respond_deny(r, denial);
 }
 
-/* A forward proxy makes a 407 of a 401. */
-static int status_for_checks(const request_rec *r)
-{
-    return r->status == HTTP_PROXY_AUTHENTICATION_REQUIRED ? HTTP_UNAUTHORIZED : r->status;
-}
-
 /* The denial that this error response is about, or NULL if it is not ours. */
 static const la_denial_t *denial_of(request_rec *r, const la_request_t *state)
 {
-    int status = status_for_checks(r);
+    /* A forward proxy makes a 407 of a 401. */
+    int status = r->status == HTTP_PROXY_AUTHENTICATION_REQUIRED ? HTTP_UNAUTHORIZED : r->status;
 
     if (state->passed) {
         return NULL;

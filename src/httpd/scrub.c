@@ -5,6 +5,7 @@
 
 #include "base/fields.h"
 #include "httpd/config/collected.h"
+#include "httpd/request.h"
 
 #include <apr_strings.h>
 #include <util_filter.h>
@@ -94,18 +95,6 @@ void la_scrub_register(void)
                                              (ap_filter_type)(AP_FTYPE_PROTOCOL - 1));
 }
 
-static int is_in_place(const request_rec *r)
-{
-    const ap_filter_t *filter;
-
-    for (filter = r->input_filters; filter; filter = filter->next) {
-        if (filter->frec == filter_handle) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* In HTTP/2 a body of a known length may have trailers too. */
 static int may_have_trailers(const request_rec *r)
 {
@@ -114,7 +103,7 @@ static int may_have_trailers(const request_rec *r)
 
 void la_scrub_insert_filter(request_rec *r)
 {
-    if (may_have_trailers(r) && !is_in_place(r)) {
+    if (may_have_trailers(r) && !la_request_has_input(r, filter_handle)) {
         ap_add_input_filter_handle(filter_handle, NULL, r, r->connection);
     }
 }

@@ -6,13 +6,7 @@
 
 #include <apr_strings.h>
 
-#define DEFAULT_BYTES ((apr_size_t)32 * 1024 * 1024)
-#define BYTES_MAX     ((apr_size_t)1 << 40)
-
-void la_cache_lines_default(la_cache_conf_t *conf)
-{
-    conf->bytes = DEFAULT_BYTES;
-}
+#define BYTES_MAX ((apr_size_t)1 << 40)
 
 const char *la_cache_lines_size(apr_pool_t *pool, const char *arg, la_cache_conf_t *conf)
 {

@@ -11,8 +11,8 @@ typedef struct la_cache_conf_t {
     int remote_seen;            /* there is a LlamaAuthCacheShared */
 } la_cache_conf_t;
 
-/* Before any line is read. */
-void la_cache_lines_default(la_cache_conf_t *conf);
+/* LlamaAuthCacheSize where there is none. */
+#define LA_CACHE_BYTES ((apr_size_t)32 * 1024 * 1024)
 
 /* Read the arguments of LlamaAuthCacheSize, LlamaAuthCacheShared and LlamaAuthCacheSecret. Each
  * returns NULL, or what is wrong. older: NULL for none. */

@@ -23,7 +23,7 @@ void *la_config_create_server(apr_pool_t *pool, server_rec *server)
     la_server_conf_t *conf = apr_pcalloc(pool, sizeof(*conf));
 
     (void)server;
-    la_cache_lines_default(&conf->cache);
+    conf->cache.bytes = LA_CACHE_BYTES;
     conf->quota_bytes = LA_QUOTAS_BYTES;
     return conf;
 }

@@ -3,7 +3,6 @@
  * found when the line is read. */
 #include "httpd/config/config_check.h"
 
-#include "httpd/config/binding_line.h"
 #include "httpd/config/config.h"
 #include "httpd/config/lines.h"
 #include "httpd/config/place.h"
@@ -129,6 +128,28 @@ static void check_limits(const check_t *c, const ap_directive_t *line)
     }
 }
 
+static int has_tls(void)
+{
+    return ap_find_linked_module("mod_ssl.c") || ap_find_linked_module("mod_tls.c") ||
+           ap_find_linked_module("mod_gnutls.c");
+}
+
+/* Why nobody can show what this provider's tokens have to be bound to; NULL if somebody can, as far
+ * as the configuration tells. sources: the LlamaAuthTokenSource that holds in the section, or NULL.
+ */
+static const char *binding_fault(const check_t *c, const la_provider_t *provider,
+                                 const ap_directive_t *sources)
+{
+    if (provider->common.binding == LA_BINDING_MTLS && !has_tls()) {
+        return "Binding mtls, and no mod_ssl: nobody has a client certificate here";
+    }
+    return provider->common.binding == LA_BINDING_DPOP && sources &&
+                   !la_line_has_word(c->pool, sources, "Authorization")
+               ? "Binding dpop beside a LlamaAuthTokenSource without Authorization: a token under "
+                 "the scheme DPoP is taken from there alone"
+               : NULL;
+}
+
 /* Warns of each provider in use that has to reject every token. */
 static void check_bindings(const check_t *c, const ap_directive_t *use)
 {
@@ -138,7 +159,7 @@ static void check_bindings(const check_t *c, const ap_directive_t *use)
 
     while (*names) {
         const la_provider_t *provider = find_provider(ap_getword_conf(c->pool, &names));
-        const char *fault = provider ? la_binding_line_fault(c->pool, provider, sources) : NULL;
+        const char *fault = provider ? binding_fault(c, provider, sources) : NULL;
 
         if (fault) {
             warn(c, use,

@@ -284,9 +284,7 @@ static int ensure_decided(request_rec *r, int (*decision)(request_rec *r))
     la_forward_keep_private(r); /* only that caller was led here */
     la_forward_nobody(r);
     status = la_cors_check_origin(r);
-    if (status == OK) {
-        status = decision(r);
-    }
+    status = status == OK ? decision(r) : status;
     if (status != OK) {
         return status;
     }

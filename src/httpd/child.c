@@ -38,7 +38,7 @@ la_proof_keys_t *la_child_proof_keys(void)
     return child.proof_keys;
 }
 
-/* Returns 1 when a background task may run; leave() must follow. */
+/* Returns 1 when a background task may run; then `running` has to be lowered. */
 static int enter(void)
 {
     atomic_fetch_add(&child.running, 1);
@@ -47,11 +47,6 @@ static int enter(void)
     }
     atomic_fetch_sub(&child.running, 1);
     return 0;
-}
-
-static void leave(void)
-{
-    atomic_fetch_sub(&child.running, 1);
 }
 
 /* Lets no task begin, and waits for those that run. mod_watchdog's threads outlive pchild, and
@@ -99,7 +94,7 @@ static apr_status_t run_task(int state, void *data, apr_pool_t *scratch)
         } else {
             task->run(scratch);
         }
-        leave();
+        atomic_fetch_sub(&child.running, 1);
     }
     return APR_SUCCESS;
 }
@@ -173,9 +168,7 @@ static apr_status_t ready_providers(server_rec *s)
         rv = la_http_child_init(child.pool);
         child.proof_keys = la_proof_keys_make(child.pool);
     }
-    if (rv == APR_SUCCESS) {
-        rv = la_shared_attach(child.pool, s, &child.shared);
-    }
+    rv = rv == APR_SUCCESS ? la_shared_attach(child.pool, s, &child.shared) : rv;
     for (int i = 0; i < la_registry_count() && rv == APR_SUCCESS; i++) {
         rv = la_provider_child_init(la_registry_at(i)->provider, child.pool, child.shared.gates,
                                     child.shared.workers);

@@ -174,22 +174,19 @@ static int names_operation(int method_number)
     return method_number != M_GET && method_number != M_DELETE && method_number != M_OPTIONS;
 }
 
-/* Whether a backend may take the request for a POST after all. */
-static int may_be_post(const request_rec *first)
-{
-    return la_section_has_body(first) && la_section_overrides_method(first);
-}
-
 /* Whether the rules of the section need the request's message. */
 static int is_concerned(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
+    const request_rec *first;
 
     if (!conf->mcp && !conf->mcp_scopes) {
         return 0;
     }
+    first = la_request_first(r);
+    /* A backend may take a request with a body for a POST, if a field says so. */
     return (names_operation(r->method_number) || names_operation(la_request_method(r)) ||
-            may_be_post(la_request_first(r))) &&
+            (la_section_has_body(first) && la_section_overrides_method(first))) &&
            (la_policy_applies(conf->mcp, la_section_methods(r)) ||
             la_policy_applies(conf->mcp_scopes, la_section_methods(r)));
 }

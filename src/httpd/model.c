@@ -32,13 +32,6 @@ typedef struct found_t {
     const char *fault; /* for the client */
 } found_t;
 
-static const la_model_sources_t *sources_of(request_rec *r)
-{
-    const la_model_sources_t *sources = la_config_dir(r)->model_sources;
-
-    return sources ? sources : &la_model_sources_default;
-}
-
 static void note_model(found_t *found, la_slice_t model)
 {
     if (!la_model_is_name(model)) {
@@ -197,7 +190,8 @@ static int look_in_body(request_rec *r, const la_model_sources_t *sources, found
 
 static int look_everywhere(request_rec *r, found_t *found)
 {
-    const la_model_sources_t *sources = sources_of(r);
+    const la_model_sources_t *own = la_config_dir(r)->model_sources;
+    const la_model_sources_t *sources = own ? own : &la_model_sources_default;
 
     for (int i = 0; i < sources->count && !found->fault; i++) {
         const la_model_source_t *source = &sources->sources[i];

@@ -87,9 +87,7 @@ static apr_status_t take_over(const retained_t *made, const retained_t *old, la_
     la_quota_memory_t to;
     apr_status_t rv = attach(made, life, pool, &to);
 
-    if (rv == APR_SUCCESS) {
-        rv = attach(old, life, pool, &from);
-    }
+    rv = rv == APR_SUCCESS ? attach(old, life, pool, &from) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -120,9 +118,7 @@ static apr_status_t remake(server_rec *s, apr_size_t bytes, uint32_t permits, la
     apr_size_t before = size_before_meters(permits);
     apr_status_t rv = la_memory_make(&made.memory, before + bytes, s->process->pool);
 
-    if (rv == APR_SUCCESS) {
-        rv = la_meters_format(made.memory.bytes + before, bytes);
-    }
+    rv = rv == APR_SUCCESS ? la_meters_format(made.memory.bytes + before, bytes) : rv;
     if (rv == APR_SUCCESS && old->memory.pool) {
         memcpy(made.points, old->points, sizeof(made.points));
         rv = take_over(&made, old, life, ptemp);

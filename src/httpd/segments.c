@@ -76,9 +76,7 @@ static apr_status_t create_cache(server_rec *s, apr_size_t size, apr_pool_t *pte
 {
     apr_status_t rv = la_memory_make(&server->cache, size, s->process->pool);
 
-    if (rv == APR_SUCCESS) {
-        rv = la_cache_format(server->cache.bytes, size);
-    }
+    rv = rv == APR_SUCCESS ? la_cache_format(server->cache.bytes, size) : rv;
     if (rv == APR_SUCCESS && server->had_cache) {
         la_cache_succeed(server->cache.bytes, server->position);
     }
@@ -256,9 +254,7 @@ static apr_status_t create_limits(apr_pool_t *ptemp, server_rec *s)
 
     la_memory_free(&server->outages);
     rv = la_memory_make(&server->outages, size, s->process->pool);
-    if (rv == APR_SUCCESS) {
-        rv = la_limits_create(s, &server->life, ptemp, &server->limits);
-    }
+    rv = rv == APR_SUCCESS ? la_limits_create(s, &server->life, ptemp, &server->limits) : rv;
     return failed(s, rv, "shared memory for gates and flights");
 }
 
@@ -279,15 +275,11 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
     if (rv != APR_SUCCESS || la_registry_count() == 0) {
         return rv;
     }
-    if (rv == APR_SUCCESS) {
-        rv = keep_or_create_cache(main_server, ptemp);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = create_segments(main_server);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = failed(main_server, la_proof_memory_create(main_server), "the memory of DPoP proofs");
-    }
+    rv = keep_or_create_cache(main_server, ptemp);
+    rv = rv == APR_SUCCESS ? create_segments(main_server) : rv;
+    rv = rv == APR_SUCCESS
+             ? failed(main_server, la_proof_memory_create(main_server), "the memory of DPoP proofs")
+             : rv;
     return rv == APR_SUCCESS ? create_limits(ptemp, main_server) : rv;
 }
 
@@ -324,9 +316,7 @@ static apr_status_t attach_providers(apr_pool_t *pool, server_rec *main_server, 
         rv = la_cache_attach(server->cache.bytes, server->cache.size, server->secret, &server->life,
                              pool, &shared->cache);
     }
-    if (rv == APR_SUCCESS) {
-        rv = la_proof_memory_attach(&server->life, pool, shared);
-    }
+    rv = rv == APR_SUCCESS ? la_proof_memory_attach(&server->life, pool, shared) : rv;
     shared->secrets = secrets->secret_count > 0 ? secrets : NULL;
     return rv == APR_SUCCESS ? attach_remote(pool, main_server, shared) : rv;
 }
@@ -340,9 +330,7 @@ apr_status_t la_shared_attach(apr_pool_t *pool, server_rec *main_server, la_shar
     if (la_registry_count() > 0) {
         rv = attach_providers(pool, main_server, shared);
     }
-    if (rv == APR_SUCCESS) {
-        rv = la_quota_memory_attach(&server->life, pool);
-    }
+    rv = rv == APR_SUCCESS ? la_quota_memory_attach(&server->life, pool) : rv;
     return failed(main_server, rv, "a child's view of shared memory");
 }
 

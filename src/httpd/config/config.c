@@ -167,9 +167,7 @@ static const char *set_sources(cmd_parms *cmd, void *dconf, int argc, char *cons
     const char *error =
         conf->sources ? ONLY_ONCE : la_sources_parse(cmd->pool, argc, argv, &conf->sources);
 
-    if (!error) {
-        error = clash_with_forward(cmd, la_sources_headers(conf->sources));
-    }
+    error = error ? error : clash_with_forward(cmd, la_sources_headers(conf->sources));
     if (!error && at_startup(cmd)) {
         la_sources_announce(conf->sources);
     }
@@ -197,12 +195,8 @@ static const char *set_forward(cmd_parms *cmd, void *dconf, const char *header, 
     const la_signer_t *signer = NULL;
     const char *error = clash_with_source(cmd, header);
 
-    if (!error) {
-        error = la_signers_named(cmd, what, &signer);
-    }
-    if (!error) {
-        error = la_forwards_add(cmd->pool, &conf->forwards, header, what, signer);
-    }
+    error = error ? error : la_signers_named(cmd, what, &signer);
+    error = error ? error : la_forwards_add(cmd->pool, &conf->forwards, header, what, signer);
     if (!error && at_startup(cmd)) {
         la_forward_reserve(apr_pstrdup(cmd->pool, header));
     }

@@ -197,11 +197,6 @@ static void check_use(const check_t *c, const ap_directive_t *use)
 
 /* ---- a section with LlamaAuthResource ---- */
 
-static int has_issuer(const la_provider_t *provider)
-{
-    return provider->issuer != NULL;
-}
-
 static int knows_audience(const la_provider_t *provider)
 {
     return provider->type->checks_audience || la_provider_is_set(provider, "Audience");
@@ -225,7 +220,7 @@ static int check_providers(const check_t *c, const ap_directive_t *resource, con
                              "it accepts tokens that were issued for other resources",
                              provider->name));
         }
-        found |= provider && has_issuer(provider);
+        found |= provider && provider->issuer != NULL;
     }
     return found;
 }

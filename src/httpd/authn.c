@@ -1,6 +1,6 @@
 /* Finds the token, asks the providers in order, and keeps the verdict in the request. authz.c
  * checks what the caller may do, respond.c answers a denial. In request threads. */
-#include "httpd/authn.h"
+#include "httpd/hooks.h"
 
 #include "base/clock.h"
 #include "shm/outage.h"

@@ -12,7 +12,7 @@
  *                    access was decided for the section, path and query that are served, and if
  *                    not they run httpd's checks again
  */
-#include "httpd/authz.h"
+#include "httpd/hooks.h"
 
 #include "httpd/cors.h"
 #include "httpd/credential.h"

@@ -81,25 +81,19 @@ static int is_json_in_utf8(request_rec *owner)
 {
     const char *encoding = apr_table_get(owner->headers_in, "Content-Encoding");
     const char *transfer = apr_table_get(owner->headers_in, "Transfer-Encoding");
-    char *rest = apr_pstrdup(owner->pool, apr_table_get(owner->headers_in, "Content-Type"));
-    char *next;
+    const char *rest = apr_table_get(owner->headers_in, "Content-Type");
+    const char *type;
     int is_good = 1;
 
     if (!rest || (encoding && strcasecmp(encoding, "identity") != 0) ||
         (transfer && strcasecmp(transfer, "chunked") != 0)) {
         return 0;
     }
-    next = strchr(rest, ';');
-    while (next && is_good) {
-        char *parameter = next + 1;
-
-        *next = '\0';
-        next = strchr(parameter, ';');
-        is_good = is_harmless(
-            trim(next ? apr_pstrmemdup(owner->pool, parameter, (apr_size_t)(next - parameter))
-                      : parameter));
+    type = trim(ap_getword(owner->pool, &rest, ';'));
+    while (*rest && is_good) {
+        is_good = is_harmless(trim(ap_getword(owner->pool, &rest, ';')));
     }
-    return is_good && is_json_type(trim(rest));
+    return is_good && is_json_type(type);
 }
 
 static apr_size_t limit_of(request_rec *r)

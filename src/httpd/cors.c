@@ -50,7 +50,7 @@ int la_cors_check_origin(request_rec *r)
 {
     const la_policy_t *policy = la_config_dir(r)->origins;
     la_methods_t methods;
-    const char *fault = NULL;
+    const char *fault;
     const char *field;
 
     if (!policy) {
@@ -58,10 +58,9 @@ int la_cors_check_origin(request_rec *r)
     }
     methods = la_section_methods(r);
     field = la_policy_applies(policy, methods) ? origin_field(r) : NULL;
-    if (field) {
-        fault =
-            la_policy_origin_fault(r->pool, policy, methods, la_origin_normalize(r->pool, field));
-    }
+    fault = field ? la_policy_origin_fault(r->pool, policy, methods,
+                                           la_origin_normalize(r->pool, field))
+                  : NULL;
     if (!fault) {
         return OK;
     }

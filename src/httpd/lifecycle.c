@@ -1,6 +1,6 @@
 /* The module's life in the parent: lends the lower floors httpd's functions, resets what the
  * configuration builds, and has shared memory made. post_config runs twice at startup. */
-#include "httpd/lifecycle.h"
+#include "httpd/hooks.h"
 
 #include "httpd/child.h"
 #include "httpd/config/config.h"

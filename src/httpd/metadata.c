@@ -1,8 +1,11 @@
-/* Tells clients which authorization server to get a token from. The document is public. */
-#include "httpd/metadata.h"
+/* The documents that are public, and the same for everybody: a protected resource's metadata (RFC
+ * 9728), which tells clients where to get a token, and the signers' keys (RFC 7517 section 5), by
+ * which backends check assertions. In request threads. */
+#include "httpd/hooks.h"
 
 #include "base/json.h"
 #include "httpd/config/config.h"
+#include "httpd/config/signers.h"
 #include "httpd/cors.h"
 #include "httpd/handler.h"
 #include "io/server.h"
@@ -116,6 +119,27 @@ static la_slice_t write_document(request_rec *r, const la_dir_conf_t *conf,
     return (la_slice_t){writer.data, writer.len};
 }
 
+/* Checks the method. Returns OK, or the status of the answer. */
+static int begin(request_rec *r)
+{
+    ap_allow_methods(r, REPLACE_ALLOW, "GET", "OPTIONS", NULL);
+    return r->method_number == M_GET || r->method_number == M_OPTIONS ? OK
+                                                                      : HTTP_METHOD_NOT_ALLOWED;
+}
+
+static int answer(request_rec *r, const char *type, la_slice_t document)
+{
+    la_cors_open_to_all(r, "GET, HEAD, OPTIONS");
+    if (r->method_number == M_OPTIONS) {
+        r->status = HTTP_NO_CONTENT;
+        return OK;
+    }
+    ap_set_content_type(r, type);
+    ap_set_content_length(r, (apr_off_t)document.len);
+    ap_rwrite(document.data, (int)document.len, r);
+    return OK;
+}
+
 /* For a section whose configuration gives no document. */
 static int refuse(request_rec *r, const char *missing)
 {
@@ -129,14 +153,10 @@ int la_metadata_handler(request_rec *r)
 {
     const la_dir_conf_t *conf = la_config_dir(r);
     const apr_array_header_t *servers;
-    la_slice_t body;
+    int status = la_handler_is(r, "llama-auth-metadata") ? begin(r) : DECLINED;
 
-    if (!la_handler_is(r, "llama-auth-metadata")) {
-        return DECLINED;
-    }
-    ap_allow_methods(r, REPLACE_ALLOW, "GET", "OPTIONS", NULL);
-    if (r->method_number != M_GET && r->method_number != M_OPTIONS) {
-        return HTTP_METHOD_NOT_ALLOWED;
+    if (status != OK) {
+        return status;
     }
     if (!conf->resource) {
         return refuse(r, "LlamaAuthResource");
@@ -145,14 +165,32 @@ int la_metadata_handler(request_rec *r)
     if (servers->nelts == 0) {
         return refuse(r, "LlamaAuthResourceServer, or a provider with an Issuer,");
     }
-    la_cors_open_to_all(r, "GET, HEAD, OPTIONS");
-    if (r->method_number == M_OPTIONS) {
-        r->status = HTTP_NO_CONTENT;
-        return OK;
+    return answer(r, "application/json", write_document(r, conf, servers));
+}
+
+/* ---- keys ---- */
+
+/* How long verifiers may keep them: a new key is to be published so long before it signs. */
+#define KEYS_CACHE_CONTROL "public, max-age=300"
+
+int la_jwks_handler(request_rec *r)
+{
+    const apr_array_header_t *signers;
+    int status = la_handler_is(r, "llama-auth-jwks") ? begin(r) : DECLINED;
+
+    if (status != OK) {
+        return status;
     }
-    body = write_document(r, conf, servers);
-    ap_set_content_type(r, "application/json");
-    ap_set_content_length(r, (apr_off_t)body.len);
-    ap_rwrite(body.data, (int)body.len, r);
-    return OK;
+    signers = la_signers_seen(r->pool, r->server);
+    if (signers->nelts == 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      LA_LOGNO(0372) "<LlamaAuthSigner> is missing for %s: there are no keys to "
+                                     "publish",
+                      r->uri);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (r->method_number == M_GET) {
+        apr_table_setn(r->headers_out, "Cache-Control", KEYS_CACHE_CONTROL);
+    }
+    return answer(r, "application/jwk-set+json", la_signer_jwks(r->pool, signers, apr_time_now()));
 }

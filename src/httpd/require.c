@@ -4,7 +4,7 @@
  *
  * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: else httpd would run
  * all checks again for each internal redirect. */
-#include "httpd/require.h"
+#include "httpd/hooks.h"
 
 #include "access/policy.h"
 #include "httpd/config/place.h"
@@ -51,7 +51,6 @@ static void add_words(apr_pool_t *pool, apr_array_header_t *words, const char *l
 
 static const char *parse_scope(cmd_parms *cmd, const char *line, const void **parsed)
 {
-    static const char *const keywords[] = {"all", "any", "none"};
     apr_array_header_t *words = apr_array_make(cmd->pool, 4, sizeof(const char *));
     const char *first;
     const char *fault;
@@ -62,14 +61,13 @@ static const char *parse_scope(cmd_parms *cmd, const char *line, const void **pa
         return "Require llama-scope takes scopes, of which the caller must have one";
     }
     first = APR_ARRAY_IDX(words, 1, const char *);
-    for (apr_size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
-        if (strcasecmp(first, keywords[i]) == 0) {
-            return apr_psprintf(
-                cmd->pool,
-                "Require llama-scope has no %s: any of the scopes suffices, as in Require "
-                "llama-scope models.read; RequireScope and <RequireAll> ask for all",
-                first);
-        }
+    if (strcasecmp(first, "all") == 0 || strcasecmp(first, "any") == 0 ||
+        strcasecmp(first, "none") == 0) {
+        return apr_psprintf(
+            cmd->pool,
+            "Require llama-scope has no %s: any of the scopes suffices, as in Require llama-scope "
+            "models.read; RequireScope and <RequireAll> ask for all",
+            first);
     }
     fault = parse_rule(cmd, words, la_policy_add_scopes, parsed);
     return fault ? apr_pstrcat(cmd->pool, "Require llama-scope: ", fault, NULL) : NULL;

@@ -1,7 +1,7 @@
 /* Looks at the whole configuration once it is read, in the parent: at directives that need each
  * other, and at sections that do not do what they seem to. What is wrong with one line alone is
  * found when the line is read. */
-#include "httpd/config/config_check.h"
+#include "httpd/hooks.h"
 
 #include "httpd/config/config.h"
 #include "httpd/config/lines.h"

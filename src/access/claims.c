@@ -44,7 +44,6 @@ static apr_ssize_t find_longest(const la_json_t *object, const char *path, const
     return longest;
 }
 
-/* Follows a path through nested objects. */
 static int find_path(const la_json_t *object, const char *path, const la_json_t **claim)
 {
     apr_ssize_t len = find_longest(object, path, claim);
@@ -97,7 +96,6 @@ const char *la_claims_wrong_kind(apr_pool_t *pool, const char *name, const la_js
     return apr_pstrcat(pool, name, " is ", la_claims_kind(value), ", expected ", expected, NULL);
 }
 
-/* Sets the principal from the claim of that name. Returns NULL, or why it is none. */
 static const char *set_principal(const char *name, const la_json_t *claim,
                                  la_identity_builder_t *builder, apr_pool_t *pool)
 {

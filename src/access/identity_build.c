@@ -297,7 +297,6 @@ static void write_attributes(la_json_writer_t *writer, const la_identity_builder
     la_json_write_raw(writer, LA_SLICE("}"));
 }
 
-/* Length of the attributes' JSON. */
 static apr_size_t attributes_bytes(const la_identity_builder_t *builder)
 {
     la_json_writer_t counter;
@@ -371,7 +370,6 @@ static span_t put_joined(la_identity_t *block, const item_t *items)
     return finish(block, start);
 }
 
-/* Where the values' spans begin. */
 static span_t *values_in(la_identity_t *block)
 {
     return (span_t *)(void *)(block->categories + block->category_count);

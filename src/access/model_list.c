@@ -59,7 +59,6 @@ static void note_id(list_t *list, la_slice_t id)
     list->last_id = id;
 }
 
-/* Writes the items that may stay. */
 static const char *filter_items(list_t *list, la_json_list_t *items, int is_data,
                                 la_json_writer_t *writer)
 {
@@ -194,7 +193,6 @@ static const char *set_id(list_t *list, const la_json_t *root, int is_first)
     return NULL;
 }
 
-/* For qsort(). */
 static int compare_edits(const void *a, const void *b)
 {
     apr_size_t one = ((const edit_t *)a)->at;
@@ -221,7 +219,6 @@ static la_slice_t apply_edits(list_t *list)
     return (la_slice_t){writer.data, writer.len};
 }
 
-/* Filters both lists, and reads the rest. */
 static const char *filter(list_t *list)
 {
     const la_json_t *root;

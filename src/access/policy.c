@@ -167,7 +167,6 @@ int la_policy_is_none(const la_policy_line_t *line)
     return line->count == 1 && strcmp(line->words[0], "none") == 0;
 }
 
-/* The line without its first word. */
 static la_policy_line_t rest_of(const la_policy_line_t *line)
 {
     return (la_policy_line_t){line->methods, line->place, line->count - 1, line->words + 1};
@@ -357,7 +356,6 @@ const char *la_policy_values(const la_identity_t *identity, la_slice_t category)
     return values;
 }
 
-/* What the line says and what the caller has, for the log. */
 static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identity_t *identity)
 {
     static const char *const demands[] = {[RULE_ALL_SCOPES] = "all of",
@@ -377,7 +375,6 @@ static int rule_holds(const rule_t *rule, const la_subject_t *subject)
                                          : find_word(rule, subject, 1) != NULL;
 }
 
-/* The message for the client of a rule that does not hold. */
 static const char *refuse(apr_pool_t *pool, const rule_t *rule, const la_subject_t *subject)
 {
     const char *what = !is_about_scopes(rule)          ? rule->category.data

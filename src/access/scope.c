@@ -42,7 +42,6 @@ struct la_implied_scopes_t {
     apr_array_header_t *pairs; /* of pair_t: those that the lines say */
 };
 
-/* The set of scopes that imply `scope`, made if there is none. */
 static apr_hash_t *make_set(apr_pool_t *pool, la_implied_scopes_t *implied, const char *scope)
 {
     apr_hash_t *set = apr_hash_get(implied->implied, scope, APR_HASH_KEY_STRING);

@@ -150,7 +150,6 @@ static int read_audiences(apr_pool_t *pool, const la_json_t *claim,
     return 1;
 }
 
-/* The audiences that came, for the log. */
 static const char *show_audiences(apr_pool_t *pool, const la_json_t *claim)
 {
     const char *shown = NULL;

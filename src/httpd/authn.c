@@ -76,7 +76,6 @@ static int deny_without_token(request_rec *r, const la_use_t *use)
                            LA_SCHEME_OTHER, LA_PROOF_FINE);
 }
 
-/* For a credential that is not well-formed. */
 static int deny_form(request_rec *r, const la_credential_t *found)
 {
     return deny_credential(

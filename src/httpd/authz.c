@@ -51,7 +51,6 @@ static int demands_caller(request_rec *r)
     return la_section_has_rules(r) && !la_section_is_preflight(r);
 }
 
-/* Notes the section, path and query that access is decided for. */
 static void note_place(request_rec *r)
 {
     la_request_t *state = la_request_make(r);

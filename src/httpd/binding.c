@@ -47,7 +47,6 @@ static int demands_key(const la_provider_t *provider)
            provider->common.binding == LA_BINDING_DPOP;
 }
 
-/* The algorithms of all providers in use that look at bindings. */
 static la_jwa_set_t algorithms_of(const la_use_t *use)
 {
     la_jwa_set_t set = 0;
@@ -243,7 +242,6 @@ static const char *check_certificate(request_rec *r, const char *expected)
                               own, expected);
 }
 
-/* Whether the token has the members that Binding demands. */
 static const char *check_members(const la_provider_t *provider, uint32_t members)
 {
     if (members & LA_CONFIRM_UNKNOWN) {
@@ -263,7 +261,6 @@ static const char *check_members(const la_provider_t *provider, uint32_t members
     return NULL;
 }
 
-/* Checks all that a binding is about. Returns NULL, or the reason. */
 static const char *check(request_rec *r, const la_provider_t *provider, const la_call_t *call,
                          la_scheme_e scheme, const la_confirmation_t *confirmation,
                          la_proof_fault_e *fault)

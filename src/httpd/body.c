@@ -191,7 +191,6 @@ static int receive(request_rec *r, struct la_body_t *body, la_members_t *reader)
     return status;
 }
 
-/* Reads a body again that is kept. */
 static apr_status_t read_again(request_rec *r, const struct la_body_t *body, la_members_t *reader)
 {
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);

@@ -84,7 +84,6 @@ static int is_own_host(request_rec *r, la_slice_t host)
             is_alias(r->pool, host, server->wild_names, 1));
 }
 
-/* The port that the client named. */
 static int port_of(request_rec *r, const char *scheme)
 {
     const apr_uri_t *parsed = &la_request_first(r)->parsed_uri;

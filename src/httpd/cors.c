@@ -85,7 +85,6 @@ static int is_list_of_names(const char *text)
     return 1;
 }
 
-/* The method that a preflight asks for, or NULL. */
 static const char *asked_method(const request_rec *r)
 {
     const char *method = apr_table_get(r->headers_in, "Access-Control-Request-Method");

@@ -18,7 +18,6 @@
 
 /* ---- headers and environment ---- */
 
-/* The values as a JSON list in ASCII. */
 static const char *write_list(apr_pool_t *pool, const la_identity_t *identity, apr_size_t index)
 {
     la_json_writer_t writer;
@@ -50,7 +49,6 @@ static const char *attribute_value(apr_pool_t *pool, const la_forward_line_t *li
     return value;
 }
 
-/* What a line sends, or NULL. */
 static const char *value_of(apr_pool_t *pool, const la_forward_line_t *line,
                             const la_caller_t *caller)
 {
@@ -221,7 +219,6 @@ static int is_left_over(const void *context, la_slice_t name)
             (strcmp(name.data, "REMOTE_USER") == 0 || strcmp(name.data, "AUTH_TYPE") == 0));
 }
 
-/* Whether a request that led to this one had a caller. */
 static int had_caller(const request_rec *r)
 {
     while ((r = la_request_origin(r)) != NULL) {
@@ -279,7 +276,6 @@ static void set_environment(request_rec *r, const la_caller_t *caller)
     }
 }
 
-/* For fields.h. */
 static int is_prefixed(const void *prefix, la_slice_t name)
 {
     return la_slice_begins(name, prefix);

@@ -92,7 +92,6 @@ apr_status_t la_limits_attach(const la_limits_t *limits, la_holder_t *life, apr_
     return rv == APR_SUCCESS ? la_flight_attach(limits->flight, FLIGHTS, life, pool, flight) : rv;
 }
 
-/* Returns 1 when the memory can be used as it is. */
 static int fits(const la_limits_t *limits, la_holder_t *life, apr_pool_t *ptemp)
 {
     la_gates_t *gates;
@@ -131,7 +130,6 @@ static apr_status_t make_memory(server_rec *s, apr_uint32_t slots_before, la_lim
     return rv;
 }
 
-/* Copies into new memory what there was in the old one. */
 static void copy_slots(la_limits_t *made, const la_limits_t *old, la_holder_t *life,
                        apr_pool_t *ptemp)
 {
@@ -184,7 +182,6 @@ static void assign(const la_limits_t *limits, slot_t *slot, la_provider_t *provi
     provider->document_gate = provider->gate + 1;
 }
 
-/* Gives a provider the gates that its label had. */
 static void keep_slot(const la_limits_t *limits, la_gates_t *gates, slot_t *slot,
                       la_provider_t *provider)
 {

@@ -79,7 +79,6 @@ static const char *string_fault(apr_pool_t *pool, const la_member_t *member)
                : NULL;
 }
 
-/* Finds the operation. Returns NULL, or what is wrong with the message. */
 static const char *find_operation(apr_pool_t *pool, la_member_t *parts, la_operation_t *operation)
 {
     const la_member_t *method = &parts[METHOD];

@@ -69,7 +69,6 @@ static bindings_t sum_bindings(const la_use_t *use)
     return sum;
 }
 
-/* Names that blanks separate, as a list. */
 static apr_array_header_t *split_names(apr_pool_t *pool, const char *names)
 {
     apr_array_header_t *list = apr_array_make(pool, 12, sizeof(const char *));
@@ -140,7 +139,6 @@ static int answer(request_rec *r, const char *type, la_slice_t document)
     return OK;
 }
 
-/* For a section whose configuration gives no document. */
 static int refuse(request_rec *r, const char *missing)
 {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,

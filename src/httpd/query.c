@@ -56,7 +56,6 @@ static const char *query_in(const char *uri)
     return mark ? mark + 1 : NULL;
 }
 
-/* A URI with another query string. */
 static char *with_query(apr_pool_t *pool, const char *uri, const char *query)
 {
     return apr_pstrcat(pool, apr_pstrmemdup(pool, uri, strcspn(uri, "?#")), "?", query, NULL);

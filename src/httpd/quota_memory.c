@@ -51,7 +51,6 @@ static apr_size_t size_before_meters(uint32_t permits)
     return permits * (sizeof(la_place_t) + sizeof(la_permit_label_t)) + sizeof(la_tally_t);
 }
 
-/* Makes a handle on all parts. */
 static apr_status_t attach(const retained_t *to, la_holder_t *life, apr_pool_t *pool,
                            la_quota_memory_t *handle)
 {

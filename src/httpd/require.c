@@ -109,7 +109,6 @@ static const authz_provider attribute_provider = {check, parse_attribute};
 
 /* ---- expressions ---- */
 
-/* The values of a category, as they came. */
 static apr_array_header_t *attribute_list(ap_expr_eval_ctx_t *context, const void *data,
                                           const char *category)
 {

@@ -175,7 +175,6 @@ static int has_same_labels(void)
     return 1;
 }
 
-/* Copies what the old counters say of the providers that are still configured. */
 static void copy_counters(const la_memory_t *made, apr_uint32_t count)
 {
     la_counters_t *to = la_counters_attach(made->bytes, count + 1, made->pool);
@@ -246,7 +245,6 @@ static apr_status_t open_life(server_rec *s)
     return failed(s, rv, "the file that tells which processes live");
 }
 
-/* Makes gates, flights and what the log was told. */
 static apr_status_t create_limits(apr_pool_t *ptemp, server_rec *s)
 {
     apr_size_t size = (apr_size_t)la_registry_count() * sizeof(la_outage_t);
@@ -304,7 +302,6 @@ static apr_status_t attach_remote(apr_pool_t *pool, server_rec *main_server, la_
     return rv;
 }
 
-/* Attaches what is there for providers. */
 static apr_status_t attach_providers(apr_pool_t *pool, server_rec *main_server, la_shared_t *shared)
 {
     const la_remote_options_t *secrets = &la_config_server(main_server)->cache.remote;

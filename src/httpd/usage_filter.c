@@ -92,7 +92,6 @@ static void begin(request_rec *r, struct la_usage_watch_t *watch)
     restore_encodings(r, watch);
 }
 
-/* Passes on what stands before the bucket. */
 static apr_status_t pass_before(ap_filter_t *f, apr_bucket_brigade *bb, apr_bucket *bucket)
 {
     struct la_usage_watch_t *watch = f->ctx;

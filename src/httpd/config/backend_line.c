@@ -23,7 +23,6 @@ static const char *parse_header(apr_pool_t *pool, const char *name, la_backend_t
     return NULL;
 }
 
-/* One of the words behind the secret. */
 static const char *parse_word(apr_pool_t *pool, const char *word, la_backend_token_t *token)
 {
     if (strcasecmp(word, "always") == 0 && !token->always) {

@@ -381,7 +381,6 @@ static const char *set_backend_token(cmd_parms *cmd, void *dconf, int argc, char
     return la_place_error(cmd, error);
 }
 
-/* LlamaAuthModelList filter|off. */
 static const char *set_model_list(cmd_parms *cmd, void *dconf, const char *arg)
 {
     la_switch_e *field = &((la_dir_conf_t *)dconf)->model_list;

@@ -256,7 +256,6 @@ static int is_token_forwarded(apr_pool_t *pool, const apr_array_header_t *around
            !(forward && la_line_has_word(pool, forward, "off"));
 }
 
-/* What a resource's own requests must not do. */
 static void check_tokens(const check_t *c, const ap_directive_t *resource,
                          const apr_array_header_t *around)
 {

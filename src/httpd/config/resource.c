@@ -109,7 +109,6 @@ static const la_resource_member_t *find_member(const apr_array_header_t *members
     return NULL;
 }
 
-/* Makes a JSON text of the value that is written in the configuration. */
 static const char *parse_value(apr_pool_t *pool, const char *value, const char **json)
 {
     la_json_writer_t writer;

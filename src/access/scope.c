@@ -130,30 +130,19 @@ const char *la_implied_scopes_add(apr_pool_t *pool, la_implied_scopes_t **implie
     return NULL;
 }
 
-static la_implied_scopes_t *copy(apr_pool_t *pool, const la_implied_scopes_t *implied)
-{
-    la_implied_scopes_t *made = make_empty(pool);
-    apr_hash_index_t *at;
-
-    apr_array_cat(made->pairs, implied->pairs);
-    for (at = apr_hash_first(pool, implied->implied); at; at = apr_hash_next(at)) {
-        apr_hash_set(made->implied, apr_hash_this_key(at), APR_HASH_KEY_STRING,
-                     apr_hash_copy(pool, apr_hash_this_val(at)));
-    }
-    return made;
-}
-
 la_implied_scopes_t *la_implied_scopes_merge(apr_pool_t *pool, la_implied_scopes_t *main_server,
                                              la_implied_scopes_t *host)
 {
+    const apr_array_header_t *pairs;
     la_implied_scopes_t *merged;
 
     if (!main_server || !host) {
         return host ? host : main_server;
     }
-    merged = copy(pool, main_server);
-    for (int i = 0; i < host->pairs->nelts; i++) {
-        add_pair(pool, merged, &APR_ARRAY_IDX(host->pairs, i, pair_t));
+    pairs = apr_array_append(pool, main_server->pairs, host->pairs);
+    merged = make_empty(pool);
+    for (int i = 0; i < pairs->nelts; i++) {
+        add_pair(pool, merged, &APR_ARRAY_IDX(pairs, i, pair_t));
     }
     return merged;
 }

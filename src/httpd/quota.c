@@ -190,7 +190,6 @@ static void note_fields(struct la_charges_t *charges, const la_admission_t *last
 {
     la_admission_t all = {0};
     int count = last->count;
-    int at = 0;
 
     for (int i = 0; i < charges->admissions->nelts; i++) {
         count += APR_ARRAY_IDX(charges->admissions, i, la_admission_t *)->count;
@@ -201,10 +200,9 @@ static void note_fields(struct la_charges_t *charges, const la_admission_t *last
                                         ? APR_ARRAY_IDX(charges->admissions, i, la_admission_t *)
                                         : last;
 
-        memcpy(all.items + at, one->items, sizeof(*all.items) * (apr_size_t)one->count);
-        at += one->count;
+        memcpy(all.items + all.count, one->items, sizeof(*all.items) * (apr_size_t)one->count);
+        all.count += one->count;
     }
-    all.count = count;
     charges->fields = la_admission_fields(&all, charges->pool);
 }
 

@@ -6,7 +6,6 @@
 #include "access/pattern_rules.h"
 #include "httpd/field.h"
 #include "httpd/config/place.h"
-#include "httpd/config/rule_lines.h"
 #include "httpd/config/signers.h"
 #include "provider/mask.h"
 
@@ -426,14 +425,14 @@ const command_rec la_config_commands[] = {
     AP_INIT_TAKE_ARGV("LlamaAuthScopeImplies", set_scope_implies, NULL, RSRC_CONF,
                       "a scope, and the scopes that whoever has it has too"),
     AP_INIT_TAKE_ARGV("LlamaAuthUse", set_use, NULL, OR_AUTHCFG, "the providers to ask, in order"),
-    AP_INIT_TAKE_ARGV("RequireScope", la_rules_set, RULE(scopes, la_policy_add_scopes, 0),
+    AP_INIT_TAKE_ARGV("RequireScope", la_place_set_rule, RULE(scopes, la_policy_add_scopes, 0),
                       OR_AUTHCFG, "[all|any] and the scopes a caller must have, or none"),
-    AP_INIT_TAKE_ARGV("RequireAttribute", la_rules_set,
+    AP_INIT_TAKE_ARGV("RequireAttribute", la_place_set_rule,
                       RULE(attributes, la_policy_add_attribute, 0), OR_AUTHCFG,
                       "a category and values of which a caller must have one, or none"),
-    AP_INIT_TAKE_ARGV("RequireOrigin", la_rules_set, RULE(origins, la_policy_add_origins, 1),
+    AP_INIT_TAKE_ARGV("RequireOrigin", la_place_set_rule, RULE(origins, la_policy_add_origins, 1),
                       RSRC_CONF | ACCESS_CONF, "origins of pages that may send requests, or none"),
-    AP_INIT_TAKE_ARGV("RequireModel", la_rules_set, RULE(models, la_policy_add_models, 0),
+    AP_INIT_TAKE_ARGV("RequireModel", la_place_set_rule, RULE(models, la_policy_add_models, 0),
                       OR_AUTHCFG,
                       "patterns of the models that may be named, attribute:CATEGORY, or none"),
     AP_INIT_TAKE_ARGV("LlamaAuthModelSource", la_body_set_sources, FIELD(model_sources), OR_AUTHCFG,
@@ -442,9 +441,9 @@ const command_rec la_config_commands[] = {
                   "filter: lists of models show what RequireModel allows; or off"),
     AP_INIT_TAKE1("LlamaAuthModelRefusal", la_body_set_refusal, FIELD(model_refusal), OR_AUTHCFG,
                   "status when a model is not allowed: 403 or 404"),
-    AP_INIT_TAKE_ARGV("RequireMcp", la_rules_set, RULE(mcp, la_policy_add_operations, 0),
+    AP_INIT_TAKE_ARGV("RequireMcp", la_place_set_rule, RULE(mcp, la_policy_add_operations, 0),
                       OR_AUTHCFG, "MCP operations that may be called, attribute:CATEGORY, or none"),
-    AP_INIT_TAKE_ARGV("LlamaAuthMcpScope", la_rules_set,
+    AP_INIT_TAKE_ARGV("LlamaAuthMcpScope", la_place_set_rule,
                       RULE(mcp_scopes, la_policy_add_operation_scopes, 0), OR_AUTHCFG,
                       "an MCP operation and the scopes that it needs, or none"),
     AP_INIT_TAKE1("LlamaAuthBodyLimit", la_body_set_limit, FIELD(body_limit),

@@ -69,7 +69,8 @@ const char *la_place_of_require(cmd_parms *cmd)
     return fault;
 }
 
-const char *la_place_of_rule(cmd_parms *cmd)
+/* A rule that holds for a whole section may not stand in such a section either. */
+static const char *place_of_rule(cmd_parms *cmd)
 {
     const ap_directive_t *section = cmd->directive ? cmd->directive->parent : NULL;
 
@@ -95,4 +96,19 @@ const char *la_place_of_line(cmd_parms *cmd)
 const char *la_place_error(cmd_parms *cmd, const char *error)
 {
     return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
+}
+
+const char *la_place_set_rule(cmd_parms *cmd, void *dconf, int argc, char *const argv[])
+{
+    const la_rule_t *rule = cmd->info;
+    const la_policy_line_t line = {(la_methods_t)cmd->limited, la_place_of_line(cmd), argc,
+                                   (const char *const *)argv};
+    const char *error = rule->is_servers ? ap_check_cmd_context(cmd, NOT_IN_HTACCESS) : NULL;
+
+    if (error) {
+        return error;
+    }
+    error = place_of_rule(cmd);
+    return la_place_error(
+        cmd, error ? error : rule->add(cmd->pool, (void *)((char *)dconf + rule->offset), &line));
 }

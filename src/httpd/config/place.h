@@ -1,16 +1,24 @@
-/* What setters share: where a rule may stand, the field that a row names, and errors. */
+/* The setter of rules, where they may stand, and what setters share. */
 #ifndef LA_PLACE_H
 #define LA_PLACE_H
+
+#include "access/policy.h"
 
 #include <httpd.h>
 #include <http_config.h>
 
-/* Checks where a rule that holds for a whole section stands: not in <RequireAny> and its like, not
- * in a provider alias, and not in a <Limit> of methods that no client sends.
- * Returns NULL, or what is wrong. */
-const char *la_place_of_rule(cmd_parms *cmd);
+/* What a rule's row in the command table has as its cmd->info. */
+typedef struct la_rule_t {
+    apr_size_t offset; /* of its const la_policy_t * in the section's configuration */
+    la_policy_add_fn *add;
+    int is_servers; /* not for an .htaccess */
+} la_rule_t;
 
-/* The same for Require llama-scope and llama-attribute, which may stand in <RequireAny>. */
+/* The setter of RequireScope and the other rules, which hold for a whole section. */
+const char *la_place_set_rule(cmd_parms *cmd, void *dconf, int argc, char *const argv[]);
+
+/* What is wrong with the place of a Require llama-scope or llama-attribute, or NULL: it is in a
+ * <Limit> of methods that no client sends. */
 const char *la_place_of_require(cmd_parms *cmd);
 
 /* What is wrong with the methods of a section, if it is a <Limit> or <LimitExcept>; else NULL. */

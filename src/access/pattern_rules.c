@@ -275,9 +275,7 @@ const char *la_policy_add_operation_scopes(apr_pool_t *pool, const la_policy_t *
     if (!fault && strncmp(line->words[0], ATTRIBUTE, ATTRIBUTE_LEN) == 0) {
         fault = "takes an operation, not an attribute of the caller";
     }
-    for (int i = 0; i < scopes.count && !fault; i++) {
-        fault = la_scope_fault(pool, scopes.words[i]);
-    }
+    fault = fault ? fault : la_scope_fault(pool, scopes.count, scopes.words);
     return fault ? fault
                  : la_policy_add_rule(pool, policy, RULE_OPERATION_SCOPE, line->words[0], &scopes);
 }

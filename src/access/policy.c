@@ -152,16 +152,6 @@ static const char *keyword_fault(apr_pool_t *pool, const la_policy_line_t *line)
     return NULL;
 }
 
-static const char *scopes_fault(apr_pool_t *pool, const la_policy_line_t *line)
-{
-    const char *fault = line->count == 0 ? "a scope is missing" : NULL;
-
-    for (int i = 0; i < line->count && !fault; i++) {
-        fault = la_scope_fault(pool, line->words[i]);
-    }
-    return fault;
-}
-
 int la_policy_is_none(const la_policy_line_t *line)
 {
     return line->count == 1 && strcmp(line->words[0], "none") == 0;
@@ -184,7 +174,10 @@ const char *la_policy_add_scopes(apr_pool_t *pool, const la_policy_t **policy,
         return la_policy_add_none(pool, policy, line);
     }
     fault = all || any ? NULL : keyword_fault(pool, line);
-    fault = fault ? fault : scopes_fault(pool, &scopes);
+    if (!fault) {
+        fault = scopes.count == 0 ? "a scope is missing"
+                                  : la_scope_fault(pool, scopes.count, scopes.words);
+    }
     return fault ? fault
                  : la_policy_add_rule(pool, policy, any ? RULE_ANY_SCOPE : RULE_ALL_SCOPES,
                                       LA_CATEGORY_SCOPES, &scopes);

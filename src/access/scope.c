@@ -7,7 +7,7 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 
-const char *la_scope_fault(apr_pool_t *pool, const char *word)
+static const char *word_fault(apr_pool_t *pool, const char *word)
 {
     const char *at = word;
 
@@ -27,6 +27,16 @@ const char *la_scope_fault(apr_pool_t *pool, const char *word)
                            NULL);
     }
     return NULL;
+}
+
+const char *la_scope_fault(apr_pool_t *pool, int count, const char *const *words)
+{
+    const char *fault = NULL;
+
+    for (int i = 0; i < count && !fault; i++) {
+        fault = word_fault(pool, words[i]);
+    }
+    return fault;
 }
 
 /* ---- scopes that imply others ---- */
@@ -110,17 +120,15 @@ static la_implied_scopes_t *make_empty(apr_pool_t *pool)
 const char *la_implied_scopes_add(apr_pool_t *pool, la_implied_scopes_t **implied, int count,
                                   const char *const *words)
 {
+    const char *fault;
     const char *scope;
 
     if (count < 2) {
         return "takes a scope and the scopes that it implies";
     }
-    for (int i = 0; i < count; i++) {
-        const char *fault = la_scope_fault(pool, words[i]);
-
-        if (fault) {
-            return fault;
-        }
+    fault = la_scope_fault(pool, count, words);
+    if (fault) {
+        return fault;
     }
     *implied = *implied ? *implied : make_empty(pool);
     scope = apr_pstrdup(pool, words[0]);

@@ -4,10 +4,11 @@
 
 #include "access/identity.h"
 
-/* What is wrong with a scope, in `pool`, or NULL. RFC 6749 section 3.3 allows visible ASCII except
+/* What is wrong with one of these scopes, in `pool`, or NULL. RFC 6749 section 3.3 allows visible
+ * ASCII except
  * `"` and `\`. A comma is allowed there and refused here: it is a list that somebody wrote as other
  * programs want it. */
-const char *la_scope_fault(apr_pool_t *pool, const char *word);
+const char *la_scope_fault(apr_pool_t *pool, int count, const char *const *words);
 
 /* The lines of one server; NULL says that no scope implies another. Built while the configuration
  * is read, constant afterwards. It is closed at any time: if a implies b and b implies c, it says

@@ -224,14 +224,6 @@ static apr_status_t keep_or_create_counters(server_rec *s)
 
 /* ---- all of it ---- */
 
-static void find_server(void)
-{
-    server = ap_retained_data_get(RETAINED_KEY);
-    if (!server) {
-        server = ap_retained_data_create(RETAINED_KEY, sizeof(*server));
-    }
-}
-
 static apr_status_t open_life(server_rec *s)
 {
     apr_status_t rv = APR_SUCCESS;
@@ -260,7 +252,10 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
 {
     apr_status_t rv;
 
-    find_server();
+    server = ap_retained_data_get(RETAINED_KEY);
+    if (!server) {
+        server = ap_retained_data_create(RETAINED_KEY, sizeof(*server));
+    }
     rv = keep_or_create_counters(main_server);
     if (rv == APR_SUCCESS && (la_registry_count() > 0 || la_collected.quotas->nelts > 0)) {
         rv = open_life(main_server);

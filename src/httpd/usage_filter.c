@@ -63,15 +63,6 @@ void la_usage_filter_insert(request_rec *r)
     }
 }
 
-/* mod_deflate, further on, compresses for the client. */
-static void restore_encodings(request_rec *r, struct la_usage_watch_t *watch)
-{
-    if (watch->encodings) {
-        apr_table_setn(r->headers_in, "Accept-Encoding", watch->encodings);
-        watch->encodings = NULL;
-    }
-}
-
 static int is_encoded(request_rec *r)
 {
     const char *encoding = apr_table_get(r->headers_out, "Content-Encoding");
@@ -89,7 +80,10 @@ static void begin(request_rec *r, struct la_usage_watch_t *watch)
     watch->status = r->status;
     watch->is_head = r->header_only;
     watch->is_read = form != LA_USAGE_FORM_OTHER && !r->header_only && !is_encoded(r);
-    restore_encodings(r, watch);
+    if (watch->encodings) { /* mod_deflate, further on, compresses for the client */
+        apr_table_setn(r->headers_in, "Accept-Encoding", watch->encodings);
+        watch->encodings = NULL;
+    }
 }
 
 static apr_status_t pass_before(ap_filter_t *f, apr_bucket_brigade *bb, apr_bucket *bucket)

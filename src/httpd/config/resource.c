@@ -23,20 +23,6 @@ static const char *metadata_url(apr_pool_t *pool, const char *url)
     return apr_pstrcat(pool, origin, WELL_KNOWN, path, NULL);
 }
 
-static const char *add_scopes(apr_pool_t *pool, int count, char *const words[],
-                              apr_array_header_t *scopes)
-{
-    for (int i = 0; i < count; i++) {
-        const char *fault = la_scope_fault(pool, words[i]);
-
-        if (fault) {
-            return fault;
-        }
-        APR_ARRAY_PUSH(scopes, const char *) = apr_pstrdup(pool, words[i]);
-    }
-    return NULL;
-}
-
 const char *la_resource_parse(apr_pool_t *pool, int count, char *const words[],
                               const la_resource_t **resource)
 {
@@ -59,7 +45,10 @@ const char *la_resource_parse(apr_pool_t *pool, int count, char *const words[],
     made->url = apr_pstrdup(pool, words[0]);
     made->metadata_url = metadata_url(pool, made->url);
     made->scopes = scopes;
-    return add_scopes(pool, count - 1, words + 1, scopes);
+    for (int i = 1; i < count; i++) {
+        APR_ARRAY_PUSH(scopes, const char *) = apr_pstrdup(pool, words[i]);
+    }
+    return la_scope_fault(pool, count - 1, (const char *const *)words + 1);
 }
 
 const char *la_resource_parse_servers(apr_pool_t *pool, int count, char *const words[],

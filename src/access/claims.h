@@ -32,9 +32,7 @@ typedef struct la_claims_t {
  * dots through nested objects ("realm_access.roles"). At each object the path follows the longest
  * member name that it begins with ("resource_access.my.client.roles"), and never comes back to a
  * shorter one. `\.` is a dot inside a name. A member that is null counts as absent.
- *
- * claim: the value, NULL if not found.
- * Returns 1 if found, else 0. */
+ * claim: the value, NULL if not found. Returns whether it is. */
 int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t **claim);
 
 /* Takes the principal from the first of `names` that is present: a string, or a number as text.
@@ -43,11 +41,9 @@ int la_claims_find(const la_claims_t *claims, const char *name, const la_json_t 
 const char *la_claims_principal(const la_claims_t *claims, const apr_array_header_t *names,
                                 la_identity_builder_t *builder, apr_pool_t *pool, int *found);
 
-/* Maps claims to categories. A string is one value, unless the map splits it. A list gives its
- * strings, numbers and booleans, as text. A number or a boolean is its text. An object gives its
- * member names to a map with `keys`. Several claims may add to one category. A string, list or
- * object without any value still makes its category; an absent claim makes none.
- *
+/* Maps claims to categories. A string is one value, unless the map splits it; a number or a boolean
+ * is its text; a list gives these of its items, an object its member names to a map with `keys`.
+ * Several claims may add to one category. One without any value still makes its category.
  * maps: array of la_claim_map_t. */
 void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
                    la_identity_builder_t *builder, apr_pool_t *pool);
@@ -69,9 +65,7 @@ const char *la_claims_identity(const la_claims_t *claims, const apr_array_header
 
 /* Takes attributes in their final form, as `custom` endpoints and key files have them: an object
  * whose members are categories, each a value or a list of values. A value is a string, or if
- * `scalars` a number or boolean as text. A null is skipped.
- *
- * attributes: NULL has no categories.
+ * `scalars` a number or boolean as text. A null is skipped, and NULL has no categories.
  * Returns NULL, or what is wrong, for the log, in `pool`; the builder then holds a part. */
 const char *la_claims_attributes(const la_json_t *attributes, int scalars,
                                  la_identity_builder_t *builder, apr_pool_t *pool);

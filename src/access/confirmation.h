@@ -26,9 +26,7 @@ typedef struct la_confirmation_t {
  * member that we do not know, and a thumbprint that is not 43 characters of base64url are
  * LA_CONFIRM_UNKNOWN: a token whose binding cannot be understood must not count as bound to
  * nothing. Keycloak's `"kc-jkt-type": "DPoP"` (26.7) adds nothing to the `jkt` beside it.
- *
- * claims: any value; only an object has a `cnf`. null_is_absent: a null `cnf` counts as missing,
- * else as one of the wrong type.
+ * claims: any value. null_is_absent: a null `cnf` counts as missing, else as of the wrong type.
  * Returns 1 and fills `confirmation` if there is a `cnf`, else 0. */
 int la_confirmation_read(const la_json_t *claims, int null_is_absent,
                          la_confirmation_t *confirmation);

@@ -22,10 +22,8 @@ const la_denial_form_t *la_denial_form_preset(const char *name);
 
 /* Reads a template: one JSON object. In its string values, not in its names, `%{message}`,
  * `%{status}`, `%{code}`, `%{scope}`, `%{realm}`, `%{method}`, `%{path}` and `%{request_id}` stand
- * for what they name.
- *
- * text: copied. form: in `pool`, NULL on failure. Returns NULL, or what is wrong: no JSON, no
- * object, a placeholder that does not exist or does not end. */
+ * for what they name. text: copied. form: in `pool`, NULL on failure. Returns NULL, or what is
+ * wrong: no JSON, no object, a placeholder that does not exist or does not end. */
 const char *la_denial_form_parse(apr_pool_t *pool, la_slice_t text, const la_denial_form_t **form);
 
 /* A copy of the form in `pool`; presets and NULL are returned as they are. */

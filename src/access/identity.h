@@ -1,7 +1,6 @@
 /* Who a caller is: a principal and attributes (category -> list of values) in one flat block of
- * bytes without pointers, which is copied into and out of shared memory and read in place. The
- * block also holds the texts that requests need, the attributes as JSON and as notes, and the key
- * that the token is bound to.
+ * bytes without pointers, which is copied into and out of shared memory and read in place. With it
+ * are the texts that requests need, and the key that the token is bound to.
  *
  * A builder collects in a pool; la_identity_build() makes the block, which never changes. Bytes of
  * unknown origin pass la_identity_check() first. Any thread may read a block. */
@@ -29,10 +28,8 @@ typedef struct la_identity_builder_t la_identity_builder_t;
 /* An empty builder in `pool`, which copies all that it is given. */
 la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool);
 
-/* Sets the principal. If none is set, readers make one of the client id, so that no digest of a
- * token enters the block.
- * Returns NULL, or why it is refused: it is empty, holds control characters (C0, DEL, C1), or
- * begins or ends with a blank. */
+/* Sets the principal; without one, readers make one of the client id. Returns NULL, or why it is
+ * refused: it is empty, has control characters (C0, DEL, C1), or begins or ends with a blank. */
 const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal);
 
 /* Sets the provider's message to the caller; control characters become spaces. */

@@ -8,10 +8,8 @@
 #include <apr_pools.h>
 
 /* The form in which two origins are compared: `null`, or scheme://host[:port] in lower case and
- * without the scheme's default port. IPv6 addresses get inet_ntop()'s form.
- * Returns NULL if the text is anything else than one origin: a list, an origin with a path or a
- * user, a host that is not ASCII, a text of more than 300 characters. The result lives in `pool`.
- */
+ * without the scheme's default port. IPv6 addresses get inet_ntop()'s form. In `pool`; NULL if the
+ * text is anything else: a list, with a path or a user, not ASCII, more than 300 characters. */
 const char *la_origin_normalize(apr_pool_t *pool, const char *text);
 
 /* What is wrong with an origin that an administrator wrote, for an error message, or NULL; then

@@ -1,5 +1,4 @@
-/* RequireScope, RequireAttribute and RequireOrigin: their lines, how a nested section's lines
- * replace its parent's, and whether a caller or an origin satisfies them.
+/* RequireScope, RequireAttribute and RequireOrigin: lines, merging, and whether they are satisfied.
  * A policy is built while the configuration is read and never changed; adding and merging make a
  * new one that shares the lines. */
 #ifndef LA_POLICY_H
@@ -33,10 +32,9 @@ int la_policy_is_text(const char *word);
 typedef const char *la_policy_add_fn(apr_pool_t *pool, const la_policy_t **policy,
                                      const la_policy_line_t *line);
 
-/* Adds a `RequireScope` line, [all|any] SCOPE... or none. Wrong are no scope, a
- * character that RFC 6749 section 3.3 forbids in one, `none` beside other words or beside other
- * lines of the section for the same methods (a second `none` is harmless), and a first word that is
- * a keyword in another case (`None`). */
+/* Adds a `RequireScope` line, [all|any] SCOPE... or none. Wrong are no scope, a text that is none,
+ * `none` beside other words or beside other lines of the section for the same methods (a second
+ * `none` is harmless), and a first word that is a keyword in another case (`None`). */
 la_policy_add_fn la_policy_add_scopes;
 
 /* Adds a `RequireAttribute` line: CATEGORY VALUE..., CATEGORY * or none, as la_policy_add_scopes().

@@ -5,9 +5,7 @@
 #include "access/identity.h"
 
 /* What is wrong with one of these scopes, in `pool`, or NULL. RFC 6749 section 3.3 allows visible
- * ASCII except
- * `"` and `\`. A comma is allowed there and refused here: it is a list that somebody wrote as other
- * programs want it. */
+ * ASCII except `"` and `\`. A comma is refused too: it is in lists as other programs want them. */
 const char *la_scope_fault(apr_pool_t *pool, int count, const char *const *words);
 
 /* The lines of one server; NULL says that no scope implies another. Built while the configuration

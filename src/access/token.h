@@ -38,12 +38,9 @@ la_scheme_e la_token_scheme(const char *value);
  * 9110 section 11.4): the scheme in any case, one or more spaces, then what la_token_check()
  * accepts. A comma is refused because httpd joins repeated fields by one.
  *
- * value:  NUL-terminated, or NULL if there is none.
- * dpop:   whether the scheme DPoP is one of ours here.
- * token:  what stands after the scheme, inside `value`, malformed or not; empty if the scheme is
- *         another one or the credential is missing.
- * scheme: LA_SCHEME_OTHER if it is none of ours.
- */
+ * value: NUL-terminated, or NULL. dpop: whether the scheme DPoP is one of ours here. token: what
+ * stands after the scheme, inside `value`, malformed or not; empty if there is none, or the scheme
+ * is none of ours: LA_SCHEME_OTHER. */
 la_token_e la_token_from_authorization(const char *value, int dpop, la_slice_t *token,
                                        la_scheme_e *scheme);
 

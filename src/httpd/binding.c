@@ -212,7 +212,6 @@ static const char *check_proof(request_rec *r, const la_provider_t *provider, co
 /* ---- the binding ---- */
 
 /* The TLS client certificate; NULL without TLS, without mod_ssl or its like, and without one.
- *
  * The handshake has proven that the client has the certificate's key, whoever signed it: mod_ssl's
  * `SSLVerifyClient optional_no_ca` lets self-signed ones through (RFC 8705 section 2.2). A resumed
  * session has the certificate of the session that it resumes. It is read again for each request,

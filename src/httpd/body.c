@@ -1,9 +1,6 @@
 /* The body is kept with the first request of a chain. It is read below all filters that httpd adds
  * for a handler, and an input filter in the same place hands it on, so that these filters and the
- * handler see what they would see without us. Time-outs are httpd's own (Timeout,
- * RequestReadTimeout).
- *
- * In request threads. */
+ * handler see what they would see without us. Time-outs are httpd's own. In request threads. */
 #include "httpd/body.h"
 
 #include "httpd/request.h"

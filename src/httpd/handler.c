@@ -1,7 +1,6 @@
-/* Tells a SetHandler of the server's configuration from one of an .htaccess. httpd merges both and
- * does not record which one it was, but merging copies the pointer to the parsed line. The parent
- * collects the lines of the server's configuration once it is read; a request's line that is none
- * of them comes from an .htaccess. */
+/* httpd merges SetHandler lines of the server's configuration and of an .htaccess, and copies the
+ * pointer to the parsed line. The parent collects those of the configuration once it is read; a
+ * request's line that is none of them comes from an .htaccess. */
 #include "httpd/handler.h"
 
 #include "httpd/config/collected.h"

@@ -6,9 +6,9 @@
  * the next request as the probe: the change may be the repair. So does the remote cache's gate. A
  * new provider gets the gates that have been unused for the longest.
  *
- * When the memory is too small (more workers, a larger MaxConcurrent, more providers) or of another
- * layout, it is made again. Breakers and calls under way are copied; a copied call counts until its
- * deadline, since the process that made it gives its permit back in the old memory. */
+ * When the memory is too small or of another layout, it is made again. Breakers and calls under way
+ * are copied; a copied call counts until its deadline, since its permit is given back in the old
+ * memory. */
 #include "httpd/limits.h"
 
 #include "httpd/config/registry.h"

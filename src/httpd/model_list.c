@@ -1,7 +1,6 @@
 /* The filter collects an answer of at most LIST_BYTES before anything of it is sent, so that what
  * cannot be filtered can still be answered with 502. It stands behind the filters that make an
- * answer (mod_include) and in front of those that compress it.
- * In request threads. */
+ * answer (mod_include) and in front of those that compress it. In request threads. */
 #include "httpd/model_list.h"
 
 #include "access/model_list.h"

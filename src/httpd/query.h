@@ -1,5 +1,4 @@
-/* Query strings that hold tokens: keeps what the client sent, and hides it from everybody who shows
- * or logs requests.
+/* Query strings that hold tokens: keeps what the client sent, and hides it from others and logs.
  *
  * The first hook removes the tokens from the request line, the unparsed URI and Referer. r->args
  * keeps them until the handler's section is known: mod_cache's keys and rewriting need whole query

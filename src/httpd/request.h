@@ -1,7 +1,6 @@
-/* What the module knows of one request, in its request_config.
- * httpd makes further requests of a client's one: internal redirects, subrequests, error pages. The
- * first of such a chain keeps what all of them share: the client's header fields, and the callers
- * that were found. */
+/* What the module knows of one request, in its request_config. httpd makes further requests of a
+ * client's one: internal redirects, subrequests, error pages. The first of such a chain keeps what
+ * all of them share. */
 #ifndef LA_REQUEST_H
 #define LA_REQUEST_H
 

@@ -1,7 +1,5 @@
 /* Authorization providers and expression functions for the caller that authn.c found; a caller of
- * another AuthType, or nobody, has no attributes. And the answer of `Require expr` for a known
- * caller.
- *
+ * another AuthType, or nobody, has no attributes. And `Require expr` for a known caller.
  * Registered per configuration (AP_AUTH_INTERNAL_PER_CONF), as the hooks are: else httpd would run
  * all checks again for each internal redirect. */
 #include "httpd/hooks.h"

@@ -1,7 +1,6 @@
 /* Makes what all processes share, in anonymous shared memory that they inherit:
  *
- *   cache     verdicts; kept over restarts while its size stays. Its secret is in the parent's own
- *             memory.
+ *   cache     verdicts, kept over restarts while its size stays; its secret is in private memory
  *   counters  what the status page and the metrics show; kept over restarts, label by label. Behind
  *             those of the providers come those of the remote cache and of callers of no provider.
  *   segments  what provider types keep for a provider (key sets); at a restart a provider of the
@@ -10,12 +9,8 @@
  *   outages   what the log was told; new for each generation of children.
  *   proofs    kept over restarts (proof_memory.c).
  *
- * There are always counters, since requests are refused and counted without providers too; the rest
- * is made for providers only.
- *
- * The parent creates and copies, and never interprets what children wrote; children attach in
- * child_init (child.c).
- */
+ * There are always counters, since requests are refused and counted without providers too. The
+ * parent creates and copies, and never interprets what children wrote. */
 #include "httpd/segments.h"
 
 #include "httpd/config/config.h"

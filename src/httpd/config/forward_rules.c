@@ -1,7 +1,5 @@
-/* Reads lines of LlamaAuthForward.
- * The names of all lines are reserved: every request loses the client's own fields of such a name.
- * Names are compared as CGI would see them, since X_User, X.User and x-user become one variable.
- * The list grows while the configuration is read and is constant afterwards. */
+/* The names of all lines are reserved: every request loses the client's own fields of such a name.
+ * Names are compared as CGI would see them, since X_User, X.User and x-user become one variable. */
 #include "httpd/config/forward_rules.h"
 
 #include "access/policy.h"

@@ -17,8 +17,7 @@ typedef struct la_resource_member_t {
     const char *value; /* a JSON text */
 } la_resource_member_t;
 
-/* Reads the arguments of LlamaAuthResource: an absolute http or https URL without fragment, then
- * scopes.
+/* Reads the arguments of LlamaAuthResource: an http or https URL without fragment, then scopes.
  * Returns NULL, or what is wrong. */
 const char *la_resource_parse(apr_pool_t *pool, int count, char *const words[],
                               const la_resource_t **resource);

@@ -174,33 +174,25 @@ static slot_t *find_unused(const la_limits_t *limits)
     return oldest;
 }
 
-static void assign(const la_limits_t *limits, slot_t *slot, la_provider_t *provider)
-{
-    memcpy(slot->fingerprint, provider->fingerprint, sizeof(slot->fingerprint));
-    slot->generation = limits->generation;
-    provider->gate = (int)gate_of_slot((apr_uint32_t)(slot - limits->slots));
-    provider->document_gate = provider->gate + 1;
-}
-
-static void keep_slot(const la_limits_t *limits, la_gates_t *gates, slot_t *slot,
-                      la_provider_t *provider)
+/* Gives a provider a slot's gates. is_own: its label had them before. */
+static void assign(const la_limits_t *limits, la_gates_t *gates, slot_t *slot,
+                   la_provider_t *provider, int is_own)
 {
     int changed = memcmp(slot->fingerprint, provider->fingerprint, sizeof(slot->fingerprint)) != 0;
+    apr_uint32_t gate = gate_of_slot((apr_uint32_t)(slot - limits->slots));
 
-    assign(limits, slot, provider);
-    if (changed) {
-        la_gate_retry(gates, (apr_uint32_t)provider->gate);
-        la_gate_reset(gates, (apr_uint32_t)provider->document_gate);
+    memcpy(slot->fingerprint, provider->fingerprint, sizeof(slot->fingerprint));
+    slot->generation = limits->generation;
+    provider->gate = (int)gate;
+    provider->document_gate = provider->gate + 1;
+    if (!is_own) {
+        la_gate_reset(gates, gate);
+    } else if (changed) {
+        la_gate_retry(gates, gate);
     }
-}
-
-static void take_slot(const la_limits_t *limits, la_gates_t *gates, slot_t *slot,
-                      const unsigned char *name, la_provider_t *provider)
-{
-    memcpy(slot->name, name, sizeof(slot->name));
-    assign(limits, slot, provider);
-    la_gate_reset(gates, (apr_uint32_t)provider->gate);
-    la_gate_reset(gates, (apr_uint32_t)provider->document_gate);
+    if (!is_own || changed) {
+        la_gate_reset(gates, gate + 1);
+    }
 }
 
 /* Lets all known providers keep theirs first, so that none of these is given to a new one. */
@@ -221,14 +213,15 @@ static apr_status_t assign_all(la_limits_t *limits, la_holder_t *life, apr_pool_
         rv = la_digest_sha256(la_slice_of(la_registry_at((int)i)->label), names[i]);
         slot = rv == APR_SUCCESS ? find_slot(limits, names[i]) : NULL;
         if (slot) {
-            keep_slot(limits, gates, slot, la_registry_at((int)i)->provider);
+            assign(limits, gates, slot, la_registry_at((int)i)->provider, 1);
         }
     }
     for (apr_uint32_t i = 0; i < provider_count() && rv == APR_SUCCESS; i++) {
         slot_t *slot = find_slot(limits, names[i]);
 
         if (!slot && (slot = find_unused(limits)) != NULL) {
-            take_slot(limits, gates, slot, names[i], la_registry_at((int)i)->provider);
+            memcpy(slot->name, names[i], sizeof(slot->name));
+            assign(limits, gates, slot, la_registry_at((int)i)->provider, 0);
         }
         rv = slot ? APR_SUCCESS : APR_ENOSPC; /* else it would take the first gate for its own */
     }

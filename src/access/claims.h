@@ -1,6 +1,5 @@
 /* Claims: members of an answer or of a token, and how they become categories of attributes. */
-#ifndef LA_CLAIMS_H
-#define LA_CLAIMS_H
+#pragma once
 
 #include "access/identity.h"
 #include "base/json.h"
@@ -76,5 +75,3 @@ const char *la_claims_kind(const la_json_t *value);
 /* The reason `NAME is a list, expected EXPECTED`, in `pool`. */
 const char *la_claims_wrong_kind(apr_pool_t *pool, const char *name, const la_json_t *value,
                                  const char *expected);
-
-#endif

@@ -1,6 +1,5 @@
 /* What a token says of the key that its holder must prove to have: `cnf` (RFC 7800 section 3). */
-#ifndef LA_CONFIRMATION_H
-#define LA_CONFIRMATION_H
+#pragma once
 
 #include "base/json.h"
 
@@ -33,5 +32,3 @@ int la_confirmation_read(const la_json_t *claims, int null_is_absent,
 
 /* Whether bytes of unknown origin are what la_confirmation_read() makes. */
 int la_confirmation_check(const la_confirmation_t *confirmation);
-
-#endif

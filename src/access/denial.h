@@ -1,6 +1,5 @@
 /* Refusals: the code, the status, the message and the challenge of each kind. */
-#ifndef LA_DENIAL_H
-#define LA_DENIAL_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -61,5 +60,3 @@ const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, con
 /* The second WWW-Authenticate value, for DPoP (RFC 9449 section 7.1), or NULL if the denial asks
  * for no proof or is not a 401. */
 const char *la_denial_proof_challenge(apr_pool_t *pool, const la_denial_t *denial);
-
-#endif

@@ -1,6 +1,5 @@
 /* The forms of an error document: the presets of spec section 8, and administrators' templates. */
-#ifndef LA_DENIAL_FORM_H
-#define LA_DENIAL_FORM_H
+#pragma once
 
 #include "access/denial.h"
 
@@ -34,5 +33,3 @@ const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_fo
 la_slice_t la_denial_form_write(apr_pool_t *pool, const la_denial_form_t *form,
                                 const la_denial_t *denial, const la_denial_context_t *context,
                                 const char **content_type);
-
-#endif

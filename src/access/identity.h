@@ -4,8 +4,7 @@
  *
  * A builder collects in a pool; la_identity_build() makes the block, which never changes. Bytes of
  * unknown origin pass la_identity_check() first. Any thread may read a block. */
-#ifndef LA_IDENTITY_H
-#define LA_IDENTITY_H
+#pragma once
 
 #include "access/confirmation.h"
 #include "base/slice.h"
@@ -115,5 +114,3 @@ apr_size_t la_identity_encode(char *out, la_slice_t text, int comma);
 /* A text as a header field carries it, since backends disagree on a field's charset: encoded as
  * above, without `comma`. In `pool`, or `text` itself. */
 const char *la_identity_ascii(apr_pool_t *pool, const char *text);
-
-#endif

@@ -22,8 +22,7 @@
  * are equal bytes. A change of the layout needs another magic: a block of an older version of the
  * module must never be read as one that is bound to nothing.
  */
-#ifndef LA_IDENTITY_LAYOUT_H
-#define LA_IDENTITY_LAYOUT_H
+#pragma once
 
 #include "access/identity.h"
 
@@ -62,5 +61,3 @@ _Static_assert(sizeof(category_t) == 32, "a category has no padding");
 _Static_assert(sizeof(la_identity_t) == 48, "the header has no padding");
 _Static_assert(sizeof(la_confirmation_t) == 92, "a confirmation has no padding");
 _Static_assert(LA_IDENTITY_MAX_BYTES <= UINT32_MAX, "offsets have 32 bits");
-
-#endif

@@ -1,6 +1,5 @@
 /* LlamaAuthModelList: takes out of a list of models what a caller may not name. */
-#ifndef LA_MODEL_LIST_H
-#define LA_MODEL_LIST_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -15,5 +14,3 @@ typedef int la_model_allowed_t(void *baton, apr_pool_t *pool, la_slice_t model);
  * filtered: in `pool`. Returns NULL, or why the text is no such answer. */
 const char *la_model_list_filter(apr_pool_t *pool, la_slice_t text, la_model_allowed_t *allowed,
                                  void *baton, la_slice_t *filtered);
-
-#endif

@@ -1,7 +1,6 @@
 /* Web origins (RFC 6454): a scheme, a host and a port, as an Origin field or a line of the
  * configuration names them. Text only; any thread. */
-#ifndef LA_ORIGIN_H
-#define LA_ORIGIN_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -20,5 +19,3 @@ const char *la_origin_parse(apr_pool_t *pool, const char *text, const char **ori
  * alone being none, and the rest byte for byte. Texts that are no URLs, or have a user, are the
  * same only byte for byte. Works in `pool`. */
 int la_origin_is_same_url(apr_pool_t *pool, la_slice_t a, la_slice_t b);
-
-#endif

@@ -1,7 +1,6 @@
 /* RequireModel, RequireMcp and LlamaAuthMcpScope: which models and MCP operations a caller may
  * name. Their lines make policies, which nest as those of RequireScope do. */
-#ifndef LA_PATTERN_RULES_H
-#define LA_PATTERN_RULES_H
+#pragma once
 
 #include "access/policy.h"
 
@@ -66,5 +65,3 @@ int la_policy_check_operation_scopes(apr_pool_t *pool, const la_policy_t *policy
 const char *la_policy_operation_scopes(apr_pool_t *pool, const la_policy_t *policy,
                                        la_methods_t method, const la_operation_t *operation,
                                        const char *others);
-
-#endif

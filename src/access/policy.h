@@ -1,8 +1,7 @@
 /* RequireScope, RequireAttribute and RequireOrigin: lines, merging, and whether they are satisfied.
  * A policy is built while the configuration is read and never changed; adding and merging make a
  * new one that shares the lines. */
-#ifndef LA_POLICY_H
-#define LA_POLICY_H
+#pragma once
 
 #include "access/identity.h"
 #include "access/scope.h"
@@ -88,5 +87,3 @@ const char *la_policy_origin_fault(apr_pool_t *pool, const la_policy_t *policy, 
 /* The scopes that a caller needs for `method`, each once, joined by a space (RFC 6750 section 3):
  * all of each line, of a line with `any` the first. NULL for none. */
 const char *la_policy_scopes(apr_pool_t *pool, const la_policy_t *policy, la_methods_t method);
-
-#endif

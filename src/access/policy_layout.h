@@ -1,6 +1,5 @@
 /* The lines of a policy, for policy.c and pattern_rules.c alone. */
-#ifndef LA_POLICY_LAYOUT_H
-#define LA_POLICY_LAYOUT_H
+#pragma once
 
 #include "access/policy.h"
 
@@ -53,5 +52,3 @@ const char *la_policy_join_scope(apr_pool_t *pool, const char *scopes, la_slice_
 
 /* Whether the line is the one word `none`. */
 int la_policy_is_none(const la_policy_line_t *line);
-
-#endif

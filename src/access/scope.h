@@ -1,6 +1,5 @@
 /* What a scope is, and LlamaAuthScopeImplies: who has one scope has others too. */
-#ifndef LA_SCOPE_H
-#define LA_SCOPE_H
+#pragma once
 
 #include "access/identity.h"
 
@@ -25,5 +24,3 @@ la_implied_scopes_t *la_implied_scopes_merge(apr_pool_t *pool, la_implied_scopes
 /* Whether one of the caller's scopes implies this one; having the scope itself is not asked. */
 int la_implied_scopes_has(const la_implied_scopes_t *implied, const la_identity_t *identity,
                           la_slice_t scope);
-
-#endif

@@ -1,6 +1,5 @@
 /* The token: how it is found in the Authorization field, and what stands for it in logs. */
-#ifndef LA_TOKEN_H
-#define LA_TOKEN_H
+#pragma once
 
 #include "base/digest.h"
 
@@ -61,5 +60,3 @@ void la_token_principal(const char id[LA_CLIENT_ID_LEN + 1],
 
 /* Whether a principal looks like one of la_token_principal(): a provider may name somebody so. */
 int la_token_may_have_made(la_slice_t principal);
-
-#endif

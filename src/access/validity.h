@@ -1,7 +1,6 @@
 /* Whether what a JWT or an introspection answer says allows a token's use here and now: `exp`,
  * `nbf`, `iat`, `aud`, `iss` (RFC 7519 section 4.1, RFC 7662 section 2.2). */
-#ifndef LA_VALIDITY_H
-#define LA_VALIDITY_H
+#pragma once
 
 #include "base/json.h"
 
@@ -38,5 +37,3 @@ const char *la_validity_audience(apr_pool_t *pool, const char *name, const la_js
 /* Whether `iss` is a string other than `issuer`: then another provider may know the token.
  * issuer: NULL: no token is another's. Returns NULL if it is not, else the reason for the log. */
 const char *la_validity_foreign(apr_pool_t *pool, const la_json_t *claims, const char *issuer);
-
-#endif

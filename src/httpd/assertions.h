@@ -1,6 +1,5 @@
 /* What this child has of the signers, and the assertions that requests send. */
-#ifndef LA_ASSERTIONS_H
-#define LA_ASSERTIONS_H
+#pragma once
 
 #include "httpd/request.h"
 #include "shm/holder.h"
@@ -15,5 +14,3 @@ apr_status_t la_assertions_child_init(apr_pool_t *pool, la_holder_t *life);
  * is logged. In request threads. */
 const char *la_assertions_value(request_rec *r, const la_forward_line_t *line,
                                 const la_caller_t *caller);
-
-#endif

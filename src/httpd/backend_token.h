@@ -1,6 +1,5 @@
 /* LlamaAuthBackendToken: the backend's own credential in place of the caller's token. */
-#ifndef LA_BACKEND_TOKEN_H
-#define LA_BACKEND_TOKEN_H
+#pragma once
 
 #include <httpd.h>
 
@@ -13,5 +12,3 @@ void la_backend_token_scrub(request_rec *r);
 
 /* Has mod_proxy call us before it sends a request's header fields. */
 void la_backend_token_register(void);
-
-#endif

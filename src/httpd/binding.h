@@ -1,7 +1,6 @@
 /* Tokens bound to a key (RFC 7800): whether the request shows what its token's `cnf` asks for, a
  * DPoP proof (RFC 9449) or a TLS client certificate (RFC 8705). */
-#ifndef LA_BINDING_H
-#define LA_BINDING_H
+#pragma once
 
 #include "httpd/request.h"
 
@@ -23,5 +22,3 @@ void la_binding_check(request_rec *r, const la_provider_t *provider, const la_ca
  * scheme: of the credential, LA_SCHEME_OTHER if there was none. */
 void la_binding_challenge(request_rec *r, const la_use_t *use, la_scheme_e scheme,
                           la_proof_fault_e fault, la_denial_t *denial);
-
-#endif

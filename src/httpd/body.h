@@ -1,6 +1,5 @@
 /* Reads a request's body where a rule needs it, and hands it on byte for byte to the handler. */
-#ifndef LA_BODY_H
-#define LA_BODY_H
+#pragma once
 
 #include "access/denial.h"
 #include "base/json_members.h"
@@ -22,5 +21,3 @@ void la_body_insert_filter(request_rec *r);
 
 /* Registers the input filter; once, with the hooks. */
 void la_body_register(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* A child: what it has, from child_init until it ends. */
-#ifndef LA_CHILD_H
-#define LA_CHILD_H
+#pragma once
 
 #include "jose/proof_keys.h"
 #include "lookup/lookup.h"
@@ -19,5 +18,3 @@ apr_status_t la_child_start_tasks(server_rec *s, apr_pool_t *pconf);
 
 /* Hook. */
 void la_child_init(apr_pool_t *pchild, server_rec *s);
-
-#endif

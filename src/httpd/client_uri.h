@@ -1,6 +1,5 @@
 /* The URI by which the client asked, against which a DPoP proof's `htu` is compared. */
-#ifndef LA_CLIENT_URI_H
-#define LA_CLIENT_URI_H
+#pragma once
 
 #include "base/uri.h"
 
@@ -18,5 +17,3 @@ int la_client_uri_is(const void *request, const la_uri_t *uri);
 
 /* One of the URIs that la_client_uri_is() agrees to, for the log. In the request's pool. */
 const char *la_client_uri_text(request_rec *r);
-
-#endif

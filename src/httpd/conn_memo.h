@@ -1,7 +1,6 @@
 /* What a connection remembers of its last token: the digest and the cache key. LLM clients send the
  * same token over the same connection again and again; each request costs two digests otherwise. */
-#ifndef LA_CONN_MEMO_H
-#define LA_CONN_MEMO_H
+#pragma once
 
 #include "access/token.h"
 #include "lookup/cache_key.h"
@@ -14,5 +13,3 @@
 apr_status_t la_conn_memo_digest(request_rec *r, la_slice_t token,
                                  unsigned char digest[LA_DIGEST_BYTES],
                                  char client_id[LA_CLIENT_ID_LEN + 1], la_cache_key_memo_t **key);
-
-#endif

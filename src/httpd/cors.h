@@ -1,7 +1,6 @@
 /* Browsers: RequireOrigin refuses requests of pages from elsewhere, LlamaAuthCors lets pages read
  * answers (the Fetch standard's CORS protocol). */
-#ifndef LA_CORS_H
-#define LA_CORS_H
+#pragma once
 
 #include <httpd.h>
 
@@ -21,5 +20,3 @@ void la_cors_insert_filter(request_rec *r);
 
 /* Registers the output filter; once, with the hooks. */
 void la_cors_register(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* Finds a request's token, and removes it before the backend sees it. */
-#ifndef LA_CREDENTIAL_H
-#define LA_CREDENTIAL_H
+#pragma once
 
 #include "access/token.h"
 #include "httpd/config/token_sources.h"
@@ -35,5 +34,3 @@ void la_credential_redact(request_rec *r, const la_sources_t *sources);
 /* Removes the credentials from the request: header fields, query parameters and cookies of all
  * sources, and with Authorization the proof for it. */
 void la_credential_remove(request_rec *r, const la_sources_t *sources);
-
-#endif

@@ -1,6 +1,5 @@
 /* Names of header fields as CGI and the backend see them. */
-#ifndef LA_FIELD_H
-#define LA_FIELD_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -16,5 +15,3 @@ int la_field_is_same(const char *a, const char *b);
 /* Whether HTTP, the connection, a proxy or authentication needs the field, so that it can carry
  * neither a caller nor a bare token. Compared as CGI would see it. */
 int la_field_is_vital(const char *name);
-
-#endif

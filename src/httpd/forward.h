@@ -1,6 +1,5 @@
 /* What others see of the caller: notes, LlamaAuthForward's headers, LlamaAuthEnv's variables. */
-#ifndef LA_FORWARD_H
-#define LA_FORWARD_H
+#pragma once
 
 #include "httpd/request.h"
 
@@ -35,5 +34,3 @@ int la_forward_before_handler(request_rec *r);
 /* Keeps the answer out of mod_cache if the caller's token was not in Authorization, or is not there
  * any more. For the end of fixups. */
 void la_forward_keep_private(request_rec *r);
-
-#endif

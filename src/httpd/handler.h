@@ -1,6 +1,5 @@
 /* Which handler answers a request, and whether an .htaccess says so. */
-#ifndef LA_HANDLER_H
-#define LA_HANDLER_H
+#pragma once
 
 #include <httpd.h>
 
@@ -14,5 +13,3 @@ int la_handler_is_servers(request_rec *r, const char *name);
 
 /* Has the SetHandler lines of each configuration collected once it is read. */
 void la_handler_register(void);
-
-#endif

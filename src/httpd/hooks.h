@@ -1,6 +1,5 @@
 /* Hooks, of files that do nothing else; mod_llama_auth.c registers them. */
-#ifndef LA_HOOKS_H
-#define LA_HOOKS_H
+#pragma once
 
 #include <httpd.h>
 
@@ -29,5 +28,3 @@ int la_jwks_handler(request_rec *r);
 
 /* require.c: registers its own, once. */
 void la_require_register(apr_pool_t *pool);
-
-#endif

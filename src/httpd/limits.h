@@ -1,8 +1,7 @@
 /* The memory of gates and flights. It is the server's, not a generation's: after a graceful restart
  * the children of both generations use the same, so that MaxConcurrent, breakers and single flight
  * hold over all of them. */
-#ifndef LA_LIMITS_H
-#define LA_LIMITS_H
+#pragma once
 
 #include "provider/workers.h"
 #include "shm/flight.h"
@@ -34,5 +33,3 @@ apr_status_t la_limits_create(server_rec *s, la_holder_t *life, apr_pool_t *ptem
 /* Makes a process's handles, in `pool`. Returns APR_SUCCESS, or what failed. */
 apr_status_t la_limits_attach(const la_limits_t *limits, la_holder_t *life, apr_pool_t *pool,
                               la_gates_t **gates, la_flight_t **flight);
-
-#endif

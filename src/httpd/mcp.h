@@ -1,6 +1,5 @@
 /* RequireMcp and LlamaAuthMcpScope: the operation that an MCP message asks for. */
-#ifndef LA_MCP_H
-#define LA_MCP_H
+#pragma once
 
 #include <httpd.h>
 
@@ -10,5 +9,3 @@
  * Returns OK, or the status of a denial that is recorded. Notes the operation, and the request's id
  * for an error document. */
 int la_mcp_check(request_rec *r);
-
-#endif

@@ -1,6 +1,5 @@
 /* RequireModel: finds the model that a request names, and decides on it. */
-#ifndef LA_MODEL_H
-#define LA_MODEL_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -19,5 +18,3 @@ void la_model_forward(request_rec *r);
 /* Whether the rules of the section of a request_rec allow its caller a model: a la_model_allowed_t.
  */
 int la_model_is_allowed(void *request, apr_pool_t *pool, la_slice_t model);
-
-#endif

@@ -1,6 +1,5 @@
 /* LlamaAuthModelList filter: shows a caller those models alone that RequireModel allows. */
-#ifndef LA_HTTPD_MODEL_LIST_H
-#define LA_HTTPD_MODEL_LIST_H
+#pragma once
 
 #include <httpd.h>
 
@@ -13,5 +12,3 @@ void la_model_list_insert_filter(request_rec *r);
 
 /* Registers the output filter; once, with the hooks. */
 void la_model_list_register(void);
-
-#endif

@@ -3,8 +3,7 @@
  * The first hook removes the tokens from the request line, the unparsed URI and Referer. r->args
  * keeps them until the handler's section is known: mod_cache's keys and rewriting need whole query
  * strings, and in other sections a parameter of that name may be no token. */
-#ifndef LA_QUERY_H
-#define LA_QUERY_H
+#pragma once
 
 #include <httpd.h>
 
@@ -28,5 +27,3 @@ void la_query_remove(request_rec *r, const apr_array_header_t *names);
 
 /* Restores what was hidden, except in the request line, for a handler that may see it. */
 void la_query_restore(request_rec *r);
-
-#endif

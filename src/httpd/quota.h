@@ -1,6 +1,5 @@
 /* Quotas of requests: admission, the fields of answers, and what is settled when a request ends. */
-#ifndef LA_HTTPD_QUOTA_H
-#define LA_HTTPD_QUOTA_H
+#pragma once
 
 #include <httpd.h>
 
@@ -18,5 +17,3 @@ int la_quota_settle(request_rec *r);
 
 /* Registers the output filter; once, with the hooks. */
 void la_quota_register(void);
-
-#endif

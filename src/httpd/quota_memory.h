@@ -1,7 +1,6 @@
 /* The memory that quotas are counted in. It is the server's, not a generation's: after a graceful
  * restart the children of both generations count in the same. */
-#ifndef LA_QUOTA_MEMORY_H
-#define LA_QUOTA_MEMORY_H
+#pragma once
 
 #include "quota/admission.h"
 
@@ -19,5 +18,3 @@ apr_status_t la_quota_memory_attach(la_holder_t *life, apr_pool_t *pool);
 
 /* This child's handle; NULL without quotas. */
 const la_quota_memory_t *la_quota_memory_get(void);
-
-#endif

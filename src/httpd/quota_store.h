@@ -1,6 +1,5 @@
 /* The counters of quotas in Redis, as requests reach them. */
-#ifndef LA_HTTPD_QUOTA_STORE_H
-#define LA_HTTPD_QUOTA_STORE_H
+#pragma once
 
 #include "quota/store.h"
 
@@ -9,5 +8,3 @@ const la_quota_store_t *la_quota_store_get(void);
 
 /* Seconds until Redis is asked again, 1 to 30: for Retry-After. */
 int la_quota_store_retry_s(void);
-
-#endif

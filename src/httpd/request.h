@@ -1,8 +1,7 @@
 /* What the module knows of one request, in its request_config. httpd makes further requests of a
  * client's one: internal redirects, subrequests, error pages. The first of such a chain keeps what
  * all of them share. */
-#ifndef LA_REQUEST_H
-#define LA_REQUEST_H
+#pragma once
 
 #include "access/denial.h"
 #include "access/identity.h"
@@ -128,5 +127,3 @@ const la_caller_t *la_request_find_caller(request_rec *r, const la_caller_t *ask
 
 /* Adds a caller, which lives in the first request's pool, to the chain's. */
 void la_request_add_caller(request_rec *r, la_caller_t *caller);
-
-#endif

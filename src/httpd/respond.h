@@ -1,6 +1,5 @@
 /* Denials: whoever decides records one, the module's error document answers it. */
-#ifndef LA_RESPOND_H
-#define LA_RESPOND_H
+#pragma once
 
 #include "httpd/request.h"
 
@@ -30,5 +29,3 @@ int la_respond_note_auth_failure(request_rec *r, const char *auth_type);
 
 /* Registers the output filter; once, with the hooks. */
 void la_respond_register(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* Keeps clients from speaking in the module's name: in header fields, in trailers (`MergeTrailers
  * On`), and by a Connection field that makes a proxy remove ours. */
-#ifndef LA_SCRUB_H
-#define LA_SCRUB_H
+#pragma once
 
 #include "httpd/config/config.h"
 
@@ -16,5 +15,3 @@ void la_scrub_insert_filter(request_rec *r);
 
 /* Removes the fields that LlamaAuthForward names anywhere, and in `forwards` (may be NULL). */
 void la_scrub_fields(request_rec *r, const la_forwards_t *forwards);
-
-#endif

@@ -1,6 +1,5 @@
 /* What holds for a request in its section: is it ours, do rules apply, is it a preflight. */
-#ifndef LA_SECTION_OF_REQUEST_H
-#define LA_SECTION_OF_REQUEST_H
+#pragma once
 
 #include "access/policy.h"
 
@@ -28,5 +27,3 @@ int la_section_looks_like_preflight(request_rec *r);
 
 /* Whether this is a CORS preflight that LlamaAuthPreflight lets through without a caller. */
 int la_section_is_preflight(request_rec *r);
-
-#endif

@@ -1,6 +1,5 @@
 /* What all processes of the server share, as the parent makes it. */
-#ifndef LA_SEGMENTS_H
-#define LA_SEGMENTS_H
+#pragma once
 
 #include "lookup/lookup.h"
 #include "shm/outage.h"
@@ -19,5 +18,3 @@ la_holder_t *la_shared_life(void);
 
 /* Returns what the log was told of a provider's outages. */
 la_outage_t *la_shared_outage(const la_provider_t *provider);
-
-#endif

@@ -1,6 +1,5 @@
 /* Reads the tokens used from an answer while it passes to the client. */
-#ifndef LA_USAGE_FILTER_H
-#define LA_USAGE_FILTER_H
+#pragma once
 
 #include "quota/usage.h"
 
@@ -18,5 +17,3 @@ la_usage_t la_usage_filter_end(request_rec *r);
 
 /* Registers the output filter; once, with the hooks. */
 void la_usage_filter_register(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* What one LlamaAuthBackendToken line says. */
-#ifndef LA_BACKEND_LINE_H
-#define LA_BACKEND_LINE_H
+#pragma once
 
 #include "httpd/config/forward_rules.h"
 #include "io/secret.h"
@@ -22,5 +21,3 @@ const char *la_backend_parse(apr_pool_t *pool, int count, char *const words[],
  * or of Authorization. Both may be NULL. */
 const la_forward_line_t *la_backend_clash(const la_backend_token_t *token,
                                           const la_forwards_t *forwards);
-
-#endif

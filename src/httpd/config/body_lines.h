@@ -1,6 +1,5 @@
 /* LlamaAuthModelSource, LlamaAuthModelRefusal and LlamaAuthBodyLimit: their lines and setters. */
-#ifndef LA_BODY_LINES_H
-#define LA_BODY_LINES_H
+#pragma once
 
 #include <httpd.h>
 #include <http_config.h>
@@ -37,5 +36,3 @@ const char *la_body_set_refusal(cmd_parms *cmd, void *dconf, const char *arg);
 
 /* The field is an apr_size_t. */
 const char *la_body_set_limit(cmd_parms *cmd, void *dconf, const char *arg);
-
-#endif

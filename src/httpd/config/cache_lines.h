@@ -1,6 +1,5 @@
 /* What the cache's directives say. They belong to the main server. */
-#ifndef LA_CACHE_LINES_H
-#define LA_CACHE_LINES_H
+#pragma once
 
 #include "lookup/remote.h"
 
@@ -24,5 +23,3 @@ const char *la_cache_lines_secret(apr_pool_t *pool, const char *first, const cha
 
 /* What is wrong with the lines together, or NULL. */
 const char *la_cache_lines_check(const la_cache_conf_t *conf);
-
-#endif

@@ -1,6 +1,5 @@
 /* What is collected from all sections while the configuration is read; constant afterwards. */
-#ifndef LA_COLLECTED_H
-#define LA_COLLECTED_H
+#pragma once
 
 #include "provider/provider.h"
 #include "quota/quota.h"
@@ -37,5 +36,3 @@ extern la_collected_t la_collected;
 
 /* Empties all of it; before each reading of the configuration, whose pool it is. */
 void la_collected_reset(apr_pool_t *pconf);
-
-#endif

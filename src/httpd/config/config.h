@@ -1,8 +1,7 @@
 /* The configuration: one struct per server, one per directory section, and the command table.
  * Constant once httpd has read its files. A new field needs a line here, a row in the command table
  * and a line in the merge; tests/http/test_guards.py fails when one is missing. */
-#ifndef LA_CONFIG_H
-#define LA_CONFIG_H
+#pragma once
 
 #include "access/policy.h"
 #include "httpd/config/backend_line.h"
@@ -80,5 +79,3 @@ la_remote_options_t *la_config_remote(const server_rec *main_server);
 
 /* The status when no provider could answer, on this server. */
 int la_config_outage_status(const server_rec *server);
-
-#endif

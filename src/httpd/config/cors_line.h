@@ -1,6 +1,5 @@
 /* What a LlamaAuthCors line says. */
-#ifndef LA_CORS_LINE_H
-#define LA_CORS_LINE_H
+#pragma once
 
 #include <apr_pools.h>
 #include <apr_tables.h>
@@ -14,5 +13,3 @@ typedef struct la_cors_t {
 
 /* Parses ORIGIN..., `*` or `off`. Returns NULL, or what is wrong with the line. */
 const char *la_cors_parse(apr_pool_t *pool, int count, char *const words[], const la_cors_t **line);
-
-#endif

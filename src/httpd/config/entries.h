@@ -1,7 +1,6 @@
 /* What sections define by name: <LlamaAuthProvider>, <LlamaAuthQuota> and <LlamaAuthSigner>. Their
  * lines are options, not directives: httpd's directives inside are errors and take no effect. */
-#ifndef LA_ENTRIES_H
-#define LA_ENTRIES_H
+#pragma once
 
 #include "httpd/config/collected.h"
 
@@ -42,5 +41,3 @@ int la_entries_is_repeated(char *const words[], int at);
 
 /* Gives each entry a label of its own; once the configuration is read, when servers have names. */
 void la_entries_label(apr_pool_t *pconf, apr_array_header_t *entries);
-
-#endif

@@ -1,6 +1,5 @@
 /* LlamaAuthErrorDocument: which form an error document has, by status. */
-#ifndef LA_ERRORDOCS_H
-#define LA_ERRORDOCS_H
+#pragma once
 
 #include "access/denial_form.h"
 
@@ -24,5 +23,3 @@ const la_errordocs_t *la_errordocs_merge(apr_pool_t *pool, const la_errordocs_t 
 
 /* The form for a status; NULL is the module's own. */
 const la_denial_form_t *la_errordocs_form(const la_errordocs_t *documents, int status);
-
-#endif

@@ -1,6 +1,5 @@
 /* Lines of LlamaAuthForward, and the header fields that only we send. */
-#ifndef LA_FORWARD_RULES_H
-#define LA_FORWARD_RULES_H
+#pragma once
 
 #include "base/slice.h"
 #include "signer/signer.h"
@@ -54,5 +53,3 @@ int la_forward_is_reserved(la_slice_t name);
 /* Whether only we send fields of that name: a reserved one, or one of a section's own lines, which
  * an .htaccess may have. For fields.h; forwards: a la_forwards_t, or NULL. */
 int la_forward_is_ours(const void *forwards, la_slice_t name);
-
-#endif

@@ -1,6 +1,5 @@
 /* Finding lines in httpd's tree of the configuration. In the parent, once it is read. */
-#ifndef LA_LINES_H
-#define LA_LINES_H
+#pragma once
 
 #include <httpd.h>
 #include <http_config.h>
@@ -23,5 +22,3 @@ apr_array_header_t *la_lines_around(apr_pool_t *pool, const ap_directive_t *tree
 
 /* The line of that directive that overrides the others in these sections, or NULL. */
 const ap_directive_t *la_lines_effective(const apr_array_header_t *sections, const char *name);
-
-#endif

@@ -1,6 +1,5 @@
 /* The setter of rules, where they may stand, and what setters share. */
-#ifndef LA_PLACE_H
-#define LA_PLACE_H
+#pragma once
 
 #include "access/policy.h"
 
@@ -35,5 +34,3 @@ static inline void *la_place_field(const cmd_parms *cmd, void *dconf)
 
 /* FILE:LINE of a line for the log, or NULL. */
 const char *la_place_of_line(cmd_parms *cmd);
-
-#endif

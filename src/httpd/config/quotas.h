@@ -1,7 +1,6 @@
 /* The quotas of the configuration: <LlamaAuthQuota> sections, and LlamaAuthQuotaUse lines. What an
  * option means is in src/quota. Filled while httpd reads its files, constant afterwards. */
-#ifndef LA_CONFIG_QUOTAS_H
-#define LA_CONFIG_QUOTAS_H
+#pragma once
 
 #include "httpd/config/collected.h"
 
@@ -31,5 +30,3 @@ const char *la_quotas_size(apr_pool_t *pool, const char *arg, apr_size_t *bytes)
 
 /* Reads a LlamaAuthQuotaUse line. Returns NULL, or what is wrong. */
 const char *la_quotas_use(cmd_parms *cmd, int argc, char *const argv[], const la_quota_use_t **use);
-
-#endif

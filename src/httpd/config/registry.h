@@ -1,6 +1,5 @@
 /* The providers of the configuration, in its order. */
-#ifndef LA_REGISTRY_H
-#define LA_REGISTRY_H
+#pragma once
 
 #include "httpd/config/collected.h"
 
@@ -23,5 +22,3 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg);
 /* Reads the arguments of a LlamaAuthUse line, names of providers as the server of `cmd` sees them.
  * Returns NULL, or what is wrong. */
 const char *la_registry_use(cmd_parms *cmd, int argc, char *const argv[], const la_use_t **use);
-
-#endif

@@ -1,6 +1,5 @@
 /* What is protected, and what its metadata says (RFC 9728). */
-#ifndef LA_RESOURCE_H
-#define LA_RESOURCE_H
+#pragma once
 
 #include <httpd.h>
 
@@ -39,5 +38,3 @@ const char *la_resource_add_member(apr_pool_t *pool, const apr_array_header_t **
 const apr_array_header_t *la_resource_merge_members(apr_pool_t *pool,
                                                     const apr_array_header_t *parent,
                                                     const apr_array_header_t *section);
-
-#endif

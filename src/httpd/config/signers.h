@@ -1,7 +1,6 @@
 /* The signers of the configuration: <LlamaAuthSigner> sections, and the names of signers in other
  * lines. What an option means is in src/signer. */
-#ifndef LA_CONFIG_SIGNERS_H
-#define LA_CONFIG_SIGNERS_H
+#pragma once
 
 #include "httpd/config/collected.h"
 
@@ -21,5 +20,3 @@ const char *la_signers_named(cmd_parms *cmd, const char *what, const la_signer_t
 
 /* The signers that a server sees: array of const la_signer_t * in `pool`. */
 apr_array_header_t *la_signers_seen(apr_pool_t *pool, const server_rec *server);
-
-#endif

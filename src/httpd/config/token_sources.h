@@ -1,6 +1,5 @@
 /* Where a request's token may be (LlamaAuthTokenSource). */
-#ifndef LA_TOKEN_SOURCES_H
-#define LA_TOKEN_SOURCES_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -47,5 +46,3 @@ void la_sources_announce(const la_sources_t *sources);
 
 /* How a client may send its token (RFC 9728: `header`, `query`), of const char *, in `pool`. */
 apr_array_header_t *la_sources_bearer_methods(apr_pool_t *pool, const la_sources_t *sources);
-
-#endif

@@ -106,8 +106,6 @@ const la_denial_form_t *la_denial_form_preset(const char *name)
     return NULL;
 }
 
-/* ---- placeholders ---- */
-
 /* Where a string ends: its closing quote. The text is JSON. */
 static const char *find_quote(const char *p, const char *end)
 {
@@ -216,8 +214,6 @@ const la_denial_form_t *la_denial_form_copy(apr_pool_t *pool, const la_denial_fo
     copy->text.data = apr_pstrmemdup(pool, form->text.data, form->text.len);
     return copy;
 }
-
-/* ---- writing ---- */
 
 /* MCP's code for header fields that do not agree, JSON-RPC's for an invalid request, and one of
  * those that are left to servers. */

@@ -203,8 +203,6 @@ void la_identity_add(la_identity_builder_t *builder, la_slice_t category, la_sli
     builder->value_count++;
 }
 
-/* ---- building ---- */
-
 apr_size_t la_identity_encode(char *out, la_slice_t text, int comma)
 {
     static const char digits[] = "0123456789ABCDEF";

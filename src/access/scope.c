@@ -39,8 +39,6 @@ const char *la_scope_fault(apr_pool_t *pool, int count, const char *const *words
     return fault;
 }
 
-/* ---- scopes that imply others ---- */
-
 /* One scope implies the other, as a line says. */
 typedef struct pair_t {
     const char *from;

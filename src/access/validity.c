@@ -99,8 +99,6 @@ static const char *check_issuer(const check_t *c)
     return !issuer || la_slice_is(text, issuer) ? NULL : other_issuer(c->pool, text, issuer);
 }
 
-/* ---- audiences ---- */
-
 static int is_demanded(const la_validity_terms_t *terms)
 {
     return terms->audiences || terms->resource;

@@ -64,8 +64,6 @@ static apr_status_t stop_tasks(void *unused)
     return APR_SUCCESS;
 }
 
-/* ---- in the background ---- */
-
 static void ask_for_purges(apr_pool_t *scratch)
 {
     la_remote_tick(child.shared.remote, apr_time_now(), scratch);
@@ -154,8 +152,6 @@ apr_status_t la_child_start_tasks(server_rec *s, apr_pool_t *pconf)
     }
     return rv;
 }
-
-/* ---- the beginning ---- */
 
 /* Fills in what providers and requests work with. It is in a pool of its own, which is never
  * destroyed: httpd destroys pchild while threads may be in the middle of a call (in prefork even

@@ -8,8 +8,6 @@
 #include <http_core.h>
 #include <http_ssl.h>
 
-/* ---- the path ---- */
-
 /* Data is NULL for a request line without one (`OPTIONS *`). */
 static la_slice_t path_of(request_rec *r)
 {
@@ -24,8 +22,6 @@ static la_slice_t path_of(request_rec *r)
         apr_pstrmemdup(r->pool, target, strcspn(target, "?#")); /* the query may hold anything */
     return la_uri_parse(r->pool, la_slice_of(target), &uri) ? (la_slice_t){NULL, 0} : uri.path;
 }
-
-/* ---- the scheme ---- */
 
 /* Whether the configuration says that clients use https although TLS ends before us. */
 static int is_https_by_name(request_rec *r)
@@ -42,8 +38,6 @@ static const char *scheme_of(request_rec *r)
 
     return ap_ssl_conn_is_ssl(c) || is_https_by_name(r) ? "https" : "http";
 }
-
-/* ---- the authority ---- */
 
 /* httpd keeps addresses of IPv6 without the brackets that they have in a URI. */
 static la_slice_t host_of(apr_pool_t *pool, const char *name)
@@ -99,8 +93,6 @@ static int is_own_port(request_rec *r, const char *scheme, int port)
     }
     return port == port_of(r, scheme);
 }
-
-/* ---- the origin ---- */
 
 /* LlamaAuthResource's origin, where it holds. It names no port unless it says one, so it is the
  * same for both schemes; https that it says counts where TLS ends before us. */

@@ -7,8 +7,6 @@
 
 #include <apr_strings.h>
 
-/* ---- finding ---- */
-
 /* The field with credentials for this server (RFC 9110 section 11.7.1 for a forward proxy). */
 static const char *credentials_field(const request_rec *r)
 {
@@ -118,8 +116,6 @@ const char *la_credential_fault(apr_pool_t *pool, const la_credential_t *found)
                               kinds[found->source->kind])
                : NULL;
 }
-
-/* ---- removing ---- */
 
 const char *la_credential_query(request_rec *r, const la_sources_t *sources)
 {

@@ -48,8 +48,6 @@ static apr_uint32_t gate_of_slot(apr_uint32_t slot)
     return FIRST_GATE + 2 * slot;
 }
 
-/* ---- how large ---- */
-
 /* A gate has permits for the largest MaxConcurrent, and a waiting request for each worker. */
 static apr_uint32_t permits_needed(void)
 {
@@ -74,8 +72,6 @@ static apr_uint32_t rounded_up(apr_uint32_t number)
     }
     return power;
 }
-
-/* ---- the memory ---- */
 
 static apr_status_t attach_gates(const la_limits_t *limits, la_holder_t *life, apr_pool_t *pool,
                                  la_gates_t **gates)
@@ -146,8 +142,6 @@ static void copy_slots(la_limits_t *made, const la_limits_t *old, la_holder_t *l
         la_gate_copy(to, gate, from, gate);
     }
 }
-
-/* ---- whose they are ---- */
 
 static slot_t *find_slot(const la_limits_t *limits, const unsigned char *name)
 {

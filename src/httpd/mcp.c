@@ -61,8 +61,6 @@ static const char *id_text(apr_pool_t *pool, const la_member_t *id)
     return writer.data;
 }
 
-/* ---- what a message says ---- */
-
 /* What is wrong with a member that may be absent, and is a string if it is there; or NULL. */
 static const char *string_fault(apr_pool_t *pool, const la_member_t *member)
 {
@@ -106,8 +104,6 @@ static const char *find_operation(apr_pool_t *pool, la_member_t *parts, la_opera
     return fault;
 }
 
-/* ---- fields ---- */
-
 #define BASE64_START "=?base64?"
 #define BASE64_END   "?="
 
@@ -134,8 +130,6 @@ static int agrees(request_rec *r, const char *field, la_slice_t text)
     (void)apr_base64_encode(encoded, text.data, (int)text.len);
     return strcmp(value, apr_pstrcat(r->pool, BASE64_START, encoded, BASE64_END, NULL)) == 0;
 }
-
-/* ---- deciding ---- */
 
 static int deny(request_rec *r, la_denial_t denial, const la_policy_refusal_t *refusal)
 {

@@ -166,8 +166,6 @@ int la_metadata_handler(request_rec *r)
     return answer(r, "application/json", write_document(r, conf, servers));
 }
 
-/* ---- keys ---- */
-
 /* How long verifiers may keep them: a new key is to be published so long before it signs. */
 #define KEYS_CACHE_CONTROL "public, max-age=300"
 

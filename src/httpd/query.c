@@ -8,8 +8,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-/* ---- texts ---- */
-
 /* The length of the query string at `text`. A fragment counts as another one, because some clients
  * write tokens there. */
 static apr_size_t length_of_query(const char *text)
@@ -61,8 +59,6 @@ static char *with_query(apr_pool_t *pool, const char *uri, const char *query)
     return apr_pstrcat(pool, apr_pstrmemdup(pool, uri, strcspn(uri, "?#")), "?", query, NULL);
 }
 
-/* ---- hiding ---- */
-
 static void redact_referer(request_rec *r, const apr_array_header_t *names)
 {
     char *referer = apr_pstrdup(r->pool, apr_table_get(r->headers_in, "Referer"));
@@ -110,8 +106,6 @@ int la_query_hide_from_log(request_rec *r)
     }
     return DECLINED;
 }
-
-/* ---- for handlers ---- */
 
 const char *la_query_of_client(request_rec *r)
 {

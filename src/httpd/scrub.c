@@ -10,8 +10,6 @@
 #include <apr_strings.h>
 #include <util_filter.h>
 
-/* ---- fields ---- */
-
 /* A proxy removes from the request the fields that Connection names. */
 static void scrub_connection(request_rec *r, const la_forwards_t *forwards)
 {
@@ -43,8 +41,6 @@ void la_scrub_fields(request_rec *r, const la_forwards_t *forwards)
     la_fields_remove(r->headers_in, 0, la_forward_is_ours, forwards, r->pool);
     scrub_connection(r, forwards);
 }
-
-/* ---- trailers ---- */
 
 static ap_filter_rec_t *filter_handle;
 

@@ -147,8 +147,6 @@ static apr_status_t usage_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return rv == APR_SUCCESS ? ap_pass_brigade(f->next, bb) : rv;
 }
 
-/* ---- afterwards ---- */
-
 static void set_notes(request_rec *r, const la_usage_t *usage)
 {
     static const char *const sources[] = {[LA_USAGE_NONE] = "none",

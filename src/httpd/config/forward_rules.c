@@ -9,8 +9,6 @@
 
 #include <apr_strings.h>
 
-/* ---- names ---- */
-
 static apr_uint64_t length_bit(apr_size_t len)
 {
     return (apr_uint64_t)1 << (len & 63);
@@ -38,8 +36,6 @@ void la_forward_reserve(const char *header)
         la_collected.forwarded_lengths |= length_bit(strlen(header));
     }
 }
-
-/* ---- the directive ---- */
 
 static const char *parse_what(apr_pool_t *pool, const char *word, la_forward_line_t *line)
 {

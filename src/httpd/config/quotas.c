@@ -50,8 +50,6 @@ const apr_array_header_t *la_quotas_by(apr_pool_t *pool, la_quota_by_e by)
     return found;
 }
 
-/* ---- a section ---- */
-
 /* The name that a section's first line announces: "NAME>". */
 static const char *read_name(cmd_parms *cmd, const char *arg, const char **name)
 {
@@ -115,8 +113,6 @@ const char *la_quotas_section(cmd_parms *cmd, void *dconf, const char *arg)
     la_entries_add(cmd, la_collected.quotas, quota->name)->quota = quota;
     return NULL;
 }
-
-/* ---- a use ---- */
 
 const char *la_quotas_use(cmd_parms *cmd, int argc, char *const argv[], const la_quota_use_t **use)
 {

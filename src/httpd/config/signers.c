@@ -79,8 +79,6 @@ void la_signers_announce(const server_rec *main_server)
     }
 }
 
-/* ---- a use ---- */
-
 apr_array_header_t *la_signers_seen(apr_pool_t *pool, const server_rec *server)
 {
     apr_array_header_t *seen = apr_array_make(pool, 2, sizeof(const la_signer_t *));

@@ -9,7 +9,6 @@
 #include "access/confirmation.h"
 #include "base/slice.h"
 
-#include <apr_errno.h>
 #include <apr_pools.h>
 #include <apr_time.h>
 

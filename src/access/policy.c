@@ -7,7 +7,6 @@
 
 #include <apr_cstr.h>
 #include <apr_strings.h>
-#include <apr_tables.h>
 
 static la_policy_t *make_policy(apr_pool_t *pool, apr_size_t capacity)
 {

@@ -157,18 +157,44 @@ static const char *check_signature(request_rec *r, la_shown_proof_t *shown, la_j
     return shown->unverified;
 }
 
-/* Remembers the proof, once for all requests that come of the client's. */
-static const char *check_memory(request_rec *r, la_shown_proof_t *shown, apr_time_t now)
+/* The caller's name. made: room for one that the provider does not give. */
+static la_slice_t name_of(const la_identity_t *identity, const la_call_t *call,
+                          char made[LA_TOKEN_PRINCIPAL_LEN + 1])
+{
+    la_slice_t principal = la_identity_principal(identity);
+    char id[LA_CLIENT_ID_LEN + 1];
+
+    if (principal.len > 0) {
+        return principal;
+    }
+    la_token_client_id(call->digest, id);
+    la_token_principal(id, made);
+    return la_slice_of(made);
+}
+
+/* Remembers the proof. It is the caller's, however many keys he has: new ones cost him nothing. */
+static la_replay_e remember(request_rec *r, const la_shown_proof_t *shown,
+                            const la_provider_t *provider, la_slice_t caller, apr_time_t now)
 {
     unsigned char digest[LA_DIGEST_BYTES];
+    la_replay_item_t item = {
+        .digest = digest,
+        .owner = {{(const char *)provider->fingerprint, sizeof(provider->fingerprint)}, caller},
+        .issued = shown->proof.iat,
+        .until = la_dpop_until(&shown->proof)};
 
+    return la_dpop_digest(&shown->proof, shown->jkt, digest) == APR_SUCCESS
+               ? la_proofs_remember(la_shared_get(), &item, now, r->pool)
+               : LA_REPLAY_REFUSED;
+}
+
+/* Looks whether the proof is new, once for all requests that come of the client's. */
+static const char *check_memory(request_rec *r, la_shown_proof_t *shown,
+                                const la_provider_t *provider, la_slice_t caller, apr_time_t now)
+{
     if (!shown->is_remembered) {
         shown->is_remembered = 1;
-        shown->memory = LA_REPLAY_REFUSED;
-        if (la_dpop_digest(&shown->proof, shown->jkt, digest) == APR_SUCCESS) {
-            shown->memory = la_proofs_remember(la_shared_get(), digest, shown->proof.iat,
-                                               la_dpop_until(&shown->proof), now, r->pool);
-        }
+        shown->memory = remember(r, shown, provider, caller, now);
     }
     switch (shown->memory) {
     case LA_REPLAY_NEW:
@@ -177,6 +203,10 @@ static const char *check_memory(request_rec *r, la_shown_proof_t *shown, apr_tim
         return "its jti was seen before";
     case LA_REPLAY_OLD:
         return "it is older than the memory of proofs, which began anew";
+    case LA_REPLAY_OVER:
+        return "its caller's proofs have taken their share of the memory for those that end in "
+               "the same minute";
+    case LA_REPLAY_FULL:
     case LA_REPLAY_REFUSED:
         break;
     }
@@ -185,8 +215,9 @@ static const char *check_memory(request_rec *r, la_shown_proof_t *shown, apr_tim
 
 /* Checks the request's proof for a token. fault: set on failure. Returns NULL, or the reason. */
 static const char *check_proof(request_rec *r, const la_provider_t *provider, const la_call_t *call,
-                               const char *jkt, la_proof_fault_e *fault)
+                               const la_identity_t *identity, la_proof_fault_e *fault)
 {
+    char made[LA_TOKEN_PRINCIPAL_LEN + 1];
     la_shown_proof_t *shown = read_proof(r);
     const la_request_t *first = la_request_get(la_request_first(r));
     apr_time_t now = apr_time_now(); /* the provider may have taken its time */
@@ -205,8 +236,10 @@ static const char *check_proof(request_rec *r, const la_provider_t *provider, co
         reason = check_nonce(r, shown->proof.nonce, now);
         *fault = reason ? LA_PROOF_NONCE : LA_PROOF_BAD;
     }
-    reason = reason ? reason : check_signature(r, shown, terms.algorithms, jkt);
-    return reason ? reason : check_memory(r, shown, now);
+    reason = reason ? reason
+                    : check_signature(r, shown, terms.algorithms,
+                                      la_identity_confirmation(identity)->jkt);
+    return reason ? reason : check_memory(r, shown, provider, name_of(identity, call, made), now);
 }
 
 /* ---- the binding ---- */
@@ -261,9 +294,9 @@ static const char *check_members(const la_provider_t *provider, uint32_t members
 }
 
 static const char *check(request_rec *r, const la_provider_t *provider, const la_call_t *call,
-                         la_scheme_e scheme, const la_confirmation_t *confirmation,
-                         la_proof_fault_e *fault)
+                         la_scheme_e scheme, const la_identity_t *identity, la_proof_fault_e *fault)
 {
+    const la_confirmation_t *confirmation = la_identity_confirmation(identity);
     uint32_t members = confirmation ? confirmation->members : 0;
     const char *reason = check_members(provider, members);
 
@@ -280,7 +313,7 @@ static const char *check(request_rec *r, const la_provider_t *provider, const la
         *fault = LA_PROOF_BAD;
         return "it is bound to a key (jkt), and did not come by the scheme DPoP";
     }
-    return check_proof(r, provider, call, confirmation->jkt, fault);
+    return check_proof(r, provider, call, identity, fault);
 }
 
 static void reject(la_result_t *result, la_proof_fault_e fault, const char *reason)
@@ -300,8 +333,7 @@ void la_binding_check(request_rec *r, const la_provider_t *provider, const la_ca
         return;
     }
     if (provider->common.binding != LA_BINDING_IGNORE) {
-        reason =
-            check(r, provider, call, scheme, la_identity_confirmation(result->identity), &fault);
+        reason = check(r, provider, call, scheme, result->identity, &fault);
     } else if (scheme == LA_SCHEME_DPOP) {
         reason = "it came by the scheme DPoP, and this provider does not look at cnf";
     }

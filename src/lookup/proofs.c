@@ -10,6 +10,7 @@
 #include "lookup/proofs.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/timestamp.h"
 #include "io/server.h"
 #include "lookup/remote_link.h"
@@ -23,8 +24,8 @@
 
 /* ---- what the log is told ---- */
 
-static void tell_matter(la_replay_t *memory, la_replay_matter_e matter, apr_time_t now,
-                        apr_pool_t *pool)
+static void tell_matter(la_replay_t *memory, la_replay_matter_e matter,
+                        const la_replay_item_t *proof, apr_time_t now, apr_pool_t *pool)
 {
     if (!la_replay_tell(memory, matter, la_clock_us())) {
         return;
@@ -33,6 +34,12 @@ static void tell_matter(la_replay_t *memory, la_replay_matter_e matter, apr_time
     case LA_REPLAY_IS_FULL:
         la_log(LA_LOG_ERROR, LA_LOGNO(0410) "the memory of DPoP proofs is full, so requests with a "
                                             "proof are refused; it has room again within minutes");
+        break;
+    case LA_REPLAY_IS_OVER:
+        la_log(LA_LOG_WARNING,
+               LA_LOGNO(0420) "the caller %s has sent so many DPoP proofs that end in the same "
+                              "minute that others would find no room, so further ones are refused",
+               la_json_quoted(pool, proof->owner[1]));
         break;
     case LA_REPLAY_IS_BUSY:
         la_log(LA_LOG_ERROR,
@@ -53,7 +60,6 @@ static void tell_matter(la_replay_t *memory, la_replay_matter_e matter, apr_time
 
 static void tell_alone(la_replay_t *memory, const la_remote_t *remote, const char *reason)
 {
-    la_replay_note(memory, LA_REPLAY_REFUSED);
     if (la_replay_tell(memory, LA_REPLAY_IS_ALONE, la_clock_us())) {
         la_log(LA_LOG_WARNING,
                LA_LOGNO(0413) "second-level cache %s does not remember DPoP proofs: %s; this "
@@ -82,8 +88,8 @@ static int make_name(const la_remote_t *remote, int secret, const unsigned char 
     return rv == APR_SUCCESS;
 }
 
-/* Remembers one name. Returns LA_REPLAY_REFUSED, with the reason, when Redis does not answer, or
- * answers something else. */
+/* Remembers one name. Returns LA_REPLAY_REFUSED, with the reason,
+ * when Redis does not answer, or answers something else. */
 static la_replay_e set_name(la_remote_t *remote, la_slice_t name, apr_interval_time_t life_us,
                             apr_pool_t *pool, const char **reason)
 {
@@ -126,30 +132,38 @@ static la_replay_e remember_in_redis(la_remote_t *remote, const unsigned char *d
 
 /* ---- both ---- */
 
-la_replay_e la_proofs_remember(const la_shared_t *shared,
-                               const unsigned char digest[LA_DIGEST_BYTES], apr_time_t issued,
-                               apr_time_t until, apr_time_t now, apr_pool_t *pool)
+/* What Redis says of a proof that is new here. is_alone: it says nothing. */
+static la_replay_e ask_redis(const la_shared_t *shared, const la_replay_item_t *proof,
+                             apr_time_t now, apr_pool_t *pool, int *is_alone)
 {
-    la_replay_item_t item = {digest, issued, until};
-    la_replay_t *memory = shared->proofs;
     const char *reason = "";
+    la_replay_e result = remember_in_redis(shared->remote, proof->digest,
+                                           proof->until - now + CLOCKS_APART_US, pool, &reason);
+
+    *is_alone = result == LA_REPLAY_REFUSED;
+    if (*is_alone) {
+        tell_alone(shared->proofs, shared->remote, reason);
+        result = LA_REPLAY_NEW;
+    }
+    return result;
+}
+
+la_replay_e la_proofs_remember(const la_shared_t *shared, const la_replay_item_t *proof,
+                               apr_time_t now, apr_pool_t *pool)
+{
+    la_replay_t *memory = shared->proofs;
     la_replay_matter_e matter;
     la_replay_e result;
+    int is_alone = 0;
 
     if (!memory) {
         return LA_REPLAY_REFUSED;
     }
-    result = la_replay_remember(memory, &item, now, &matter);
-    tell_matter(memory, matter, now, pool);
-    if (result != LA_REPLAY_NEW || !shared->remote) {
-        return result;
+    result = la_replay_remember(memory, proof, now, &matter);
+    tell_matter(memory, matter, proof, now, pool);
+    if (result == LA_REPLAY_NEW && shared->remote) {
+        result = ask_redis(shared, proof, now, pool, &is_alone);
     }
-    result =
-        remember_in_redis(shared->remote, digest, until - now + CLOCKS_APART_US, pool, &reason);
-    if (result == LA_REPLAY_REFUSED) {
-        tell_alone(memory, shared->remote, reason);
-        return LA_REPLAY_NEW;
-    }
-    la_replay_note(memory, result);
+    la_replay_count(memory, result, is_alone);
     return result;
 }

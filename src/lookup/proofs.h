@@ -12,13 +12,12 @@
 #include "shm/replay.h"
 
 /* Remembers one proof by one atomic step; where Redis does not answer, by this machine alone. Any
- * thread. Logs what an administrator has to know.
+ * thread. Counts it, and logs what an administrator has to know.
  *
- * digest: of the key's thumbprint and `jti`, each with its length. issued: its `iat`. until: when
- * no check would accept it any more. now: apr_time_now().
+ * proof: its digest is of the key's thumbprint and `jti`, each with its length; it ends when no
+ * check would accept it any more; its owner is the caller. now: apr_time_now().
  */
-la_replay_e la_proofs_remember(const la_shared_t *shared,
-                               const unsigned char digest[LA_DIGEST_BYTES], apr_time_t issued,
-                               apr_time_t until, apr_time_t now, apr_pool_t *pool);
+la_replay_e la_proofs_remember(const la_shared_t *shared, const la_replay_item_t *proof,
+                               apr_time_t now, apr_pool_t *pool);
 
 #endif

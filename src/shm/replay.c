@@ -4,6 +4,7 @@
  *             heads    of each table: its minute << 32 | its serial
  *             lock     for giving a table to another minute
  *             spans    the minutes that were forgotten (spans.h)
+ *   shares    of each table: how much of it each owner has (shares.h)  8192 bytes each
  *   tables    16 of them, each for the digests whose lives end in one minute:
  *     levels    128 lines of 64 bytes, then four times as many in each level
  *       line      8 words: a tag of 48 bits << 16 | the table's serial; of another serial: free
@@ -36,6 +37,7 @@
 #include "shm/replay.h"
 
 #include "base/hash.h"
+#include "shm/shares.h"
 #include "shm/spans.h"
 
 #include <string.h>
@@ -45,7 +47,7 @@
 #define HEADER_BYTES 4096u
 #define LINE_WORDS   8u
 #define FIRST_BITS   7u /* of the number of a line in the first level */
-#define LEVELS_MAX   8u
+#define LEVELS_MAX   5u
 #define MORE_LINES   7u /* of the last level */
 
 #define MINUTE_US (APR_TIME_C(60) * APR_USEC_PER_SEC)
@@ -64,8 +66,6 @@ typedef struct header_t {
     word_t made;  /* when the memory was made: what was issued shortly before is refused always */
     la_lock_t lock;
     word_t results[LA_REPLAY_NEW + 1];
-    word_t full;
-    word_t elsewhere;
     word_t alone;
     word_t told[LA_REPLAY_IS_ALONE + 1]; /* when, of the steady clock */
     word_t heads[TABLES];                /* 0: never used */
@@ -76,14 +76,18 @@ typedef struct header_t {
 _Static_assert(sizeof(word_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2, "one swap of one plain word");
 _Static_assert(sizeof(header_t) <= HEADER_BYTES, "the header has room");
 _Static_assert(LA_REPLAY_FIRST_BYTES == TABLES * sizeof(word_t) * LINE_WORDS << FIRST_BITS &&
-                   LA_REPLAY_BYTES_OF(2) == HEADER_BYTES + 5 * LA_REPLAY_FIRST_BYTES,
+                   LA_REPLAY_BYTES_OF(2) ==
+                       HEADER_BYTES + TABLES * sizeof(la_shares_t) + 5 * LA_REPLAY_FIRST_BYTES,
                "as drawn");
+_Static_assert(LA_REPLAY_BYTES_OF(LEVELS_MAX) / TABLES / sizeof(word_t) < LA_SHARES_ALL_MAX,
+               "shares count so far");
 _Static_assert((LA_REPLAY_AHEAD_US + 2 * SLACK_US) / MINUTE_US + 1 < TABLES,
                "a table for each minute that is not over");
 
 /* Nothing in it was read from the shared bytes. */
 struct la_replay_t {
     header_t *header;
+    la_shares_t *shares; /* of each table */
     word_t *words;
     uint64_t points[2];
     unsigned last_level;
@@ -95,6 +99,7 @@ typedef struct way_t {
     uint64_t minute;
     uint64_t tag;
     uint64_t hash;
+    uint64_t owner;
 } way_t;
 
 /* What a walk through a table ended with. */
@@ -140,7 +145,8 @@ apr_status_t la_replay_attach(void *bytes, apr_size_t len, const uint64_t points
     }
     replay = apr_palloc(pool, sizeof(*replay));
     replay->header = header;
-    replay->words = (word_t *)(void *)((char *)bytes + HEADER_BYTES);
+    replay->shares = (la_shares_t *)(void *)((char *)bytes + HEADER_BYTES);
+    replay->words = (word_t *)(void *)(replay->shares + TABLES);
     memcpy(replay->points, points, sizeof(replay->points));
     replay->last_level = count_levels(len) - 1;
     replay->life = life;
@@ -156,6 +162,12 @@ static uint64_t count_lines(unsigned levels)
     return (((UINT64_C(1) << 2 * levels) - 1) / 3) << FIRST_BITS;
 }
 
+/* Of one table. */
+static uint64_t count_words(const la_replay_t *replay)
+{
+    return count_lines(replay->last_level + 1) * LINE_WORDS;
+}
+
 /* The line at which the way is at its step, from 0. */
 static word_t *find_line(const la_replay_t *replay, unsigned table, uint64_t hash, unsigned step)
 {
@@ -165,7 +177,7 @@ static word_t *find_line(const la_replay_t *replay, unsigned table, uint64_t has
 
     mixed = (mixed ^ mixed >> 32) * UINT64_C(0xbf58476d1ce4e5b9);
     line = count_lines(level) + (mixed >> (64 - FIRST_BITS - 2 * level));
-    return replay->words + (table * count_lines(replay->last_level + 1) + line) * LINE_WORDS;
+    return replay->words + table * count_words(replay) + line * LINE_WORDS;
 }
 
 /* The part of a word that tells whose it is: not 0, which no word was written with. */
@@ -329,7 +341,7 @@ static la_replay_e begin_minute(la_replay_t *replay, uint64_t minute, apr_time_t
         *table = give_table(replay, minute, now, head);
         if (*table == TABLES) {
             *matter = LA_REPLAY_IS_FULL;
-            result = LA_REPLAY_REFUSED;
+            result = LA_REPLAY_FULL;
         }
     }
     la_lock_release(&replay->header->lock);
@@ -383,72 +395,54 @@ static la_replay_e check_times(la_replay_t *replay, const la_replay_item_t *item
 static way_t find_way(const la_replay_t *replay, const la_replay_item_t *item)
 {
     la_slice_t digest = {(const char *)item->digest, LA_DIGEST_BYTES};
+    uint64_t place = la_hash_under(replay->points[0], 0, item->owner[0]);
 
     return (way_t){(uint64_t)(item->until / MINUTE_US),
                    la_hash_under(replay->points[0], 0, digest) & (UINT64_MAX >> 16),
-                   la_hash_under(replay->points[1], 0, digest)};
+                   la_hash_under(replay->points[1], 0, digest),
+                   la_hash_under(replay->points[0], place, item->owner[1])};
 }
 
-static la_replay_e remember(la_replay_t *replay, const la_replay_item_t *item, apr_time_t now,
-                            la_replay_matter_e *matter)
+/* Takes a word of the minute's table. */
+static la_replay_e take(la_replay_t *replay, unsigned table, uint64_t head, const way_t *way,
+                        la_replay_matter_e *matter)
 {
-    la_replay_e result = check_times(replay, item, now, matter);
-    way_t way = find_way(replay, item);
-    unsigned table = TABLES;
-    uint64_t head = 0;
+    int may_take = la_shares_allow(&replay->shares[table], (uint32_t)head, way->owner,
+                                   atomic_load(&replay->header->held[table]), count_words(replay));
 
-    if (result == LA_REPLAY_NEW) {
-        table = find_table(replay, way.minute, &head);
-    }
-    if (result == LA_REPLAY_NEW && table == TABLES) {
-        result = begin_minute(replay, way.minute, now, &table, &head, matter);
-    }
-    if (result != LA_REPLAY_NEW) {
-        return result;
-    }
-    switch (walk(replay, table, head, &way, 1)) {
+    switch (walk(replay, table, head, way, may_take)) {
     case WALK_NEW:
-        return is_elsewhere(replay, table, &way) ? LA_REPLAY_SEEN : LA_REPLAY_NEW;
+        la_shares_add(&replay->shares[table], (uint32_t)head, way->owner);
+        return is_elsewhere(replay, table, way) ? LA_REPLAY_SEEN : LA_REPLAY_NEW;
     case WALK_SEEN:
         return LA_REPLAY_SEEN;
     case WALK_GONE:
-        return LA_REPLAY_OLD;
+        *matter = may_take ? LA_REPLAY_NO_MATTER : LA_REPLAY_IS_OVER;
+        return may_take ? LA_REPLAY_OLD : LA_REPLAY_OVER;
     case WALK_FULL:
         break;
     }
     *matter = LA_REPLAY_IS_FULL;
-    return LA_REPLAY_REFUSED;
+    return LA_REPLAY_FULL;
 }
 
 la_replay_e la_replay_remember(la_replay_t *replay, const la_replay_item_t *item, apr_time_t now,
                                la_replay_matter_e *matter)
 {
     la_replay_e result;
+    way_t way = find_way(replay, item);
+    unsigned table = TABLES;
+    uint64_t head = 0;
 
     *matter = LA_REPLAY_NO_MATTER;
-    result = remember(replay, item, now, matter);
-    atomic_fetch_add_explicit(&replay->header->results[result], 1, memory_order_relaxed);
-    if (*matter == LA_REPLAY_IS_FULL) {
-        atomic_fetch_add_explicit(&replay->header->full, 1, memory_order_relaxed);
+    result = check_times(replay, item, now, matter);
+    if (result == LA_REPLAY_NEW) {
+        table = find_table(replay, way.minute, &head);
     }
-    return result;
-}
-
-void la_replay_note(la_replay_t *replay, la_replay_e elsewhere)
-{
-    header_t *header = replay->header;
-
-    switch (elsewhere) {
-    case LA_REPLAY_SEEN:
-        atomic_fetch_add_explicit(&header->elsewhere, 1, memory_order_relaxed);
-        break;
-    case LA_REPLAY_REFUSED:
-        atomic_fetch_add_explicit(&header->alone, 1, memory_order_relaxed);
-        break;
-    case LA_REPLAY_OLD:
-    case LA_REPLAY_NEW:
-        break;
+    if (result == LA_REPLAY_NEW && table == TABLES) {
+        result = begin_minute(replay, way.minute, now, &table, &head, matter);
     }
+    return result == LA_REPLAY_NEW ? take(replay, table, head, &way, matter) : result;
 }
 
 /* ---- what is told of it ---- */
@@ -460,15 +454,21 @@ apr_time_t la_replay_ready(const la_replay_t *replay, apr_time_t now)
     return now < begin ? begin : (apr_time_t)atomic_load(&replay->header->made);
 }
 
+void la_replay_count(la_replay_t *replay, la_replay_e result, int is_alone)
+{
+    atomic_fetch_add(&replay->header->results[result], 1);
+    if (is_alone) {
+        atomic_fetch_add(&replay->header->alone, 1);
+    }
+}
+
 void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t *state)
 {
     const header_t *header = replay->header;
 
     /* What is part of another count is counted after it, and read before it. */
-    *state = (la_replay_state_t){.full = atomic_load(&header->full),
-                                 .alone = atomic_load(&header->alone),
-                                 .elsewhere = atomic_load(&header->elsewhere),
-                                 .capacity = count_lines(replay->last_level + 1) * LINE_WORDS};
+    *state =
+        (la_replay_state_t){.alone = atomic_load(&header->alone), .capacity = count_words(replay)};
     for (unsigned i = 0; i <= LA_REPLAY_NEW; i++) {
         state->results[i] = atomic_load(&header->results[i]);
     }

@@ -17,7 +17,7 @@
 
 /* Another one for each change of what the bytes mean. Whoever keeps them over a change of the
  * module finds them by it. */
-#define LA_REPLAY_LAYOUT 1
+#define LA_REPLAY_LAYOUT 2
 
 /* What the bytes must be aligned to. */
 #define LA_REPLAY_ALIGN 64
@@ -25,11 +25,11 @@
 /* Bytes of a memory whose part for one minute has that many levels. The last level of five holds
  * 262,144 digests and all of them 349,184: over 4,000 a second in each of the minutes that are kept
  * at the same time. Lower levels are filled first, so that memory that is not needed is never
- * touched: with less than one digest a second two pages a minute are. */
+ * touched: with less than one digest a second four pages a minute are. */
 #define LA_REPLAY_FIRST_BYTES ((apr_size_t)16 * 64 * 128)
 #define LA_REPLAY_LEVELS      5
 #define LA_REPLAY_BYTES_OF(levels)                                                                 \
-    (4096 + LA_REPLAY_FIRST_BYTES * (((apr_size_t)1 << 2 * (levels)) - 1) / 3)
+    ((apr_size_t)33 * 4096 + LA_REPLAY_FIRST_BYTES * (((apr_size_t)1 << 2 * (levels)) - 1) / 3)
 #define LA_REPLAY_BYTES     LA_REPLAY_BYTES_OF(LA_REPLAY_LEVELS)
 #define LA_REPLAY_BYTES_MIN LA_REPLAY_BYTES_OF(1)
 
@@ -45,7 +45,9 @@
 typedef struct la_replay_t la_replay_t;
 
 typedef enum la_replay_e {
-    LA_REPLAY_REFUSED, /* zero: full, or the memory cannot be had */
+    LA_REPLAY_REFUSED, /* zero: the memory cannot be had */
+    LA_REPLAY_FULL,    /* there is no room for what ends in that minute */
+    LA_REPLAY_OVER,    /* there is, but the owner has had his share of it */
     LA_REPLAY_SEEN,    /* it was remembered before */
     LA_REPLAY_OLD,     /* it may have been remembered by a memory that is gone */
     LA_REPLAY_NEW      /* it is remembered now */
@@ -54,7 +56,8 @@ typedef enum la_replay_e {
 /* Matters of which the log is told once a minute. */
 typedef enum la_replay_matter_e {
     LA_REPLAY_NO_MATTER,
-    LA_REPLAY_IS_FULL, /* there is no room for what ends in that minute */
+    LA_REPLAY_IS_FULL,
+    LA_REPLAY_IS_OVER,
     LA_REPLAY_IS_BUSY, /* a process that does not go on holds the lock */
     LA_REPLAY_IS_LATE, /* the clock was put back to before the memory's beginning */
     LA_REPLAY_IS_ALONE /* for the caller: another store does not answer */
@@ -62,10 +65,8 @@ typedef enum la_replay_matter_e {
 
 /* What was counted, and how much there is room for. */
 typedef struct la_replay_state_t {
-    uint64_t results[LA_REPLAY_NEW + 1]; /* of this memory, by la_replay_e */
-    uint64_t full;                       /* of those refused: there was no room */
-    uint64_t elsewhere;                  /* of those new here: another store had seen them */
-    uint64_t alone;                      /* of those new here: another store did not answer */
+    uint64_t results[LA_REPLAY_NEW + 1]; /* by la_replay_e */
+    uint64_t alone;                      /* of those new: another store did not answer */
     uint64_t held;                       /* digests of minutes that are not over */
     uint64_t fullest;                    /* of these, the most that end in the same minute */
     uint64_t capacity;                   /* for digests that end in the same minute */
@@ -92,6 +93,7 @@ apr_status_t la_replay_attach(void *bytes, apr_size_t len, const uint64_t points
 /* What is remembered. */
 typedef struct la_replay_item_t {
     const unsigned char *digest; /* LA_DIGEST_BYTES */
+    la_slice_t owner[2];         /* whose it is: where his name holds, and his name */
     apr_time_t issued;           /* by the wall clock, cut to seconds or not */
     apr_time_t until;            /* from then on the caller refuses it without asking */
 } la_replay_item_t;
@@ -99,14 +101,17 @@ typedef struct la_replay_item_t {
 /* Remembers an item, unless its digest is remembered, with whatever end. Waits for nobody, but at
  * the first item of a minute for LA_REPLAY_LOCK_US at most.
  *
+ * Of the room for what ends in one minute an owner gets a quarter, less when others have much, and
+ * a little always (shares.h).
+ *
  * now: apr_time_now(). matter: of which to tell the log; LA_REPLAY_NO_MATTER: none.
  */
 la_replay_e la_replay_remember(la_replay_t *replay, const la_replay_item_t *item, apr_time_t now,
                                la_replay_matter_e *matter);
 
-/* Counts what another store said of an item that is new here: LA_REPLAY_SEEN, or LA_REPLAY_REFUSED
- * when it did not answer. */
-void la_replay_note(la_replay_t *replay, la_replay_e elsewhere);
+/* Counts what became of an item in the end. is_alone: another store was to be asked and did not
+ * answer. */
+void la_replay_count(la_replay_t *replay, la_replay_e result, int is_alone);
 
 /* How long to wait for the lock under which a minute begins. It is held for microseconds unless its
  * holder is stopped. */

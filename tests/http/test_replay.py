@@ -208,35 +208,66 @@ class TestProcesses:
             refused(api.send("/a", token, proof))
 
 
-class TestRoom:
-    HEADS = 144  # of the header, as src/shm/replay.c draws it
+class Memory:
+    """The memory of proofs in a child, as src/shm/replay.c draws it."""
     TABLES = 16
+    HEADS, HELD, SHARES = 152, 152 + 8 * TABLES, 4096
+    SHARES_BYTES = 8192
+    WORDS = SHARES + TABLES * SHARES_BYTES
+    TABLE_BYTES = 64 * 128 * (4 ** 5 - 1) // 3
 
-    def fill(self, pid):
+    def __init__(self, pid):
+        self.file = open(f"/proc/{pid}/mem", "r+b", buffering=0)
+        for start, _ in shared_mappings(pid):
+            begin = self.read_at(start, 4096).find(b"2alperal")
+            if begin >= 0 and begin % 64 == 0:
+                self.start = start + begin
+                return
+        raise AssertionError("there is no memory of proofs")
+
+    def read_at(self, address, size):
+        self.file.seek(address)
+        return self.file.read(size)
+
+    def read(self, offset, form):
+        return struct.unpack(form, self.read_at(self.start + offset, struct.calcsize(form)))
+
+    def write(self, offset, data):
+        self.file.seek(self.start + offset)
+        self.file.write(data)
+
+    def heads(self):
+        return self.read(self.HEADS, f"<{self.TABLES}Q")
+
+    def fill(self):
         """Takes every free word of the minutes that have begun, as so many proofs would."""
-        with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
-            for start, end in shared_mappings(pid):
-                memory.seek(start)
-                begin = memory.read(4096).find(b"1alperal")
-                if begin < 0 or begin % 64:
-                    continue
-                memory.seek(start + begin + self.HEADS)
-                heads = struct.unpack("<16Q", memory.read(8 * self.TABLES))
-                table_bytes = 64 * 128 * (4 ** 5 - 1) // 3
-                for i, head in enumerate(heads):
-                    if head:
-                        serial = (head & 0xffffffff) % 65535 + 1
-                        memory.seek(start + begin + 4096 + i * table_bytes)
-                        memory.write(struct.pack("<Q", 0xabcdef << 16 | serial) * (table_bytes // 8))
-                return True
-        return False
+        for i, head in enumerate(self.heads()):
+            if head:
+                serial = (head & 0xffffffff) % 65535 + 1
+                self.write(self.WORDS + i * self.TABLE_BYTES, struct.pack("<Q", 0xabcdef << 16 | serial) * (self.TABLE_BYTES // 8))
 
+    def shares(self, minute):
+        """Which table is the minute's, and its counts of owners."""
+        table = [head >> 32 for head in self.heads()].index(minute)
+        return table, list(self.read(self.SHARES + table * self.SHARES_BYTES, f"<{self.SHARES_BYTES // 4}I"))
+
+    def give(self, minute, places, count):
+        """As if the owner of these places had sent so many more that end in the minute."""
+        table, counts = self.shares(minute)
+        for place in places:
+            counts[place] += count
+        self.write(self.SHARES + table * self.SHARES_BYTES, struct.pack(f"<{len(counts)}I", *counts))
+        held, = self.read(self.HELD + 8 * table, "<Q")
+        self.write(self.HELD + 8 * table, struct.pack("<Q", held + count))
+
+
+class TestRoom:
     def test_full(self, make, prover):
         httpd = make(expected=("LA0410",))
         api = api_of(httpd)
         iat = int(time.time()) + 1
         held(api.send("/a", *new_proof(prover, iat=iat)))
-        assert self.fill(httpd.children()[0])
+        Memory(httpd.children()[0]).fill()
         mark = httpd.log.mark()
         for _ in range(3):
             refused(api.send("/a", *new_proof(prover, iat=iat)))
@@ -244,6 +275,50 @@ class TestRoom:
         assert len(lines) == 1 and "memory of DPoP proofs is full" in lines[0].text
         assert counts(httpd)["results"]["full"] == 3
         held(api.send("/a", *new_proof(prover, iat=iat + 120)))  # another minute has room
+
+    def test_one_caller(self, make):
+        """Whoever dates proofs to one minute, with whatever keys, has a share of it: others are served, and so is he in other minutes."""
+        httpd = make(expected=("LA0420",))
+        api = api_of(httpd)
+        memory = Memory(httpd.children()[0])
+        iat = (int(time.time()) // 60 + 3) * 60 + 7
+        minute = iat // 60 + 5
+        keys = [Prover(), Prover()]
+
+        def send(name, number=0, at=iat):
+            token = keys[number].token(sub=name)
+            return api.send("/a", token, keys[number].proof("GET", f"http://{NAME}/a", token, iat=at))
+        held(send("alice"), "alice")
+        _, before = memory.shares(minute)
+        held(send("eve"), "eve")
+        _, after = memory.shares(minute)
+        memory.give(minute, [i for i, count in enumerate(after) if count != before[i]], 100000)
+        mark = httpd.log.mark()
+        for number in (0, 1, 0, 1):
+            refused(send("eve", number))
+        for number in (0, 1):
+            held(send("alice", number), "alice")
+            held(send("mallory", number), "mallory")
+            held(send("eve", number, iat + 60), "eve")
+        warnings = [line for line in httpd.log.since(mark) if "LA0420" in line.text]
+        assert len(warnings) == 1 and 'the caller "eve" has sent so many DPoP proofs' in warnings[0].text
+        httpd.log.await_line("Binding: its caller's proofs have taken their share of the memory", mark)
+        results = counts(httpd)["results"]
+        assert (results["over_share"], results["full"], results["refused"]) == (4, 0, 0)
+
+    def test_one_caller_after_a_restart(self, make, prover):
+        """The share is of the server, not of a process or a generation."""
+        httpd = make(expected=("LA0420",))
+        api = api_of(httpd)
+        iat = (int(time.time()) // 60 + 3) * 60 + 7
+        held(api.send("/a", *new_proof(prover, iat=iat)))
+        memory = Memory(httpd.children()[0])
+        _, places = memory.shares(iat // 60 + 5)
+        memory.give(iat // 60 + 5, [i for i, count in enumerate(places) if count], 100000)
+        for how in (signal.SIGUSR1, signal.SIGHUP):
+            httpd.graceful(how)
+            refused(api.send("/a", *new_proof(prover, iat=iat)))
+        assert counts(httpd)["results"]["over_share"] == 2
 
 
 # ---- several machines ----------------------------------------------------------------------------

@@ -139,7 +139,7 @@ class TestForms:
         assert set(status["cache"]) == {"lookups", "accepted", "rejected", "purges"}
         assert status["shared_cache"] is None and status["quotas"] is None
         assert set(status["proofs"]) == {"results", "alone", "remembered", "fullest_minute", "minute_capacity"}
-        assert status["proofs"]["results"] == {"new": 0, "replayed": 0, "old": 0, "full": 0, "refused": 0}
+        assert status["proofs"]["results"] == {"new": 0, "replayed": 0, "old": 0, "full": 0, "over_share": 0, "refused": 0}
         assert status["proofs"]["alone"] == status["proofs"]["remembered"] == status["proofs"]["fullest_minute"] == 0
         assert status["proofs"]["minute_capacity"] > 300000
         assert status["anonymous_usage"] == {"input_tokens": 0, "output_tokens": 0, "answers": {"none": 0, "estimate": 0, "response": 0}}

@@ -42,6 +42,17 @@ static inline int set_up(void **state)
     return 0;
 }
 
+/* A memory as large as in httpd, to be freed by shared_free(). */
+static inline unsigned char *attach_whole(void)
+{
+    unsigned char *bytes = shared_alloc(LA_REPLAY_BYTES);
+
+    assert_int_equal(la_replay_format(bytes, LA_REPLAY_BYTES, BEGIN), APR_SUCCESS);
+    assert_int_equal(la_replay_attach(bytes, LA_REPLAY_BYTES, points, &life, pool, &replay),
+                     APR_SUCCESS);
+    return bytes;
+}
+
 static inline int tear_down(void **state)
 {
     (void)state;
@@ -50,12 +61,13 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-/* Remembers a digest that is made of a number. */
-static inline la_replay_e remember_until(uint64_t number, apr_time_t issued, apr_time_t until,
-                                         apr_time_t now, la_replay_matter_e *matter)
+/* Remembers a digest that is made of a number, of an owner that is. */
+static inline la_replay_e remember_of(uint64_t owner, uint64_t number, apr_time_t issued,
+                                      apr_time_t until, apr_time_t now, la_replay_matter_e *matter)
 {
     unsigned char digest[LA_DIGEST_BYTES] = {0};
-    la_replay_item_t item = {digest, issued, until};
+    la_slice_t name = {(const char *)&owner, sizeof(owner)};
+    la_replay_item_t item = {digest, {LA_SLICE("owners"), name}, issued, until};
 
     for (unsigned i = 0; i < 4; i++) {
         uint64_t word = next_random(&number);
@@ -63,6 +75,13 @@ static inline la_replay_e remember_until(uint64_t number, apr_time_t issued, apr
         memcpy(digest + 8 * i, &word, 8);
     }
     return la_replay_remember(replay, &item, now, matter);
+}
+
+/* One of many owners', so that none takes much. */
+static inline la_replay_e remember_until(uint64_t number, apr_time_t issued, apr_time_t until,
+                                         apr_time_t now, la_replay_matter_e *matter)
+{
+    return remember_of(number % 1000, number, issued, until, now, matter);
 }
 
 /* As a proof is that was issued at that time, and is checked at another. */

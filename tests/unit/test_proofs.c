@@ -3,130 +3,17 @@
 #include "support.h"
 
 #include "lives.h"
+#include "redis_fakes.h"
 #include "lookup/proofs.h"
 #include "lookup/remote_link.h"
 
-#include <pthread.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #define SECONDS(n) ((apr_time_t)(n)*APR_USEC_PER_SEC)
 #define BEGIN      SECONDS(1780000000)
 #define NOW        (BEGIN + SECONDS(600))
 
-#define NAMES_MAX 64
-
 static apr_pool_t *pool;
-
-/* ---- a Redis ---- */
-
-/* Its answer to SET: bytes; "set": as a Redis does; "hang": none; "close": it hangs up. */
-static struct fake_t {
-    pthread_mutex_t lock;
-    const char *answer;
-    int listener;
-    int calls;
-    char sent[512]; /* the words of the last SET */
-    char names[NAMES_MAX][128];
-    int name_count;
-} fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* One word of a command. Returns 0 at the end of the stream. */
-static int read_word(FILE *stream, char *word, size_t size)
-{
-    unsigned len;
-
-    return fscanf(stream, "$%u\r\n", &len) == 1 && len < size &&
-           fread(word, 1, len, stream) == len && fgetc(stream) == '\r' && fgetc(stream) == '\n' &&
-           (word[len] = '\0', 1);
-}
-
-static const char *set_name(const char *name)
-{
-    for (int i = 0; i < fake.name_count; i++) {
-        if (strcmp(fake.names[i], name) == 0) {
-            return "$-1\r\n";
-        }
-    }
-    assert(fake.name_count < NAMES_MAX);
-    apr_cpystrn(fake.names[fake.name_count++], name, sizeof(fake.names[0]));
-    return "+OK\r\n";
-}
-
-/* Answers one command. Returns 0 when the connection ends. */
-static int serve(FILE *in, FILE *out)
-{
-    const char *answer = "$0\r\n\r\n"; /* INFO */
-    char words[8][128];
-    unsigned count;
-
-    if (fscanf(in, "*%u\r\n", &count) != 1 || count > 8) {
-        return 0;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (!read_word(in, words[i], sizeof(words[i]))) {
-            return 0;
-        }
-    }
-    if (strcmp(words[0], "SET") == 0) {
-        pthread_mutex_lock(&fake.lock);
-        fake.calls++;
-        fake.sent[0] = '\0';
-        for (unsigned i = 0; i < count; i++) {
-            size_t len = strlen(fake.sent);
-
-            snprintf(fake.sent + len, sizeof(fake.sent) - len, "%s%s", i ? " " : "", words[i]);
-        }
-        answer = strcmp(fake.answer, "set") == 0 ? set_name(words[1]) : fake.answer;
-        pthread_mutex_unlock(&fake.lock);
-    }
-    if (strcmp(answer, "close") == 0) {
-        return 0;
-    }
-    if (strcmp(answer, "hang") != 0) {
-        fputs(answer, out);
-        fflush(out);
-    }
-    return 1;
-}
-
-static void *serve_client(void *client)
-{
-    FILE *in = fdopen((int)(intptr_t)client, "r");
-    FILE *out = fdopen(dup((int)(intptr_t)client), "w");
-
-    while (serve(in, out)) {}
-    fclose(in);
-    fclose(out);
-    return NULL;
-}
-
-static void *run_fake(void *unused)
-{
-    pthread_t thread;
-    int client;
-
-    (void)unused;
-    while ((client = accept(fake.listener, NULL, NULL)) >= 0) {
-        assert(pthread_create(&thread, NULL, serve_client, (void *)(intptr_t)client) == 0);
-        pthread_detach(thread);
-    }
-    return NULL;
-}
-
-static const char *start_fake(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    pthread_t thread;
-
-    apr_cpystrn(address.sun_path, file_path(pool, "redis"), sizeof(address.sun_path));
-    fake.listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert(bind(fake.listener, (struct sockaddr *)&address, sizeof(address)) == 0);
-    assert(listen(fake.listener, 16) == 0);
-    assert(pthread_create(&thread, NULL, run_fake, NULL) == 0);
-    return apr_pstrdup(pool, address.sun_path);
-}
 
 /* ---- machines ---- */
 
@@ -176,12 +63,21 @@ static la_shared_t *new_machine(const char *secrets)
     return machine;
 }
 
-static la_replay_e remember(const la_shared_t *machine, uint64_t number)
+/* A proof of that caller. */
+static la_replay_e remember_of(const la_shared_t *machine, const char *caller, uint64_t number)
 {
     unsigned char digest[LA_DIGEST_BYTES] = "a digest of some key and jti";
+    la_replay_item_t item = {
+        digest, {LA_SLICE("corp"), la_slice_of(caller)}, NOW, NOW + SECONDS(301)};
 
     memcpy(digest, &number, sizeof(number));
-    return la_proofs_remember(machine, digest, NOW, NOW + SECONDS(301), NOW, pool);
+    return la_proofs_remember(machine, &item, NOW, pool);
+}
+
+/* Each is another caller's. */
+static la_replay_e remember(const la_shared_t *machine, uint64_t number)
+{
+    return remember_of(machine, apr_psprintf(pool, "%" APR_UINT64_T_FMT, number), number);
 }
 
 static int set_up(void **state)
@@ -193,6 +89,7 @@ static int set_up(void **state)
     fake.answer = "set";
     fake.calls = 0;
     fake.name_count = 0;
+    fake.on_set = NULL;
     pthread_mutex_unlock(&fake.lock);
     return 0;
 }
@@ -221,14 +118,40 @@ static void test_alone(void **state)
 static void test_full(void **state)
 {
     const la_shared_t *machine = new_machine(NULL);
+    uint64_t i = 0;
 
     (void)state;
-    for (uint64_t i = 0; i < 3000; i++) {
-        remember(machine, i);
+    while (remember(machine, i) != LA_REPLAY_FULL) {
+        i++;
     }
-    assert_int_equal(log_lines, 1);
+    assert_int_equal(remember(machine, i), LA_REPLAY_FULL);
     assert_int_equal(log_level, LA_LOG_ERROR);
     assert_non_null(strstr(logged, "LA0410: "));
+}
+
+/* A caller who sends too many is told of once, with his name as it can be shown. */
+static void test_over(void **state)
+{
+    const la_shared_t *machine = new_machine(NULL);
+    la_replay_state_t counted;
+    uint64_t i = 0;
+
+    (void)state;
+    while (remember_of(machine, "eve\n\"", i) == LA_REPLAY_NEW) {
+        i++;
+    }
+    assert_in_range(i, 200, 300);
+    for (uint64_t more = 0; more < 9; more++) {
+        assert_int_equal(remember_of(machine, "eve\n\"", i + more), LA_REPLAY_OVER);
+    }
+    assert_int_equal(log_lines, 1);
+    assert_int_equal(log_level, LA_LOG_WARNING);
+    assert_non_null(strstr(logged, "LA0420: the caller \"eve\\n\\\"\" has sent so many "));
+    assert_int_equal(remember_of(machine, "alice", i + 20), LA_REPLAY_NEW);
+    la_replay_read(machine->proofs, NOW, &counted);
+    assert_int_equal(counted.results[LA_REPLAY_OVER], 10);
+    assert_int_equal(counted.results[LA_REPLAY_NEW], i + 1);
+    assert_int_equal(counted.results[LA_REPLAY_REFUSED] + counted.results[LA_REPLAY_FULL], 0);
 }
 
 static void test_late(void **state)
@@ -236,11 +159,11 @@ static void test_late(void **state)
     const la_shared_t *machine = new_machine(NULL);
     unsigned char digest[LA_DIGEST_BYTES] = {0};
     apr_time_t now = BEGIN - SECONDS(60);
+    la_replay_item_t item = {.digest = digest, .issued = now, .until = now + SECONDS(300)};
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(la_proofs_remember(machine, digest, now, now + SECONDS(300), now, pool),
-                         LA_REPLAY_OLD);
+        assert_int_equal(la_proofs_remember(machine, &item, now, pool), LA_REPLAY_OLD);
     }
     assert_int_equal(log_lines, 1);
     assert_int_equal(log_level, LA_LOG_ERROR);
@@ -294,6 +217,15 @@ static answer_case_t answer_cases[] = {
     {"it hangs up", "close", LA_REPLAY_NEW, 1},
 };
 
+/* What was counted when Redis was asked last. */
+static la_replay_t *asking;
+static la_replay_state_t asked;
+
+static void read_counts(void)
+{
+    la_replay_read(asking, NOW, &asked);
+}
+
 static void test_answers(void **state)
 {
     const answer_case_t *row = *state;
@@ -306,13 +238,19 @@ static void test_answers(void **state)
     machine = new_machine("new");
     pthread_mutex_lock(&fake.lock);
     fake.answer = row->answer;
+    fake.on_set = read_counts;
+    asking = machine->proofs;
     pthread_mutex_unlock(&fake.lock);
     assert_int_equal(remember(machine, 1), row->result);
     assert_int_equal(remember(machine, 1), LA_REPLAY_SEEN);
     assert_int_equal(remember(machine, 2), row->result);
     la_replay_read(machine->proofs, NOW, &counted);
+    for (la_replay_e result = LA_REPLAY_REFUSED; result <= LA_REPLAY_NEW; result++) {
+        assert_true(counted.results[result] >= asked.results[result]); /* a count never falls */
+    }
     assert_int_equal(counted.alone, row->is_alone ? 2 : 0);
-    assert_int_equal(counted.elsewhere, row->result == LA_REPLAY_SEEN ? 2 : 0);
+    assert_int_equal(counted.results[LA_REPLAY_NEW], row->result == LA_REPLAY_NEW ? 2 : 0);
+    assert_int_equal(counted.results[LA_REPLAY_SEEN], row->result == LA_REPLAY_NEW ? 1 : 3);
     assert_int_equal(log_lines, row->is_alone);
     if (row->is_alone) {
         assert_int_equal(log_level, LA_LOG_WARNING);
@@ -383,10 +321,11 @@ int main(void)
     apr_pool_create(&pool, NULL);
     write_text(pool, "old", "the older secret, of thirty-two characters and more");
     write_text(pool, "new", "the newer secret, of thirty-two characters and more");
-    socket_path = start_fake();
+    socket_path = start_fake(pool);
     add_here("no memory", test_no_memory, NULL);
     add_here("without Redis", test_alone, NULL);
     add_here("full", test_full, NULL);
+    add_here("a caller sends too many", test_over, NULL);
     add_here("the clock is before the beginning", test_late, NULL);
     add_here("what is sent", test_what_is_sent, NULL);
     for (size_t i = 0; i < ROWS(answer_cases); i++) {

@@ -2,6 +2,8 @@
  * new once, and nobody waits for long. */
 #include "replays.h"
 
+#include "shm/shares.h"
+
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 
@@ -41,6 +43,8 @@ static void note(uint64_t number, la_replay_e result)
     case LA_REPLAY_SEEN:
         break;
     case LA_REPLAY_OLD:
+    case LA_REPLAY_OVER:
+    case LA_REPLAY_FULL:
     case LA_REPLAY_REFUSED:
         atomic_fetch_add(&board->others, 1);
         break;
@@ -121,6 +125,53 @@ static void test_kills(void **state)
         untold += atomic_load(&board->taken[i]) == 0;
     }
     assert_in_range(untold, 0, KILLS);
+}
+
+/* ---- shares ---- */
+
+#define ROUNDS 100
+
+/* Takes what owner 1 gets of the minute in which the board's clock is. */
+static int take_share(void *seed)
+{
+    apr_time_t now = BEGIN + SECONDS(atomic_load(&board->clock));
+    la_replay_matter_e matter;
+    uint64_t number = (uintptr_t)seed << 32;
+
+    while (remember_of(1, number, now, now + SECONDS(301), now, &matter) != LA_REPLAY_OVER) {
+        number++;
+    }
+    return 0;
+}
+
+/* Of those who take an owner's share one is killed: a count or two is wrong then, and only in that
+ * minute. */
+static void test_shares(void **state)
+{
+    la_replay_matter_e matter;
+    la_replay_state_t all;
+
+    (void)state;
+    for (uintptr_t round = 1; round <= ROUNDS; round++) {
+        pid_t children[2];
+        event_t nothing = 0;
+        apr_time_t now = BEGIN + MINUTES((int)round);
+
+        atomic_store(&board->clock, (int64_t)round * 60);
+        children[0] = spawn(take_share, (void *)(2 * round));
+        children[1] = spawn(take_share, (void *)(2 * round + 1));
+        la_futex_wait(&nothing, 0, 100 + (apr_interval_time_t)(round * 7919 % 3000));
+        kill_unreaped(children[0]);
+        (void)reap(children[0]);
+        assert_int_equal(reap(children[1]), 0);
+        la_replay_read(replay, now + MINUTES(5), &all);
+        assert_in_range(all.held, LA_SHARES_MOST(1024) - 1, LA_SHARES_MOST(1024) + 4);
+        for (uint64_t owner = 2; owner < 102; owner++) {
+            assert_int_equal(
+                remember_of(owner, round << 48 | owner, now, now + SECONDS(301), now, &matter),
+                LA_REPLAY_NEW);
+        }
+    }
 }
 
 /* ---- a clock that goes on while processes race and die ---- */
@@ -389,6 +440,7 @@ int main(void)
 {
     add_here("a race", test_race, NULL);
     add_here("kills", test_kills, NULL);
+    add_here("shares", test_shares, NULL);
     add_here("a clock that goes on", test_clock, NULL);
     for (size_t i = 0; i < ROWS(stop_cases); i++) {
         add_in(stop_cases[i].name, test_stops, &stop_cases[i]);

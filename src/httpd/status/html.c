@@ -230,6 +230,7 @@ static void write_proofs(request_rec *r, const la_status_proofs_t *proofs)
         [LA_STATUS_PROOFS_REPLAYED] = "used twice",
         [LA_STATUS_PROOFS_OLD] = "older than the memory",
         [LA_STATUS_PROOFS_FULL] = "refused: no room",
+        [LA_STATUS_PROOFS_OVER] = "refused: caller had its share",
         [LA_STATUS_PROOFS_REFUSED] = "refused: memory held"};
     uint64_t all = 0;
 

@@ -7,28 +7,30 @@
 
 #define U64 "%" APR_UINT64_T_FMT
 
-static const char *const names[LA_STATUS_PROOFS_RESULTS] = {
-    [LA_STATUS_PROOFS_NEW] = "new",         [LA_STATUS_PROOFS_REPLAYED] = "replayed",
-    [LA_STATUS_PROOFS_OLD] = "old",         [LA_STATUS_PROOFS_FULL] = "full",
-    [LA_STATUS_PROOFS_REFUSED] = "refused",
+static const struct {
+    const char *name;
+    la_replay_e result;
+} shown[LA_STATUS_PROOFS_RESULTS] = {
+    [LA_STATUS_PROOFS_NEW] = {"new", LA_REPLAY_NEW},
+    [LA_STATUS_PROOFS_REPLAYED] = {"replayed", LA_REPLAY_SEEN},
+    [LA_STATUS_PROOFS_OLD] = {"old", LA_REPLAY_OLD},
+    [LA_STATUS_PROOFS_FULL] = {"full", LA_REPLAY_FULL},
+    [LA_STATUS_PROOFS_OVER] = {"over_share", LA_REPLAY_OVER},
+    [LA_STATUS_PROOFS_REFUSED] = {"refused", LA_REPLAY_REFUSED},
 };
 
 const la_status_proofs_t *la_status_proofs_read(const la_replay_t *memory, apr_time_t now,
                                                 apr_pool_t *pool)
 {
     la_status_proofs_t *read = memory ? apr_pcalloc(pool, sizeof(*read)) : NULL;
-    const la_replay_state_t *state;
 
     if (!read) {
         return NULL;
     }
     la_replay_read(memory, now, &read->memory);
-    state = &read->memory;
-    read->results[LA_STATUS_PROOFS_NEW] = state->results[LA_REPLAY_NEW] - state->elsewhere;
-    read->results[LA_STATUS_PROOFS_REPLAYED] = state->results[LA_REPLAY_SEEN] + state->elsewhere;
-    read->results[LA_STATUS_PROOFS_OLD] = state->results[LA_REPLAY_OLD];
-    read->results[LA_STATUS_PROOFS_FULL] = state->full;
-    read->results[LA_STATUS_PROOFS_REFUSED] = state->results[LA_REPLAY_REFUSED] - state->full;
+    for (int i = 0; i < LA_STATUS_PROOFS_RESULTS; i++) {
+        read->results[i] = read->memory.results[shown[i].result];
+    }
     return read;
 }
 
@@ -39,7 +41,7 @@ void la_status_proofs_json(la_json_writer_t *w, const la_status_proofs_t *proofs
     if (proofs) {
         text = "{\"results\": {";
         for (int i = 0; i < LA_STATUS_PROOFS_RESULTS; i++) {
-            text = apr_psprintf(w->pool, "%s%s\"%s\": " U64, text, i ? ", " : "", names[i],
+            text = apr_psprintf(w->pool, "%s%s\"%s\": " U64, text, i ? ", " : "", shown[i].name,
                                 proofs->results[i]);
         }
         text = apr_psprintf(w->pool,
@@ -68,7 +70,7 @@ void la_status_proofs_prometheus(request_rec *r, const la_status_proofs_t *proof
              "# TYPE llama_auth_proofs_total counter\n",
              r);
     for (int i = 0; i < LA_STATUS_PROOFS_RESULTS; i++) {
-        ap_rprintf(r, "llama_auth_proofs_total{result=\"%s\"} " U64 "\n", names[i],
+        ap_rprintf(r, "llama_auth_proofs_total{result=\"%s\"} " U64 "\n", shown[i].name,
                    proofs->results[i]);
     }
     write_number(r, "proofs_alone_total", "counter",

@@ -20,14 +20,18 @@ class Prover:
         self.client = jwts.Signer("ES256")
         self.jwk = {name: value for name, value in self.client.jwk().items() if name != "kid"}
         self.header = jwts.encode(json.dumps({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk}).encode())
-        self.token = self.sign_token()
+        self.become("alice")
+
+    def become(self, subject):
+        """The caller of that name, who has the same key."""
+        self.token = self.sign_token(subject)
         self.ath = jwts.encode(hashlib.sha256(self.token.encode()).digest()).decode()
 
-    def sign_token(self):
+    def sign_token(self, subject):
         member = {name: self.jwk[name] for name in ("crv", "kty", "x", "y")}
         jkt = jwts.encode(hashlib.sha256(json.dumps(member, separators=(",", ":")).encode()).digest()).decode()
         header = {"alg": "ES256", "typ": "JWT", "kid": jwts.KID}
-        claims = {"iss": "https://idp.example", "sub": "alice", "aud": "bench", "exp": int(time.time()) + 86400, "cnf": {"jkt": jkt}}
+        claims = {"iss": "https://idp.example", "sub": subject, "aud": "bench", "exp": int(time.time()) + 86400, "cnf": {"jkt": jkt}}
         signed = b".".join(jwts.encode(json.dumps(part).encode()) for part in (header, claims))
         return (signed + b"." + jwts.encode(self.lab.tokens.signer("ES256").sign(signed))).decode()
 
@@ -42,5 +46,7 @@ class Prover:
         return {"Authorization": f"DPoP {self.token}", "DPoP": self.proof(f"localhost{port}")}
 
     def write(self, count=SLICE):
-        """A file for one slice: the token, then proofs, a line each. wrk's Host has no port."""
+        """A file for one slice: the token, then proofs, a line each. wrk's Host has no port. Each slice is another caller's: one alone
+        gets a quarter of the memory of proofs."""
+        self.become(f"alice-{next(_serials)}")
         return self.lab.write("proofs", "".join(line + "\n" for line in [self.token, *(self.proof("localhost") for _ in range(count))]))

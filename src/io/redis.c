@@ -129,9 +129,11 @@ static la_redis_e exchange(exchange_t *e, apr_size_t count, const la_slice_t *wo
 {
     int tries = take_idle(e->redis, &e->session) ? 2 : 1;
     la_redis_e result = LA_REDIS_FAILED;
+    int sent = 0;
 
     while (tries-- > 0 && result == LA_REDIS_FAILED) {
         result = attempt(e, count, words, answer);
+        answer->is_again = sent++;
         if (result == LA_REDIS_FAILED) {
             la_redis_connection_close(&e->session.connection);
             if (e->call.moved) {

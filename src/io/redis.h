@@ -15,8 +15,8 @@ apr_status_t la_redis_make(apr_pool_t *pool, const la_redis_options_t *options, 
                            la_redis_t **redis);
 
 /* Sends one command and waits for its answer, connect_timeout and timeout at most. If the server
- * has closed an idle connection, the command is sent again over a new one; it may so run twice.
- * words: the command and its arguments. */
+ * has closed an idle connection, the command is sent again over a new one; it may so run twice,
+ * which the answer tells. words: the command and its arguments. */
 la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_t *words,
                             apr_pool_t *pool, la_redis_answer_t *answer);
 

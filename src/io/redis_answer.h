@@ -27,7 +27,8 @@ typedef struct la_redis_answer_t {
     apr_size_t count; /* of a list */
     const struct la_redis_answer_t *items;
     const char
-        *server; /* run_id of the server process that answered; empty when it does not tell */
+        *server;  /* run_id of the server process that answered; empty when it does not tell */
+    int is_again; /* the command was sent before and not answered: it may have run twice */
 } la_redis_answer_t;
 
 #endif

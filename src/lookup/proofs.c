@@ -3,6 +3,9 @@
  * Here first: what this machine has seen costs Redis nothing, and while Redis is away this memory
  * goes on alone. Purges and the eras of the second-level cache do not concern proofs.
  *
+ * A name that is there already was set by this machine a moment ago if Redis closed the connection
+ * before it answered, so that the command was sent again: its value tells.
+ *
  * While two secrets are configured, a proof is remembered under the name that each gives it: a
  * machine that has the older one alone meets the second name, and one that has the newer one alone
  * the first. Of those that come at once, one at most gets all its names.
@@ -18,6 +21,8 @@
 #include <apr_strings.h>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
 
 /* Redis keeps a proof for so much longer than its life: the clock of a machine may be behind. */
 #define CLOCKS_APART_US (APR_TIME_C(300) * APR_USEC_PER_SEC)
@@ -88,13 +93,23 @@ static int make_name(const la_remote_t *remote, int secret, const unsigned char 
     return rv == APR_SUCCESS;
 }
 
-/* Remembers one name. Returns LA_REPLAY_REFUSED, with the reason,
+/* Whether the name has this value. If Redis does not answer any more, it is another's. */
+static int has_value(la_remote_t *remote, la_slice_t name, const char *value, apr_pool_t *pool)
+{
+    la_slice_t words[2] = {LA_SLICE("GET"), name};
+    la_redis_answer_t answer = {0};
+
+    return la_remote_command(remote, 2, words, LA_REMOTE_READS, pool, &answer) == LA_REDIS_OK &&
+           answer.kind == LA_REDIS_TEXT && la_slice_is(answer.text, value);
+}
+
+/* Remembers one name. value: that nobody else sets. Returns LA_REPLAY_REFUSED, with the reason,
  * when Redis does not answer, or answers something else. */
-static la_replay_e set_name(la_remote_t *remote, la_slice_t name, apr_interval_time_t life_us,
-                            apr_pool_t *pool, const char **reason)
+static la_replay_e set_name(la_remote_t *remote, la_slice_t name, const char *value,
+                            apr_interval_time_t life_us, apr_pool_t *pool, const char **reason)
 {
     const char *ms = apr_psprintf(pool, "%" APR_INT64_T_FMT, (apr_int64_t)(life_us / 1000 + 1));
-    la_slice_t words[6] = {LA_SLICE("SET"), name,           LA_SLICE("1"),
+    la_slice_t words[6] = {LA_SLICE("SET"), name,           la_slice_of(value),
                            LA_SLICE("NX"),  LA_SLICE("PX"), la_slice_of(ms)};
     la_redis_answer_t answer = {0};
 
@@ -103,7 +118,8 @@ static la_replay_e set_name(la_remote_t *remote, la_slice_t name, apr_interval_t
         return LA_REPLAY_REFUSED;
     }
     if (answer.kind == LA_REDIS_NIL) {
-        return LA_REPLAY_SEEN;
+        return answer.is_again && has_value(remote, name, value, pool) ? LA_REPLAY_NEW
+                                                                       : LA_REPLAY_SEEN;
     }
     if (answer.kind == LA_REDIS_TEXT && la_slice_is(answer.text, "OK")) {
         return LA_REPLAY_NEW;
@@ -112,20 +128,34 @@ static la_replay_e set_name(la_remote_t *remote, la_slice_t name, apr_interval_t
     return LA_REPLAY_REFUSED;
 }
 
+/* A value that nobody else sets: a number, since Redis keeps one in less memory than a text. NULL
+ * when libcrypto fails. */
+static const char *make_value(apr_pool_t *pool)
+{
+    uint64_t number;
+
+    if (RAND_bytes((unsigned char *)&number, sizeof(number)) != 1) {
+        ERR_clear_error();
+        return NULL;
+    }
+    return apr_psprintf(pool, "%" APR_UINT64_T_FMT, number >> 1);
+}
+
 static la_replay_e remember_in_redis(la_remote_t *remote, const unsigned char *digest,
                                      apr_interval_time_t life_us, apr_pool_t *pool,
                                      const char **reason)
 {
+    const char *value = make_value(pool);
     la_replay_e result = LA_REPLAY_NEW;
 
     for (int i = 0; i < remote->options->secret_count && result == LA_REPLAY_NEW; i++) {
         la_slice_t name;
 
-        if (!make_name(remote, i, digest, pool, &name)) {
+        if (!value || !make_name(remote, i, digest, pool, &name)) {
             *reason = "libcrypto failed";
             return LA_REPLAY_REFUSED;
         }
-        result = set_name(remote, name, life_us, pool, reason);
+        result = set_name(remote, name, value, life_us, pool, reason);
     }
     return result;
 }

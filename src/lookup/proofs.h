@@ -3,7 +3,7 @@
  * Redis of all machines.
  *
  * In Redis, with the configured prefix in front, for as long as any machine could accept the proof:
- *   p:NAME    "1"; NAME is an HMAC of the proof's digest
+ *   p:NAME    a random number; NAME is an HMAC of the proof's digest
  */
 #ifndef LA_PROOFS_H
 #define LA_PROOFS_H

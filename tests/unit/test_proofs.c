@@ -176,12 +176,14 @@ static void test_late(void **state)
 static void test_what_is_sent(void **state)
 {
     const la_shared_t *machine = new_machine("new");
+    unsigned long long value[2];
     unsigned long ms = 0;
     char name[65];
 
     (void)state;
     assert_int_equal(remember(machine, 1), LA_REPLAY_NEW);
-    assert_int_equal(sscanf(fake.sent, "SET test:p:%64[0-9a-f] 1 NX PX %lu", name, &ms), 2);
+    assert_int_equal(
+        sscanf(fake.sent, "SET test:p:%64[0-9a-f] %llu NX PX %lu", name, &value[0], &ms), 3);
     assert_int_equal(strlen(name), 64);
     assert_in_range(ms, 301000, 700000);
     assert_null(strstr(fake.sent, "6120646967657374")); /* "a digest" */
@@ -190,6 +192,57 @@ static void test_what_is_sent(void **state)
     assert_int_equal(remember(machine, 1), LA_REPLAY_SEEN);
     assert_int_equal(fake.calls, 1);
     assert_int_equal(log_lines, 0);
+    assert_int_equal(remember(machine, 2), LA_REPLAY_NEW);
+    assert_int_equal(sscanf(fake.sent, "SET %*s %llu", &value[1]), 1);
+    assert_true(value[0] != value[1]);
+}
+
+/* The connection ends when Redis has carried out SET and before it has answered: it is sent again.
+ */
+typedef struct again_case_t {
+    const char *name;
+    const char *again; /* answers to the second SET, and to GET */
+    const char *value; /* in place of the one that was sent */
+    la_replay_e result;
+} again_case_t;
+
+static again_case_t again_cases[] = {
+    {"sent again, set by us", "set", NULL, LA_REPLAY_NEW},
+    {"sent again, set by another", "set", "12345", LA_REPLAY_SEEN},
+    {"sent again, set by an older version", "set", "1", LA_REPLAY_SEEN},
+    {"sent again, and no answer to what it is", "$-1\r\n", NULL, LA_REPLAY_SEEN},
+    {"sent again, and hangs up again", "close", NULL, LA_REPLAY_NEW},
+};
+
+static void test_again(void **state)
+{
+    const again_case_t *row = *state;
+    const la_shared_t *machine = new_machine("new");
+    la_replay_state_t counted;
+
+    assert_int_equal(remember(machine, 1), LA_REPLAY_NEW); /* which leaves an idle connection */
+    pthread_mutex_lock(&fake.lock);
+    fake.answer = "lose";
+    fake.again = row->again;
+    pthread_mutex_unlock(&fake.lock);
+    if (row->value) {
+        const la_shared_t *other = new_machine("new");
+
+        pthread_mutex_lock(&fake.lock);
+        fake.answer = "set";
+        pthread_mutex_unlock(&fake.lock);
+        assert_int_equal(remember(other, 2), LA_REPLAY_NEW);
+        pthread_mutex_lock(&fake.lock);
+        apr_cpystrn(fake.values[fake.name_count - 1], row->value, sizeof(fake.values[0]));
+        fake.answer = "lose";
+        pthread_mutex_unlock(&fake.lock);
+    }
+    assert_int_equal(remember(machine, 2), row->result);
+    assert_int_equal(fake.calls, row->value ? 4 : 3);
+    assert_int_equal(remember(machine, 2), LA_REPLAY_SEEN);
+    la_replay_read(machine->proofs, NOW, &counted);
+    assert_int_equal(counted.results[LA_REPLAY_NEW], 1 + (row->result == LA_REPLAY_NEW));
+    assert_int_equal(counted.alone, strcmp(row->again, "close") == 0);
 }
 
 typedef struct answer_case_t {
@@ -330,6 +383,9 @@ int main(void)
     add_here("what is sent", test_what_is_sent, NULL);
     for (size_t i = 0; i < ROWS(answer_cases); i++) {
         add_here(answer_cases[i].name, test_answers, &answer_cases[i]);
+    }
+    for (size_t i = 0; i < ROWS(again_cases); i++) {
+        add_here(again_cases[i].name, test_again, &again_cases[i]);
     }
     add_here("the breaker", test_breaker, NULL);
     for (size_t i = 0; i < ROWS(machines_cases); i++) {

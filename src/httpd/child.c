@@ -170,8 +170,8 @@ static apr_status_t ready_providers(server_rec *s)
                                     child.shared.workers);
     }
     if (rv == APR_SUCCESS) {
-        rv =
-            la_assertions_child_init(child.pool, la_registry_count() > 0 ? la_shared_life() : NULL);
+        rv = la_assertions_child_init(child.pool, la_registry_count() > 0 ? la_shared_life() : NULL,
+                                      child.shared.stats);
     }
     return rv;
 }

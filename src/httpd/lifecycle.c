@@ -97,6 +97,7 @@ int la_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     }
     la_entries_label(pconf, la_collected.providers);
     la_quotas_label(pconf);
+    la_entries_label(pconf, la_collected.signers);
     if (la_shared_create(ptemp, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -2,7 +2,8 @@
  *
  *   cache     verdicts, kept over restarts while its size stays; its secret is in private memory
  *   counters  what the status page and the metrics show; kept over restarts, label by label. Behind
- *             those of the providers come those of the remote cache and of callers of no provider.
+ *             those of the providers come those of the remote cache and of callers of no provider,
+ *             then those of the signers.
  *   segments  what provider types keep for a provider (key sets); at a restart a provider of the
  *             same definition gets a copy of what there was.
  *   limits    gates and flights, kept over restarts (limits.c).
@@ -29,7 +30,7 @@ APLOG_USE_MODULE(llama_auth);
 
 /* Under this name httpd keeps `server` over restarts. Another layout, also of counters, needs
  * another name: then a graceful restart of an upgraded module begins with new memory. */
-#define RETAINED_KEY "mod_llama_auth server 2"
+#define RETAINED_KEY "mod_llama_auth server 3"
 
 /* The part of one provider. */
 typedef struct segment_t {
@@ -49,7 +50,7 @@ typedef struct server_t {
     segment_t *segment; /* of each provider */
     int segment_count;
     la_memory_t counters;
-    const char **labels; /* of the counters' providers */
+    const char **labels; /* of the counters' records */
     apr_uint32_t label_count;
     la_limits_t limits;
     la_memory_t outages;
@@ -156,32 +157,57 @@ static apr_status_t create_segments(server_rec *s)
 
 /* ---- counters ---- */
 
-/* Returns 1 when the counters are of the same providers, in the same order. */
-static int has_same_labels(void)
+/* The labels of the records that are needed now, in `pool`. No provider has one that is empty or
+ * has a blank. */
+static apr_array_header_t *list_labels(apr_pool_t *pool)
 {
-    if (!server->counters.pool || (int)server->label_count != la_registry_count()) {
-        return 0;
-    }
+    const apr_array_header_t *signers = la_collected.signers;
+    apr_array_header_t *labels = apr_array_make(pool, 8, sizeof(const char *));
+
     for (int i = 0; i < la_registry_count(); i++) {
-        if (strcmp(server->labels[i], la_registry_at(i)->label) != 0) {
-            return 0;
-        }
+        APR_ARRAY_PUSH(labels, const char *) = la_registry_at(i)->label;
     }
-    return 1;
+    APR_ARRAY_PUSH(labels, const char *) = "";
+    for (int i = 0; i < signers->nelts; i++) {
+        APR_ARRAY_PUSH(labels, const char *) =
+            apr_pstrcat(pool, "signer ", APR_ARRAY_IDX(signers, i, la_entry_t).label, NULL);
+    }
+    return labels;
 }
 
-static void copy_counters(const la_memory_t *made, apr_uint32_t count)
+static const char *label_at(const apr_array_header_t *labels, apr_uint32_t i)
 {
-    la_counters_t *to = la_counters_attach(made->bytes, count + 1, made->pool);
+    return APR_ARRAY_IDX(labels, (int)i, const char *);
+}
+
+/* Returns 1 when the counters have these records, in this order. */
+static int has_same_labels(const apr_array_header_t *labels)
+{
+    apr_uint32_t i = 0;
+
+    if (!server->counters.pool || (int)server->label_count != labels->nelts) {
+        return 0;
+    }
+    while (i < server->label_count && strcmp(server->labels[i], label_at(labels, i)) == 0) {
+        i++;
+    }
+    return i == server->label_count;
+}
+
+/* Copies what the old counters say of whatever is still configured. */
+static void copy_counters(const la_memory_t *made, const apr_array_header_t *labels)
+{
+    apr_uint32_t count = (apr_uint32_t)labels->nelts;
+    la_counters_t *to = la_counters_attach(made->bytes, count, made->pool);
     la_counters_t *from =
-        la_counters_attach(server->counters.bytes, server->label_count + 1, made->pool);
+        la_counters_attach(server->counters.bytes, server->label_count, made->pool);
+    apr_uint32_t i;
     apr_uint32_t old;
 
     la_counters_copy_requests(to, from);
-    la_counters_copy(to, count, from, server->label_count);
-    for (apr_uint32_t i = 0; i < count; i++) {
+    for (i = 0; i < count; i++) {
         for (old = 0; old < server->label_count; old++) {
-            if (strcmp(la_registry_at((int)i)->label, server->labels[old]) == 0) {
+            if (strcmp(label_at(labels, i), server->labels[old]) == 0) {
                 la_counters_copy(to, i, from, old);
                 break;
             }
@@ -189,15 +215,16 @@ static void copy_counters(const la_memory_t *made, apr_uint32_t count)
     }
 }
 
-/* Keeps the counters of the same providers, so that children of both generations count there. */
-static apr_status_t keep_or_create_counters(server_rec *s)
+/* Keeps the counters if their records stay, so that children of both generations count there. */
+static apr_status_t keep_or_create_counters(server_rec *s, apr_pool_t *ptemp)
 {
-    apr_uint32_t count = (apr_uint32_t)la_registry_count();
-    apr_size_t size = la_counters_bytes(count + 1);
+    const apr_array_header_t *labels = list_labels(ptemp);
+    apr_uint32_t count = (apr_uint32_t)labels->nelts;
+    apr_size_t size = la_counters_bytes(count);
     la_memory_t memory;
     apr_status_t rv;
 
-    if (has_same_labels()) {
+    if (has_same_labels(labels)) {
         return APR_SUCCESS;
     }
     rv = size ? la_memory_make(&memory, size, s->process->pool) : APR_EINVAL;
@@ -205,16 +232,21 @@ static apr_status_t keep_or_create_counters(server_rec *s)
         return failed(s, rv, "shared memory for counters");
     }
     if (server->counters.pool) {
-        copy_counters(&memory, count);
+        copy_counters(&memory, labels);
     }
     la_memory_free(&server->counters);
     server->counters = memory;
     server->label_count = count;
-    server->labels = apr_pcalloc(memory.pool, (count + 1) * sizeof(*server->labels));
+    server->labels = apr_pcalloc(memory.pool, count * sizeof(*server->labels));
     for (apr_uint32_t i = 0; i < count; i++) {
-        server->labels[i] = apr_pstrdup(memory.pool, la_registry_at((int)i)->label);
+        server->labels[i] = apr_pstrdup(memory.pool, label_at(labels, i));
     }
     return APR_SUCCESS;
+}
+
+uint32_t la_shared_signer_record(const la_signer_t *signer)
+{
+    return (uint32_t)la_registry_count() + 1 + signer->index;
 }
 
 /* ---- all of it ---- */
@@ -251,7 +283,7 @@ apr_status_t la_shared_create(apr_pool_t *ptemp, server_rec *main_server)
     if (!server) {
         server = ap_retained_data_create(RETAINED_KEY, sizeof(*server));
     }
-    rv = keep_or_create_counters(main_server);
+    rv = keep_or_create_counters(main_server, ptemp);
     if (rv == APR_SUCCESS && (la_registry_count() > 0 || la_collected.quotas->nelts > 0)) {
         rv = open_life(main_server);
     }
@@ -280,7 +312,7 @@ static apr_status_t attach_remote(apr_pool_t *pool, server_rec *main_server, la_
                               .gates = shared->gates,
                               .gate = LA_LIMITS_REMOTE_GATE,
                               .stats = shared->stats,
-                              .stats_index = server->label_count};
+                              .stats_index = (apr_uint32_t)la_registry_count()};
     apr_status_t rv = APR_SUCCESS;
 
     if (options && shared->cache) {
@@ -313,7 +345,7 @@ apr_status_t la_shared_attach(apr_pool_t *pool, server_rec *main_server, la_shar
     apr_status_t rv = APR_SUCCESS;
 
     *shared = (la_shared_t){
-        .stats = la_counters_attach(server->counters.bytes, server->label_count + 1, pool)};
+        .stats = la_counters_attach(server->counters.bytes, server->label_count, pool)};
     if (la_registry_count() > 0) {
         rv = attach_providers(pool, main_server, shared);
     }

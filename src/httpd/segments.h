@@ -3,6 +3,7 @@
 
 #include "lookup/lookup.h"
 #include "shm/outage.h"
+#include "signer/signer.h"
 
 #include <httpd.h>
 
@@ -15,6 +16,10 @@ apr_status_t la_shared_attach(apr_pool_t *pool, server_rec *main_server, la_shar
 
 /* Which processes of this server live; for a child with providers. */
 la_holder_t *la_shared_life(void);
+
+/* The records of the counters (shm/counters.h): one of each provider, in their order, one of the
+ * remote cache and of callers of no provider, and one of each signer. */
+uint32_t la_shared_signer_record(const la_signer_t *signer);
 
 /* Returns what the log was told of a provider's outages. */
 la_outage_t *la_shared_outage(const la_provider_t *provider);

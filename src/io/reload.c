@@ -30,6 +30,7 @@ typedef struct slot_t {
     _Atomic uint32_t holders;
     apr_pool_t *pool; /* of the value; NULL: the slot is empty */
     const void *value;
+    apr_time_t read_at;
 } slot_t;
 
 struct la_reload_t {
@@ -109,6 +110,11 @@ void la_reload_release(la_reload_t *reload, unsigned held)
     atomic_fetch_sub(&reload->slots[held].holders, 1);
 }
 
+apr_time_t la_reload_read_at(const la_reload_t *reload, unsigned held)
+{
+    return reload->slots[held].read_at;
+}
+
 /* ---- with the lock ---- */
 
 /* Frees the version before the current one. Returns 0 while somebody holds it. */
@@ -135,6 +141,7 @@ static void put_version(la_reload_t *reload, apr_pool_t *pool, const void *value
     }
     reload->slots[next].pool = pool;
     reload->slots[next].value = value;
+    reload->slots[next].read_at = apr_time_now();
     atomic_store(&reload->current, next);
     (void)empty_spare_slot(reload);
 }

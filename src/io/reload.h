@@ -57,4 +57,7 @@ const void *la_reload_hold(la_reload_t *reload, unsigned *held);
 
 void la_reload_release(la_reload_t *reload, unsigned held);
 
+/* When the version that is held was read, by this process or by the one it was forked from. */
+apr_time_t la_reload_read_at(const la_reload_t *reload, unsigned held);
+
 #endif

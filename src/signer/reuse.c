@@ -93,13 +93,14 @@ static void keep(const la_reuse_t *reuse, const la_checksum_t *checksum,
 
 /* The same with the key, which stays as it is meanwhile. */
 static const char *get_by(const la_reuse_t *reuse, const la_signing_key_t *key,
-                          const la_assertion_t *assertion, apr_pool_t *pool)
+                          const la_assertion_t *assertion, apr_pool_t *pool, int *is_new)
 {
     la_checksum_t checksum;
     int is_kept = reuse && make_checksum(assertion, key, &checksum);
     const char *text = is_kept ? find(reuse, &checksum, assertion->now, pool) : NULL;
     apr_time_t ends;
 
+    *is_new = !text;
     if (text) {
         return text;
     }
@@ -110,11 +111,12 @@ static const char *get_by(const la_reuse_t *reuse, const la_signing_key_t *key,
     return text;
 }
 
-const char *la_reuse_get(const la_reuse_t *reuse, const la_assertion_t *assertion, apr_pool_t *pool)
+const char *la_reuse_get(const la_reuse_t *reuse, const la_assertion_t *assertion, apr_pool_t *pool,
+                         int *is_new)
 {
     unsigned held;
     const la_signing_key_t *key = la_signer_hold(assertion->signer, assertion->now, &held);
-    const char *text = get_by(reuse, key, assertion, pool);
+    const char *text = get_by(reuse, key, assertion, pool, is_new);
 
     la_signer_release(assertion->signer, held);
     return text;

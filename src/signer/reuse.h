@@ -28,10 +28,10 @@ apr_status_t la_reuse_make(apr_pool_t *pool, la_holder_t *life, la_reuse_t **reu
  * The same is: signer, version of its key, client id, and all bytes of the identity, with the end
  * of the caller's token.
  *
- * reuse: NULL: signs. Returns LA_ASSERTION_PREFIX and the JWT, in `pool`; NULL when libcrypto
- * fails. Any thread.
+ * reuse: NULL: signs. is_new: 0 if it was signed before. Returns LA_ASSERTION_PREFIX and the JWT,
+ * in `pool`; NULL when libcrypto fails. Any thread.
  */
-const char *la_reuse_get(const la_reuse_t *reuse, const la_assertion_t *assertion,
-                         apr_pool_t *pool);
+const char *la_reuse_get(const la_reuse_t *reuse, const la_assertion_t *assertion, apr_pool_t *pool,
+                         int *is_new);
 
 #endif

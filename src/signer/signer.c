@@ -321,6 +321,27 @@ void la_signer_release(const la_signer_t *signer, unsigned held)
     la_reload_release(key_at(signer, 0)->versions, held);
 }
 
+apr_array_header_t *la_signer_report(apr_pool_t *pool, const la_signer_t *signer, apr_time_t now)
+{
+    apr_array_header_t *reports =
+        apr_array_make(pool, signer->keys->nelts, sizeof(la_signer_report_t));
+
+    for (int i = 0; i < signer->keys->nelts; i++) {
+        la_reload_t *versions = key_at(signer, i)->versions;
+        const la_signing_key_t *key;
+        unsigned held;
+
+        la_reload_look_now(versions, now);
+        key = la_reload_hold(versions, &held);
+        APR_ARRAY_PUSH(reports, la_signer_report_t) =
+            (la_signer_report_t){.kid = apr_pstrdup(pool, key->kid),
+                                 .algorithm = apr_pstrdup(pool, key->algorithm),
+                                 .read_at = la_reload_read_at(versions, held)};
+        la_reload_release(versions, held);
+    }
+    return reports;
+}
+
 static void write_jwk(la_json_writer_t *writer, const la_signing_key_t *key,
                       apr_array_header_t *kids)
 {

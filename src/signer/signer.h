@@ -77,6 +77,17 @@ int la_signer_reserves(la_slice_t claim);
 const la_signing_key_t *la_signer_hold(const la_signer_t *signer, apr_time_t now, unsigned *held);
 void la_signer_release(const la_signer_t *signer, unsigned held);
 
+/* What may be told of a key. */
+typedef struct la_signer_report_t {
+    const char *kid;
+    const char *algorithm;
+    apr_time_t read_at; /* when its file was read */
+} la_signer_report_t;
+
+/* What this process has of a signer's keys, in their order: array of la_signer_report_t in `pool`.
+ * now: the wall clock. */
+apr_array_header_t *la_signer_report(apr_pool_t *pool, const la_signer_t *signer, apr_time_t now);
+
 /* The public keys of signers as a JWK set (RFC 7517 section 5), each once, in `pool`. What any
  * process of this machine has signed by is among them, as long as a file has it.
  *

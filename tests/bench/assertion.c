@@ -120,13 +120,15 @@ static void make_reuse(void)
 
 /* ---- the cases ---- */
 
+static int is_new;
+
 static void use_again(int times)
 {
     apr_pool_t *request;
 
     apr_pool_create(&request, pool);
     for (int i = 0; i < times; i++) {
-        if (!la_reuse_get(reuse, &assertion, request)) {
+        if (!la_reuse_get(reuse, &assertion, request, &is_new)) {
             quit("an assertion");
         }
         apr_pool_clear(request);
@@ -146,7 +148,7 @@ static void sign_anew(int times)
     other.client_id = client_id;
     for (int i = 0; i < times; i++) {
         snprintf(client_id, sizeof(client_id), "%032d", ++caller);
-        if (!la_reuse_get(reuse, &other, request)) {
+        if (!la_reuse_get(reuse, &other, request, &is_new)) {
             quit("an assertion");
         }
         apr_pool_clear(request);

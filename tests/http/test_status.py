@@ -131,13 +131,13 @@ class TestForms:
         status = json_status(httpd)
         assert status["version"] == 1
         assert list(status) == ["version", "time", "restarted", "requests", "providers", "cache", "shared_cache", "anonymous_usage",
-                                "quotas", "proofs"]
+                                "quotas", "proofs", "signers"]
         assert [p["name"] for p in status["providers"]] == ["corp", "keys", "brittle"]
         assert set(of(status, "corp")) == {"name", "type", "lookups", "calls", "in_flight", "waiting", "max_concurrent",
                                            "limit_refusals", "breaker", "last_error", "usage"}
         assert set(of(status, "keys")) == {"name", "type", "lookups", "calls", "last_error", "usage", "keys"}
         assert set(status["cache"]) == {"lookups", "accepted", "rejected", "purges"}
-        assert status["shared_cache"] is None and status["quotas"] is None
+        assert status["shared_cache"] is None and status["quotas"] is None and status["signers"] is None
         assert set(status["proofs"]) == {"results", "alone", "remembered", "fullest_minute", "minute_capacity"}
         assert status["proofs"]["results"] == {"new": 0, "replayed": 0, "old": 0, "full": 0, "over_share": 0, "refused": 0}
         assert status["proofs"]["alone"] == status["proofs"]["remembered"] == status["proofs"]["fullest_minute"] == 0

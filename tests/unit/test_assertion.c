@@ -221,13 +221,16 @@ static void make_reuse(void)
     assert_int_equal(la_reuse_make(pool, &life, &reuse), APR_SUCCESS);
 }
 
+/* Of the assertion that was got last. */
+static int is_new;
+
 static const char *get_from(la_reuse_t *from, const la_signer_t *signer, la_assertion_t asserted,
                             apr_pool_t *in)
 {
     const char *text;
 
     asserted.signer = signer;
-    text = la_reuse_get(from, &asserted, in);
+    text = la_reuse_get(from, &asserted, in, &is_new);
     assert_non_null(text);
     assert_int_equal(strncmp(text, LA_ASSERTION_PREFIX, strlen(LA_ASSERTION_PREFIX)), 0);
     return text;
@@ -269,6 +272,7 @@ static void test_reuse(void **state)
     const char *second = get(signer, asserted, now + row->after);
 
     assert_int_equal(strcmp(first, second) == 0, row->same);
+    assert_int_equal(is_new, !row->same);
     claims_of(signer, second);
 }
 

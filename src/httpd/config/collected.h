@@ -18,7 +18,7 @@ typedef struct la_entry_t {
     const server_rec *server;
     const char *filename;
     int line;
-    const char *label; /* the name, and the virtual host where it is one's; not of signers */
+    const char *label; /* the name, and the virtual host where it is one's */
 } la_entry_t, la_provider_entry_t, la_quota_entry_t;
 
 typedef struct la_collected_t {

@@ -2,6 +2,7 @@
  * script fetches the page every few seconds and replaces the main part; without scripts the browser
  * reloads. In request threads. */
 #include "base/digest.h"
+#include "base/timestamp.h"
 #include "lookup/remote.h"
 #include "httpd/status/html_parts.h"
 #include "httpd/status/html_quotas.h"
@@ -249,6 +250,26 @@ static void write_proofs(request_rec *r, const la_status_proofs_t *proofs)
     ap_rputs("</div></section>\n", r);
 }
 
+static void write_signer(request_rec *r, const la_status_signer_t *signer)
+{
+    ap_rprintf(r,
+               "<section id=\"signer-%s\"><h2>%s <small>signer</small></h2><div class=\"grid\">\n",
+               ap_escape_html(r->pool, signer->label), ap_escape_html(r->pool, signer->label));
+    la_html_number(r, "assertions signed", signer->counts[LA_ASSERTIONS_SIGNED], 0);
+    la_html_number(r, "used again", signer->counts[LA_ASSERTIONS_REUSED], 0);
+    la_html_number(r, "could not be signed", signer->counts[LA_ASSERTIONS_FAILED], 1);
+    ap_rputs("</div>\n<table><tr><th>Key</th><th>Algorithm</th><th>Use</th><th>Read</th></tr>\n",
+             r);
+    for (int i = 0; i < signer->keys->nelts; i++) {
+        const la_signer_report_t *key = &APR_ARRAY_IDX(signer->keys, i, la_signer_report_t);
+
+        ap_rprintf(r, "<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", key->kid,
+                   key->algorithm, i == 0 ? "signs" : "published",
+                   la_timestamp_text(r->pool, key->read_at));
+    }
+    ap_rputs("</table></section>\n", r);
+}
+
 static void write_body(request_rec *r, const la_status_t *status, int may_purge)
 {
     char now[APR_RFC822_DATE_LEN];
@@ -267,6 +288,9 @@ static void write_body(request_rec *r, const la_status_t *status, int may_purge)
     write_cache(r, status);
     write_second(r, status);
     write_proofs(r, status->proofs);
+    for (i = 0; i < status->signers->nelts; i++) {
+        write_signer(r, &APR_ARRAY_IDX(status->signers, i, la_status_signer_t));
+    }
     ap_rputs("</main>\n", r);
     if (may_purge) {
         ap_rputs("<section><h2>Purge</h2><form method=\"post\">"

@@ -277,6 +277,8 @@ void la_status_json(request_rec *r, const la_status_t *status)
     put_quotas(&writer, status->quotas);
     put(&writer, ",\n \"proofs\": ");
     la_status_proofs_json(&writer, status->proofs);
+    put(&writer, ",\n \"signers\": ");
+    la_status_signers_json(&writer, status->signers);
     put(&writer, "}\n");
     ap_set_content_type(r, "application/json");
     ap_rwrite(writer.data, (int)writer.len, r);

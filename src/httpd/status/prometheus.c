@@ -310,4 +310,5 @@ void la_status_prometheus(request_rec *r, const la_status_t *status)
     write_usage(r, status);
     write_quotas(r, status->quotas);
     la_status_proofs_prometheus(r, status->proofs);
+    la_status_signers_prometheus(r, status->signers);
 }

@@ -133,6 +133,7 @@ const la_status_t *la_status_read(request_rec *r)
                            &status->anonymous);
     status->quotas = la_status_quotas_read(r->pool);
     status->proofs = la_status_proofs_read(shared->proofs, status->now, r->pool);
+    status->signers = la_status_signers_read(r->pool, status->now);
     return status;
 }
 

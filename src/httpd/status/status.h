@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "httpd/status/proofs.h"
 #include "httpd/status/quotas.h"
+#include "httpd/status/signers.h"
 #include "provider/provider.h"
 #include "shm/counters.h"
 #include "shm/gate.h"
@@ -50,6 +51,7 @@ typedef struct la_status_t {
     la_counters_usage_t anonymous;       /* of callers of no provider */
     const la_status_quotas_t *quotas;    /* NULL: none are configured */
     const la_status_proofs_t *proofs;    /* NULL: no provider could ask for any */
+    const apr_array_header_t *signers;   /* of la_status_signer_t */
 } la_status_t;
 
 /* The sum of a provider's look-ups with that verdict, or from that source. */

@@ -1,6 +1,8 @@
-"""Runs the unit programs, the fuzz corpora, the http and the fault tests and ends with one plain line: "N passed, M failed".
+"""Runs the unit programs, the fuzz corpora, the http and the fault tests and ends with one plain line: "N passed, M failed". Of real
+servers and of files that are named it says "K skipped" too.
 
 Usage: run.py [unit] [fuzz] [http] [faults] [real] [test files] [pytest arguments]. Exits 0 only when something ran and nothing failed.
+A signal that asks to end, as Ctrl-C does, has the running tests stop what they started; that counts as a failure.
 """
 
 import os
@@ -18,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 UNIT_SECONDS = 1200 if os.environ.get("LA_EMULATOR") else 300
 BUILT = ROOT / ".build" / os.environ.get("LA_BUILD", "asan")
 UNIT = BUILT / "unit"
-REAL_SECONDS = 2400  # they need a third of it on two cores that nobody else uses
+REAL_SECONDS = int(os.environ.get("LA_REAL_SECONDS", "2400"))  # they need a third of it on two cores that nobody else uses
+STOP_SECONDS = 180  # for tests that were asked to end: a server may take 30 s, and there are several
 EMULATOR = shlex.split(os.environ.get("LA_EMULATOR", ""))  # what runs programs built for another machine
 
 
@@ -73,41 +76,95 @@ def fuzz():
     return sum(r[0] for r in results), sum(r[1] for r in results)
 
 
-def pytest(directory, arguments):
-    """Runs pytest; its counts come from the closing line. Real servers have so much time for all of them; what they run is ended in order."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *arguments, f"tests/{directory}"],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    limit = threading.Timer(REAL_SECONDS, process.send_signal, [signal.SIGINT])
-    limit.daemon = True
-    if directory == "real":
-        limit.start()
-    last = ""
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        last = line if line.strip() else last
-    process.wait()
-    limit.cancel()
+class Running:
+    """The pytest processes under way, each in a session of its own: a terminal's Ctrl-C reaches them once, through stop(). To them
+    SIGTERM is what Ctrl-C is (tests/http/conftest.py)."""
+
+    def __init__(self):
+        self.processes, self.why = set(), None
+
+    def begin(self, arguments, env=None):
+        """None if no more may begin."""
+        if self.why:
+            return None
+        process = subprocess.Popen([sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *arguments], cwd=ROOT,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   errors="replace", env=env, start_new_session=True)
+        self.processes.add(process)
+        if self.why:  # since we looked
+            process.terminate()
+        return process
+
+    def end(self, process):
+        process.wait()
+        self.processes.discard(process)
+
+    def stop(self, why):
+        """Once: a second signal would end a test's own cleaning up. What does not end in STOP_SECONDS is killed."""
+        if not self.why:
+            self.why = why
+            for process in list(self.processes):
+                process.terminate()
+            timer(STOP_SECONDS, self.kill).start()
+
+    def kill(self):
+        for process in list(self.processes):
+            process.kill()
+
+    def heed_signals(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, lambda got, _: self.stop(f"interrupted by {signal.Signals(got).name}"))
+
+
+RUNNING = Running()
+
+
+def timer(seconds, function, *arguments):
+    made = threading.Timer(seconds, function, arguments)
+    made.daemon = True
+    return made
+
+
+def counts(output, status, allowed=()):
+    """Passed, failed and skipped, from pytest's closing line. allowed: statuses beside 0 that are no failure."""
+    last = ([line for line in output if line.strip()] or [""])[-1]
     count = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", last)}
     failed = count.get("failed", 0) + count.get("error", 0) + count.get("errors", 0)
-    if process.returncode != 0 and failed == 0:
+    if status != 0 and status not in allowed and failed == 0:
         failed = 1
-    return count.get("passed", 0), failed
+    return count.get("passed", 0), failed, count.get("skipped", 0)
+
+
+def pytest(directory, arguments):
+    """A whole folder, its output shown as it comes. Real servers have so much time for all of them."""
+    process = RUNNING.begin([*arguments, f"tests/{directory}"])
+    if not process:
+        return 0, 1, 0
+    limit = timer(REAL_SECONDS, RUNNING.stop, f"not done in {REAL_SECONDS} seconds")
+    if directory == "real":
+        limit.start()
+    output = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        output.append(line)
+    RUNNING.end(process)
+    limit.cancel()
+    return counts(output, process.returncode)
 
 
 def pytest_file(path, share, shares):
     """One file in a process of its own, which takes its ports from its share of them. Its output is shown when it has ended."""
     outer, others = map(int, os.environ.get("LA_SHARE", "0/1").split("/"))
     env = dict(os.environ, LA_SHARE=f"{outer + others * share}/{others * shares}")
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", str(path.relative_to(ROOT))],
-                          cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env)
-    last = ([line for line in done.stdout.splitlines() if line.strip()] or [""])[-1]
-    count = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", last)}
-    failed = count.get("failed", 0) + count.get("error", 0) + count.get("errors", 0)
-    if done.returncode not in (0, 5) and failed == 0:  # 5: the file has no tests
-        failed = 1
-    print(done.stdout if failed else f"{path.relative_to(ROOT)}: {last}", flush=True)
-    return count.get("passed", 0), failed
+    process = RUNNING.begin([str(path.relative_to(ROOT))], env)
+    if not process:
+        return 0, 0, 0
+    output = process.stdout.read()
+    RUNNING.end(process)
+    result = counts(output.splitlines(), process.returncode, (5,))  # 5: the file has no tests
+    print(output if result[1] else f"{path.relative_to(ROOT)}: {output.strip().rpartition(chr(10))[2]}", flush=True)
+    return result
 
 
 def side_by_side(paths):
@@ -131,24 +188,32 @@ def side_by_side(paths):
 def main():
     kinds = ("unit", "fuzz", "http", "faults", "real")
     which = [a for a in sys.argv[1:] if a in kinds]
-    files = [ROOT / a for a in sys.argv[1:] if re.match(r"tests/\w+/test_\w+\.py$", a)]
-    rest = [a for a in sys.argv[1:] if a not in kinds and ROOT / a not in files]
+    named = [ROOT / a for a in sys.argv[1:] if re.match(r"tests/\w+/test_\w+\.py$", a)]
+    rest = [a for a in sys.argv[1:] if a not in kinds and ROOT / a not in named]
     results = []
     if "unit" in which:
         results.append(unit())
     if "fuzz" in which:
         results.append(fuzz())
+    RUNNING.heed_signals()
     directories = [directory for directory in ("http", "faults", "real") if directory in which]
     if rest or directories == ["real"]:
         results += [pytest(directory, rest) for directory in directories]
     else:
-        files += [path for directory in directories for path in (ROOT / "tests" / directory).glob("test_*.py")]
-        results += side_by_side(files)
-    passed = sum(r[0] for r in results)
-    failed = sum(r[1] for r in results)
-    print(f"{passed} passed, {failed} failed")
+        results += side_by_side(named + [path for directory in directories for path in (ROOT / "tests" / directory).glob("test_*.py")])
+    passed, failed, skipped = (sum(column) for column in zip(*[(*r, 0)[:3] for r in results] or [(0, 0, 0)]))
+    if RUNNING.why:
+        print(f"FAILED: {RUNNING.why}")
+        failed = failed or 1
+    for what in os.environ.get("LA_NOT_INSTALLED", "").split():
+        print(f"FAILED: {what} could not be installed")
+        failed += 1
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if named or "real" in which else ""))
     return 0 if passed and not failed else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        RUNNING.stop("ended")  # what a failure of ours left

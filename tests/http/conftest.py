@@ -8,6 +8,7 @@ error lines that belong to the tests), `processes`, `env`, `notes`. A class runs
 
 import itertools
 import shutil
+import signal
 import uuid
 
 import pytest
@@ -19,6 +20,10 @@ from pki import Authority
 from server import MODULE, Httpd
 
 counter = itertools.count(1)
+
+# Whoever asks the tests to end has them end what they started; where SIGINT was ignored, as for a job in the background, too.
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.default_int_handler)
 
 
 def pytest_report_header(config):

@@ -22,7 +22,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def installed():
-    return (PROGRAMS / "kube-apiserver").exists()
+    return (PROGRAMS / "installed").exists()
 
 
 class Refused(Exception):

@@ -65,7 +65,8 @@ def await_status(httpd, token, status):
 
 def revive(server):
     """For the next test, when one has failed while the server was down."""
-    if server.process.poll() is not None:
+    if server.has_ended():
+        server.kill()  # what it left
         server.start()
 
 

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from program import Program
+from program import PATIENCE, Program
 from server import ROOT, free_port
 
 PROGRAM = ROOT / ".build" / "hydra" / "hydra"
@@ -37,7 +37,8 @@ class Hydra(Program):
         self.configuration = root / "hydra.json"
         root.mkdir()
         self.write(root, ["secret-of-the-system-0001"])
-        subprocess.run([PROGRAM, "migrate", "sql", "-e", "--yes", "-c", self.configuration], check=True, capture_output=True, cwd=root)
+        subprocess.run([PROGRAM, "migrate", "sql", "-e", "--yes", "-c", self.configuration], check=True, capture_output=True, cwd=root,
+                       timeout=PATIENCE)
         super().__init__(root, "hydra", [PROGRAM, "serve", "all", "--dev", "--sqa-opt-out", "-c", self.configuration], Hydra.is_ready)
         for name in CLIENTS:
             self.administer("POST", "/admin/clients", {

@@ -29,6 +29,17 @@ def is_stopped(pid):
     return set(states) == {"T"}
 
 
+def end_with_input(process):
+    """Ends a process that ends with its input; by force if it does not, which is an error."""
+    process.stdin.close()
+    try:
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
 class Program:
     """One process with its log in `root`/NAME.log. ready(program) says when it serves; it may fail as often as it likes before."""
 
@@ -51,8 +62,12 @@ class Program:
             self.kill()
             raise
 
+    def has_ended(self):
+        """Without taking note of it, as poll() does: until wait() nobody else can be given its number, nor its session's."""
+        return self.process.returncode is not None or os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def serves(self):
-        assert self.process.poll() is None, f"{self.name} ended:\n{self.tail()}"
+        assert not self.has_ended(), f"{self.name} ended:\n{self.tail()}"
         try:
             return self.ready(self)
         except OSError:
@@ -78,19 +93,19 @@ class Program:
             os.kill(pid, signal.SIGCONT)
 
     def kill(self):
-        """At once, and its children with it: it has a session of its own."""
-        if self.process.poll() is None:
+        """At once, and its children with it, those too that it left when it ended: it has a session of its own."""
+        if self.process.returncode is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
         """As its administrator would; a second time does nothing."""
-        if self.process.poll() is None:
+        if not self.has_ended():
             self.resume()
-            self.process.terminate()
+            os.kill(self.process.pid, signal.SIGTERM)
             try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
+                await_until(self.has_ended, f"{self.name} to end", 30)
+            except AssertionError:
                 pass
         self.kill()
 

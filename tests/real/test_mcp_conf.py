@@ -15,7 +15,7 @@ import pytest
 
 from backend_load import BackendLoad
 from errorlog import await_until
-from program import listens
+from program import end_with_input, listens
 from server import ROOT, free_port
 from test_clients import DIRECTORY, NODE, run
 
@@ -40,9 +40,7 @@ class McpServer:
         assert json.loads(self.process.stdout.readline())["port"] == self.port
 
     def stop(self):
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
+        end_with_input(self.process)
 
 
 class PythonClient:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from program import end_with_input
 from server import ROOT
 
 PROGRAMS = Path(__file__).resolve().parent
@@ -26,9 +27,7 @@ class McpServer:
         self.secrets = set()
 
     def stop(self):
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
+        end_with_input(self.process)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,7 +1,9 @@
-"""tests/run.py counts what was skipped and what could not be installed; it ends in time, and when it is asked to, with nothing left running."""
+"""tests/run.py counts what was skipped and what could not be installed; it ends in time, and when it is asked to, with nothing left running.
+So does tests/real/run.sh, which installs the real servers before."""
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,21 +44,39 @@ def test_skipped(number):
 """
 
 
-def start(folder, text, **env):
-    """run.py of a repository whose only test of real servers is this one."""
+PROGRAMS = "idp clients mcp litellm ogx keycloak hydra kubernetes"
+
+
+def start(folder, text, installs=None, **env):
+    """run.py of a repository whose only test of real servers is this one. installs: targets of make that differ from "is there already",
+    with their commands; then by run.sh."""
     tests = folder / "tests"
     (tests / "real").mkdir(parents=True)
-    (tests / "run.py").write_text((ROOT / "tests" / "run.py").read_text())
+    (tests / "systems").mkdir()
+    for name in ("run.py", "real/run.sh", "systems/bounded.sh"):
+        shutil.copy(ROOT / "tests" / name, tests / name)
     (tests / "real" / "conftest.py").symlink_to(ROOT / "tests" / "real" / "conftest.py")
     (tests / "real" / "test_it.py").write_text(text)
-    return subprocess.Popen([sys.executable, tests / "run.py", "real"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env={**os.environ, **env})
+    rules = {**dict.fromkeys(PROGRAMS.split(), "true"), **(installs or {})}
+    (folder / "Makefile.apxs").write_text("".join(f".PHONY: {name}\n{name}:\n\t@{command}\n" for name, command in rules.items()))
+    command = [tests / "real" / "run.sh"] if installs else [sys.executable, tests / "run.py", "real"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            env={**os.environ, "PYTHON": sys.executable, **env})
 
 
 def end(process):
     """Exit status, the last line, and those that say what failed beside the tests."""
     said = process.communicate(timeout=120)[0]
     return process.returncode, said.splitlines()[-1], re.findall(r"^FAILED: (.*)$", said, re.M)
+
+
+def is_gone(path):
+    """Whether the process whose number is in the file is."""
+    try:
+        os.kill(int(path.read_text()), 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -66,8 +86,7 @@ def test_interrupted(tmp_path, name):
     await_until(started.exists, "the test to wait", 60)
     process.send_signal(getattr(signal, name))
     assert end(process) == (1, "0 passed, 1 failed, 0 skipped", [f"interrupted by {name}"])
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(started.read_text()), 0)
+    assert is_gone(started)
 
 
 def test_takes_too_long(tmp_path):
@@ -79,6 +98,35 @@ def test_skipped_are_counted(tmp_path):
     assert end(start(tmp_path, SKIPS)) == (0, "1 passed, 0 failed, 2 skipped", [])
 
 
+WAITS_TOO = "sleep 600 & echo $$! >pid.new; mv pid.new pid; wait"
+
+
 def test_what_is_not_installed_has_failed(tmp_path):
-    said = end(start(tmp_path, SKIPS, LA_NOT_INSTALLED="hydra ogx"))
-    assert said == (1, "1 passed, 2 failed, 2 skipped", ["hydra could not be installed", "ogx could not be installed"])
+    """What takes too long is none that is, and the others are tried."""
+    process = start(tmp_path, SKIPS, {"clients": "exit 1", "hydra": WAITS_TOO}, INSTALL_SECONDS="5")
+    said = end(process)
+    assert (said[0], said[1], said[2][-2:]) == (1, "1 passed, 2 failed, 2 skipped", [f"{name} could not be installed" for name in ("clients", "hydra")])
+    await_until(lambda: is_gone(tmp_path / "pid"), "its child to end")
+
+
+def test_installed(tmp_path):
+    assert end(start(tmp_path, SKIPS, {"ogx": "echo nothing to do"})) == (0, "1 passed, 0 failed, 2 skipped", [])
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_installation_interrupted(tmp_path, name):
+    process = start(tmp_path, SKIPS, {"mcp": WAITS_TOO})
+    await_until((tmp_path / "pid").exists, "it to wait", 60)
+    process.send_signal(getattr(signal, name))
+    assert process.wait(120) == 130
+    process.communicate()
+    await_until(lambda: is_gone(tmp_path / "pid"), "its child to end")
+
+
+def test_one_installs_at_a_time(tmp_path):
+    process = start(tmp_path, SKIPS, {"mcp": WAITS_TOO})
+    await_until((tmp_path / "pid").exists, "it to wait", 60)
+    other = subprocess.run([tmp_path / "tests" / "real" / "run.sh"], capture_output=True, text=True, timeout=60)
+    assert (other.returncode, other.stderr) == (1, "another run is installing them\n")
+    process.terminate()
+    process.communicate(timeout=120)

@@ -2,26 +2,10 @@
 # here and by tests/deb/run.sh, from the repository's folder and as root.
 #
 # What runs in a root runs in namespaces of its own: when it ends, or we do, the kernel ends its processes and takes its mounts away.
+. tests/systems/bounded.sh
 systems=$PWD/.build/systems
-job=
 
 machine_suite() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
-
-# Runs a command for so many seconds at most, and waits so that a signal to us ends it.
-bounded() {
-    local result
-    setpriv --pdeathsig TERM timeout -k 10 "$1" "${@:2}" </dev/null &
-    job=$!
-    wait "$job"
-    result=$?
-    job=
-    [ $result != 124 ] || echo "it took longer than $1 seconds" >&2
-    return $result
-}
-
-end_job() {
-    [ -z "$job" ] || { kill "$job" 2>/dev/null; wait "$job" 2>/dev/null; job=; }
-}
 
 # ---- apt ----
 

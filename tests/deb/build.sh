@@ -13,12 +13,13 @@ trixie) system=debian13 ;;
 esac
 root=$systems/$system/root
 result=.build/deb/$suite
+[ -n "${LA_LOCKED:-}" ] || lock_systems || exit 1
 trap end_job EXIT
 trap 'exit 130' INT TERM
 mkdir -p "$result"
 rm -f "$result"/*.deb
 build_root "$system" "$suite" >"$result/root.log" 2>&1 || { tail -20 "$result/root.log"; exit 1; }
-copy_tree "$root"
+copy_tree "$root" || exit 1
 inside "$root" 1800 make --no-print-directory -C /src -f Makefile.apxs deb DEB_VERSION="${2:-}" || exit 1
 cp "$root"/src/.build/deb/*.deb "$result/"
 ls "$result"/*.deb

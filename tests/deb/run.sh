@@ -4,13 +4,13 @@
 # apt sources; no service of this machine is touched, and apache2 in the root is started by hand on a free loopback port.
 set -u
 cd "$(dirname "$0")/../.."
+[ "$(id -u)" = 0 ] || { echo "test-deb needs root (chroot)" >&2; exit 1; }
 . tests/systems/roots.sh
+lock_systems || exit 1
 . tests/systems/steps.sh
 work=$PWD/.build/deb
 root=
 package=libapache2-mod-llama-auth
-
-[ "$(id -u)" = 0 ] || { echo "test-deb needs root (chroot)" >&2; exit 1; }
 
 in_root() { inside "$root" 600 "$@"; }
 
@@ -84,7 +84,7 @@ serves() {
 # ---- the packages ----
 
 build() { # as which version
-    bounded 3600 tests/deb/build.sh "$suite" "$1" && cp "$work/$suite/${package}_$1_"*.deb "$work/$suite/kept/"
+    LA_LOCKED=1 bounded 3600 tests/deb/build.sh "$suite" "$1" && cp "$work/$suite/${package}_$1_"*.deb "$work/$suite/kept/"
 }
 
 install_deb() {

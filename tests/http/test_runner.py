@@ -130,3 +130,36 @@ def test_one_installs_at_a_time(tmp_path):
     assert (other.returncode, other.stderr) == (1, "another run is installing them\n")
     process.terminate()
     process.communicate(timeout=120)
+
+
+# ---- tests/systems ----
+
+
+def run_bash(folder, script):
+    """Its exit status and what it printed."""
+    done = subprocess.run(["bash", "-c", script], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return done.returncode, done.stdout.splitlines()
+
+
+COUNTED = {"all pass": ("2 passed, 0 failed", 0, (0, "2 passed, 0 failed, 0 skipped")),
+           "some are skipped": ("2 passed, 0 failed, 3 skipped", 0, (0, "2 passed, 0 failed, 3 skipped")),
+           "nothing ran": ("0 passed, 0 failed, 3 skipped", 1, (1, "0 passed, 1 failed, 3 skipped")),
+           "ended badly": ("2 passed, 0 failed", 137, (1, "2 passed, 1 failed, 0 skipped")),
+           "some fail": ("2 passed, 3 failed", 1, (1, "2 passed, 3 failed, 0 skipped")),
+           "no count": ("2 passed, 0 failed in 3 s", 0, (1, "0 passed, 1 failed, 0 skipped"))}
+
+
+@pytest.mark.parametrize("line, status, expected", COUNTED.values(), ids=COUNTED.keys())
+def test_steps_count(tmp_path, line, status, expected):
+    status, said = run_bash(tmp_path, f'. {ROOT}/tests/systems/steps.sh; count tests sh -c "echo {line}; exit {status}"; closing')
+    assert (status, said[-1]) == expected
+
+
+def test_no_half_copy_of_the_sources(tmp_path):
+    """Where git knows nothing, nothing is tested."""
+    assert run_bash(tmp_path, f"cd {ROOT}; . tests/systems/roots.sh; cd {tmp_path}; copy_tree root 2>/dev/null")[0] != 0
+
+
+def test_one_run_uses_the_roots_at_a_time(tmp_path):
+    script = f"cd {ROOT}; . tests/systems/roots.sh; systems={tmp_path}; lock_systems && bash -c '. tests/systems/roots.sh; systems={tmp_path}; lock_systems'"
+    assert run_bash(tmp_path, script) == (1, [f"another run uses {tmp_path}"])

@@ -7,6 +7,13 @@ systems=$PWD/.build/systems
 
 machine_suite() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
 
+# One run at a time in .build/systems: they share the roots and the steps' logs. Held until we end.
+lock_systems() {
+    mkdir -p "$systems"
+    exec 8>"$systems/lock"
+    flock -n 8 || { echo "another run uses $systems" >&2; return 1; }
+}
+
 # ---- apt ----
 
 # The sources of Debian's that this machine has, for a suite: the type (deb, deb-src), then the suite's codename.
@@ -34,7 +41,7 @@ make_root() {
     mkdir -p "$systems"
     if [ ! -f "$base" ]; then
         mirror=$(sources_for deb "$suite" | sed -n "s/^deb \([^ ]*\) $suite main/\1/p" | head -1)
-        [ -n "$mirror" ] || { echo "this machine has no Debian mirror"; return 1; }
+        [ -n "$mirror" ] || { echo "apt knows no Debian mirror here (apt-get update?)"; return 1; }
         rm -rf "$systems/$suite.new"
         bounded 900 unshare --mount --pid --fork --kill-child debootstrap --variant=minbase "$suite" "$systems/$suite.new" "$mirror" || return 1
         tar -C "$systems/$suite.new" -cf "$base.new" . && mv "$base.new" "$base" || return 1
@@ -56,21 +63,20 @@ inside() { # ROOT SECONDS COMMAND...
         LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive LA_SHARE="${LA_SHARE:-0/1}" "${@:3}"
 }
 
-# The root that a system's programs are built in, for us alone. It is kept between runs, and brought up to date: SYSTEM SUITE
+# The root that a system's programs are built in. It is kept between runs, and brought up to date: SYSTEM SUITE
 build_root() {
     local place=$systems/$1
     mkdir -p "$place"
-    exec 9>"$place/lock"
-    flock -n 9 || { echo "another run is using it"; return 1; }
     [ -f "$place/complete" ] || make_root "$2" "$place/root" || return 1
     rm -f "$place/complete"
     inside "$place/root" 900 sh -c 'dpkg --configure -a && apt-get update -qq && apt-get dist-upgrade -y -qq && apt-get install -y -qq --no-install-recommends make' || return 1
     touch "$place/complete"
 }
 
-copy_tree() { # what git knows or could know, to a root's /src
+copy_tree() ( # what git knows or could know, to a root's /src; the clone may be another user's
+    set -o pipefail
     rm -rf "$1/src"
-    mkdir -p "$1/src"
-    git ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+    mkdir -p "$1/src" || exit 1
+    git -c safe.directory="$PWD" ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
         tar --null -T - -cf - | tar --no-same-owner -C "$1/src" -xf -
-}
+)

@@ -4,14 +4,14 @@
 # the versions that were tried as README.md's table has them, and ends with "N passed, M failed, K skipped". Needs root.
 set -u
 cd "$(dirname "$0")/../.."
+[ "$(id -u)" = 0 ] || { echo "test-systems needs root (chroot)" >&2; exit 1; }
 . tests/systems/roots.sh
+lock_systems || exit 1
 . tests/systems/steps.sh
 SYSTEMS=${SYSTEMS:-debian12 debian13 arm64 musl}
-SYSTEM_SECONDS=${SYSTEM_SECONDS:-1800}
+SYSTEM_SECONDS=${SYSTEM_SECONDS:-3600}
 table=
 
-[ "$(id -u)" = 0 ] || { echo "test-systems needs root (chroot)" >&2; exit 1; }
-mkdir -p "$systems"
 trap end_job EXIT
 trap 'exit 130' INT TERM
 
@@ -31,7 +31,7 @@ add_up() {
 in_root() { # NAME SUITE SCRIPT: runs a script of ours in a root of the suite
     local root=$systems/$1/root
     check "$1: a root of $2" build_root "$1" "$2" || return
-    copy_tree "$root"
+    check "$1: the sources in it" copy_tree "$root" || return
     rm -f "$root/versions"
     inside "$root" "$SYSTEM_SECONDS" "/src/tests/systems/$3" >"$systems/$1.log" 2>&1
     add_up "$1" "$root" $?
@@ -40,7 +40,7 @@ in_root() { # NAME SUITE SCRIPT: runs a script of ours in a root of the suite
 beside() { # NAME SCRIPT: runs it on this machine, in a copy of the repository
     mkdir -p "$systems/$1"
     rm -f "$systems/$1/versions"
-    copy_tree "$systems/$1"
+    check "$1: a copy of the sources" copy_tree "$systems/$1" || return
     LA_PLACE=$systems/$1 bounded "$SYSTEM_SECONDS" unshare --mount --pid --fork --kill-child --mount-proc \
         "$systems/$1/src/tests/systems/$2" >"$systems/$1.log" 2>&1
     add_up "$1" "$systems/$1" $?

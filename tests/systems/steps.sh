@@ -29,17 +29,19 @@ check() { # a sentence, then a command that must succeed
     fi
 }
 
-count() { # a sentence, then a command that ends with "N passed, M failed"
-    local what=$1 last
+count() { # a sentence, then a command that ends with "N passed, M failed" and perhaps ", K skipped"
+    local what=$1 last result
     shift
     next_log
     "$@" >"$log" 2>&1
-    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -1)
-    [ -n "$last" ] || last="0 passed, 1 failed"
-    echo "$what: $last"
-    set -- $last
+    result=$?
+    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -1)
+    set -- ${last:-0 passed, 1 failed}
+    [ $result = 0 ] || [ "$3" != 0 ] || set -- "$1" passed, 1 "${@:4}" # it ended badly, or ran nothing
+    echo "$what: $*"
     passed=$((passed + $1))
     failed=$((failed + $3))
+    skipped=$((skipped + ${5:-0}))
     [ "$3" = 0 ] || { grep -E '^(FAILED|ERROR|\[  FAILED|E  )|^test_.* [1-9][0-9]* failed' "$log" || show_end; return 1; }
 }
 

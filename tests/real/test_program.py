@@ -30,7 +30,8 @@ def test_ends_before_it_serves(tmp_path):
 
 
 def test_ends_later(tmp_path):
-    program = start(tmp_path, "touch served")
+    program = start(tmp_path, "touch served; until [ -e end ]; do sleep 0.01; done")
+    (tmp_path / "end").touch()
     await_until(program.has_ended, "the program to end")
     assert not is_gone(child(tmp_path))
     program.stop()

@@ -28,7 +28,7 @@ start_apache() {
         '. /etc/apache2/envvars; mkdir -p "$APACHE_RUN_DIR" "$APACHE_LOCK_DIR"; exec apache2 -DFOREGROUND') >>"$work/apache.log" 2>&1 &
     pid=$! # of apache2 itself: each step is an exec
     local tries=0
-    until curl -s -o /dev/null "http://127.0.0.1:$port/"; do
+    until curl -s -m 10 -o /dev/null "http://127.0.0.1:$port/"; do
         tries=$((tries + 1))
         [ $tries -lt 100 ] && kill -0 "$pid" 2>/dev/null || return 1
         sleep 0.1
@@ -42,7 +42,7 @@ stop_apache() {
 status_is() { # expected status, then curl's arguments
     local expected=$1
     shift
-    [ "$(curl -s -o /dev/null -w '%{http_code}' "$@")" = "$expected" ]
+    [ "$(curl -s -m 60 -o /dev/null -w '%{http_code}' "$@")" = "$expected" ]
 }
 
 free_port() {

@@ -40,6 +40,9 @@ class Hydra(Program):
         subprocess.run([PROGRAM, "migrate", "sql", "-e", "--yes", "-c", self.configuration], check=True, capture_output=True, cwd=root,
                        timeout=PATIENCE)
         super().__init__(root, "hydra", [PROGRAM, "serve", "all", "--dev", "--sqa-opt-out", "-c", self.configuration], Hydra.is_ready)
+        self.furnish(self.register_clients)
+
+    def register_clients(self):
         for name in CLIENTS:
             self.administer("POST", "/admin/clients", {
                 "client_id": name, "client_secret": secret_of(name), "access_token_strategy": name, "scope": SCOPE,

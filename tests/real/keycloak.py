@@ -83,7 +83,7 @@ class Keycloak(Program):
             f"--https-certificate-key-file={pki.path('good.key')}", f"--truststore-paths={pki.path('ca.pem')}"], Keycloak.boots, {
                 "KC_BOOTSTRAP_ADMIN_CLIENT_ID": ADMIN, "KC_BOOTSTRAP_ADMIN_CLIENT_SECRET": ADMIN_SECRET,
                 "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1"})
-        self.make_realm()
+        self.furnish(self.make_realm)
 
     def boots(self):
         """Whether it knows its own realm: it listens before that."""

@@ -56,8 +56,12 @@ class Program:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.root, env=self.env,
                                             start_new_session=True)
+        self.furnish(lambda: await_until(self.serves, f"{self.name} to serve", PATIENCE))
+
+    def furnish(self, how):
+        """What a server needs before it is of use; it ends if that fails, since nobody has it yet who could end it."""
         try:
-            await_until(self.serves, f"{self.name} to serve", PATIENCE)
+            how()
         except BaseException:
             self.kill()
             raise

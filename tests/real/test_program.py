@@ -29,6 +29,14 @@ def test_ends_before_it_serves(tmp_path):
     await_until(lambda: is_gone(child(tmp_path)), "its child to end")
 
 
+def test_cannot_be_furnished(tmp_path):
+    program = start(tmp_path, "touch served; wait")
+    with pytest.raises(ZeroDivisionError):
+        program.furnish(lambda: 1 / 0)
+    assert program.has_ended()
+    await_until(lambda: is_gone(child(tmp_path)), "its child to end")
+
+
 def test_ends_later(tmp_path):
     program = start(tmp_path, "touch served; until [ -e end ]; do sleep 0.01; done")
     (tmp_path / "end").touch()

@@ -15,7 +15,7 @@ trap 'exit 130' INT TERM HUP
 exec 9>.build/real.lock
 flock -n 9 || { echo "another run is installing them" >&2; exit 1; }
 for program in idp clients mcp litellm ogx keycloak hydra kubernetes; do
-    bounded "$INSTALL_SECONDS" make --no-print-directory -f Makefile.apxs $program 9>&- || { echo "FAILED: $program could not be installed"; missing+="$program "; }
+    bounded "$INSTALL_SECONDS" make --no-print-directory -s -f Makefile.apxs $program 9>&- || { echo "FAILED: $program could not be installed"; missing+="$program "; }
 done
 exec 9>&-
 trap - EXIT INT TERM HUP

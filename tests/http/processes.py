@@ -9,6 +9,12 @@ def resident(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def anonymous(pid):
+    """Bytes of memory that are the process's own and of no file."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty:")) * 1024
+
+
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 

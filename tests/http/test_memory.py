@@ -12,8 +12,8 @@ from configs import everywhere, location, provider
 from conftest import new_token
 from errorlog import await_until
 from keyserver import accepted, jwt
-from processes import resident
-from server import key_entry, sanitizer_environment
+from processes import anonymous, resident
+from server import Httpd, key_entry, sanitizer_environment
 from signer import key, key_set
 
 ALICE = "key-of-alice-000000000001"
@@ -187,6 +187,50 @@ class TestIdleConnections:
                 assert connection.get("/v1", token=token).note("user") == "alice"
         print(f"{watch.kept / self.connections:.0f} bytes a connection")
         assert watch.kept < 512 * self.connections
+
+
+def test_idle_beside_httpd():
+    """The same against an httpd without the module, with what requests touched in the connection's pages and httpd does not give
+    back. That comes in whole pages, so it is the mean over requests whose sizes spread over one."""
+    more = idle_bytes(True) - idle_bytes(False)
+    print(f"{more:.0f} bytes a connection over httpd's own")
+    assert more < 2560
+
+
+def idle_bytes(module):
+    httpd = Httpd(processes=1, module=module, notes=False)
+    try:
+        text = "LogLevel warn\nAsyncRequestWorkerFactor 1000\nKeepAliveTimeout 300\n"
+        if module:
+            httpd.endpoint().default = accept("alice", {"roles": ["admin"], "scopes": ["a"]})
+            lines = ("Require valid-user", "RequireScope a", "LlamaAuthForward X-User principal")
+            text += "LogLevel llama_auth:warn\n" + provider("corp", httpd.endpoint().url(), "CacheVary none") + location("/v1", "corp", lines=lines)
+        httpd.configure(text + everywhere(httpd, "/v1"))
+        httpd.start()
+        return mean_growth(httpd)
+    finally:
+        wrong = httpd.stop()
+        httpd.remove()
+        assert not wrong, wrong
+
+
+def mean_growth(httpd, each=16, step=128, requests=2):
+    pid, = httpd.children()
+    token, connections, grown = new_token(), [], 0
+    for _ in range(200):
+        assert httpd.get("/v1", token=token + "x" * 4096).status == 200
+    for size in range(0, 4096, step):
+        longer = token + "x" * size
+        assert httpd.get("/v1", token=longer).status == 200
+        before = anonymous(pid)
+        for _ in range(each):
+            connections.append(httpd.connect())
+            for _ in range(requests):
+                assert connections[-1].get("/v1", token=longer).status == 200
+        grown += anonymous(pid) - before
+    for connection in connections:
+        connection.close()
+    return grown / len(connections)
 
 
 BODIES = {name: filled(b'{"model": "m", "pad": [', item, b"]}") for name, item in VALUES.items()}

@@ -35,7 +35,7 @@ def sections(httpd, *options):
 
 
 def shared(port, secrets="file:conf/secret"):
-    return (f"LlamaAuthCacheShared redis://127.0.0.1:{port} timeout=300ms connect_timeout=1s\n"
+    return (f"LlamaAuthCacheShared redis://127.0.0.1:{port} timeout=1s connect_timeout=1s\n"
             f"LlamaAuthCacheSecret {secrets}\n")
 
 

@@ -28,7 +28,7 @@ class TestFlood:
         return ("LogLevel warn llama_auth:warn\n"
                 'Header always set X-Note-cache "expr=%{note:llama_auth.cache}"\n'
                 'Header always set X-Note-user "expr=%{REMOTE_USER}"\n'
-                "LlamaAuthCacheSize 4M\n" + provider("corp", doorman.url(), "CacheVary none") + location("/", "corp"))
+                "LlamaAuthCacheSize 4M\n" + provider("corp", doorman.url(), "CacheVary none", "CacheTTL 1d") + location("/", "corp"))
 
     def test_random_tokens(self, httpd):
         doorman = httpd.endpoints["doorman"]

@@ -198,9 +198,13 @@ class TestStopped:
             httpd.endpoint().on(token, again)
         crowd = Crowd(httpd, [("/", token) for token in late])
         assert [answer.status for _, answer in crowd.await_waiting(2)] == [503]
-        assert sum(len(httpd.endpoint().calls_for(token)) for token in late) == 2
+
+        def calls():
+            return sum(len(httpd.endpoint().calls_for(token)) for token in late)
+        await_until(lambda: calls() >= 2, "both calls to arrive")
         again.release()
         crowd.await_waiting(0)
+        assert calls() == 2
 
 
 class TestStoppedFetch:

@@ -176,6 +176,10 @@ static void test_members(void **state)
     assert_int_equal(la_json_member(object, "B", &value), 0);
     assert_int_equal(la_json_member(object, "", &value), 0);
     assert_int_equal(la_json_member(NULL, "a", &value), 0);
+    assert_int_equal(la_json_type(la_json_get(object, "b")), LA_JSON_NUMBER);
+    assert_null(la_json_get(object, "a"));
+    assert_null(la_json_get(object, "B"));
+    assert_null(la_json_get(NULL, "b"));
     apr_pool_destroy(pool);
 }
 

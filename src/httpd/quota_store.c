@@ -7,23 +7,20 @@
 
 #define RETRY_MAX_S 30
 
-static la_redis_e send_command(void *baton, apr_size_t count, const la_slice_t *words,
-                               apr_pool_t *pool, la_redis_answer_t *answer)
+static la_redis_e send_command(apr_size_t count, const la_slice_t *words, apr_pool_t *pool,
+                               la_redis_answer_t *answer)
 {
-    (void)baton;
     return la_remote_send(la_shared_get()->remote, count, words, pool, answer);
 }
 
-static const char *make_name(void *baton, la_slice_t quota, const la_slice_t *counter,
-                             apr_pool_t *pool)
+static const char *make_name(la_slice_t quota, const la_slice_t *counter, apr_pool_t *pool)
 {
-    (void)baton;
     return la_remote_counter(la_shared_get()->remote, quota, counter, pool);
 }
 
 const la_quota_store_t *la_quota_store_get(void)
 {
-    static const la_quota_store_t store = {send_command, make_name, NULL};
+    static const la_quota_store_t store = {send_command, make_name};
 
     return la_shared_get()->remote ? &store : NULL;
 }

@@ -4,9 +4,7 @@
  * machine saw last, which comes with each charge; if another machine saw more of the same window,
  * from there. So a counter is never deleted while somebody may remember it: forgetting sets it to 0
  * and ends its window two seconds earlier, which makes it another one. What this machine charged
- * alone while Redis was away comes with the first charge afterwards, and is added.
- *
- * Called by requests, on any thread.
+ * alone while Redis was away comes with the first charge afterwards, and is added. Any thread.
  */
 #include "quota/store.h"
 
@@ -150,7 +148,7 @@ static const char *name_of(const la_quota_store_t *store, const la_limit_t *limi
 {
     la_slice_t counter[2] = {la_slice_of(limit->identity), *name};
 
-    return store->name(store->baton, la_slice_of(limit->quota), counter, pool);
+    return store->name(la_slice_of(limit->quota), counter, pool);
 }
 
 static int count_remote(const la_admission_t *admission)
@@ -289,7 +287,7 @@ int la_quota_store_charge(const la_quota_store_t *store, const la_quota_memory_t
         return 0;
     }
     add_all_terms(&call, memory, now, admission, alone);
-    if (store->command(store->baton, call.count, call.words, pool, &answer) == LA_REDIS_OK &&
+    if (store->command(call.count, call.words, pool, &answer) == LA_REDIS_OK &&
         read_answer(&answer, admission, count, refused)) {
         return 1;
     }
@@ -322,7 +320,7 @@ int la_quota_store_settle(const la_quota_store_t *store, const la_admission_t *a
             add_number(&call, (apr_int64_t)amount - (apr_int64_t)item->terms.cost);
         }
     }
-    return store->command(store->baton, call.count, call.words, pool, &answer) == LA_REDIS_OK;
+    return store->command(call.count, call.words, pool, &answer) == LA_REDIS_OK;
 }
 
 static int forget_names(const la_quota_store_t *store, const la_slice_t *names, apr_size_t count,
@@ -335,8 +333,7 @@ static int forget_names(const la_quota_store_t *store, const la_slice_t *names, 
         return 1;
     }
     memcpy(call.words + call.count, names, count * sizeof(*names));
-    return store->command(store->baton, call.count + count, call.words, pool, &answer) ==
-           LA_REDIS_OK;
+    return store->command(call.count + count, call.words, pool, &answer) == LA_REDIS_OK;
 }
 
 /* Walks over all names that fit the pattern. */
@@ -356,7 +353,7 @@ static int forget_pattern(const la_quota_store_t *store, const char *pattern, ap
         la_slice_t names[SCAN_COUNT];
         apr_size_t count = 0;
 
-        holds = store->command(store->baton, 6, words, scratch, &answer) == LA_REDIS_OK &&
+        holds = store->command(6, words, scratch, &answer) == LA_REDIS_OK &&
                 answer.kind == LA_REDIS_LIST && answer.count == 2 &&
                 answer.items[0].kind == LA_REDIS_TEXT && answer.items[1].kind == LA_REDIS_LIST;
         for (apr_size_t i = 0; holds && i < answer.items[1].count; i++) {
@@ -382,8 +379,8 @@ static int forget_pattern(const la_quota_store_t *store, const char *pattern, ap
 static int forget_there(const la_quota_store_t *store, const la_limit_t *limit,
                         const la_slice_t *name, const char *quota, apr_pool_t *pool)
 {
-    const char *text = limit ? name_of(store, limit, name, pool)
-                             : store->name(store->baton, la_slice_of(quota), NULL, pool);
+    const char *text =
+        limit ? name_of(store, limit, name, pool) : store->name(la_slice_of(quota), NULL, pool);
     la_slice_t word = la_slice_of(text);
 
     if (!text) {

@@ -14,13 +14,12 @@
 /* The way to Redis. */
 typedef struct la_quota_store_t {
     /* Sends one command through the breaker. */
-    la_redis_e (*command)(void *baton, apr_size_t count, const la_slice_t *words, apr_pool_t *pool,
+    la_redis_e (*command)(apr_size_t count, const la_slice_t *words, apr_pool_t *pool,
                           la_redis_answer_t *answer);
 
     /* The name in Redis of the HMAC, under the first secret, of what is counted: `quota` alone for
      * a pattern of all names of a quota. NULL when there is no secret. */
-    const char *(*name)(void *baton, la_slice_t quota, const la_slice_t *counter, apr_pool_t *pool);
-    void *baton;
+    const char *(*name)(la_slice_t quota, const la_slice_t *counter, apr_pool_t *pool);
 } la_quota_store_t;
 
 /* Charges all items with is_remote, or none.

@@ -41,10 +41,9 @@ static la_redis_e answer_scan(const la_slice_t *words, la_redis_answer_t *answer
     return LA_REDIS_OK;
 }
 
-static la_redis_e send_fake(void *baton, apr_size_t count, const la_slice_t *words, apr_pool_t *p,
+static la_redis_e send_fake(apr_size_t count, const la_slice_t *words, apr_pool_t *p,
                             la_redis_answer_t *answer)
 {
-    (void)baton;
     (void)p;
     if (fake.is_down) {
         return LA_REDIS_FAILED;
@@ -57,17 +56,15 @@ static la_redis_e send_fake(void *baton, apr_size_t count, const la_slice_t *wor
     return LA_REDIS_OK;
 }
 
-static const char *name_fake(void *baton, la_slice_t quota, const la_slice_t *counter,
-                             apr_pool_t *p)
+static const char *name_fake(la_slice_t quota, const la_slice_t *counter, apr_pool_t *p)
 {
-    (void)baton;
     (void)p;
     return counter ? apr_psprintf(pool, "%.*s:%.*s", (int)quota.len, quota.data,
                                   (int)counter[1].len, counter[1].data)
                    : apr_psprintf(pool, "%.*s:*", (int)quota.len, quota.data);
 }
 
-static const la_quota_store_t store = {send_fake, name_fake, NULL};
+static const la_quota_store_t store = {send_fake, name_fake};
 
 #define QUOTAS "Requests 1/1h;Rate 1/1h|By client_id;Requests 1/1h|Requests 1/1h;Shared off"
 

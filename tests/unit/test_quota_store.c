@@ -29,10 +29,9 @@ static la_redis_answer_t *texts_of(const char *answer, apr_size_t *count)
     return items;
 }
 
-static la_redis_e send_fake(void *baton, apr_size_t count, const la_slice_t *words, apr_pool_t *p,
+static la_redis_e send_fake(apr_size_t count, const la_slice_t *words, apr_pool_t *p,
                             la_redis_answer_t *answer)
 {
-    (void)baton;
     (void)p;
     fake.calls++;
     fake.sent = "";
@@ -54,10 +53,8 @@ static la_redis_e send_fake(void *baton, apr_size_t count, const la_slice_t *wor
     return LA_REDIS_OK;
 }
 
-static const char *name_fake(void *baton, la_slice_t quota, const la_slice_t *counter,
-                             apr_pool_t *p)
+static const char *name_fake(la_slice_t quota, const la_slice_t *counter, apr_pool_t *p)
 {
-    (void)baton;
     (void)p;
     return fake.has_secret
                ? apr_pstrcat(pool, apr_pstrmemdup(pool, quota.data, quota.len), ":",
@@ -65,7 +62,7 @@ static const char *name_fake(void *baton, la_slice_t quota, const la_slice_t *co
                : NULL;
 }
 
-static const la_quota_store_t store = {send_fake, name_fake, NULL};
+static const la_quota_store_t store = {send_fake, name_fake};
 
 static int set_up_fake(void **state)
 {

@@ -10,7 +10,6 @@
 #include "io/secret.h"
 #include "io/server.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include <apr_lib.h>
@@ -163,17 +162,14 @@ const char *la_option_readable_file(const la_option_line_t *line)
 /* Whether a file has a certificate in PEM. Closes it. */
 static int has_certificate(int fd)
 {
-    FILE *file = fdopen(fd, "r");
-    X509 *certificate = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    BIO *file = BIO_new_fd(fd, BIO_NOCLOSE);
+    X509 *certificate = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
     int found = certificate != NULL;
 
-    if (file) {
-        fclose(file);
-    } else {
-        close(fd);
-    }
     X509_free(certificate);
+    BIO_free(file);
     ERR_clear_error();
+    close(fd);
     return found;
 }
 

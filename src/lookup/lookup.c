@@ -1,8 +1,7 @@
 /* Gets a verdict from the fastest source that may answer:
  *
  *   1. the cache: a fresh acceptance or rejection
- *   2. else, with a place among those that may wait (workers.c), another request's call for the
- * same key (flight.c)
+ *   2. else, with a place to wait (workers.c), another request's call for the same key (flight.c)
  *   3. else, as the one that calls: the second-level cache; breaker, permit and provider (ask.c);
  *      the answer goes into the cache, to the waiting requests, into the second-level cache
  *   4. if the provider is unavailable: an acceptance past its TTL, where CacheStale allows it

@@ -6,9 +6,6 @@
  * Requests fetch if there is no document yet, or if the background is late (mod_watchdog is not
  * loaded). The provider's gate lets one fetch at a time, of all processes. A fetch that failed is
  * tried again after one second, then two, up to ten.
- *
- * The shared memory may hold anything: what is read is checked against its own digest. A writer
- * that dies leaves the version before.
  */
 #ifndef LA_REMOTE_DOC_H
 #define LA_REMOTE_DOC_H

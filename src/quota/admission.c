@@ -1,7 +1,5 @@
-/* Charges items one after another, and gives back what was charged as soon as one has no room.
- *
- * Called by requests, each on its own thread.
- */
+/* Charges items one after another, and gives back what was charged as soon as one has no room. In
+ * request threads. */
 #include "quota/admission.h"
 
 #include <string.h>

@@ -1,8 +1,6 @@
 /* Cuts an answer into JSON texts while it passes: the whole body, events (SSE, WHATWG HTML section
- * 9.2) or lines (NDJSON), and says in the end what was used. usage_json.c reads the texts.
- *
- * One reader belongs to one answer and one thread at a time.
- */
+ * 9.2) or lines (NDJSON), and says in the end what was used. usage_json.c reads the texts. A reader
+ * belongs to one answer and one thread at a time. */
 #include "quota/usage.h"
 
 #include "quota/usage_json.h"

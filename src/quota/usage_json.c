@@ -1,7 +1,5 @@
 /* An incremental reader of JSON that keeps no text but the beginning of a member's name and one
  * number. It reads each byte once, so what it takes is linear in the text whatever the text holds.
- *
- * A reader belongs to one answer and one thread at a time.
  */
 #include "quota/usage_json.h"
 

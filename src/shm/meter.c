@@ -1,8 +1,6 @@
 /* Charging, reading and settling meters, and making them. meter_layout.h draws the memory and says
- * in which order its words are read and written; meter_all.c does what concerns all meters.
- *
- * Called by requests, on any thread of any process.
- */
+ * in which order its words are read and written; meter_all.c does what concerns all meters. Any
+ * thread of any process. */
 #include "shm/meter_layout.h"
 
 #include <string.h>

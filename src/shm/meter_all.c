@@ -1,8 +1,6 @@
 /* What concerns all meters: the status page reads them, an administrator has some forgotten, a new
- * segment takes them over, and another machine's store says how far they are.
- *
- * Called from any thread of any process; la_meters_copy() by the parent.
- */
+ * segment takes them over (in the parent), and another machine's store says how far they are. Any
+ * thread of any process. */
 #include "shm/meter_layout.h"
 
 #include <string.h>

@@ -1,9 +1,6 @@
 /* Permits: first a place is taken, then those of the same name are counted. Whoever finds more than
  * the limit leaves again. Both are sequentially consistent, so of those who hold a place the last
- * to take one counted all others: never more than the limit stay.
- *
- * Called by requests, on any thread.
- */
+ * to take one counted all others: never more than the limit stay. Any thread. */
 #include "shm/permits.h"
 
 #include <string.h>

@@ -1,6 +1,5 @@
 /* The table's layout, look-ups and counters. table_layout.h has the types, table_write.c stores and
- * removes; the cache decides what values mean and how long they live. Called from any thread of any
- * child; la_table_format() only from the parent before the children start.
+ * removes; the cache decides what values mean and how long they live. Any thread of any process.
  *
  *   offset 0
  *   header        magic | size | counters

@@ -1,6 +1,5 @@
 /* Asks a provider, and tells its breaker the outcome. Runs in any request thread. gate.c and
- * breaker.c decide who may call when.
- */
+ * breaker.c decide who may call when. */
 #include "lookup/ask.h"
 
 #include "base/clock.h"

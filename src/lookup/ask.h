@@ -13,10 +13,8 @@ int la_ask_takes_call(const la_provider_type_t *type);
 la_gate_terms_t la_ask_terms(const la_provider_common_t *common);
 
 /* Asks the provider, if its breaker allows it and a permit is free within ConnectTimeout. Any
- * thread.
- *
- * provider: with the gates of its process. result: zeroed here; what it points to lives in `pool`.
- */
+ * thread. provider: with the gates of its process. result: zeroed here; what it points to lives in
+ * `pool`. */
 void la_ask(la_counters_t *stats, const la_provider_t *provider, const la_call_t *call,
             apr_pool_t *pool, la_result_t *result);
 

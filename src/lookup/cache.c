@@ -7,8 +7,7 @@
  *
  * An acceptance's value is an identity (identity.c), a rejection's is its message with a NUL. Both
  * are checked after the copy, since a process that can write to the memory may have put anything
- * there.
- */
+ * there. */
 #include "lookup/cache.h"
 
 #include "access/token.h"

@@ -51,11 +51,9 @@ apr_time_t la_cache_until(apr_time_t now, apr_interval_time_t span, apr_time_t e
 /* The least size that la_cache_format() takes. */
 apr_size_t la_cache_bytes_min(void);
 
-/* Makes an empty cache of `size` bytes.
- *
- * bytes: aligned to LA_TABLE_ALIGN, zero, as a new anonymous mapping is.
- * Returns APR_SUCCESS, APR_ENOSPC below la_cache_bytes_min(), or what la_table_format() returns.
- */
+/* Makes an empty cache of `size` bytes. bytes: aligned to LA_TABLE_ALIGN, zero, as a new anonymous
+ * mapping is. Returns APR_SUCCESS, APR_ENOSPC below la_cache_bytes_min(), or what la_table_format()
+ * returns. */
 apr_status_t la_cache_format(void *bytes, apr_size_t size);
 
 /* Tells a cache just made which position among the purges of all machines the server's cache before
@@ -67,28 +65,22 @@ la_purge_position_t la_cache_position(const void *bytes);
  * has to, which would drop what another child has stored already. */
 void la_cache_bind(void *bytes, apr_uint64_t place);
 
-/* Makes this process's handle.
- *
- * bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same in all processes, never in the
- * bytes. life: of this server; must outlive the cache. cache: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, what la_table_attach() returns, or APR_EGENERAL when libcrypto fails.
- */
+/* Makes this process's handle. bytes, size: as formatted. secret: LA_CACHE_SECRET_BYTES, the same
+ * in all processes, never in the bytes. life: of this server; must outlive the cache. cache: lives
+ * in `pool`; NULL on failure. Returns APR_SUCCESS, what la_table_attach() returns, or APR_EGENERAL
+ * when libcrypto fails. */
 apr_status_t la_cache_attach(void *bytes, apr_size_t size,
                              const unsigned char secret[LA_CACHE_SECRET_BYTES], la_holder_t *life,
                              apr_pool_t *pool, la_cache_t **cache);
 
 /* Makes the key of a verdict: HMAC-SHA256 (RFC 2104) over the parts, each with its length. A part
  * with data NULL is absent, not empty. Returns APR_SUCCESS, or APR_EGENERAL when libcrypto fails;
- * there is no key then.
- */
+ * there is no key then. */
 apr_status_t la_cache_key(const la_cache_t *cache, const la_slice_t *parts, apr_size_t count,
                           la_cache_key_t *key);
 
-/* Looks a verdict up: no lock, no system call, no JSON; the identity is one copy in `pool`.
- *
- * now: the clock's time, not the request's.
- * found: complete for what is returned.
- */
+/* Looks a verdict up: no lock, no system call, no JSON; the identity is one copy in `pool`. now:
+ * the clock's time, not the request's. found: complete for what is returned. */
 la_cache_e la_cache_get(const la_cache_t *cache, const la_cache_key_t *key, apr_time_t now,
                         apr_pool_t *pool, la_cache_found_t *found);
 

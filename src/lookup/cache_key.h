@@ -20,11 +20,8 @@ struct la_cache_key_memo_t {
 };
 
 /* Lists what the verdict depends on, in an order that is fixed for one definition of a provider:
- * its fingerprint, the token's digest, then the fields.
- *
- * epoch: of the provider's type; borrowed, as is all that the parts point to.
- * Returns their number.
- */
+ * its fingerprint, the token's digest, then the fields. epoch: of the provider's type; borrowed, as
+ * is all that the parts point to. Returns their number. */
 apr_size_t la_cache_key_parts(const la_provider_t *provider, const la_call_t *call,
                               const apr_uint64_t *epoch, la_slice_t parts[LA_CACHE_KEY_PARTS_MAX]);
 

@@ -6,8 +6,7 @@
  *      the answer goes into the cache, to the waiting requests, into the second-level cache
  *   4. if the provider is unavailable: an acceptance past its TTL, where CacheStale allows it
  *
- * Runs in any request thread.
- */
+ * Runs in any request thread. */
 #include "lookup/lookup.h"
 
 #include "lookup/ask.h"

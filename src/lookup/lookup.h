@@ -29,10 +29,7 @@ typedef struct la_shared_t {
 
 /* Gets one provider's verdict on one token from the fastest source, result->source. NOT_MINE with
  * message NULL if the provider's Match does not fit. Any thread; waits at most twice the provider's
- * Timeout, and the time of a call.
- *
- * result: zeroed here; what it points to lives in `pool`.
- */
+ * Timeout, and the time of a call. result: zeroed here; what it points to lives in `pool`. */
 void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const la_call_t *call,
                apr_pool_t *pool, la_result_t *result);
 

@@ -1,7 +1,6 @@
 /* Nonces. A new one is made under LlamaAuthCacheSecret's first secret, else under this server's own
  * key; one made under any of the keys is good, so that neither a new secret nor a graceful restart
- * that brings the first one turns clients away.
- */
+ * that brings the first one turns clients away. */
 #include "lookup/nonce.h"
 
 #include <openssl/crypto.h>

@@ -1,10 +1,7 @@
-/* Reads and writes the second-level cache's entries.
- *
- * An entry holds the position among the purges of all machines (remote_purges.c) at which its
- * provider was asked; each answer of Redis comes with the position now. An entry is used only if
- * both are this machine's position too. So nothing that was purged anywhere is accepted here, even
- * if mod_watchdog's thread is late.
- */
+/* Reads and writes the second-level cache's entries. An entry holds the position among the purges
+ * of all machines (remote_purges.c) at which its provider was asked; each answer of Redis comes
+ * with the position now. An entry is used only if both are this machine's position too. So nothing
+ * that was purged anywhere is accepted here, even if mod_watchdog's thread is late. */
 #include "lookup/remote.h"
 #include "lookup/remote_link.h"
 

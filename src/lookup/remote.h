@@ -30,12 +30,9 @@ typedef struct la_remote_found_t {
     apr_time_t stale_until;
 } la_remote_found_t;
 
-/* Asks for an acceptance.
- *
- * parts: la_cache_key_parts(). since: renewed if the answer brought news of a purge, so that what
- * is found can be kept. asked: for la_remote_put(). Returns 1 when there is one that has not
- * expired; found is complete then.
- */
+/* Asks for an acceptance. parts: la_cache_key_parts(). since: renewed if the answer brought news of
+ * a purge, so that what is found can be kept. asked: for la_remote_put(). Returns 1 when there is
+ * one that has not expired; found is complete then. */
 int la_remote_get(la_remote_t *remote, const la_slice_t *parts, apr_size_t count, apr_pool_t *pool,
                   la_cache_asked_t *since, la_remote_asked_t *asked, la_remote_found_t *found);
 
@@ -51,15 +48,12 @@ apr_uint64_t la_remote_place(const la_remote_options_t *options, apr_pool_t *poo
 
 /* Binds this machine's position among the purges to that Redis, or to none (NULL). Each child calls
  * it before any of the functions below. If the position was bound to another Redis, database or
- * prefix, everything cached is dropped, here and there.
- */
+ * prefix, everything cached is dropped, here and there. */
 void la_remote_bind(const la_cache_t *cache, la_remote_t *remote, apr_pool_t *pool);
 
 /* Tells all machines of a purge; they drop everything that they have. Carries out here what other
- * machines told meanwhile.
- *
- * Returns NULL, or why they could not be told; until they can be, nothing from Redis is used here.
- */
+ * machines told meanwhile. Returns NULL, or why they could not be told; until they can be, nothing
+ * from Redis is used here. */
 const char *la_remote_purge(la_remote_t *remote, const la_purge_t *purge, apr_pool_t *pool);
 
 /* Asks for purges by other machines and carries them out, at most once a second for all processes.

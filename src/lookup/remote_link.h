@@ -52,8 +52,7 @@ la_slice_t la_remote_word(const la_remote_t *remote, apr_pool_t *pool, const cha
  * insist: 0 does not try to begin a new era if Redis refused one less than a second ago.
  * position: of Redis. The answer may be used only if this is still la_remote_known() afterwards.
  * Returns 1 when every purge up to the position was carried out here, or 0 when nothing from Redis
- * may be used.
- */
+ * may be used. */
 int la_remote_settle(la_remote_t *remote, la_purge_position_t least, const la_redis_answer_t *words,
                      const char *server, int insist, apr_pool_t *pool,
                      la_purge_position_t *position);

@@ -42,10 +42,8 @@ typedef enum la_remote_e {
 
 typedef struct la_remote_t la_remote_t;
 
-/* Reads a secret from a file and adds it.
- *
- * Returns NULL, or what is wrong: unreadable, or shorter than LA_SEAL_SECRET_MIN characters.
- */
+/* Reads a secret from a file and adds it. Returns NULL, or what is wrong: unreadable, or shorter
+ * than LA_SEAL_SECRET_MIN characters. */
 const char *la_remote_secret(apr_pool_t *pool, const char *name, la_remote_options_t *options);
 
 /* Copies the keys of secret `i`, as its file has them now. To be cleansed after use. Any thread. */
@@ -70,11 +68,9 @@ apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options
 la_redis_e la_remote_send(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                           apr_pool_t *pool, la_redis_answer_t *answer);
 
-/* The name of a counter: nobody without the secret learns from it who is counted.
- *
- * quota: its label; empty for a pattern of all counters. counter: two parts; NULL for a pattern of
- * all counters of the quota. Returns NULL when there is no secret that can be used. In `pool`.
- */
+/* The name of a counter: nobody without the secret learns from it who is counted. quota: its label;
+ * empty for a pattern of all counters. counter: two parts; NULL for a pattern of all counters of
+ * the quota. Returns NULL when there is no secret that can be used. In `pool`. */
 const char *la_remote_counter(la_remote_t *remote, la_slice_t quota, const la_slice_t *counter,
                               apr_pool_t *pool);
 

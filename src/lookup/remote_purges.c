@@ -13,8 +13,7 @@
  *
  * If Redis lost data, its words are missing, belong to another server process, database or prefix,
  * or are at an earlier position than this machine's. In all these cases a new era begins, later
- * than any before.
- */
+ * than any before. */
 #include "lookup/remote.h"
 #include "lookup/remote_link.h"
 

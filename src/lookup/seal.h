@@ -37,23 +37,16 @@ typedef enum la_unseal_e {
 apr_status_t la_seal_keys(la_slice_t secret, la_seal_keys_t *keys);
 
 /* Makes a name that tells nothing without the key: la_hmac_parts() as hex digits, closed with NUL.
- * Returns APR_SUCCESS or APR_EGENERAL.
- */
+ * Returns APR_SUCCESS or APR_EGENERAL. */
 apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, apr_size_t count,
                           char name[LA_SEAL_NAME_LEN + 1]);
 
-/* Seals `plain` for the place (its name).
- *
- * sealed: in `pool`. Returns APR_SUCCESS, APR_EINVAL above 2 GB, or APR_EGENERAL when libcrypto
- * fails.
- */
+/* Seals `plain` for the place (its name). sealed: in `pool`. Returns APR_SUCCESS, APR_EINVAL above
+ * 2 GB, or APR_EGENERAL when libcrypto fails. */
 apr_status_t la_seal(const la_seal_keys_t *keys, la_slice_t place, la_slice_t plain,
                      apr_pool_t *pool, la_slice_t *sealed);
 
-/* Opens what was sealed for the place.
- *
- * plain: in `pool`, 8-byte aligned; empty unless LA_UNSEAL_OK.
- */
+/* Opens what was sealed for the place. plain: in `pool`, 8-byte aligned; empty if it is not OK. */
 la_unseal_e la_unseal(const la_seal_keys_t *keys, la_slice_t place, la_slice_t sealed,
                       apr_pool_t *pool, la_slice_t *plain);
 

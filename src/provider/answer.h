@@ -1,7 +1,6 @@
 /* A question to an endpoint about a token, and its answer: what the types that call out share. Any
  * thread. Each reason for the log names the URL, what came and what was expected; none holds the
- * token, or more than a short text of the answer.
- */
+ * token, or more than a short text of the answer. */
 #ifndef LA_ANSWER_H
 #define LA_ANSWER_H
 
@@ -19,10 +18,8 @@ typedef struct la_answer_t {
     la_http_response_t response;
 } la_answer_t;
 
-/* Asks. scratch: of the answer; request->url must live as long.
- *
- * Returns 1 if the endpoint answered, whatever the status; else 0, and the result is an outage.
- */
+/* Asks. scratch: of the answer; request->url must live as long. Returns 1 if the endpoint answered,
+ * whatever the status; else 0, and the result is an outage. */
 int la_answer_ask(la_answer_t *answer, const la_http_request_t *request, apr_pool_t *scratch);
 
 /* Parses the body, a document of type `expected`, in `scratch`. Returns NULL if it is none, and the

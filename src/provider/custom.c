@@ -1,6 +1,5 @@
 /* The `custom` provider: asks the administrator's own endpoint about each token, as Llama Stack's
- * middleware does: with the token, and the request's path, query and some of its header fields.
- */
+ * middleware does: with the token, and the request's path, query and some of its header fields. */
 #include "provider/answer.h"
 
 #include "access/claims.h"

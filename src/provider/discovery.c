@@ -1,9 +1,7 @@
 /* Discovery: where an issuer's metadata is, and what of it is believed. Called by documents'
- * fetches (remote_doc.c), in any thread, by one at a time.
- *
- * The metadata decides whose signatures count. So nothing is read from metadata that names another
- * issuer (RFC 8414 section 3.3), and an https issuer cannot lead to plain http.
- */
+ * fetches (remote_doc.c), in any thread, by one at a time. The metadata decides whose signatures
+ * count. So nothing is read from metadata that names another issuer (RFC 8414 section 3.3), and an
+ * https issuer cannot lead to plain http. */
 #include "provider/discovery.h"
 
 #include "base/json.h"

@@ -19,11 +19,9 @@ int la_discovery_is_exposed(const la_url_t *url);
 /* Whether two checked URLs have the same scheme, host and port, as they are spelt. */
 int la_discovery_same_origin(const char *a, const char *b);
 
-/* Fetches a document: GET, expecting 200.
- *
- * headers, deadline_us: as of la_http_request_t. body: in `pool`, empty on failure. status: 0 if
- * there was no answer. Returns NULL, or what went wrong, for the log, with the URL up to its query.
- */
+/* Fetches a document: GET, expecting 200. headers, deadline_us: as of la_http_request_t. body: in
+ * `pool`, empty on failure. status: 0 if there was no answer. Returns NULL, or what went wrong, for
+ * the log, with the URL up to its query. */
 const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t *headers,
                              apr_time_t deadline_us, apr_pool_t *pool, la_slice_t *body,
                              int *status);
@@ -36,8 +34,7 @@ const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t
  * issuer is https.
  *
  * deadline_us: of la_clock_us(), for all the calls together. url: in `pool`, NULL on failure.
- * Returns NULL, or why there is none, for the log; in `pool` or a literal.
- */
+ * Returns NULL, or why there is none, for the log; in `pool` or a literal. */
 const char *la_discovery_find(la_http_t *http, const char *issuer, const char *member,
                               apr_time_t deadline_us, apr_pool_t *pool, const char **url);
 

@@ -1,6 +1,5 @@
 /* The `github` provider: asks GitHub's REST API, with the caller's own token, who the caller is
- * and, if configured, in which organizations and teams.
- */
+ * and, if configured, in which organizations and teams. */
 #include "provider/answer.h"
 
 #include "access/claims.h"
@@ -116,10 +115,8 @@ static int judge_status(const session_t *s, apr_pool_t *pool)
     return 0;
 }
 
-/* Asks for one document, which lives in `pool`.
- *
- * path: with its query. Returns NULL if there is none, with the result set.
- */
+/* Asks for one document, which lives in `pool`. path: with its query. Returns NULL if there is
+ * none, with the result set. */
 static const la_json_t *get(session_t *s, const char *path, la_json_e expected, apr_pool_t *pool)
 {
     static const char *const wanted[] = {"X-OAuth-Scopes", "X-RateLimit-Remaining", "Retry-After",

@@ -1,7 +1,6 @@
 /* The `introspection` provider: asks an OAuth2 server about each token (RFC 7662). If only the
  * Issuer is configured, discovery.c finds the endpoint ahead of need and remote_doc.c keeps its URL
- * for all processes.
- */
+ * for all processes. */
 #include "provider/answer.h"
 
 #include "access/claims.h"

@@ -1,7 +1,6 @@
 /* The `jwt` provider: JSON Web Tokens that are verified in process. Owns its options, how its key
  * set is fetched and when a newer one is asked for, and the order in which a token is checked:
- * form, issuer, type, signature, other claims (validity.c).
- */
+ * form, issuer, type, signature, other claims (validity.c). */
 #include "provider/provider.h"
 
 #include "base/clock.h"

@@ -3,8 +3,7 @@
  *     | tag: 32 bits of the mark, not 0 | seconds since 1970: 32 bits |
  *
  * A word is replaced by one compare-and-swap, so a reader never sees half of it and a process may
- * die anywhere. Two processes may note one key in two words; the later counts.
- */
+ * die anywhere. Two processes may note one key in two words; the later counts. */
 #include "provider/key_uses.h"
 
 #define BUCKETS 2048

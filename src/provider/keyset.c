@@ -1,6 +1,5 @@
 /* A jwt provider's keys in one process: when they are parsed, and what makes another version of
- * them. remote_doc.c and file.c bring the text, reload.c keeps the versions.
- */
+ * them. remote_doc.c and file.c bring the text, reload.c keeps the versions. */
 #include "provider/keyset.h"
 
 #include "io/reload.h"

@@ -1,6 +1,5 @@
 /* The keys of a jwt provider in one process: parsed once per version of their text, which is a
- * document that all processes share (JwksUri, Issuer) or a file (JwksFile). Any thread.
- */
+ * document that all processes share (JwksUri, Issuer) or a file (JwksFile). Any thread. */
 #ifndef LA_KEYSET_H
 #define LA_KEYSET_H
 
@@ -20,11 +19,9 @@ typedef struct la_keyset_hold_t {
  * order and with anything beside them, and the same names of skipped keys. */
 int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t *scratch);
 
-/* Reads keys from a file, while the configuration is read; children inherit them.
- *
- * provider: its name, for the log. keyset: in `pool`, NULL on failure.
- * Returns NULL, or "path: what is wrong" in `pool`.
- */
+/* Reads keys from a file, while the configuration is read; children inherit them. provider: its
+ * name, for the log. keyset: in `pool`, NULL on failure. Returns NULL, or "path: what is wrong" in
+ * `pool`. */
 const char *la_keyset_read(const char *provider, const char *path, la_jwa_set_t allowed,
                            apr_pool_t *pool, la_keyset_t **keyset);
 
@@ -41,10 +38,8 @@ apr_uint64_t la_keyset_epoch(la_keyset_t *keyset, apr_time_t now);
 
 /* Takes hold of the current keys, after bringing them up to date: no verdict is made with keys that
  * are older than what la_keyset_epoch() has said before. Skipped keys are logged once per version.
- *
  * Returns 1, or 0 when there are no keys and nothing is to be released. The caller asks
- * la_remote_doc_ensure() before.
- */
+ * la_remote_doc_ensure() before. */
 int la_keyset_hold(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch,
                    la_keyset_hold_t *hold);
 

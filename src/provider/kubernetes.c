@@ -1,7 +1,6 @@
 /* The `kubernetes` provider: asks the cluster's API server (API group authentication.k8s.io/v1) who
  * a token belongs to: by a TokenReview with a reviewer's token, or by a SelfSubjectReview with the
- * caller's own.
- */
+ * caller's own. */
 #include "provider/answer.h"
 
 #include "access/claims.h"

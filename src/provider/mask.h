@@ -4,11 +4,9 @@
 
 #include <apr_pools.h>
 
-/* The arguments of a line, in `pool`; NULL if they hold no secret.
- *
- * help: as la_option_t has it: the word in the place of SECRET is hidden unless it is file: or
- * env:. Of a word that is a URL, user, password and query are hidden.
- */
+/* The arguments of a line, in `pool`; NULL if they hold no secret. help: as la_option_t has it: the
+ * word in the place of SECRET is hidden unless it is file: or env:. Of a word that is a URL, user,
+ * password and query are hidden. */
 const char *la_mask_option(apr_pool_t *pool, const char *help, int count, const char *const *words);
 
 /* The same for LlamaAuthCacheShared: the URL's password is hidden. */

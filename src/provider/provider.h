@@ -1,10 +1,7 @@
 /* A provider validates a token and says who the caller is. One struct for each <LlamaAuthProvider>
- * section, one vtable for each type.
- *
- * While the configuration is read: la_provider_make(), la_provider_set() for each line,
- * la_provider_finish() at the section's end. Then the struct is constant. In each child:
- * la_provider_child_init(). In any thread: la_provider_verify().
- */
+ * section, one vtable for each type. While the configuration is read: la_provider_make(),
+ * la_provider_set() for each line, la_provider_finish() at the section's end. Then the struct is
+ * constant. In each child: la_provider_child_init(). In any thread: la_provider_verify(). */
 #ifndef LA_PROVIDER_H
 #define LA_PROVIDER_H
 
@@ -254,10 +251,8 @@ void la_provider_warn_of_plain_http(const la_provider_t *provider, const char *o
                                     const la_url_t *url);
 
 /* Sets the hint and the issuer of a type whose tokens an OAuth2 server issues. For finish().
- *
  * issuer: a name that is no URL is told to clients only; NULL: unknown. else_hint: then in its
- * place.
- */
+ * place. */
 void la_provider_set_issuer(la_provider_t *provider, const char *issuer, const char *else_hint,
                             apr_pool_t *pool);
 

@@ -24,8 +24,7 @@
  * Memory order: the store of `current` in publish() releases the slot's bytes to the load in
  * la_remote_doc_read(), which acquires them. A reader that writers overtake while it copies finds
  * another digest. la_remote_doc_version() is relaxed, because a version is compared and never
- * followed. The times and counts do not depend on each other.
- */
+ * followed. The times and counts do not depend on each other. */
 #include "provider/remote_doc.h"
 
 #include "base/clock.h"
@@ -176,10 +175,8 @@ static apr_uint64_t next_slot(segment_t *segment)
 
 /* Makes the bytes the current version. A writer that is stopped here loses its permit, and others
  * publish meanwhile: what it brings when it goes on never replaces what is newer. If it spoils the
- * slot that they use, readers notice, and the document is fetched again.
- *
- * before: `current` when the fetch began. version: 0 when others have published since.
- */
+ * slot that they use, readers notice, and the document is fetched again. before: `current` when the
+ * fetch began. version: 0 when others have published since. */
 static const char *publish(segment_t *segment, apr_uint64_t before, la_slice_t bytes,
                            apr_uint64_t *version)
 {

@@ -5,8 +5,7 @@
  * Each process has a background thread that calls la_remote_doc_tick() about once a second.
  * Requests fetch if there is no document yet, or if the background is late (mod_watchdog is not
  * loaded). The provider's gate lets one fetch at a time, of all processes. A fetch that failed is
- * tried again after one second, then two, up to ten.
- */
+ * tried again after one second, then two, up to ten. */
 #ifndef LA_REMOTE_DOC_H
 #define LA_REMOTE_DOC_H
 
@@ -25,10 +24,8 @@ typedef struct la_remote_doc_t la_remote_doc_t;
 /* How a document is fetched; constant. */
 typedef struct la_remote_doc_source_t {
     /* Fetches and checks the document. Called by one thread at a time of all processes, and takes
-     * at most the provider's Timeout.
-     *
-     * bytes: what to keep, in `pool`. Returns NULL, or what went wrong, for the log, in `pool`.
-     */
+     * at most the provider's Timeout. bytes: what to keep, in `pool`. Returns NULL, or what went
+     * wrong, for the log, in `pool`. */
     const char *(*fetch)(const la_provider_t *provider, apr_pool_t *pool, la_slice_t *bytes);
     apr_interval_time_t refresh_us; /* fetched again after nine tenths of it */
     const char *what;               /* for the log: "the key set" */
@@ -70,8 +67,7 @@ void la_remote_doc_tick(la_remote_doc_t *document, apr_pool_t *scratch);
 
 /* A request's turn, before it uses the document. If there is one, fetches only when the background
  * is late, and does not wait for others. If there is none, fetches or waits for who does, at most
- * the provider's ConnectTimeout; fails at once in the pause after a failure.
- */
+ * the provider's ConnectTimeout; fails at once in the pause after a failure. */
 la_remote_doc_e la_remote_doc_ensure(la_remote_doc_t *document, apr_pool_t *scratch);
 
 /* A request found that the version it used lacks something. If that version is still the current

@@ -1,9 +1,6 @@
 /* The `static` provider: API keys in a file. Owns the verdict on a key; static_keys.c reads the
- * file's form, reload.c notices a new version.
- *
- * The file is read while the configuration is read, in the parent. Each child inherits that version
- * and follows the file itself, in its request threads.
- */
+ * file's form, reload.c notices a new version. The file is read while the configuration is read, in
+ * the parent. Each child inherits that version and follows the file, in its request threads. */
 #include "provider/provider.h"
 
 #include "io/reload.h"

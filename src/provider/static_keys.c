@@ -1,9 +1,7 @@
-/* The form of a key file, and the look-up in it.
- *
- * The look-up is constant-time in the secret, because it compares SHA-256 digests: nobody can
- * choose a token whose digest begins like a stored one, so how far a comparison gets helps with no
- * other guess. The last comparison, of all 32 bytes, is constant-time nevertheless.
- */
+/* The form of a key file, and the look-up in it. The look-up is constant-time in the secret,
+ * because it compares SHA-256 digests: nobody can choose a token whose digest begins like a stored
+ * one, so how far a comparison gets helps with no other guess. The last comparison, of all 32
+ * bytes, is constant-time nevertheless. */
 #include "provider/static_keys.h"
 
 #include "access/claims.h"

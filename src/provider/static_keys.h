@@ -50,13 +50,10 @@ typedef struct la_static_keys_form_t {
                     PrincipalClaim may name another member */
 } la_static_keys_form_t;
 
-/* Reads a key file, strictly (spec sections 4 and 17).
- *
- * pool: holds the table. scratch: for what is needed only while reading; may become large. keys:
- * NULL on failure.
- * Returns NULL, or what is wrong, beginning with the entry's position ("keys[3]: duplicate
- * sha256"), in `pool`; it never quotes the file, where somebody may have put a key by mistake.
- */
+/* Reads a key file, strictly (spec sections 4 and 17). pool: holds the table. scratch: for what is
+ * needed only while reading; may become large. keys: NULL on failure. Returns NULL, or what is
+ * wrong, beginning with the entry's position ("keys[3]: duplicate sha256"), in `pool`; it never
+ * quotes the file, where somebody may have put a key by mistake. */
 const char *la_static_keys_parse(la_slice_t text, const la_static_keys_form_t *form,
                                  apr_pool_t *pool, apr_pool_t *scratch, la_static_keys_t **keys);
 

@@ -1,7 +1,6 @@
 /* Places for the requests that wait: a gate without a queue. lookup.c takes a place for a look-up
  * that the cache did not answer, remote_doc.c for a request that fetches outside of one. Any
- * thread.
- */
+ * thread. */
 #include "provider/workers.h"
 
 #include "io/server.h"

@@ -5,8 +5,7 @@
  * workers, at least one. The other half serves callers who are known.
  *
  * Half of the workers may be all threads of some processes, and a known caller's connection belongs
- * to one process. So a process of many threads keeps one of them free.
- */
+ * to one process. So a process of many threads keeps one of them free. */
 #ifndef LA_WORKERS_H
 #define LA_WORKERS_H
 
@@ -20,11 +19,8 @@ typedef struct la_workers_t la_workers_t;
 
 la_workers_t *la_workers_make(la_gates_t *gates, apr_pool_t *pool);
 
-/* Takes a place. Never waits.
- *
- * longest_us: how long the request may keep it; then a process that was stopped loses it.
- * place: for la_workers_leave(). Returns 1, or 0 if none is left.
- */
+/* Takes a place. Never waits. longest_us: how long the request may keep it; then a process that was
+ * stopped loses it. place: for la_workers_leave(). Returns 1, or 0 if none is left. */
 int la_workers_enter(la_workers_t *workers, apr_interval_time_t longest_us,
                      la_gate_permit_t *place);
 

@@ -1,8 +1,6 @@
-/* Admitting a request: it is charged to all limits of all quotas, or to none of them.
- *
- * Life cycle, on one thread at a time: la_admission_make() of items.h, la_admission_ask() once;
- * then, when the request is logged, la_admission_settle() and la_admission_leave().
- */
+/* Admitting a request: it is charged to all limits of all quotas, or to none of them. Life cycle,
+ * on one thread at a time: la_admission_make() of items.h, la_admission_ask() once; then, when the
+ * request is logged, la_admission_settle() and la_admission_leave(). */
 #ifndef LA_ADMISSION_H
 #define LA_ADMISSION_H
 
@@ -16,10 +14,7 @@ typedef enum la_admission_e {
     LA_ADMISSION_ADMITTED
 } la_admission_e;
 
-/* Charges all of it, or nothing.
- *
- * store: NULL where nothing is counted in Redis.
- */
+/* Charges all of it, or nothing. store: NULL where nothing is counted in Redis. */
 la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory_t *memory,
                                 const la_quota_store_t *store, const la_meter_now_t *now,
                                 apr_pool_t *pool);

@@ -1,6 +1,5 @@
 /* What a request is charged to: an item for each limit and each of the caller's names. admission.h
- * charges them, store.h in Redis, fields.h shows them.
- */
+ * charges them, store.h in Redis, fields.h shows them. */
 #ifndef LA_QUOTA_ITEMS_H
 #define LA_QUOTA_ITEMS_H
 
@@ -52,11 +51,8 @@ typedef struct la_admission_t {
     apr_array_header_t *strange;    /* of const char *: values that are no number, for the log */
 } la_admission_t;
 
-/* Collects what a request is charged to.
- *
- * quotas: of const la_quota_t *, those whose `When` holds. reserve: 0, or what the request itself
- * says it will use at most, in place of a Reserve.
- */
+/* Collects what a request is charged to. quotas: of const la_quota_t *, those whose `When` holds.
+ * reserve: 0, or what the request itself says it will use at most, in place of a Reserve. */
 la_admission_t *la_admission_make(apr_pool_t *pool, const la_quota_memory_t *memory,
                                   const apr_array_header_t *quotas, const la_quota_caller_t *caller,
                                   uint64_t reserve);

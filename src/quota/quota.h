@@ -1,6 +1,5 @@
 /* What a <LlamaAuthQuota> section says: whose use is limited, by what, and when. Filled while the
- * configuration is read, constant afterwards; httpd/config/quotas.c hands the lines in.
- */
+ * configuration is read, constant afterwards; httpd/config/quotas.c hands the lines in. */
 #ifndef LA_QUOTA_H
 #define LA_QUOTA_H
 
@@ -75,21 +74,15 @@ const char *la_quota_check_name(apr_pool_t *pool, const char *name);
 /* A quota with the defaults. */
 la_quota_t *la_quota_make(apr_pool_t *pool, const char *name);
 
-/* Reads one line of the section.
- *
- * option: its first word. words: the others, copied where they are kept.
- * Returns NULL, or what is wrong, with the option's name and an example.
- */
+/* Reads one line of the section. option: its first word. words: the others, copied where they are
+ * kept. Returns NULL, or what is wrong, with the option's name and an example. */
 const char *la_quota_option(apr_pool_t *pool, la_quota_t *quota, const char *option, int count,
                             const char *const *words);
 
 /* Checks the section when it ends. Returns NULL, or what is wrong. */
 const char *la_quota_check(apr_pool_t *pool, const la_quota_t *quota);
 
-/* Names the limits.
- *
- * label: tells quotas of one name on several virtual hosts apart.
- */
+/* Names the limits. label: tells quotas of one name on several virtual hosts apart. */
 void la_quota_name_limits(apr_pool_t *pool, la_quota_t *quota, const char *label);
 
 /* What the quota counts by, as `By` has it. */

@@ -4,8 +4,7 @@
  * machine saw last, which comes with each charge; if another machine saw more of the same window,
  * from there. So a counter is never deleted while somebody may remember it: forgetting sets it to 0
  * and ends its window two seconds earlier, which makes it another one. What this machine charged
- * alone while Redis was away comes with the first charge afterwards, and is added. Any thread.
- */
+ * alone while Redis was away comes with the first charge afterwards, and is added. Any thread. */
 #include "quota/store.h"
 
 #include "base/units.h"
@@ -24,9 +23,8 @@
 
 /* ARGV of a counter: N, burst (0: a window), period in microseconds, aligned, room, cost, what this
  * machine saw last: used (of a rate microseconds until the bucket is full), microseconds left, and
- * what it charged alone (of a rate 1).
- * Answer: the counter that refuses (0: none), then for each counter used and end of its window, or
- * microseconds until its bucket is full and 0. */
+ * what it charged alone (of a rate 1). Answer: the counter that refuses (0: none), then for each
+ * counter used and end of its window, or microseconds until its bucket is full and 0. */
 static const char charge_script[] =
     "local t = redis.call('TIME') "
     "local now = t[1] * 1000000 + t[2] "

@@ -22,19 +22,15 @@ typedef struct la_quota_store_t {
     const char *(*name)(la_slice_t quota, const la_slice_t *counter, apr_pool_t *pool);
 } la_quota_store_t;
 
-/* Charges all items with is_remote, or none.
- *
- * Sets reading and window of each. refused: the index of the item that will refuse for the longest
- * time; -1: all are charged. Returns 0 when Redis does not answer.
- */
+/* Charges all items with is_remote, or none. Sets reading and window of each. refused: the index of
+ * the item that will refuse for the longest time; -1: all are charged. Returns 0 when Redis does
+ * not answer. */
 int la_quota_store_charge(const la_quota_store_t *store, const la_quota_memory_t *memory,
                           const la_meter_now_t *now, la_admission_t *admission, int *refused,
                           apr_pool_t *pool);
 
-/* Makes what was charged to the items with is_remote what the request used.
- *
- * amounts: one for each item. Returns 0 when Redis does not answer.
- */
+/* Makes what was charged to the items with is_remote what the request used. amounts: one for each
+ * item. Returns 0 when Redis does not answer. */
 int la_quota_store_settle(const la_quota_store_t *store, const la_admission_t *admission,
                           const uint64_t *amounts, apr_pool_t *pool);
 
@@ -44,11 +40,8 @@ typedef struct la_quota_reset_t {
     const la_slice_t *principal;      /* only the counters of this one; NULL: all counters */
 } la_quota_reset_t;
 
-/* Forgets.
- *
- * memory, store: NULL where nothing is counted there. counters: how many there were here.
- * Returns 1, or 0 when Redis could not be told.
- */
+/* Forgets. memory, store: NULL where nothing is counted there. counters: how many there were here.
+ * Returns 1, or 0 when Redis could not be told. */
 int la_quota_reset(const la_quota_reset_t *reset, const la_quota_memory_t *memory,
                    const la_quota_store_t *store, apr_pool_t *pool, uint64_t *counters);
 

@@ -38,10 +38,7 @@ la_usage_reader_t *la_usage_reader_make(apr_pool_t *pool, la_usage_form_e form);
 /* The next bytes of the body. */
 void la_usage_read(la_usage_reader_t *reader, la_slice_t bytes);
 
-/* The body has ended, or was cut off.
- *
- * is_success: status 2xx. is_whole: the body came to its end.
- */
+/* The body has ended, or was cut off. is_success: status 2xx. is_whole: it came to its end. */
 la_usage_t la_usage_end(la_usage_reader_t *reader, int is_success, int is_whole);
 
 #endif

@@ -9,8 +9,7 @@
  *   CLOSED --FAILURES outages in a row--> OPEN --open_us passed, one request--> PROBING
  *   PROBING --success--> CLOSED    --outage--> OPEN    --call_us passed, one request--> PROBING
  *
- * A probe whose process dies is lost after call_us.
- */
+ * A probe whose process dies is lost after call_us. */
 #include "shm/gate_layout.h"
 
 #define BREAKER_PAYLOAD 0xffffffffffffu

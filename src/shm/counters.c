@@ -14,8 +14,7 @@
  * are a ring.
  *
  * Memory order: counters and the bits of `told` are relaxed and pair with nothing. The last error
- * is a record of seqlock.h.
- */
+ * is a record of seqlock.h. */
 #include "shm/counters.h"
 
 #include "shm/seqlock.h"

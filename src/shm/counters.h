@@ -1,10 +1,8 @@
 /* Counters for the status page and Prometheus: requests by outcome, each provider's look-ups by
  * verdict and source, the latency of its calls, its last error, and the tokens of its callers; in
- * shared memory, for all processes together.
- *
- * Life cycle: the bytes begin as zeroes and need no formatting; a handle serves any number of
- * threads, and forked children too. Counting takes no lock. The bytes hold no index and no pointer.
- */
+ * shared memory, for all processes together. Life cycle: the bytes begin as zeroes and need no
+ * formatting; a handle serves any number of threads, and forked children too. Counting takes no
+ * lock. The bytes hold no index and no pointer. */
 #ifndef LA_COUNTERS_H
 #define LA_COUNTERS_H
 

@@ -1,9 +1,6 @@
-/* The futex system call. Any thread of any process.
- *
- * Memory order: the kernel compares the word with the value under a lock that the waker takes too,
- * so a sleeper sees a change before the wake, or the wake finds the sleeper. For what else it needs
- * to see, the sleeper loads a word itself.
- */
+/* The futex system call. Any thread of any process. Memory order: the kernel compares the word with
+ * the value under a lock that the waker takes too, so a sleeper sees a change before the wake, or
+ * the wake finds the sleeper. For what else it needs to see, the sleeper loads a word itself. */
 #include "shm/futex.h"
 
 #include <limits.h>

@@ -8,8 +8,7 @@
  * A permit is one word that names its holder and its deadline. One compare-and-swap takes it and
  * one gives it back, so there is nothing to repair. A dead process's permit is free as soon as the
  * kernel knows that it is dead, a stopped one's at the deadline of its call. If that process goes
- * on later, the place names another holder or another deadline, and its leave changes nothing.
- */
+ * on later, the place names another holder or another deadline, and its leave changes nothing. */
 #include "shm/gate_layout.h"
 
 #include "base/clock.h"

@@ -7,8 +7,7 @@
  * always reports, with LA_GATE_NO_CALL if it could not enter.
  *
  * Whatever the bytes hold, a call returns in time and stays within the bytes; garbage that looks
- * like an open breaker lasts until open_us or call_us is over.
- */
+ * like an open breaker lasts until open_us or call_us is over. */
 #ifndef LA_GATE_H
 #define LA_GATE_H
 
@@ -82,33 +81,23 @@ typedef struct la_gate_state_t {
     uint64_t exhaustions; /* by the limit */
 } la_gate_state_t;
 
-/* Bytes for that many gates.
- *
- * permits: the largest limit of any of them.
- * Returns 0 when a number is not allowed: 0, above 65536 permits, above 4096 gates.
- */
+/* Bytes for that many gates. permits: the largest limit of any of them. Returns 0 when a number is
+ * not allowed: 0, above 65536 permits, above 4096 gates. */
 apr_size_t la_gates_bytes(uint32_t gates, uint32_t permits);
 
 /* Makes `bytes` (la_gates_bytes() of them, aligned to LA_GATE_ALIGN) gates that are closed and
  * empty; nobody may use them meanwhile. Returns APR_SUCCESS or APR_EINVAL. */
 apr_status_t la_gates_format(void *bytes, uint32_t gates, uint32_t permits);
 
-/* Makes a handle on formatted bytes.
- *
- * life: of this server; must outlive the handle.
- * made: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes were formatted for
- * another geometry or layout.
- */
+/* Makes a handle on formatted bytes. life: of this server; must outlive the handle. made: lives in
+ * `pool`; NULL on failure. Returns APR_SUCCESS, APR_EINVAL as above, or APR_EGENERAL when the bytes
+ * were formatted for another geometry or layout. */
 apr_status_t la_gates_attach(void *bytes, uint32_t gates, uint32_t permits, la_holder_t *life,
                              apr_pool_t *pool, la_gates_t **made);
 
 /* Takes a permit, waiting up to terms->wait_us for one. It is valid for terms->call_us. The permits
- * of a killed process and those past their deadline are free.
- *
- * permit: for la_gate_leave().
- * Returns 1, or 0 when no permit is free.
- */
+ * of a killed process and those past their deadline are free. permit: for la_gate_leave(). Returns
+ * 1, or 0 when no permit is free. */
 int la_gate_enter(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                   la_gate_permit_t *permit);
 
@@ -119,11 +108,8 @@ int la_gate_holds(la_gates_t *gates, uint32_t index, const la_gate_permit_t *per
  * or when another has taken the permit after its deadline. */
 void la_gate_leave(la_gates_t *gates, uint32_t index, const la_gate_permit_t *permit);
 
-/* Asks the breaker.
- *
- * now: la_clock_us(), or any clock that all processes share. If it is put back, an open breaker
- * makes the next request the probe.
- */
+/* Asks the breaker. now: la_clock_us(), or any clock that all processes share. If it is put back,
+ * an open breaker makes the next request the probe. */
 la_gate_e la_gate_allow(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms,
                         apr_time_t now, la_gate_pass_t *pass);
 

@@ -7,8 +7,7 @@
  *     queue     a place for each request that waits              8 bytes each
  *               rounded up to 64 bytes
  *
- * Any bytes are sound: none of them is an address or a length.
- */
+ * Any bytes are sound: none of them is an address or a length. */
 #ifndef LA_GATE_LAYOUT_H
 #define LA_GATE_LAYOUT_H
 

@@ -6,8 +6,7 @@
  * does not exist yet is made under the short lock of its group (holder.h).
  *
  * Life cycle: before the fork la_meters_format() once, then la_meters_attach() anywhere; a handle
- * serves any number of threads. Whatever the bytes hold, a call stays within them and returns.
- */
+ * serves any number of threads. Whatever the bytes hold, a call stays within them and returns. */
 #ifndef LA_METER_H
 #define LA_METER_H
 
@@ -96,18 +95,14 @@ typedef struct la_meter_entry_t {
 #define LA_METERS_BYTES_MIN ((apr_size_t)64 * 1024)
 apr_status_t la_meters_format(void *bytes, apr_size_t len);
 
-/* Makes a handle on formatted bytes.
- *
- * life: of this server; must outlive the handle. made: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, or APR_EGENERAL when the bytes were formatted for another length or layout.
- */
+/* Makes a handle on formatted bytes. life: of this server; must outlive the handle. made: lives in
+ * `pool`; NULL on failure. Returns APR_SUCCESS, or APR_EGENERAL when the bytes were formatted for
+ * another length or layout. */
 apr_status_t la_meters_attach(void *bytes, apr_size_t len, la_holder_t *life, apr_pool_t *pool,
                               la_meters_t **made);
 
-/* Charges a meter, if there is room; makes it if there is none.
- *
- * receipt: for la_meter_settle(). reading: after the charge, or as it is when there is no room.
- */
+/* Charges a meter, if there is room; makes it if there is none. receipt: for la_meter_settle().
+ * reading: after the charge, or as it is when there is no room. */
 la_meter_e la_meter_charge(la_meters_t *meters, const la_meter_key_t *key,
                            const la_meter_terms_t *terms, const la_meter_now_t *now,
                            la_meter_receipt_t *receipt, la_meter_reading_t *reading);

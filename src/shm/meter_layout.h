@@ -21,8 +21,7 @@
  * Order: a thread that decides loads the counting words (acquire), then sees that the tag is still
  * its key's, then swaps. A new key's words are stored (release) after the old tag was taken away,
  * so words of another key never go with the old tag. The swaps themselves are sequentially
- * consistent.
- */
+ * consistent. */
 #ifndef LA_METER_LAYOUT_H
 #define LA_METER_LAYOUT_H
 

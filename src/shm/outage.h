@@ -1,10 +1,8 @@
 /* What has been logged of a provider's outages: a line of shared memory that all processes use
- * without a lock.
- *
- * A reason is logged once in each state and minute. Digits in its text (times, sizes, positions) do
- * not make it another reason, its status does. A reason that concerns one caller changes no state:
- * it is logged once a minute, even if calls for other callers succeed in between.
- */
+ * without a lock. A reason is logged once in each state and minute. Digits in its text (times,
+ * sizes, positions) do not make it another reason, its status does. A reason that concerns one
+ * caller changes no state: it is logged once a minute, even if calls for other callers succeed in
+ * between. */
 #ifndef LA_OUTAGE_H
 #define LA_OUTAGE_H
 

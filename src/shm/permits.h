@@ -1,9 +1,7 @@
 /* Permits for requests in flight, of many names, in one array of places (holder.h): a process that
  * is killed gives up what it held. Beside each place a label says whose the permit is, for the
- * status page.
- *
- * Life cycle: zeroed memory is an array of free places. One handle for all threads of a process.
- */
+ * status page. Life cycle: zeroed memory is an array of free places. One handle for all threads of
+ * a process. */
 #ifndef LA_PERMITS_H
 #define LA_PERMITS_H
 
@@ -43,10 +41,7 @@ typedef enum la_permits_e {
 } la_permits_e;
 
 /* Takes a permit if fewer than `limit` of that name are taken. Two that ask for the last one at the
- * same time may both be refused.
- *
- * name: a hash of the name, not 0. index: for la_permits_leave().
- */
+ * same time may both be refused. name: a hash of the name, not 0. index: for la_permits_leave(). */
 la_permits_e la_permits_take(const la_permits_t *permits, uint32_t name, uint64_t limit,
                              uint32_t *index);
 

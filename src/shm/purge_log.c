@@ -7,8 +7,7 @@
  *
  * A position only goes up, so its words are raised by compare-and-swap, one after the other; a
  * process may die in between. A number of another era counts as 0, so a reader finds the position
- * or an earlier one, which only makes it drop too much.
- */
+ * or an earlier one, which only makes it drop too much. */
 #include "shm/purge_log.h"
 
 #include <openssl/rand.h>

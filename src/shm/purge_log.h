@@ -9,8 +9,7 @@
  * one, it has purges that are not known here. Entries of another position are not believed.
  *
  * Life cycle: the bytes begin as zeroes and need no formatting. Any thread of any process, no lock;
- * a process may die at any instruction.
- */
+ * a process may die at any instruction. */
 #ifndef LA_PURGE_LOG_H
 #define LA_PURGE_LOG_H
 

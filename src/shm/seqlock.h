@@ -15,8 +15,7 @@
  *
  * All loads and stores are relaxed: a sum that fits proves that all words are of one write, in
  * whatever order they arrived. Whoever learns of a write by other means (an event, a lock) finds
- * it.
- */
+ * it. */
 #ifndef LA_SEQLOCK_H
 #define LA_SEQLOCK_H
 

@@ -2,8 +2,7 @@
  *
  *   first | last   LA_SPANS_MAX times, in no order; last 0: no span
  *
- * Memory order: the caller's lock.
- */
+ * Memory order: the caller's lock. */
 #include "shm/spans.h"
 
 #include <string.h>

@@ -1,10 +1,8 @@
 /* A set of numbers above 0, such as minutes, in shared memory: a few spans of numbers that follow
  * each other. What is noted stays in the set; when there is no room for another span, the set grows
- * by the numbers between the two that are closest.
- *
- * Life cycle: zeroed words are an empty set. Any process may die at any time. Only one at a time
- * may call a function of these: the caller has a lock that dead holders lose.
- */
+ * by the numbers between the two that are closest. Life cycle: zeroed words are an empty set. Any
+ * process may die at any time. Only one at a time may call a function of these: the caller has a
+ * lock that dead holders lose. */
 #ifndef LA_SPANS_H
 #define LA_SPANS_H
 

@@ -56,8 +56,7 @@
  * All else is relaxed: the state proves the words of an entry, the entry proves tags and links, and
  * counters and times of use may be late.
  *
- * tests/model/table.pml is the model of 1 to 3, sweep.pml that of the put and the sweep.
- */
+ * tests/model/table.pml is the model of 1 to 3, sweep.pml that of the put and the sweep. */
 #include "shm/table.h"
 
 #include "shm/table_layout.h"

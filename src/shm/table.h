@@ -7,8 +7,7 @@
  * except la_table_format().
  *
  * Whatever the bytes hold, a call gives a miss or a whole entry that was put there, and stays
- * within the bytes.
- */
+ * within the bytes. */
 #ifndef LA_TABLE_H
 #define LA_TABLE_H
 
@@ -88,33 +87,22 @@ typedef struct la_table_stats_t {
 /* The smallest size of a table: room for two of the longest values or 128 short ones. */
 apr_size_t la_table_bytes_min(void);
 
-/* Makes an empty table of `size` zero bytes, such as a new anonymous mapping.
- *
- * bytes: aligned to LA_TABLE_ALIGN.
- * Returns APR_SUCCESS, APR_EINVAL when misaligned, or APR_ENOSPC when smaller than
- * la_table_bytes_min().
- */
+/* Makes an empty table of `size` zero bytes, such as a new anonymous mapping. bytes: aligned to
+ * LA_TABLE_ALIGN. Returns APR_SUCCESS, APR_EINVAL when misaligned, or APR_ENOSPC when smaller than
+ * la_table_bytes_min(). */
 apr_status_t la_table_format(void *bytes, apr_size_t size);
 
-/* Makes this process's handle on a formatted table.
- *
- * bytes, size: as given to la_table_format().
- * life: of this server; must outlive the handle.
- * table: lives in `pool`; NULL on failure.
- * Returns APR_SUCCESS, APR_EINVAL and APR_ENOSPC as la_table_format() does, or APR_EGENERAL when
- * the bytes were not formatted with this size and layout.
- */
+/* Makes this process's handle on a formatted table. bytes, size: as given to la_table_format().
+ * life: of this server; must outlive the handle. table: lives in `pool`; NULL on failure. Returns
+ * APR_SUCCESS, APR_EINVAL and APR_ENOSPC as la_table_format() does, or APR_EGENERAL when the bytes
+ * were not formatted with this size and layout. */
 apr_status_t la_table_attach(void *bytes, apr_size_t size, la_holder_t *life, apr_pool_t *pool,
                              la_table_t **table);
 
 /* Looks `key` up and copies the entry. Takes no lock and makes no system call; waits a few
- * microseconds for an entry that is being written.
- *
- * key: LA_TABLE_KEY_BYTES bytes.
- * now_us: the time now, not that of the request's start (see LA_TABLE_CLOCK_SLACK_US).
- * room, context: asked for the value's memory, before it is certain that this is a hit.
- * entry: undefined on LA_TABLE_MISS.
- */
+ * microseconds for an entry that is being written. key: LA_TABLE_KEY_BYTES bytes. now_us: the time
+ * now, not that of the request's start (see LA_TABLE_CLOCK_SLACK_US). room, context: asked for the
+ * value's memory, before it is certain that this is a hit. entry: undefined on LA_TABLE_MISS. */
 la_table_e la_table_get(const la_table_t *table, const unsigned char *key, apr_time_t now_us,
                         la_table_room_fn *room, void *context, la_table_entry_t *entry);
 
@@ -135,8 +123,7 @@ typedef struct la_table_guard_t {
  * before the sweep, or the sweep finds the store, even if this process dies or stops. NULL says
  * yes. Returns APR_SUCCESS, APR_ENOSPC when the value is too large, APR_TIMEUP when another writer
  * held the lock for LA_TABLE_LOCK_WAIT_US or this process has no id (holder.h), or APR_EGENERAL
- * when the guard said no, or a sweep or a removal met the store.
- */
+ * when the guard said no, or a sweep or a removal met the store. */
 apr_status_t la_table_put(const la_table_t *table, const unsigned char *key,
                           const la_table_meta_t *meta, la_slice_t value,
                           const la_table_guard_t *guard);

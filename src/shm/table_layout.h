@@ -1,6 +1,5 @@
 /* The types of the layout that table.c draws, and the small steps of its protocol; for table.c
- * (reading) and table_write.c (writing) alone.
- */
+ * (reading) and table_write.c (writing) alone. */
 #ifndef LA_TABLE_LAYOUT_H
 #define LA_TABLE_LAYOUT_H
 

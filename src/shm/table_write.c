@@ -14,8 +14,7 @@
  * So each state that a death can leave is a good one; the repair only tidies.
  *
  * A removal and a sweep make a WRITING head EMPTY too, and then 5 fails. So no store that they met
- * becomes visible after them, even if its process was stopped meanwhile.
- */
+ * becomes visible after them, even if its process was stopped meanwhile. */
 #include "shm/table.h"
 
 #include "shm/table_layout.h"

@@ -1,8 +1,6 @@
 /* Counts by number: a small table in shared memory for counters whose names the configuration
- * makes. They outlive restarts, whatever the next configuration names.
- *
- * Life cycle: zeroed memory is an empty table. Any number of threads of any process; no lock.
- */
+ * makes. They outlive restarts, whatever the next configuration names. Life cycle: zeroed memory is
+ * an empty table. Any number of threads of any process; no lock. */
 #ifndef LA_TALLY_H
 #define LA_TALLY_H
 

@@ -1,6 +1,5 @@
 /* Asks the provider itself: through its breaker, with a permit, counted. */
-#ifndef LA_ASK_H
-#define LA_ASK_H
+#pragma once
 
 #include "shm/gate.h"
 #include "shm/counters.h"
@@ -23,5 +22,3 @@ void la_result_set_outage(la_result_t *result, const char *message, const char *
 
 /* Returns 1 when an outage concerns the provider, not this request or token alone. */
 int la_result_concerns_provider(const la_result_t *result);
-
-#endif

@@ -6,8 +6,7 @@
  * process memory only, so that the shared bytes tell nothing of a token. All functions except
  * la_cache_format(), la_cache_succeed() and la_cache_bind() may run in any thread of any process.
  */
-#ifndef LA_CACHE_H
-#define LA_CACHE_H
+#pragma once
 
 #include "access/identity.h"
 #include "lookup/purge.h"
@@ -118,5 +117,3 @@ la_purge_log_t *la_cache_purges(const la_cache_t *cache);
 /* The tables: for status and tests. */
 const la_table_t *la_cache_accepted(const la_cache_t *cache);
 const la_table_t *la_cache_rejected(const la_cache_t *cache);
-
-#endif

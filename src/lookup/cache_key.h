@@ -1,6 +1,5 @@
 /* What a verdict depends on, and the cache key made of it. Any thread. */
-#ifndef LA_CACHE_KEY_H
-#define LA_CACHE_KEY_H
+#pragma once
 
 #include "base/checksum.h"
 #include "lookup/cache.h"
@@ -29,5 +28,3 @@ apr_size_t la_cache_key_parts(const la_provider_t *provider, const la_call_t *ca
  * la_cache_key() does. */
 apr_status_t la_cache_key_make(const la_cache_t *cache, const la_provider_t *provider,
                                const la_call_t *call, apr_uint64_t epoch, la_cache_key_t *key);
-
-#endif

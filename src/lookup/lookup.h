@@ -1,6 +1,5 @@
 /* Asks one provider by way of the cache, with one call for all who ask the same at once. */
-#ifndef LA_LOOKUP_H
-#define LA_LOOKUP_H
+#pragma once
 
 #include "lookup/cache.h"
 #include "shm/flight.h"
@@ -32,5 +31,3 @@ typedef struct la_shared_t {
  * Timeout, and the time of a call. result: zeroed here; what it points to lives in `pool`. */
 void la_lookup(const la_shared_t *shared, const la_provider_t *provider, const la_call_t *call,
                apr_pool_t *pool, la_result_t *result);
-
-#endif

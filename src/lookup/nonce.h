@@ -4,8 +4,7 @@
  *
  *   16 hex digits of the time in microseconds since 1970 | 32 of HMAC-SHA256, cut
  */
-#ifndef LA_NONCE_H
-#define LA_NONCE_H
+#pragma once
 
 #include "lookup/lookup.h"
 
@@ -30,5 +29,3 @@ void la_nonce_make(const la_shared_t *shared, apr_time_t now, char text[LA_NONCE
 
 /* Checks a nonce that a client sent, of any length and with any bytes. Any thread. */
 la_nonce_e la_nonce_check(const la_shared_t *shared, la_slice_t nonce, apr_time_t now);
-
-#endif

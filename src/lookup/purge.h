@@ -1,6 +1,5 @@
 /* What an administrator wants forgotten. */
-#ifndef LA_PURGE_H
-#define LA_PURGE_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -15,5 +14,3 @@ typedef struct la_purge_t {
 
 /* Reads `all`, `principal:NAME` or `client_id:ID`. Returns 1, or 0 if the text is none of these. */
 int la_purge_parse(la_slice_t text, la_purge_t *purge);
-
-#endif

@@ -9,8 +9,7 @@
  *   era       the era of purges, and the server process, database and prefix it is bound to
  *   epoch     the number of purges in that era, from 1
  */
-#ifndef LA_REMOTE_H
-#define LA_REMOTE_H
+#pragma once
 
 #include "lookup/remote_options.h"
 #include "lookup/seal.h"
@@ -67,5 +66,3 @@ void la_remote_watch(la_remote_t *remote, apr_pool_t *scratch);
 
 /* The name of a count, as status page and metrics have it. */
 const char *la_remote_name(la_remote_e event);
-
-#endif

@@ -1,6 +1,5 @@
 /* How remote.c (entries), remote_purges.c and proofs.c reach Redis and their keys. */
-#ifndef LA_REMOTE_LINK_H
-#define LA_REMOTE_LINK_H
+#pragma once
 
 #include "lookup/remote_options.h"
 #include "lookup/seal.h"
@@ -63,5 +62,3 @@ la_purge_position_t la_remote_known(const la_remote_t *remote);
 /* Returns 1 when this machine's position belongs to this Redis; 0 in a child of an earlier
  * configuration. */
 int la_remote_is_bound(const la_remote_t *remote);
-
-#endif

@@ -1,6 +1,5 @@
 /* The second-level cache: its configuration and what it works with. */
-#ifndef LA_REMOTE_OPTIONS_H
-#define LA_REMOTE_OPTIONS_H
+#pragma once
 
 #include "io/redis.h"
 #include "io/reload.h"
@@ -76,5 +75,3 @@ const char *la_remote_counter(la_remote_t *remote, la_slice_t quota, const la_sl
 
 /* How long its breaker refuses commands; 0 when it does not. */
 apr_interval_time_t la_remote_retry_us(la_remote_t *remote, apr_time_t now);
-
-#endif

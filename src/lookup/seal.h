@@ -5,8 +5,7 @@
  *
  *   "LA" | format 1 | salt 16 | nonce 12 | ciphertext | tag 16
  */
-#ifndef LA_SEAL_H
-#define LA_SEAL_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -49,5 +48,3 @@ apr_status_t la_seal(const la_seal_keys_t *keys, la_slice_t place, la_slice_t pl
 /* Opens what was sealed for the place. plain: in `pool`, 8-byte aligned; empty if it is not OK. */
 la_unseal_e la_unseal(const la_seal_keys_t *keys, la_slice_t place, la_slice_t sealed,
                       apr_pool_t *pool, la_slice_t *plain);
-
-#endif

@@ -1,8 +1,7 @@
 /* A question to an endpoint about a token, and its answer: what the types that call out share. Any
  * thread. Each reason for the log names the URL, what came and what was expected; none holds the
  * token, or more than a short text of the answer. */
-#ifndef LA_ANSWER_H
-#define LA_ANSWER_H
+#pragma once
 
 #include "base/json.h"
 #include "provider/provider.h"
@@ -41,5 +40,3 @@ const char *la_answer_quote(const la_answer_t *answer, const la_json_t *object);
 /* Ends with an acceptance, for which result->identity is set. error: why there is no identity that
  * can be used; then the token is rejected (spec section 4), or NULL. */
 void la_answer_conclude(const la_answer_t *answer, const char *error);
-
-#endif

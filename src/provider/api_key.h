@@ -1,8 +1,7 @@
 /* The form of the keys that llama-auth-keys makes: a prefix, 43 base62 characters of 256 random
  * bits, and 6 of the CRC-32 of all before them (base62: digits, capitals, small letters; the most
  * significant first). */
-#ifndef LA_API_KEY_H
-#define LA_API_KEY_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -28,5 +27,3 @@ const char *la_api_key_make(apr_pool_t *pool, const char *prefix,
 /* What a token looks like. Only a prefix that ends in no letter or digit can be told from the rest,
  * so a mistyped key with another prefix is `other`. */
 la_api_key_form_e la_api_key_form(la_slice_t token);
-
-#endif

@@ -1,7 +1,6 @@
 /* An issuer's metadata (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3): where its keys
  * and its introspection endpoint are. */
-#ifndef LA_DISCOVERY_H
-#define LA_DISCOVERY_H
+#pragma once
 
 #include "io/http.h"
 #include "provider/option.h"
@@ -37,5 +36,3 @@ const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t
  * Returns NULL, or why there is none, for the log; in `pool` or a literal. */
 const char *la_discovery_find(la_http_t *http, const char *issuer, const char *member,
                               apr_time_t deadline_us, apr_pool_t *pool, const char **url);
-
-#endif

@@ -1,6 +1,5 @@
 /* When keys were used last: a table in shared memory, of a fixed size. */
-#ifndef LA_KEY_USES_H
-#define LA_KEY_USES_H
+#pragma once
 
 #include <apr.h>
 #include <apr_time.h>
@@ -15,5 +14,3 @@ void la_key_uses_note(void *table, uint64_t mark, apr_time_t now);
 
 /* When the key was used last, 0 if nothing is known of it. */
 apr_time_t la_key_uses_last(void *table, uint64_t mark);
-
-#endif

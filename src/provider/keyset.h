@@ -1,7 +1,6 @@
 /* The keys of a jwt provider in one process: parsed once per version of their text, which is a
  * document that all processes share (JwksUri, Issuer) or a file (JwksFile). Any thread. */
-#ifndef LA_KEYSET_H
-#define LA_KEYSET_H
+#pragma once
 
 #include "jose/jwk.h"
 #include "provider/remote_doc.h"
@@ -44,5 +43,3 @@ int la_keyset_hold(la_keyset_t *keyset, apr_time_t now, apr_pool_t *scratch,
                    la_keyset_hold_t *hold);
 
 void la_keyset_release(la_keyset_t *keyset, const la_keyset_hold_t *hold);
-
-#endif

@@ -1,6 +1,5 @@
 /* What mod_info and `httpd -D DUMP_CONFIG` show of a line: *** in place of secrets. */
-#ifndef LA_MASK_H
-#define LA_MASK_H
+#pragma once
 
 #include <apr_pools.h>
 
@@ -11,5 +10,3 @@ const char *la_mask_option(apr_pool_t *pool, const char *help, int count, const 
 
 /* The same for LlamaAuthCacheShared: the URL's password is hidden. */
 const char *la_mask_redis(apr_pool_t *pool, int count, const char *const *words);
-
-#endif

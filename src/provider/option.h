@@ -1,6 +1,5 @@
 /* Options of a <LlamaAuthProvider> section: rows of a table, each with the parser of a field. */
-#ifndef LA_OPTION_H
-#define LA_OPTION_H
+#pragma once
 
 #include <apr_pools.h>
 #include <apr_tables.h>
@@ -94,5 +93,3 @@ const la_option_t *la_option_find(const la_option_t *table, const char *name);
 
 /* The name (const char *) with the least edit distance; NULL if none is near enough. */
 const char *la_option_nearest(const apr_array_header_t *names, const char *name);
-
-#endif

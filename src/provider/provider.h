@@ -2,8 +2,7 @@
  * section, one vtable for each type. While the configuration is read: la_provider_make(),
  * la_provider_set() for each line, la_provider_finish() at the section's end. Then the struct is
  * constant. In each child: la_provider_child_init(). In any thread: la_provider_verify(). */
-#ifndef LA_PROVIDER_H
-#define LA_PROVIDER_H
+#pragma once
 
 #include "access/claims.h"
 #include "access/identity.h"
@@ -299,5 +298,3 @@ int la_chain_add(la_chain_t *chain, const la_provider_t *provider, const la_resu
 
 /* The chain's result once every provider was asked; never not-mine. */
 const la_result_t *la_chain_end(la_chain_t *chain);
-
-#endif

@@ -6,8 +6,7 @@
  * Requests fetch if there is no document yet, or if the background is late (mod_watchdog is not
  * loaded). The provider's gate lets one fetch at a time, of all processes. A fetch that failed is
  * tried again after one second, then two, up to ten. */
-#ifndef LA_REMOTE_DOC_H
-#define LA_REMOTE_DOC_H
+#pragma once
 
 #include "base/slice.h"
 #include "provider/provider.h"
@@ -83,5 +82,3 @@ la_remote_doc_e la_remote_doc_renew(la_remote_doc_t *document, apr_uint64_t used
 
 /* Seconds until the document may be fetched early again, at least 1. */
 int la_remote_doc_retry_s(const la_remote_doc_t *document);
-
-#endif

@@ -1,6 +1,5 @@
 /* Checks the options of a <LlamaAuthProvider> against each other. */
-#ifndef LA_SECTION_H
-#define LA_SECTION_H
+#pragma once
 
 #include "provider/provider.h"
 
@@ -8,5 +7,3 @@
  * an Audience names one. Warns of times that contradict each other. Returns NULL, or what is wrong,
  * in `pool`, beginning with the option to change. */
 const char *la_section_check(const la_provider_t *provider, apr_pool_t *pool);
-
-#endif

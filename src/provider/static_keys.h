@@ -1,6 +1,5 @@
 /* The key file of the `static` provider: from JSON text to a table of keys, which is constant. */
-#ifndef LA_STATIC_KEYS_H
-#define LA_STATIC_KEYS_H
+#pragma once
 
 #include "access/identity.h"
 #include "access/token.h"
@@ -73,5 +72,3 @@ int la_static_keys_ends_soon(const la_api_key_t *key, apr_time_t now, apr_interv
 /* Whether the key is accepted from that address. A `from` that is empty, and a text that is no
  * address (NULL too), admit nobody. */
 int la_static_keys_is_from(const la_api_key_t *key, const char *client_ip);
-
-#endif

@@ -6,8 +6,7 @@
  *
  * Half of the workers may be all threads of some processes, and a known caller's connection belongs
  * to one process. So a process of many threads keeps one of them free. */
-#ifndef LA_WORKERS_H
-#define LA_WORKERS_H
+#pragma once
 
 #include "shm/gate.h"
 
@@ -26,5 +25,3 @@ int la_workers_enter(la_workers_t *workers, apr_interval_time_t longest_us,
 
 /* Gives a place back, once. */
 void la_workers_leave(la_workers_t *workers, const la_gate_permit_t *place);
-
-#endif

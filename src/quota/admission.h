@@ -1,8 +1,7 @@
 /* Admitting a request: it is charged to all limits of all quotas, or to none of them. Life cycle,
  * on one thread at a time: la_admission_make() of items.h, la_admission_ask() once; then, when the
  * request is logged, la_admission_settle() and la_admission_leave(). */
-#ifndef LA_ADMISSION_H
-#define LA_ADMISSION_H
+#pragma once
 
 #include "quota/items.h"
 #include "quota/store.h"
@@ -25,5 +24,3 @@ void la_admission_settle(la_admission_t *admission, const la_quota_memory_t *mem
 
 /* Gives the permits back, when the request has ended. */
 void la_admission_leave(la_admission_t *admission, const la_quota_memory_t *memory);
-
-#endif

@@ -1,6 +1,5 @@
 /* What a client is told of its quotas. */
-#ifndef LA_QUOTA_FIELDS_H
-#define LA_QUOTA_FIELDS_H
+#pragma once
 
 #include "quota/items.h"
 
@@ -10,5 +9,3 @@ const char *const *la_admission_fields(const la_admission_t *admission, apr_pool
 /* Why it was refused, as the client reads it; seconds: for Retry-After. */
 const char *la_admission_message(const la_admission_t *admission, apr_pool_t *pool,
                                  apr_int64_t *seconds);
-
-#endif

@@ -1,7 +1,6 @@
 /* What a request is charged to: an item for each limit and each of the caller's names. admission.h
  * charges them, store.h in Redis, fields.h shows them. */
-#ifndef LA_QUOTA_ITEMS_H
-#define LA_QUOTA_ITEMS_H
+#pragma once
 
 #include "access/identity.h"
 #include "quota/quota.h"
@@ -63,5 +62,3 @@ void la_quota_seed(la_quota_t *quota, const uint64_t *points);
 /* The key of a counter: of limit->seeds and a name. kind: what all keys of the limit share. */
 la_meter_key_t la_admission_key(const la_quota_memory_t *memory, const la_limit_t *limit,
                                 la_slice_t name, uint64_t *kind);
-
-#endif

@@ -1,7 +1,6 @@
 /* What a <LlamaAuthQuota> section says: whose use is limited, by what, and when. Filled while the
  * configuration is read, constant afterwards; httpd/config/quotas.c hands the lines in. */
-#ifndef LA_QUOTA_H
-#define LA_QUOTA_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -90,5 +89,3 @@ const char *la_quota_by_text(apr_pool_t *pool, const la_quota_t *quota);
 
 /* Whether any limit counts tokens. */
 int la_quota_counts_tokens(const la_quota_t *quota);
-
-#endif

@@ -5,8 +5,7 @@
  *   q:QUOTA:NAME   of a window a hash: `e` its end in microseconds since 1970, `u` what was used;
  *                  of a rate a number: the theoretical arrival time. Each expires when it is over.
  */
-#ifndef LA_QUOTA_STORE_H
-#define LA_QUOTA_STORE_H
+#pragma once
 
 #include "io/redis.h"
 #include "quota/items.h"
@@ -44,5 +43,3 @@ typedef struct la_quota_reset_t {
  * Returns 1, or 0 when Redis could not be told. */
 int la_quota_reset(const la_quota_reset_t *reset, const la_quota_memory_t *memory,
                    const la_quota_store_t *store, apr_pool_t *pool, uint64_t *counters);
-
-#endif

@@ -1,6 +1,5 @@
 /* What an answer says of the tokens that it took. */
-#ifndef LA_USAGE_H
-#define LA_USAGE_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -40,5 +39,3 @@ void la_usage_read(la_usage_reader_t *reader, la_slice_t bytes);
 
 /* The body has ended, or was cut off. is_success: status 2xx. is_whole: it came to its end. */
 la_usage_t la_usage_end(la_usage_reader_t *reader, int is_success, int is_whole);
-
-#endif

@@ -1,6 +1,5 @@
 /* Reads the usage out of JSON texts while they pass. */
-#ifndef LA_USAGE_JSON_H
-#define LA_USAGE_JSON_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -49,5 +48,3 @@ const char *la_usage_find(const char *p, const char *end, char one, char other);
 
 /* The text has ended; the next one begins. */
 void la_usage_json_end(la_usage_json_t *reader);
-
-#endif

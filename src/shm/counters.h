@@ -3,8 +3,7 @@
  * shared memory, for all processes together. Life cycle: the bytes begin as zeroes and need no
  * formatting; a handle serves any number of threads, and forked children too. Counting takes no
  * lock. The bytes hold no index and no pointer. */
-#ifndef LA_COUNTERS_H
-#define LA_COUNTERS_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -106,5 +105,3 @@ void la_counters_read(const la_counters_t *stats, uint32_t provider, la_counters
 /* Reads what a provider's callers used; all zero if there is no such provider. */
 void la_counters_read_usage(const la_counters_t *stats, uint32_t provider, apr_time_t now,
                             la_counters_usage_t *read);
-
-#endif

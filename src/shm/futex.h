@@ -1,7 +1,6 @@
 /* Waiting on a 32-bit word in shared memory. Linux only: unlike a process-shared condition
  * variable, a futex is not damaged by the SIGKILL of a waiter or a waker. */
-#ifndef LA_FUTEX_H
-#define LA_FUTEX_H
+#pragma once
 
 #include <apr_time.h>
 #include <stdatomic.h>
@@ -14,5 +13,3 @@ int la_futex_wait(_Atomic uint32_t *word, uint32_t value, apr_interval_time_t ti
 
 /* Wakes up to `count` sleepers on `word`, in any process. The caller changes the word before. */
 void la_futex_wake(_Atomic uint32_t *word, int count);
-
-#endif

@@ -8,8 +8,7 @@
  *
  * Whatever the bytes hold, a call returns in time and stays within the bytes; garbage that looks
  * like an open breaker lasts until open_us or call_us is over. */
-#ifndef LA_GATE_H
-#define LA_GATE_H
+#pragma once
 
 #include "shm/holder.h"
 
@@ -139,5 +138,3 @@ void la_gate_copy(la_gates_t *to, uint32_t to_index, const la_gates_t *from, uin
  * and those past their deadline. */
 void la_gate_read(la_gates_t *gates, uint32_t index, const la_gate_terms_t *terms, apr_time_t now,
                   la_gate_state_t *state);
-
-#endif

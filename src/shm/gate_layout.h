@@ -8,8 +8,7 @@
  *               rounded up to 64 bytes
  *
  * Any bytes are sound: none of them is an address or a length. */
-#ifndef LA_GATE_LAYOUT_H
-#define LA_GATE_LAYOUT_H
+#pragma once
 
 #include "shm/gate.h"
 
@@ -67,5 +66,3 @@ void la_gate_close(la_gate_t *gate);
 /* Fills phase, failures and retry_us. */
 void la_gate_read_breaker(const la_gate_t *gate, const la_gate_terms_t *terms, apr_time_t now,
                           la_gate_state_t *state);
-
-#endif

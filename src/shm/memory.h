@@ -1,6 +1,5 @@
 /* Anonymous shared memory, which forked processes inherit. The parent makes and frees it. */
-#ifndef LA_MEMORY_H
-#define LA_MEMORY_H
+#pragma once
 
 #include <apr_pools.h>
 
@@ -19,5 +18,3 @@ apr_status_t la_memory_make(la_memory_t *memory, apr_size_t size, apr_pool_t *pa
 
 /* Frees it, with its pool, in this process; children keep what they have mapped. */
 void la_memory_free(la_memory_t *memory);
-
-#endif

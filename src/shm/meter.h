@@ -7,8 +7,7 @@
  *
  * Life cycle: before the fork la_meters_format() once, then la_meters_attach() anywhere; a handle
  * serves any number of threads. Whatever the bytes hold, a call stays within them and returns. */
-#ifndef LA_METER_H
-#define LA_METER_H
+#pragma once
 
 #include "base/slice.h"
 #include "shm/holder.h"
@@ -162,5 +161,3 @@ int la_meters_tell(la_meters_t *meters, const la_meter_now_t *now, uint64_t *evi
 
 /* Copies the meters that are not as new to a segment of another size, before children use it. */
 void la_meters_copy(la_meters_t *to, const la_meters_t *from, const la_meter_now_t *now);
-
-#endif

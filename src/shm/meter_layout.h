@@ -22,8 +22,7 @@
  * its key's, then swaps. A new key's words are stored (release) after the old tag was taken away,
  * so words of another key never go with the old tag. The swaps themselves are sequentially
  * consistent. */
-#ifndef LA_METER_LAYOUT_H
-#define LA_METER_LAYOUT_H
+#pragma once
 
 #include "shm/meter.h"
 
@@ -129,5 +128,3 @@ static inline uint64_t la_meter_ms(const la_meter_terms_t *terms, const la_meter
 /* How long to wait for a group's lock, which is held for microseconds unless its holder is stopped
  * or waits for a processor. */
 #define LA_METER_LOCK_US 500000
-
-#endif

@@ -3,8 +3,7 @@
  * sizes, positions) do not make it another reason, its status does. A reason that concerns one
  * caller changes no state: it is logged once a minute, even if calls for other callers succeed in
  * between. */
-#ifndef LA_OUTAGE_H
-#define LA_OUTAGE_H
+#pragma once
 
 #include <apr.h>
 #include <apr_time.h>
@@ -33,5 +32,3 @@ int la_outage_begin(la_outage_t *outage, const la_outage_reason_t *reason, apr_t
 
 /* Notes that the provider answers. Returns 1 to the one caller who should log an outage's end. */
 int la_outage_end(la_outage_t *outage);
-
-#endif

@@ -2,8 +2,7 @@
  * is killed gives up what it held. Beside each place a label says whose the permit is, for the
  * status page. Life cycle: zeroed memory is an array of free places. One handle for all threads of
  * a process. */
-#ifndef LA_PERMITS_H
-#define LA_PERMITS_H
+#pragma once
 
 #include "base/slice.h"
 #include "shm/holder.h"
@@ -56,5 +55,3 @@ void la_permits_leave(const la_permits_t *permits, uint32_t name, uint32_t index
 
 /* How many of that name are taken. */
 uint32_t la_permits_count(const la_permits_t *permits, uint32_t name);
-
-#endif

@@ -10,8 +10,7 @@
  *
  * Life cycle: the bytes begin as zeroes and need no formatting. Any thread of any process, no lock;
  * a process may die at any instruction. */
-#ifndef LA_PURGE_LOG_H
-#define LA_PURGE_LOG_H
+#pragma once
 
 #include "base/slice.h"
 #include "shm/table.h"
@@ -75,5 +74,3 @@ int la_purge_was_told_elsewhere(la_purge_log_t *log, uint64_t server, apr_time_t
 
 /* Whether it is this caller's turn to ask Redis: once in `interval` for all processes together. */
 int la_purge_turn(la_purge_log_t *log, apr_time_t now, apr_interval_time_t interval);
-
-#endif

@@ -16,8 +16,7 @@
  * All loads and stores are relaxed: a sum that fits proves that all words are of one write, in
  * whatever order they arrived. Whoever learns of a write by other means (an event, a lock) finds
  * it. */
-#ifndef LA_SEQLOCK_H
-#define LA_SEQLOCK_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -93,5 +92,3 @@ static inline int la_seqlock_read(const la_seqlock_word_t *record, uint64_t *wor
     }
     return 0;
 }
-
-#endif

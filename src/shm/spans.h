@@ -3,8 +3,7 @@
  * by the numbers between the two that are closest. Life cycle: zeroed words are an empty set. Any
  * process may die at any time. Only one at a time may call a function of these: the caller has a
  * lock that dead holders lose. */
-#ifndef LA_SPANS_H
-#define LA_SPANS_H
+#pragma once
 
 #include "shm/seqlock.h"
 
@@ -23,5 +22,3 @@ int la_spans_has(const la_seqlock_word_t *spans, uint64_t number, uint64_t newes
 
 /* Adds a number. newest: as above. */
 void la_spans_note(la_seqlock_word_t *spans, uint64_t number, uint64_t newest);
-
-#endif

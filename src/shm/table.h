@@ -8,8 +8,7 @@
  *
  * Whatever the bytes hold, a call gives a miss or a whole entry that was put there, and stays
  * within the bytes. */
-#ifndef LA_TABLE_H
-#define LA_TABLE_H
+#pragma once
 
 #include "base/slice.h"
 #include "shm/holder.h"
@@ -138,5 +137,3 @@ apr_size_t la_table_sweep(const la_table_t *table, la_table_drop_fn *drop, void 
 
 /* Counts. Reads the index from end to end: a millisecond at a million entries. */
 void la_table_stats(const la_table_t *table, la_table_stats_t *stats);
-
-#endif

@@ -1,7 +1,6 @@
 /* The types of the layout that table.c draws, and the small steps of its protocol; for table.c
  * (reading) and table_write.c (writing) alone. */
-#ifndef LA_TABLE_LAYOUT_H
-#define LA_TABLE_LAYOUT_H
+#pragma once
 
 #include "shm/table.h"
 
@@ -275,5 +274,3 @@ static inline int la_table_unchanged(const la_table_chunk_t *chunk, uint64_t sta
     atomic_thread_fence(memory_order_acquire);
     return la_table_load(&chunk->state) == state;
 }
-
-#endif

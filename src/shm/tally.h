@@ -1,8 +1,7 @@
 /* Counts by number: a small table in shared memory for counters whose names the configuration
  * makes. They outlive restarts, whatever the next configuration names. Life cycle: zeroed memory is
  * an empty table. Any number of threads of any process; no lock. */
-#ifndef LA_TALLY_H
-#define LA_TALLY_H
+#pragma once
 
 #include <stdint.h>
 
@@ -19,5 +18,3 @@ void la_tally_add(la_tally_t *tally, uint64_t name);
 
 /* What was counted under the name. */
 uint64_t la_tally_get(const la_tally_t *tally, uint64_t name);
-
-#endif

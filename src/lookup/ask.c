@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-/* Longest Retry-After. */
 #define RETRY_MAX_S 30
 
 /* How much longer than its deadlines a call may take. */

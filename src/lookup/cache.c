@@ -30,7 +30,6 @@ struct la_cache_t {
     uint64_t point;  /* of la_hash_under(), made of the secret */
 };
 
-/* Where the three parts are. */
 typedef struct parts_t {
     la_purge_log_t *log;
     char *accepted;

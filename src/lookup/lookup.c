@@ -18,7 +18,6 @@
 /* How much longer than its deadlines a leader may take. */
 #define LEAD_SLACK_US APR_TIME_C(100000)
 
-/* One look-up under way. */
 typedef struct lookup_t {
     const la_shared_t *shared;
     const la_provider_t *provider;
@@ -32,8 +31,6 @@ typedef struct lookup_t {
     apr_uint64_t epoch;             /* of the type when the key was made; 0 for a type without */
     const la_identity_t *stale;     /* an acceptance past its TTL, or NULL */
 } lookup_t;
-
-/* ---- the call ---- */
 
 static void verify(lookup_t *l, la_result_t *result)
 {
@@ -351,7 +348,6 @@ static void fall_back(lookup_t *l, la_result_t *result)
     }
 }
 
-/* Gets a verdict that is not in the cache. */
 static void through_flight(lookup_t *l, la_result_t *result)
 {
     if (l->provider->common.cache_ttl_us == 0 || l->provider->type->judges_alone) {

@@ -11,7 +11,6 @@
 #define TIME_DIGITS 16
 #define MAC_DIGITS  (LA_NONCE_LEN - TIME_DIGITS)
 
-/* The keys under which nonces are good. */
 static int count_keys(const la_shared_t *shared)
 {
     return (shared->secrets ? shared->secrets->secret_count : 0) + (shared->nonce_key != NULL);

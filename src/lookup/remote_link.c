@@ -29,8 +29,6 @@ void la_remote_note_error(const la_remote_t *remote, const char *reason)
     la_counters_error(remote->shared.stats, remote->shared.stats_index, reason, apr_time_now());
 }
 
-/* ---- the breaker ---- */
-
 apr_interval_time_t la_remote_budget(const la_remote_options_t *options)
 {
     /* If an idle connection turns out to be closed, the command is sent twice. */
@@ -104,8 +102,6 @@ la_redis_e la_remote_command(la_remote_t *remote, apr_size_t count, const la_sli
     return result;
 }
 
-/* ---- keys and names ---- */
-
 void la_remote_secret_keys(const la_remote_options_t *options, int i, la_seal_keys_t *keys)
 {
     la_reload_t *secret = options->secrets[i];
@@ -164,8 +160,6 @@ const char *la_remote_secret(apr_pool_t *pool, const char *name, la_remote_optio
     }
     return error;
 }
-
-/* ---- for quotas ---- */
 
 la_redis_e la_remote_send(la_remote_t *remote, apr_size_t count, const la_slice_t *words,
                           apr_pool_t *pool, la_redis_answer_t *answer)
@@ -226,8 +220,6 @@ const char *la_remote_counter(la_remote_t *remote, la_slice_t quota, const la_sl
     return apr_pstrcat(pool, counter ? prefix : escape_prefix(pool, prefix), "q:", group, ":",
                        counter ? name : "*", NULL);
 }
-
-/* ---- the process's handle ---- */
 
 apr_status_t la_remote_make(apr_pool_t *pool, const la_remote_options_t *options,
                             const la_remote_shared_t *shared, int connections, la_remote_t **remote)

@@ -29,7 +29,6 @@
 /* Hex digits of each half of `era`: the number, and what it is bound to. */
 #define HALF 16
 
-/* The words of an answer. */
 typedef struct state_t {
     la_slice_t era; /* as Redis has them; empty when they are missing */
     la_slice_t epoch;

@@ -51,8 +51,6 @@ apr_status_t la_seal_keys(la_slice_t secret, la_seal_keys_t *keys)
                : APR_EGENERAL;
 }
 
-/* ---- names ---- */
-
 apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, apr_size_t count,
                           char name[LA_SEAL_NAME_LEN + 1])
 {
@@ -66,8 +64,6 @@ apr_status_t la_seal_name(const la_seal_keys_t *keys, const la_slice_t *parts, a
     }
     return rv;
 }
-
-/* ---- sealing ---- */
 
 static int message_key(const la_seal_keys_t *keys, const unsigned char *salt, unsigned char key[32])
 {

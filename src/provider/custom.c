@@ -14,7 +14,6 @@
 
 #include <apr_strings.h>
 
-/* Message for the client. */
 #define MESSAGE_MALFORMED "Invalid authentication response format"
 
 /* Largest question. A request's fields come from anybody, and JSON makes up to six bytes of one. */

@@ -51,8 +51,6 @@ const char *la_discovery_issuer_option(const la_option_line_t *line)
     return error;
 }
 
-/* ---- URLs, checked before ---- */
-
 static int is_https(const char *url)
 {
     return strncasecmp(url, "https://", 8) == 0;
@@ -112,8 +110,6 @@ static int places_of(const char *issuer, apr_pool_t *pool, const char *places[MA
     return *path ? MAX_PLACES : MAX_PLACES - 1; /* without a path the third is the first */
 }
 
-/* ---- calls ---- */
-
 const char *la_discovery_get(la_http_t *http, const char *url, const apr_table_t *headers,
                              apr_time_t deadline_us, apr_pool_t *pool, la_slice_t *body,
                              int *status)
@@ -140,8 +136,6 @@ static int is_elsewhere(int status)
 {
     return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
 }
-
-/* ---- the document ---- */
 
 static const char *check_issuer(const la_json_t *metadata, const char *issuer, apr_pool_t *pool)
 {

@@ -18,7 +18,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-/* Messages for the client. */
 #define MESSAGE_INACTIVE  "Token not active"
 #define MESSAGE_MALFORMED "Token introspection error"
 
@@ -237,7 +236,6 @@ static void shorten_kind(la_slice_t text, char kind[KIND_BYTES])
     kind[len] = '\0';
 }
 
-/* Whether a kind of token is one that is no access token. */
 static int is_other_kind(la_slice_t text)
 {
     static const char *const others[] = {"refresh",      "refreshtoken", "offline",

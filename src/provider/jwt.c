@@ -42,7 +42,6 @@ typedef struct jwt_conf_t {
     la_keyset_t *file_keys;        /* of JwksFile; or NULL */
 } jwt_conf_t;
 
-/* The keys in one process. */
 typedef struct jwt_keys_t {
     la_keyset_t *keyset;
     la_remote_doc_t *document; /* NULL: the keys are in a file */
@@ -268,7 +267,6 @@ static la_jwa_set_t jwt_algorithms(const la_provider_t *provider)
 
 /* ---- the verdict ---- */
 
-/* One token being checked. */
 typedef struct token_check_t {
     const la_provider_t *provider;
     const la_call_t *call;

@@ -7,7 +7,6 @@
 
 #include <openssl/crypto.h>
 
-/* Largest key file. */
 #define FILE_LIMIT_BYTES ((apr_size_t)1024 * 1024)
 
 /* One version, parsed. */
@@ -22,8 +21,6 @@ struct la_keyset_t {
     la_jwa_set_t allowed;
     la_reload_t *editions; /* of edition_t */
 };
-
-/* ---- what makes a difference ---- */
 
 static int same_text(la_slice_t a, la_slice_t b)
 {
@@ -95,8 +92,6 @@ int la_keyset_same(la_slice_t a, la_slice_t b, la_jwa_set_t allowed, apr_pool_t 
     return !la_jwks_parse(scratch, a, allowed, &first) &&
            !la_jwks_parse(scratch, b, allowed, &second) && same_keys(first, second);
 }
-
-/* ---- editions ---- */
 
 /* A key for another use is none of the operator's worries: it stands in many sets. */
 static void log_skipped(const la_keyset_t *keyset, const la_jwks_t *keys)
@@ -175,8 +170,6 @@ void la_keyset_check_readable(const la_keyset_t *keyset, apr_pool_t *pool)
 {
     la_reload_check_readable(keyset->editions, pool);
 }
-
-/* ---- in a request ---- */
 
 static int hold_edition(la_keyset_t *keyset, la_keyset_hold_t *hold)
 {

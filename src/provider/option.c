@@ -371,7 +371,6 @@ const la_option_t *la_option_find(const la_option_t *table, const char *name)
 
 /* ---- what a misspelled name may mean ---- */
 
-/* Longest name that is compared. */
 #define NAME_MAX_BYTES 40
 
 static int least(int a, int b, int c)

@@ -239,7 +239,6 @@ typedef struct want_t {
     apr_interval_time_t wait_us;
 } want_t;
 
-/* What a fetch holds. */
 typedef struct permits_t {
     la_gate_permit_t fetch;
     la_gate_permit_t place; /* of workers.c */

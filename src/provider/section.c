@@ -12,8 +12,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-/* ---- the client's certificate ---- */
-
 /* Gives no passphrase: OpenSSL would ask the terminal. */
 static int no_passphrase(char *buffer, int size, int writing, void *data)
 {
@@ -77,8 +75,6 @@ static const char *check_certificate(const la_http_options_t *http, apr_pool_t *
     return error;
 }
 
-/* ---- times ---- */
-
 static void warn_of_times(const la_provider_t *provider)
 {
     const la_http_options_t *http = &provider->common.http;
@@ -92,8 +88,6 @@ static void warn_of_times(const la_provider_t *provider)
                provider->name);
     }
 }
-
-/* ---- audiences ---- */
 
 /* Refuses words that mean any audience elsewhere: here no token would have them. */
 static const char *check_audiences(const la_provider_t *provider, apr_pool_t *pool)

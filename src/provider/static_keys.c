@@ -25,7 +25,6 @@ struct la_static_keys_t {
     apr_array_header_t *all; /* of const la_api_key_t * */
 };
 
-/* A file being read. */
 typedef struct reading_t {
     const la_static_keys_form_t *form;
     apr_pool_t *pool;

@@ -7,8 +7,6 @@
 /* When a request that found too many at once may try again. */
 #define CONCURRENT_RETRY_US APR_USEC_PER_SEC
 
-/* ---- charging ---- */
-
 static void label_permit(const la_quota_item_t *item, const la_quota_memory_t *memory)
 {
     la_permit_entry_t entry = {
@@ -90,7 +88,6 @@ static la_admission_e refuse(la_admission_t *admission, const la_quota_item_t *i
     return LA_ADMISSION_REFUSED;
 }
 
-/* Charges what is counted here. */
 static la_admission_e charge_all(la_admission_t *admission, const la_quota_memory_t *memory,
                                  const la_meter_now_t *now)
 {
@@ -188,8 +185,6 @@ la_admission_e la_admission_ask(la_admission_t *admission, const la_quota_memory
     return go_on_alone(admission) ? charge_all(admission, memory, now)
                                   : refuse(admission, NULL, memory, now);
 }
-
-/* ---- afterwards ---- */
 
 static uint64_t tokens_of(const la_quota_item_t *item, const la_usage_t *usage)
 {

@@ -42,8 +42,6 @@ static void end_document(la_usage_reader_t *reader)
     la_usage_json_end(&reader->json);
 }
 
-/* ---- lines ---- */
-
 /* The part of `bytes` up to the end of a line. */
 static la_slice_t in_line(const char *p, const char *end)
 {
@@ -132,8 +130,6 @@ static void read_event_stream(la_usage_reader_t *reader, la_slice_t bytes)
         }
     }
 }
-
-/* ---- the reader ---- */
 
 static int is_type(la_slice_t type, const char *name)
 {

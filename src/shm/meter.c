@@ -11,7 +11,6 @@
 /* How far the clocks of threads may be apart: each read it at the beginning of its request. */
 #define CLOCK_SLACK_NS UINT64_C(1000000000)
 
-/* What a try to charge found. */
 typedef enum try_e { TRY_GONE, TRY_REFUSED, TRY_CHARGED } try_e;
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -194,7 +193,6 @@ static try_e try_rate(la_meter_t *meter, const la_meter_key_t *key, const la_met
 
 /* ---- windows ---- */
 
-/* When a window that begins now ends. */
 static uint64_t end_from(const la_meter_terms_t *terms, uint64_t at)
 {
     uint64_t period = (uint64_t)terms->period_us / 1000;

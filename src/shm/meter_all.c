@@ -47,8 +47,6 @@ apr_status_t la_meters_attach(void *bytes, apr_size_t len, la_holder_t *life, ap
     return APR_SUCCESS;
 }
 
-/* ---- forgetting ---- */
-
 static uint64_t forget_in(la_meters_t *meters, la_meter_group_t *group, const la_meter_key_t *key,
                           uint64_t kind)
 {
@@ -83,8 +81,6 @@ uint64_t la_meters_forget(la_meters_t *meters, const la_meter_key_t *key, uint64
     }
     return count;
 }
-
-/* ---- reading ---- */
 
 /* The figures of a meter that is not as new; 0 for others, and for one that changed hands. */
 static int read_entry(const la_meter_t *meter, const la_meter_now_t *now, la_meter_entry_t *entry)
@@ -145,8 +141,6 @@ int la_meters_tell(la_meters_t *meters, const la_meter_now_t *now, uint64_t *evi
     la_meter_store(&header->told, *evictions);
     return 1;
 }
-
-/* ---- taking over ---- */
 
 /* Takes the window that the other store tells of. An answer that is late never lowers what a newer
  * one said of the same window. */

@@ -41,8 +41,6 @@ uint32_t la_permits_count(const la_permits_t *permits, uint32_t name)
     return taken;
 }
 
-/* ---- labels ---- */
-
 void la_permits_label(const la_permits_t *permits, uint32_t index, const la_permit_entry_t *entry)
 {
     la_permit_label_t *label = &permits->labels[index];

@@ -48,8 +48,6 @@ void la_purge_begin(la_purge_log_t *log)
     atomic_fetch_add(&log->generation, 1);
 }
 
-/* ---- positions ---- */
-
 int la_purge_compare(la_purge_position_t a, la_purge_position_t b)
 {
     if (a.era != b.era) {
@@ -132,8 +130,6 @@ void la_purge_raise(la_purge_log_t *log, apr_time_t now)
     }
     la_purge_advance(log, (la_purge_position_t){.era = era});
 }
-
-/* ---- whose purges these are ---- */
 
 int la_purge_is_bound(const la_purge_log_t *log, uint64_t place)
 {

@@ -90,7 +90,7 @@ static const char *answer_get(const char *name, char text[160])
     if (i == fake.name_count) {
         return "$-1\r\n";
     }
-    snprintf(text, 160, "$%zu\r\n%s\r\n", strlen(fake.values[i]), fake.values[i]);
+    snprintf(text, 160, "$%zu\r\n%.128s\r\n", strlen(fake.values[i]), fake.values[i]);
     return text;
 }
 

@@ -27,9 +27,10 @@
 /* A waiter for a lock checks this often that the holder lives. */
 #define LOCK_SLICE_US 2000
 
-/* Forks that led to this process, from 1; 0: they cannot be counted. A count, because getpid() is a
- * system call, and an id is needed ten times for a call to a provider. */
-static _Atomic uint32_t forks;
+/* This process's, once it was asked for; 0 after a fork. getpid() is a system call, and an id is
+ * needed ten times for a call to a provider. */
+static _Atomic uint32_t known_pid;
+static int is_fork_watched;
 
 typedef struct seen_t {
     uint32_t alive[SEEN_SIZE];
@@ -49,22 +50,32 @@ apr_status_t la_holder_open(int *fd)
     return *fd < 0 ? errno : APR_SUCCESS;
 }
 
-static void count_fork(void)
+static void forget_pid(void)
 {
-    atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+    atomic_store_explicit(&known_pid, 0, memory_order_relaxed);
 }
 
-static void count_forks(void)
+static void watch_forks(void)
 {
-    atomic_store_explicit(&forks, pthread_atfork(NULL, NULL, count_fork) == 0,
-                          memory_order_relaxed);
+    is_fork_watched = pthread_atfork(NULL, NULL, forget_pid) == 0;
+}
+
+/* Asks again in a module that was loaded again: a view may be older than that. */
+static uint32_t process_id(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    uint32_t pid = atomic_load_explicit(&known_pid, memory_order_relaxed);
+
+    if (pid == 0) {
+        pthread_once(&once, watch_forks);
+        pid = (uint32_t)getpid();
+        atomic_store_explicit(&known_pid, is_fork_watched ? pid : 0, memory_order_relaxed);
+    }
+    return pid;
 }
 
 void la_holder_init(la_holder_t *life, int fd)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, count_forks);
     life->fd = fd;
     atomic_init(&life->self, 0);
     atomic_init(&life->turn, 0);
@@ -96,10 +107,10 @@ static uint32_t draw_id(const la_holder_t *life)
 
 /* When two threads join at once the later takes the earlier's id; its own byte stays locked and
  * unused. */
-static uint32_t join_living(la_holder_t *life, uint32_t process, uint64_t void_self)
+static uint32_t join_living(la_holder_t *life, uint32_t pid, uint64_t void_self)
 {
-    uint32_t id = process != 0 ? draw_id(life) : 0;
-    uint64_t self = ((uint64_t)process << 32) | id;
+    uint32_t id = draw_id(life);
+    uint64_t self = ((uint64_t)pid << 32) | id;
 
     if (id != 0 && !atomic_compare_exchange_strong(&life->self, &void_self, self)) {
         return (uint32_t)void_self;
@@ -109,11 +120,10 @@ static uint32_t join_living(la_holder_t *life, uint32_t process, uint64_t void_s
 
 uint32_t la_holder_self(la_holder_t *life)
 {
-    uint32_t process = atomic_load_explicit(&forks, memory_order_relaxed);
+    uint32_t pid = process_id();
     uint64_t self = atomic_load_explicit(&life->self, memory_order_acquire);
 
-    return (uint32_t)(self >> 32) == process && self != 0 ? (uint32_t)self
-                                                          : join_living(life, process, self);
+    return (uint32_t)(self >> 32) == pid ? (uint32_t)self : join_living(life, pid, self);
 }
 
 int la_holder_alive(la_holder_t *life, uint32_t id)

@@ -20,7 +20,7 @@
 /* One process's view. Shared by its threads; a forked copy becomes the child's own. */
 typedef struct la_holder_t {
     int fd;
-    _Atomic uint64_t self; /* count of forks << 32 | id; after another fork it is the parent's */
+    _Atomic uint64_t self; /* pid << 32 | id; not valid if the pid is another's, as after a fork */
     _Atomic uint32_t turn; /* spreads where threads begin to look for a place */
 } la_holder_t;
 

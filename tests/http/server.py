@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
 from client import Connection, Visitor
@@ -63,9 +64,12 @@ def sanitizer_environment():
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
 
+given_ports = deque(maxlen=100)
+
+
 def free_port():
     """A port below those that the kernel gives to outgoing connections: one of them could take it before httpd does. Of test
-    processes that run side by side each has its share of the ports."""
+    processes that run side by side each has its share of the ports. One that was given lately may not be in use yet."""
     share, shares = map(int, os.environ.get("LA_SHARE", "0/1").split("/"))
     while True:
         port = random.randrange(10000 + share, 32768, shares)
@@ -74,6 +78,8 @@ def free_port():
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        if port not in given_ports:
+            given_ports.append(port)
             return port
 
 

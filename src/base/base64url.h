@@ -1,6 +1,5 @@
 /* Base64url without padding, as JOSE writes bytes (RFC 7515 section 2, RFC 4648 section 5). */
-#ifndef LA_BASE64URL_H
-#define LA_BASE64URL_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -17,5 +16,3 @@ int la_base64url_decode(apr_pool_t *pool, la_slice_t text, la_slice_t *bytes);
 /* Writes the bytes. text: LA_BASE64URL_CHARS(bytes.len) characters and a closing NUL. Returns the
  * number of characters. */
 apr_size_t la_base64url_encode(la_slice_t bytes, char *text);
-
-#endif

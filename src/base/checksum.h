@@ -1,7 +1,6 @@
 /* A keyed checksum that tells whether bytes are the same as before, for a tenth of what SHA-256
  * costs and without keeping the bytes. */
-#ifndef LA_CHECKSUM_H
-#define LA_CHECKSUM_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -26,5 +25,3 @@ int la_checksum_make(const la_slice_t *parts, apr_size_t count, la_checksum_t *c
 
 /* Returns 1 when both are of the same parts. Takes the same time for all. */
 int la_checksum_equals(const la_checksum_t *a, const la_checksum_t *b);
-
-#endif

@@ -1,6 +1,5 @@
 /* Networks of IP addresses in CIDR notation (RFC 4632, RFC 4291). */
-#ifndef LA_CIDR_H
-#define LA_CIDR_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -17,5 +16,3 @@ int la_cidr_parse(la_slice_t text, la_cidr_t *cidr);
 
 /* Whether `inner` lies within `outer`. ::/0 holds no IPv4. */
 int la_cidr_holds(const la_cidr_t *outer, const la_cidr_t *inner);
-
-#endif

@@ -1,10 +1,7 @@
 /* The clock that waits and deadlines are measured by. */
-#ifndef LA_CLOCK_H
-#define LA_CLOCK_H
+#pragma once
 
 #include <apr_time.h>
 
 /* Microseconds of CLOCK_MONOTONIC: one clock for all processes, that nobody sets. Any thread. */
 apr_time_t la_clock_us(void);
-
-#endif

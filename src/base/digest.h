@@ -1,6 +1,5 @@
 /* SHA-256 (FIPS 180-4), HMAC over lists of parts, and bytes written as hex digits. */
-#ifndef LA_DIGEST_H
-#define LA_DIGEST_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -27,5 +26,3 @@ void la_hmac_free(la_hmac_t *hmac);
  */
 apr_status_t la_hmac_parts(la_hmac_t *hmac, const la_slice_t *parts, apr_size_t count,
                            unsigned char digest[LA_DIGEST_BYTES]);
-
-#endif

@@ -1,7 +1,6 @@
 /* Header fields in a table: removing some, and removing names from a Connection field. Both are
  * linear in time and memory. */
-#ifndef LA_FIELDS_H
-#define LA_FIELDS_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -21,5 +20,3 @@ void la_fields_remove(apr_table_t *fields, int first, la_fields_test_fn *test, c
  * quotes. */
 const char *la_fields_connection_without(apr_pool_t *pool, const char *value,
                                          la_fields_test_fn *test, const void *context);
-
-#endif

@@ -1,6 +1,5 @@
 /* Query strings (application/x-www-form-urlencoded) written as JSON. */
-#ifndef LA_FORM_H
-#define LA_FORM_H
+#pragma once
 
 #include "base/json.h"
 
@@ -11,5 +10,3 @@
  * become U+FFFD, and names that are the same then are one. Linear in time and memory. query:
  * NUL-terminated, without `?`. */
 void la_form_write(la_json_writer_t *writer, const char *query, apr_pool_t *pool);
-
-#endif

@@ -1,6 +1,5 @@
 /* A hash for keys that strangers choose. */
-#ifndef LA_HASH_H
-#define LA_HASH_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -19,5 +18,3 @@ uint64_t la_hash_point(const unsigned char random[8]);
 /* The same hash at a point of the caller's, in whole: below 2^62. What is hashed in parts is given
  * the result for the parts before as `seed`, which starts at 0. */
 uint64_t la_hash_under(uint64_t point, uint64_t seed, la_slice_t bytes);
-
-#endif

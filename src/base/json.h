@@ -1,7 +1,6 @@
 /* Strict JSON (RFC 8259). Only json.c uses json-c. Values live as long as the pool of their
  * document. */
-#ifndef LA_JSON_H
-#define LA_JSON_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -145,5 +144,3 @@ void la_json_write_strings(la_json_writer_t *writer, const apr_array_header_t *t
  * look like the text around it. A longer one is cut at a whole character, with `...` behind the
  * quotes. In `pool`. */
 const char *la_json_quoted(apr_pool_t *pool, la_slice_t text);
-
-#endif

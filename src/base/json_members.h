@@ -2,8 +2,7 @@
  * Whoever decides by a body and whoever acts on it must find the same values in it, so the text is
  * read strictly (RFC 8259, UTF-8 without a byte order mark), and a member whose name differs from a
  * wanted one only by case is noticed: Go's readers take both for one. */
-#ifndef LA_JSON_MEMBERS_H
-#define LA_JSON_MEMBERS_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -50,5 +49,3 @@ const char *la_members_end(la_members_t *reader);
 
 /* Where the reader is: bytes from the beginning of the text. */
 apr_size_t la_members_at(const la_members_t *reader);
-
-#endif

@@ -1,6 +1,5 @@
 /* The strict scan behind la_json_parse(), for those who need places in a text; and UTF-8. */
-#ifndef LA_JSON_SCAN_H
-#define LA_JSON_SCAN_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -67,5 +66,3 @@ apr_size_t la_utf8_decode(const unsigned char *bytes, apr_size_t len, unsigned *
 
 /* Encodes a code point. Returns how many bytes it takes. */
 apr_size_t la_utf8_encode(unsigned code, char bytes[4]);
-
-#endif

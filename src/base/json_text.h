@@ -1,6 +1,5 @@
 /* The text of a name or a value that a reader of JSON keeps while it reads. */
-#ifndef LA_JSON_TEXT_H
-#define LA_JSON_TEXT_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -29,5 +28,3 @@ void la_json_text_end(la_json_text_t *text);
 /* Whether two names are the same for a reader that ignores case, as Go's does: ASCII, and U+017F
  * and U+212A, which are letters of ASCII there. name: ASCII. */
 int la_json_text_is_name(la_slice_t text, const char *name);
-
-#endif

@@ -1,7 +1,6 @@
 /* Named values in query strings and Cookie fields, where tokens may come instead of in
  * Authorization: finding and removing them. */
-#ifndef LA_PARAMS_H
-#define LA_PARAMS_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -37,5 +36,3 @@ int la_params_cookie(const char *field, const char *name, la_slice_t *value);
 /* The Cookie field without the cookies of that name; NULL when none is left. In `pool`, or `field`
  * itself when it has none of them. */
 const char *la_params_cookie_without(apr_pool_t *pool, const char *field, const char *name);
-
-#endif

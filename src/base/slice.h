@@ -1,6 +1,5 @@
 /* Bytes with their length. They are borrowed, need not end in NUL and may hold one. */
-#ifndef LA_SLICE_H
-#define LA_SLICE_H
+#pragma once
 
 #include <apr.h>
 #include <string.h>
@@ -44,5 +43,3 @@ static inline int la_text_is_same(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
 }
-
-#endif

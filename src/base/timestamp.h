@@ -1,6 +1,5 @@
 /* Points in time as text (RFC 3339). */
-#ifndef LA_TIMESTAMP_H
-#define LA_TIMESTAMP_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -20,5 +19,3 @@ int la_timestamp_parse_zoned(const char *text, apr_time_t *at);
 /* Writes a time as an RFC 3339 date-time in UTC, without fractions, in `pool`. Beyond the years 0
  * to 9999 it has more digits or a sign. */
 const char *la_timestamp_text(apr_pool_t *pool, apr_time_t at);
-
-#endif

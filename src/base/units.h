@@ -1,6 +1,5 @@
 /* Numbers with units, as configurations write them. */
-#ifndef LA_UNITS_H
-#define LA_UNITS_H
+#pragma once
 
 #include <apr.h>
 #include <apr_time.h>
@@ -19,5 +18,3 @@ int la_units_size(const char *text, apr_size_t *bytes);
 /* Writes a number in decimal digits, without a NUL behind them. Returns the end. */
 #define LA_UNITS_DIGITS 20
 char *la_units_write(char *at, uint64_t number);
-
-#endif

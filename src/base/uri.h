@@ -1,7 +1,6 @@
 /* The URI of an HTTP request as two sides that do not know each other write it, made comparable
  * (RFC 3986 sections 6.2.2 and 6.2.3). Any thread. */
-#ifndef LA_URI_H
-#define LA_URI_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -37,5 +36,3 @@ la_slice_t la_uri_host(apr_pool_t *pool, la_slice_t host);
 
 /* A URI as text, in `pool`. */
 const char *la_uri_text(apr_pool_t *pool, const la_uri_t *uri);
-
-#endif

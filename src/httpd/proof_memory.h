@@ -1,8 +1,7 @@
 /* The memory of DPoP proofs, and this server's key for nonces. Both are the server's, not a
  * generation's: after a graceful restart the children of both generations use the same.
  */
-#ifndef LA_PROOF_MEMORY_H
-#define LA_PROOF_MEMORY_H
+#pragma once
 
 #include "lookup/lookup.h"
 
@@ -14,5 +13,3 @@ apr_status_t la_proof_memory_create(server_rec *s);
 
 /* Fills in this child's handles, which live in `pool`. life: must outlive them. */
 apr_status_t la_proof_memory_attach(la_holder_t *life, apr_pool_t *pool, la_shared_t *shared);
-
-#endif

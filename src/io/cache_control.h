@@ -1,6 +1,5 @@
 /* How long an HTTP answer may be used again, by its Cache-Control (RFC 9111 section 5.2.2). */
-#ifndef LA_CACHE_CONTROL_H
-#define LA_CACHE_CONTROL_H
+#pragma once
 
 #include <apr_time.h>
 
@@ -11,5 +10,3 @@ int la_cache_control_read(const char *value, apr_interval_time_t *us);
 
 /* Seconds of any size as an interval, at least 0 and at most a century. */
 apr_interval_time_t la_cache_control_seconds(double seconds);
-
-#endif

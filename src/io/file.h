@@ -1,6 +1,5 @@
 /* Files that are read whole, and which version of a file was read. */
-#ifndef LA_FILE_H
-#define LA_FILE_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -30,5 +29,3 @@ const char *la_file_read(la_file_t *file, apr_pool_t *pool, la_slice_t *content)
  * file that was written moments before it was read always may: a second write within one tick of
  * the file system's clock leaves size and times as they are. */
 int la_file_changed(const la_file_t *file);
-
-#endif

@@ -1,8 +1,7 @@
 /* The HTTP client. One for each provider and process; its connections stay open for whichever
  * thread calls next.
  */
-#ifndef LA_HTTP_H
-#define LA_HTTP_H
+#pragma once
 
 #include "base/slice.h"
 #include "io/http_options.h"
@@ -66,5 +65,3 @@ apr_status_t la_http_make(apr_pool_t *pchild, const la_http_options_t *options, 
  */
 void la_http_call(la_http_t *http, const la_http_request_t *request, apr_pool_t *pool,
                   la_http_response_t *response);
-
-#endif

@@ -1,6 +1,5 @@
 /* A handle of libcurl for the calls of one client (http.c). */
-#ifndef LA_HTTP_HANDLE_H
-#define LA_HTTP_HANDLE_H
+#pragma once
 
 #include "io/http_options.h"
 
@@ -13,5 +12,3 @@ CURL *la_http_handle_make(const la_http_options_t *options);
 /* Microseconds as milliseconds for curl, to which 0 means no limit, and which takes no more than
  * an int. Rounds up. */
 long la_http_milliseconds(apr_interval_time_t us);
-
-#endif

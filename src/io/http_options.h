@@ -1,6 +1,5 @@
 /* Options of the HTTP client (http.h). */
-#ifndef LA_HTTP_OPTIONS_H
-#define LA_HTTP_OPTIONS_H
+#pragma once
 
 #include <apr.h>
 #include <apr_time.h>
@@ -16,5 +15,3 @@ typedef struct la_http_options_t {
     const char *tls_key_file;               /* its key, or NULL when it is in the same file */
     const char *proxy; /* an http URL, or NULL; the environment's is never used */
 } la_http_options_t;
-
-#endif

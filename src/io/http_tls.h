@@ -1,6 +1,5 @@
 /* TLS of the HTTP client: whom to trust, and no record behind the deadline of a call. */
-#ifndef LA_HTTP_TLS_H
-#define LA_HTTP_TLS_H
+#pragma once
 
 #include <apr_time.h>
 
@@ -22,5 +21,3 @@ void la_http_tls_read_until(apr_time_t deadline_us);
 
 /* Whether a session of this thread was ended since la_http_tls_read_until(). */
 int la_http_tls_was_late(void);
-
-#endif

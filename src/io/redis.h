@@ -2,8 +2,7 @@
  * that holds. Life cycle: la_redis_parse() while the configuration is read, la_redis_make() in each
  * child; then any number of threads. Connections are kept between commands, and replaced when they
  * fail. */
-#ifndef LA_REDIS_H
-#define LA_REDIS_H
+#pragma once
 
 #include "io/redis_answer.h"
 #include "io/redis_options.h"
@@ -24,5 +23,3 @@ la_redis_e la_redis_command(la_redis_t *redis, apr_size_t count, const la_slice_
  * the master is. May take as long as the resolver and all sentinels, so no request's thread calls
  * it; about once a second. */
 void la_redis_watch(la_redis_t *redis, int answers, apr_pool_t *pool);
-
-#endif

@@ -1,6 +1,5 @@
 /* How a command of Redis ended, and what the server said. */
-#ifndef LA_REDIS_ANSWER_H
-#define LA_REDIS_ANSWER_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -30,5 +29,3 @@ typedef struct la_redis_answer_t {
         *server;  /* run_id of the server process that answered; empty when it does not tell */
     int is_again; /* the command was sent before and not answered: it may have run twice */
 } la_redis_answer_t;
-
-#endif

@@ -1,7 +1,6 @@
 /* A connection to a server that speaks Redis's protocol (RESP 2): single commands, each with a
  * deadline. One thread at a time uses it. */
-#ifndef LA_REDIS_CONNECTION_H
-#define LA_REDIS_CONNECTION_H
+#pragma once
 
 #include "io/redis_answer.h"
 #include "io/redis_options.h"
@@ -60,5 +59,3 @@ int la_redis_connection_is_quiet(la_redis_connection_t *connection);
 
 /* Closes it, also a second time. */
 void la_redis_connection_close(la_redis_connection_t *connection);
-
-#endif

@@ -1,8 +1,7 @@
 /* Where the server is, as this process knows it: the address of its host, or that of the master
  * which Redis Sentinel names. Life cycle: la_redis_master_make() in each child; then any number of
  * threads. */
-#ifndef LA_REDIS_MASTER_H
-#define LA_REDIS_MASTER_H
+#pragma once
 
 #include "io/redis_connection.h"
 
@@ -33,5 +32,3 @@ int la_redis_master_find(la_redis_master_t *master, la_redis_call_t *call, la_re
  * as the resolver, and connect_timeout for each sentinel, so no request's thread calls it. answers:
  * whether the server answered last time; its name is not looked up then. */
 void la_redis_master_watch(la_redis_master_t *master, int answers, apr_pool_t *pool);
-
-#endif

@@ -1,7 +1,6 @@
 /* Where Redis is and how to talk to it: LlamaAuthCacheShared's words. Constant once the
  * configuration is read. */
-#ifndef LA_REDIS_OPTIONS_H
-#define LA_REDIS_OPTIONS_H
+#pragma once
 
 #include "io/redis_tls.h"
 #include "io/secret.h"
@@ -44,5 +43,3 @@ const char *la_redis_parse(apr_pool_t *pool, int count, const char *const *words
 
 /* Looks the names up, at startup. Returns 1, or 0 when none has an address. */
 int la_redis_resolve_options(la_redis_options_t *options, apr_pool_t *pool);
-
-#endif

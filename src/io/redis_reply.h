@@ -1,8 +1,7 @@
 /* The shape of a Redis reply (RESP 2), checked before anything is allocated for it: how long it is,
  * how many values it has, and how deep its lists are. The bytes come from the network and are not
  * trusted. */
-#ifndef LA_REDIS_REPLY_H
-#define LA_REDIS_REPLY_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -25,5 +24,3 @@ typedef enum la_redis_reply_e {
 /* Looks at the reply that `bytes` begin with. len: of the whole reply; 0 unless
  * LA_REDIS_REPLY_WHOLE. Time is linear in the number of lines, not of bytes. */
 la_redis_reply_e la_redis_reply_check(la_slice_t bytes, apr_size_t *len);
-
-#endif

@@ -1,6 +1,5 @@
 /* Asks Redis Sentinel who the master is. */
-#ifndef LA_REDIS_SENTINEL_H
-#define LA_REDIS_SENTINEL_H
+#pragma once
 
 #include "io/redis_connection.h"
 
@@ -22,5 +21,3 @@ int la_redis_sentinel_ask(const la_redis_options_t *options, int sentinel,
  * wrong with it. */
 const char *la_redis_sentinel_read(const la_redis_answer_t *answer, int may_resolve,
                                    la_redis_address_t *master);
-
-#endif

@@ -5,8 +5,7 @@
  *   moved     the address of its successor, for ten seconds
  * and where sentinels name the server, no answer counts while that is there.
  */
-#ifndef LA_REDIS_SESSION_H
-#define LA_REDIS_SESSION_H
+#pragma once
 
 #include "io/redis_connection.h"
 
@@ -33,5 +32,3 @@ la_redis_e la_redis_session_run(la_redis_connection_t *connection,
 void la_redis_session_leave_word(const la_redis_options_t *options, const la_redis_address_t *old,
                                  const la_redis_address_t *successor, const char *server,
                                  la_redis_call_t *call);
-
-#endif

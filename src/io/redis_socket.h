@@ -1,7 +1,6 @@
 /* Sockets to Redis: close-on-exec, since no CGI may inherit a connection that is logged in, with
  * deadlines of la_clock_us(). No state; any thread. */
-#ifndef LA_REDIS_SOCKET_H
-#define LA_REDIS_SOCKET_H
+#pragma once
 
 #include <netinet/in.h>
 
@@ -30,5 +29,3 @@ const char *la_redis_connect_tcp(const char *ip, int port, apr_time_t deadline_u
 /* The same for a unix socket. */
 const char *la_redis_connect_unix(const char *path, apr_time_t deadline_us, apr_pool_t *pool,
                                   int *fd);
-
-#endif

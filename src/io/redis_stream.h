@@ -1,7 +1,6 @@
 /* Bytes to and from Redis, plain or by TLS, each step with a deadline of la_clock_us(). One thread
  * at a time uses a stream; no other state. */
-#ifndef LA_REDIS_STREAM_H
-#define LA_REDIS_STREAM_H
+#pragma once
 
 #include "base/slice.h"
 #include "io/redis_tls.h"
@@ -33,5 +32,3 @@ int la_redis_stream_is_quiet(la_redis_stream_t *stream);
 
 /* Closes it, also a second time. */
 void la_redis_stream_close(la_redis_stream_t *stream);
-
-#endif

@@ -2,8 +2,7 @@
  * certificate is not accepted gets no byte; there is no way to turn that off. It is there where
  * hiredis has TLS (LA_REDIS_TLS, set by Makefile.apxs); elsewhere la_redis_tls_make() refuses, and
  * nothing else is called. */
-#ifndef LA_REDIS_TLS_H
-#define LA_REDIS_TLS_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -60,5 +59,3 @@ const char *la_redis_tls_reason(const struct ssl_st *session, const char *host, 
 
 /* Frees it, and forgets what OpenSSL noted for this thread; NULL is fine. */
 void la_redis_tls_end(struct ssl_st *session);
-
-#endif

@@ -1,8 +1,7 @@
 /* Values made of a text that changes while requests use them: secrets, key files, key sets. One
  * thread makes a new version; the others go on with the old one and take no lock. The old version
  * stays until the last request that uses it is done. A text that is broken changes nothing. */
-#ifndef LA_RELOAD_H
-#define LA_RELOAD_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -59,5 +58,3 @@ void la_reload_release(la_reload_t *reload, unsigned held);
 
 /* When the version that is held was read, by this process or by the one it was forked from. */
 apr_time_t la_reload_read_at(const la_reload_t *reload, unsigned held);
-
-#endif

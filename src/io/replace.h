@@ -1,6 +1,5 @@
 /* Files that are replaced in one step, by one program at a time. */
-#ifndef LA_REPLACE_H
-#define LA_REPLACE_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -43,5 +42,3 @@ const char *la_replace_read(la_replace_t *file, apr_pool_t *pool, apr_size_t lim
  */
 const char *la_replace_write(const la_replace_t *file, apr_pool_t *pool, la_slice_t text,
                              gid_t group);
-
-#endif

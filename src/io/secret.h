@@ -1,6 +1,5 @@
 /* A secret as it is configured: `file:PATH`, `env:NAME` or literal. */
-#ifndef LA_SECRET_H
-#define LA_SECRET_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -24,5 +23,3 @@ const char *la_secret_get(la_secret_t *secret, apr_time_t now, apr_pool_t *pool)
 
 /* Takes the white space around a file's secret away. Returns NULL, or why it can be none. */
 const char *la_secret_trim(la_slice_t *text);
-
-#endif

@@ -1,7 +1,6 @@
 /* What the floors below httpd/ need of the server: a log, paths, regular expressions, how many
  * requests run at once. httpd/lifecycle.c sets it before any configuration is read. */
-#ifndef LA_SERVER_H
-#define LA_SERVER_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -49,5 +48,3 @@ void la_log(la_log_e level, const char *format, ...) __attribute__((format(print
 /* A log line's own number, four digits, unique in the source and never used again: LA_LOGNO(0012)
  * -> "LA0012: ". */
 #define LA_LOGNO(number) "LA" #number ": "
-
-#endif

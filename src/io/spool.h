@@ -1,7 +1,6 @@
 /* Bytes that are kept until somebody reads them: the first ones in memory, the rest in a temporary
  * file without a name. */
-#ifndef LA_SPOOL_H
-#define LA_SPOOL_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -25,5 +24,3 @@ apr_off_t la_spool_size(const la_spool_t *spool);
 /* Appends all bytes to a brigade, which may be read while the spool's pool lives. Each call gives
  * them from the beginning. */
 void la_spool_copy(const la_spool_t *spool, apr_bucket_brigade *bb);
-
-#endif

@@ -1,6 +1,5 @@
 /* The elliptic curves (RFC 7518 section 6.2.1, RFC 8037 section 2). Any thread. */
-#ifndef LA_CURVE_H
-#define LA_CURVE_H
+#pragma once
 
 #include "jose/jwa.h"
 
@@ -17,5 +16,3 @@ typedef struct la_curve_t {
 const la_curve_t *la_curve_named(la_slice_t name);
 const la_curve_t *la_curve_for(la_jwa_set_t algorithm);
 const la_curve_t *la_curve_of(const EVP_PKEY *key);
-
-#endif

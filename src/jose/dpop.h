@@ -5,8 +5,7 @@
  * with the request, la_dpop_verify() verifies. A proof holds if all three say so, and if nobody has
  * shown it before (lookup/proofs.h). Any thread.
  */
-#ifndef LA_DPOP_H
-#define LA_DPOP_H
+#pragma once
 
 #include "base/digest.h"
 #include "base/uri.h"
@@ -87,5 +86,3 @@ static inline apr_time_t la_dpop_until(const la_dpop_t *proof)
 {
     return proof->iat + LA_DPOP_WINDOW_US + 1;
 }
-
-#endif

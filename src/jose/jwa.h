@@ -1,8 +1,7 @@
 /* Signature algorithms by their JOSE names (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864).
  * A set of them is a word of bits: a token is verified with an algorithm that the configuration
  * lists, its header names and its key can do, which is the `&` of three sets. */
-#ifndef LA_JWA_H
-#define LA_JWA_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -51,5 +50,3 @@ const char *la_jwa_names(apr_pool_t *pool, la_jwa_set_t set);
 /* OpenSSL's name of one algorithm's digest ("SHA256"); NULL for EdDSA, and for a set that is not
  * one algorithm. */
 const char *la_jwa_digest(la_jwa_set_t one);
-
-#endif

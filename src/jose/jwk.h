@@ -1,7 +1,6 @@
 /* JWK sets (RFC 7517, RFC 7518 section 6, RFC 8037 section 2): from JSON text to checked keys,
  * ready for OpenSSL. */
-#ifndef LA_JWK_H
-#define LA_JWK_H
+#pragma once
 
 #include "jose/jwa.h"
 #include "base/json.h"
@@ -65,5 +64,3 @@ const char *la_jwk_check(const la_jwk_t *key);
 
 /* The verifier for one of the key's algorithms; NULL for HMAC, which needs only the secret. */
 const la_verifier_t *la_jwk_verifier(const la_jwk_t *key, la_jwa_set_t algorithm);
-
-#endif

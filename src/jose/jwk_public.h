@@ -1,6 +1,5 @@
 /* A key's public part as a JWK (RFC 7517), written. Reading is jwk.c's. */
-#ifndef LA_JWK_PUBLIC_H
-#define LA_JWK_PUBLIC_H
+#pragma once
 
 #include <apr.h>
 
@@ -19,5 +18,3 @@
  * empty. Any thread.
  */
 apr_size_t la_jwk_public(const EVP_PKEY *key, char json[LA_JWK_PUBLIC_BYTES]);
-
-#endif

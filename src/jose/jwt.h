@@ -1,7 +1,6 @@
 /* Signed JSON Web Tokens in compact form (RFC 7515, RFC 7519, with the cautions of RFC 8725):
  * parse, choose a key, verify. Any thread. */
-#ifndef LA_JWT_H
-#define LA_JWT_H
+#pragma once
 
 #include "base/json.h"
 #include "jose/jwk.h"
@@ -61,5 +60,3 @@ int la_jwt_verify_with(const la_jwt_t *jwt, const la_jwk_t *key, la_jwa_set_t al
 
 /* Whether `typ` is `type`, in any case, with or without `application/` (RFC 7515 section 4.1.9). */
 int la_jwt_type_is(const la_jwt_t *jwt, const char *type);
-
-#endif

@@ -5,8 +5,7 @@
  * One for a process, in its own memory; any number of threads may use it at once. It takes a lock
  * for the moment of a look-up, and never while anything is verified.
  */
-#ifndef LA_PROOF_KEYS_H
-#define LA_PROOF_KEYS_H
+#pragma once
 
 #include "jose/jwk.h"
 #include "jose/thumbprint.h"
@@ -44,5 +43,3 @@ void la_proof_keys_add(la_proof_keys_t *keys, la_slice_t header, EVP_PKEY *key,
 /* What la_jwk_check() says of a key, which it is asked once for those of the last keys. jkt: the
  * key's thumbprint. */
 const char *la_proof_keys_check(la_proof_keys_t *keys, const la_jwk_t *key, const char *jkt);
-
-#endif

@@ -1,6 +1,5 @@
 /* Public keys: from numbers that come from outside to OpenSSL's form. */
-#ifndef LA_PUBKEY_H
-#define LA_PUBKEY_H
+#pragma once
 
 #include "jose/curve.h"
 
@@ -32,5 +31,3 @@ const char *la_pubkey_ec(apr_pool_t *pool, const la_curve_t *curve, la_slice_t x
  * curve's length. No signature is valid for one that is not on the curve. */
 const char *la_pubkey_okp(apr_pool_t *pool, const la_curve_t *curve, la_slice_t point,
                           EVP_PKEY **key);
-
-#endif

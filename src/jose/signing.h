@@ -1,8 +1,7 @@
 /* One private key, ready to sign JSON Web Tokens in compact form (RFC 7515, RFC 7518 sections 3.3
  * and 3.4, RFC 8037 section 3.1), and what the public is told of it. OpenSSL's preparation is made
  * once and copied for each signature. */
-#ifndef LA_SIGNING_H
-#define LA_SIGNING_H
+#pragma once
 
 #include "base/slice.h"
 #include "jose/thumbprint.h"
@@ -37,5 +36,3 @@ const char *la_signing_key_read(apr_pool_t *pool, la_slice_t pem, const la_signi
  * queue empty. Any thread. */
 const char *la_signing_jwt(const la_signing_key_t *key, la_slice_t claims, la_slice_t prefix,
                            apr_pool_t *pool);
-
-#endif

@@ -1,7 +1,6 @@
 /* Names of keys and certificates that anybody computes from them alone: SHA-256 in base64url. Any
  * thread. */
-#ifndef LA_THUMBPRINT_H
-#define LA_THUMBPRINT_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -20,5 +19,3 @@ int la_thumbprint_of(const EVP_PKEY *key, char text[LA_THUMBPRINT_LEN + 1]);
  * certificate's key takes OpenSSL 3 a hundred microseconds. pem: with the lines around it (RFC
  * 7468). */
 int la_certificate_thumbprint(la_slice_t pem, char text[LA_THUMBPRINT_LEN + 1]);
-
-#endif

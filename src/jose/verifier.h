@@ -1,8 +1,7 @@
 /* One public key with one algorithm, ready to verify signatures in JOSE's form (RFC 7518
  * sections 3.3 to 3.5, RFC 8037 section 3.1). OpenSSL's preparation is made once and copied for
  * each verification: it takes a fifth of the time of an RSA verification. */
-#ifndef LA_VERIFIER_H
-#define LA_VERIFIER_H
+#pragma once
 
 #include "jose/jwa.h"
 #include "base/slice.h"
@@ -25,5 +24,3 @@ void la_verifier_free(la_verifier_t *verifier);
 /* Whether the signature of `input` is right: PSS with a salt as long as the digest, ECDSA as two
  * numbers of fixed length. The caller clears OpenSSL's error queue. */
 int la_verifier_check(const la_verifier_t *verifier, la_slice_t input, la_slice_t signature);
-
-#endif

@@ -1,7 +1,6 @@
 /* Changes the text of a key file and leaves what is not changed as it is, byte for byte. The text
  * must be one that la_static_keys_parse() accepts. */
-#ifndef LA_EDIT_H
-#define LA_EDIT_H
+#pragma once
 
 #include "base/slice.h"
 
@@ -39,5 +38,3 @@ la_slice_t la_edit_set(apr_pool_t *pool, la_slice_t object, const char *name, co
 
 /* The whole text, in the edit's pool. */
 la_slice_t la_edit_text(const la_edit_t *edit);
-
-#endif

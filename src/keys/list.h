@@ -1,5 +1,4 @@
-#ifndef LA_KEY_LIST_H
-#define LA_KEY_LIST_H
+#pragma once
 
 #include "keys/loaded.h"
 
@@ -9,5 +8,3 @@ la_key_exit_e la_key_list(const la_key_run_t *run);
 /* Says that a key is valid, and whose it is. */
 la_key_exit_e la_key_print_valid(const la_key_run_t *run, const la_key_loaded_t *loaded,
                                  const la_api_key_t *key);
-
-#endif

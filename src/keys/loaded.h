@@ -1,6 +1,5 @@
 /* A key file as the commands see it: text, keys, and what may be changed. */
-#ifndef LA_KEY_LOADED_H
-#define LA_KEY_LOADED_H
+#pragma once
 
 #include "io/replace.h"
 #include "keys/edit.h"
@@ -34,5 +33,3 @@ const char *la_key_member(const la_key_run_t *run, const la_key_loaded_t *loaded
 
 /* Warns on standard error if httpd's usual User cannot read the file. */
 void la_key_warn_unreadable(const la_key_run_t *run, const char *path);
-
-#endif

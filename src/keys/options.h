@@ -1,6 +1,5 @@
 /* The command line of llama-auth-keys. */
-#ifndef LA_KEY_OPTIONS_H
-#define LA_KEY_OPTIONS_H
+#pragma once
 
 #include <apr_pools.h>
 #include <apr_tables.h>
@@ -49,5 +48,3 @@ extern const char la_key_help[];
  * repeat what may be a key. */
 const char *la_key_options_parse(apr_pool_t *pool, int count, const char *const *words,
                                  apr_time_t now, la_key_options_t *options);
-
-#endif

@@ -1,6 +1,5 @@
 /* One run of llama-auth-keys. */
-#ifndef LA_KEY_RUN_H
-#define LA_KEY_RUN_H
+#pragma once
 
 #include "keys/options.h"
 
@@ -24,5 +23,3 @@ typedef struct la_key_run_t {
 
 /* Does what the options say. */
 la_key_exit_e la_key_run(const la_key_run_t *run);
-
-#endif

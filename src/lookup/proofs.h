@@ -5,8 +5,7 @@
  * In Redis, with the configured prefix in front, for as long as any machine could accept the proof:
  *   p:NAME    a random number; NAME is an HMAC of the proof's digest
  */
-#ifndef LA_PROOFS_H
-#define LA_PROOFS_H
+#pragma once
 
 #include "lookup/lookup.h"
 #include "shm/replay.h"
@@ -19,5 +18,3 @@
  */
 la_replay_e la_proofs_remember(const la_shared_t *shared, const la_replay_item_t *proof,
                                apr_time_t now, apr_pool_t *pool);
-
-#endif

@@ -16,8 +16,7 @@
  * Whatever the bytes hold, a call returns in time, stays within the bytes, and shares an outcome
  * only with waiters of the key it was published for.
  */
-#ifndef LA_FLIGHT_H
-#define LA_FLIGHT_H
+#pragma once
 
 #include "shm/holder.h"
 
@@ -97,5 +96,3 @@ la_flight_e la_flight_begin(la_flight_t *flight, const unsigned char *key,
  */
 int la_flight_end(la_flight_t *flight, const la_flight_ticket_t *ticket,
                   const la_flight_outcome_t *outcome);
-
-#endif

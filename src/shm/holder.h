@@ -9,8 +9,7 @@
  * Life cycle: the parent opens the file once and keeps it across restarts; a la_holder_t is made
  * on it anywhere, before or after fork; each process draws its id at the first use.
  */
-#ifndef LA_HOLDER_H
-#define LA_HOLDER_H
+#pragma once
 
 #include <apr_errno.h>
 #include <apr_time.h>
@@ -81,5 +80,3 @@ typedef enum la_lock_e {
 la_lock_e la_lock_take(la_holder_t *life, la_lock_t *lock, apr_interval_time_t wait_us);
 
 void la_lock_release(la_lock_t *lock);
-
-#endif

@@ -6,8 +6,7 @@
  * Life cycle: before the fork la_replay_format() once, then la_replay_attach() anywhere; a handle
  * serves any number of threads. Whatever the bytes hold, a call stays within them and returns.
  */
-#ifndef LA_REPLAY_H
-#define LA_REPLAY_H
+#pragma once
 
 #include "base/digest.h"
 #include "shm/holder.h"
@@ -124,5 +123,3 @@ void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t
 
 /* Whether it is time to log the matter again, in whatever process. steady_us: la_clock_us(). */
 int la_replay_tell(la_replay_t *replay, la_replay_matter_e matter, apr_time_t steady_us);
-
-#endif

@@ -7,8 +7,7 @@
  * that dies leaves one count too few, and one that stands still until the next turn may make a
  * place forget its count.
  */
-#ifndef LA_SHARES_H
-#define LA_SHARES_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ int la_shares_allow(const la_shares_t *shares, uint32_t turn, uint64_t owner, ui
 
 /* The owner takes one. */
 void la_shares_add(la_shares_t *shares, uint32_t turn, uint64_t owner);
-
-#endif

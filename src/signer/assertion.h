@@ -1,6 +1,5 @@
 /* An assertion: a JWT that tells a backend who the caller is (spec section 15). */
-#ifndef LA_ASSERTION_H
-#define LA_ASSERTION_H
+#pragma once
 
 #include "access/identity.h"
 #include "signer/signer.h"
@@ -24,5 +23,3 @@ typedef struct la_assertion_t {
  */
 const char *la_assertion_make(const la_assertion_t *assertion, const la_signing_key_t *key,
                               apr_pool_t *pool, apr_time_t *ends);
-
-#endif

@@ -4,8 +4,7 @@
  * Life cycle: la_reuse_make() in each child, before its threads start; la_reuse_get() in any
  * thread, without a lock where there is one to use.
  */
-#ifndef LA_REUSE_H
-#define LA_REUSE_H
+#pragma once
 
 #include "shm/holder.h"
 #include "signer/assertion.h"
@@ -33,5 +32,3 @@ apr_status_t la_reuse_make(apr_pool_t *pool, la_holder_t *life, la_reuse_t **reu
  */
 const char *la_reuse_get(const la_reuse_t *reuse, const la_assertion_t *assertion, apr_pool_t *pool,
                          int *is_new);
-
-#endif

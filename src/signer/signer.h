@@ -5,8 +5,7 @@
  * la_signer_check() at the section's end. Then it is constant, except for the versions of its key
  * files. In each child: la_signer_child_init(). In any thread: the rest.
  */
-#ifndef LA_SIGNER_H
-#define LA_SIGNER_H
+#pragma once
 
 #include "base/slice.h"
 #include "io/reload.h"
@@ -94,5 +93,3 @@ apr_array_header_t *la_signer_report(apr_pool_t *pool, const la_signer_t *signer
  * signers: of const la_signer_t *. now: the wall clock.
  */
 la_slice_t la_signer_jwks(apr_pool_t *pool, const apr_array_header_t *signers, apr_time_t now);
-
-#endif

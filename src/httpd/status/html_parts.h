@@ -1,6 +1,5 @@
 /* Parts of the status page. */
-#ifndef LA_HTML_PARTS_H
-#define LA_HTML_PARTS_H
+#pragma once
 
 #include "shm/counters.h"
 
@@ -21,5 +20,3 @@ void la_html_histogram(request_rec *r, const la_counters_histogram_t *histogram,
  * name: of the provider, not escaped.
  */
 void la_html_tokens(request_rec *r, const la_counters_usage_t *usage, const char *name);
-
-#endif

@@ -1,6 +1,5 @@
 /* The status page's part about tokens and quotas. */
-#ifndef LA_HTML_QUOTAS_H
-#define LA_HTML_QUOTAS_H
+#pragma once
 
 #include "httpd/status/status.h"
 
@@ -9,5 +8,3 @@ void la_html_usage(request_rec *r, const la_status_t *status);
 
 /* Each quota with its fullest counters; nothing without quotas. */
 void la_html_quotas(request_rec *r, const la_status_t *status);
-
-#endif

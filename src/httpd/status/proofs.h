@@ -1,6 +1,5 @@
 /* The memory of DPoP proofs as the status page shows it. */
-#ifndef LA_STATUS_PROOFS_H
-#define LA_STATUS_PROOFS_H
+#pragma once
 
 #include "base/json.h"
 #include "shm/replay.h"
@@ -30,5 +29,3 @@ const la_status_proofs_t *la_status_proofs_read(const la_replay_t *memory, apr_t
 /* Parts of the JSON, `null` for NULL, and of the metrics, nothing for NULL. */
 void la_status_proofs_json(la_json_writer_t *w, const la_status_proofs_t *proofs);
 void la_status_proofs_prometheus(request_rec *r, const la_status_proofs_t *proofs);
-
-#endif

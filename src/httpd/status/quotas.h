@@ -1,6 +1,5 @@
 /* Quotas as the status page shows them. */
-#ifndef LA_STATUS_QUOTAS_H
-#define LA_STATUS_QUOTAS_H
+#pragma once
 
 #include "quota/quota.h"
 #include "shm/meter.h"
@@ -50,5 +49,3 @@ double la_status_quota_fill(const la_status_quotas_t *quotas);
 
 /* What a limit allows, in words: "60 requests per 1m". */
 const char *la_status_limit_words(apr_pool_t *pool, const la_limit_t *limit);
-
-#endif

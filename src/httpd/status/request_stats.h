@@ -1,6 +1,5 @@
 /* Counts how requests end, each when it is logged. */
-#ifndef LA_REQUEST_STATS_H
-#define LA_REQUEST_STATS_H
+#pragma once
 
 #include <httpd.h>
 
@@ -10,5 +9,3 @@ int la_request_stats_count(request_rec *r);
 /* What a counter of la_counters_requests() counts: `accepted`, then the codes of spec section 8.
  * NULL past the end. */
 const char *la_request_stats_name(unsigned outcome);
-
-#endif

@@ -1,6 +1,5 @@
 /* The signers of assertions as the status page shows them. */
-#ifndef LA_STATUS_SIGNERS_H
-#define LA_STATUS_SIGNERS_H
+#pragma once
 
 #include "base/json.h"
 #include "httpd/assertions.h"
@@ -19,5 +18,3 @@ const apr_array_header_t *la_status_signers_read(apr_pool_t *pool, apr_time_t no
 /* Parts of the JSON, `null` where there is no signer, and of the metrics, nothing then. */
 void la_status_signers_json(la_json_writer_t *w, const apr_array_header_t *signers);
 void la_status_signers_prometheus(request_rec *r, const apr_array_header_t *signers);
-
-#endif

@@ -1,7 +1,6 @@
 /* What the module is doing, for people and for machines: the handler `llama-auth-status`, and
  * mod_status's section. */
-#ifndef LA_STATUS_H
-#define LA_STATUS_H
+#pragma once
 
 #include "base/json.h"
 #include "httpd/status/proofs.h"
@@ -82,5 +81,3 @@ int la_status_handler(request_rec *r);
 
 /* Registers with mod_status. */
 void la_status_register(void);
-
-#endif

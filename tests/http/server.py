@@ -64,23 +64,26 @@ def sanitizer_environment():
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
 
-given_ports = deque(maxlen=100)
+# The last ports that were given out, each held by the name of a socket, which is free again when this process ends.
+HELD = deque(maxlen=200)
 
 
 def free_port():
     """A port below those that the kernel gives to outgoing connections: one of them could take it before httpd does. Of test
-    processes that run side by side each has its share of the ports. One that was given lately may not be in use yet."""
+    processes that run side by side each has its share of the ports; whatever their shares, none is given a port that another holds."""
     share, shares = map(int, os.environ.get("LA_SHARE", "0/1").split("/"))
     while True:
         port = random.randrange(10000 + share, 32768, shares)
-        with socket.socket() as probe:
-            try:
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0la-test-port-{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in given_ports:
-            given_ports.append(port)
-            return port
+        except OSError:
+            held.close()
+            continue
+        HELD.append(held)
+        return port
 
 
 def unprivileged():

@@ -2,6 +2,7 @@
 So does tests/real/run.sh, which installs the real servers before."""
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,7 +12,7 @@ import sys
 import pytest
 
 from errorlog import await_until
-from server import ROOT
+from server import ROOT, free_port
 
 WAITS = """
 import os, subprocess
@@ -163,3 +164,14 @@ def test_no_half_copy_of_the_sources(tmp_path):
 def test_one_run_uses_the_roots_at_a_time(tmp_path):
     script = f"cd {ROOT}; . tests/systems/roots.sh; systems={tmp_path}; lock_systems && bash -c '. tests/systems/roots.sh; systems={tmp_path}; lock_systems'"
     assert run_bash(tmp_path, script) == (1, [f"another run uses {tmp_path}"])
+
+
+# ---- ports ----
+
+
+def test_no_port_is_given_twice(monkeypatch):
+    """Nobody listens there yet."""
+    first = free_port()
+    ports = iter([first, *range(20000, 20100)])
+    monkeypatch.setattr(random, "randrange", lambda *_: next(ports))
+    assert free_port() != first

@@ -12,7 +12,7 @@ import ssl
 import urllib.parse
 
 from pki import Authority, openssl
-from program import Program, listens
+from program import PATIENCE, Program, listens
 from server import ROOT, free_port
 
 PROGRAMS = ROOT / ".build" / "kubernetes"
@@ -123,7 +123,7 @@ class Cluster:
         context.check_hostname = host == "127.0.0.1"
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 wants more of certificates than kube-apiserver does
         context.load_cert_chain(self.pki.path("admin.pem"), self.pki.path("admin.key"))
-        connection = http.client.HTTPSConnection(host, port or self.port, timeout=60, context=context)
+        connection = http.client.HTTPSConnection(host, port or self.port, timeout=PATIENCE, context=context)
         try:
             connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"} if body else {})
             answer = connection.getresponse()

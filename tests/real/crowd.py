@@ -60,7 +60,7 @@ def refused(httpd, token, message, reason, outage=False):
 
 def await_status(httpd, token, status):
     """The answer, when it comes; others before it do not count."""
-    return await_until(lambda: (response := ask(httpd, token)).status == status and response, f"a {status}", 90)
+    return await_until(lambda: (response := ask(httpd, token)).status == status and response, f"a {status}", 300)
 
 
 def revive(server):
@@ -114,6 +114,6 @@ class Crowd:
     def await_answers(self, count=100, status=200):
         """Further ones of that status; fails if somebody got a wrong one."""
         until = self.seen[status] + count
-        await_until(lambda: self.load.failures or self.seen[status] >= until, f"{count} answers of {status}", 120)
+        await_until(lambda: self.load.failures or self.seen[status] >= until, f"{count} answers of {status}", 300)
         if self.load.failures:
             raise self.load.failures[0]

@@ -80,7 +80,7 @@ class Hydra(Program):
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect, urllib.request.HTTPCookieProcessor(jar))
         try:
-            with opener.open(urllib.request.Request(url, data, headers, method=method), timeout=60) as answer:
+            with opener.open(urllib.request.Request(url, data, headers, method=method), timeout=PATIENCE) as answer:
                 text = answer.read()
                 return answer.status, answer.headers, json.loads(text) if text else None
         except urllib.error.HTTPError as error:

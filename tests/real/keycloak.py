@@ -7,7 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from program import Program
+from program import PATIENCE, Program
 from server import ROOT, free_port
 from tls_client import context
 
@@ -109,7 +109,7 @@ class Keycloak(Program):
         request = urllib.request.Request(f"{place}{path}", data, headers, method=method)
         opener = opener_by(context(self.pki, certificate)) if certificate else self.opener
         try:
-            with opener.open(request, timeout=60) as answer:
+            with opener.open(request, timeout=PATIENCE) as answer:
                 text = answer.read()
                 return answer.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:

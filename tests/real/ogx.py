@@ -8,7 +8,7 @@ import urllib.request
 
 from behaviour import render
 from endpoint import Endpoint
-from program import Program, listens
+from program import PATIENCE, Program, listens
 from server import ROOT, free_port
 
 RESOURCES = """version: 2
@@ -119,7 +119,7 @@ def ask_directly(ogx, path, **fields):
     """A request past httpd: status and answer."""
     request = urllib.request.Request(ogx.url() + path, headers={name.replace("_", "-"): value for name, value in fields.items()})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

@@ -15,7 +15,7 @@ import pytest
 
 from backend_load import BackendLoad
 from errorlog import await_until
-from program import end_with_input, listens
+from program import PATIENCE, end_with_input, listens
 from server import ROOT, free_port
 from test_clients import DIRECTORY, NODE, run
 
@@ -51,7 +51,7 @@ class PythonClient:
 
     def call(self, url, tool):
         """Which scopes were asked for in turn, and what was said at the end."""
-        done = subprocess.run([PYTHON, PROGRAMS / "mcp_client.py", url, self.mode, tool], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([PYTHON, PROGRAMS / "mcp_client.py", url, self.mode, tool], capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
         return said["asked"], said["said"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from program import end_with_input
+from program import PATIENCE, end_with_input
 from server import ROOT
 
 PROGRAMS = Path(__file__).resolve().parent
@@ -69,7 +69,7 @@ class TestMcpPython:
     def call(httpd, mode, tool):
         """What the client says of a session in which it calls the tool."""
         done = subprocess.run([PYTHON, PROGRAMS / "mcp_client.py", f"http://127.0.0.1:{httpd.port}/mcp", mode, tool],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
         assert (said.pop("version"), said.pop("tools")) == (MODES[mode][0], ["whoami", "erase"])

@@ -41,12 +41,17 @@ class TestFolding:
     """Each pair and some triples of verdicts."""
     expected = (r"is unavailable",)
     names = ("one", "two", "three")
+    # Which is not waited for, of two: what answers has its time.
+    hanging = {"/h0": ("quick-one", "two"), "/h1": ("one", "quick-two")}
 
     @classmethod
     def configure(cls, httpd):
-        text = "".join(provider(n, httpd.endpoint(n).url(), "Timeout 300ms") for n in cls.names)
+        text = "".join(provider(n, httpd.endpoint(n).url(), "Timeout 30s") + provider(f"quick-{n}", httpd.endpoint(n).url(), "Timeout 300ms")
+                       for n in cls.names)
         for count in (1, 2, 3):
             text += location(f"/c{count}/", *cls.names[:count]) + everywhere(httpd, f"/c{count}")
+        for path, names in cls.hanging.items():
+            text += location(f"{path}/", *names) + everywhere(httpd, path)
         return text
 
     chains = ([(v,) for v in ("accepts", "rejects", "fails", "resets")] +
@@ -59,7 +64,8 @@ class TestFolding:
     def test_chain(self, httpd, token, verdicts):
         for verdict, name in zip(verdicts, self.names):
             httpd.endpoint(name).on(token, behaviour(verdict, name))
-        response = httpd.get(f"/c{len(verdicts)}/x", token=token)
+        path = f"h{verdicts.index('hangs')}" if "hangs" in verdicts else f"c{len(verdicts)}"
+        response = httpd.get(f"/{path}/x", token=token)
         status, messages, code = expected(verdicts)
         assert response.status == status, response
         asked = verdicts.index("accepts") + 1 if "accepts" in verdicts else len(verdicts)

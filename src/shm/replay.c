@@ -90,6 +90,7 @@ struct la_replay_t {
     la_shares_t *shares; /* of each table */
     word_t *words;
     uint64_t points[2];
+    uint64_t table_words;
     unsigned last_level;
     la_holder_t *life;
 };
@@ -148,6 +149,8 @@ apr_status_t la_replay_attach(void *bytes, apr_size_t len, const uint64_t points
     replay->shares = (la_shares_t *)(void *)((char *)bytes + HEADER_BYTES);
     replay->words = (word_t *)(void *)(replay->shares + TABLES);
     memcpy(replay->points, points, sizeof(replay->points));
+    replay->table_words =
+        (len - HEADER_BYTES) / TABLES / sizeof(word_t) - sizeof(la_shares_t) / sizeof(word_t);
     replay->last_level = count_levels(len) - 1;
     replay->life = life;
     *made = replay;
@@ -162,12 +165,6 @@ static uint64_t count_lines(unsigned levels)
     return (((UINT64_C(1) << 2 * levels) - 1) / 3) << FIRST_BITS;
 }
 
-/* Of one table. */
-static uint64_t count_words(const la_replay_t *replay)
-{
-    return count_lines(replay->last_level + 1) * LINE_WORDS;
-}
-
 /* The line at which the way is at its step, from 0. */
 static word_t *find_line(const la_replay_t *replay, unsigned table, uint64_t hash, unsigned step)
 {
@@ -177,7 +174,7 @@ static word_t *find_line(const la_replay_t *replay, unsigned table, uint64_t has
 
     mixed = (mixed ^ mixed >> 32) * UINT64_C(0xbf58476d1ce4e5b9);
     line = count_lines(level) + (mixed >> (64 - FIRST_BITS - 2 * level));
-    return replay->words + table * count_words(replay) + line * LINE_WORDS;
+    return replay->words + table * replay->table_words + line * LINE_WORDS;
 }
 
 /* The part of a word that tells whose it is: not 0, which no word was written with. */
@@ -408,7 +405,7 @@ static la_replay_e take(la_replay_t *replay, unsigned table, uint64_t head, cons
                         la_replay_matter_e *matter)
 {
     int may_take = la_shares_allow(&replay->shares[table], (uint32_t)head, way->owner,
-                                   atomic_load(&replay->header->held[table]), count_words(replay));
+                                   atomic_load(&replay->header->held[table]), replay->table_words);
 
     switch (walk(replay, table, head, way, may_take)) {
     case WALK_NEW:
@@ -468,7 +465,7 @@ void la_replay_read(const la_replay_t *replay, apr_time_t now, la_replay_state_t
 
     /* What is part of another count is counted after it, and read before it. */
     *state =
-        (la_replay_state_t){.alone = atomic_load(&header->alone), .capacity = count_words(replay)};
+        (la_replay_state_t){.alone = atomic_load(&header->alone), .capacity = replay->table_words};
     for (unsigned i = 0; i <= LA_REPLAY_NEW; i++) {
         state->results[i] = atomic_load(&header->results[i]);
     }

@@ -11,7 +11,7 @@
 #define COUNT_BITS 20u
 #define COUNT_MOST ((UINT32_C(1) << COUNT_BITS) - 1)
 
-_Static_assert(LA_SHARES_ALL_MAX == UINT64_C(1) << COUNT_BITS, "a word counts so far");
+_Static_assert(COUNT_MOST >= LA_SHARES_ALL_MAX - 1, "a word counts so far");
 
 /* The owner's place in a row: bits of their own for each. */
 static size_t place_of(uint64_t owner, unsigned row)

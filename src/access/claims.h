@@ -42,8 +42,8 @@ const char *la_claims_principal(const la_claims_t *claims, const apr_array_heade
 
 /* Maps claims to categories. A string is one value, unless the map splits it; a number or a boolean
  * is its text; a list gives these of its items, an object its member names to a map with `keys`.
- * Several claims may add to one category. One without any value still makes its category.
- * maps: array of la_claim_map_t. */
+ * Several claims may add to one category. One without any value still makes its category; one that
+ * is absent makes none. maps: array of la_claim_map_t. */
 void la_claims_map(const la_claims_t *claims, const apr_array_header_t *maps,
                    la_identity_builder_t *builder, apr_pool_t *pool);
 

@@ -54,7 +54,8 @@ int la_denial_has_detail(la_denial_e kind);
 
 /* The WWW-Authenticate value (RFC 6750 section 3), or NULL: a 401 and an insufficient_scope have
  * one. It has `error` and `error_description` unless no token was sent or the denial is an outage.
- * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4). */
+ * realm: AuthName, or NULL for the module's own name. It is quoted (RFC 9110 section 5.6.4) and
+ * loses control characters. */
 const char *la_denial_challenge(apr_pool_t *pool, const la_denial_t *denial, const char *realm);
 
 /* The second WWW-Authenticate value, for DPoP (RFC 9449 section 7.1), or NULL if the denial asks

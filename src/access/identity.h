@@ -26,8 +26,9 @@ typedef struct la_identity_builder_t la_identity_builder_t;
 /* An empty builder in `pool`, which copies all that it is given. */
 la_identity_builder_t *la_identity_builder_make(apr_pool_t *pool);
 
-/* Sets the principal; without one, readers make one of the client id. Returns NULL, or why it is
- * refused: it is empty, has control characters (C0, DEL, C1), or begins or ends with a blank. */
+/* Sets the principal. Without one, readers make one of the client id, so that no digest of a token
+ * enters the block. Returns NULL, or why it is refused: it is empty, has control characters (C0,
+ * DEL, C1), or begins or ends with a blank. */
 const char *la_identity_set_principal(la_identity_builder_t *builder, la_slice_t principal);
 
 /* Sets the provider's message to the caller; control characters become spaces. */

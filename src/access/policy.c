@@ -350,6 +350,7 @@ const char *la_policy_values(const la_identity_t *identity, la_slice_t category)
 
 static const char *explain(apr_pool_t *pool, const rule_t *rule, const la_identity_t *identity)
 {
+    /* Of the kinds that la_policy_check() is asked about; it has no others. */
     static const char *const demands[] = {[RULE_ALL_SCOPES] = "all of",
                                           [RULE_ANY_SCOPE] = "one of",
                                           [RULE_ATTRIBUTE] = "one of",

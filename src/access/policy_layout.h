@@ -47,7 +47,8 @@ const char *la_policy_add_rule(apr_pool_t *pool, const la_policy_t **policy, rul
 const char *la_policy_add_none(apr_pool_t *pool, const la_policy_t **policy,
                                const la_policy_line_t *line);
 
-/* The scopes, which are joined by spaces, and one more unless it is among them. */
+/* The scopes, which are joined by spaces, and one more unless it is among them. scope: as
+ * la_scope_fault() allows it, with a NUL behind. Returns `scopes` itself, or a text in `pool`. */
 const char *la_policy_join_scope(apr_pool_t *pool, const char *scopes, la_slice_t scope);
 
 /* Whether the line is the one word `none`. */

@@ -21,7 +21,8 @@ typedef struct la_validity_terms_t {
 
 /* Checks the claims. A claim of the wrong type is an error, never an absent claim (CVE-2026-25537):
  * times are finite numbers, `iss` a string, `aud` a string or a list of strings. The token may be
- * used from `nbf` on and until before `exp`, both with the leeway. `iat` decides nothing.
+ * used from `nbf` on and until before `exp`, both with the leeway; times of any size are clamped.
+ * `iat` decides nothing.
  *
  * expires: `exp` and the leeway, never 0; 0 if there is no `exp`. Set on success.
  * Returns NULL, or the reason for the log, a literal or in `pool`: what came and what was expected

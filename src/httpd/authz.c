@@ -7,9 +7,10 @@
  *   auth_checker     the rules themselves; success leaves httpd's Require to decide
  *   fixups           httpd skips all of the above for an internal redirect or a subrequest in the
  *                    same section, even if the first was refused; mod_dir and mod_negotiation put
- *                    another section's configuration into a request. So the first and the last
- *                    fixup check that access was decided for the section, path and query that are
- *                    served, and if not they run httpd's checks again
+ *                    another section's configuration into a request, checked for GET whatever the
+ *                    method is. So the first and the last fixup check that access was decided for
+ *                    the section, path and query that are served, and if not they run httpd's
+ *                    checks again
  */
 #include "httpd/hooks.h"
 

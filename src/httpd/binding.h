@@ -10,8 +10,9 @@ int la_binding_takes_dpop(const request_rec *r, const la_use_t *use);
 
 /* Checks a provider's acceptance as its Binding says, and makes a rejection of it if it does not
  * hold; other results stay as they are. To be called for each result, cached ones too, since each
- * request brings its own proof. That is read, verified and remembered once for a client's request.
- * A new nonce is put among the answer's fields if the client's ends soon.
+ * request brings its own proof. That is read and verified once for a client's request and all that
+ * comes of it, and remembered once, after everything else. A new nonce is put among the answer's
+ * fields if the client's ends soon.
  * call: that the provider was asked. scheme: that the token came by. */
 void la_binding_check(request_rec *r, const la_provider_t *provider, const la_call_t *call,
                       la_scheme_e scheme, la_result_t *result);

@@ -12,8 +12,9 @@ typedef struct la_credential_t {
     int elsewhere;                   /* it is not in Authorization */
 } la_credential_t;
 
-/* Finds the request's token. fields: as the client sent them (la_request_fields()). sources: NULL
- * is Authorization alone. dpop: whether the scheme DPoP is one of ours here (binding.h). */
+/* Finds the request's token, in the query string that the client sent too (query.h). fields: as the
+ * client sent them (la_request_fields()). sources: NULL is Authorization alone. dpop: whether the
+ * scheme DPoP is one of ours here (binding.h). */
 la_token_e la_credential_find(request_rec *r, const apr_table_t *fields,
                               const la_sources_t *sources, int dpop, la_credential_t *found);
 

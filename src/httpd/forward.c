@@ -1,4 +1,4 @@
-/* Sets them, in request threads. */
+/* Sets notes, header fields and variables. In request threads. */
 #include "httpd/forward.h"
 
 #include "base/fields.h"

@@ -15,6 +15,5 @@ int la_model_check(request_rec *r);
 /* Tells the backend of the model (LlamaAuthForward X model). */
 void la_model_forward(request_rec *r);
 
-/* Whether the rules of the section of a request_rec allow its caller a model: a la_model_allowed_t.
- */
+/* A la_model_allowed_t: whether the rules of a request_rec's section allow its caller a model. */
 int la_model_is_allowed(void *request, apr_pool_t *pool, la_slice_t model);

@@ -18,7 +18,7 @@ apr_status_t la_shared_attach(apr_pool_t *pool, server_rec *main_server, la_shar
 la_holder_t *la_shared_life(void);
 
 /* The records of the counters (shm/counters.h): one of each provider, in their order, one of the
- * remote cache and of callers of no provider, and one of each signer. */
+ * remote cache and of callers of no provider, and one of each signer: this returns its number. */
 uint32_t la_shared_signer_record(const la_signer_t *signer);
 
 /* Returns what the log was told of a provider's outages. */

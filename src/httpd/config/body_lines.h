@@ -1,4 +1,5 @@
-/* LlamaAuthModelSource, LlamaAuthModelRefusal and LlamaAuthBodyLimit: their lines and setters. */
+/* LlamaAuthModelSource, LlamaAuthModelRefusal and LlamaAuthBodyLimit: their lines and setters.
+ * cmd->info is the offset of the field in the section's configuration. */
 #pragma once
 
 #include <httpd.h>

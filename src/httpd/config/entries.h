@@ -6,10 +6,12 @@
 
 #include <http_config.h>
 
-/* The words of a section's first line, of const char *; NULL if it does not end with its '>'. */
+/* The words of a section's first line, of const char *, in cmd->temp_pool; NULL if it does not end
+ * with its '>'. */
 apr_array_header_t *la_entries_words(cmd_parms *cmd, const char *arg);
 
-/* Sets one option: `line`, whose arguments are `words`. Returns NULL, or what is wrong. */
+/* Sets one option: `line`, whose arguments are `words`, of const char *, in cmd->temp_pool. Returns
+ * NULL, or what is wrong. */
 typedef const char *la_entries_set_fn(cmd_parms *cmd, void *defined, ap_directive_t *line,
                                       const apr_array_header_t *words);
 
@@ -20,7 +22,8 @@ const char *la_entries_read(cmd_parms *cmd, la_entries_set_fn *set, void *define
  * the section's own. */
 void la_entries_blame(cmd_parms *cmd, const char *error);
 
-/* Adds an entry for the section of `cmd`; the caller sets what it defines. */
+/* Adds an entry for the section of `cmd`; the caller sets what it defines. name: kept, so it lives
+ * as long as the configuration. */
 la_entry_t *la_entries_add(cmd_parms *cmd, apr_array_header_t *entries, const char *name);
 
 /* Whether a server can use the entry: it is its own or the main server's. */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -61,9 +62,21 @@ static int is_our_openssl(const char *tls)
            strcmp(tls + sizeof(name) - 1, OpenSSL_version(OPENSSL_VERSION_STRING)) == 0;
 }
 
+/* About libcurl. It is asked once: it writes its answers to statics, whoever reads them. */
+static int does_our_tls;
+static int has_bundle;
+
+static void look_at_curl(void)
+{
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+
+    does_our_tls = is_our_openssl(curl->ssl_version);
+    has_bundle = curl->cainfo != NULL;
+}
+
 /* With a file, CAPATH goes: else curl would trust the system's authorities beside ours, and load
  * the file for each connection. */
-static int set_authorities(CURL *handle, const char *file, int has_bundle)
+static int set_authorities(CURL *handle, const char *file)
 {
     return (!file || LA_CURL_SET(handle, CURLOPT_CAINFO, file)) &&
            ((!file && !has_bundle) || LA_CURL_SET(handle, CURLOPT_CAPATH, NULL));
@@ -71,12 +84,12 @@ static int set_authorities(CURL *handle, const char *file, int has_bundle)
 
 int la_http_tls_set(CURL *handle, int verify, const char *ca_file)
 {
-    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+    pthread_once(&once, look_at_curl);
     return LA_CURL_SET(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
            LA_CURL_SET(handle, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L) &&
            LA_CURL_SET(handle, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L) &&
-           (!is_our_openssl(curl->ssl_version) ||
-            LA_CURL_SET(handle, CURLOPT_SSL_CTX_FUNCTION, watch_sessions)) &&
-           set_authorities(handle, ca_file, curl->cainfo != NULL);
+           (!does_our_tls || LA_CURL_SET(handle, CURLOPT_SSL_CTX_FUNCTION, watch_sessions)) &&
+           set_authorities(handle, ca_file);
 }

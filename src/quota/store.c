@@ -377,8 +377,8 @@ static int forget_pattern(const la_quota_store_t *store, const char *pattern, ap
 static int forget_there(const la_quota_store_t *store, const la_limit_t *limit,
                         const la_slice_t *name, const char *quota, apr_pool_t *pool)
 {
-    const char *text =
-        limit ? name_of(store, limit, name, pool) : store->name(la_slice_of(quota), NULL, pool);
+    const char *text = limit && name ? name_of(store, limit, name, pool)
+                                     : store->name(la_slice_of(quota), NULL, pool);
     la_slice_t word = la_slice_of(text);
 
     if (!text) {

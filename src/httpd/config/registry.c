@@ -98,7 +98,10 @@ const char *la_registry_section(cmd_parms *cmd, void *dconf, const char *arg)
     const char *error = open_section(cmd, arg, &provider);
 
     (void)dconf;
-    error = error ? error : la_entries_read(cmd, set_option, provider);
+    if (!provider) {
+        return error;
+    }
+    error = la_entries_read(cmd, set_option, provider);
     if (error) {
         return error;
     }

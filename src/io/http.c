@@ -175,7 +175,7 @@ static CURL *acquire(la_http_t *http)
     return handle ? handle : la_http_handle_make(http->options);
 }
 
-/* Takes a handle back, after a call of which it knows nothing any more. */
+/* Takes a handle back. forget_call() has taken the call's memory from it. */
 static void release(la_http_t *http, CURL *handle)
 {
     if (apr_thread_mutex_lock(http->lock) == APR_SUCCESS) {
